@@ -1,0 +1,108 @@
+"""The grammar of RFC 3261 §25, as regular expressions named after its rules.
+
+This is the only place that knows what a token, a host or a name-addr looks like. Every repetition
+is possessive (`*+`, `++`): a pattern looks at each octet a bounded number of times, so the time it
+takes is linear in the length of whatever a peer sends.
+
+The patterns are meant for header values that were cut out of a message with its lines already
+checked: the only CRs and LFs left in them belong to folded lines, which is why `SWS` may
+simply take them as white space. Where a pattern is wider than the RFC's rule, it says so;
+docs/leniency.md has the reasons.
+"""
+
+import re
+
+# -- §25.1 basic rules ------------------------------------------------------------------------
+SWS = rb"[ \t\r\n]*+"  # separating white space, folded lines included
+LWS = rb"[ \t\r\n]++"
+DIGITS = rb"[0-9]++"
+TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~]++"
+# any octet may be escaped but CR and LF, any octet above 0x7f stands for itself (UTF-8 or not)
+QUOTED_STRING = rb'"(?:[^"\\]|\\[^\r\n])*+"'
+
+# -- host and port ----------------------------------------------------------------------------
+# Wider than the rule: "_" as in Windows host names, and labels are not looked at one by one. An
+# IPv6 address is only bracketed and made of its characters here; uri.canonical_host reads it.
+HOST = rb"(?:[A-Za-z0-9_][A-Za-z0-9_.\-]*+|\[[0-9A-Fa-f:.]++\])"
+PORT = rb"[0-9]{1,5}+"
+
+# -- generic-param ----------------------------------------------------------------------------
+# Wider than the rule: a value may be any run of visible octets but the separators, since
+# received=2001:db8::1 and Microsoft's parameters need it; and it may be empty (";rport=").
+PARAM_VALUE = rb"(?:" + QUOTED_STRING + rb'|[^\x00-\x20\x7f",;<>]*+)'
+PARAM = SWS + rb";" + SWS + TOKEN + rb"(?:" + SWS + rb"=" + SWS + PARAM_VALUE + rb")?+"
+PARAMS = rb"(?:" + PARAM + rb")*+"
+
+# -- Request-Line and Status-Line (§7.1, §7.2) ------------------------------------------------
+METHOD = re.compile(TOKEN)
+STATUS_LINE = re.compile(rb"(?i:SIP/2\.0) ([1-6][0-9]{2}) ([^\r\n]*+)")
+SIP_VERSION = re.compile(rb"(?i:SIP)/[0-9]++\.[0-9]++")
+
+# -- header fields (§7.3.1) -------------------------------------------------------------------
+HEADER_NAME = re.compile(rb"(" + TOKEN + rb")[ \t]*+")
+#: The end of a header field: a CRLF that no white space follows (§7.3.1, folding).
+FIELD_END = re.compile(rb"\r\n(?![ \t])")
+#: A CR or LF that is not a line's end.
+BARE_LINE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+# -- Via (§20.42) -----------------------------------------------------------------------------
+_SENT_PROTOCOL = (
+    rb"(?i:SIP)" + SWS + rb"/" + SWS + rb"2\.0" + SWS + rb"/" + SWS + rb"(" + TOKEN + rb")"
+)
+_SENT_BY = rb"(" + HOST + rb")(?:" + SWS + rb":" + SWS + rb"(" + PORT + rb"))?+"
+#: The first via-parm of a Via value: transport, host, port, parameters; it ends before the comma
+#: or at the value's end.
+VIA_PARM = re.compile(
+    _SENT_PROTOCOL + LWS + _SENT_BY + rb"(" + PARAMS + rb")" + SWS + rb"(?=,|\Z)"
+)
+#: Of a via-parm whose parameters can't be read: enough to send an answer.
+VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY)
+#: One parameter after another, with its value.
+PARAM_PAIR = re.compile(
+    SWS + rb";" + SWS + rb"(" + TOKEN + rb")(?:" + SWS + rb"=" + SWS + rb"(" + PARAM_VALUE + rb"))?+"
+)
+#: What stands between two commas of a header field that is a list: quotes and angle brackets
+#: hold commas that separate nothing.
+LIST_ELEMENT = re.compile(rb"(?:" + QUOTED_STRING + rb'|<[^<>]*+>|[^",<>])++')
+
+# -- From and To (§20.20, §20.39): ( name-addr / addr-spec ) *( SEMI generic-param ) ------------
+_URI = rb"[A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>]++"
+# Wider than the rule: a display name without quotes may hold anything that can't be mistaken for
+# the address: neither header field is a list, so a comma is plain text there.
+_DISPLAY_NAME = rb"(?:" + QUOTED_STRING + SWS + rb'|[^"<>\x00-\x08\x0b\x0c\x0e-\x1f\x7f:;]*+)'
+_NAME_ADDR = _DISPLAY_NAME + rb"<" + SWS + rb"(" + _URI + rb")" + SWS + rb">"
+# without angle brackets, semicolon, comma and question mark end the URI (§20)
+_ADDR_SPEC = rb"([A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>\";,?]++)"
+FROM_TO = re.compile(
+    rb"(?:" + _NAME_ADDR + rb"|" + _ADDR_SPEC + rb")(" + PARAMS + rb")" + SWS + rb"\Z"
+)
+
+# -- Call-ID, CSeq, Content-Length ------------------------------------------------------------
+# Wider than word ["@" word]: any visible octets.
+CALL_ID = re.compile(rb"[^\x00-\x20\x7f]++\Z")
+CSEQ = re.compile(rb"(" + DIGITS + rb")" + LWS + rb"(" + TOKEN + rb")\Z")
+CONTENT_LENGTH = re.compile(DIGITS + rb"\Z")
+
+# -- URIs (§19.1.1) ---------------------------------------------------------------------------
+_ESCAPED = rb"%[0-9A-Fa-f]{2}"
+# Wider than the rule: octets above 0x7f stand for themselves, as some clients leave them.
+_USER = rb"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/\x80-\xff]|" + _ESCAPED + rb")++"
+_PASSWORD = rb"(?:[A-Za-z0-9\-_.!~*'()&=+$,\x80-\xff]|" + _ESCAPED + rb")*+"
+_URI_PARAM_CHAR = rb"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$\x80-\xff]|" + _ESCAPED + rb")"
+_URI_PARAMS = (
+    rb"(?:;" + _URI_PARAM_CHAR + rb"++(?:=" + _URI_PARAM_CHAR + rb"*+)?+)*+"
+)
+_HEADER_CHAR = rb"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$\x80-\xff]|" + _ESCAPED + rb")"
+_URI_HEADER = _HEADER_CHAR + rb"++=" + _HEADER_CHAR + rb"*+"
+_URI_HEADERS = rb"\?" + _URI_HEADER + rb"(?:&" + _URI_HEADER + rb")*+"
+#: scheme, user, password, host, port, parameters, headers
+SIP_URI = re.compile(
+    rb"([Ss][Ii][Pp][Ss]?):(?:(" + _USER + rb")(?::(" + _PASSWORD + rb"))?@)?"
+    rb"(" + HOST + rb")(?::(" + PORT + rb"))?+"
+    rb"(" + _URI_PARAMS + rb")(" + _URI_HEADERS + rb")?+\Z"
+)
+ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
+#: absoluteURI (RFC 2396 §3): a scheme that isn't ours, and characters that a URI may have.
+ABSOLUTE_URI = re.compile(
+    rb"([A-Za-z][A-Za-z0-9+.\-]*+):(?:[A-Za-z0-9\-_.!~*'();/?:@&=+$,\[\]\x80-\xff]|" + _ESCAPED + rb")++\Z"
+)

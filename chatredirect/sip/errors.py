@@ -1,0 +1,213 @@
+"""What can be wrong with a SIP message: a catalogue.
+
+Each class is one fault. It knows the status code that tells the sender (`None` where nothing may
+be answered), the reason phrase, the section that it comes from, and the name under which it is
+counted. An instance adds the offending bytes.
+
+    SipError
+    ├── Unanswerable          dropped: there is nobody to answer, or nothing to answer with
+    │   ├── NotSip
+    │   ├── EmptyDatagram
+    │   ├── NoHeaderEnd
+    │   └── BadStatusLine
+    ├── BadRequest            400
+    │   ├── BadStartLine, BadHeaderLine, BareLineBreak, BadRequestUri
+    │   ├── MissingHeader, BadHeaderValue, RepeatedHeader
+    │   ├── CSeqMethodMismatch
+    │   └── BadContentLength, MissingContentLength, TruncatedBody
+    ├── UriTooLong            414
+    ├── UnsupportedUriScheme  416
+    ├── VersionNotSupported   505
+    └── MessageTooLarge       513
+        └── HeaderLineTooLong, TooManyHeaders, TooManyVias
+"""
+
+from typing import ClassVar
+
+_SHOWN = 64  # octets of the offending bytes that a log or a person gets to see
+
+
+class SipError(Exception):
+    """A message that is not as it should be.
+
+    Attributes:
+        status: status code to answer with, or None where the message can only be dropped.
+        phrase: reason phrase for the status line, ASCII.
+        section: where the rule stands.
+        counter: the name under which it is counted, snake_case; never made of what a peer sent.
+        offending: the bytes that are wrong, as they came.
+    """
+
+    status: ClassVar[int | None] = None
+    phrase: ClassVar[str] = ""
+    section: ClassVar[str] = ""
+    counter: ClassVar[str] = "sip_error"
+
+    def __init__(self, offending: bytes = b"", about: str = "") -> None:
+        """Say which bytes are wrong and, with `about`, which header field they stand in."""
+        super().__init__(offending, about)
+        self.offending = offending
+        self.about = about
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase with the header field's name, for the status line (ASCII)."""
+        return f"{self.phrase} {self.about}" if self.about else self.phrase
+
+    def __str__(self) -> str:
+        """The fault for a log or a person: offending bytes escaped and cut."""
+        shown = self.offending[:_SHOWN].decode("ascii", "backslashreplace")
+        shown = shown.encode("unicode_escape").decode("ascii").replace("\\\\x", "\\x")
+        more = "..." if len(self.offending) > _SHOWN else ""
+        where = f": '{shown}{more}'" if self.offending else ""
+        return f"{self.reason} ({self.section}){where}"
+
+
+class Unanswerable(SipError):
+    """Dropped and counted: the sender can't be told."""
+
+
+class NotSip(Unanswerable):
+    """The first line is no Request-Line and no Status-Line."""
+
+    phrase, section, counter = "Not SIP", "RFC 3261 §7.1", "not_sip"
+
+
+class EmptyDatagram(Unanswerable):
+    """Nothing but line breaks: some clients keep a NAT binding open so."""
+
+    phrase, section, counter = "Empty Datagram", "RFC 3261 §7.5", "empty_datagram"
+
+
+class NoHeaderEnd(Unanswerable):
+    """A datagram without the empty line that ends the header fields."""
+
+    phrase, section, counter = "No End Of Header Fields", "RFC 3261 §7", "no_header_end"
+
+
+class BadStatusLine(Unanswerable):
+    """A Status-Line that isn't one. Nothing ever answers a response."""
+
+    phrase, section, counter = "Bad Status-Line", "RFC 3261 §7.2", "bad_status_line"
+
+
+class BadRequest(SipError):
+    """400: the request has a fault that its sender should hear of."""
+
+    status = 400
+    phrase, section, counter = "Bad Request", "RFC 3261 §21.4.1", "bad_request"
+
+
+class BadStartLine(BadRequest):
+    """A Request-Line with too many spaces, or with control characters."""
+
+    phrase, section, counter = "Bad Request-Line", "RFC 3261 §7.1", "bad_start_line"
+
+
+class BadHeaderLine(BadRequest):
+    """A header line without a colon or with a name that is no token."""
+
+    phrase, section, counter = "Bad Header Line", "RFC 3261 §7.3.1", "bad_header_line"
+
+
+class BareLineBreak(BadRequest):
+    """A CR without LF, or LF without CR, among the header fields: a way to smuggle lines."""
+
+    phrase, section, counter = "Bare Line Break", "RFC 3261 §25.1", "bare_line_break"
+
+
+class BadRequestUri(BadRequest):
+    """A Request-URI that is no URI, or a SIP URI that breaks its grammar."""
+
+    phrase, section, counter = "Bad Request-URI", "RFC 3261 §19.1.1", "bad_request_uri"
+
+
+class MissingHeader(BadRequest):
+    """Via, From, To, Call-ID or CSeq is missing."""
+
+    phrase, section, counter = "Missing", "RFC 3261 §8.1.1", "missing_header"
+
+
+class BadHeaderValue(BadRequest):
+    """Via, From, To, Call-ID or CSeq can't be read."""
+
+    phrase, section, counter = "Bad", "RFC 3261 §20", "bad_header_value"
+
+
+class RepeatedHeader(BadRequest):
+    """A header field that may occur once occurs again."""
+
+    phrase, section, counter = "Repeated", "RFC 3261 §7.3.1", "repeated_header"
+
+
+class CSeqMethodMismatch(BadRequest):
+    """The CSeq's method is not the request's."""
+
+    phrase, section, counter = "CSeq Method Mismatch", "RFC 3261 §8.1.1.5", "cseq_method_mismatch"
+
+
+class BadContentLength(BadRequest):
+    """A Content-Length that is no number, or two that differ. On a stream nothing follows it."""
+
+    phrase, section, counter = "Bad Content-Length", "RFC 3261 §20.14", "bad_content_length"
+
+
+class MissingContentLength(BadRequest):
+    """No Content-Length on a stream: nobody can say where the next message begins."""
+
+    phrase, section = "Missing Content-Length", "RFC 3261 §18.3"
+    counter = "missing_content_length"
+
+
+class TruncatedBody(BadRequest):
+    """A datagram that is shorter than its Content-Length says."""
+
+    phrase, section, counter = "Truncated Body", "RFC 3261 §18.3", "truncated_body"
+
+
+class UriTooLong(SipError):
+    """The Request-URI is longer than the limit."""
+
+    status = 414
+    phrase, section, counter = "Request-URI Too Long", "RFC 3261 §21.4.12", "uri_too_long"
+
+
+class UnsupportedUriScheme(SipError):
+    """A Request-URI that is well-formed, but neither sip nor sips."""
+
+    status = 416
+    phrase, section = "Unsupported URI Scheme", "RFC 3261 §8.2.2.1"
+    counter = "unsupported_uri_scheme"
+
+
+class VersionNotSupported(SipError):
+    """Not SIP/2.0."""
+
+    status = 505
+    phrase, section = "Version Not Supported", "RFC 3261 §21.5.6"
+    counter = "version_not_supported"
+
+
+class MessageTooLarge(SipError):
+    """The message is larger than the limit."""
+
+    status = 513
+    phrase, section, counter = "Message Too Large", "RFC 3261 §21.5.7", "message_too_large"
+
+
+class HeaderLineTooLong(MessageTooLarge):
+    """One header field is longer than the limit."""
+
+    phrase, counter = "Header Line Too Long", "header_line_too_long"
+
+
+class TooManyHeaders(MessageTooLarge):
+    """More header fields than the limit."""
+
+    phrase, counter = "Too Many Header Fields", "too_many_headers"
+
+
+class TooManyVias(MessageTooLarge):
+    """More Via values than the limit."""
+
+    phrase, counter = "Too Many Via Values", "too_many_vias"

@@ -1,0 +1,151 @@
+"""The structure of the header fields that somebody looks into.
+
+Each reader takes the value of one header field as `chatredirect.sip.message` cut it out, and
+gives its parts as they stood there, or raises the fault that the answer will name.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chatredirect.sip import abnf
+from chatredirect.sip.errors import BadHeaderValue
+
+_MAX_CSEQ = 2**31 - 1  # §8.1.1.5
+_MAX_PORT = 65535
+
+
+@dataclass(slots=True)
+class Via:
+    """The first via-parm of a Via value (RFC 3261 §20.42).
+
+    Attributes:
+        transport: as written, in any case.
+        host: sent-by's host; IPv6 in its brackets.
+        port: sent-by's port, None if it names none.
+        params: the parameters with their semicolons, `b""` if there are none.
+        end: how many octets of the value it takes; what follows are more via-parms.
+        readable: False if the parameters break the grammar and only sent-by could be read.
+    """
+
+    transport: bytes
+    host: bytes
+    port: int | None
+    params: bytes
+    end: int
+    readable: bool = True
+
+
+def read_via(value: bytes) -> Via:
+    """Read the first via-parm of a Via value.
+
+    Raises:
+        BadHeaderValue: not even a sent-by can be read; such a request can't be answered.
+    """
+    match = abnf.VIA_PARM.match(value)
+    if match is None:
+        return _read_sent_by(value)
+    transport, host, port, params = match.groups()
+    if port is None:
+        return Via(transport, host, None, params, match.end())
+    number = int(port)
+    if number > _MAX_PORT:
+        raise BadHeaderValue(value, "Via")
+    return Via(transport, host, number, params, match.end())
+
+
+def _read_sent_by(value: bytes) -> Via:
+    match = abnf.VIA_SENT_BY.match(value)
+    if match is None:
+        raise BadHeaderValue(value, "Via")
+    transport, host, port = match.groups()
+    if port is not None and int(port) > _MAX_PORT:
+        raise BadHeaderValue(value, "Via")
+    number = None if port is None else int(port)
+    return Via(transport, host, number, b"", match.end(), readable=False)
+
+
+@dataclass(slots=True)
+class NameAddr:
+    """The address of a From or To (RFC 3261 §20.20, §20.39).
+
+    Attributes:
+        uri: the URI as written, without angle brackets.
+        params: the header field's parameters with their semicolons.
+    """
+
+    uri: bytes
+    params: bytes
+
+    @property
+    def tag(self) -> bytes | None:
+        """The tag, None if there is none (§19.3)."""
+        return param(self.params, b"tag") if self.params else None
+
+
+def read_from_to(value: bytes, name: str) -> NameAddr:
+    """Read the value of From or To.
+
+    Args:
+        value: the header field's value.
+        name: `From` or `To`, for the fault.
+
+    Raises:
+        BadHeaderValue: it is no name-addr and no addr-spec.
+    """
+    match = abnf.FROM_TO.match(value)
+    if match is None:
+        raise BadHeaderValue(value, name)
+    bracketed, bare, params = match.groups()
+    return NameAddr(bracketed or bare, params)
+
+
+def read_cseq(value: bytes) -> tuple[int, bytes]:
+    """Read the value of CSeq: sequence number and method (RFC 3261 §20.16).
+
+    Raises:
+        BadHeaderValue: no number below 2**31 (§8.1.1.5) and method.
+    """
+    match = abnf.CSEQ.match(value)
+    if match is None:
+        raise BadHeaderValue(value, "CSeq")
+    digits = match[1]
+    if len(digits) > 10:
+        digits = digits.lstrip(b"0") or b"0"
+    if len(digits) > 10 or int(digits) > _MAX_CSEQ:
+        raise BadHeaderValue(value, "CSeq")
+    return int(digits), match[2]
+
+
+def check_call_id(value: bytes) -> None:
+    """Look at the value of Call-ID (RFC 3261 §20.8).
+
+    Raises:
+        BadHeaderValue: it is empty or has white space in it.
+    """
+    if abnf.CALL_ID.match(value) is None:
+        raise BadHeaderValue(value, "Call-ID")
+
+
+def param(params: bytes, name: bytes) -> bytes | None:
+    """The value of one parameter.
+
+    Args:
+        params: parameters with their semicolons, as the readers above give them.
+        name: the parameter's name in lower case.
+
+    Returns:
+        The value with its quotes, if it has any; `b""` for a parameter without a value; None if
+        the parameter isn't there.
+    """
+    if name not in params.lower():
+        return None
+    for key, value in param_pairs(params):
+        if key.lower() == name:
+            return value
+    return None
+
+
+def param_pairs(params: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and value of each parameter, as written; a missing value is `b""`."""
+    for match in abnf.PARAM_PAIR.finditer(params):
+        yield match[1], match[2] or b""

@@ -1,0 +1,289 @@
+"""Bytes to messages, as lazily as can be.
+
+A redirect looks at the Request-URI and at five header fields, so that is all that is cut out
+here, and nothing of it is taken apart: the header lines are split, the names of the few
+that matter are known by their spelling, their values stay the bytes that came (an answer copies
+them byte for byte). `chatredirect.sip.headers` takes a value apart when somebody asks.
+
+A message that is wrong is still a message as long as it can be told apart: `Request.fault` holds
+the first thing that is wrong with it, since an answer of 400 needs the Via and the rest just the
+same, and since an ACK gets no answer, however wrong it is. Only what can't be answered raises.
+"""
+
+from dataclasses import dataclass
+
+from chatredirect.sip import abnf
+from chatredirect.sip.errors import (
+    BadContentLength,
+    BadHeaderLine,
+    BadStartLine,
+    BadStatusLine,
+    BareLineBreak,
+    EmptyDatagram,
+    HeaderLineTooLong,
+    MessageTooLarge,
+    NoHeaderEnd,
+    NotSip,
+    RepeatedHeader,
+    SipError,
+    TooManyHeaders,
+    TooManyVias,
+    TruncatedBody,
+    UriTooLong,
+)
+from chatredirect.sip.limits import Limits
+
+HEAD_END = b"\r\n\r\n"
+
+# The header fields that are cut out of every message. Their numbers are positions in a list.
+_SLOTS = range(7)
+_OTHER, _VIA, _FROM, _TO, _CALL_ID, _CSEQ, _CONTENT_LENGTH = _SLOTS
+
+_LENGTH_DIGITS = 15
+
+_NAMES = {  # §7.3.3 and §20: long form, compact form
+    _VIA: (b"Via", b"v"),
+    _FROM: (b"From", b"f"),
+    _TO: (b"To", b"t"),
+    _CALL_ID: (b"Call-ID", b"i"),
+    _CSEQ: (b"CSeq", b""),
+    _CONTENT_LENGTH: (b"Content-Length", b"l"),
+}
+_SLOT_BY_LOWER_NAME = {name.lower(): slot for slot, names in _NAMES.items() for name in names if name}
+
+#: Compact forms of header fields that are read only when somebody asks (§7.3.3, RFC 6665 §8.2.1).
+_COMPACT = {
+    b"contact": b"m",
+    b"content-encoding": b"e",
+    b"content-type": b"c",
+    b"event": b"o",
+    b"subject": b"s",
+    b"supported": b"k",
+    b"via": b"v",
+    b"from": b"f",
+    b"to": b"t",
+    b"call-id": b"i",
+    b"content-length": b"l",
+}
+
+# Names as they are usually spelled, so that one dictionary look-up settles most lines. A name
+# that isn't here is looked at properly, and isn't remembered: a peer could fill the memory.
+_USUAL_OTHERS = (
+    b"Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authorization"
+    b" Contact Content-Disposition Content-Encoding Content-Language Content-Type Date Event"
+    b" EndPoints Expires In-Reply-To Max-Forwards MIME-Version Min-SE ms-keep-alive"
+    b" P-Asserted-Identity P-Preferred-Identity Priority Privacy Proxy-Authorization"
+    b" Proxy-Require Record-Route Referred-By Reply-To Require Roster-Manager Route Server"
+    b" Session-Expires Subject Subscription-State Supported Timestamp User-Agent Warning"
+    b" m c e k o s"
+).split()
+_SLOT_BY_SPELLING = {
+    spelling: slot
+    for slot, names in (*_NAMES.items(), *((_OTHER, (name,)) for name in _USUAL_OTHERS))
+    for name in names
+    if name
+    for spelling in (name, name.lower(), name.upper(), name.title())
+}
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as it came (RFC 3261 §7.1). All values are the peer's bytes.
+
+    Attributes:
+        method: as written; methods are compared with case (§7.1).
+        uri: the Request-URI, not looked into.
+        version: `SIP/2.0` in whatever case, or what stood there instead.
+        lines: the header fields, one element each, folded lines still folded.
+        vias: the values of the Via header fields from the top; each may hold several via-parms.
+        from_: the value of From, None if there is none. Of a repeated one the first.
+        to: the same of To.
+        call_id: the same of Call-ID.
+        cseq: the same of CSeq.
+        content_length: octets, None if there is no Content-Length or it can't be read.
+        body: as many octets as Content-Length says, the rest of the datagram without one (§18.3).
+        fault: the first thing that is wrong with it, or None. What the values hold isn't
+            checked here.
+    """
+
+    method: bytes
+    uri: bytes
+    version: bytes
+    lines: list[bytes]
+    vias: list[bytes]
+    from_: bytes | None
+    to: bytes | None
+    call_id: bytes | None
+    cseq: bytes | None
+    content_length: int | None
+    body: bytes
+    fault: SipError | None
+
+
+@dataclass(slots=True)
+class Response:
+    """A response as it came (RFC 3261 §7.2): a status code and a reason, the rest as `Request`."""
+
+    status: int
+    reason: bytes
+    lines: list[bytes]
+    vias: list[bytes]
+    from_: bytes | None
+    to: bytes | None
+    call_id: bytes | None
+    cseq: bytes | None
+    content_length: int | None
+    body: bytes
+    fault: SipError | None
+
+
+Message = Request | Response
+
+
+def parse_datagram(data: bytes, limits: Limits) -> Message:
+    """Read one datagram as one message (RFC 3261 §18.3).
+
+    Raises:
+        Unanswerable: it is no SIP message, or only the beginning of one.
+    """
+    if data[:1] in b"\r\n":
+        data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start-line are ignored
+        if not data:
+            raise EmptyDatagram
+    end = data.find(HEAD_END)
+    if end < 0:
+        raise NoHeaderEnd(data)
+    message = parse_head(data[:end], limits)
+    body = data[end + 4 :]
+    size = message.content_length
+    if size is not None and size != len(body):
+        if size > len(body):
+            message.fault = message.fault or TruncatedBody(b"%d" % size)
+        body = body[:size]
+    if len(data) > limits.message:
+        message.fault = message.fault or MessageTooLarge(data)
+    message.body = body
+    return message
+
+
+def parse_head(head: bytes, limits: Limits) -> Message:
+    """Read a start-line and header fields.
+
+    Args:
+        head: the octets before the empty line, without the final CRLF.
+        limits: the bounds that apply; over a bound the message has a fault.
+
+    Raises:
+        Unanswerable: the first line is no start-line.
+    """
+    lines, fault = _split(head)
+    start_line = lines.pop(0)
+    if len(lines) > limits.headers:
+        fault = fault or TooManyHeaders()
+        del lines[limits.headers :]
+    if len(head) > limits.header_line:
+        fault = fault or _longest(lines, limits)
+
+    vias: list[bytes] = []
+    via_values = 0
+    found: list[bytes | None] = [None] * len(_SLOTS)
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        slot = _SLOT_BY_SPELLING.get(name)
+        if slot is None:
+            slot = _slot_of(name)
+            if slot is None:
+                fault = fault or BadHeaderLine(line)
+                continue
+        if slot:
+            value = value.strip(b" \t\r\n")
+            if slot == _VIA:
+                vias.append(value)
+                via_values += 1 + value.count(b",")
+            elif found[slot] is None:
+                found[slot] = value
+            elif slot != _CONTENT_LENGTH:
+                fault = fault or RepeatedHeader(line, _NAMES[slot][0].decode())
+            elif value != found[slot]:
+                fault = fault or BadContentLength(line)
+        elif not colon:
+            fault = fault or BadHeaderLine(line)
+    if via_values > limits.via_values:
+        fault = fault or TooManyVias()
+
+    length = None
+    text = found[_CONTENT_LENGTH]
+    if text is not None:
+        length = _read_length(text)
+        if length is None:
+            fault = fault or BadContentLength(text)
+
+    method, _, rest = start_line.partition(b" ")
+    if method[:4].upper() == b"SIP/":
+        match = abnf.STATUS_LINE.fullmatch(start_line)
+        if match is None:
+            raise BadStatusLine(start_line)
+        return Response(
+            int(match[1]), match[2], lines, vias, found[_FROM], found[_TO], found[_CALL_ID],
+            found[_CSEQ], length, b"", fault,
+        )  # fmt: skip
+    if abnf.METHOD.fullmatch(method) is None or not rest:
+        raise NotSip(start_line)
+    uri, _, version = rest.rpartition(b" ")
+    if not uri or not version or b" " in uri:
+        fault = fault or BadStartLine(start_line)
+    elif len(uri) > limits.uri:
+        fault = fault or UriTooLong(uri)
+    return Request(
+        method, uri, version, lines, vias, found[_FROM], found[_TO], found[_CALL_ID],
+        found[_CSEQ], length, b"", fault,
+    )  # fmt: skip
+
+
+def values(message: Message, name: bytes) -> list[bytes]:
+    """All values of a header field, in order, not split at commas.
+
+    Args:
+        message: where to look.
+        name: the header field's long form in lower case; its compact form is found as well.
+    """
+    names = (name, _COMPACT.get(name, name))
+    return [
+        value.strip(b" \t\r\n")
+        for field, colon, value in (line.partition(b":") for line in message.lines)
+        if colon and field.rstrip(b" \t").lower() in names
+    ]
+
+
+def _split(head: bytes) -> tuple[list[bytes], SipError | None]:
+    """Start-line and header fields, one element each."""
+    # A fold joins lines to one header field (§7.3.1); most messages have none.
+    if b"\r\n " in head or b"\r\n\t" in head:
+        bare = abnf.BARE_LINE_BREAK.search(head) is not None
+        return abnf.FIELD_END.split(head), BareLineBreak(head) if bare else None
+    lines = head.split(b"\r\n")
+    breaks = len(lines) - 1
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+        return lines, BareLineBreak(head)
+    return lines, None
+
+
+def _slot_of(name: bytes) -> int | None:
+    """The slot of a header name in an unusual spelling; None if it is no header name."""
+    match = abnf.HEADER_NAME.fullmatch(name)
+    return None if match is None else _SLOT_BY_LOWER_NAME.get(match[1].lower(), _OTHER)
+
+
+def _longest(lines: list[bytes], limits: Limits) -> SipError | None:
+    longest = max(lines, key=len, default=b"")
+    return HeaderLineTooLong(longest) if len(longest) > limits.header_line else None
+
+
+def _read_length(text: bytes) -> int | None:
+    if abnf.CONTENT_LENGTH.match(text) is None:
+        return None
+    if len(text) > _LENGTH_DIGITS:
+        text = text.lstrip(b"0") or b"0"
+        if len(text) > _LENGTH_DIGITS:  # over every limit; int() would take its time over it
+            return 10**_LENGTH_DIGITS
+    return int(text)

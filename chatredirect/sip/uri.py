@@ -1,0 +1,188 @@
+"""SIP and SIPS URIs: reading them, and when two of them are the same.
+
+Two questions are asked here that look alike and aren't. `equivalent` is RFC 3261 §19.1.4, for
+URIs between strangers. `SipUri.canonical_key` is the directory's rule: contact objects live in
+Active Directory, which compares without case, and what matters is who is meant and not how the
+URI is dressed.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from chatredirect.sip import abnf
+from chatredirect.sip.errors import BadRequestUri, UnsupportedUriScheme
+
+DEFAULT_PORT = 5060
+DEFAULT_TLS_PORT = 5061
+_MAX_PORT = 65535
+
+
+@dataclass(slots=True)
+class SipUri:
+    """A SIP or SIPS URI, its parts as they stood in the text (RFC 3261 §19.1.1).
+
+    Attributes:
+        scheme: `b"sip"` or `b"sips"`, lower case.
+        user: the user part without the password, escapes not resolved; None if there is none.
+        password: what stood between the user's colon and the `@`.
+        host: host name, IPv4 address, or IPv6 address in its brackets.
+        port: 0 to 65535, None if the text has none.
+        params: the URI parameters with their semicolons, `b""` if there are none.
+        headers: the embedded header fields with their question mark, `b""` if there are none.
+    """
+
+    scheme: bytes
+    user: bytes | None
+    password: bytes | None
+    host: bytes
+    port: int | None
+    params: bytes
+    headers: bytes
+
+    def param(self, name: bytes) -> bytes | None:
+        """The value of a URI parameter, `b""` for one without a value, None if it isn't there.
+
+        Args:
+            name: the parameter's name in lower case.
+        """
+        return _pairs(self.params, b";").get(name)
+
+    def canonical_key(self) -> bytes:
+        """The contact object that this URI names, as the directory's key.
+
+        User and host without case, escapes resolved, scheme, parameters, embedded header fields
+        and a port that is the default left out. Two URIs with one key are one endpoint.
+        """
+        key = canonical_host(self.host)
+        if self.user is not None:
+            key = _fold_user(self.user, self.password) + b"@" + key
+        if self.port is not None and self.port != self.default_port():
+            return b"%b:%d" % (key, self.port)
+        return key
+
+    def default_port(self) -> int:
+        """The port that is meant when none is written: RFC 3261 §19.1.2."""
+        if self.scheme == b"sips":
+            return DEFAULT_TLS_PORT
+        if self.params and (self.param(b"transport") or b"").lower() == b"tls":
+            return DEFAULT_TLS_PORT
+        return DEFAULT_PORT
+
+
+def parse_uri(text: bytes) -> SipUri:
+    """Read a SIP or SIPS URI.
+
+    Raises:
+        UnsupportedUriScheme: it is a URI, but of another scheme (RFC 3261 §8.2.2.1).
+        BadRequestUri: it is no URI, or breaks the grammar of RFC 3261 §19.1.1.
+    """
+    match = abnf.SIP_URI.match(text)
+    if match is None:
+        raise _not_a_sip_uri(text)
+    scheme, user, password, host, port, params, headers = match.groups()
+    number = None
+    if port is not None:
+        number = int(port)
+        if number > _MAX_PORT:
+            raise BadRequestUri(text)
+    return SipUri(scheme.lower(), user, password, host, number, params, headers or b"")
+
+
+def _not_a_sip_uri(text: bytes) -> BadRequestUri | UnsupportedUriScheme:
+    match = abnf.ABSOLUTE_URI.match(text)
+    if match is None or match[1].lower() in (b"sip", b"sips"):
+        return BadRequestUri(text)
+    return UnsupportedUriScheme(text)
+
+
+def canonical_host(host: bytes) -> bytes:
+    """One spelling for a host: lower case, no final dot, IPv6 compressed, in its brackets.
+
+    A v4-mapped IPv6 address becomes the IPv4 address. What only looks like an IPv6 address is
+    left as it is, in lower case: it equals nothing but itself.
+    """
+    if not host.startswith(b"["):
+        return host.lower().rstrip(b".")
+    try:
+        address = IPv6Address(host[1:-1].decode("ascii"))
+    except ValueError:
+        return host.lower()
+    mapped = address.ipv4_mapped
+    return str(mapped).encode() if mapped is not None else b"[%b]" % str(address).encode()
+
+
+def _fold_user(user: bytes, password: bytes | None) -> bytes:
+    """The userinfo part without case and without escapes, but for those that separate."""
+    if password is not None:
+        user = b"%b:%b" % (user, password)
+    if b"%" in user:
+        user = abnf.ESCAPED.sub(_unescape, user)
+    if user.isascii():
+        return user.lower()
+    return user.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    octet = bytes.fromhex(match[1].decode("ascii"))
+    # an escaped "@", ":" or "%" resolved would make another URI of it
+    return b"%" + match[1].upper() if octet in b"@:%" else octet
+
+
+def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:
+    """Parameters or embedded header fields by name; the first of a repeated name counts."""
+    pairs: dict[bytes, bytes] = {}
+    for pair in text.split(separator):
+        if pair:
+            name, _, value = pair.partition(b"=")
+            pairs.setdefault(_resolve(name).lower(), value)
+    return pairs
+
+
+def _resolve(text: bytes) -> bytes:
+    return abnf.ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), text)
+
+
+#: Parameters that count even when only one of the URIs has them (RFC 3261 §19.1.4).
+_NEVER_IGNORED = (b"user", b"ttl", b"method", b"maddr", b"transport")
+
+
+def equivalent(a: SipUri, b: SipUri) -> bool:
+    """Whether two URIs are the same by RFC 3261 §19.1.4.
+
+    The user part counts case, everything else doesn't; an escape equals its character; a missing
+    port isn't the default port; parameters that only one of them has are ignored, but for user,
+    ttl, method, maddr and transport; embedded header fields must be the same.
+    """
+    if a.scheme != b.scheme or a.port != b.port:
+        return False
+    if canonical_host(a.host) != canonical_host(b.host):
+        return False
+    if _maybe_resolve(a.user) != _maybe_resolve(b.user):
+        return False
+    if _maybe_resolve(a.password) != _maybe_resolve(b.password):
+        return False
+    return _same_params(a.params, b.params) and _same_headers(a.headers, b.headers)
+
+
+def _maybe_resolve(text: bytes | None) -> bytes | None:
+    return None if text is None else _resolve(text)
+
+
+def _same_params(a: bytes, b: bytes) -> bool:
+    ours, theirs = _pairs(a, b";"), _pairs(b, b";")
+    for name in ours.keys() | theirs.keys():
+        one, other = ours.get(name), theirs.get(name)
+        if one is None or other is None:
+            if name in _NEVER_IGNORED:
+                return False
+        elif _resolve(one).lower() != _resolve(other).lower():
+            return False
+    return True
+
+
+def _same_headers(a: bytes, b: bytes) -> bool:
+    ours, theirs = _pairs(a[1:], b"&"), _pairs(b[1:], b"&")
+    if ours.keys() != theirs.keys():
+        return False
+    return all(_resolve(ours[name]) == _resolve(theirs[name]) for name in ours)

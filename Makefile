@@ -1,0 +1,71 @@
+# Everything a person needs to run, test and change chatredirect. "make help" lists the targets.
+
+# Debian's own interpreter: a pyenv or a home-made one is often out of a service user's reach.
+PYTHON ?= /usr/bin/python3
+VENV   ?= .venv
+CONFIG ?= config/chatredirect.yaml
+SECONDS ?= 60
+PYTESTFLAGS ?=
+
+export VENV
+
+# The shell's monitor mode (see "run") is bash's.
+SHELL := /bin/bash
+
+.PHONY: help run test lint format bench fuzz lock lowest clean-room clean FORCE
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# At a terminal the daemon gets a process group of its own, so that Ctrl-C reaches the daemon and not make: then
+# its own exit status is make's, 0 after a clean stop. Should make be killed, the daemon is told to stop too.
+run: install-run ## Set up .venv and run the daemon in the foreground (CONFIG=FILE for another configuration)
+	@if [ -t 0 ]; then set -m; fi; \
+	setpriv --pdeathsig TERM $(VENV)/bin/chatredirect run --config '$(CONFIG)'
+
+test: ## Set up what the tests need and run all tests (PYTESTFLAGS='-k name' for some)
+	@tests/setup/debian-packages
+	@$(MAKE) --no-print-directory install-test
+	@$(VENV)/bin/python -m pytest $(PYTESTFLAGS)
+
+lint: install-test ## Check style and types: ruff check, ruff format, mypy --strict
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict -p chatredirect
+
+format: install-test ## Put the code into the project's format
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: ## Measure CPU per request, beside Kamailio
+	@tests/setup/debian-packages
+	@$(MAKE) --no-print-directory install-test
+	$(VENV)/bin/python -m benchmarks
+
+fuzz: install-test ## Feed the parser made-up bytes for SECONDS=60
+	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS)
+
+lock: ## Write the lock files anew, with the newest versions
+	@tests/setup/lock
+
+lowest: ## Run the tests with the lowest versions that pyproject.toml allows, in a venv of their own
+	@tests/setup/debian-packages
+	@VENV=.cache/venv-lowest tests/setup/venv '$(PYTHON)' tests/requirements-lowest.lock
+	@.cache/venv-lowest/bin/python -m pytest $(PYTESTFLAGS)
+
+clean-room: ## As root: make run and make test in a fresh Debian 12 (a chroot), from a fresh clone of HEAD
+	@tests/setup/clean-room
+
+clean: ## Remove what the targets made, caches included
+	rm -rf $(VENV) .cache build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# Quick when there is nothing to do: the script compares a stamp.
+install-run: FORCE
+	@tests/setup/venv '$(PYTHON)' requirements.lock
+
+install-test: FORCE
+	@tests/setup/venv '$(PYTHON)' tests/requirements.lock
+
+FORCE:

@@ -78,8 +78,8 @@ def build(program: str) -> Path:
 def run_load(transport: str, port: int, load: Load, core: int | None = None) -> LoadResult:
     """Load the server on 127.0.0.1:`port` and return the account.
 
-    `transport` is ``udp`` or ``tcp``; `core` is where the load program runs. Raises CannotMeasureError
-    when the program gives up.
+    `transport` is ``udp`` or ``tcp``; `core` is where the load program runs. Raises
+    CannotMeasureError when the program gives up.
     """
     program = build(f"{transport}_load")
     with ExitStack() as stack:

@@ -22,7 +22,7 @@ help: ## List the targets
 # its own exit status is make's, 0 after a clean stop. Should make be killed, the daemon is told to stop too.
 run: install-run ## Set up .venv and run the daemon in the foreground (CONFIG=FILE for another configuration)
 	@if [ -t 0 ]; then set -m; fi; \
-	setpriv --pdeathsig TERM $(VENV)/bin/chatredirect run --config '$(CONFIG)'
+	setpriv --pdeathsig TERM $(VENV)/bin/chatredirect run --config '$(CONFIG)'; exit $$?
 
 test: ## Set up what the tests need and run all tests (PYTESTFLAGS='-k name' for some)
 	@tests/setup/debian-packages

@@ -1,0 +1,57 @@
+"""The configuration: YAML files become validated, frozen settings, or a list of every fault.
+
+    document   YAML text → plain values that know their line
+    addresses, sipaddress   the values' own grammar
+    models     the settings and what each value may be
+    checks     what values mean together
+    loader     puts them together: `load`
+
+`load` is all that most callers need. Settings can also be made in code: `Settings(listen=(...,))`.
+"""
+
+from chatredirect.config.addresses import (
+    HostPort,
+    IPAddress,
+    IPNetwork,
+    ListenUrl,
+    Transport,
+    default_port,
+    parse_listen,
+    parse_nameserver,
+    parse_pool_fqdn,
+)
+from chatredirect.config.faults import EX_CONFIG, ConfigError, Fault
+from chatredirect.config.loader import load
+from chatredirect.config.models import (
+    DnsSettings,
+    EndpointSettings,
+    HealthSettings,
+    LimitSettings,
+    LogSettings,
+    Settings,
+)
+from chatredirect.config.sipaddress import SipAddress, parse_sip_address
+
+__all__ = [
+    "EX_CONFIG",
+    "ConfigError",
+    "DnsSettings",
+    "EndpointSettings",
+    "Fault",
+    "HealthSettings",
+    "HostPort",
+    "IPAddress",
+    "IPNetwork",
+    "LimitSettings",
+    "ListenUrl",
+    "LogSettings",
+    "Settings",
+    "SipAddress",
+    "Transport",
+    "default_port",
+    "load",
+    "parse_listen",
+    "parse_nameserver",
+    "parse_pool_fqdn",
+    "parse_sip_address",
+]

@@ -1,0 +1,256 @@
+"""What values mean together: faults that no single value has.
+
+The checks look at what could be read, also when other values are wrong, so that one run tells all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from chatredirect.config.addresses import (
+    HostPort,
+    IPAddress,
+    ListenUrl,
+    default_port,
+)
+from chatredirect.config.document import Document, Mapping, Path
+from chatredirect.config.faults import Fault, quoted
+from chatredirect.config.models import DnsSettings, EndpointSettings, HealthSettings
+
+
+@dataclass(slots=True)
+class Placed:
+    """An endpoint and where it stands. `key` is known also where the rest is faulty."""
+
+    document: Document
+    path: Path
+    key: bytes | None
+    settings: EndpointSettings | None
+
+
+@dataclass(slots=True)
+class Findings:
+    """What could be read of a configuration, faulty or not."""
+
+    main: Document
+    listen: list[tuple[int, ListenUrl]] = field(default_factory=list)
+    hosts: dict[str, list[IPAddress]] = field(default_factory=dict)
+    advertise: HostPort | None = None
+    endpoints: list[Placed] = field(default_factory=list)
+
+
+def check(findings: Findings) -> Iterator[Fault]:
+    """Every fault between values."""
+    yield from _listeners(findings)
+    yield from _hosts(findings)
+    yield from _numbers(findings.main)
+    yield from _duplicates(findings)
+    loops = _Loops(findings)
+    for placed in findings.endpoints:
+        if placed.settings is not None:
+            yield from _endpoint(placed, placed.settings)
+            yield from loops.faults(placed, placed.settings)
+
+
+def _listeners(findings: Findings) -> Iterator[Fault]:
+    """RFC 3261 §18: one socket for one address, port and transport."""
+    seen: dict[ListenUrl, int] = {}
+    for index, url in findings.listen:
+        path: Path = ("listen", index)
+        if url.transport == "tls":
+            yield findings.main.fault(
+                path,
+                f"listen[{index}]: TLS listeners aren't available in this version: "
+                "write udp:// or tcp://",
+            )
+        if url.port == 0:
+            continue
+        if url in seen:
+            line, _ = findings.main.place(("listen", seen[url]))
+            yield findings.main.fault(path, f"listen[{index}]: {url} is in line {line} already")
+            continue
+        for other, first in seen.items():
+            if _covers(other, url) or _covers(url, other):
+                line, _ = findings.main.place(("listen", first))
+                yield findings.main.fault(
+                    path,
+                    f"listen[{index}]: {url} and {other} in line {line} want the same port: "
+                    "keep one of them",
+                )
+        seen[url] = index
+
+
+def _covers(wide: ListenUrl, narrow: ListenUrl) -> bool:
+    """Whether a wildcard listener takes what the other one wants, in the same address family."""
+    if (wide.transport, wide.port) != (narrow.transport, narrow.port) or wide.host == narrow.host:
+        return False
+    address = ip_address(wide.host)
+    return address.is_unspecified and address.version == ip_address(narrow.host).version
+
+
+def _hosts(findings: Findings) -> Iterator[Fault]:
+    dns = findings.main.root.get("dns") if isinstance(findings.main.root, Mapping) else None
+    hosts = dns.get("hosts") if isinstance(dns, Mapping) else None
+    if not isinstance(hosts, Mapping):
+        return
+    seen: dict[str, str] = {}
+    for name in hosts:
+        first = seen.setdefault(name.lower().removesuffix("."), name)
+        if first != name:
+            yield findings.main.fault(
+                ("dns", "hosts", name),
+                f"dns.hosts: {quoted(name)} is {quoted(first)} again: "
+                "put all addresses in one list",
+                of_key=True,
+            )
+
+
+def _numbers(main: Document) -> Iterator[Fault]:
+    dns, health = DnsSettings(), HealthSettings()
+    for section, small, large, default_small, default_large in (
+        ("dns", "timeout", "lifetime", dns.timeout, dns.lifetime),
+        ("dns", "ttl_floor", "ttl_ceiling", dns.ttl_floor, dns.ttl_ceiling),
+        ("health", "timeout", "interval", health.timeout, health.interval),
+    ):
+        low = _number(main, section, small, default_small)
+        high = _number(main, section, large, default_large)
+        if low > high:
+            at = large if _given(main, section, large) else small
+            yield main.fault(
+                (section, at),
+                f"{section}.{small} ({low:g}) is more than {section}.{large} ({high:g})",
+            )
+
+
+def _given(main: Document, section: str, key: str) -> bool:
+    keys = main.root.get(section) if isinstance(main.root, Mapping) else None
+    return isinstance(keys, Mapping) and key in keys
+
+
+def _number(main: Document, section: str, key: str, default: float) -> float:
+    keys = main.root.get(section) if isinstance(main.root, Mapping) else None
+    value = keys.get(key) if isinstance(keys, Mapping) else None
+    return value if isinstance(value, int | float) else default
+
+
+def _duplicates(findings: Findings) -> Iterator[Fault]:
+    seen: dict[bytes, Placed] = {}
+    for placed in findings.endpoints:
+        if placed.key is None:
+            continue
+        first = seen.setdefault(placed.key, placed)
+        if first is not placed:
+            path = (*first.path, "sip_address")
+            line, _ = first.document.place(path)
+            yield placed.document.fault(
+                (*placed.path, "sip_address"),
+                "sip_address: a second endpoint for "
+                f"{quoted(placed.key.decode('utf-8', 'backslashreplace'))}; "
+                f"the first is at {first.document.file}:{line}. Case, escapes, the scheme and a "
+                "default port make no difference",
+            )
+
+
+def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
+    secure = endpoint.sip_address.scheme == "sips"
+    if endpoint.mode != "redirect":
+        yield _at(
+            placed, "mode", f"{endpoint.mode} isn't available in this version: write redirect"
+        )
+    if endpoint.contact == "addresses" and (secure or endpoint.transport == "tls"):
+        yield _at(
+            placed,
+            "contact",
+            "addresses can't go with TLS, for certificates are issued to names: "
+            "write targets or fqdn",
+        )
+    if endpoint.transport == "udp" and secure:
+        yield _at(
+            placed,
+            "transport",
+            "udp can't go with a sips: address (RFC 3261 §26.2.2): "
+            "write tls or leave it out, or make the address sip:",
+        )
+    sip = endpoint.sip_address
+    if (
+        endpoint.pool_fqdn == sip.host.lower().strip("[].")
+        and endpoint.transport is None
+        and endpoint.port in (sip.port, None, default_port("tls" if secure else None))
+    ):
+        yield _at(
+            placed,
+            "pool_fqdn",
+            f"a redirect would lead from {sip} to itself (RFC 3261 §8.3): "
+            "the pool needs a name, a port or a transport of its own",
+        )
+
+
+def _at(placed: Placed, key: str, message: str) -> Fault:
+    return placed.document.fault((*placed.path, key), f"{key}: {message}")
+
+
+class _Loops:
+    """Finds endpoints whose pool is one of our own listeners, as far as the file tells."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._told: dict[tuple[str, int | None, str | None, str], str | None] = {}
+        self._own: frozenset[IPAddress] | None = None
+
+    def faults(self, placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
+        scheme = endpoint.sip_address.scheme
+        question = (endpoint.pool_fqdn, endpoint.port, endpoint.transport, scheme)
+        if question not in self._told:
+            self._told[question] = self._loop(endpoint)
+        loop = self._told[question]
+        if loop is not None:
+            yield _at(placed, "pool_fqdn", loop)
+
+    def _loop(self, endpoint: EndpointSettings) -> str | None:
+        findings = self._findings
+        transport = endpoint.transport or ("tls" if endpoint.sip_address.scheme == "sips" else None)
+        port = endpoint.port or default_port(transport)
+        advertise = findings.advertise
+        ours = [
+            url
+            for _, url in findings.listen
+            if url.port == port
+            and (url.transport == transport or (transport is None and url.transport != "tls"))
+        ]
+        if (
+            advertise is not None
+            and advertise.host.lower() == endpoint.pool_fqdn
+            and (advertise.port == port or (advertise.port is None and ours))
+        ):
+            return f"leads back to this server itself, which is advertised as {advertise}"
+        for address in self._addresses(endpoint.pool_fqdn):
+            for url in ours:
+                if self._reaches(address, url):
+                    where = "" if str(address) == endpoint.pool_fqdn else f" ({address})"
+                    return f"{endpoint.pool_fqdn}{where} leads back to our own listener {url}"
+        return None
+
+    def _addresses(self, pool_fqdn: str) -> list[IPAddress]:
+        try:
+            return [ip_address(pool_fqdn)]
+        except ValueError:
+            return self._findings.hosts.get(pool_fqdn, [])
+
+    def _reaches(self, address: IPAddress, url: ListenUrl) -> bool:
+        listener = ip_address(url.host)
+        if address == listener:
+            return True
+        if not listener.is_unspecified:
+            return False
+        return address.is_loopback or address in self._addresses_of_this_machine()
+
+    def _addresses_of_this_machine(self) -> frozenset[IPAddress]:
+        if self._own is None:
+            from ifaddr import get_adapters  # noqa: PLC0415 - only wildcard listeners need it
+
+            self._own = frozenset(
+                ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
+                for adapter in get_adapters()
+                for ip in adapter.ips
+            )
+        return self._own

@@ -1,0 +1,66 @@
+"""What is wrong with a configuration, told so that a person can mend it.
+
+A fault is one sentence with a place. Reading goes on after a fault wherever it can, so that one run
+of `chatredirect check` shows everything; only the whole list is ever raised.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EX_CONFIG = 78
+"""sysexits.h: the configuration can't be used. Also when its file is missing or unreadable, so that
+one number in a unit file (`RestartPreventExitStatus=78`) says "restarting won't help"."""
+
+_QUOTED_LIMIT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, or doubtful. `line` and `column` count from 1; 0 means none."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    @property
+    def place(self) -> str:
+        """`file:line:column` as compilers write it, without the parts that aren't known."""
+        if not self.line:
+            return self.file
+        return (
+            f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
+        )
+
+    def __str__(self) -> str:
+        """The place and what is wrong there."""
+        return f"{self.place}: {self.message}"
+
+
+class ConfigError(Exception):
+    """The configuration can't be used. `faults` has every reason, sorted by file and line."""
+
+    exit_status = EX_CONFIG
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        """Keep the faults; the exception's text is one line for each."""
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def quoted(value: object) -> str:
+    """`value` in double quotes for a message: one line, printable, cut at 80 characters."""
+    text = str(value)
+    if len(text) > _QUOTED_LIMIT:
+        text = text[: _QUOTED_LIMIT - 1] + "…"
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return f'"{text}"'
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` (did you mean "x"?)` where a known word is near to `word`, else nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a faulty file needs it
+
+    near = get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
+    return f' (did you mean "{near[0]}"?)' if near else ""

@@ -1,0 +1,188 @@
+"""From files to settings: read all, validate all, check all; then settings, or every fault.
+
+The main file's sections are validated as one; endpoints one by one, so that a hundred thousand of
+them, in one file or many, need no second copy and a faulty one hides no other.
+"""
+
+import glob
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path as FilePath
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from chatredirect.config.addresses import parse_address, parse_advertise, parse_listen
+from chatredirect.config.checks import Findings, Placed, check
+from chatredirect.config.document import Document, Mapping, Path, Sequence, Value, read
+from chatredirect.config.faults import ConfigError, Fault, quoted
+from chatredirect.config.messages import faults_of, kind_of
+from chatredirect.config.models import EndpointSettings, Settings
+from chatredirect.config.sipaddress import parse_sip_address
+
+MAX_FILE = 256 * 1024 * 1024
+"""Octets of one file; 100,000 endpoints are about 12 MB."""
+
+_T = TypeVar("_T")
+_ENDPOINT = TypeAdapter(EndpointSettings)
+_SETTINGS = TypeAdapter(Settings)
+
+
+def load(path: str | os.PathLike[str]) -> Settings:
+    """Read the configuration in `path` and the files that it includes.
+
+    Raises:
+        ConfigError: with all faults of all files, sorted by file and line.
+    """
+    return _Reader(os.fspath(path)).settings()
+
+
+class _Reader:
+    """One reading of a configuration."""
+
+    def __init__(self, path: str) -> None:
+        self._main = _open(path)
+        self._findings = Findings(self._main)
+        self._documents = [self._main]
+        self._faults: list[Fault] = []
+
+    def settings(self) -> Settings:
+        settings = self._main_file()
+        for document in self._included():
+            self._documents.append(document)
+            self._endpoints(document, (), document.root, alone=True)
+        for document in self._documents:
+            self._faults += document.faults
+        self._faults += check(self._findings)
+        if self._faults or settings is None:
+            order = {document.file: index for index, document in enumerate(self._documents)}
+            raise ConfigError(
+                sorted(set(self._faults), key=lambda f: (order.get(f.file, 0), f.line, f.column))
+            )
+        endpoints = (placed.settings for placed in self._findings.endpoints)
+        whole = tuple(endpoint for endpoint in endpoints if endpoint is not None)
+        # Both are read-only for everybody else: set where they become known, once.
+        object.__setattr__(settings, "endpoints", whole)
+        object.__setattr__(settings, "files", tuple(document.file for document in self._documents))
+        return settings
+
+    def _main_file(self) -> Settings | None:
+        main = self._main
+        root = main.root
+        if not isinstance(root, Mapping):
+            if not main.faults:
+                what = "is empty" if root is None else f"must be a mapping, not {kind_of(root)}"
+                self._faults.append(
+                    main.fault((), f"the file {what}: it needs at least the key listen")
+                )
+            return None
+        self._endpoints(main, ("endpoints",), root.get("endpoints"))
+        self._gather(root)
+        rest = {key: value for key, value in root.items() if key != "endpoints"}
+        try:
+            return _SETTINGS.validate_python(rest)
+        except ValidationError as error:
+            self._faults += faults_of(error, main, (), Settings)
+            return None
+
+    def _gather(self, root: Mapping) -> None:
+        """What the checks need, whether or not the rest of its section is right."""
+        findings = self._findings
+        listen = root.get("listen")
+        for index, text in enumerate(listen if isinstance(listen, Sequence) else ()):
+            findings.listen += ((index, url) for url in _tried(parse_listen, text))
+        findings.advertise = next(_tried(parse_advertise, root.get("advertise")), None)
+        dns = root.get("dns")
+        hosts = dns.get("hosts") if isinstance(dns, Mapping) else None
+        for name, addresses in hosts.items() if isinstance(hosts, Mapping) else ():
+            texts = addresses if isinstance(addresses, Sequence) else ()
+            parsed = [address for text in texts for address in _tried(parse_address, text)]
+            findings.hosts[name.lower().removesuffix(".")] = parsed
+
+    def _endpoints(
+        self, document: Document, path: Path, value: Value, *, alone: bool = False
+    ) -> None:
+        """Endpoints in a sequence; in an included file (`alone`) also a single one."""
+        if alone and isinstance(value, Mapping):
+            if list(value) == ["endpoints"]:
+                self._endpoints(document, ("endpoints",), value["endpoints"])
+            else:
+                self._endpoint(document, path, value)
+        elif isinstance(value, Sequence):
+            for index, item in enumerate(value):
+                self._endpoint(document, (*path, index), item)
+        elif value is not None:
+            named = "endpoints: " if path else ""
+            what = "an endpoint or a list of them" if alone else "a list of endpoints"
+            self._faults.append(
+                document.fault(path, f"{named}must be {what}, not {kind_of(value)}")
+            )
+
+    def _endpoint(self, document: Document, path: Path, value: Value) -> None:
+        try:
+            endpoint = _ENDPOINT.validate_python(value)
+        except ValidationError as error:
+            self._faults += faults_of(error, document, path, EndpointSettings)
+            text = value.get("sip_address") if isinstance(value, Mapping) else None
+            keys = (address.key for address in _tried(parse_sip_address, text))
+            self._findings.endpoints.append(Placed(document, path, next(keys, None), None))
+            return
+        source = f"{document.file}:{document.place(path)[0]}"
+        object.__setattr__(endpoint, "source", source)
+        placed = Placed(document, path, endpoint.sip_address.key, endpoint)
+        self._findings.endpoints.append(placed)
+
+    def _included(self) -> Iterator[Document]:
+        main = self._main
+        pattern = main.root.get("include") if isinstance(main.root, Mapping) else None
+        if not isinstance(pattern, str) or not pattern:
+            return
+        full = os.path.join(os.path.dirname(main.file), pattern)
+        if glob.has_magic(pattern):
+            paths = sorted(path for path in glob.glob(full) if not os.path.isdir(path))
+        else:
+            paths = [full]
+        for path in paths:
+            if os.path.exists(path) and os.path.samefile(path, main.file):
+                message = f"include: {quoted(pattern)} includes this file itself"
+                self._faults.append(main.fault(("include",), message))
+            elif paths == [full] and not os.path.exists(path):
+                message = f"include: there is no file {quoted(path)}"
+                self._faults.append(main.fault(("include",), message))
+            else:
+                yield _open(path)
+
+
+def _tried(parse: Callable[[str], _T], value: Value) -> Iterator[_T]:
+    """What `parse` makes of `value`, if it can; that it can't has been said elsewhere."""
+    if isinstance(value, str):
+        try:
+            made = parse(value)
+        except ValueError:
+            return
+        yield made
+
+
+def _open(path: str) -> Document:
+    try:
+        with FilePath(path).open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        return Document(path, faults=[Fault(path, 0, 0, _why(error))])
+    except ValueError:  # a NUL in the name
+        return Document(path, faults=[Fault(quoted(path), 0, 0, "is no file name")])
+    if len(data) > MAX_FILE:
+        message = f"larger than {MAX_FILE // 1024 // 1024} MiB"
+        return Document(path, faults=[Fault(path, 0, 0, message)])
+    return read(data, path)
+
+
+def _why(error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case IsADirectoryError():
+            return "is a directory, not a file"
+        case PermissionError():
+            return f"user {os.geteuid()} isn't permitted to read it"
+    return f"can't be read: {error.strerror}"

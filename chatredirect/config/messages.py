@@ -1,0 +1,152 @@
+"""Pydantic's verdicts in words for people who write YAML."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import TypeAlias, get_args, get_type_hints
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from chatredirect.config.document import Document, Path
+from chatredirect.config.faults import Fault, did_you_mean, quoted
+
+_Writer: TypeAlias = Callable[[ErrorDetails], str]
+
+LATER: dict[Path, str] = {
+    ("tls",): 'the section "tls" isn\'t available in this version: TLS listeners come later',
+}
+"""Keys that are promised, and refused by name until they work."""
+
+
+def faults_of(
+    error: ValidationError, document: Document, path: Path, model: type[object]
+) -> Iterator[Fault]:
+    """The faults in a ValidationError, placed in `document`, where what was validated is at `path`.
+
+    Args:
+        model: the dataclass that was validated; its keys are what an unknown key could mean.
+    """
+    for details in error.errors(include_url=False):
+        of_key = details["loc"][-1:] == ("[key]",)
+        loc = details["loc"][:-1] if of_key else details["loc"]
+        kind = details["type"]
+        if kind == "unexpected_keyword_argument":
+            message = LATER.get(loc) or _unknown_key(loc, model)
+            yield document.fault(path + loc, message, of_key=True)
+        elif kind == "missing":
+            message = f"the key {quoted(loc[-1])} is missing{_in(loc[:-1])}"
+            yield document.fault((path + loc)[:-1], message)
+        else:
+            named = f"{dotted(loc)}: " if loc else ""
+            yield document.fault(path + loc, named + _sentence(details), of_key=of_key)
+
+
+def dotted(path: Path) -> str:
+    """`("dns", "nameservers", 0)` as `dns.nameservers[0]`, printable."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return quoted(text)[1:-1]
+
+
+def kind_of(value: object) -> str:
+    """What `value` is, as a person would say it: `text "5061"`, `a list`."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {quoted(value)[1:-1]}"
+        case str():
+            return f"text {quoted(value)}"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+    return "something else"
+
+
+def _in(path: Path) -> str:
+    return f" in {dotted(path)}" if path else ""
+
+
+def _unknown_key(loc: Path, model: type[object]) -> str:
+    section: type[object] | None = model
+    for part in loc[:-1]:
+        section = _section(section, str(part))
+    known = [key.name for key in fields(section) if key.init] if is_dataclass(section) else []
+    key = str(loc[-1])
+    hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
+    return f"unknown key {quoted(key)}{_in(loc[:-1])}{hint}"
+
+
+def _section(model: type[object] | None, key: str) -> type[object] | None:
+    """The dataclass that a key of `model` holds."""
+    hint = get_type_hints(model).get(key)
+    for candidate in (hint, *get_args(hint)):
+        if isinstance(candidate, type) and is_dataclass(candidate):
+            return candidate
+    return None
+
+
+def _sentence(details: ErrorDetails) -> str:
+    write = _SENTENCES.get(details["type"])
+    if write is None:
+        return details["msg"][:1].lower() + details["msg"][1:]
+    return write(details)
+
+
+def _must_be(what: str) -> _Writer:
+    return lambda details: f"must be {what}, not {kind_of(details['input'])}"
+
+
+def _number(what: str) -> _Writer:
+    def write(details: ErrorDetails) -> str:
+        value = details["input"]
+        text = f"must be {what}, not {kind_of(value)}"
+        if isinstance(value, str) and value.strip().replace(".", "", 1).isdigit():
+            text += ": write it without quotes"
+        return text
+
+    return write
+
+
+def _text(details: ErrorDetails) -> str:
+    value = details["input"]
+    quote = ": put it in quotes" if isinstance(value, bool | int | float) else ""
+    return f"must be text, not {kind_of(value)}{quote}"
+
+
+def _list(details: ErrorDetails) -> str:
+    value = details["input"]
+    brackets = f": write [{value}]" if isinstance(value, str | int) and len(str(value)) < 60 else ""
+    return f"must be a list, not {kind_of(value)}{quoted(brackets)[1:-1]}"
+
+
+def _bound(word: str, key: str) -> _Writer:
+    return lambda details: f"must be {word} {details['ctx'][key]}, not {details['input']}"
+
+
+def _literal(details: ErrorDetails) -> str:
+    allowed = str(details["ctx"]["expected"]).replace("'", "")
+    return f"must be {allowed}, not {kind_of(details['input'])}"
+
+
+_MAPPING = _must_be("a mapping (keys with values)")
+_SENTENCES: dict[str, _Writer] = {
+    "told": lambda details: details["msg"],
+    "string_type": _text,
+    "int_type": _number("a whole number"),
+    "float_type": _number("a number"),
+    "finite_number": _number("a finite number"),
+    "bool_type": _must_be("true or false"),
+    "tuple_type": _list,
+    "dict_type": _MAPPING,
+    "dataclass_type": _MAPPING,
+    "literal_error": _literal,
+    "greater_than": _bound("more than", "gt"),
+    "greater_than_equal": _bound("at least", "ge"),
+    "less_than_equal": _bound("at most", "le"),
+    "string_too_short": lambda _: "must not be empty",
+}

@@ -1,0 +1,97 @@
+"""An endpoint's SIP address: the contact object's URI as the directory knows it.
+
+This is the one place where the configuration asks the SIP layer about URIs.
+"""
+
+import re
+from dataclasses import dataclass
+
+from chatredirect.config.faults import quoted
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.uri import parse_uri
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?!\d+$)")
+
+
+@dataclass(frozen=True, slots=True)
+class SipAddress:
+    """The URI of a contact object, `sip:ocschat@contoso.com`.
+
+    Attributes:
+        text: as written in the file.
+        scheme: "sip" or "sips".
+        user: the user part as written, escapes and all.
+        host: the domain as written, IPv6 addresses in brackets.
+        port: None if none was given.
+        key: what makes two spellings one endpoint; see `SipUri.canonical_key`.
+    """
+
+    text: str
+    scheme: str
+    user: str
+    host: str
+    port: int | None
+    key: bytes
+
+    def __str__(self) -> str:
+        """The URI with its scheme."""
+        return self.text if _SCHEME.match(self.text) else f"{self.scheme}:{self.text}"
+
+
+def parse_sip_address(text: str) -> SipAddress:
+    """Read `sip:ocschat@contoso.com`; the scheme may be left out.
+
+    Raises:
+        ValueError: with what to write instead.
+    """
+    fault = _plain_mistake(text)
+    if fault is not None:
+        raise ValueError(f"{quoted(text)} {fault}")
+    full = text if _SCHEME.match(text) else f"sip:{text}"
+    try:
+        uri = parse_uri(full.encode())
+    except SipError:
+        raise ValueError(
+            f"{quoted(text)} is no SIP URI: write it as in sip:ocschat@contoso.com, "
+            "with special characters escaped as in RFC 3261 §25.1 (a space is %20)"
+        ) from None
+    if uri.user is None or not uri.host:
+        raise ValueError(f"{quoted(text)} has no user or no domain: write user@domain")
+    if uri.password is not None:
+        raise ValueError(f"{quoted(text)} has a password in it: write user@domain without it")
+    if uri.params or uri.headers:
+        bare = full.partition(";")[0].partition("?")[0]
+        raise ValueError(f"{quoted(text)} has parameters: write {bare}; parameters never count")
+    return SipAddress(
+        text=text,
+        scheme=uri.scheme.decode("ascii"),
+        user=uri.user.decode(),
+        host=uri.host.decode("ascii"),
+        port=uri.port,
+        key=uri.canonical_key(),
+    )
+
+
+def _plain_mistake(text: str) -> str | None:
+    """What people write instead of a SIP address, told apart before the grammar is asked."""
+    if "<" in text or ">" in text or '"' in text:
+        inner = re.search(r"<([^<>]*)>", text)
+        write = f"write {inner[1]}" if inner else "write the URI alone"
+        return f"has a display name or brackets: {write}, and the name in display_name"
+    if "*" in text.rpartition("@")[2]:
+        return "is a wildcard: each endpoint is one URI"
+    scheme = _SCHEME.match(text)
+    if scheme is not None and "@" not in text[: scheme.end()]:
+        name = scheme[1].lower()
+        if name not in ("sip", "sips"):
+            if name == "tel":
+                return "is a telephone number: write sip:NUMBER@DOMAIN"
+            return f"has the scheme {name}: write sip:USER@DOMAIN"
+        if text[scheme.end() :].startswith("//"):
+            return f"has slashes in it: write {name}:{text[scheme.end() :].lstrip('/')}"
+    if "@" not in text:
+        user = text[scheme.end() :] if scheme else text
+        return f"has no domain: write sip:{user or 'ocschat'}@DOMAIN"
+    if text.endswith("@"):
+        return f"has no domain after the @: write {text}DOMAIN"
+    return None

@@ -1,0 +1,62 @@
+"""Logs: events with fields, in JSON lines or for people, that never hold anybody up.
+
+Modules say `log = structlog.get_logger()` and `log.info("pool_resolved", pool=…)`; `configure`
+decides once where that goes. On a request's path ask `sink.requests` first.
+
+    escape   no byte of a peer's breaks a line or colours a terminal
+    render   an event as a line
+    sink     the bounded queue and the thread that writes
+    bridge   structlog, `logging` and the event loop all end in the sink
+"""
+
+import os
+from collections.abc import Mapping
+
+from chatredirect.config.models import LogSettings
+from chatredirect.log.bridge import LEVEL_NUMBERS, connect, log_loop_exception
+from chatredirect.log.ratelimit import RateLimited
+from chatredirect.log.render import console_renderer, json_renderer
+from chatredirect.log.sink import LogSink, Stream
+
+__all__ = [
+    "LogSink",
+    "RateLimited",
+    "apply",
+    "configure",
+    "log_loop_exception",
+]
+
+
+def configure(
+    settings: LogSettings, stream: Stream, environ: Mapping[str, str] = os.environ
+) -> LogSink:
+    """Send every log of this process to `stream`, through a queue; call once, at start.
+
+    Args:
+        settings: level, format, and whether requests are logged.
+        stream: where lines go, usually `sys.stderr`.
+        environ: `NO_COLOR` (any value) and `TERM=dumb` switch colours off.
+
+    Returns:
+        The sink; `close` it at the end.
+    """
+    if settings.format == "console":
+        render = console_renderer(colours=_colours(stream, environ))
+    else:
+        render = json_renderer()
+    sink = LogSink(render, stream)
+    apply(sink, settings)
+    return sink
+
+
+def apply(sink: LogSink, settings: LogSettings) -> None:
+    """Take over level and `requests` of new settings; the format stays until a restart."""
+    sink.requests = settings.requests and LEVEL_NUMBERS[settings.level] <= LEVEL_NUMBERS["info"]
+    connect(sink, settings.level)
+
+
+def _colours(stream: Stream, environ: Mapping[str, str]) -> bool:
+    isatty = getattr(stream, "isatty", None)
+    if isatty is None or not isatty():
+        return False
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"

@@ -1,0 +1,110 @@
+"""Others who log: structlog's loggers, the standard library's, and the event loop.
+
+All end in one sink, so the log has one form and one order.
+"""
+
+import asyncio
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from types import TracebackType
+
+import structlog
+
+from chatredirect.log.sink import LogSink
+
+_MAX_FRAMES = 16
+_LEVELS = {
+    "critical": "error",
+    "fatal": "error",
+    "exception": "error",
+    "err": "error",
+    "warn": "warning",
+    "notset": "debug",
+}
+LEVEL_NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def connect(sink: LogSink, level: str) -> None:
+    """Make `sink` the end of every logger in this process, for events from `level` up."""
+    number = LEVEL_NUMBERS[level]
+    structlog.configure(
+        processors=[_ToSink(sink)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.ReturnLoggerFactory(),
+        # a reload may change the level, and a module's logger lives as long as the process
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_Handler(sink)]
+    # libraries say at info what only their authors want to know
+    root.setLevel(number if level == "debug" else max(number, logging.WARNING))
+
+
+class _ToSink:
+    """A structlog processor, the first and last: hands the event over."""
+
+    def __init__(self, sink: LogSink) -> None:
+        self._sink = sink
+
+    def __call__(
+        self, _logger: object, method: str, event_dict: MutableMapping[str, object]
+    ) -> str:
+        exc_info = event_dict.pop("exc_info", None)
+        if exc_info:
+            event_dict.update(_exception_fields(exc_info))
+        event = str(event_dict.pop("event", ""))
+        self._sink.emit(_LEVELS.get(method, method), event, event_dict)
+        raise structlog.DropEvent
+
+
+class _Handler(logging.Handler):
+    """The standard library's records as events: `log`, with the logger's name and the message."""
+
+    def __init__(self, sink: LogSink) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, object] = {"logger": record.name, "message": _message(record)}
+        if record.exc_info:
+            fields |= _exception_fields(record.exc_info)
+        level = record.levelname.lower()
+        self._sink.emit(_LEVELS.get(level, level), "library_log", fields)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # arguments that don't fit the format: not worth losing it
+        return f"{record.msg} {record.args}"
+
+
+def log_loop_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """For `loop.set_exception_handler`: what no task caught, as an error event."""
+    fields: dict[str, object] = {"message": context.get("message", "")}
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        fields |= _exception_fields(error)
+    for key in ("task", "future", "handle", "protocol", "transport"):
+        if context.get(key) is not None:
+            fields[key] = repr(context[key])
+    structlog.get_logger().error("unhandled_exception", **fields)
+
+
+def _exception_fields(exc_info: object) -> dict[str, object]:
+    """`error` and `traceback` (innermost frame last) of whatever `exc_info` may be."""
+    error = exc_info
+    if exc_info is True:
+        error = sys.exc_info()[1]
+    elif isinstance(exc_info, tuple):
+        error = exc_info[1]
+    if not isinstance(error, BaseException):
+        return {}
+    return {"error": error, "traceback": _frames(error.__traceback__)}
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    frames = traceback.extract_tb(trace)[-_MAX_FRAMES:]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

@@ -1,0 +1,87 @@
+"""Values made harmless: whatever a peer sent, a log line stays one line of printable text.
+
+Escaping comes before the format: JSON would carry an ESC as `\\u001b`, and the first tool that
+unwraps it would hand it to a terminal. So every character that `str.isprintable` doesn't call
+printable becomes a visible escape first: C0, C1, DEL, line and paragraph separators, bidirectional
+controls, lone surrogates. Values and whole events are cut at a limit.
+"""
+
+import math
+from collections.abc import Mapping, Set
+from typing import TypeAlias
+
+MAX_TEXT = 512
+"""Characters of one value."""
+MAX_EVENT = 8192
+"""Characters of all values of an event together."""
+_MAX_ITEMS = 64
+_MAX_DEPTH = 4
+_CUT = "…"
+
+Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
+
+
+def escape(text: str) -> str:
+    """`text` with every character that isn't printable as a backslash escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class Cleaner:
+    """Cleans the values of one event, whose characters it counts."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, limit: int = MAX_EVENT) -> None:
+        """Allow the event `limit` characters."""
+        self._left = limit
+
+    def text(self, text: str) -> str:
+        """`text` escaped, and cut where its own or the event's limit is reached."""
+        limit = min(MAX_TEXT, self._left)
+        cut = text[: limit + 1]  # first: escaping a megabyte to throw it away would be an attack
+        clean = escape(cut)
+        if len(clean) > limit:
+            clean = clean[: max(limit - 1, 0)] + _CUT
+        self._left -= len(clean)
+        return clean
+
+    def value(self, value: object, depth: int = 0) -> Plain:
+        """`value` as JSON knows it: text, number, truth, nothing, list or mapping."""
+        if isinstance(value, str):
+            return self.text(value)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int):
+            return int(value) if -(2**63) <= value < 2**64 else self.text(hex(value))
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else str(value)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return self.text(bytes(value[: MAX_TEXT + 1]).decode("utf-8", "backslashreplace"))
+        if isinstance(value, BaseException):
+            return self.text(f"{type(value).__name__}: {_text_of(value)}")
+        if depth < _MAX_DEPTH:
+            if isinstance(value, Mapping):
+                pairs = list(value.items())[:_MAX_ITEMS]
+                return {self.text(_text_of(k)): self.value(v, depth + 1) for k, v in pairs}
+            if isinstance(value, list | tuple | Set):
+                items = [self.value(item, depth + 1) for item in list(value)[:_MAX_ITEMS]]
+                return [*items, _CUT] if len(value) > _MAX_ITEMS else items
+        return self.text(_text_of(value))
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<{type(value).__name__} that can't be shown: {type(error).__name__}>"

@@ -1,0 +1,52 @@
+"""The same fault again: told once in a while, with the number of times it wasn't."""
+
+from collections.abc import Callable, Hashable
+
+
+class RateLimited:
+    """Decides for each key whether to speak now.
+
+        suppressed = self._limited.hit(("bad_message", peer))
+        if suppressed is not None:
+            log.warning("bad_message", peer=peer, suppressed=suppressed)
+
+    Peers choose keys, so the table is bounded: while it is full of keys that were told within the
+    interval, new ones are suppressed and counted together. At most `max_keys` are told in one.
+    """
+
+    def __init__(
+        self, interval: float, clock: Callable[[], float], *, max_keys: int = 1024
+    ) -> None:
+        """Tell a key once in `interval` seconds of `clock`, a monotonic one."""
+        self._interval = interval
+        self._clock = clock
+        self._max_keys = max_keys
+        self._told: dict[Hashable, tuple[float, int]] = {}  # oldest first: when, suppressed since
+        self._unknown = 0
+
+    def hit(self, key: Hashable) -> int | None:
+        """Count `key`: None if nothing is to be said, else how many were suppressed before.
+
+        The number includes what was suppressed of keys that the table had no room for.
+        """
+        now = self._clock()
+        when, suppressed = self._told.get(key, (None, 0))
+        if when is not None and now - when < self._interval:
+            self._told[key] = (when, suppressed + 1)
+            return None
+        if when is None and len(self._told) >= self._max_keys and not self._make_room(now):
+            self._unknown += 1
+            return None
+        self._told.pop(key, None)
+        self._told[key] = (now, 0)
+        suppressed, self._unknown = suppressed + self._unknown, 0
+        return suppressed
+
+    def _make_room(self, now: float) -> bool:
+        oldest = next(iter(self._told))
+        when, suppressed = self._told[oldest]
+        if now - when < self._interval:
+            return False
+        del self._told[oldest]
+        self._unknown += suppressed
+        return True

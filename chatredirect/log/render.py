@@ -1,0 +1,92 @@
+"""An event as one line: JSON for machines, or a form for people at a terminal."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from chatredirect.log.escape import Cleaner, Plain
+
+Renderer: TypeAlias = Callable[[float, str, str, Mapping[str, object]], str]
+"""(seconds since the epoch, level, event, fields) → a line without its end."""
+
+_PLAIN = frozenset(" \"'=")
+_LEVEL_COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "1;31"}
+_OWN_KEYS = frozenset(("timestamp", "level", "event"))
+
+
+class Timestamps:
+    """ISO 8601 UTC with milliseconds; the part that changes once a second is kept."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        """Start with nothing kept."""
+        self._second = -1
+        self._text = ""
+
+    def format(self, now: float) -> str:
+        """`2026-11-22T05:01:02.345Z` for seconds since the epoch."""
+        second = int(now)
+        if second != self._second:
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        return f"{self._text}.{int((now - second) * 1000):03d}Z"
+
+
+def _cleaned(fields: Mapping[str, object]) -> dict[str, Plain]:
+    cleaner = Cleaner()
+    clean: dict[str, Plain] = {}
+    for key, value in fields.items():
+        name = cleaner.text(key)
+        clean[f"{name}_" if name in _OWN_KEYS else name] = cleaner.value(value)
+    return clean
+
+
+def json_renderer() -> Renderer:
+    """One JSON object a line: `timestamp`, `level`, `event`, then the fields."""
+    stamps = Timestamps()
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+    def render(now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
+        head = {"timestamp": stamps.format(now), "level": level, "event": Cleaner().text(event)}
+        return encode({**head, **_cleaned(fields)})
+
+    return render
+
+
+def console_renderer(*, colours: bool) -> Renderer:
+    """`TIMESTAMP level event key=value …`; text that needs it is quoted."""
+    stamps = Timestamps()
+
+    def paint(code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if colours else text
+
+    def render(now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
+        parts = [
+            paint("2", stamps.format(now)),
+            paint(_LEVEL_COLOURS.get(level, "0"), f"{level:<7}"),
+            paint("1", Cleaner().text(event)),
+        ]
+        for key, value in _cleaned(fields).items():
+            parts.append(f"{paint('36', key)}={_shown(value)}")
+        return " ".join(parts)
+
+    return render
+
+
+def _shown(value: Plain) -> str:
+    match value:
+        case str():
+            if value and _PLAIN.isdisjoint(value):
+                return value
+            return '"' + value.replace('"', '\\"') + '"'
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return "[" + ", ".join(_shown(item) for item in value) + "]"
+        case dict():
+            return "{" + ", ".join(f"{key}: {_shown(item)}" for key, item in value.items()) + "}"
+    return str(value)

@@ -31,6 +31,7 @@ from chatredirect.config.models import (
     Settings,
 )
 from chatredirect.config.sipaddress import SipAddress, parse_sip_address
+from chatredirect.config.warnings import warnings
 
 __all__ = [
     "EX_CONFIG",
@@ -54,4 +55,5 @@ __all__ = [
     "parse_nameserver",
     "parse_pool_fqdn",
     "parse_sip_address",
+    "warnings",
 ]

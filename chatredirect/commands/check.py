@@ -1,0 +1,104 @@
+"""`chatredirect check`: is this configuration right, and what would be served where?"""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigArgument, JsonOption
+
+if TYPE_CHECKING:
+    from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
+
+_SHOWN = 20  # endpoints listed as text
+
+
+def check(file: ConfigArgument = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Check a configuration file and all that it includes.
+
+    Prints every fault with its file and line, or what would be served where, with warnings.
+    Nothing is started, and no DNS server is asked.
+
+    Exit status: 0 if the configuration can be used, 78 if not.
+    """
+    from chatredirect.config import ConfigError, load, warnings
+
+    try:
+        settings = load(file)
+    except ConfigError as error:
+        _refused(error, as_json=as_json)
+        raise typer.Exit(error.exit_status) from None
+    doubts = warnings(settings)
+    if as_json:
+        typer.echo(json.dumps(_json(settings, doubts), indent=2))
+    else:
+        typer.echo("\n".join(_text(settings, doubts)))
+
+
+def _refused(error: "ConfigError", *, as_json: bool) -> None:
+    from chatredirect.commands.report import config_error_text, fault_json
+
+    if as_json:
+        answer = {"ok": False, "errors": [fault_json(fault) for fault in error.faults]}
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        typer.echo(config_error_text(error))
+
+
+def _text(settings: "Settings", doubts: "tuple[Fault, ...]") -> Iterator[str]:
+    from chatredirect.commands.report import counted, fault_lines
+
+    yield from fault_lines(doubts, "warning")
+    if doubts:
+        yield ""
+    pools = {_pool(endpoint) for endpoint in settings.endpoints}
+    yield f"listening on  {', '.join(map(str, settings.listen))}"
+    yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(pools), 'pool')}"
+    shown = settings.endpoints[:_SHOWN]
+    width = max((len(str(endpoint.sip_address)) for endpoint in shown), default=0)
+    for endpoint in shown:
+        yield f"  {endpoint.sip_address!s:<{width}}  {_does(endpoint)}"
+    if len(settings.endpoints) > _SHOWN:
+        yield f"  … and {len(settings.endpoints) - _SHOWN:,} more"
+    servers = ", ".join(map(str, settings.dns.nameservers)) or "those of this system"
+    yield f"name servers  {servers}; {counted(len(settings.dns.hosts), 'name')} in dns.hosts"
+    yield f"files         {', '.join(settings.files[:_SHOWN])}" + (
+        f" … and {len(settings.files) - _SHOWN:,} more" if len(settings.files) > _SHOWN else ""
+    )
+    with_warnings = f", with {counted(len(doubts), 'warning')}" if doubts else ""
+    yield f"The configuration can be used{with_warnings}."
+
+
+def _does(endpoint: "EndpointSettings") -> str:
+    methods = f", only {' '.join(endpoint.methods)}" if endpoint.methods else ""
+    return f"{endpoint.redirect_status} to {_pool(endpoint)}{methods}"
+
+
+def _pool(endpoint: "EndpointSettings") -> str:
+    from chatredirect.config import HostPort
+
+    transport = f" over {endpoint.transport}" if endpoint.transport else ""
+    return f"{HostPort(endpoint.pool_fqdn, endpoint.port)}{transport}"
+
+
+def _json(settings: "Settings", doubts: "tuple[Fault, ...]") -> dict[str, object]:
+    from chatredirect.commands.report import fault_json
+
+    return {
+        "ok": True,
+        "files": settings.files,
+        "listen": [str(url) for url in settings.listen],
+        "endpoints": [
+            {
+                "sip_address": str(endpoint.sip_address),
+                "pool_fqdn": endpoint.pool_fqdn,
+                "port": endpoint.port,
+                "transport": endpoint.transport,
+                "mode": endpoint.mode,
+                "source": endpoint.source,
+            }
+            for endpoint in settings.endpoints
+        ],
+        "warnings": [fault_json(fault) for fault in doubts],
+    }

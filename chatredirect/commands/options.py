@@ -1,0 +1,33 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+DEFAULT_CONFIG = Path("/etc/chatredirect/chatredirect.yaml")
+CONFIG_VARIABLE = "CHATREDIRECT_CONFIG"
+
+ConfigOption: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar=CONFIG_VARIABLE,
+        show_envvar=True,
+        help="The configuration file.",
+    ),
+]
+ConfigArgument: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="[FILE]",
+        envvar=CONFIG_VARIABLE,
+        show_envvar=True,
+        help="The configuration file.",
+    ),
+]
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON, for scripts.", show_default=False)
+]

@@ -1,0 +1,95 @@
+"""What is allowed, and yet probably not what was meant. Settings in, warnings out; asks no DNS."""
+
+import os
+import stat
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from chatredirect.config.faults import Fault
+from chatredirect.config.models import DnsSettings, EndpointSettings, Settings
+
+
+def warnings(settings: Settings) -> tuple[Fault, ...]:
+    """Every warning that the settings alone give reason for, one for each pool at most."""
+    return (*_general(settings), *_pools(settings))
+
+
+def needs_srv(endpoint: EndpointSettings, dns: DnsSettings) -> bool:
+    """Whether only NAPTR or SRV records can keep this pool from meaning UDP 5060.
+
+    RFC 3263 §4.1: neither port nor transport, and a name that is really asked for in DNS.
+    """
+    open_to_dns = endpoint.port is None and endpoint.transport is None
+    return open_to_dns and not _is_ip(endpoint.pool_fqdn) and endpoint.pool_fqdn not in dns.hosts
+
+
+def udp_warning(endpoint: EndpointSettings, why: str) -> Fault:
+    """The warning that this pool means UDP, which Lync Server doesn't speak."""
+    port = endpoint.port or 5060
+    return at_endpoint(
+        endpoint,
+        f"{endpoint.pool_fqdn} {why} means UDP port {port} (RFC 3263 §4.1), which Lync Server "
+        "doesn't speak: set port: 5061 and transport: tls",
+    )
+
+
+def at_endpoint(endpoint: EndpointSettings, message: str) -> Fault:
+    """A warning where the endpoint is defined."""
+    file, _, line = endpoint.source.rpartition(":")
+    return Fault(file, int(line) if line else 0, 0, message)
+
+
+def _general(settings: Settings) -> Iterator[Fault]:
+    main = settings.files[0] if settings.files else "(settings)"
+    if not settings.endpoints:
+        yield Fault(
+            main, 0, 0, "no endpoints: every request would get 404, but OPTIONS for the server"
+        )
+    if settings.secret is not None:
+        for file in settings.files[:1]:
+            if _readable_by_all(file):
+                yield Fault(file, 0, 0, "holds the secret and can be read by every user: chmod o-r")
+    path = settings.dns.hosts_file
+    if path != DnsSettings().hosts_file and not os.path.exists(path):
+        yield Fault(main, 0, 0, f"dns.hosts_file: there is no file {path}")
+
+
+def _pools(settings: Settings) -> Iterator[Fault]:
+    seen: set[tuple[str, int | None, str | None, str]] = set()
+    for endpoint in settings.endpoints:
+        scheme = endpoint.sip_address.scheme
+        pool = (endpoint.pool_fqdn, endpoint.port, endpoint.transport, scheme)
+        if pool not in seen:
+            seen.add(pool)
+            yield from _pool(endpoint, settings.dns)
+
+
+def _pool(endpoint: EndpointSettings, dns: DnsSettings) -> Iterator[Fault]:
+    literal = _is_ip(endpoint.pool_fqdn)
+    if endpoint.transport is None and endpoint.sip_address.scheme == "sip":
+        if endpoint.port is not None:
+            yield udp_warning(endpoint, "with a port and no transport")
+        elif literal or endpoint.pool_fqdn in dns.hosts:
+            named = "as an IP address" if literal else "in dns.hosts, without port and transport,"
+            yield udp_warning(endpoint, named)
+    if literal and endpoint.transport == "tls":
+        message = f"{endpoint.pool_fqdn} is an IP address: TLS certificates are issued to names"
+        yield at_endpoint(endpoint, message)
+    elif not literal and "." not in endpoint.pool_fqdn and endpoint.pool_fqdn not in dns.hosts:
+        message = f"{endpoint.pool_fqdn} has no domain; clients may resolve it differently"
+        yield at_endpoint(endpoint, message)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _readable_by_all(file: str) -> bool:
+    try:
+        return bool(os.stat(file).st_mode & stat.S_IROTH)
+    except OSError:
+        return False

@@ -1,0 +1,180 @@
+"""One DNS message to records, or to a clear no.
+
+The message was parsed by dnspython; here it is decided what it says. Whatever a server sends ends
+in one of four ways: records, NXDOMAIN, NODATA, or an `AnswerError` that names what is wrong. Names
+come out as text, lower case, without the final dot; the rest of the package never sees the wire.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+import dns.exception
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+from dns.rdtypes.ANY.SOA import SOA
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+from dns.rdtypes.IN.NAPTR import NAPTR
+from dns.rdtypes.IN.SRV import SRV
+
+#: Records of one answer that are used. More are left out, those of the last priorities first.
+MAX_RECORDS = 64
+#: Seconds that a no without a SOA is believed (RFC 2308 §5 lets it not be cached at all).
+NEGATIVE_TTL_WITHOUT_SOA = 5.0
+
+
+class Kind(StrEnum):
+    """What an answer says; the values are what people read."""
+
+    RECORDS = "NOERROR"
+    NODATA = "NODATA"
+    NXDOMAIN = "NXDOMAIN"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Srv:
+    """An SRV record (RFC 2782); `target` is empty for `.`, which says that there is no service."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+    def __str__(self) -> str:
+        """As in a zone file."""
+        return f"{self.priority} {self.weight} {self.port} {self.target}."
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Naptr:
+    """A NAPTR record (RFC 3403 §4), without the regular expression, which SIP doesn't use."""
+
+    order: int
+    preference: int
+    flags: str
+    service: str
+    replacement: str
+
+    def __str__(self) -> str:
+        """As in a zone file."""
+        return (
+            f'{self.order} {self.preference} "{self.flags}" "{self.service}" "" {self.replacement}.'
+        )
+
+
+Record: TypeAlias = str | Srv | Naptr
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the DNS says about one name and type.
+
+    Attributes:
+        kind: records, or which no.
+        records: addresses as text, `Srv` or `Naptr`; empty for a no.
+        ttl: seconds, the least of the records and aliases; for a no by the SOA (RFC 2308 §5).
+        name: the end of the chain of aliases, where the records are.
+        left_out: records over `MAX_RECORDS`.
+    """
+
+    kind: Kind
+    records: tuple[Record, ...]
+    ttl: float
+    name: str
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """The name is another's alias, and the answer stops there: ask for `name`."""
+
+    name: str
+    ttl: float
+
+
+class AnswerError(Exception):
+    """The answer is none: the response code says so, or it makes no sense.
+
+    Attributes:
+        about_name: whether the server works as such, and just doesn't answer this question.
+    """
+
+    def __init__(self, reason: str, *, about_name: bool) -> None:
+        """`reason` is a few words for people."""
+        self.about_name = about_name
+        super().__init__(reason)
+
+
+def read_answer(message: dns.message.Message, rdtype: dns.rdatatype.RdataType) -> Answer | Alias:
+    """Say what `message`, a response to a question for `rdtype`, means.
+
+    Raises:
+        AnswerError: it means nothing.
+    """
+    rcode = message.rcode()
+    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        raise AnswerError(dns.rcode.to_text(rcode), about_name=True)
+    if not isinstance(message, dns.message.QueryMessage):
+        raise AnswerError("not an answer to a query", about_name=False)
+    try:
+        chain = message.resolve_chaining()
+    except dns.message.ChainTooLong:
+        raise AnswerError("CNAME loop", about_name=True) from None
+    except dns.exception.DNSException as error:
+        raise AnswerError(f"contradicts itself ({error})", about_name=True) from None
+    name = text_of(chain.canonical_name)
+    if chain.answer is not None:
+        records = _records(chain.answer, rdtype)
+        left_out = max(0, len(records) - MAX_RECORDS)
+        return Answer(Kind.RECORDS, records[:MAX_RECORDS], chain.minimum_ttl, name, left_out)
+    soa = _soa_ttl(message, chain.canonical_name)
+    aliases_ttl = min((float(cname.ttl) for cname in chain.cnames), default=soa or 0.0)
+    if rcode == dns.rcode.NXDOMAIN:
+        kind = Kind.NXDOMAIN
+    elif chain.cnames and soa is None:
+        return Alias(name, aliases_ttl)
+    else:
+        kind = Kind.NODATA
+    ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else min(soa, aliases_ttl)
+    return Answer(kind, (), ttl, name)
+
+
+def text_of(name: dns.name.Name) -> str:
+    """A name as text, lower case, without the final dot; the root is empty."""
+    return name.to_text(omit_final_dot=True).lower() if len(name) > 1 else ""
+
+
+def _records(rrset: dns.rrset.RRset, rdtype: dns.rdatatype.RdataType) -> tuple[Record, ...]:
+    """The records in an order that says nothing: the same records are the same answer."""
+    addresses: list[str] = []
+    services: list[Srv] = []
+    pointers: list[Naptr] = []
+    for rdata in rrset:
+        if isinstance(rdata, A | AAAA):
+            addresses.append(rdata.address)
+        elif isinstance(rdata, SRV):
+            services.append(Srv(rdata.priority, rdata.weight, rdata.port, text_of(rdata.target)))
+        elif isinstance(rdata, NAPTR):
+            flags = rdata.flags.decode("ascii", "replace").upper()
+            service = rdata.service.decode("ascii", "replace").upper()
+            replacement = text_of(rdata.replacement)
+            pointers.append(Naptr(rdata.order, rdata.preference, flags, service, replacement))
+        else:
+            raise AnswerError(f"records are not {rdtype.name}", about_name=True)
+    # the first are kept if there are too many, so the most wanted come first
+    services.sort(key=lambda record: (record.priority, -record.weight, record.target, record.port))
+    return (*sorted(addresses), *services, *sorted(pointers))
+
+
+def _soa_ttl(message: dns.message.Message, name: dns.name.Name) -> float | None:
+    """How long a no may be believed: the SOA's own TTL or its minimum field (RFC 2308 §5)."""
+    for rrset in message.authority:
+        if rrset.rdtype == dns.rdatatype.SOA and name.is_subdomain(rrset.name):
+            for rdata in rrset:
+                if isinstance(rdata, SOA):
+                    return float(min(rrset.ttl, rdata.minimum))
+    return None

@@ -1,0 +1,383 @@
+"""Which names and types to ask for a pool, and what the answers mean: RFC 3263 §4.
+
+From the least that has to be asked to the most: an IP address is its own answer; a name in the
+hosts file has addresses and nothing else; an explicit port means addresses only; an explicit
+transport means that transport's SRV records; otherwise NAPTR records say which transports there
+are, or, where there are none, SRV records of every transport are looked for. Where no SRV record is
+either, the name's own addresses serve, with the default port.
+
+One service is chosen, the best that leads to a target, and its targets are all that come out: an
+RFC 3263 client doesn't change from TLS to TCP because a server is down, nor does a redirect tell it
+to.
+
+What DNS can say that isn't good for a target is left out with a note that says so; nothing of it is
+an error of this program.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeAlias
+
+import dns.rdatatype
+
+from chatredirect.config.addresses import Transport, default_port
+from chatredirect.config.models import Family
+from chatredirect.dns.answer import Kind, Naptr, Srv
+from chatredirect.dns.cache import Key
+from chatredirect.dns.hosts import Hosts, address_text
+from chatredirect.dns.lookup import Found, Lookup, LookupFailed
+from chatredirect.dns.target import Target
+from chatredirect.dns.trace import Source, Step, Trace
+
+A = dns.rdatatype.A
+AAAA = dns.rdatatype.AAAA
+SRV = dns.rdatatype.SRV
+NAPTR = dns.rdatatype.NAPTR
+
+MAX_ADDRESSES = 16
+"""Addresses of one host that are used."""
+MAX_TARGETS = 128
+"""Targets of one pool."""
+MAX_NAME = 253
+"""Characters of a domain name as text: 255 octets on the wire (RFC 1035 §2.3.4)."""
+
+#: SRV owner name prefixes by transport, the most wanted first. `_sips._tcp` is RFC 3263's; Lync
+#: publishes `_sipinternaltls._tcp` for clients inside and `_sip._tls` for those outside.
+SERVICES: dict[Transport, tuple[str, ...]] = {
+    "tls": ("_sips._tcp", "_sipinternaltls._tcp", "_sip._tls"),
+    "tcp": ("_sip._tcp",),
+    "udp": ("_sip._udp",),
+}
+NAPTR_SERVICES: dict[str, Transport] = {"SIPS+D2T": "tls", "SIP+D2T": "tcp", "SIP+D2U": "udp"}
+
+
+class State(Enum):
+    """How a resolution ended."""
+
+    FOUND = "found"
+    NONE = "none"  # the DNS says clearly that there is no target
+    FAILED = "failed"  # nobody could say
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The end of a resolution.
+
+    Attributes:
+        state: whether there are targets.
+        targets: by priority, then as the records sort; the same records give the same tuple.
+        reason: why there are none, for people: one line of ASCII. Empty if there are.
+        refresh_at: when to resolve again; infinite where nothing was asked.
+        stale: why some of it is outdated; None if it isn't.
+        notes: what was left out, and why.
+    """
+
+    state: State
+    targets: tuple[Target, ...]
+    reason: str
+    refresh_at: float
+    stale: str | None
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Question:
+    """What to locate, and how.
+
+    Attributes:
+        fqdn: a host name in lower case without the final dot, or an IP address.
+        port: None to let DNS decide.
+        transport: None to let DNS decide; `tls` for a sips: URI.
+        prefer: the family that is asked first when only one is (`hurry`), and listed first.
+        hurry: be content with the preferred family's addresses, if there are any.
+        fraction: of a TTL, after which a refresh is due.
+        is_own: whether a target is one of this daemon's own listeners.
+        trace: takes down the way, if given.
+    """
+
+    fqdn: str
+    port: int | None
+    transport: Transport | None
+    prefer: Family = "ipv4"
+    hurry: bool = False
+    fraction: float = 0.9
+    is_own: Callable[[Target], bool] = field(default=lambda target: False)
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """A name whose addresses are wanted, with what its SRV record says."""
+
+    name: str
+    port: int
+    priority: int = 0
+    weight: int = 0
+
+
+Results: TypeAlias = dict[Key, Found | LookupFailed]
+
+
+async def locate(question: Question, lookup: Lookup, hosts: Hosts) -> Located:
+    """Find the targets of a pool. Never raises for anything that DNS says or doesn't say."""
+    return await _Search(question, lookup, hosts).run()
+
+
+class _Search:
+    """One resolution under way: what it has found out so far."""
+
+    __slots__ = ("_failures", "_hosts", "_lookup", "_notes", "_question", "_refresh_at", "_stale")
+
+    def __init__(self, question: Question, lookup: Lookup, hosts: Hosts) -> None:
+        self._question = question
+        self._lookup = lookup
+        self._hosts = hosts
+        self._refresh_at = float("inf")
+        self._stale: str | None = None
+        self._notes: list[str] = []
+        self._failures: list[str] = []
+
+    async def run(self) -> Located:
+        question = self._question
+        # RFC 3263 §4.1: where neither the caller nor DNS names a transport, sip means UDP
+        transport = question.transport or "udp"
+        own = [_Host(question.fqdn, question.port or default_port(transport))]
+        if is_address(question.fqdn):
+            return self._ended(self._targets(transport, own, {question.fqdn: (question.fqdn,)}))
+        if self._hosts.get(question.fqdn) is None and question.port is None:
+            if question.transport is None:
+                for naptr_service in await self._naptr_services():
+                    located = await self._through_srv([naptr_service])
+                    if located is not None:
+                        return located
+            located = await self._through_srv(self._srv_services())
+            if located is not None:
+                return located
+        addresses = await self._addresses([question.fqdn])
+        return self._ended(self._targets(transport, own, addresses))
+
+    async def _naptr_services(self) -> list[tuple[Transport, str]]:
+        """Transports and SRV names by the NAPTR records, in their order (RFC 3263 §4.1)."""
+        key = (self._question.fqdn, NAPTR)
+        found = (await self._find([key]))[key]
+        if isinstance(found, LookupFailed):
+            # Some servers can't do NAPTR at all; the SRV records say the rest, or fail as well.
+            self._notes.append(f"NAPTR of {key[0]}: {found.reason}")
+            return []
+        services = []
+        for record in found.answer.records:
+            if not isinstance(record, Naptr):
+                continue
+            transport = NAPTR_SERVICES.get(record.service)
+            if record.flags == "S" and transport is not None and record.replacement:
+                services.append((transport, record.replacement))
+            else:
+                self._notes.append(f"NAPTR {record}: not a SIP service over UDP, TCP or TLS")
+        return list(dict.fromkeys(services))
+
+    def _srv_services(self) -> list[tuple[Transport, str]]:
+        wanted = self._question.transport
+        services: list[tuple[Transport, str]] = []
+        for transport in SERVICES if wanted is None else (wanted,):
+            for prefix in SERVICES[transport]:
+                name = f"{prefix}.{self._question.fqdn}"
+                if len(name) > MAX_NAME:
+                    self._skip(name, "SRV", "longer than a domain name can be")
+                else:
+                    services.append((transport, name))
+        return services
+
+    async def _through_srv(self, services: list[tuple[Transport, str]]) -> Located | None:
+        """The targets of the first service that leads to any; None if no SRV record is there."""
+        results = await self._find([(name, SRV) for _, name in services])
+        there = False
+        why = ""
+        failure = ""
+        for transport, name in services:
+            found = results[(name, SRV)]
+            if isinstance(found, LookupFailed):
+                failure = failure or f"SRV of {name}: {found.reason}"
+                continue
+            records = [record for record in found.answer.records if isinstance(record, Srv)]
+            if not records:
+                continue
+            there = True
+            if found.answer.left_out:
+                self._notes.append(
+                    f"{name} has {len(records) + found.answer.left_out} SRV records: "
+                    f"the first {len(records)} are used"
+                )
+            if all(not record.target for record in records):
+                # RFC 2782: a target of "." says that the service is decidedly not available
+                why = why or f'SRV of {name} says that there is no service (target ".")'
+                continue
+            srv_hosts = [host for host in map(self._srv_host, records) if host is not None]
+            addresses = await self._addresses(dict.fromkeys(host.name for host in srv_hosts))
+            targets = self._targets(transport, srv_hosts, addresses)
+            if targets:
+                return self._ended(targets)
+            why = why or f"no target of the SRV records of {name} can be used"
+        if failure:
+            # There may be SRV records: an address with the default port would be a guess.
+            self._failures.append(failure)
+            return self._ended(())
+        return self._ended((), why) if there else None
+
+    def _srv_host(self, record: Srv) -> _Host | None:
+        why = None
+        if not record.target:
+            why = 'target "." beside others'
+        elif record.port == 0:
+            why = "port 0"
+        elif is_address(record.target):
+            why = "the target is an IP address, not a name (RFC 2782)"
+        elif not record.target.isascii() or not set(record.target) <= _HOST_CHARACTERS:
+            why = "the target is no host name"
+        if why is not None:
+            self._notes.append(f"SRV {record}: {why}")
+            return None
+        return _Host(record.target, record.port, record.priority, record.weight)
+
+    async def _addresses(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The addresses of each name, of both families, the preferred one first."""
+        families: tuple[dns.rdatatype.RdataType, ...] = (A, AAAA)
+        if self._question.prefer == "ipv6":
+            families = (AAAA, A)
+        addresses: dict[str, tuple[str, ...]] = {}
+        to_ask = []
+        for name in names:
+            fixed = self._hosts.get(name)
+            if fixed is None:
+                to_ask.append(name)
+            else:
+                addresses[name] = fixed
+                self._skip(name, "A/AAAA", "NOERROR", fixed)
+        results: Results = {}
+        if self._question.hurry:
+            results = await self._find([(name, families[0]) for name in to_ask])
+            if any(isinstance(found, Found) and found.answer.records for found in results.values()):
+                self._refresh_at = 0.0  # the rest follows at once, when there is time for it
+                families = families[:1]
+        wanted = [(name, family) for name in to_ask for family in families]
+        results |= await self._find([key for key in wanted if key not in results])
+        for name in to_ask:
+            each = [results[(name, family)] for family in families]
+            addresses[name] = tuple(
+                str(record)
+                for found in each
+                if isinstance(found, Found)
+                for record in found.answer.records
+            )
+            failed = [found for found in each if isinstance(found, LookupFailed)]
+            if failed and not addresses[name]:
+                self._failures.append(f"addresses of {name}: {failed[0].reason}")
+            elif not addresses[name]:
+                self._notes.append(f"{name}: {_no(each)}")
+        return addresses
+
+    async def _find(self, keys: list[Key]) -> Results:
+        """The answers to several questions, asked at once where the cache doesn't know them."""
+        question = self._question
+        results: Results = {}
+        to_ask = []
+        for key in keys:
+            known = self._lookup.known(key, question.trace)
+            if known is None:
+                to_ask.append(key)
+            else:
+                results[key] = known
+        if len(to_ask) == 1:  # no task for a single question
+            results[to_ask[0]] = await self._lookup.find(
+                to_ask[0], question.fraction, question.trace
+            )
+        elif to_ask:
+            found = await asyncio.gather(
+                *(self._lookup.find(key, question.fraction, question.trace) for key in to_ask)
+            )
+            results.update(zip(to_ask, found, strict=True))
+        for key, result in results.items():
+            if isinstance(result, LookupFailed):
+                self._refresh_at = min(self._refresh_at, result.retry_at)
+            else:
+                self._refresh_at = min(self._refresh_at, result.refresh_at)
+                if result.stale is not None:
+                    self._stale = self._stale or f"{key[1].name} of {key[0]}: {result.stale}"
+        return results
+
+    def _targets(
+        self, transport: Transport, hosts: list[_Host], addresses: dict[str, tuple[str, ...]]
+    ) -> tuple[Target, ...]:
+        """What can be sent to, in the order of the hosts."""
+        targets: dict[tuple[str, int], Target] = {}
+        for host in hosts:
+            usable = [address_text(ip_address(text)) for text in addresses.get(host.name, ())]
+            if len(usable) > MAX_ADDRESSES:
+                self._notes.append(
+                    f"{host.name} has {len(usable)} addresses: the first {MAX_ADDRESSES} are used"
+                )
+            for address in usable[:MAX_ADDRESSES]:
+                target = Target(
+                    transport, address, host.port, host.name, host.priority, host.weight
+                )
+                why = unfit(address)
+                if why is None and self._question.is_own(target):
+                    why = "that is this daemon's own listener: a redirect to it would never end"
+                if why is not None:
+                    self._notes.append(f"{target} ({host.name}): {why}")
+                elif len(targets) < MAX_TARGETS:
+                    targets.setdefault((address, host.port), target)
+        return tuple(targets.values())
+
+    def _ended(self, targets: tuple[Target, ...], why: str = "") -> Located:
+        if targets:
+            state, reason = State.FOUND, ""
+        elif self._failures:
+            state, reason = State.FAILED, self._failures[0]
+        else:
+            state = State.NONE
+            reason = "; ".join(filter(None, (why, *self._notes[-1:]))) or "no addresses"
+        return Located(
+            state, targets, reason, self._refresh_at, self._stale, tuple(dict.fromkeys(self._notes))
+        )
+
+    def _skip(self, name: str, kind: str, outcome: str, records: tuple[str, ...] = ()) -> None:
+        if self._question.trace is not None:
+            source: Source = "hosts" if records else "skipped"
+            self._question.trace.steps.append(Step(name, kind, source, outcome, None, records))
+
+
+_HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is an IP address rather than a name."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def unfit(address: str) -> str | None:
+    """Why nothing can be sent to an address; None if it can. Private and loopback ones are fine."""
+    ip: IPv4Address | IPv6Address = ip_address(address)
+    if ip.is_unspecified:
+        return "the unspecified address"
+    if ip.is_multicast:
+        return "a multicast address"
+    if ip.is_link_local:
+        return "a link-local address, which means another machine on every link"
+    if ip.is_reserved and not ip.is_loopback:
+        return "a reserved address"
+    return None
+
+
+def _no(each: Iterable[Found | LookupFailed]) -> str:
+    """Which no it is: the name isn't there, or has no addresses."""
+    for found in each:
+        if isinstance(found, Found) and found.answer.kind is Kind.NXDOMAIN:
+            return Kind.NXDOMAIN.value
+    return "no addresses (NODATA)"

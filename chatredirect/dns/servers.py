@@ -1,0 +1,109 @@
+"""Which name server is asked next.
+
+The first of the list that works is asked, as a system's resolver does it. One that leaves a
+question without an answer goes behind the others at once; after three in a row, or one ICMP error,
+it is down, and only one question at a time goes to it, after a pause, to see whether it is back. If
+all are down the others get their no at once instead of each waiting out its time: ten thousand
+pools must not queue up behind a server that doesn't answer.
+
+A response code is not held against a server: SERVFAIL and REFUSED are mostly about the name.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from chatredirect.config.addresses import DNS_PORT, HostPort
+
+DOWN_AFTER = 3
+"""Questions in a row without an answer that make a server count as down."""
+FIRST_PAUSE = 1.0
+LAST_PAUSE = 5.0
+"""Seconds between two questions to a server that is down, at first and at last."""
+
+
+@dataclass(slots=True)
+class Server:
+    """One name server and what is known of it.
+
+    Attributes:
+        address: an IP address.
+        port: of both UDP and TCP.
+        silences: questions in a row that it didn't answer.
+        pause: seconds until a server that is down is asked again.
+        ask_again_at: when that is.
+        edns: False once it has shown that it doesn't know EDNS (RFC 6891 §7).
+    """
+
+    address: str
+    port: int
+    silences: int = 0
+    pause: float = 0.0
+    ask_again_at: float = 0.0
+    edns: bool = True
+
+    def __str__(self) -> str:
+        """For people: the port only if it is an unusual one."""
+        return str(HostPort(self.address, None if self.port == DNS_PORT else self.port))
+
+    @property
+    def down(self) -> bool:
+        """Whether it gets no more than a question now and then."""
+        return self.pause > 0
+
+
+class ServerList:
+    """The name servers in the order of the configuration."""
+
+    __slots__ = ("_servers",)
+
+    def __init__(self, addresses: Iterable[HostPort]) -> None:
+        """Begin with servers of which nothing is known."""
+        self._servers: list[Server] = []
+        self.update(addresses)
+
+    def __iter__(self) -> Iterator[Server]:
+        """In the order of the configuration."""
+        return iter(self._servers)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._servers)
+
+    def update(self, addresses: Iterable[HostPort]) -> bool:
+        """Take another list, keep what is known of those that stay; whether the list changed."""
+        known = {(server.address, server.port): server for server in self._servers}
+        wanted = dict.fromkeys((a.host, DNS_PORT if a.port is None else a.port) for a in addresses)
+        servers = [known.get(place) or Server(*place) for place in wanted]
+        changed = servers != self._servers
+        self._servers = servers
+        return changed
+
+    def pick(self, now: float, tried: Collection[Server], timeout: float) -> Server | None:
+        """The server to ask, other than those tried for this question; None if there is none.
+
+        A server that is down comes first when its pause is over, for otherwise it would never be
+        asked while another works; it is then not offered again for `timeout` seconds.
+        """
+        best: Server | None = None
+        for server in self._servers:
+            if any(server is other for other in tried):
+                continue
+            if server.down:
+                if now >= server.ask_again_at:
+                    server.ask_again_at = now + timeout
+                    return server
+            elif best is None or server.silences < best.silences:
+                best = server
+        return best
+
+    def answered(self, server: Server) -> None:
+        """It answered something."""
+        server.silences = 0
+        server.pause = 0.0
+
+    def silent(self, server: Server, now: float, *, gone: bool = False) -> None:
+        """It didn't answer in time; `gone` if ICMP says that nobody listens there."""
+        server.silences += 1
+        if gone or server.silences >= DOWN_AFTER:
+            server.pause = min(LAST_PAUSE, server.pause * 2) if server.down else FIRST_PAUSE
+            server.ask_again_at = now + server.pause

@@ -1,0 +1,40 @@
+"""Where a request can be sent: the end of every resolution."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from chatredirect.config.addresses import Transport
+
+#: What tells one listener from another: transport, IP address, port.
+Place: TypeAlias = tuple[Transport, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One transport, address and port of a pool (RFC 3263 §4).
+
+    Attributes:
+        transport: `udp`, `tcp` or `tls`.
+        address: an IP address, IPv6 without brackets, v4-mapped ones as IPv4.
+        port: 1 to 65535.
+        host: the name that the address belongs to: an SRV target, or the pool's own name.
+        priority: the SRV record's (RFC 2782); lower is tried first. 0 without SRV.
+        weight: the SRV record's share among those of its priority. 0 without SRV.
+    """
+
+    transport: Transport
+    address: str
+    port: int
+    host: str
+    priority: int = 0
+    weight: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Transport, address and port, which several targets of several pools may share."""
+        return (self.transport, self.address, self.port)
+
+    def __str__(self) -> str:
+        """The way a listener is written in the configuration: `tcp://192.0.2.1:5060`."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.transport}://{address}:{self.port}"

@@ -1,0 +1,188 @@
+"""RFC 3263 on dnspython: the parts of `chatredirect.dns` put together for one set of settings.
+
+A resolver knows which names are fixed, which servers there are and what they said. It does not know
+pools: whoever wants targets asks for them with `locate`, and is told when to ask again.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+
+import dns.resolver
+import structlog
+
+from chatredirect.config import DnsSettings, HostPort, Transport
+from chatredirect.dns.cache import RecordCache
+from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.exchange import Exchange
+from chatredirect.dns.hosts import Hosts
+from chatredirect.dns.lookup import Asker, Lookup
+from chatredirect.dns.rfc3263 import Located, Question, locate
+from chatredirect.dns.servers import ServerList
+from chatredirect.dns.target import Target
+from chatredirect.dns.trace import Trace
+
+RESOLV_CONF = "/etc/resolv.conf"
+SPARE_RECORDS = 1024
+RECORDS_PER_POOL = 16
+"""How many records the cache keeps, at most: so many for each pool, and some to spare."""
+
+log = structlog.get_logger()
+
+
+def system_nameservers(path: str = RESOLV_CONF) -> tuple[HostPort, ...]:
+    """The name servers of a resolv.conf(5); none if there is none."""
+    reader = dns.resolver.Resolver(configure=False)
+    try:
+        reader.read_resolv_conf(path)
+    except (dns.resolver.NoResolverConfiguration, OSError, ValueError):
+        return ()
+    return tuple(HostPort(str(server), reader.port) for server in reader.nameservers)
+
+
+class Resolver:
+    """Finds targets, within settings that may change.
+
+    Attributes:
+        counters: what was asked and what came of it.
+    """
+
+    def __init__(
+        self,
+        settings: DnsSettings,
+        *,
+        is_own: Callable[[Target], bool] = lambda target: False,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+        asker: Asker | None = None,
+        resolv_conf: str = RESOLV_CONF,
+    ) -> None:
+        """Read the files that the settings name; ask nothing yet.
+
+        Args:
+            settings: name servers, fixed names and times.
+            is_own: whether a target is a listener of this daemon, and so no target.
+            clock: seconds that never go back.
+            rng: spreads refreshes over time.
+            asker: carries questions to servers; over the network unless a test has another.
+            resolv_conf: where the system's name servers are, if the settings have none.
+        """
+        self.counters = DnsCounters()
+        self._settings = settings
+        self._is_own = is_own
+        self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
+        self._resolv_conf = resolv_conf
+        self._hosts = Hosts(settings.hosts, settings.hosts_file)
+        self._servers = ServerList(self._nameservers())
+        self._cache = RecordCache(settings, SPARE_RECORDS)
+        self._exchange = Exchange(self.counters)
+        self._lookup = Lookup(
+            asker or self._exchange,
+            self._cache,
+            self._servers,
+            settings,
+            clock=clock,
+            counters=self.counters,
+        )
+        self._clock = clock
+        self._told_fault: str | None = None
+        self._tell_fault()
+
+    async def locate(
+        self,
+        fqdn: str,
+        port: int | None = None,
+        transport: Transport | None = None,
+        *,
+        crowded: bool = False,
+        trace: Trace | None = None,
+    ) -> Located:
+        """The targets of a pool, and when to ask again; see `rfc3263`. Raises nothing.
+
+        Args:
+            fqdn: a host name in lower case, or an IP address.
+            port: None to let DNS decide.
+            transport: None to let DNS decide.
+            crowded: many others wait for their first answer: ask only what is needed for one, and
+                come back for the rest at any time of the TTL, so that not all come back at once.
+            trace: takes down the way.
+        """
+        fraction = self._rng.uniform(0.05, 0.95) if crowded else self._rng.uniform(0.85, 0.95)
+        question = Question(
+            fqdn,
+            port,
+            transport,
+            self._settings.prefer,
+            hurry=crowded,
+            fraction=fraction,
+            is_own=self._is_own,
+            trace=trace,
+        )
+        self.counters.refreshes += 1
+        return await locate(question, self._lookup, self._hosts)
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The name servers, for people."""
+        return tuple(map(str, self._servers))
+
+    def fixed(self, name: str) -> bool:
+        """Whether a name is in `dns.hosts` or the hosts file, and so never asked."""
+        return self._hosts.get(name) is not None
+
+    def expect(self, pools: int) -> None:
+        """Make room for the records of so many pools."""
+        self._cache.capacity = SPARE_RECORDS + RECORDS_PER_POOL * pools
+
+    def update(
+        self, settings: DnsSettings, *, is_own: Callable[[Target], bool] | None = None
+    ) -> bool:
+        """Take other settings; answers that are still good stay. Whether targets may now differ."""
+        before = self._settings
+        self._settings = settings
+        self._lookup.patience = settings
+        self._cache.update(settings)
+        if is_own is not None:
+            self._is_own = is_own
+        hosts_changed = _fixed(before) != _fixed(settings)
+        if hosts_changed:
+            self._hosts = Hosts(settings.hosts, settings.hosts_file)
+        else:
+            hosts_changed = self._hosts.reread()
+        self._tell_fault()
+        servers_changed = self._servers.update(self._nameservers())
+        if servers_changed:
+            self._cache.clear()  # other servers may know another world: a split DNS for instance
+        return hosts_changed or servers_changed or before.prefer != settings.prefer
+
+    def reread(self) -> bool:
+        """Look whether the hosts file or resolv.conf has changed; whether targets may now differ."""
+        changed = self._hosts.reread()
+        self._tell_fault()
+        if not self._settings.nameservers and self._servers.update(self._nameservers()):
+            self._cache.clear()
+            changed = True
+        if changed:
+            log.info("dns_files_changed", nameservers=self.servers)
+        return changed
+
+    def sweep(self) -> None:
+        """Forget answers that nobody asks for any more."""
+        self._cache.sweep(self._clock())
+
+    async def aclose(self) -> None:
+        """Close all sockets."""
+        await self._exchange.aclose()
+
+    def _nameservers(self) -> tuple[HostPort, ...]:
+        return self._settings.nameservers or system_nameservers(self._resolv_conf)
+
+    def _tell_fault(self) -> None:
+        fault = self._hosts.fault
+        if fault is not None and fault != self._told_fault:
+            log.warning("hosts_file_unreadable", file=self._settings.hosts_file, why=fault)
+        self._told_fault = fault
+
+
+def _fixed(settings: DnsSettings) -> tuple[Mapping[str, object], str]:
+    return (settings.hosts, settings.hosts_file)

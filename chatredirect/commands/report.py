@@ -1,4 +1,4 @@
-"""Faults and warnings as lines for a terminal, in the form that compilers use and editors follow."""
+"""Faults and warnings as lines for a terminal, in the form that compilers and editors know."""
 
 from collections.abc import Sequence
 from typing import TypeAlias

@@ -186,7 +186,7 @@ def _split(text: str, prefix: str) -> tuple[str, int | None]:
         host, bracket, after = text[1:].partition("]")
         if not bracket or (after and not after.startswith(":")):
             raise ValueError(f'{quoted(text)}: write "{prefix}[ADDRESS]:PORT" for IPv6')
-        if not isinstance(_parse_ip(host), IPv6Address):
+        if ":" not in host or _parse_ip(host) is None:
             raise ValueError(f"{quoted(host)} is no IPv6 address; only those stand in brackets")
         return host, _parse_port(after[1:]) if after else None
     if text.count(":") > 1:

@@ -27,6 +27,7 @@ run: install-run ## Set up .venv and run the daemon in the foreground (CONFIG=FI
 test: ## Set up what the tests need and run all tests (PYTESTFLAGS='-k name' for some)
 	@tests/setup/debian-packages
 	@$(MAKE) --no-print-directory install-test
+	@tests/setup/wheels
 	@$(VENV)/bin/python -m pytest $(PYTESTFLAGS)
 
 lint: install-test ## Check style and types: ruff check, ruff format, mypy --strict
@@ -52,6 +53,7 @@ lock: ## Write the lock files anew, with the newest versions
 lowest: ## Run the tests with the lowest versions that pyproject.toml allows, in a venv of their own
 	@tests/setup/debian-packages
 	@VENV=.cache/venv-lowest tests/setup/venv '$(PYTHON)' tests/requirements-lowest.lock
+	@VENV=.cache/venv-lowest tests/setup/wheels
 	@.cache/venv-lowest/bin/python -m pytest $(PYTESTFLAGS)
 
 clean-room: ## As root: make run and make test in a fresh Debian 12 (a chroot), from a fresh clone of HEAD

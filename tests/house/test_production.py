@@ -1,0 +1,136 @@
+"""README.md's section "Production", run as it stands on a bare Debian; then the service at work."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house.container import Container, booted
+from tests.house.readme import ROOT, commands
+
+WHEELS = ROOT / ".cache/wheels"
+CLONE = "/root/chatredirect"
+PROBE = "/opt/chatredirect/bin/chatredirect probe sip:ocschat@contoso.com --via"
+
+
+@pytest.fixture(scope="module")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """A bare Debian with a clone of the project, and with its wheels, as there is no network."""
+    if not (WHEELS / ".complete").exists():
+        pytest.skip("no wheels in .cache/wheels: tests/setup/wheels fetches them")
+    # Not below pytest's own folder, which /tmp may keep on a small tmpfs.
+    with booted(tmp_path_factory.mktemp("container") / "root") as container:
+        _clone_to(container.root / CLONE.lstrip("/"))
+        shutil.copytree(WHEELS, container.root / "opt/wheels")
+        # The DNS of a test: the sandboxed service must be able to read it.
+        with (container.root / "etc/hosts").open("a") as hosts:
+            hosts.write("192.0.2.20 pcpool.contoso.com\n")
+        _install(container)
+        yield container
+
+
+def _clone_to(directory: Path) -> None:
+    """What a clone of this tree would hold, changes not yet committed included."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, directory / name)
+
+
+def _install(container: Container) -> None:
+    """Every command of the section, in its order."""
+    section = [command for command in commands() if command.section == "Production"]
+    assert section
+    for command in section:
+        container.check(command.line, cwd=CLONE, PIP_NO_INDEX="1", PIP_FIND_LINKS="/opt/wheels")
+
+
+def test_redirects_from_within_the_sandbox(container: Container) -> None:
+    """The service answers over UDP and TCP with the pool, as its own user, without capabilities."""
+    _wait_for_answer(container)
+    for listener in ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"):
+        assert "pcpool.contoso.com" in container.check(f"{PROBE} {listener}")
+    status = container.check(f"cat /proc/{_main_pid(container)}/status")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    user = container.check("id -u chatredirect").strip()
+    assert fields["Uid"].split() == [user] * 4
+    assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+    assert fields["Seccomp"] == "2"
+    # A machine whose root may not raise limits, as in a sandbox, gives what its init has.
+    ceiling = min(65536, _file_limit(container, "1"))
+    assert _file_limit(container, _main_pid(container)) >= ceiling
+
+
+def test_secret_is_for_the_service_only(container: Container) -> None:
+    """The configuration may hold a secret: nobody but root and the service can read the file."""
+    mode = container.check("stat -c '%a %U %G' /etc/chatredirect/chatredirect.yaml")
+    assert mode.split() == ["640", "root", "chatredirect"]
+
+
+def test_killed_is_restarted(container: Container) -> None:
+    """Restart=on-failure brings it back."""
+    before = _main_pid(container)
+    container.check("systemctl kill --signal=KILL chatredirect")
+    _wait(lambda: _main_pid(container) not in {"0", before}, "a restart")
+    _wait_for_answer(container)
+
+
+def test_faulty_configuration_is_not_restarted(container: Container) -> None:
+    """Exit status 78 ends it for good, and the journal says what is wrong."""
+    path = container.root / "etc/chatredirect/chatredirect.yaml"
+    good = path.read_text()
+    path.write_text(good + "\nlisten_to: everything\n")
+    try:
+        container.run("systemctl restart chatredirect")
+        _wait(lambda: _show(container, "ActiveState") == "failed", "a failure")
+        assert _show(container, "ExecMainStatus") == "78"
+        assert _show(container, "NRestarts") == "0"
+        assert "listen_to" in container.check("journalctl -u chatredirect -n 50 --no-pager")
+    finally:
+        path.write_text(good)
+        container.check("systemctl reset-failed chatredirect; systemctl restart chatredirect")
+
+
+def test_stops_cleanly(container: Container) -> None:
+    """`systemctl stop` ends it with exit status 0."""
+    _wait_for_answer(container)
+    container.check("systemctl stop chatredirect")
+    assert _show(container, "Result") == "success"
+    assert _show(container, "ExecMainStatus") == "0"
+    container.check("systemctl start chatredirect")
+
+
+def _show(container: Container, name: str) -> str:
+    return container.check(f"systemctl show --value -p {name} chatredirect").strip()
+
+
+def _main_pid(container: Container) -> str:
+    return _show(container, "MainPID")
+
+
+def _file_limit(container: Container, pid: str) -> int:
+    """The hard limit on open files of a process."""
+    limits = container.check(f"cat /proc/{pid}/limits")
+    return int(re.findall(r"(?m)^Max open files +\d+ +(\d+)", limits)[0])
+
+
+def _wait_for_answer(container: Container) -> None:
+    """Until it serves: Type=exec counts a service as started before it listens."""
+    _wait(lambda: container.run(f"{PROBE} udp://127.0.0.1:5060").returncode == 0, "answer")
+
+
+def _wait(condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {timeout:g} s"
+        time.sleep(0.1)

@@ -1,0 +1,67 @@
+"""The systemd unit as systemd itself judges it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "systemd/chatredirect.service"
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze not found"
+)
+
+
+def test_verify_where_installed(tmp_path: Path) -> None:
+    """`systemd-analyze verify` has nothing to say where the package is installed."""
+    text = UNIT.read_text()
+    command = re.search(r"(?m)^ExecStart=(\S+) run --config (\S+)$", text)
+    assert command is not None
+    assert command[1] == "/opt/chatredirect/bin/chatredirect"  # README.md installs it there
+    assert command[2] == "/etc/chatredirect/chatredirect.yaml"
+    here = Path(sys.prefix, "bin/chatredirect")
+    installed = tmp_path / UNIT.name
+    installed.write_text(text.replace(command[1], str(here)))
+    done = _analyze("verify", str(installed))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_verify_notices_a_mistake(tmp_path: Path) -> None:
+    """The check above can fail."""
+    broken = tmp_path / UNIT.name
+    broken.write_text(UNIT.read_text().replace("Restart=on-failure", "Restart=sometimes"))
+    done = _analyze("verify", str(broken))
+    assert "sometimes" in done.stderr
+
+
+def test_exposure_is_under_1_5() -> None:
+    """`systemd-analyze security` rates the sandbox under 1.5; 0 is locked up, 10 is open."""
+    done = _analyze("security", "--offline=yes", "--no-pager", str(UNIT))
+    rating = re.search(r"Overall exposure level for chatredirect\.service: ([0-9.]+)", done.stdout)
+    assert rating is not None, done.stdout + done.stderr
+    assert float(rating[1]) < 1.5, done.stdout
+
+
+def test_runs_as_its_own_user() -> None:
+    """The sysusers file makes the unit's user; a faulty configuration isn't started again."""
+    done = _analyze("security", "--offline=yes", "--json=short", str(UNIT))
+    findings = {entry["name"]: entry for entry in json.loads(done.stdout)}
+    assert findings["User=/DynamicUser="]["set"] is True
+    assert re.search(r"(?m)^User=chatredirect$", UNIT.read_text())
+    sysusers = (ROOT / "systemd/chatredirect.sysusers.conf").read_text()
+    assert re.search(r"(?m)^u chatredirect ", sysusers)
+    assert re.search(r"(?m)^RestartPreventExitStatus=78$", UNIT.read_text())
+    limit = re.search(r"(?m)^LimitNOFILE=(\d+)$", UNIT.read_text())
+    assert limit is not None
+    assert int(limit[1]) > 10_000  # limits.connections
+
+
+def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )

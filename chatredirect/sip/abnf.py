@@ -77,11 +77,10 @@ FROM_TO = re.compile(
     rb"(?:" + _NAME_ADDR + rb"|" + _ADDR_SPEC + rb")(" + PARAMS + rb")" + SWS + rb"\Z"
 )
 
-# -- Call-ID, CSeq, Content-Length ------------------------------------------------------------
+# -- Call-ID and CSeq ------------------------------------------------------------------------
 # Wider than word ["@" word]: any visible octets.
 CALL_ID = re.compile(rb"[^\x00-\x20\x7f]++\Z")
 CSEQ = re.compile(rb"(" + DIGITS + rb")" + LWS + rb"(" + TOKEN + rb")\Z")
-CONTENT_LENGTH = re.compile(DIGITS + rb"\Z")
 
 # -- URIs (§19.1.1) ---------------------------------------------------------------------------
 _ESCAPED = rb"%[0-9A-Fa-f]{2}"

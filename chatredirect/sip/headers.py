@@ -95,8 +95,7 @@ def read_from_to(value: bytes, name: str) -> NameAddr:
     match = abnf.FROM_TO.match(value)
     if match is None:
         raise BadHeaderValue(value, name)
-    bracketed, bare, params = match.groups()
-    return NameAddr(bracketed or bare, params)
+    return NameAddr(match[1] or match[2], match[3])
 
 
 def read_cseq(value: bytes) -> tuple[int, bytes]:

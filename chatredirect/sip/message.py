@@ -77,6 +77,8 @@ _USUAL_OTHERS = (
     b" Session-Expires Subject Subscription-State Supported Timestamp User-Agent Warning"
     b" m c e k o s"
 ).split()
+#: The methods of RFC 3261, RFC 6665, RFC 3428 and RFC 6086, which need no look at their letters.
+_METHODS = frozenset(b"INVITE ACK BYE CANCEL OPTIONS REGISTER SUBSCRIBE NOTIFY MESSAGE INFO".split())
 _SLOT_BY_SPELLING = {
     spelling: slot
     for slot, names in (*_NAMES.items(), *((_OTHER, (name,)) for name in _USUAL_OTHERS))
@@ -100,7 +102,8 @@ class Request:
         to: the same of To.
         call_id: the same of Call-ID.
         cseq: the same of CSeq.
-        content_length: octets, None if there is no Content-Length or it can't be read.
+        content_length: octets, None if there is no Content-Length, if it can't be read, and if
+            other header lines are so broken that somebody else might read another one.
         body: as many octets as Content-Length says, the rest of the datagram without one (§18.3).
         fault: the first thing that is wrong with it, or None. What the values hold isn't
             checked here.
@@ -176,12 +179,34 @@ def parse_head(head: bytes, limits: Limits) -> Message:
     Raises:
         Unanswerable: the first line is no start-line.
     """
-    lines, fault = _split(head)
+    # For bytes, splitlines breaks at CR, LF and CRLF alike: more lines than CRLFs tell of a bare one.
+    lines = head.splitlines()
+    broken = None
+    if len(lines) != head.count(b"\r\n") + 1 or head[-1:] in (b"\r", b"\n"):
+        broken = BareLineBreak(head)
+        lines = head.split(b"\r\n")
+    try:
+        return _read_lines(lines, len(head), limits, broken)
+    except _Folded:
+        return _read_lines(abnf.FIELD_END.split(head), len(head), limits, broken)
+
+
+class _Folded(Exception):
+    """A line goes on with the one before it (§7.3.1): rare, so only who does it pays for it."""
+
+
+def _read_lines(
+    lines: list[bytes], octets: int, limits: Limits, fault: SipError | None
+) -> Message:
+    """Make a message of its lines: the start-line and one element for each header field."""
     start_line = lines.pop(0)
     if len(lines) > limits.headers:
+        if any(line[:1] in (b" ", b"\t") for line in lines):
+            raise _Folded
         fault = fault or TooManyHeaders()
         del lines[limits.headers :]
-    if len(head) > limits.header_line:
+    framed = fault is None
+    if octets > limits.header_line:
         fault = fault or _longest(lines, limits)
 
     vias: list[bytes] = []
@@ -191,9 +216,12 @@ def parse_head(head: bytes, limits: Limits) -> Message:
         name, colon, value = line.partition(b":")
         slot = _SLOT_BY_SPELLING.get(name)
         if slot is None:
+            if line[:1] in (b" ", b"\t"):
+                raise _Folded
             slot = _slot_of(name)
             if slot is None:
                 fault = fault or BadHeaderLine(line)
+                framed = False
                 continue
         if slot:
             value = value.strip(b" \t\r\n")
@@ -206,8 +234,10 @@ def parse_head(head: bytes, limits: Limits) -> Message:
                 fault = fault or RepeatedHeader(line, _NAMES[slot][0].decode())
             elif value != found[slot]:
                 fault = fault or BadContentLength(line)
+                framed = False
         elif not colon:
             fault = fault or BadHeaderLine(line)
+            framed = False
     if via_values > limits.via_values:
         fault = fault or TooManyVias()
 
@@ -217,6 +247,8 @@ def parse_head(head: bytes, limits: Limits) -> Message:
         length = _read_length(text)
         if length is None:
             fault = fault or BadContentLength(text)
+        elif not framed:
+            length = None
 
     method, _, rest = start_line.partition(b" ")
     if method[:4].upper() == b"SIP/":
@@ -227,7 +259,7 @@ def parse_head(head: bytes, limits: Limits) -> Message:
             int(match[1]), match[2], lines, vias, found[_FROM], found[_TO], found[_CALL_ID],
             found[_CSEQ], length, b"", fault,
         )  # fmt: skip
-    if abnf.METHOD.fullmatch(method) is None or not rest:
+    if not rest or (method not in _METHODS and abnf.METHOD.fullmatch(method) is None):
         raise NotSip(start_line)
     uri, _, version = rest.rpartition(b" ")
     if not uri or not version or b" " in uri:
@@ -255,19 +287,6 @@ def values(message: Message, name: bytes) -> list[bytes]:
     ]
 
 
-def _split(head: bytes) -> tuple[list[bytes], SipError | None]:
-    """Start-line and header fields, one element each."""
-    # A fold joins lines to one header field (§7.3.1); most messages have none.
-    if b"\r\n " in head or b"\r\n\t" in head:
-        bare = abnf.BARE_LINE_BREAK.search(head) is not None
-        return abnf.FIELD_END.split(head), BareLineBreak(head) if bare else None
-    lines = head.split(b"\r\n")
-    breaks = len(lines) - 1
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
-        return lines, BareLineBreak(head)
-    return lines, None
-
-
 def _slot_of(name: bytes) -> int | None:
     """The slot of a header name in an unusual spelling; None if it is no header name."""
     match = abnf.HEADER_NAME.fullmatch(name)
@@ -280,7 +299,7 @@ def _longest(lines: list[bytes], limits: Limits) -> SipError | None:
 
 
 def _read_length(text: bytes) -> int | None:
-    if abnf.CONTENT_LENGTH.match(text) is None:
+    if not text.isdigit():  # of bytes: ASCII digits and nothing else, at least one
         return None
     if len(text) > _LENGTH_DIGITS:
         text = text.lstrip(b"0") or b"0"

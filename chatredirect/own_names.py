@@ -1,0 +1,75 @@
+"""Which hosts and ports are this server itself.
+
+Asked in two places: a Request-URI that names the server says nothing about the contact object, so
+the To URI decides; and a pool that resolves to one of our own listeners would be a redirect
+that leads back here, round and round.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import ifaddr
+
+from chatredirect.config.addresses import HostPort, ListenUrl
+from chatredirect.dns.target import Place, Target
+from chatredirect.sip.uri import SipUri, canonical_host
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNames:
+    """The names under which this server can be reached.
+
+    Attributes:
+        hosts: canonical host names and addresses, IPv6 in brackets.
+        listeners: transport, address (no brackets) and port of each listener.
+    """
+
+    hosts: frozenset[bytes]
+    listeners: frozenset[Place]
+
+    def names(self, uri: SipUri) -> bool:
+        """Whether a URI's host and port are this server's, whatever its user part."""
+        if canonical_host(uri.host) not in self.hosts:
+            return False
+        return uri.port is None or any(uri.port == port for _, _, port in self.listeners)
+
+    def listens_on(self, target: Target) -> bool:
+        """Whether a target is one of our own listeners."""
+        return target.place in self.listeners
+
+
+def own_names(
+    bound: Iterable[ListenUrl], advertise: HostPort | None, local_addresses: Iterable[str]
+) -> OwnNames:
+    """Work out our own names.
+
+    Args:
+        bound: the listeners with the ports that they really have.
+        advertise: the name that we put into messages, if the configuration gives one.
+        local_addresses: all addresses of this machine, which a wildcard listener listens on.
+    """
+    local = tuple(local_addresses)
+    listeners = {
+        (url.transport, address, url.port)
+        for url in bound
+        for address in ((*local, url.host) if ip_address(url.host).is_unspecified else (url.host,))
+    }
+    hosts = {_canonical(address) for _, address, _ in listeners}
+    if advertise is not None:
+        hosts.add(_canonical(advertise.host))
+    return OwnNames(frozenset(hosts), frozenset(listeners))
+
+
+def local_addresses() -> list[str]:
+    """Every IP address of this machine's interfaces, as text without brackets and scope."""
+    found = []
+    for adapter in ifaddr.get_adapters():
+        for each in adapter.ips:
+            found.append(each.ip if isinstance(each.ip, str) else each.ip[0].partition("%")[0])
+    return found
+
+
+def _canonical(host: str) -> bytes:
+    text = f"[{host}]" if ":" in host else host
+    return canonical_host(text.encode("ascii"))

@@ -1,0 +1,330 @@
+"""The table of answers: what a request gets, and in what order that is decided.
+
+One synchronous pass from a message to its answer: nothing is awaited, no task is started, DNS isn't
+asked (the pool has done that already), no lock is taken. The order of the steps is the order of
+the table in docs/answers.md; the first that fits decides.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+
+from chatredirect.counters import Counters
+from chatredirect.directory import Directory, Endpoint
+from chatredirect.own_names import OwnNames
+from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
+from chatredirect.sip import abnf, headers
+from chatredirect.sip.errors import (
+    BadHeaderValue,
+    CSeqMethodMismatch,
+    MissingHeader,
+    SipError,
+    VersionNotSupported,
+)
+from chatredirect.sip.framing import PONG, Event, FramingFault, Ping
+from chatredirect.sip.limits import Limits
+from chatredirect.sip.message import Message, Request, Response, parse_datagram
+from chatredirect.sip.response import Source, TagMaker, reply_port, respond, stamp
+from chatredirect.sip.status import status_line
+
+log = structlog.get_logger()
+
+#: Octets of an answer over UDP that nobody can call an amplification, and the factor beyond.
+SAFE_ANSWER = 1300
+MAX_AMPLIFICATION = 2
+#: Octets that an answer has beyond what it repeats, Contacts apart: Status-Line, tag, received, rport,
+#: and long header names for compact ones.
+_ADDED = 250
+#: Octets that Contacts may take on a stream, where the peer has shown that it is there.
+_STREAM_ROOM = 8192
+
+_OK = status_line(200)
+_NOT_FOUND = status_line(404)
+_NOT_ALLOWED = status_line(405)
+_UNAVAILABLE = status_line(480)
+_NO_DIALOG = status_line(481)
+#: What gets nothing, ever, and the name under which it is counted.
+_NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
+_ALWAYS_ALLOWED = (b"ACK", b"CANCEL", b"OPTIONS")
+#: What is named in Allow when every method is redirected.
+_ANY_METHOD = (b"INVITE", b"MESSAGE", b"SUBSCRIBE")
+# RFC 5630 §6.2 and RFC 3261 §20.43
+_SIPS_NOT_ALLOWED = b"380"
+_MISCELLANEOUS = b"399"
+_MAX_WARNING = 200  # octets of a Warning's text
+# inside quotes: no quote, no backslash, no control character
+_QUOTED_TEXT = bytes(
+    octet if 0x20 <= octet < 0x7F and octet not in b'"\\' else 0x27 for octet in range(256)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What all answers have in common, besides the endpoints.
+
+    Attributes:
+        tags: makes To tags.
+        retry_after: seconds, for Retry-After.
+        agent: our name in Warning header fields.
+        log_requests: whether every request gets a line in the log.
+    """
+
+    tags: TagMaker
+    retry_after: int
+    agent: bytes
+    log_requests: bool
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """What a request gets.
+
+    Attributes:
+        status: the status code.
+        status_line: the Status-Line that goes with it.
+        fields: further header fields, each with its CRLF.
+        tagged: whether our To tag is added.
+        endpoint: the endpoint that it was for, if any.
+        fault: what was wrong with it, if anything.
+    """
+
+    status: int
+    status_line: bytes
+    fields: bytes = b""
+    tagged: bool = True
+    endpoint: Endpoint | None = None
+    fault: SipError | None = None
+
+
+class Server:
+    """Answers what is sent to the contact objects, in the order of the table."""
+
+    __slots__ = ("_answering", "_counters", "_directory", "_limits", "_own_names")
+
+    def __init__(
+        self,
+        directory: Directory,
+        own_names: OwnNames,
+        answering: Answering,
+        limits: Limits,
+        counters: Counters,
+    ) -> None:
+        """Serve these endpoints under these names."""
+        self._directory = directory
+        self._own_names = own_names
+        self._answering = answering
+        self._limits = limits
+        self._counters = counters
+
+    def answer_datagram(self, data: bytes, source: Source) -> tuple[bytes, int] | None:
+        """The answer to a datagram, and the port at the source's address that it goes to.
+
+        It is at most the larger of twice the datagram and 1,300 octets, so nobody gains by
+        forging a source address.
+        """
+        try:
+            message = parse_datagram(data, self._limits)
+        except SipError as error:
+            self._counters.dropped(error.counter)
+            return None
+        size = len(data)
+        room = max(size, SAFE_ANSWER - size) - _ADDED
+        answered = self.answer(message, source, "udp", room)
+        if answered is not None and len(answered[0]) > max(MAX_AMPLIFICATION * size, SAFE_ANSWER):
+            self._counters.dropped("would_amplify")
+            return None
+        return answered
+
+    def answer_event(self, event: Event, source: Source, transport: str) -> bytes | None:
+        """The answer to what came on a stream, None where nothing may be answered."""
+        if isinstance(event, FramingFault):
+            if event.message is None:
+                self._counters.dropped(event.error.counter)
+                return None
+            # the framing decides, whatever else is wrong with it
+            event.message.fault = event.error
+            event = event.message
+        elif isinstance(event, Ping):
+            return PONG
+        answered = self.answer(event, source, transport, _STREAM_ROOM)
+        return None if answered is None else answered[0]
+
+    def answer(
+        self, message: Message, source: Source, transport: str, room: int
+    ) -> tuple[bytes, int] | None:
+        """The answer to a message, and the port that it goes to if it goes by UDP.
+
+        Args:
+            message: what came. What is wrong with it stands in its `fault`.
+            source: where it came from.
+            transport: what it came on; what its Via claims isn't compared with it.
+            room: octets that Contacts may take.
+
+        Returns:
+            None where nothing may be answered; it has been counted then.
+        """
+        counters = self._counters
+        if isinstance(message, Response):
+            counters.dropped("response")
+            return None
+        method = message.method
+        if method in _NEVER_ANSWERED:
+            counters.dropped(_NEVER_ANSWERED[method])
+            return None
+        try:
+            via = headers.read_via(message.vias[0])
+        except (IndexError, BadHeaderValue):
+            counters.dropped("no_via")
+            return None
+        try:
+            verdict = self._decide(message, via, room)
+        except SipError as error:
+            counters.malformed(error.counter)
+            verdict = _refusal(message, error)
+        answering = self._answering
+        answer = respond(
+            message,
+            verdict.status_line,
+            stamp(message.vias[0], via, source),
+            answering.tags.tag(message) if verdict.tagged else b"",
+            verdict.fields,
+        )
+        counters.answered(verdict.status)
+        if answering.log_requests:
+            _log_request(message, source, transport, verdict)
+        return answer, reply_port(via, source)
+
+    def _decide(self, request: Request, via: headers.Via, room: int) -> _Verdict:
+        """Go down the table, from the header fields that every request must have.
+
+        Raises:
+            SipError: the request is malformed.
+        """
+        from_, to = _check_headers(request, via)
+        method = request.method
+        uri, endpoint = self._directory.find(request.uri)
+        if method == b"CANCEL":
+            return _Verdict(200, _OK)
+        if to.params and to.tag is not None:
+            return _Verdict(481, _NO_DIALOG, tagged=False)
+
+        user = uri.user
+        if endpoint is None and self._own_names.names(uri):
+            endpoint, user = self._by_to(to, user)
+            if endpoint is None and method == b"OPTIONS" and uri.user is None:
+                return _Verdict(200, _OK, _capabilities(None))
+        if endpoint is None:
+            return _Verdict(404, _NOT_FOUND)
+        if method != b"OPTIONS" and endpoint.methods is not None:
+            if method not in endpoint.methods:
+                fields = _allow(endpoint.methods)
+                return _Verdict(405, _NOT_ALLOWED, fields, endpoint=endpoint)
+
+        sips = uri.scheme == b"sips"
+        redirection, pool = endpoint.redirection, endpoint.pool
+        if not pool.usable:
+            return self._unavailable(endpoint, _MISCELLANEOUS, pool.reason)
+        if redirection.form == "fqdn":
+            contacts = contact_of_pool(redirection, user or b"", sips)
+        else:
+            contacts = contacts_of_targets(redirection, pool, user or b"", sips, from_.uri, room)
+        if contacts is None:
+            return self._unavailable(endpoint, _SIPS_NOT_ALLOWED, "SIPS Not Allowed")
+        if method == b"OPTIONS":
+            return _Verdict(200, _OK, _capabilities(endpoint.methods), endpoint=endpoint)
+        return _Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
+
+    def _by_to(self, to: headers.NameAddr, user: bytes | None) -> tuple[Endpoint | None, bytes | None]:
+        """The endpoint that the To URI names, and the user part for its Contact."""
+        try:
+            uri, endpoint = self._directory.find(to.uri)
+        except SipError:
+            return None, user  # any URI may stand in a To; this one is no contact object
+        return endpoint, user if user is not None else uri.user
+
+    def _unavailable(self, endpoint: Endpoint, code: bytes, why: str) -> _Verdict:
+        """480 and not 503, which would take the whole server out of a front end's rotation."""
+        answering = self._answering
+        text = why.encode("ascii", "replace").translate(_QUOTED_TEXT)[:_MAX_WARNING]
+        fields = b'Retry-After: %d\r\nWarning: %b %b "%b"\r\n' % (
+            answering.retry_after,
+            code,
+            answering.agent,
+            text,
+        )
+        return _Verdict(480, _UNAVAILABLE, fields, endpoint=endpoint)
+
+
+def _check_headers(
+    request: Request, via: headers.Via
+) -> tuple[headers.NameAddr, headers.NameAddr]:
+    """What the table asks before it asks what the request wants; gives From and To.
+
+    Raises:
+        SipError: the first thing that is wrong.
+    """
+    if request.from_ is None:
+        raise MissingHeader(about="From")
+    if request.to is None:
+        raise MissingHeader(about="To")
+    if request.call_id is None:
+        raise MissingHeader(about="Call-ID")
+    if request.cseq is None:
+        raise MissingHeader(about="CSeq")
+    from_ = headers.read_from_to(request.from_, "From")
+    to = headers.read_from_to(request.to, "To")
+    headers.check_call_id(request.call_id)
+    _, cseq_method = headers.read_cseq(request.cseq)
+    if not via.readable:
+        raise BadHeaderValue(request.vias[0], "Via")
+    version = request.version
+    if version != b"SIP/2.0" and version.upper() != b"SIP/2.0" and _is_version(version):
+        raise VersionNotSupported(version)
+    if request.fault is not None:
+        raise request.fault
+    if cseq_method != request.method:
+        raise CSeqMethodMismatch(request.cseq)
+    return from_, to
+
+
+def _is_version(text: bytes) -> bool:
+    return abnf.SIP_VERSION.fullmatch(text) is not None
+
+
+def _refusal(request: Request, error: SipError) -> _Verdict:
+    """The answer to a malformed request; its To gets no tag if it can't take one."""
+    status = error.status or 400
+    complete = None not in (request.from_, request.call_id, request.cseq)
+    tagged = complete and request.to is not None and _has_no_tag(request.to)
+    return _Verdict(status, status_line(status, error.reason), tagged=tagged, fault=error)
+
+
+def _has_no_tag(to: bytes) -> bool:
+    try:
+        return headers.read_from_to(to, "To").tag is None
+    except BadHeaderValue:
+        return False
+
+
+def _allow(methods: frozenset[bytes] | None) -> bytes:
+    listed = _ANY_METHOD if methods is None else methods
+    return b"Allow: %b\r\n" % b", ".join(sorted({*listed, *_ALWAYS_ALLOWED}))
+
+
+def _capabilities(methods: frozenset[bytes] | None) -> bytes:
+    """What an OPTIONS is told (RFC 3261 §11.2): no body is understood, no extension is spoken."""
+    return _allow(methods) + b"Accept: \r\nSupported: \r\n"
+
+
+def _log_request(request: Request, source: Source, transport: str, verdict: _Verdict) -> None:
+    log.info(
+        "request",
+        method=request.method,
+        uri=request.uri,
+        status=verdict.status,
+        endpoint=verdict.endpoint.address if verdict.endpoint is not None else None,
+        caller=request.from_,
+        call_id=request.call_id,
+        peer=f"{transport}:{source.host.decode('ascii')}:{source.port}",
+        **({} if verdict.fault is None else {"fault": str(verdict.fault)}),
+    )

@@ -1,0 +1,31 @@
+"""Status codes and the reason phrases that go with them (RFC 3261 §21)."""
+
+PHRASES = {
+    200: "OK",
+    300: "Multiple Choices",
+    301: "Moved Permanently",
+    302: "Moved Temporarily",
+    305: "Use Proxy",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    414: "Request-URI Too Long",
+    416: "Unsupported URI Scheme",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    500: "Server Internal Error",
+    503: "Service Unavailable",
+    505: "Version Not Supported",
+    513: "Message Too Large",
+}
+
+
+def status_line(status: int, phrase: str | None = None) -> bytes:
+    """A Status-Line without its CRLF (RFC 3261 §7.2).
+
+    Args:
+        status: the code.
+        phrase: ASCII; the RFC's own for that code if it is left out.
+    """
+    return f"SIP/2.0 {status} {phrase or PHRASES[status]}".encode("ascii")

@@ -1,0 +1,91 @@
+"""Sockets bound to an address, with errors that say what to do."""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+from chatredirect.config.addresses import ListenUrl
+
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+
+
+@dataclass(slots=True)
+class BindError(Exception):
+    """An address that can't be listened on.
+
+    Attributes:
+        url: the entry under `listen`.
+        why: what is wrong, and what to do.
+    """
+
+    url: ListenUrl
+    why: str
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"can't listen on {self.url}: {self.why}"
+
+
+_REASONS = {
+    errno.EADDRINUSE: "the address is in use, by another chatredirect or another SIP server; "
+    "stop that one or change `listen` (`ss -lnp` shows who has it)",
+    errno.EADDRNOTAVAIL: "this machine has no such address; change `listen`, "
+    "or bring the interface up first",
+    errno.EACCES: "no permission; ports below 1024 need CAP_NET_BIND_SERVICE",
+    errno.EPERM: "no permission; ports below 1024 need CAP_NET_BIND_SERVICE",
+    errno.EAFNOSUPPORT: "this machine has no IPv6; change `listen`",
+}
+
+
+def bind(url: ListenUrl, *, only_ipv6: bool, receive_buffer: int) -> socket.socket:
+    """A non-blocking socket bound to an address; for a stream it isn't listening yet.
+
+    SO_REUSEPORT is never set: a second daemon on the same address must fail, not share.
+
+    Args:
+        url: transport, address and port; port 0 takes a free one.
+        only_ipv6: whether an IPv6 wildcard leaves IPv4 to another listener.
+        receive_buffer: octets of a UDP socket's receive buffer, as far as the system allows.
+
+    Raises:
+        BindError: it can't be bound.
+    """
+    family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
+    kind = socket.SOCK_DGRAM if url.transport == "udp" else socket.SOCK_STREAM
+    try:
+        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        raise _bind_error(url, error) from None
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
+        if kind == socket.SOCK_STREAM:
+            # a restart must not wait for the old connections' TIME_WAIT
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            _set_receive_buffer(sock, receive_buffer)
+        sock.bind((url.host, url.port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen()  # two may bind with SO_REUSEADDR; only one may listen
+    except OSError as error:
+        sock.close()
+        raise _bind_error(url, error) from None
+    return sock
+
+
+def bound_url(url: ListenUrl, sock: socket.socket) -> ListenUrl:
+    """The address that a socket really has: the port is the system's choice if it was 0."""
+    return ListenUrl(url.transport, url.host, sock.getsockname()[1])
+
+
+def _set_receive_buffer(sock: socket.socket, octets: int) -> None:
+    """Ask for a buffer that holds a burst; beyond net.core.rmem_max only CAP_NET_ADMIN gets it."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, octets)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
+
+
+def _bind_error(url: ListenUrl, error: OSError) -> BindError:
+    why = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return BindError(url, why)

@@ -1,0 +1,240 @@
+"""recvmmsg(2) and sendmmsg(2): many datagrams with one system call.
+
+At tens of thousands of datagrams a second a system call for each, and Python's objects for each
+socket address, cost more than SIP does. Here the kernel fills one block of memory with
+up to `BATCH` datagrams and their addresses; answers are put into a second block, addressed with the
+bytes of the address that their request came from, and leave together.
+
+A listener on a wildcard address answers from the address that the request was sent to (RFC 3581
+§4): the kernel hands that over as a control message, which goes back unchanged.
+
+Linux only, like the system calls.
+"""
+
+import ctypes
+import errno
+import socket
+import sys
+from ipaddress import IPv6Address
+
+BATCH = 32
+SLOT = 65536  # octets; no UDP datagram is longer
+_NAME = 28  # octets of a struct sockaddr_in6, the longest that comes
+_CONTROL = 64  # octets, more than one IP_PKTINFO or IPV6_PKTINFO takes
+# in.h and in6.h; the socket module of 3.11 doesn't name them all
+_IP_PKTINFO = 8
+_IPV6_RECVPKTINFO = 49
+# Where the interface's index is in such a control message: cmsghdr, then in_pktinfo or in6_pktinfo.
+# It is set to 0 for the answer, so that routing decides by which interface it leaves.
+_INTERFACE = {socket.AF_INET: slice(16, 20), socket.AF_INET6: slice(32, 36)}
+
+
+class _Iovec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("len", ctypes.c_size_t))
+
+
+class _Msghdr(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("namelen", ctypes.c_uint32),
+        ("iov", ctypes.c_void_p),
+        ("iovlen", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("controllen", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Mmsghdr(ctypes.Structure):
+    _fields_ = (("hdr", _Msghdr), ("len", ctypes.c_uint32))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_recvmmsg = _libc.recvmmsg
+_recvmmsg.argtypes = (
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p,
+)  # fmt: skip
+_sendmmsg = _libc.sendmmsg
+_sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+
+# Fields are read and written through memoryviews of machine words: a tenth of what attributes of
+# ctypes structures cost. These are their positions in words.
+_WORD = ctypes.sizeof(ctypes.c_uint32)
+_SIZE = ctypes.sizeof(ctypes.c_size_t)
+_HEADER_WORDS = ctypes.sizeof(_Mmsghdr) // _WORD
+_LEN_AT = _Mmsghdr.len.offset // _WORD
+_NAMELEN_AT = _Msghdr.namelen.offset // _WORD
+_HEADER_SIZES = ctypes.sizeof(_Mmsghdr) // _SIZE
+_CONTROLLEN_AT = _Msghdr.controllen.offset // _SIZE
+_IOVEC_SIZES = ctypes.sizeof(_Iovec) // _SIZE
+_IOVEC_LEN_AT = _Iovec.len.offset // _SIZE
+
+
+class _Block:
+    """The memory of one direction: message headers, data, addresses, control messages."""
+
+    __slots__ = ("address", "controls", "data", "headers", "lengths", "names", "sizes", "words")
+
+    def __init__(self, with_control: bool) -> None:
+        data = bytearray(BATCH * SLOT)
+        names = bytearray(BATCH * _NAME)
+        controls = bytearray(BATCH * _CONTROL)
+        headers = bytearray(BATCH * ctypes.sizeof(_Mmsghdr))
+        iovecs = bytearray(BATCH * ctypes.sizeof(_Iovec))
+        header_array = (_Mmsghdr * BATCH).from_buffer(headers)
+        iovec_array = (_Iovec * BATCH).from_buffer(iovecs)
+        for i in range(BATCH):
+            iovec_array[i].base = _address_of(data) + i * SLOT
+            iovec_array[i].len = SLOT
+            header = header_array[i].hdr
+            header.name = _address_of(names) + i * _NAME
+            header.namelen = _NAME
+            header.iov = _address_of(iovecs) + i * ctypes.sizeof(_Iovec)
+            header.iovlen = 1
+            if with_control:
+                header.control = _address_of(controls) + i * _CONTROL
+                header.controllen = _CONTROL
+        self.data = memoryview(data)
+        self.names = memoryview(names)
+        self.controls = memoryview(controls)
+        self.headers = memoryview(headers)
+        self.words = self.headers.cast("I")
+        self.sizes = self.headers.cast("N")
+        self.lengths = memoryview(iovecs).cast("N")
+        self.address = _address_of(headers)
+
+
+def _address_of(memory: bytearray) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+class DatagramSocket:
+    """A bound, non-blocking UDP socket that is read and written in batches.
+
+    Between two calls of `receive` the datagrams of the first are numbered from 0; `reply` puts an
+    answer to one of them into the outgoing batch, `flush` sends it.
+
+    Attributes:
+        unsent: answers that the kernel would not take.
+    """
+
+    __slots__ = (
+        "_fd", "_fresh", "_in", "_interface", "_out", "_outgoing", "_sock", "_wildcard", "unsent",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take over a bound socket; it is closed with this object."""
+        host = sock.getsockname()[0]
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._wildcard = host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+        self._interface = _INTERFACE[sock.family]
+        if self._wildcard and sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        elif self._wildcard:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+        self._in = _Block(self._wildcard)
+        self._out = _Block(self._wildcard)
+        self._fresh = bytes(self._in.headers)  # the kernel writes into them with every batch
+        self._outgoing = 0
+        self.unsent = 0
+
+    def fileno(self) -> int:
+        """The file descriptor, for an event loop to watch."""
+        return self._fd
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+    def receive(self) -> int:
+        """Take in what has come, at most `BATCH` datagrams; gives how many."""
+        block = self._in
+        block.headers[:] = self._fresh
+        count: int = _recvmmsg(self._fd, block.address, BATCH, socket.MSG_DONTWAIT, None)
+        return max(count, 0)  # an error means that there was nothing, or nothing of ours
+
+    def datagram(self, i: int) -> bytes:
+        """The datagram with number `i`."""
+        start = i * SLOT
+        return bytes(self._in.data[start : start + self._in.words[i * _HEADER_WORDS + _LEN_AT]])
+
+    def name(self, i: int) -> bytes:
+        """The raw socket address that datagram `i` came from; see `host_and_port`."""
+        start = i * _NAME
+        length = self._in.words[i * _HEADER_WORDS + _NAMELEN_AT]
+        return bytes(self._in.names[start : start + length])
+
+    def reply(self, i: int, data: bytes, name: bytes, port: int) -> None:
+        """Put an answer to datagram `i` into the outgoing batch.
+
+        Args:
+            i: its number; the answer leaves from the address that it was sent to.
+            data: the answer.
+            name: the raw socket address that the datagram came from.
+            port: the port at that address.
+        """
+        length = len(data)
+        if length > SLOT:
+            self.unsent += 1
+            return
+        block, k = self._out, self._outgoing
+        start = k * SLOT
+        block.data[start : start + length] = data
+        block.lengths[k * _IOVEC_SIZES + _IOVEC_LEN_AT] = length
+        start = k * _NAME
+        # sockaddr_in and sockaddr_in6 both have the port in octets 2 and 3, in network order
+        block.names[start : start + len(name)] = b"%b%b%b" % (
+            name[:2], port.to_bytes(2, "big"), name[4:],
+        )  # fmt: skip
+        block.words[k * _HEADER_WORDS + _NAMELEN_AT] = len(name)
+        if self._wildcard:
+            self._answer_from_there(i, k)
+        self._outgoing = k + 1
+
+    def _answer_from_there(self, i: int, k: int) -> None:
+        source, target = self._in, self._out
+        control = bytearray(source.controls[i * _CONTROL : (i + 1) * _CONTROL])
+        control[self._interface] = bytes(4)
+        target.controls[k * _CONTROL : (k + 1) * _CONTROL] = control
+        length = source.sizes[i * _HEADER_SIZES + _CONTROLLEN_AT]
+        target.sizes[k * _HEADER_SIZES + _CONTROLLEN_AT] = length
+
+    def flush(self) -> None:
+        """Send the outgoing batch. What the kernel won't take is counted; SIP repeats itself."""
+        sent, count = 0, self._outgoing
+        self._outgoing = 0
+        while sent < count:
+            start = self._out.address + sent * ctypes.sizeof(_Mmsghdr)
+            done: int = _sendmmsg(self._fd, start, count - sent, socket.MSG_DONTWAIT)
+            if done > 0:
+                sent += done
+                continue
+            error = ctypes.get_errno()
+            if error == errno.EINTR:
+                continue
+            # a full buffer holds for all that are left, other errors for the first of them
+            lost = count - sent if error in (errno.EAGAIN, errno.ENOBUFS) else 1
+            self.unsent += lost
+            sent += lost
+
+
+def host_and_port(name: bytes) -> tuple[str, int]:
+    """The IP address and port of a raw struct sockaddr_in or sockaddr_in6.
+
+    A v4-mapped IPv6 address is given as the IPv4 address that it is.
+    """
+    family = int.from_bytes(name[:2], sys.byteorder)
+    port = int.from_bytes(name[2:4], "big")
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, name[4:8]), port
+    return plain_host(socket.inet_ntop(socket.AF_INET6, name[8:24])), port
+
+
+def plain_host(host: str) -> str:
+    """An address of a socket without its scope, v4-mapped ones as IPv4."""
+    host = host.partition("%")[0]
+    if host.startswith("::ffff:"):
+        mapped = IPv6Address(host).ipv4_mapped
+        return host if mapped is None else str(mapped)
+    return host

@@ -1,0 +1,83 @@
+"""A UDP listener: datagrams in batches, each answered at once."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from chatredirect.sip.response import Source
+from chatredirect.transport.datagrams import BATCH, DatagramSocket, host_and_port
+
+log = structlog.get_logger()
+
+#: Takes a datagram and where it came from; gives the answer and the port that it goes to, or None.
+Answerer = Callable[[bytes, Source], tuple[bytes, int] | None]
+
+_ROUNDS = 8  # batches in a row before the event loop's other work gets its turn
+_KNOWN_SOURCES = 4096
+
+
+class UdpListener:
+    """One UDP socket on an event loop.
+
+    Attributes:
+        failures: datagrams whose handling raised; a fault of ours, and the log has it.
+    """
+
+    __slots__ = ("_answer", "_datagrams", "_loop", "_sources", "failures")
+
+    def __init__(
+        self, sock: DatagramSocket, answer: Answerer, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Serve a bound socket with `answer` from now on."""
+        self._answer = answer
+        self._datagrams = sock
+        self._loop = loop
+        # A front end is one source with many requests: its address is read once. Bounded, and
+        # simply begun anew when it is full, so that forged addresses can't fill the memory.
+        self._sources: dict[bytes, Source] = {}
+        self.failures = 0
+        loop.add_reader(sock.fileno(), self._on_readable)
+
+    @property
+    def unsent(self) -> int:
+        """Answers that the kernel would not take."""
+        return self._datagrams.unsent
+
+    def answer_with(self, answer: Answerer) -> None:
+        """Serve with another function from now on."""
+        self._answer = answer
+
+    def close(self) -> None:
+        """Answer what has already come, then close the socket."""
+        self._loop.remove_reader(self._datagrams.fileno())
+        self._on_readable()
+        self._datagrams.close()
+
+    def _on_readable(self) -> None:
+        datagrams = self._datagrams
+        for _ in range(_ROUNDS):
+            count = datagrams.receive()
+            for i in range(count):
+                name = datagrams.name(i)
+                try:
+                    answered = self._answer(datagrams.datagram(i), self._source(name))
+                except Exception:  # one datagram must not stop the others, whatever it is
+                    self.failures += 1
+                    log.exception("datagram_failed", peer=host_and_port(name)[0])
+                    continue
+                if answered is not None:
+                    datagrams.reply(i, answered[0], name, answered[1])
+            datagrams.flush()
+            if count < BATCH:
+                break
+
+    def _source(self, name: bytes) -> Source:
+        source = self._sources.get(name)
+        if source is None:
+            host, port = host_and_port(name)
+            source = Source(host.encode("ascii"), port)
+            if len(self._sources) >= _KNOWN_SOURCES:
+                self._sources.clear()
+            self._sources[name] = source
+        return source

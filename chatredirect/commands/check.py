@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,15 +14,21 @@ if TYPE_CHECKING:
 _SHOWN = 20  # endpoints listed as text
 
 
-def check(file: ConfigArgument = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def check(
+    file: ConfigArgument = DEFAULT_CONFIG,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no name server.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check a configuration file and all that it includes.
 
     Prints every fault with its file and line, or what would be served where, with warnings.
-    Nothing is started, and no DNS server is asked.
+    Nothing is started. Name servers are asked only for pools that have neither port nor
+    transport, which without SRV records means UDP.
 
     Exit status: 0 if the configuration can be used, 78 if not.
     """
     from chatredirect.config import ConfigError, load, warnings
+    from chatredirect.config.warnings import needs_srv
 
     try:
         settings = load(file)
@@ -30,6 +36,12 @@ def check(file: ConfigArgument = DEFAULT_CONFIG, as_json: JsonOption = False) ->
         _refused(error, as_json=as_json)
         raise typer.Exit(error.exit_status) from None
     doubts = warnings(settings)
+    if not offline and any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
+        from chatredirect.commands.dns_doubts import dns_doubts
+        from chatredirect.log import silence
+
+        silence()
+        doubts += dns_doubts(settings)
     if as_json:
         typer.echo(json.dumps(_json(settings, doubts), indent=2))
     else:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 
 from chatredirect.config.models import LogSettings
-from chatredirect.log.bridge import LEVEL_NUMBERS, connect, log_loop_exception
+from chatredirect.log.bridge import LEVEL_NUMBERS, connect, log_loop_exception, silence
 from chatredirect.log.ratelimit import RateLimited
 from chatredirect.log.render import console_renderer, json_renderer
 from chatredirect.log.sink import LogSink, Stream
@@ -24,6 +24,7 @@ __all__ = [
     "apply",
     "configure",
     "log_loop_exception",
+    "silence",
 ]
 
 

@@ -42,6 +42,16 @@ def connect(sink: LogSink, level: str) -> None:
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
 
 
+def silence() -> None:
+    """Log nothing: for commands that print what they find, with parts that would log it too."""
+    structlog.configure(processors=[_drop], cache_logger_on_first_use=False)
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
+
+
+def _drop(_logger: object, _method: str, _event_dict: MutableMapping[str, object]) -> str:
+    raise structlog.DropEvent
+
+
 class _ToSink:
     """A structlog processor, the first and last: hands the event over."""
 

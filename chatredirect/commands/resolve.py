@@ -1,0 +1,117 @@
+"""`chatredirect resolve`: where does DNS lead for this pool, and by which way?"""
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from chatredirect.commands.resolving import Resolution, Way
+    from chatredirect.config import Settings
+    from chatredirect.dns.trace import Step
+
+EXIT_STATUS = {"found": 0, "none": 1, "failed": 75}  # EX_TEMPFAIL: it may be otherwise in a minute
+
+
+class TransportName(StrEnum):
+    """What `--transport` may be."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+
+def resolve(
+    pool_fqdn: Annotated[str, typer.Argument(metavar="POOL_FQDN", help="The pool's host name.")],
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="As an endpoint's port.", metavar="PORT")
+    ] = None,
+    transport: Annotated[
+        TransportName | None, typer.Option(help="As an endpoint's transport.")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Resolve a pool as the daemon would, and show the way (RFC 3263).
+
+    Name servers and fixed names are the configuration's. Without --port and --transport, so are
+    the port and transport: those of the endpoints that have this pool. The default configuration
+    file may be missing; then the system's name servers are asked.
+
+    Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
+    could say, 78 if the configuration can't be used.
+    """
+    from chatredirect.commands.resolving import Way, resolve_all
+    from chatredirect.config import DnsSettings, parse_pool_fqdn
+    from chatredirect.log import silence
+    from chatredirect.log.escape import escape
+
+    try:
+        fqdn = parse_pool_fqdn(pool_fqdn)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="POOL_FQDN") from None
+    settings = _settings(config)
+    ways = [Way(fqdn, port, transport.value if transport else None)]
+    if settings is not None and ways == [Way(fqdn)]:
+        ways = _configured(settings, fqdn) or ways
+    silence()
+    found = resolve_all(ways, settings.dns if settings else DnsSettings())
+    if as_json:
+        answers = [resolution.as_json() for resolution in found]
+        typer.echo(json.dumps({"pool_fqdn": fqdn, "resolutions": answers}, indent=2))
+    else:
+        for number, resolution in enumerate(found):
+            for line in ([""] if number else []) + list(_text(resolution)):
+                typer.echo(escape(line))  # names and records in DNS hold any octet
+    raise typer.Exit(max(EXIT_STATUS[resolution.located.state.value] for resolution in found))
+
+
+def _settings(config: Path) -> "Settings | None":
+    """The configuration; None if nobody named one and the default isn't there."""
+    from chatredirect.commands.report import config_error_text
+    from chatredirect.config import ConfigError, load
+
+    if config == DEFAULT_CONFIG and not config.exists():
+        return None
+    try:
+        return load(config)
+    except ConfigError as error:
+        typer.echo(config_error_text(error), err=True)
+        raise typer.Exit(error.exit_status) from None
+
+
+def _configured(settings: "Settings", fqdn: str) -> "list[Way]":
+    """The ways in which endpoints have this pool, each once."""
+    from chatredirect.commands.resolving import Way
+
+    endpoints = (endpoint for endpoint in settings.endpoints if endpoint.pool_fqdn == fqdn)
+    return list(dict.fromkeys(Way.of(endpoint) for endpoint in endpoints))
+
+
+def _text(resolution: "Resolution") -> Iterator[str]:
+    located = resolution.located
+    yield str(resolution.way)
+    for step in resolution.trace.steps:
+        yield from _step(step)
+    for note in located.notes:
+        yield f"  note: {note}"
+    for target in located.targets:
+        named = f"  {target.host}" if target.host != target.address else ""
+        yield f"  → {target}{named}, priority {target.priority}, weight {target.weight}"
+    if not located.targets:
+        yield f"  no targets: {located.reason}"
+
+
+def _step(step: "Step") -> Iterator[str]:
+    ttl = f", TTL {step.ttl:g} s" if step.ttl is not None else ""
+    yield f"  {step.type:<5} {step.name}: {step.outcome} ({step.source}{ttl})"
+    for record in step.records:
+        yield f"          {record}"
+    for attempt in step.attempts:
+        spent = f"{attempt.seconds * 1000:.0f} ms"
+        yield f"          {attempt.server} over {attempt.transport}: {attempt.outcome}, {spent}"

@@ -1,0 +1,71 @@
+"""One resolution for a command: what was found, and every step of the way."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Transport
+from chatredirect.dns.rfc3263 import Located
+from chatredirect.dns.trace import Trace
+from chatredirect.resolver import Resolver
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What decides where a pool leads: its name, and port and transport if they are given."""
+
+    fqdn: str
+    port: int | None = None
+    transport: Transport | None = None
+
+    @classmethod
+    def of(cls, endpoint: EndpointSettings) -> "Way":
+        """An endpoint's; a sips: address means TLS (RFC 3263 §4.1)."""
+        secure = endpoint.sip_address.scheme == "sips"
+        return cls(endpoint.pool_fqdn, endpoint.port, "tls" if secure else endpoint.transport)
+
+    def __str__(self) -> str:
+        """`pcpool.contoso.com:5061 over tls`, without what isn't given."""
+        over = f" over {self.transport}" if self.transport else ""
+        return f"{HostPort(self.fqdn, self.port)}{over}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where a way leads, and by which steps."""
+
+    way: Way
+    located: Located
+    trace: Trace
+
+    def as_json(self) -> dict[str, object]:
+        """All of it, for scripts."""
+        return {
+            "port": self.way.port,
+            "transport": self.way.transport,
+            "state": self.located.state.value,
+            "reason": self.located.reason,
+            "targets": [asdict(target) for target in self.located.targets],
+            "stale": self.located.stale,
+            "notes": self.located.notes,
+            "steps": [asdict(step) for step in self.trace.steps],
+        }
+
+
+def resolve_all(ways: Iterable[Way], dns: DnsSettings) -> list[Resolution]:
+    """Resolve each way once, at the same time, from an empty cache. Raises nothing."""
+    return asyncio.run(_resolve_all(tuple(ways), dns))
+
+
+async def _resolve_all(ways: tuple[Way, ...], dns: DnsSettings) -> list[Resolution]:
+    resolver = Resolver(dns)
+    try:
+        return await asyncio.gather(*(_resolve(way, resolver) for way in ways))
+    finally:
+        await resolver.aclose()
+
+
+async def _resolve(way: Way, resolver: Resolver) -> Resolution:
+    trace = Trace()
+    located = await resolver.locate(way.fqdn, way.port, way.transport, trace=trace)
+    return Resolution(way, located, trace)

@@ -7,7 +7,8 @@ controls, lone surrogates. Values and whole events are cut at a limit.
 """
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
+from itertools import islice
 from typing import TypeAlias
 
 MAX_TEXT = 512
@@ -16,6 +17,7 @@ MAX_EVENT = 8192
 """Characters of all values of an event together."""
 _MAX_ITEMS = 64
 _MAX_DEPTH = 4
+_ITEM = 8  # characters that a thing in a list or mapping counts for, besides its text
 _CUT = "…"
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
@@ -70,12 +72,28 @@ class Cleaner:
             return self.text(f"{type(value).__name__}: {_text_of(value)}")
         if depth < _MAX_DEPTH:
             if isinstance(value, Mapping):
-                pairs = list(value.items())[:_MAX_ITEMS]
-                return {self.text(_text_of(k)): self.value(v, depth + 1) for k, v in pairs}
+                return self._mapping(value, depth)
             if isinstance(value, list | tuple | Set):
-                items = [self.value(item, depth + 1) for item in list(value)[:_MAX_ITEMS]]
-                return [*items, _CUT] if len(value) > _MAX_ITEMS else items
+                return self._list(value, depth)
         return self.text(_text_of(value))
+
+    def _mapping(self, value: Mapping[object, object], depth: int) -> dict[str, Plain]:
+        made: dict[str, Plain] = {}
+        for key, item in islice(value.items(), _MAX_ITEMS):
+            if self._left <= 0:
+                break
+            self._left -= _ITEM
+            made[self.text(_text_of(key))] = self.value(item, depth + 1)
+        return made
+
+    def _list(self, value: Collection[object], depth: int) -> list[Plain]:
+        made: list[Plain] = []
+        for item in islice(value, _MAX_ITEMS):
+            if self._left <= 0:
+                break
+            self._left -= _ITEM
+            made.append(self.value(item, depth + 1))
+        return [*made, _CUT] if len(value) > len(made) else made
 
 
 def _text_of(value: object) -> str:

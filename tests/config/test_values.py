@@ -1,5 +1,6 @@
 """Addresses and SIP addresses: what is understood, and what to write instead of the rest."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -53,9 +54,8 @@ def test_listen(text: str, expected: ListenUrl) -> None:
     ],
 )
 def test_listen_refused(text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(says)):
         parse_listen(text)
-    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,8 @@ def test_host_port(parse: Callable[[str], HostPort], text: str, expected: HostPo
     ],
 )
 def test_host_port_refused(parse: Callable[[str], object], text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(says)):
         parse(text)
-    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +136,8 @@ def test_pool_fqdn(text: str, expected: str) -> None:
     ],
 )
 def test_pool_fqdn_refused(text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(says)):
         parse_pool_fqdn(text)
-    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +181,6 @@ def test_sip_address(text: str, full: str, user: str, host: str, port: int | Non
     ],
 )
 def test_sip_address_refused(text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(says)) as caught:
         parse_sip_address(text)
-    assert says in str(caught.value)
     assert "\n" not in str(caught.value)

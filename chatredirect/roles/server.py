@@ -222,7 +222,9 @@ class Server:
 
         sips = uri.scheme == b"sips"
         redirection, pool = endpoint.redirection, endpoint.pool
-        if not pool.usable:
+        if not pool.usable and not _serves_all_the_same(endpoint):
+            if pool.want is not None:
+                pool.want(pool)
             return self._unavailable(endpoint, _MISCELLANEOUS, pool.reason)
         if redirection.form == "fqdn":
             contacts = contact_of_pool(redirection, user or b"", sips)
@@ -253,6 +255,11 @@ class Server:
             text,
         )
         return _Verdict(480, _UNAVAILABLE, fields, endpoint=endpoint)
+
+
+def _serves_all_the_same(endpoint: Endpoint) -> bool:
+    """Whether targets that are all down are given out, as the configuration may ask for."""
+    return endpoint.settings.on_all_down == "serve" and endpoint.pool.resolved
 
 
 def _check_headers(

@@ -1,8 +1,11 @@
 """The grammar of RFC 3261 §25, as regular expressions named after its rules.
 
-This is the only place that knows what a token, a host or a name-addr looks like. Every repetition
-is possessive (`*+`, `++`): a pattern looks at each octet a bounded number of times, so the time it
-takes is linear in the length of whatever a peer sends.
+This is the only place that knows what a token, a host or a name-addr looks like. The time a
+pattern takes is linear in the length of whatever a peer sends: a repetition of one class of
+characters is possessive (`*+`, `++`) and gives nothing back, and a repetition of a group is one whose
+rounds begin with a character that nothing before or after it can take, so that giving one
+back leads nowhere. Groups are not possessive themselves: Python 3.11.2, Debian 12's, goes on
+at the wrong place when such a group fails half-way (CPython issue 106052).
 
 The patterns are meant for header values that were cut out of a message with its lines already
 checked: the only CRs and LFs left in them belong to folded lines, which is why `SWS` may
@@ -18,7 +21,7 @@ LWS = rb"[ \t\r\n]++"
 DIGITS = rb"[0-9]++"
 TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~]++"
 # any octet may be escaped but CR and LF, any octet above 0x7f stands for itself (UTF-8 or not)
-QUOTED_STRING = rb'"(?:[^"\\]|\\[^\r\n])*+"'
+QUOTED_STRING = rb'"[^"\\]*+(?:\\[^\r\n][^"\\]*+)*"'
 
 # -- host and port ----------------------------------------------------------------------------
 # Wider than the rule: "_" as in Windows host names, and labels are not looked at one by one. An
@@ -30,8 +33,8 @@ PORT = rb"[0-9]{1,5}+"
 # Wider than the rule: a value may be any run of visible octets but the separators, since
 # received=2001:db8::1 and Microsoft's parameters need it; and it may be empty (";rport=").
 PARAM_VALUE = rb"(?:" + QUOTED_STRING + rb'|[^\x00-\x20\x7f",;<>]*+)'
-PARAM = SWS + rb";" + SWS + TOKEN + rb"(?:" + SWS + rb"=" + SWS + PARAM_VALUE + rb")?+"
-PARAMS = rb"(?:" + PARAM + rb")*+"
+PARAM = SWS + rb";" + SWS + TOKEN + rb"(?:" + SWS + rb"=" + SWS + PARAM_VALUE + rb")?"
+PARAMS = rb"(?:" + PARAM + rb")*"
 
 # -- Request-Line and Status-Line (§7.1, §7.2) ------------------------------------------------
 METHOD = re.compile(TOKEN)
@@ -49,7 +52,7 @@ BARE_LINE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _SENT_PROTOCOL = (
     rb"(?i:SIP)" + SWS + rb"/" + SWS + rb"2\.0" + SWS + rb"/" + SWS + rb"(" + TOKEN + rb")"
 )
-_SENT_BY = rb"(" + HOST + rb")(?:" + SWS + rb":" + SWS + rb"(" + PORT + rb"))?+"
+_SENT_BY = rb"(" + HOST + rb")(?:" + SWS + rb":" + SWS + rb"(" + PORT + rb"))?"
 #: The first via-parm of a Via value: transport, host, port, parameters; it ends before the comma
 #: or at the value's end.
 VIA_PARM = re.compile(
@@ -57,13 +60,10 @@ VIA_PARM = re.compile(
 )
 #: Of a via-parm whose parameters can't be read: enough to send an answer.
 VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY)
-#: One parameter after another, with its value.
+#: One parameter after another, with its value, in text that matched `PARAMS`.
 PARAM_PAIR = re.compile(
-    SWS + rb";" + SWS + rb"(" + TOKEN + rb")(?:" + SWS + rb"=" + SWS + rb"(" + PARAM_VALUE + rb"))?+"
+    rb";" + SWS + rb"(" + TOKEN + rb")(?:" + SWS + rb"=" + SWS + rb"(" + PARAM_VALUE + rb"))?"
 )
-#: What stands between two commas of a header field that is a list: quotes and angle brackets
-#: hold commas that separate nothing.
-LIST_ELEMENT = re.compile(rb"(?:" + QUOTED_STRING + rb'|<[^<>]*+>|[^",<>])++')
 
 # -- From and To (§20.20, §20.39): ( name-addr / addr-spec ) *( SEMI generic-param ) ------------
 _URI = rb"[A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>]++"
@@ -84,24 +84,31 @@ CSEQ = re.compile(rb"(" + DIGITS + rb")" + LWS + rb"(" + TOKEN + rb")\Z")
 
 # -- URIs (§19.1.1) ---------------------------------------------------------------------------
 _ESCAPED = rb"%[0-9A-Fa-f]{2}"
-# Wider than the rule: octets above 0x7f stand for themselves, as some clients leave them.
-_USER = rb"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/\x80-\xff]|" + _ESCAPED + rb")++"
-_PASSWORD = rb"(?:[A-Za-z0-9\-_.!~*'()&=+$,\x80-\xff]|" + _ESCAPED + rb")*+"
-_URI_PARAM_CHAR = rb"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$\x80-\xff]|" + _ESCAPED + rb")"
-_URI_PARAMS = (
-    rb"(?:;" + _URI_PARAM_CHAR + rb"++(?:=" + _URI_PARAM_CHAR + rb"*+)?+)*+"
-)
-_HEADER_CHAR = rb"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$\x80-\xff]|" + _ESCAPED + rb")"
-_URI_HEADER = _HEADER_CHAR + rb"++=" + _HEADER_CHAR + rb"*+"
-_URI_HEADERS = rb"\?" + _URI_HEADER + rb"(?:&" + _URI_HEADER + rb")*+"
+# Wider than the rules: octets above 0x7f stand for themselves, as some clients leave them.
+_UNRESERVED = rb"A-Za-z0-9\-_.!~*'()\x80-\xff"
+
+
+def _escapable(reserved: bytes) -> bytes:
+    """Any number of unreserved and the given reserved characters and escaped octets."""
+    chars = rb"[" + _UNRESERVED + reserved + rb"]*+"
+    return chars + rb"(?:" + _ESCAPED + chars + rb")*"
+
+
+_USER = rb"(?=[^@:])" + _escapable(rb"&=+$,;?/")
+_PASSWORD = _escapable(rb"&=+$,")
+_URI_PARAM = _escapable(rb"\[\]/:&+$")
+_URI_PARAMS = rb"(?:;(?=[^;=?])" + _URI_PARAM + rb"(?:=" + _URI_PARAM + rb")?)*"
+_HEADER = _escapable(rb"\[\]/?:+$")
+_URI_HEADER = rb"(?=[^=&])" + _HEADER + rb"=" + _HEADER
+_URI_HEADERS = rb"\?" + _URI_HEADER + rb"(?:&" + _URI_HEADER + rb")*"
 #: scheme, user, password, host, port, parameters, headers
 SIP_URI = re.compile(
     rb"([Ss][Ii][Pp][Ss]?):(?:(" + _USER + rb")(?::(" + _PASSWORD + rb"))?@)?"
-    rb"(" + HOST + rb")(?::(" + PORT + rb"))?+"
-    rb"(" + _URI_PARAMS + rb")(" + _URI_HEADERS + rb")?+\Z"
+    rb"(" + HOST + rb")(?::(" + PORT + rb"))?"
+    rb"(" + _URI_PARAMS + rb")(" + _URI_HEADERS + rb")?\Z"
 )
 ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 #: absoluteURI (RFC 2396 §3): a scheme that isn't ours, and characters that a URI may have.
 ABSOLUTE_URI = re.compile(
-    rb"([A-Za-z][A-Za-z0-9+.\-]*+):(?:[A-Za-z0-9\-_.!~*'();/?:@&=+$,\[\]\x80-\xff]|" + _ESCAPED + rb")++\Z"
+    rb"([A-Za-z][A-Za-z0-9+.\-]*+):(?=.)" + _escapable(rb";/?:@&=+$,\[\]") + rb"\Z"
 )

@@ -96,7 +96,7 @@ class Request:
         method: as written; methods are compared with case (§7.1).
         uri: the Request-URI, not looked into.
         version: `SIP/2.0` in whatever case, or what stood there instead.
-        lines: the header fields, one element each, folded lines still folded.
+        head: start-line and header fields, without the empty line; see `values`.
         vias: the values of the Via header fields from the top; each may hold several via-parms.
         from_: the value of From, None if there is none. Of a repeated one the first.
         to: the same of To.
@@ -112,7 +112,7 @@ class Request:
     method: bytes
     uri: bytes
     version: bytes
-    lines: list[bytes]
+    head: bytes
     vias: list[bytes]
     from_: bytes | None
     to: bytes | None
@@ -129,7 +129,7 @@ class Response:
 
     status: int
     reason: bytes
-    lines: list[bytes]
+    head: bytes
     vias: list[bytes]
     from_: bytes | None
     to: bytes | None
@@ -186,9 +186,11 @@ def parse_head(head: bytes, limits: Limits) -> Message:
         broken = BareLineBreak(head)
         lines = head.split(b"\r\n")
     try:
-        return _read_lines(lines, len(head), limits, broken)
+        return _read_lines(head, lines, limits, broken)
     except _Folded:
-        return _read_lines(abnf.FIELD_END.split(head), len(head), limits, broken)
+        # one field more than the limit tells that there are too many; more needn't be split off
+        fields = abnf.FIELD_END.split(head, maxsplit=limits.headers + 2)
+        return _read_lines(head, fields, limits, broken)
 
 
 class _Folded(Exception):
@@ -196,7 +198,7 @@ class _Folded(Exception):
 
 
 def _read_lines(
-    lines: list[bytes], octets: int, limits: Limits, fault: SipError | None
+    head: bytes, lines: list[bytes], limits: Limits, fault: SipError | None
 ) -> Message:
     """Make a message of its lines: the start-line and one element for each header field."""
     start_line = lines.pop(0)
@@ -206,7 +208,7 @@ def _read_lines(
         fault = fault or TooManyHeaders()
         del lines[limits.headers :]
     framed = fault is None
-    if octets > limits.header_line:
+    if len(head) > limits.header_line:
         fault = fault or _longest(lines, limits)
 
     vias: list[bytes] = []
@@ -256,7 +258,7 @@ def _read_lines(
         if match is None:
             raise BadStatusLine(start_line)
         return Response(
-            int(match[1]), match[2], lines, vias, found[_FROM], found[_TO], found[_CALL_ID],
+            int(match[1]), match[2], head, vias, found[_FROM], found[_TO], found[_CALL_ID],
             found[_CSEQ], length, b"", fault,
         )  # fmt: skip
     if not rest or (method not in _METHODS and abnf.METHOD.fullmatch(method) is None):
@@ -267,7 +269,7 @@ def _read_lines(
     elif len(uri) > limits.uri:
         fault = fault or UriTooLong(uri)
     return Request(
-        method, uri, version, lines, vias, found[_FROM], found[_TO], found[_CALL_ID],
+        method, uri, version, head, vias, found[_FROM], found[_TO], found[_CALL_ID],
         found[_CSEQ], length, b"", fault,
     )  # fmt: skip
 
@@ -280,10 +282,11 @@ def values(message: Message, name: bytes) -> list[bytes]:
         name: the header field's long form in lower case; its compact form is found as well.
     """
     names = (name, _COMPACT.get(name, name))
+    fields = abnf.FIELD_END.split(message.head)[1:]
     return [
         value.strip(b" \t\r\n")
-        for field, colon, value in (line.partition(b":") for line in message.lines)
-        if colon and field.rstrip(b" \t").lower() in names
+        for field, _, value in (line.partition(b":") for line in fields)
+        if field.rstrip(b" \t").lower() in names
     ]
 
 

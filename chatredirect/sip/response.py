@@ -46,7 +46,7 @@ class TagMaker:
         Args:
             request: it has a Via, a From, a Call-ID and a CSeq.
         """
-        number = (request.cseq or b"").partition(b" ")[0]
+        number = (request.cseq or b"").split(None, 1)[0]
         keyed = self._keyed.copy()
         keyed.update(
             b"%b\r\n%b\r\n%b\r\n%b" % (request.vias[0], request.from_, request.call_id, number)
@@ -128,11 +128,15 @@ def _same_host(host: bytes, source: bytes) -> bool:
 
 def _restamp(value: bytes, via: headers.Via, source: Source) -> bytes:
     """The general case: parameters are gone through one by one, the others stay as they are."""
+    params = via.params
     kept: list[bytes] = []
+    end = 0
     wants_port = False
     claimed = False
-    for match in abnf.PARAM_PAIR.finditer(via.params):
+    for match in abnf.PARAM_PAIR.finditer(params):
         name = match[1].lower()
+        kept.append(params[end : match.start()])
+        end = match.end()
         if name == b"rport":
             wants_port = True
             kept.append(b";rport=%d" % source.port)
@@ -143,8 +147,8 @@ def _restamp(value: bytes, via: headers.Via, source: Source) -> bytes:
     differs = via.host != source.host and not _same_host(via.host, source.host)
     if wants_port or claimed or differs:
         kept.append(b";received=%b" % source.host)
-    start = value[: via.end].rindex(via.params)
-    return value[:start] + b"".join(kept) + value[start + len(via.params) :]
+    start = value[: via.end].rindex(params)
+    return value[:start] + b"".join(kept) + value[start + len(params) :]
 
 
 def reply_port(via: headers.Via, source: Source) -> int:

@@ -120,10 +120,7 @@ class Service:
 
 
 def _pool(pools: Pools, endpoint: EndpointSettings) -> Pool:
-    transport = endpoint.transport
-    if transport is None and endpoint.sip_address.scheme == "sips":
-        transport = "tls"  # RFC 3263 §4.1: a SIPS URI is never sent in the clear
-    return pools.get(endpoint.pool_fqdn, endpoint.port, transport)
+    return pools.get(endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
 
 
 def _describe(endpoint: EndpointSettings) -> str:

@@ -20,9 +20,8 @@ class Way:
 
     @classmethod
     def of(cls, endpoint: EndpointSettings) -> "Way":
-        """An endpoint's; a sips: address means TLS (RFC 3263 §4.1)."""
-        secure = endpoint.sip_address.scheme == "sips"
-        return cls(endpoint.pool_fqdn, endpoint.port, "tls" if secure else endpoint.transport)
+        """An endpoint's."""
+        return cls(endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
 
     def __str__(self) -> str:
         """`pcpool.contoso.com:5061 over tls`, without what isn't given."""

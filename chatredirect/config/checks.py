@@ -194,12 +194,11 @@ class _Loops:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._told: dict[tuple[str, int | None, str | None, str], str | None] = {}
+        self._told: dict[tuple[str, int | None, str | None], str | None] = {}
         self._own: frozenset[IPAddress] | None = None
 
     def faults(self, placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
-        scheme = endpoint.sip_address.scheme
-        question = (endpoint.pool_fqdn, endpoint.port, endpoint.transport, scheme)
+        question = (endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
         if question not in self._told:
             self._told[question] = self._loop(endpoint)
         loop = self._told[question]
@@ -208,7 +207,7 @@ class _Loops:
 
     def _loop(self, endpoint: EndpointSettings) -> str | None:
         findings = self._findings
-        transport = endpoint.transport or ("tls" if endpoint.sip_address.scheme == "sips" else None)
+        transport = endpoint.pool_transport
         port = endpoint.port or default_port(transport)
         advertise = findings.advertise
         ours = [
@@ -240,17 +239,14 @@ class _Loops:
         listener = ip_address(url.host)
         if address == listener:
             return True
-        if not listener.is_unspecified:
-            return False
+        if not listener.is_unspecified or (listener.version == 4 and address.version == 6):
+            return False  # the IPv6 wildcard takes IPv4 as well
         return address.is_loopback or address in self._addresses_of_this_machine()
 
     def _addresses_of_this_machine(self) -> frozenset[IPAddress]:
         if self._own is None:
-            from ifaddr import get_adapters  # noqa: PLC0415 - only wildcard listeners need it
+            # asked late: only wildcard listeners need it
+            from chatredirect.own_names import local_addresses  # noqa: PLC0415
 
-            self._own = frozenset(
-                ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-                for adapter in get_adapters()
-                for ip in adapter.ips
-            )
+            self._own = frozenset(map(ip_address, local_addresses()))
         return self._own

@@ -157,6 +157,11 @@ class EndpointSettings:
     on_all_down: OnAllDown = "unavailable"
     source: str = Field(default="", init=False)
 
+    @property
+    def pool_transport(self) -> Transport | None:
+        """The transport to look for the pool with: TLS for a sips: address (RFC 3263 §4.1)."""
+        return "tls" if self.sip_address.scheme == "sips" else self.transport
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class DnsSettings:

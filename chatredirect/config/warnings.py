@@ -19,7 +19,7 @@ def needs_srv(endpoint: EndpointSettings, dns: DnsSettings) -> bool:
 
     RFC 3263 §4.1: neither port nor transport, and a name that is really asked for in DNS.
     """
-    open_to_dns = endpoint.port is None and endpoint.transport is None
+    open_to_dns = endpoint.port is None and endpoint.pool_transport is None
     return open_to_dns and not _is_ip(endpoint.pool_fqdn) and endpoint.pool_fqdn not in dns.hosts
 
 
@@ -55,10 +55,9 @@ def _general(settings: Settings) -> Iterator[Fault]:
 
 
 def _pools(settings: Settings) -> Iterator[Fault]:
-    seen: set[tuple[str, int | None, str | None, str]] = set()
+    seen: set[tuple[str, int | None, str | None]] = set()
     for endpoint in settings.endpoints:
-        scheme = endpoint.sip_address.scheme
-        pool = (endpoint.pool_fqdn, endpoint.port, endpoint.transport, scheme)
+        pool = (endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
         if pool not in seen:
             seen.add(pool)
             yield from _pool(endpoint, settings.dns)
@@ -66,7 +65,7 @@ def _pools(settings: Settings) -> Iterator[Fault]:
 
 def _pool(endpoint: EndpointSettings, dns: DnsSettings) -> Iterator[Fault]:
     literal = _is_ip(endpoint.pool_fqdn)
-    if endpoint.transport is None and endpoint.sip_address.scheme == "sip":
+    if endpoint.pool_transport is None:
         if endpoint.port is not None:
             yield udp_warning(endpoint, "with a port and no transport")
         elif literal or endpoint.pool_fqdn in dns.hosts:

@@ -19,11 +19,13 @@ from chatredirect.config import (
     Settings,
     load,
 )
+from chatredirect.own_names import local_addresses
 
 Load = Callable[[str], Settings]
 Faults = Callable[[str], list[tuple[int, str]]]
 Write = Callable[..., Path]
 
+OWN_ADDRESS = [address for address in local_addresses() if "." in address][-1]
 SMALLEST = """
     listen: [udp://127.0.0.1:5060]
     endpoints:
@@ -331,7 +333,10 @@ def test_another_port_is_another_endpoint(settings: Load) -> None:
         ("tcp://192.0.2.1", "pool_fqdn: 192.0.2.1", True),
         ("udp://192.0.2.2", "pool_fqdn: 192.0.2.1", False),
         ("udp://0.0.0.0", "pool_fqdn: 127.0.0.9", True),
-        ("udp://0.0.0.0", "pool_fqdn: 192.0.2.1", False),
+        ("udp://0.0.0.0", "pool_fqdn: 198.51.100.77", False),
+        ("udp://0.0.0.0", 'pool_fqdn: "::1"', False),
+        ('"udp://[::]"', "pool_fqdn: 127.0.0.1", True),
+        ("udp://0.0.0.0", f"pool_fqdn: {OWN_ADDRESS}", True),
         ('"udp://[::1]"', 'pool_fqdn: "[::1]"', True),
         ("udp://192.0.2.9:5070", "pool_fqdn: in-hosts.contoso.com, port: 5070", True),
         ("udp://192.0.2.9:5070", "pool_fqdn: in-hosts.contoso.com", False),

@@ -17,7 +17,7 @@ from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.exchange import Exchange
 from chatredirect.dns.hosts import Hosts
 from chatredirect.dns.lookup import Asker, Lookup
-from chatredirect.dns.rfc3263 import Located, Question, locate
+from chatredirect.dns.rfc3263 import Located, Question, locate, locate_fixed
 from chatredirect.dns.servers import ServerList
 from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Trace
@@ -107,28 +107,34 @@ class Resolver:
                 come back for the rest at any time of the TTL, so that not all come back at once.
             trace: takes down the way.
         """
-        fraction = self._rng.uniform(0.05, 0.95) if crowded else self._rng.uniform(0.85, 0.95)
-        question = Question(
+        self.counters.refreshes += 1
+        question = self._question(fqdn, port, transport)
+        question.trace = trace
+        question.hurry = crowded
+        if crowded:
+            question.fraction = self._rng.uniform(0.05, 0.95)
+        return await locate(question, self._lookup, self._hosts)
+
+    def fixed(
+        self, fqdn: str, port: int | None = None, transport: Transport | None = None
+    ) -> Located | None:
+        """The same for a name that needs no DNS, without waiting; None if it needs DNS."""
+        return locate_fixed(self._question(fqdn, port, transport), self._lookup, self._hosts)
+
+    def _question(self, fqdn: str, port: int | None, transport: Transport | None) -> Question:
+        return Question(
             fqdn,
             port,
             transport,
-            self._settings.prefer,
-            hurry=crowded,
-            fraction=fraction,
+            prefer=self._settings.prefer,
+            fraction=self._rng.uniform(0.85, 0.95),
             is_own=self._is_own,
-            trace=trace,
         )
-        self.counters.refreshes += 1
-        return await locate(question, self._lookup, self._hosts)
 
     @property
     def servers(self) -> tuple[str, ...]:
         """The name servers, for people."""
         return tuple(map(str, self._servers))
-
-    def fixed(self, name: str) -> bool:
-        """Whether a name is in `dns.hosts` or the hosts file, and so never asked."""
-        return self._hosts.get(name) is not None
 
     def expect(self, pools: int) -> None:
         """Make room for the records of so many pools."""
@@ -156,7 +162,7 @@ class Resolver:
         return hosts_changed or servers_changed or before.prefer != settings.prefer
 
     def reread(self) -> bool:
-        """Look whether the hosts file or resolv.conf has changed; whether targets may now differ."""
+        """Look at the hosts file and resolv.conf again; whether targets may now differ."""
         changed = self._hosts.reread()
         self._tell_fault()
         if not self._settings.nameservers and self._servers.update(self._nameservers()):

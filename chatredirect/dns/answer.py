@@ -109,8 +109,10 @@ class AnswerError(Exception):
         super().__init__(reason)
 
 
-def read_answer(message: dns.message.Message, rdtype: dns.rdatatype.RdataType) -> Answer | Alias:
-    """Say what `message`, a response to a question for `rdtype`, means.
+def read_answer(
+    message: dns.message.Message, name: str, rdtype: dns.rdatatype.RdataType
+) -> Answer | Alias:
+    """Say what `message`, a response to a question for `name` and `rdtype`, means.
 
     Raises:
         AnswerError: it means nothing.
@@ -126,7 +128,8 @@ def read_answer(message: dns.message.Message, rdtype: dns.rdatatype.RdataType) -
         raise AnswerError("CNAME loop", about_name=True) from None
     except dns.exception.DNSException as error:
         raise AnswerError(f"contradicts itself ({error})", about_name=True) from None
-    name = text_of(chain.canonical_name)
+    if chain.cnames:
+        name = text_of(chain.canonical_name)
     if chain.answer is not None:
         records = _records(chain.answer, rdtype)
         left_out = max(0, len(records) - MAX_RECORDS)

@@ -21,6 +21,8 @@ Key: TypeAlias = tuple[str, dns.rdatatype.RdataType]
 
 FIRST_RETRY = 1.0
 """Seconds after a first failure; each further one doubles it, up to `retry`."""
+BREATH = 0.5
+"""Seconds between the end of a failed question and the next one, at least."""
 TOGETHER = 0.15
 """What is due within this fraction of its TTL is refreshed along with what is due now."""
 ORPHAN = 300.0
@@ -134,15 +136,19 @@ class RecordCache:
         self._keep(key, entry)
         return entry
 
-    def failed(self, key: Key, failure: str, now: float, fraction: float) -> Entry:
-        """Note that nobody could say; the last good answer stays. `fraction` shortens the pause."""
+    def failed(self, key: Key, failure: str, began: float, now: float, fraction: float) -> Entry:
+        """Note that nobody could say; the last good answer stays.
+
+        The pause until the next question counts from when this one `began`, so that the time spent
+        on waiting doesn't come on top of it. `fraction` shortens it.
+        """
         before = self._entries.pop(key, None)
         failures = 1 if before is None else before.failures + 1
         pause = min(self._times.retry, FIRST_RETRY * 2.0 ** min(failures - 1, 16)) * fraction
         entry = Entry(
             None if before is None else before.answer,
             now if before is None else before.expires_at,
-            now + pause,
+            max(began + pause, now + BREATH),
             failure,
             failures,
         )

@@ -19,6 +19,7 @@ from chatredirect.dns.cache import Entry, Key, RecordCache
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.servers import Server, ServerList
 from chatredirect.dns.trace import Attempt, Source, Step, Trace
+from chatredirect.oserror import words
 
 MAX_ALIASES = 8
 """Aliases that are followed from answer to answer; within one answer dnspython follows 16."""
@@ -129,12 +130,13 @@ class Lookup:
 
     async def _fetch(self, key: Key, fraction: float, trace: Trace | None) -> Found | LookupFailed:
         attempts: list[Attempt] = []
+        began = self._clock()
         try:
             answer = await self._ask_around(key, attempts)
         except AnswerError as fault:
             self._counters.failures += 1
             now = self._clock()
-            entry = self._cache.failed(key, str(fault), now, fraction)
+            entry = self._cache.failed(key, str(fault), began, now, fraction)
         else:
             if answer.kind is Kind.RECORDS:
                 self._counters.answers += 1
@@ -227,7 +229,7 @@ class Lookup:
             async with asyncio.timeout(seconds):
                 message, over_tcp = await self._asker.ask(server, name, rdtype)
             self._servers.answered(server)
-            result = read_answer(message, rdtype)
+            result = read_answer(message, name, rdtype)
             outcome = result.kind.value if isinstance(result, Answer) else "CNAME"
         except TimeoutError:
             self._counters.timeouts += 1
@@ -236,7 +238,7 @@ class Lookup:
         except OSError as error:
             self._counters.unreachable += 1
             self._servers.silent(server, self._clock(), gone=True)
-            result = AnswerError(_words(error), about_name=False)
+            result = AnswerError(words(error), about_name=False)
         except AnswerError as fault:
             # garbage from a server is no better from it the next time
             self._counters.refusals += 1
@@ -260,10 +262,6 @@ class Lookup:
         return AnswerError(
             ", ".join(f"{server}: {outcome}" for server, outcome in last.items()), about_name=False
         )
-
-
-def _words(error: OSError) -> str:
-    return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def _step(

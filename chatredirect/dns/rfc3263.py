@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
@@ -71,6 +72,7 @@ class Located:
         targets: by priority, then as the records sort; the same records give the same tuple.
         reason: why there are none, for people: one line of ASCII. Empty if there are.
         refresh_at: when to resolve again; infinite where nothing was asked.
+        incomplete: there is more to be found; only one family was asked, to be quick.
         stale: why some of it is outdated; None if it isn't.
         notes: what was left out, and why.
     """
@@ -81,6 +83,7 @@ class Located:
     refresh_at: float
     stale: str | None
     notes: tuple[str, ...]
+    incomplete: bool = False
 
 
 @dataclass(slots=True)
@@ -126,28 +129,43 @@ async def locate(question: Question, lookup: Lookup, hosts: Hosts) -> Located:
     return await _Search(question, lookup, hosts).run()
 
 
+def locate_fixed(question: Question, lookup: Lookup, hosts: Hosts) -> Located | None:
+    """The same without waiting, for a name that needs no DNS; None if it does."""
+    return _Search(question, lookup, hosts).fixed()
+
+
 class _Search:
     """One resolution under way: what it has found out so far."""
 
-    __slots__ = ("_failures", "_hosts", "_lookup", "_notes", "_question", "_refresh_at", "_stale")
+    __slots__ = (
+        "_failures",
+        "_hosts",
+        "_incomplete",
+        "_lookup",
+        "_no",
+        "_notes",
+        "_question",
+        "_refresh_at",
+        "_stale",
+    )
 
     def __init__(self, question: Question, lookup: Lookup, hosts: Hosts) -> None:
         self._question = question
         self._lookup = lookup
         self._hosts = hosts
         self._refresh_at = float("inf")
+        self._incomplete = False
+        self._no = ""
         self._stale: str | None = None
         self._notes: list[str] = []
         self._failures: list[str] = []
 
     async def run(self) -> Located:
         question = self._question
-        # RFC 3263 §4.1: where neither the caller nor DNS names a transport, sip means UDP
-        transport = question.transport or "udp"
-        own = [_Host(question.fqdn, question.port or default_port(transport))]
-        if is_address(question.fqdn):
-            return self._ended(self._targets(transport, own, {question.fqdn: (question.fqdn,)}))
-        if self._hosts.get(question.fqdn) is None and question.port is None:
+        fixed = self.fixed()
+        if fixed is not None:
+            return fixed
+        if question.port is None:
             if question.transport is None:
                 for naptr_service in await self._naptr_services():
                     located = await self._through_srv([naptr_service])
@@ -156,8 +174,24 @@ class _Search:
             located = await self._through_srv(self._srv_services())
             if located is not None:
                 return located
-        addresses = await self._addresses([question.fqdn])
-        return self._ended(self._targets(transport, own, addresses))
+        return self._own_targets(await self._addresses([question.fqdn]))
+
+    def fixed(self) -> Located | None:
+        """The end of a resolution that needs no DNS; None if this one does."""
+        fqdn = self._question.fqdn
+        addresses = (fqdn,) if is_address(fqdn) else self._hosts.get(fqdn)
+        if addresses is None:
+            return None
+        self._skip(fqdn, "A/AAAA", "NOERROR", addresses)
+        return self._own_targets({fqdn: addresses})
+
+    def _own_targets(self, addresses: dict[str, tuple[str, ...]]) -> Located:
+        """The name's own addresses, with the port that goes with the transport (§4.2)."""
+        question = self._question
+        # RFC 3263 §4.1: where neither the caller nor DNS names a transport, sip means UDP
+        transport = question.transport or "udp"
+        host = _Host(question.fqdn, question.port or default_port(transport))
+        return self._ended(self._targets(transport, [host], addresses))
 
     async def _naptr_services(self) -> list[tuple[Transport, str]]:
         """Transports and SRV names by the NAPTR records, in their order (RFC 3263 §4.1)."""
@@ -219,7 +253,8 @@ class _Search:
             targets = self._targets(transport, srv_hosts, addresses)
             if targets:
                 return self._ended(targets)
-            why = why or f"no target of the SRV records of {name} can be used"
+            last = f" ({self._notes[-1]})" if self._notes else ""
+            why = why or f"no target of the SRV records of {name} can be used{last}"
         if failure:
             # There may be SRV records: an address with the default port would be a guess.
             self._failures.append(failure)
@@ -259,7 +294,7 @@ class _Search:
         if self._question.hurry:
             results = await self._find([(name, families[0]) for name in to_ask])
             if any(isinstance(found, Found) and found.answer.records for found in results.values()):
-                self._refresh_at = 0.0  # the rest follows at once, when there is time for it
+                self._incomplete = True
                 families = families[:1]
         wanted = [(name, family) for name in to_ask for family in families]
         results |= await self._find([key for key in wanted if key not in results])
@@ -274,6 +309,8 @@ class _Search:
             failed = [found for found in each if isinstance(found, LookupFailed)]
             if failed and not addresses[name]:
                 self._failures.append(f"addresses of {name}: {failed[0].reason}")
+            elif not addresses[name] and name == self._question.fqdn:
+                self._no = _no(each)
             elif not addresses[name]:
                 self._notes.append(f"{name}: {_no(each)}")
         return addresses
@@ -313,7 +350,7 @@ class _Search:
         """What can be sent to, in the order of the hosts."""
         targets: dict[tuple[str, int], Target] = {}
         for host in hosts:
-            usable = [address_text(ip_address(text)) for text in addresses.get(host.name, ())]
+            usable = [_plain(text) for text in addresses.get(host.name, ())]
             if len(usable) > MAX_ADDRESSES:
                 self._notes.append(
                     f"{host.name} has {len(usable)} addresses: the first {MAX_ADDRESSES} are used"
@@ -338,9 +375,15 @@ class _Search:
             state, reason = State.FAILED, self._failures[0]
         else:
             state = State.NONE
-            reason = "; ".join(filter(None, (why, *self._notes[-1:]))) or "no addresses"
+            reason = why or self._no or self._notes[-1]
         return Located(
-            state, targets, reason, self._refresh_at, self._stale, tuple(dict.fromkeys(self._notes))
+            state,
+            targets,
+            reason,
+            self._refresh_at,
+            self._stale,
+            tuple(dict.fromkeys(self._notes)),
+            self._incomplete,
         )
 
     def _skip(self, name: str, kind: str, outcome: str, records: tuple[str, ...] = ()) -> None:
@@ -354,6 +397,8 @@ _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 def is_address(text: str) -> bool:
     """Whether `text` is an IP address rather than a name."""
+    if not (":" in text or text[-1:].isdigit()):
+        return False
     try:
         ip_address(text)
     except ValueError:
@@ -361,6 +406,7 @@ def is_address(text: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
 def unfit(address: str) -> str | None:
     """Why nothing can be sent to an address; None if it can. Private and loopback ones are fine."""
     ip: IPv4Address | IPv6Address = ip_address(address)
@@ -373,6 +419,11 @@ def unfit(address: str) -> str | None:
     if ip.is_reserved and not ip.is_loopback:
         return "a reserved address"
     return None
+
+
+def _plain(address: str) -> str:
+    """An address as targets have it: a v4-mapped one as IPv4."""
+    return address_text(ip_address(address)) if ":" in address else address
 
 
 def _no(each: Iterable[Found | LookupFailed]) -> str:

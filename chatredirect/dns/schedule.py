@@ -26,6 +26,10 @@ class Schedule(Generic[T]):
         """How many items wait."""
         return len(self._times)
 
+    def __contains__(self, item: object) -> bool:
+        """Whether an item waits."""
+        return item in self._times
+
     def set(self, item: T, when: float) -> None:
         """`item` is due at `when`, and no more at the time it had."""
         self._number += 1

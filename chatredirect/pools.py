@@ -1,0 +1,351 @@
+"""All pools, kept fresh in the background.
+
+Each pool is due for a refresh when the first of its records is (`chatredirect.dns.cache` says when,
+with jitter). One schedule holds them all; a bounded number is resolved at a time. Requests never
+come here: they hold their `Pool` and read it.
+
+After a reload the same pools are still there, with what was known of them.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import structlog
+
+from chatredirect.config import DnsSettings, HealthSettings, Transport
+from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.lookup import Asker
+from chatredirect.dns.rfc3263 import Located
+from chatredirect.dns.schedule import Schedule
+from chatredirect.dns.target import Place, Target
+from chatredirect.health import HealthCounters
+from chatredirect.log_budget import LogBudget
+from chatredirect.ping import CONNECTS, Connect
+from chatredirect.pool import Change, Event, Pool, PoolKey
+from chatredirect.prober import Prober
+from chatredirect.resolver import RESOLV_CONF, Resolver
+from chatredirect.workers import Workers
+
+AT_ONCE = 64
+"""Pools that are being resolved at the same time."""
+CROWD = 200
+"""Pools that wait for their first answer before each is content with a part of it at first."""
+CROWD_SECONDS = (1.0, 10.0)
+"""When the rest of such an answer is asked for, after the first part."""
+SOONEST = 0.5
+"""Seconds between two refreshes of one pool, at least, whatever DNS and settings say."""
+FILES_INTERVAL = 5.0
+"""Seconds between two looks at the hosts file and resolv.conf."""
+TARGETS_TOLD = 8
+"""Targets that one log line names."""
+
+log = structlog.get_logger()
+
+
+class Pools:
+    """Pools by FQDN, port and transport.
+
+    Attributes:
+        resolver: where their targets come from.
+        prober: pings their targets; None without health settings.
+    """
+
+    def __init__(
+        self,
+        dns: DnsSettings,
+        health: HealthSettings | None = None,
+        *,
+        is_own: Callable[[Target], bool] = lambda target: False,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+        asker: Asker | None = None,
+        connects: Mapping[Transport, Connect] = CONNECTS,
+        resolv_conf: str = RESOLV_CONF,
+    ) -> None:
+        """Ask nothing yet; `start` does.
+
+        Args:
+            dns: how to resolve.
+            health: how to ping; None to take all targets for live.
+            is_own: whether a target is one of this daemon's listeners.
+            clock: seconds that never go back; the loop's own in earnest.
+            rng: spreads load over time.
+            asker: carries questions to name servers, a test's pretended network for instance.
+            connects: carries pings to targets, by transport.
+            resolv_conf: the system's, where the settings name no server.
+        """
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
+        self._dns = dns
+        self._connects = connects
+        self.resolver = Resolver(
+            dns, is_own=is_own, clock=clock, rng=self._rng, asker=asker, resolv_conf=resolv_conf
+        )
+        self._pools: dict[PoolKey, Pool] = {}
+        self._schedule: Schedule[PoolKey] = Schedule()
+        self._unresolved = 0
+        self._files_at = clock() + FILES_INTERVAL
+        self._budget = LogBudget(clock)
+        self._workers = Workers(self._next, self._work, clock, AT_ONCE)
+        self._by_place: dict[Place, dict[PoolKey, Pool]] = {}
+        self.prober: Prober | None = None
+        self._started = False
+        self._set_health(health)
+
+    def __len__(self) -> int:
+        """How many pools there are."""
+        return len(self._pools)
+
+    def __iter__(self) -> Iterator[Pool]:
+        """All pools, in the order of their making."""
+        return iter(self._pools.values())
+
+    @property
+    def dns_counters(self) -> DnsCounters:
+        """What DNS did since the start."""
+        return self.resolver.counters
+
+    @property
+    def health_counters(self) -> HealthCounters | None:
+        """What the pings did since they were switched on."""
+        return None if self.prober is None else self.prober.health.counters
+
+    def get(self, fqdn: str, port: int | None = None, transport: Transport | None = None) -> Pool:
+        """The pool of this name, port and transport; a new one is resolved from `start` on.
+
+        One whose name needs no DNS (an IP address, a name in the hosts file) has its targets at
+        once.
+
+        Args:
+            fqdn: host name in any case, or an IP address.
+            port: None to let DNS decide.
+            transport: None to let DNS decide; `tls` for the pool of a sips: endpoint.
+        """
+        key = (fqdn.lower().rstrip("."), port, transport)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = Pool(key, self._dns.prefer)
+            self.resolver.expect(len(self._pools))
+            pool.want = self._want
+            self._unresolved += 1
+            located = self.resolver.fixed(*key)
+            if located is None:
+                self._schedule.set(key, self._clock())
+                self._workers.wake()
+            else:
+                self._take(pool, located)
+        return pool
+
+    def start(self) -> None:
+        """Resolve and ping from now on; returns at once. Needs a running loop."""
+        self._started = True
+        self._workers.start()
+        if self.prober is not None:
+            self.prober.start()
+
+    async def aclose(self) -> None:
+        """Stop, give up what is under way, close all sockets."""
+        self._started = False
+        if self.prober is not None:
+            await self.prober.aclose()
+        await self._workers.aclose()
+        await self.resolver.aclose()
+
+    async def update(
+        self,
+        dns: DnsSettings,
+        health: HealthSettings | None,
+        keys: Iterable[PoolKey],
+        *,
+        is_own: Callable[[Target], bool] | None = None,
+    ) -> None:
+        """Take a new configuration: the pools of `keys` stay or are made, the others go.
+
+        Targets, answers and health that are still valid stay, and serve on until something else is
+        known. If name servers or fixed names have changed, everything is resolved again.
+        """
+        changed = self.resolver.update(dns, is_own=is_own)
+        self._dns = dns
+        keep = set(keys)
+        for key in self._pools.keys() - keep:
+            self._drop(self._pools.pop(key))
+        for pool in self._pools.values():
+            pool.prefer(dns.prefer)
+        for key in keep:
+            self.get(*key)
+        if changed or is_own is not None:
+            self._refresh_all()
+        if health is None and self.prober is not None:
+            await self.prober.aclose()
+        self._set_health(health)
+
+    def _set_health(self, health: HealthSettings | None) -> None:
+        if health is None:
+            self.prober = None
+        elif self.prober is not None:
+            self.prober.update(health)
+            return
+        else:
+            self.prober = Prober(
+                health,
+                self._place_changed,
+                clock=self._clock,
+                rng=self._rng,
+                connects=self._connects,
+            )
+        self._by_place.clear()
+        for pool in self._pools.values():
+            self._watch(pool, (), pool.targets)
+            self._review(pool)
+        if self.prober is not None and self._started:
+            self.prober.start()
+
+    # --- refreshing
+
+    def _next(self) -> float | None:
+        due = self._schedule.next()
+        return self._files_at if due is None else min(due, self._files_at)
+
+    async def _work(self) -> bool:
+        now = self._clock()
+        if now >= self._files_at:
+            self._look_around(now)
+            return True
+        key = self._schedule.pop(now)
+        if key is None:
+            return False
+        pool = self._pools[key]
+        crowded = pool.want is not None and self._unresolved > CROWD
+        try:
+            located = await self.resolver.locate(*key, crowded=crowded)
+        except BaseException:  # a fault of ours, or a cancelled task: the pool comes back all the
+        same
+            self._schedule.set(key, now + self._dns.retry)
+            raise
+        if self._pools.get(key) is pool:
+            self._take(pool, located)
+        return True
+
+    def _take(self, pool: Pool, located: Located) -> None:
+        """Hand a resolution's end to the pool, tell what is new, and say when the next is due."""
+        now = self._clock()
+        if pool.want is not None:
+            self._unresolved -= 1
+        before, notes = pool.targets, pool.notes
+        change = pool.take(located, now, self._dns.stale)
+        if located.incomplete:
+            due = now + self._rng.uniform(*CROWD_SECONDS)
+        else:
+            due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
+        self._schedule.set(pool.key, due)
+        if pool.targets != before:
+            self._watch(pool, before, pool.targets)
+            self._review(pool)
+        if pool.notes != notes:
+            self.resolver.counters.refused_targets += len(pool.notes)
+            self._tell_notes(pool)
+        if change is not None:
+            self._tell(pool, change)
+
+    def _want(self, pool: Pool) -> None:
+        """A request has come for a pool that hasn't had its first answer: it goes first."""
+        if pool.key in self._schedule:
+            self._schedule.set(pool.key, 0.0)
+            self._workers.wake()
+
+    def _refresh_all(self) -> None:
+        """Resolve everything again, a thousand pools a second."""
+        now = self._clock()
+        spread = len(self._pools) / 1000
+        for key in self._pools:
+            self._schedule.set(key, now + self._rng.uniform(0, spread))
+        self._workers.wake()
+
+    def _drop(self, pool: Pool) -> None:
+        if pool.want is not None:
+            self._unresolved -= 1
+            pool.want = None
+        self._schedule.remove(pool.key)
+        self._watch(pool, pool.targets, ())
+
+    def _look_around(self, now: float) -> None:
+        """What is done now and then: changed files, records nobody asks for, lines left out."""
+        self._files_at = now + FILES_INTERVAL
+        if self.resolver.reread():
+            self._refresh_all()
+        self.resolver.sweep()
+        for kind, count in self._budget.left_out().items():
+            log.warning("log_lines_left_out", event_name=kind, count=count)
+
+    # --- health
+
+    def _watch(self, pool: Pool, before: tuple[Target, ...], after: tuple[Target, ...]) -> None:
+        """Ping the targets that a pool has now, and no more those that it had."""
+        if self.prober is None:
+            return
+        for target in before:
+            pools = self._by_place.get(target.place)
+            if pools is not None:
+                pools.pop(pool.key, None)
+                if not pools:
+                    del self._by_place[target.place]
+        for target in after:
+            self._by_place.setdefault(target.place, {})[pool.key] = pool
+        self.prober.exchange(before, after)
+
+    def _place_changed(self, place: Place) -> None:
+        for pool in self._by_place.get(place, {}).values():
+            self._review(pool)
+
+    def _review(self, pool: Pool) -> None:
+        before = pool.usable
+        is_down = _never if self.prober is None else self.prober.health.is_down
+        if not pool.review(is_down) or pool.usable == before or not pool.targets:
+            return
+        if pool.usable:
+            self._log("pool_up", pool, warn=False, live=_told(pool.live))
+        else:
+            self._log("pool_down", pool, warn=True, why=pool.reason)
+
+    # --- telling
+
+    def _tell(self, pool: Pool, change: Change) -> None:
+        warn = change.event in (Event.STALE, Event.FAILED)
+        fields: dict[str, object] = {}
+        if change.added:
+            fields["targets" if change.event is Event.RESOLVED else "added"] = _told(change.added)
+        if change.removed:
+            fields["removed"] = _told(change.removed)
+        if change.reason:
+            fields["why"] = change.reason
+        self._log(change.event.value, pool, warn=warn, **fields)
+
+    def _tell_notes(self, pool: Pool) -> None:
+        if pool.notes:
+            notes = list(pool.notes[:TARGETS_TOLD])
+            self._log("pool_answer_cut", pool, warn=True, left_out=notes, count=len(pool.notes))
+
+    def _log(self, event: str, pool: Pool, *, warn: bool, **fields: object) -> None:
+        if not self._budget.allows(event):
+            return
+        where: dict[str, object] = {"pool": pool.fqdn}
+        if pool.port is not None:
+            where["port"] = pool.port
+        if pool.transport is not None:
+            where["transport"] = pool.transport
+        if warn:
+            log.warning(event, **where, **fields)
+        else:
+            log.info(event, **where, **fields)
+
+
+def _never(place: Place) -> bool:
+    return False
+
+
+def _told(targets: tuple[Target, ...]) -> list[str]:
+    """Targets for a log line, a few and how many more."""
+    told = [str(target) for target in targets[:TARGETS_TOLD]]
+    more = len(targets) - len(told)
+    return [*told, f"and {more} more"] if more else told

@@ -1,0 +1,127 @@
+"""Does what is due, a bounded number of things at a time, with one timer.
+
+Whoever has things to do says when the next is due, and does one. When the timer rings, workers
+start, each does one thing after the other, and the last one sets the timer again. So ten thousand
+things that wait cost no task, and one that fails stops nobody.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+PAUSE_AFTER_CRASH = 1.0
+"""Seconds that a worker rests after a fault of this program, so that it can't fill the log."""
+
+log = structlog.get_logger()
+
+
+class Workers:
+    """Runs `work` whenever something is due.
+
+    Attributes:
+        running: whether it has been started, and not yet closed.
+        crashes: how often `work` raised.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_due",
+        "_limit",
+        "_tasks",
+        "_timer",
+        "_timer_at",
+        "_work",
+        "crashes",
+        "running",
+    )
+
+    def __init__(
+        self,
+        due: Callable[[], float | None],
+        work: Callable[[], Awaitable[bool]],
+        clock: Callable[[], float],
+        limit: int,
+    ) -> None:
+        """Do nothing yet.
+
+        Args:
+            due: when the next thing is due; None if nothing waits.
+            work: takes out one thing that is due and does it; False if there was none.
+            clock: the clock that `due` means, in seconds.
+            limit: things done at a time.
+        """
+        self._due = due
+        self._work = work
+        self._clock = clock
+        self._limit = limit
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self.running = False
+        self.crashes = 0
+
+    def start(self) -> None:
+        """Begin; needs a running loop."""
+        self.running = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Something new waits, or something waits for another time: look at `due` again."""
+        if not self.running:
+            return
+        due = self._due()
+        if due is None:
+            return
+        if self._timer is not None:
+            if self._timer_at <= due:
+                return
+            self._timer.cancel()
+        self._timer_at = due
+        delay = max(0.0, due - self._clock())
+        self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+
+    async def aclose(self) -> None:
+        """Stop, and cancel what is being done."""
+        self.running = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._hire()
+
+    def _hire(self) -> None:
+        """One more worker if there is work for it; each that finds some hires the next."""
+        if not self.running:
+            return
+        due = self._due()
+        if due is None:
+            return
+        if due > self._clock():
+            self.wake()
+        elif len(self._tasks) < self._limit:
+            task = asyncio.get_running_loop().create_task(self._run())
+            self._tasks.add(task)
+            task.add_done_callback(self._leave)
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._hire()
+
+    async def _run(self) -> None:
+        """Work until nothing is due."""
+        asyncio.get_running_loop().call_soon(self._hire)
+        while self.running:
+            try:
+                if not await self._work():
+                    return
+            except Exception:  # a fault of ours must not stop the refreshes, nor pass unseen
+                self.crashes += 1
+                log.exception("background_work_crashed")
+                await asyncio.sleep(PAUSE_AFTER_CRASH)

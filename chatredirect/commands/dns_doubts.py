@@ -28,7 +28,8 @@ def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
 def _doubt(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
     located = resolution.located
     if located.state is not State.FOUND:
-        return at_endpoint(endpoint, f"no targets in DNS just now: {located.reason}")
+        where = endpoint.pool_fqdn
+        return at_endpoint(endpoint, f"{where} has no targets just now: {located.reason}")
     has_srv = any(step.type == "SRV" and step.records for step in resolution.trace.steps)
     if has_srv or resolution.way.transport is not None:
         return None

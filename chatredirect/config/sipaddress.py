@@ -4,6 +4,7 @@ This is the one place where the configuration asks the SIP layer about URIs.
 """
 
 import re
+import sys
 from dataclasses import dataclass
 
 from chatredirect.config.faults import quoted
@@ -64,9 +65,9 @@ def parse_sip_address(text: str) -> SipAddress:
         raise ValueError(f"{quoted(text)} has parameters: write {bare}; parameters never count")
     return SipAddress(
         text=text,
-        scheme=uri.scheme.decode("ascii"),
+        scheme=sys.intern(uri.scheme.decode("ascii")),
         user=uri.user.decode(),
-        host=uri.host.decode("ascii"),
+        host=sys.intern(uri.host.decode("ascii")),  # a hundred thousand endpoints, one domain
         port=uri.port,
         key=uri.canonical_key(),
     )

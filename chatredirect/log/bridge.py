@@ -6,12 +6,15 @@ All end in one sink, so the log has one form and one order.
 import asyncio
 import logging
 import sys
+import threading
+import time
 import traceback
 from collections.abc import MutableMapping
 from types import TracebackType
 
 import structlog
 
+from chatredirect.log.ratelimit import RateLimited
 from chatredirect.log.sink import LogSink
 
 _MAX_FRAMES = 16
@@ -23,6 +26,8 @@ _LEVELS = {
     "warn": "warning",
     "notset": "debug",
 }
+REPEAT_INTERVAL = 10.0
+"""Seconds in which the same fault is told once."""
 LEVEL_NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -40,6 +45,9 @@ def connect(sink: LogSink, level: str) -> None:
     root.handlers[:] = [_Handler(sink)]
     # libraries say at info what only their authors want to know
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
+    _unhandled.forget()
+    sys.unraisablehook = _unraisable
+    threading.excepthook = _in_thread
 
 
 def silence() -> None:
@@ -70,16 +78,25 @@ class _ToSink:
 
 
 class _Handler(logging.Handler):
-    """The standard library's records as events: `log`, with the logger's name and the message."""
+    """The standard library's records as `library_log` events with logger and message.
+
+    What a library says again and again, it says about something that goes wrong for each request.
+    """
 
     def __init__(self, sink: LogSink) -> None:
         super().__init__()
         self._sink = sink
+        self._limited = RateLimited(REPEAT_INTERVAL, time.monotonic)
 
     def emit(self, record: logging.LogRecord) -> None:
+        suppressed = self._limited.hit((record.name, record.levelno, str(record.msg)))
+        if suppressed is None:
+            return
         fields: dict[str, object] = {"logger": record.name, "message": _message(record)}
         if record.exc_info:
             fields |= _exception_fields(record.exc_info)
+        if suppressed:
+            fields["suppressed"] = suppressed
         level = record.levelname.lower()
         self._sink.emit(_LEVELS.get(level, level), "library_log", fields)
 
@@ -94,12 +111,35 @@ def _message(record: logging.LogRecord) -> str:
 def log_loop_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """For `loop.set_exception_handler`: what no task caught, as an error event."""
     fields: dict[str, object] = {"message": context.get("message", "")}
-    error = context.get("exception")
-    if isinstance(error, BaseException):
-        fields |= _exception_fields(error)
     for key in ("task", "future", "handle", "protocol", "transport"):
         if context.get(key) is not None:
             fields[key] = repr(context[key])
+    _tell_unhandled(context.get("exception"), fields)
+
+
+def _unraisable(hook: "sys.UnraisableHookArgs") -> None:
+    """For `sys.unraisablehook`: an exception in a destructor or a callback of C code."""
+    _tell_unhandled(hook.exc_value, {"message": hook.err_msg or "", "object": repr(hook.object)})
+
+
+def _in_thread(hook: threading.ExceptHookArgs) -> None:
+    """For `threading.excepthook`: an exception that ended a thread."""
+    name = hook.thread.name if hook.thread is not None else ""
+    _tell_unhandled(hook.exc_value, {"message": "a thread ended", "thread": name})
+
+
+_unhandled = RateLimited(REPEAT_INTERVAL, time.monotonic)
+
+
+def _tell_unhandled(error: object, fields: dict[str, object]) -> None:
+    """An error that is a fault of this program: where it came from, but not a thousand times."""
+    if isinstance(error, BaseException):
+        fields |= _exception_fields(error)
+    suppressed = _unhandled.hit((type(error), str(fields.get("traceback", fields["message"]))))
+    if suppressed is None:
+        return
+    if suppressed:
+        fields["suppressed"] = suppressed
     structlog.get_logger().error("unhandled_exception", **fields)
 
 

@@ -42,6 +42,11 @@ class RateLimited:
         suppressed, self._unknown = suppressed + self._unknown, 0
         return suppressed
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self._told.clear()
+        self._unknown = 0
+
     def _make_room(self, now: float) -> bool:
         oldest = next(iter(self._told))
         when, suppressed = self._told[oldest]

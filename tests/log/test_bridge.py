@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import threading
 
 import pytest
 import structlog
@@ -90,6 +91,36 @@ async def test_event_loop() -> None:
     (line,) = log.lines()
     assert (line["event"], line["level"]) == ("unhandled_exception", "error")
     assert "ZeroDivisionError" in str(line["error"])
+
+
+def test_a_library_that_repeats_itself() -> None:
+    """A message is told once in a while, with how often it wasn't; others are told meanwhile."""
+    log = Log(LogSettings())
+    for number in range(1000):
+        logging.getLogger("x").warning("socket.send() raised %s", number)
+    logging.getLogger("x").warning("another")
+    assert [line["message"] for line in log.lines()] == ["socket.send() raised 0", "another"]
+
+
+def test_exceptions_that_nobody_could_catch() -> None:
+    """In a thread, and in a destructor: events, not tracebacks among the lines."""
+    log = Log(LogSettings())
+
+    def fail() -> None:
+        raise KeyError("thread")
+
+    thread = threading.Thread(target=fail, name="worker")
+    thread.start()
+    thread.join()
+
+    class Bad:
+        def __del__(self) -> None:
+            raise KeyError("destructor")
+
+    Bad()
+    in_thread, in_destructor = log.lines()
+    assert (in_thread["event"], in_thread["thread"]) == ("unhandled_exception", "worker")
+    assert "destructor" in str(in_destructor["error"])
 
 
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import structlog
 
+from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.lookup import Asker
@@ -21,7 +22,6 @@ from chatredirect.dns.schedule import Schedule
 from chatredirect.dns.target import Place, Target
 from chatredirect.health import HealthCounters
 from chatredirect.log_budget import LogBudget
-from chatredirect.ping import CONNECTS, Connect
 from chatredirect.pool import Change, Event, Pool, PoolKey
 from chatredirect.prober import Prober
 from chatredirect.resolver import RESOLV_CONF, Resolver

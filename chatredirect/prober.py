@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import HealthSettings, Transport
 from chatredirect.dns.target import Place, Target
 from chatredirect.health import Health, Outcome, State
-from chatredirect.ping import CONNECTS, Connect, ping
+from chatredirect.ping import ping
 from chatredirect.workers import Workers
 
 AT_ONCE = 64

@@ -1,0 +1,148 @@
+"""A way to one target for one exchange: a UDP socket, a TCP connection.
+
+Nobody who sends a request needs to know which it is, but for one thing: on a wire that isn't
+`reliable` requests are sent again. TLS will be one more `Connect` in `CONNECTS`; a transport that
+isn't in there can't be sent over.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeAlias
+
+from chatredirect.config.addresses import Transport
+from chatredirect.dns.target import Target
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.framing import FramingFault, StreamFramer
+from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.message import Message, parse_datagram
+
+#: What comes from a target: a message, or why a datagram is none.
+Received: TypeAlias = Message | SipError
+
+_WAITING = 16
+"""Datagrams that wait to be received; from a target that floods, those that follow are lost."""
+
+
+class Wire(Protocol):
+    """A way to one target.
+
+    Attributes:
+        local: our own address and port on it.
+        reliable: whether what is sent arrives, so that nothing is sent twice.
+    """
+
+    local: tuple[str, int]
+    reliable: bool
+
+    def send(self, data: bytes) -> None:
+        """Send a message. Raises OSError."""
+
+    async def receive(self) -> Received:
+        """What comes next. Raises OSError when the way is closed or broken."""
+
+    def close(self) -> None:
+        """Give it up."""
+
+
+#: Makes a wire to a target. Raises OSError.
+Connect: TypeAlias = Callable[[Target], Awaitable[Wire]]
+
+
+class UdpWire(asyncio.DatagramProtocol):
+    """A connected UDP socket: ICMP errors come back, other senders don't get through."""
+
+    reliable = False
+
+    def __init__(self) -> None:
+        """Begin unconnected; see `connect`."""
+        self.local = ("", 0)
+        self._transport: asyncio.DatagramTransport | None = None
+        self._received: asyncio.Queue[Received | OSError] = asyncio.Queue(maxsize=_WAITING)
+
+    @classmethod
+    async def connect(cls, target: Target) -> Wire:
+        """A wire to a target. Nothing is sent yet."""
+        wire = cls()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: wire, remote_addr=(target.address, target.port)
+        )
+        wire._transport = transport
+        wire.local = transport.get_extra_info("sockname")[:2]
+        return wire
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram."""
+        assert self._transport is not None
+        self._transport.sendto(data)
+
+    async def receive(self) -> Received:
+        """The next datagram; OSError if the target's machine says that nobody listens."""
+        received = await self._received.get()
+        if isinstance(received, OSError):
+            raise received
+        return received
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        """Called by asyncio."""
+        try:
+            self._put(parse_datagram(data, DEFAULT))
+        except SipError as error:
+            self._put(error)
+
+    def error_received(self, exc: Exception) -> None:
+        """Called by asyncio."""
+        self._put(exc if isinstance(exc, OSError) else OSError(str(exc)))
+
+    def _put(self, received: Received | OSError) -> None:
+        if not self._received.full():
+            self._received.put_nowait(received)
+
+
+class StreamWire:
+    """A connection of asyncio's streams, TCP or TLS."""
+
+    reliable = True
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take over a connection that is open."""
+        self._reader = reader
+        self._writer = writer
+        self._framer = StreamFramer(DEFAULT)
+        self._messages: list[Message] = []
+        self.local: tuple[str, int] = writer.get_extra_info("sockname")[:2]
+
+    def send(self, data: bytes) -> None:
+        """Send a message; it is small, so nobody waits for it to leave."""
+        self._writer.write(data)
+
+    async def receive(self) -> Received:
+        """The next message."""
+        while not self._messages:
+            data = await self._reader.read(4096)
+            if not data:
+                raise ConnectionError("closed the connection without a response")
+            for event in self._framer.feed(data):
+                if isinstance(event, FramingFault):
+                    raise ConnectionError(f"sent no SIP ({event.error})")
+                if isinstance(event, Message):
+                    self._messages.append(event)
+        return self._messages.pop(0)
+
+    def close(self) -> None:
+        """Close the connection without waiting for the peer's goodbye."""
+        self._writer.transport.abort()
+
+
+async def connect_tcp(target: Target) -> Wire:
+    """A new TCP connection, for one exchange: that it can be made is part of what is asked."""
+    return StreamWire(*await asyncio.open_connection(target.address, target.port))
+
+
+#: How to get to a target over each transport that there is.
+CONNECTS: Mapping[Transport, Connect] = {"udp": UdpWire.connect, "tcp": connect_tcp}

@@ -38,7 +38,8 @@ PARAMS = rb"(?:" + PARAM + rb")*"
 
 # -- Request-Line and Status-Line (§7.1, §7.2) ------------------------------------------------
 METHOD = re.compile(TOKEN)
-STATUS_LINE = re.compile(rb"(?i:SIP/2\.0) ([1-6][0-9]{2}) ([^\r\n]*+)")
+# Wider than the rule: the space before a reason phrase that is empty may be missing.
+STATUS_LINE = re.compile(rb"(?i:SIP/2\.0) ([1-6][0-9]{2})(?: ([^\r\n]*+))?")
 SIP_VERSION = re.compile(rb"(?i:SIP)/[0-9]++\.[0-9]++")
 
 # -- header fields (§7.3.1) -------------------------------------------------------------------
@@ -55,9 +56,7 @@ _SENT_PROTOCOL = (
 _SENT_BY = rb"(" + HOST + rb")(?:" + SWS + rb":" + SWS + rb"(" + PORT + rb"))?"
 #: The first via-parm of a Via value: transport, host, port, parameters; it ends before the comma
 #: or at the value's end.
-VIA_PARM = re.compile(
-    _SENT_PROTOCOL + LWS + _SENT_BY + rb"(" + PARAMS + rb")" + SWS + rb"(?=,|\Z)"
-)
+VIA_PARM = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(" + PARAMS + rb")" + SWS + rb"(?=,|\Z)")
 #: Of a via-parm whose parameters can't be read: enough to send an answer.
 VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY)
 #: One parameter after another, with its value, in text that matched `PARAMS`.
@@ -76,6 +75,18 @@ _ADDR_SPEC = rb"([A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>\";,?]++)"
 FROM_TO = re.compile(
     rb"(?:" + _NAME_ADDR + rb"|" + _ADDR_SPEC + rb")(" + PARAMS + rb")" + SWS + rb"\Z"
 )
+
+# -- Contact, Route and Record-Route (§20.10, §20.34, §20.30): lists of the same -----------------
+_LISTED_DISPLAY_NAME = (
+    rb"(?:" + QUOTED_STRING + SWS + rb'|[^"<>\x00-\x08\x0b\x0c\x0e-\x1f\x7f:;,]*+)'
+)
+_LISTED_NAME_ADDR = _LISTED_DISPLAY_NAME + rb"<" + SWS + rb"(" + _URI + rb")" + SWS + rb">"
+#: One address of a list, up to the comma or the value's end.
+LISTED_ADDRESS = re.compile(
+    SWS
+    + rb"(?:" + _LISTED_NAME_ADDR + rb"|" + _ADDR_SPEC + rb")(" + PARAMS + rb")"
+    + SWS + rb"(?=,|\Z)"
+)  # fmt: skip
 
 # -- Call-ID and CSeq ------------------------------------------------------------------------
 # Wider than word ["@" word]: any visible octets.

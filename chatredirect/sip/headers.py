@@ -66,7 +66,7 @@ def _read_sent_by(value: bytes) -> Via:
 
 @dataclass(slots=True)
 class NameAddr:
-    """The address of a From or To (RFC 3261 §20.20, §20.39).
+    """An address: of a From or To (RFC 3261 §20.20, §20.39), or one of a list.
 
     Attributes:
         uri: the URI as written, without angle brackets.
@@ -96,6 +96,28 @@ def read_from_to(value: bytes, name: str) -> NameAddr:
     if match is None:
         raise BadHeaderValue(value, name)
     return NameAddr(match[1] or match[2], match[3])
+
+
+def read_addresses(value: bytes, name: str) -> list[NameAddr]:
+    """Read a list of addresses: a value of Contact, Route or Record-Route (RFC 3261 §20.10).
+
+    Args:
+        value: the header field's value.
+        name: its name, for the fault.
+
+    Raises:
+        BadHeaderValue: it is no list of addresses. `*`, which only REGISTER may send, is none.
+    """
+    addresses: list[NameAddr] = []
+    position = 0
+    while True:
+        match = abnf.LISTED_ADDRESS.match(value, position)
+        if match is None:
+            raise BadHeaderValue(value, name)
+        addresses.append(NameAddr(match[1] or match[2], match[3]))
+        if match.end() == len(value):
+            return addresses
+        position = match.end() + 1
 
 
 def read_cseq(value: bytes) -> tuple[int, bytes]:

@@ -94,4 +94,3 @@ def _methods(settings: EndpointSettings) -> frozenset[bytes] | None:
     if settings.methods is None:
         return None
     return frozenset(method.encode("ascii") for method in settings.methods)
-

@@ -1,18 +1,14 @@
-"""Puts the parts together: start, serve, stop.
+"""Puts the parts together: serve a configuration, serve another one, stop.
 
-The only module that knows them all. Starting is all or nothing: every address is bound before
-anything is answered, and DNS is not waited for, since a daemon that is there and says 480 is more
-use to a client than none.
+The only module that knows them all. DNS is not waited for, since a daemon that is there and says
+480 is more use to a client than none.
 """
 
 import asyncio
 import platform
 import secrets
-import socket
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
-from ipaddress import ip_address
 
 import structlog
 
@@ -20,16 +16,16 @@ import chatredirect
 from chatredirect.config import EndpointSettings, LimitSettings, ListenUrl, Settings
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, build_directory
+from chatredirect.listeners import Listeners, Serving
 from chatredirect.own_names import OwnNames, local_addresses, own_names
 from chatredirect.pool import Pool
 from chatredirect.pools import Pools
 from chatredirect.roles.server import Answering, Server
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import TagMaker
-from chatredirect.transport.binding import BindError, bind, bound_url
-from chatredirect.transport.datagrams import DatagramSocket
-from chatredirect.transport.stream import StreamLimits, StreamListener
-from chatredirect.transport.udp import UdpListener
+from chatredirect.transport.admission import Admission, ConnectionLimits
+from chatredirect.transport.stream import StreamTimeouts
+from chatredirect.trust import Trust
 
 log = structlog.get_logger()
 
@@ -41,73 +37,98 @@ class Service:
     """The running daemon.
 
     Attributes:
-        settings: what it was started with.
-        log_requests: whether each request gets a line in the log.
         counters: what happened so far.
-        listening: the addresses that it listens on, with the ports that they really have.
+        settings: the configuration that is in force, None before the first.
     """
 
-    settings: Settings
-    log_requests: bool
     counters: Counters = field(default_factory=Counters)
-    listening: list[ListenUrl] = field(default_factory=list)
-    _udp: list[UdpListener] = field(default_factory=list)
-    _streams: list[StreamListener] = field(default_factory=list)
+    settings: Settings | None = None
+    _listeners: Listeners | None = None
     _pools: Pools | None = None
+    _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
-    async def start(self) -> None:
-        """Bind every address and serve.
+    @property
+    def listening(self) -> list[ListenUrl]:
+        """The addresses that are listened on, with the ports that they really have."""
+        return [] if self._listeners is None else self._listeners.bound
+
+    async def apply(self, settings: Settings, *, log_requests: bool) -> None:
+        """Serve a configuration, the first as any later one.
+
+        What can fail is done before anything changes, so a configuration is in force as a whole or
+        not at all. Listeners that stay the same stay open, pools keep what is known of them.
+
+        Args:
+            settings: the configuration.
+            log_requests: whether each request gets a line in the log.
 
         Raises:
-            BindError: an address can't be listened on; nothing is served then.
+            BindError: an address can't be listened on.
+            TlsError: a certificate, key or CA file can't be used.
         """
         loop = asyncio.get_running_loop()
-        settings = self.settings
-        sockets = _bind_all(settings.listen, settings.limits.receive_buffer)
-        self.listening = [url for url, _ in sockets]
-        names = own_names(self.listening, settings.advertise, local_addresses())
-        self._pools = Pools(settings.dns, settings.health, is_own=names.listens_on)
-        directory = build_directory(settings.endpoints, partial(_pool, self._pools))
-        server = self._server(directory, names)
-        stream_limits = _stream_limits(settings.limits)
-        for url, sock in sockets:
-            if url.transport == "udp":
-                datagrams = DatagramSocket(sock)
-                self._udp.append(UdpListener(datagrams, server.answer_datagram, loop))
-                continue
-            listener = StreamListener(
-                url.transport, server.answer_event, _limits(settings.limits), stream_limits, loop
-            )
-            await listener.start(sock)
-            self._streams.append(listener)
-        self._pools.start()
-        self._tell_started(loop)
+        if self._listeners is None:
+            admission = Admission(_connection_limits(settings.limits), loop.time)
+            self._listeners = Listeners(loop, admission)
+        plan = self._listeners.plan(settings.listen, settings.limits.receive_buffer)
+        try:
+            names = own_names(plan.urls.values(), settings.advertise, local_addresses())
+            pools = await self._bring_pools(settings, names)
+            directory = build_directory(settings.endpoints, partial(_pool, pools))
+        except BaseException:
+            plan.give_up()
+            raise
+        self._listeners.admission.limits = _connection_limits(settings.limits)
+        self._listeners.carry_out(
+            plan,
+            Serving(
+                server=self._server(settings, directory, names, log_requests),
+                trust=Trust(settings.trusted_peers),
+                limits=_limits(settings.limits),
+                timeouts=_timeouts(settings.limits),
+                security={},
+            ),
+        )
+        before, self.settings = self.settings, settings
+        if before is None:
+            pools.start()
+            self._tell_started(loop, settings)
+        else:
+            _tell_changed(before, settings)
 
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
-        for listener in self._udp:
-            listener.close()
-        await asyncio.gather(*(listener.close() for listener in self._streams))
+        if self._listeners is not None:
+            await self._listeners.close()
         if self._pools is not None:
             await self._pools.aclose()
         counters = self.counters
         log.info("stopped", answers=counters.answers, drops=counters.drops)
 
-    def _server(self, directory: Directory, names: OwnNames) -> Server:
-        settings = self.settings
+    async def _bring_pools(self, settings: Settings, names: OwnNames) -> Pools:
+        if self._pools is None:
+            self._pools = Pools(settings.dns, settings.health, is_own=names.listens_on)
+        else:
+            keys = {(each.pool_fqdn, each.port, each.pool_transport) for each in settings.endpoints}
+            await self._pools.update(settings.dns, settings.health, keys, is_own=names.listens_on)
+        return self._pools
+
+    def _server(
+        self, settings: Settings, directory: Directory, names: OwnNames, log_requests: bool
+    ) -> Server:
         secret = settings.secret
-        key = secrets.token_bytes(32) if secret is None else secret.get_secret_value().encode()
+        key = self._spare_key if secret is None else secret.get_secret_value().encode()
         agent = settings.advertise.host if settings.advertise is not None else "chatredirect"
         answering = Answering(
             tags=TagMaker(key),
             retry_after=settings.retry_after,
             agent=agent.encode("ascii"),
-            log_requests=self.log_requests,
+            log_requests=log_requests,
         )
         return Server(directory, names, answering, _limits(settings.limits), self.counters)
 
-    def _tell_started(self, loop: asyncio.AbstractEventLoop) -> None:
-        endpoints = self.settings.endpoints
+    def _tell_started(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
+        endpoints = settings.endpoints
         log.info(
             "started",
             version=chatredirect.__version__,
@@ -119,34 +140,40 @@ class Service:
         )
 
 
+def _tell_changed(before: Settings, after: Settings) -> None:
+    """One line for a new configuration: what is different."""
+    old = {each.sip_address.key: each for each in before.endpoints}
+    new = {each.sip_address.key: each for each in after.endpoints}
+    added, removed = new.keys() - old.keys(), old.keys() - new.keys()
+    changed = [key for key in new.keys() & old.keys() if _differs(old[key], new[key])]
+    sections = [
+        each.name
+        for each in fields(Settings)
+        if each.name not in ("endpoints", "files")
+        and getattr(before, each.name) != getattr(after, each.name)
+    ]
+    log.info(
+        "configuration_changed",
+        added=[_describe(new[key]) for key in sorted(added)[:_SHOWN]],
+        removed=[_describe(old[key]) for key in sorted(removed)[:_SHOWN]],
+        changed=[_describe(new[key]) for key in sorted(changed)[:_SHOWN]],
+        counts={"added": len(added), "removed": len(removed), "changed": len(changed)},
+        settings=sections,
+    )
+
+
+def _differs(before: EndpointSettings, after: EndpointSettings) -> bool:
+    """Whether an endpoint does something else; where it is defined doesn't matter."""
+    names = (each.name for each in fields(EndpointSettings) if each.name != "source")
+    return any(getattr(before, name) != getattr(after, name) for name in names)
+
+
 def _pool(pools: Pools, endpoint: EndpointSettings) -> Pool:
     return pools.get(endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
 
 
 def _describe(endpoint: EndpointSettings) -> str:
     return f"{endpoint.sip_address} -> {endpoint.pool_fqdn}"
-
-
-def _bind_all(
-    urls: Iterable[ListenUrl], receive_buffer: int
-) -> list[tuple[ListenUrl, socket.socket]]:
-    """Bind every listener, or none.
-
-    An IPv6 wildcard takes IPv4 as well, unless the same port has an IPv4 listener of its own.
-    """
-    urls = list(urls)
-    with_ipv4 = {(url.transport, url.port) for url in urls if ip_address(url.host).version == 4}
-    sockets: list[tuple[ListenUrl, socket.socket]] = []
-    try:
-        for url in urls:
-            only_ipv6 = (url.transport, url.port) in with_ipv4
-            sock = bind(url, only_ipv6=only_ipv6, receive_buffer=receive_buffer)
-            sockets.append((bound_url(url, sock), sock))
-    except BindError:
-        for _, sock in sockets:
-            sock.close()
-        raise
-    return sockets
 
 
 def _limits(settings: LimitSettings) -> Limits:
@@ -159,11 +186,19 @@ def _limits(settings: LimitSettings) -> Limits:
     )
 
 
-def _stream_limits(settings: LimitSettings) -> StreamLimits:
-    return StreamLimits(
+def _timeouts(settings: LimitSettings) -> StreamTimeouts:
+    return StreamTimeouts(
+        idle=settings.idle_timeout,
+        message=settings.message_timeout,
+        write=settings.write_timeout,
+        handshake=settings.handshake_timeout,
+    )
+
+
+def _connection_limits(settings: LimitSettings) -> ConnectionLimits:
+    return ConnectionLimits(
         connections=settings.connections,
         connections_per_peer=settings.connections_per_peer,
-        idle_timeout=settings.idle_timeout,
-        message_timeout=settings.message_timeout,
-        write_timeout=settings.write_timeout,
+        handshakes=settings.handshakes,
+        handshakes_per_peer=settings.handshakes_per_peer,
     )

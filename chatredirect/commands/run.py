@@ -1,5 +1,6 @@
 """`chatredirect run`: the daemon, in the foreground."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -7,24 +8,34 @@ import typer
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption
 
 if TYPE_CHECKING:
-    from chatredirect.config import Settings
+    import asyncio
 
+    from chatredirect.config import Settings
+    from chatredirect.log import LogSink
+    from chatredirect.service import Service
+
+_SHOWN = 20  # faults that the log names
+_REMEDY = "the old configuration serves on; `chatredirect check` shows all faults"
 EX_UNAVAILABLE = 69  # sysexits(3): an address to listen on can't be had
 
 
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Run the daemon in the foreground, with its log on standard error.
 
-    SIGTERM and SIGINT (Ctrl-C) stop it after what it has received is answered.
+    SIGTERM and SIGINT (Ctrl-C) stop it after what it has received is answered. SIGHUP reads the
+    configuration again; one with faults is refused and the old one serves on.
 
     Exit status: 0 after a signal, 69 if an address can't be listened on, 78 if the
     configuration can't be used.
     """
+    import asyncio
     import sys
 
     from chatredirect.commands.report import config_error_text
-    from chatredirect.config import ConfigError, load, warnings
+    from chatredirect.config import ConfigError, load
+    from chatredirect.event_loop import loop_factory
     from chatredirect.log import configure
+    from chatredirect.transport.binding import BindError
 
     try:
         settings = load(config)
@@ -32,10 +43,12 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
         typer.echo(config_error_text(error), err=True)
         raise typer.Exit(error.exit_status) from None
     sink = configure(settings.log, sys.stderr)
+    fault = None
     try:
-        fault = _serve(
-            settings, log_requests=sink.requests, doubts=list(map(str, warnings(settings)))
-        )
+        with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
+            runner.run(_serve(config, settings, sink))
+    except BindError as error:
+        fault = str(error)
     finally:
         sink.close()
     if fault is not None:
@@ -43,22 +56,8 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
         raise typer.Exit(EX_UNAVAILABLE)
 
 
-def _serve(settings: "Settings", *, log_requests: bool, doubts: list[str]) -> str | None:
-    """Serve until a signal comes; what prevents it from serving, if anything does."""
-    import asyncio
-
-    from chatredirect.event_loop import loop_factory
-    from chatredirect.transport.binding import BindError
-
-    with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
-        try:
-            runner.run(_until_signal(settings, log_requests=log_requests, doubts=doubts))
-        except BindError as error:
-            return str(error)
-    return None
-
-
-async def _until_signal(settings: "Settings", *, log_requests: bool, doubts: list[str]) -> None:
+async def _serve(config: Path, settings: "Settings", sink: "LogSink") -> None:
+    """Serve until SIGTERM or SIGINT."""
     import asyncio
     import signal
 
@@ -67,16 +66,64 @@ async def _until_signal(settings: "Settings", *, log_requests: bool, doubts: lis
     from chatredirect.log import log_loop_exception
     from chatredirect.service import Service
 
+    log = structlog.get_logger()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_exception)
-    stopping = asyncio.Event()
+    stopping, reloading = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    log = structlog.get_logger()
-    for doubt in doubts:
-        log.warning("configuration_doubtful", about=doubt)
-    service = Service(settings, log_requests)
-    await service.start()
+    loop.add_signal_handler(signal.SIGHUP, reloading.set)
+    service = Service()
+    _tell_doubts(settings)
+    await service.apply(settings, log_requests=sink.requests)
+    reloader = asyncio.create_task(_reload_when_asked(reloading, config, service, sink))
     await stopping.wait()
     log.info("stopping")
+    reloader.cancel()
     await service.stop()
+
+
+async def _reload_when_asked(
+    asked: "asyncio.Event", config: Path, service: "Service", sink: "LogSink"
+) -> None:
+    """Read the configuration again on each SIGHUP; several at once are one."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        await _reload(config, service, sink)
+
+
+async def _reload(config: Path, service: "Service", sink: "LogSink") -> None:
+    """Put the file's configuration in force, or refuse it as a whole."""
+    import structlog
+
+    from chatredirect.config import ConfigError, load
+    from chatredirect.log import apply, wants_requests
+    from chatredirect.transport.binding import BindError
+
+    log = structlog.get_logger()
+    try:
+        settings = load(config)
+        await service.apply(settings, log_requests=wants_requests(settings.log))
+    except ConfigError as error:
+        for fault in error.faults[:_SHOWN]:
+            log.error("configuration_fault", where=fault.place, why=fault.message)
+        log.error("reload_refused", faults=len(error.faults), remedy=_REMEDY)
+    except BindError as error:
+        log.error("reload_refused", why=str(error), remedy=_REMEDY)
+    except Exception:  # a fault of ours must not take the next reload away as well
+        log.exception("reload_failed")
+    else:
+        apply(sink, settings.log)
+        _tell_doubts(settings)
+
+
+def _tell_doubts(settings: "Settings") -> None:
+    import structlog
+
+    from chatredirect.config import warnings
+
+    for doubt in warnings(settings):
+        structlog.get_logger().warning(
+            "configuration_doubtful", where=doubt.place, why=doubt.message
+        )

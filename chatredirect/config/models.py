@@ -7,6 +7,7 @@ BaseModels: a hundred thousand endpoints take a third of the memory.
 
 import re
 from collections.abc import Callable
+from dataclasses import field
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import (
@@ -155,7 +156,7 @@ class EndpointSettings:
     ] = None
     contact: ContactForm = "fqdn"
     on_all_down: OnAllDown = "unavailable"
-    source: str = Field(default="", init=False)
+    source: str = field(default="", init=False)
 
     @property
     def pool_transport(self) -> Transport | None:
@@ -213,6 +214,9 @@ class LimitSettings:
     idle_timeout: Seconds = 3600.0
     message_timeout: Seconds = 30.0
     write_timeout: Seconds = 30.0
+    handshake_timeout: Seconds = 10.0
+    handshakes: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 500
+    handshakes_per_peer: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 50
     receive_buffer: Annotated[StrictInt, Field(ge=4096, le=1_073_741_824)] = 4_194_304
 
 
@@ -232,4 +236,4 @@ class Settings:
     retry_after: Annotated[StrictInt, Field(ge=1, le=86_400)] = 30
     secret: Annotated[SecretStr | None, PlainValidator(_secret)] = None
     loop: Loop = "auto"
-    files: tuple[str, ...] = Field(default=(), init=False)
+    files: tuple[str, ...] = field(default=(), init=False)

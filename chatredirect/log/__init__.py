@@ -25,6 +25,7 @@ __all__ = [
     "configure",
     "log_loop_exception",
     "silence",
+    "wants_requests",
 ]
 
 
@@ -52,8 +53,13 @@ def configure(
 
 def apply(sink: LogSink, settings: LogSettings) -> None:
     """Take over level and `requests` of new settings; the format stays until a restart."""
-    sink.requests = settings.requests and LEVEL_NUMBERS[settings.level] <= LEVEL_NUMBERS["info"]
+    sink.requests = wants_requests(settings)
     connect(sink, settings.level)
+
+
+def wants_requests(settings: LogSettings) -> bool:
+    """Whether requests are to be logged: they are told at level info."""
+    return settings.requests and LEVEL_NUMBERS[settings.level] <= LEVEL_NUMBERS["info"]
 
 
 def _colours(stream: Stream, environ: Mapping[str, str]) -> bool:

@@ -72,7 +72,7 @@ def contacts_of_targets(
         redirection: the endpoint's.
         pool: whose targets.
         user: the user part as the request wrote it.
-        sips: whether the Request-URI is a SIPS URI: UDP targets are then left out (RFC 5630 §3.1.1).
+        sips: whether the Request-URI is a SIPS URI; then no UDP targets (RFC 5630 §3.1.1).
         caller: the From URI: the order is spread over callers and stays the same for each.
         room: octets that the header fields may take; the last targets are cut. One always stands.
 

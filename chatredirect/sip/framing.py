@@ -11,7 +11,7 @@ from chatredirect.sip.errors import MessageTooLarge, MissingContentLength, SipEr
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import HEAD_END, Message, parse_head
 
-#: What a peer is answered that sent a CRLFCRLF to see whether the connection lives (RFC 5626 §4.4.1).
+#: The answer to a CRLFCRLF, which asks whether the connection lives (RFC 5626 §4.4.1).
 PONG = b"\r\n"
 
 
@@ -128,7 +128,7 @@ class StreamFramer:
         return message
 
     def _overflow(self, begun: bytes, events: list[Event]) -> None:
-        """A head that doesn't end within the limit: answer it if its first lines say whose it is."""
+        """A head that doesn't end in time: it is answered if its first lines say whose it is."""
         whole_lines = begun[: self._limits.message].rpartition(b"\r\n")[0]
         message = None
         if whole_lines:

@@ -22,10 +22,12 @@ class Source:
     Attributes:
         host: the IP address as text, without brackets; a v4-mapped address is an IPv4 address.
         port: the port.
+        trusted: whether the peer is one that is trusted; who that is, others decide.
     """
 
     host: bytes
     port: int
+    trusted: bool = False
 
 
 class TagMaker:

@@ -99,8 +99,9 @@ class _Block:
         self.controls = memoryview(controls)
         self.headers = memoryview(headers)
         self.words = self.headers.cast("I")
-        self.sizes = self.headers.cast("N")
-        self.lengths = memoryview(iovecs).cast("N")
+        # typeshed doesn't know "N", a size_t
+        self.sizes: memoryview[int] = self.headers.cast("N")  # type: ignore[call-overload]
+        self.lengths: memoryview[int] = memoryview(iovecs).cast("N")  # type: ignore[call-overload]
         self.address = _address_of(headers)
 
 

@@ -2,8 +2,8 @@
 
 A connection may carry thousands of users' requests for days, or be somebody who opens it
 and says nothing, sends half a message, or never reads its answers. The first is
-served at once and costs no timer for a message; the others are closed after the limits' seconds, and
-until then they hold a bounded amount of memory.
+served at once and costs no timer for a message; the others are closed after the limits' seconds,
+and until then they hold a bounded amount of memory.
 """
 
 import asyncio
@@ -14,128 +14,197 @@ from typing import cast
 
 import structlog
 
+from chatredirect.log import RateLimited
 from chatredirect.sip.framing import Event, FramingFault, StreamFramer
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import Source
+from chatredirect.transport.acceptor import Acceptor
+from chatredirect.transport.admission import Admission
 from chatredirect.transport.datagrams import plain_host
+from chatredirect.transport.secure import Refused, Security
 
 log = structlog.get_logger()
 
 #: Takes a framed event, where it came from and on what; gives the answer or None.
 Answerer = Callable[[Event, Source, str], bytes | None]
+#: Makes a source of an address, a port, and whether a certificate has proved who it is.
+SourceMaker = Callable[[str, int, bool], Source]
 
 _BACKLOG = 1024
+_QUIET = 60.0  # seconds between two log lines about one peer
 
 
 @dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """What a peer may ask of a listener.
+class StreamTimeouts:
+    """How long a peer may take, in seconds.
 
     Attributes:
-        connections: open ones, all peers together.
-        connections_per_peer: open ones from one IP address.
-        idle_timeout: seconds without a message before a connection is closed.
-        message_timeout: seconds that a message may take from its first octet to its last.
-        write_timeout: seconds that answers may wait for the peer to read.
+        idle: without a message before a connection is closed.
+        message: from a message's first octet to its last.
+        write: that answers may wait for the peer to read.
+        handshake: for a TLS handshake.
     """
 
-    connections: int
-    connections_per_peer: int
-    idle_timeout: float
-    message_timeout: float
-    write_timeout: float
+    idle: float
+    message: float
+    write: float
+    handshake: float
 
 
 @dataclass(slots=True)
 class StreamListener:
-    """A TCP socket that accepts connections.
+    """A TCP socket that accepts connections, with TLS or without.
 
     Attributes:
-        transport: `tcp`, for logs and answers.
         answer: answers an event.
-        message_limits: bounds on a message.
-        limits: bounds on connections.
-        refused: connections that were closed at once, being over a limit.
+        source: makes a source of what is known of a peer.
+        message_limits: bounds on a message; connections that are open keep theirs.
+        timeouts: how long a peer may take.
+        admission: bounds on connections, of all listeners together.
+        loop: where it runs.
+        security: TLS, or None without it.
         closed: connections that we ended, by reason.
         failures: events whose handling raised; a fault of ours, and the log has it.
     """
 
-    transport: str
     answer: Answerer
+    source: SourceMaker
     message_limits: Limits
-    limits: StreamLimits
+    timeouts: StreamTimeouts
+    admission: Admission
     loop: asyncio.AbstractEventLoop
-    refused: int = 0
+    security: Security | None = None
     failures: int = 0
     closed: dict[str, int] = field(default_factory=dict)
-    _server: asyncio.Server | None = None
+    _acceptor: Acceptor | None = None
     _connections: set["StreamConnection"] = field(default_factory=set)
-    _by_host: dict[bytes, int] = field(default_factory=dict)
+    _beginning: set[asyncio.Task[None]] = field(default_factory=set)
+    _all_gone: asyncio.Future[None] | None = None
+    _limited: RateLimited | None = None
+
+    @property
+    def transport(self) -> str:
+        """`tcp` or `tls`."""
+        return "tcp" if self.security is None else "tls"
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._connections)
 
-    async def start(self, sock: socket.socket) -> None:
+    def start(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""
-        self._server = await self.loop.create_server(
-            lambda: StreamConnection(self), sock=sock, backlog=_BACKLOG
-        )
+        self._limited = RateLimited(_QUIET, self.loop.time)
+        self._acceptor = Acceptor(sock, self._accept, self.loop, _BACKLOG)
 
     def stop_accepting(self) -> None:
         """Close the listening socket; open connections stay."""
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
 
     async def close(self) -> None:
         """Close everything; answers that have been written still reach their peers."""
         self.stop_accepting()
+        for task in self._beginning:
+            task.cancel()
         for connection in list(self._connections):
             connection.close("shutdown")
-        deadline = self.loop.time() + self.limits.write_timeout
-        while self._connections and self.loop.time() < deadline:
-            await asyncio.sleep(0.01)
+        if self._connections:
+            self._all_gone = self.loop.create_future()
+            await asyncio.wait((self._all_gone,), timeout=self.timeouts.write)
         for connection in list(self._connections):
             connection.abort("shutdown")
 
-    def admit(self, connection: "StreamConnection", source: Source) -> bool:
-        """Whether a new connection may stay; it is remembered if it may."""
-        from_there = self._by_host.get(source.host, 0)
-        limits = self.limits
-        if len(self._connections) >= limits.connections or from_there >= limits.connections_per_peer:
-            self.refused += 1
-            return False
-        self._connections.add(connection)
-        self._by_host[source.host] = from_there + 1
-        return True
+    # -- beginning ----------------------------------------------------------------------------
 
-    def forget(self, connection: "StreamConnection", source: Source) -> None:
-        """A connection is gone."""
-        if connection not in self._connections:
+    def _accept(self, sock: socket.socket, address: tuple[str | int, ...]) -> None:
+        host, port = plain_host(str(address[0])), int(address[1])
+        refused = self.admission.enter(host)
+        if refused is None and self.security is not None:
+            refused = self.admission.handshake(host)
+            if refused is not None:
+                self.admission.leave(host)
+        if refused is not None:
+            sock.close()
+            self.tell("connection_refused", host, port, why=f"limits.{refused} is reached")
             return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = self.loop.create_task(self._begin(sock, host, port))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    async def _begin(self, sock: socket.socket, host: str, port: int) -> None:
+        """From an accepted socket to a connection, through a handshake if there is TLS."""
+        connection = StreamConnection(self, host, port)
+        security = self.security
+        try:
+            if security is None:
+                await self.loop.connect_accepted_socket(lambda: connection, sock)
+            else:
+                await self.loop.connect_accepted_socket(
+                    lambda: connection,
+                    sock,
+                    ssl=security.context,
+                    ssl_handshake_timeout=self.timeouts.handshake,
+                )
+        except (OSError, asyncio.CancelledError) as error:  # TimeoutError and SSLError among them
+            sock.close()
+            if not connection.begun:
+                self.admission.leave(host)
+            if security is not None and not isinstance(error, asyncio.CancelledError):
+                self.ended("handshake")
+                self.tell("tls_handshake_failed", host, port, why=security.explain(error))
+
+    def trust_anew(self, source: SourceMaker) -> None:
+        """Judge all peers by another rule, those with open connections as well."""
+        self.source = source
+        for connection in self._connections:
+            connection.look_at_peer()
+
+    # -- what connections need ----------------------------------------------------------------
+
+    def opened(self, connection: "StreamConnection") -> None:
+        """Remember an open connection."""
+        self._connections.add(connection)
+
+    def gone(self, connection: "StreamConnection", host: str) -> None:
+        """Forget a connection, and give its place back."""
         self._connections.discard(connection)
-        left = self._by_host[source.host] - 1
-        if left:
-            self._by_host[source.host] = left
-        else:
-            del self._by_host[source.host]
+        self.admission.leave(host)
+        if self._all_gone is not None and not self._connections and not self._all_gone.done():
+            self._all_gone.set_result(None)
 
     def ended(self, reason: str) -> None:
         """Count a connection that we end."""
         self.closed[reason] = self.closed.get(reason, 0) + 1
+
+    def tell(self, event: str, host: str, port: int, **fields: object) -> None:
+        """Log a fault of a peer, once in a while for each address."""
+        suppressed = self._limited.hit((event, host)) if self._limited is not None else 0
+        if suppressed is not None:
+            peer = peer_text(self.transport, host, port)
+            log.warning(event, peer=peer, suppressed=suppressed, **fields)
+
+
+def peer_text(transport: str, host: str, port: int) -> str:
+    """A peer for people: `tcp://192.0.2.1:5060`."""
+    return f"{transport}://[{host}]:{port}" if ":" in host else f"{transport}://{host}:{port}"
 
 
 class StreamConnection(asyncio.Protocol):
     """One connection of a `StreamListener`."""
 
     __slots__ = (
-        "_active", "_framer", "_half_sent", "_idle", "_listener", "_source", "_transport", "_unread",
+        "_active", "_framer", "_half_sent", "_host", "_idle", "_listener", "_port", "_source",
+        "_transport", "_unread", "_verified", "begun",
     )  # fmt: skip
 
-    def __init__(self, listener: StreamListener) -> None:
+    def __init__(self, listener: StreamListener, host: str, port: int) -> None:
         """Belong to a listener; nothing happens before `connection_made`."""
         self._listener = listener
+        self._host = host
+        self._port = port
         self._framer = StreamFramer(listener.message_limits)
         self._source = Source(b"", 0)
         self._transport: asyncio.Transport | None = None
@@ -143,24 +212,26 @@ class StreamConnection(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
         self._half_sent: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._verified = False
+        self.begun = False
 
     # -- what the event loop calls ------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or end at once when there are too many."""
+        """Begin, after the handshake if there is one; end at once if the peer isn't welcome."""
         stream = cast(asyncio.Transport, transport)
-        peer = stream.get_extra_info("peername")
-        if not peer:  # gone before it was accepted
-            stream.abort()
-            return
-        self._source = Source(plain_host(peer[0]).encode("ascii"), peer[1])
-        self._transport = stream
         listener = self._listener
-        if not listener.admit(self, self._source):
-            stream.abort()
-            return
-        sock = stream.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self.begun = True
+        self._transport = stream
+        listener.opened(self)
+        if listener.security is not None:
+            try:
+                self._verified = listener.security.admit(stream.get_extra_info("ssl_object"))
+            except Refused as refused:
+                listener.tell("peer_refused", self._host, self._port, why=str(refused))
+                self.abort("peer_refused")
+                return
+        self.look_at_peer()
         self._active = listener.loop.time()
         self._watch_idle()
 
@@ -196,7 +267,7 @@ class StreamConnection(asyncio.Protocol):
         """The peer doesn't read: take nothing more from it, and not for ever."""
         if self._transport is not None and self._unread is None:
             self._transport.pause_reading()
-            self._unread = self._later(self._listener.limits.write_timeout, "not_reading")
+            self._unread = self._later(self._listener.timeouts.write, "not_reading")
 
     def resume_writing(self) -> None:
         """The peer reads again."""
@@ -211,8 +282,12 @@ class StreamConnection(asyncio.Protocol):
         for timer in (self._idle, self._half_sent, self._unread):
             if timer is not None:
                 timer.cancel()
-        self._listener.forget(self, self._source)
+        self._listener.gone(self, self._host)
         self._transport = None
+
+    def look_at_peer(self) -> None:
+        """Ask who the peer is, by the rule that holds now."""
+        self._source = self._listener.source(self._host, self._port, self._verified)
 
     # -- ending it ----------------------------------------------------------------------------
 
@@ -222,7 +297,7 @@ class StreamConnection(asyncio.Protocol):
             self._listener.ended(reason)
             self._transport.close()
             if self._unread is None:
-                self._unread = self._later(self._listener.limits.write_timeout, "not_reading")
+                self._unread = self._later(self._listener.timeouts.write, "not_reading")
 
     def abort(self, reason: str) -> None:
         """Close it at once."""
@@ -237,7 +312,7 @@ class StreamConnection(asyncio.Protocol):
 
     def _watch_idle(self) -> None:
         """One timer for all messages: it looks whether there was one, and goes on if so."""
-        loop, timeout = self._listener.loop, self._listener.limits.idle_timeout
+        loop, timeout = self._listener.loop, self._listener.timeouts.idle
         left = self._active + timeout - loop.time()
         if left <= 0:
             self.close("idle")
@@ -251,11 +326,11 @@ class StreamConnection(asyncio.Protocol):
                 return
             if self._half_sent is not None:
                 self._half_sent.cancel()
-            timeout = self._listener.limits.message_timeout
+            timeout = self._listener.timeouts.message
             self._half_sent = self._listener.loop.call_later(timeout, self.close, "half_sent")
         elif self._half_sent is not None:
             self._half_sent.cancel()
             self._half_sent = None
 
     def _peer(self) -> str:
-        return f"{self._listener.transport}:{self._source.host.decode('ascii')}:{self._source.port}"
+        return peer_text(self._listener.transport, self._host, self._port)

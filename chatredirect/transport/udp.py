@@ -12,6 +12,8 @@ log = structlog.get_logger()
 
 #: Takes a datagram and where it came from; gives the answer and the port that it goes to, or None.
 Answerer = Callable[[bytes, Source], tuple[bytes, int] | None]
+#: Makes a source of an address and a port.
+SourceMaker = Callable[[str, int], Source]
 
 _ROUNDS = 8  # batches in a row before the event loop's other work gets its turn
 _KNOWN_SOURCES = 4096
@@ -24,13 +26,18 @@ class UdpListener:
         failures: datagrams whose handling raised; a fault of ours, and the log has it.
     """
 
-    __slots__ = ("_answer", "_datagrams", "_loop", "_sources", "failures")
+    __slots__ = ("_answer", "_datagrams", "_loop", "_make_source", "_sources", "failures")
 
     def __init__(
-        self, sock: DatagramSocket, answer: Answerer, loop: asyncio.AbstractEventLoop
+        self,
+        sock: DatagramSocket,
+        answer: Answerer,
+        make_source: SourceMaker,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         """Serve a bound socket with `answer` from now on."""
         self._answer = answer
+        self._make_source = make_source
         self._datagrams = sock
         self._loop = loop
         # A front end is one source with many requests: its address is read once. Bounded, and
@@ -44,9 +51,11 @@ class UdpListener:
         """Answers that the kernel would not take."""
         return self._datagrams.unsent
 
-    def answer_with(self, answer: Answerer) -> None:
-        """Serve with another function from now on."""
+    def serve(self, answer: Answerer, make_source: SourceMaker) -> None:
+        """Serve with other functions from now on."""
         self._answer = answer
+        self._make_source = make_source
+        self._sources.clear()
 
     def close(self) -> None:
         """Answer what has already come, then close the socket."""
@@ -76,7 +85,7 @@ class UdpListener:
         source = self._sources.get(name)
         if source is None:
             host, port = host_and_port(name)
-            source = Source(host.encode("ascii"), port)
+            source = self._make_source(host, port)
             if len(self._sources) >= _KNOWN_SOURCES:
                 self._sources.clear()
             self._sources[name] = source

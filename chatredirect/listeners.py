@@ -1,0 +1,174 @@
+"""All listeners of the daemon, brought in line with a configuration.
+
+What stays the same stays open: a listener that the old and the new configuration have is only told
+whom to ask from now on. New addresses are bound before anything else changes, so that a
+configuration whose address can't be had is refused as a whole.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from chatredirect.config import ListenUrl
+from chatredirect.roles.server import Server
+from chatredirect.sip.limits import Limits
+from chatredirect.transport.admission import Admission
+from chatredirect.transport.binding import BindError, bind, bound_url
+from chatredirect.transport.datagrams import DatagramSocket
+from chatredirect.transport.secure import Security
+from chatredirect.transport.stream import StreamListener, StreamTimeouts
+from chatredirect.transport.udp import SourceMaker, UdpListener
+from chatredirect.trust import Trust
+
+
+@dataclass(slots=True)
+class Serving:
+    """What listeners serve with.
+
+    Attributes:
+        server: answers messages.
+        trust: says which peers are trusted.
+        limits: bounds on a message.
+        timeouts: how long a stream's peer may take.
+        security: TLS by listener, for each that speaks it.
+    """
+
+    server: Server
+    trust: Trust
+    limits: Limits
+    timeouts: StreamTimeouts
+    security: Mapping[ListenUrl, Security]
+
+
+@dataclass(slots=True)
+class Plan:
+    """The listeners of a configuration, the new ones bound and not yet serving.
+
+    Attributes:
+        urls: each listener's address with the port that it really has.
+        fresh: sockets that were bound for it.
+    """
+
+    urls: dict[ListenUrl, ListenUrl]
+    fresh: dict[ListenUrl, socket.socket]
+
+    def give_up(self) -> None:
+        """Close what was bound."""
+        for sock in self.fresh.values():
+            sock.close()
+
+
+@dataclass(slots=True)
+class Listeners:
+    """The open listeners.
+
+    Attributes:
+        loop: where they run.
+        admission: bounds on connections, of all of them together.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    admission: Admission
+    _urls: dict[ListenUrl, ListenUrl] = field(default_factory=dict)
+    _udp: dict[ListenUrl, UdpListener] = field(default_factory=dict)
+    _streams: dict[ListenUrl, StreamListener] = field(default_factory=dict)
+    _closing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def bound(self) -> list[ListenUrl]:
+        """The addresses that are listened on, with the ports that they really have."""
+        return list(self._urls.values())
+
+    def plan(self, wanted: Iterable[ListenUrl], receive_buffer: int) -> Plan:
+        """Bind what isn't open yet. Nothing changes before `carry_out`.
+
+        An IPv6 wildcard takes IPv4 as well, unless the same port has an IPv4 listener of its own.
+
+        Args:
+            wanted: as the configuration has them.
+            receive_buffer: octets, for UDP sockets.
+
+        Raises:
+            BindError: an address can't be listened on; nothing stays bound.
+        """
+        wanted = tuple(wanted)
+        with_ipv4 = {
+            (url.transport, url.port) for url in wanted if ip_address(url.host).version == 4
+        }
+        plan = Plan({}, {})
+        try:
+            for url in wanted:
+                if url in self._urls:
+                    plan.urls[url] = self._urls[url]
+                    continue
+                only_ipv6 = (url.transport, url.port) in with_ipv4
+                sock = bind(url, only_ipv6=only_ipv6, receive_buffer=receive_buffer)
+                plan.fresh[url] = sock
+                plan.urls[url] = bound_url(url, sock)
+        except BindError:
+            plan.give_up()
+            raise
+        return plan
+
+    def carry_out(self, plan: Plan, serving: Serving) -> None:
+        """Serve on the planned listeners and on no others."""
+        for url in self._urls.keys() - plan.urls.keys():
+            self._end(url)
+        self._urls = plan.urls
+        for udp in self._udp.values():
+            udp.serve(serving.server.answer_datagram, _source_maker(serving.trust))
+        for url, stream in self._streams.items():
+            self._serve_stream(stream, url, serving)
+        for url, sock in plan.fresh.items():
+            self._begin(url, sock, serving)
+
+    async def close(self) -> None:
+        """Answer what has come, close every connection after its answers."""
+        for url in list(self._urls):
+            self._end(url)
+        self._urls = {}
+        if self._closing:
+            await asyncio.gather(*self._closing)
+
+    def _begin(self, url: ListenUrl, sock: socket.socket, serving: Serving) -> None:
+        if url.transport == "udp":
+            self._udp[url] = UdpListener(
+                DatagramSocket(sock),
+                serving.server.answer_datagram,
+                _source_maker(serving.trust),
+                self.loop,
+            )
+            return
+        stream = StreamListener(
+            answer=serving.server.answer_event,
+            source=serving.trust.source,
+            message_limits=serving.limits,
+            timeouts=serving.timeouts,
+            admission=self.admission,
+            loop=self.loop,
+            security=serving.security.get(url),
+        )
+        stream.start(sock)
+        self._streams[url] = stream
+
+    def _serve_stream(self, stream: StreamListener, url: ListenUrl, serving: Serving) -> None:
+        stream.answer = serving.server.answer_event
+        stream.message_limits = serving.limits
+        stream.timeouts = serving.timeouts
+        stream.security = serving.security.get(url)
+        stream.trust_anew(serving.trust.source)
+
+    def _end(self, url: ListenUrl) -> None:
+        udp = self._udp.pop(url, None)
+        if udp is not None:
+            udp.close()
+            return
+        task = self.loop.create_task(self._streams.pop(url).close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _source_maker(trust: Trust) -> SourceMaker:
+    return lambda host, port: trust.source(host, port, False)

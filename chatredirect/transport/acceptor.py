@@ -1,0 +1,103 @@
+"""Accepting connections, also on the day when the file descriptors run out.
+
+asyncio's own server stops accepting for a second then and leaves the peers hanging in the
+backlog. Here one descriptor is kept in reserve: it is given up to accept the connection and close
+it at once, so the peer knows, and goes elsewhere.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable
+
+import structlog
+
+log = structlog.get_logger()
+
+#: Takes an accepted, non-blocking socket and the peer's address as the socket module gives it.
+OnAccept = Callable[[socket.socket, tuple[str | int, ...]], None]
+
+_AT_ONCE = 64  # connections in a row before the event loop's other work gets its turn
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_QUIET = 10.0  # seconds between two log lines about it
+
+
+class Acceptor:
+    """A listening socket on an event loop.
+
+    Attributes:
+        exhausted: connections that were refused for want of a file descriptor.
+    """
+
+    __slots__ = ("_loop", "_on_accept", "_reserve", "_sock", "_told_at", "_where", "exhausted")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        on_accept: OnAccept,
+        loop: asyncio.AbstractEventLoop,
+        backlog: int,
+    ) -> None:
+        """Listen and accept from now on."""
+        self._sock = sock
+        self._on_accept = on_accept
+        self._loop = loop
+        self._reserve = _reserve()
+        self._told_at: float | None = None
+        self._where = "{}:{}".format(*sock.getsockname()[:2])
+        self.exhausted = 0
+        sock.listen(backlog)
+        loop.add_reader(sock.fileno(), self._on_readable)
+
+    def close(self) -> None:
+        """Close the listening socket."""
+        if self._sock.fileno() < 0:
+            return
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+
+    def _on_readable(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._refuse(error)
+                    return
+                continue  # this one was gone before it was accepted: accept(2)
+            sock.setblocking(False)
+            self._on_accept(sock, address)
+
+    def _refuse(self, error: OSError) -> None:
+        """Close one waiting connection with the descriptor that was kept for this."""
+        self.exhausted += 1
+        now = self._loop.time()
+        if self._told_at is None or now - self._told_at >= _QUIET:
+            self._told_at = now
+            log.error(
+                "no_file_descriptors",
+                where=self._where,
+                why=error.strerror,
+                refused=self.exhausted,
+                remedy="raise LimitNOFILE, or lower limits.connections",
+            )
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            # gone, or another thread took the descriptor: then it stays in the backlog
+            with contextlib.suppress(OSError):
+                self._sock.accept()[0].close()
+            self._reserve = _reserve()
+
+
+def _reserve() -> int:
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1  # none to be had now; the next refusal leaves its connection in the backlog

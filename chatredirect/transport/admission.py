@@ -1,0 +1,121 @@
+"""Who may open another connection: limits over all listeners together.
+
+A connection holds its place from the moment it is accepted, so one that never ends its handshake
+counts like any other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Bounds on connections.
+
+    Attributes:
+        connections: open ones, all peers together.
+        connections_per_peer: open ones from one IP address.
+        handshakes: TLS handshakes a second, all peers together.
+        handshakes_per_peer: TLS handshakes a second from one IP address.
+    """
+
+    connections: int
+    connections_per_peer: int
+    handshakes: float
+    handshakes_per_peer: float
+
+
+_KNOWN_PEERS = 4096
+
+
+@dataclass(slots=True)
+class Admission:
+    """Counts connections and handshakes, and says no.
+
+    Attributes:
+        limits: may be exchanged while connections are open.
+        clock: seconds, for the rates.
+        open: connections that hold a place.
+        refused: connections that were turned away, by reason.
+    """
+
+    limits: ConnectionLimits
+    clock: Callable[[], float]
+    open: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    _by_host: dict[str, int] = field(default_factory=dict)
+    _all: "_Bucket | None" = None
+    _buckets: dict[str, "_Bucket"] = field(default_factory=dict)
+
+    def enter(self, host: str) -> str | None:
+        """Take a place for a connection from an address; why there is none, if so."""
+        from_there = self._by_host.get(host, 0)
+        if self.open >= self.limits.connections:
+            return self._refuse("connections")
+        if from_there >= self.limits.connections_per_peer:
+            return self._refuse("connections_per_peer")
+        self.open += 1
+        self._by_host[host] = from_there + 1
+        return None
+
+    def leave(self, host: str) -> None:
+        """Give a place back."""
+        self.open -= 1
+        left = self._by_host[host] - 1
+        if left:
+            self._by_host[host] = left
+        else:
+            del self._by_host[host]
+
+    def handshake(self, host: str) -> str | None:
+        """Take a handshake from an address; why there is none left now, if so."""
+        now = self.clock()
+        bucket = self._buckets.get(host)
+        if bucket is None:
+            if len(self._buckets) >= _KNOWN_PEERS:
+                self._forget_idle(now)
+            bucket = self._buckets[host] = _Bucket(self.limits.handshakes_per_peer, now)
+        if self._all is None:
+            self._all = _Bucket(self.limits.handshakes, now)
+        if not bucket.take(self.limits.handshakes_per_peer, now):
+            return self._refuse("handshakes_per_peer")
+        if not self._all.take(self.limits.handshakes, now):
+            return self._refuse("handshakes")
+        return None
+
+    def _refuse(self, reason: str) -> str:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        return reason
+
+    def _forget_idle(self, now: float) -> None:
+        """Forget who has as much left as a stranger; all, if that makes no room."""
+        rate = self.limits.handshakes_per_peer
+        kept = {host: each for host, each in self._buckets.items() if not each.full(rate, now)}
+        self._buckets = kept if len(kept) < _KNOWN_PEERS else {}
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """A token bucket that holds two seconds' worth."""
+
+    tokens: float
+    at: float
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.tokens = 2 * rate
+        self.at = now
+
+    def take(self, rate: float, now: float) -> bool:
+        self._fill(rate, now)
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    def full(self, rate: float, now: float) -> bool:
+        self._fill(rate, now)
+        return self.tokens >= 2 * rate - 1
+
+    def _fill(self, rate: float, now: float) -> None:
+        self.tokens = min(max(2 * rate, 1), self.tokens + (now - self.at) * rate)
+        self.at = now

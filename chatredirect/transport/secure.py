@@ -1,0 +1,74 @@
+"""What TLS adds to a listener: a context that can be renewed, and who is let in."""
+
+import ssl
+from dataclasses import dataclass
+
+from chatredirect.transport.certificate import matches, names_of
+from chatredirect.transport.tls import TlsProfile
+
+_PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
+
+
+class Refused(Exception):
+    """A peer whose certificate is good, but whose names aren't on the list."""
+
+
+@dataclass(slots=True)
+class Security:
+    """TLS for the connections of one listener.
+
+    Attributes:
+        profile: what is spoken and who is believed.
+        context: what new connections begin with; exchanged when certificates are renewed.
+    """
+
+    profile: TlsProfile
+    context: ssl.SSLContext
+
+    def admit(self, tls: ssl.SSLObject) -> bool:
+        """Look at a peer's names after its handshake.
+
+        Returns:
+            Whether one of them is among the `allowed_peers`. False, but let in, where there
+            is no such list, and for a peer without a certificate where none is required.
+
+        Raises:
+            Refused: none of them is among the `allowed_peers`.
+        """
+        profile = self.profile
+        certificate = tls.getpeercert() or {}
+        names = names_of(certificate, profile.rules)
+        allowed = profile.allowed_peers
+        if not allowed or (not certificate and profile.verify_peer != "required"):
+            return False
+        if any(matches(names, each, profile.rules) for each in allowed):
+            return True
+        shown = ", ".join(names[:_SHOWN]) or "no SIP identity"
+        raise Refused(f"its certificate names {shown}; tls.allowed_peers has none of these")
+
+    def explain(self, error: BaseException) -> str:
+        """Why a handshake failed, in words that say what to look at."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"the peer's certificate was refused: {error.verify_message}"
+        if isinstance(error, ssl.SSLError):
+            reason = error.reason or "unknown"
+            if reason in _PLAIN_TEXT:
+                return f"it doesn't speak TLS here ({reason.lower()})"
+            return _EXPLAINED.get(reason, reason.lower().replace("_", " "))
+        if isinstance(error, TimeoutError):
+            return "the handshake took too long"
+        return "the peer closed the connection"
+
+
+_SHOWN = 8  # names of a certificate that a log line has
+_EXPLAINED = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate; "
+    "tls.verify_peer: required asks for one",
+    "NO_SHARED_CIPHER": "no cipher in common; old peers need tls.ciphers",
+    "UNSUPPORTED_PROTOCOL": "no TLS version in common; old peers need tls.minimum_version",
+    "TLSV1_ALERT_UNKNOWN_CA": "the peer doesn't know the authority of our certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the peer refused our certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer says that our certificate has expired",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the peer refused our certificate",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "no TLS version in common",
+}

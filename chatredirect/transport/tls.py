@@ -1,0 +1,192 @@
+"""TLS contexts made of files, and made anew when the files change.
+
+A context is never changed once connections use it. A renewal makes a new one, and only if that
+works does it take the old one's place: a certificate without its key, or half a file, leaves
+everything as it was. Connections that are open keep what they were made with.
+"""
+
+import os
+import ssl
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chatredirect.transport.certificate import NameRules
+
+VerifyPeer = Literal["required", "optional", "none"]
+MinimumVersion = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+
+_VERIFY = {
+    "required": ssl.CERT_REQUIRED,
+    "optional": ssl.CERT_OPTIONAL,
+    "none": ssl.CERT_NONE,
+}
+_VERSIONS = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
+#: Versions that OpenSSL 3 speaks only at security level 0, since their signatures use SHA-1.
+OLD_VERSIONS = ("TLSv1", "TLSv1.1")
+_OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsProfile:
+    """What one listener, or all outgoing connections, speak and whom they believe.
+
+    Attributes:
+        certificate: PEM file with our certificate and its chain, None for a client without one.
+        private_key: PEM file with its key, None if it is in the same file.
+        ca: PEM file with the authorities that peers' certificates are checked against; None for
+            the system's.
+        verify_peer: whether a client has to show a certificate; a server always has to.
+        allowed_peers: names one of which a client's certificate must carry; empty allows all.
+        minimum_version: the oldest version of TLS.
+        ciphers: OpenSSL's cipher list, None for its default.
+        rules: what counts as a name.
+    """
+
+    certificate: str | None = None
+    private_key: str | None = None
+    ca: str | None = None
+    verify_peer: VerifyPeer = "required"
+    allowed_peers: tuple[str, ...] = ()
+    minimum_version: MinimumVersion = "TLSv1.2"
+    ciphers: str | None = None
+    rules: NameRules = field(default_factory=NameRules)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it is made of."""
+        named = (self.certificate, self.private_key, self.ca)
+        return tuple(file for file in named if file is not None)
+
+
+class TlsError(Exception):
+    """TLS can't be set up so; the text says which file or setting, why, and what to do."""
+
+
+def server_context(profile: TlsProfile) -> ssl.SSLContext:
+    """What a listener's connections begin with.
+
+    Raises:
+        TlsError: a file can't be used, or the ciphers are none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # a peer that asks for a new handshake again and again makes us do the costly part each time
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.verify_mode = _VERIFY[profile.verify_peer]
+    return _set_up(context, profile)
+
+
+def client_context(profile: TlsProfile) -> ssl.SSLContext:
+    """What outgoing connections begin with. The server's certificate is always verified.
+
+    Its names are checked by `certificate.matches` after the handshake, by RFC 5922's rules instead
+    of HTTP's.
+
+    Raises:
+        TlsError: a file can't be used, or the ciphers are none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    return _set_up(context, profile)
+
+
+def _set_up(context: ssl.SSLContext, profile: TlsProfile) -> ssl.SSLContext:
+    context.minimum_version = _VERSIONS[profile.minimum_version]
+    ciphers = profile.ciphers
+    if ciphers is None and profile.minimum_version in OLD_VERSIONS:
+        ciphers = _OLD_CIPHERS
+    if ciphers is not None:
+        try:
+            context.set_ciphers(ciphers)
+        except ssl.SSLError:
+            raise TlsError(
+                f'ciphers "{ciphers}" select nothing; see `man openssl-ciphers`'
+            ) from None
+    _load_authorities(context, profile)
+    if profile.certificate is not None:
+        _load_pair(context, profile.certificate, profile.private_key)
+    return context
+
+
+def _load_authorities(context: ssl.SSLContext, profile: TlsProfile) -> None:
+    if context.verify_mode == ssl.CERT_NONE:
+        return
+    if profile.ca is None:
+        context.load_default_certs(
+            ssl.Purpose.CLIENT_AUTH
+            if context.protocol == ssl.PROTOCOL_TLS_SERVER
+            else ssl.Purpose.SERVER_AUTH
+        )
+        return
+    try:
+        context.load_verify_locations(cafile=profile.ca)
+    except OSError as error:
+        raise TlsError(f"{profile.ca}: {_why(error, 'no CA certificates in PEM form')}") from None
+
+
+def _load_pair(context: ssl.SSLContext, certificate: str, private_key: str | None) -> None:
+    for file in filter(None, (certificate, private_key)):
+        try:
+            with open(file, "rb"):
+                pass
+        except OSError as error:
+            raise TlsError(f"{file}: {_why(error, '')}") from None
+    try:
+        # a key with a passphrase would ask for it on the terminal
+        context.load_cert_chain(certificate, private_key, password=_no_passphrase)
+    except _PassphraseError:
+        raise TlsError(
+            f"{private_key or certificate}: the key has a passphrase, and nobody is there to "
+            "type it; store it without one, readable only by the service"
+        ) from None
+    except ssl.SSLError as error:
+        key = private_key or certificate
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise TlsError(f"{key}: not the key of the certificate in {certificate}") from None
+        why = f"no certificate and key in PEM form ({error.reason or 'unreadable'})"
+        raise TlsError(f"{certificate}, {key}: {why}") from None
+
+
+class _PassphraseError(Exception):
+    """The key is encrypted."""
+
+
+def _no_passphrase() -> str:
+    raise _PassphraseError
+
+
+def _why(error: OSError, otherwise: str) -> str:
+    if isinstance(error, ssl.SSLError) or error.strerror is None:
+        return otherwise
+    return error.strerror.lower()
+
+
+def exposed_keys(profile: TlsProfile) -> Iterable[str]:
+    """Private key files that everybody on this machine can read; the group's right is fine."""
+    key = profile.private_key or profile.certificate
+    if key is not None and os.path.exists(key) and os.stat(key).st_mode & stat.S_IROTH:
+        yield key
+
+
+def fingerprint(files: Iterable[str]) -> tuple[tuple[str, int, int, int], ...]:
+    """What changes when a file is written, replaced, or linked elsewhere.
+
+    Args:
+        files: paths; one that isn't there counts as well.
+    """
+    return tuple(_fingerprint(file) for file in files)
+
+
+def _fingerprint(file: str) -> tuple[str, int, int, int]:
+    try:
+        status = os.stat(file)  # follows links: a renewal tool may only change where they point
+    except OSError:
+        return (file, 0, 0, 0)
+    return (file, status.st_ino, status.st_mtime_ns, status.st_size)

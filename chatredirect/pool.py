@@ -59,6 +59,7 @@ class Pool:
     __slots__ = (
         "_order",
         "_prefer",
+        "answered",
         "fqdn",
         "generation",
         "good_at",
@@ -87,6 +88,7 @@ class Pool:
         self.stale: str | None = None
         self.notes: tuple[str, ...] = ()
         self.want: Callable[[Pool], None] | None = None
+        self.answered = False
 
     @property
     def key(self) -> PoolKey:
@@ -120,6 +122,11 @@ class Pool:
             now: seconds on the clock that all calls share.
             stale_limit: seconds that targets serve without being confirmed.
         """
+        self.answered = True
+        if located.state is State.FOUND and not located.targets:
+            self.usable = True
+            self.reason = f"{self.fqdn}: targets not resolved yet"
+            return None
         self.want = None
         if located.state is State.FOUND:
             return self._confirmed(located, now)

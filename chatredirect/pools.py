@@ -27,12 +27,13 @@ from chatredirect.prober import Prober
 from chatredirect.resolver import RESOLV_CONF, Resolver
 from chatredirect.workers import Workers
 
-AT_ONCE = 64
+AT_ONCE = 100
 """Pools that are being resolved at the same time."""
 CROWD = 200
 """Pools that wait for their first answer before each is content with a part of it at first."""
-CROWD_SECONDS = (1.0, 10.0)
-"""When the rest of such an answer is asked for, after the first part."""
+CROWD_SECONDS = 10.0
+CROWD_PACE = 200.0
+"""The rest of such an answer comes within so many seconds, or later at so many pools a second."""
 SOONEST = 0.5
 """Seconds between two refreshes of one pool, at least, whatever DNS and settings say."""
 FILES_INTERVAL = 5.0
@@ -84,7 +85,7 @@ class Pools:
         )
         self._pools: dict[PoolKey, Pool] = {}
         self._schedule: Schedule[PoolKey] = Schedule()
-        self._unresolved = 0
+        self._unanswered = 0
         self._files_at = clock() + FILES_INTERVAL
         self._budget = LogBudget(clock)
         self._workers = Workers(self._next, self._work, clock, AT_ONCE)
@@ -128,7 +129,7 @@ class Pools:
             pool = self._pools[key] = Pool(key, self._dns.prefer)
             self.resolver.expect(len(self._pools))
             pool.want = self._want
-            self._unresolved += 1
+            self._unanswered += 1
             located = self.resolver.fixed(*key)
             if located is None:
                 self._schedule.set(key, self._clock())
@@ -216,11 +217,10 @@ class Pools:
         if key is None:
             return False
         pool = self._pools[key]
-        crowded = pool.want is not None and self._unresolved > CROWD
+        crowded = not pool.answered and self._unanswered > CROWD
         try:
             located = await self.resolver.locate(*key, crowded=crowded)
-        except BaseException:  # a fault of ours, or a cancelled task: the pool comes back all the
-        same
+        except BaseException:  # a fault of ours, or a cancelled task: the pool comes back
             self._schedule.set(key, now + self._dns.retry)
             raise
         if self._pools.get(key) is pool:
@@ -230,12 +230,13 @@ class Pools:
     def _take(self, pool: Pool, located: Located) -> None:
         """Hand a resolution's end to the pool, tell what is new, and say when the next is due."""
         now = self._clock()
-        if pool.want is not None:
-            self._unresolved -= 1
+        if not pool.answered:
+            self._unanswered -= 1
         before, notes = pool.targets, pool.notes
         change = pool.take(located, now, self._dns.stale)
         if located.incomplete:
-            due = now + self._rng.uniform(*CROWD_SECONDS)
+            seconds = max(CROWD_SECONDS, len(self._pools) / CROWD_PACE)
+            due = now + self._rng.uniform(1.0, seconds)
         else:
             due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
         self._schedule.set(pool.key, due)
@@ -249,7 +250,7 @@ class Pools:
             self._tell(pool, change)
 
     def _want(self, pool: Pool) -> None:
-        """A request has come for a pool that hasn't had its first answer: it goes first."""
+        """A request has come for a pool that hasn't had its first whole answer: it goes first."""
         if pool.key in self._schedule:
             self._schedule.set(pool.key, 0.0)
             self._workers.wake()
@@ -263,9 +264,9 @@ class Pools:
         self._workers.wake()
 
     def _drop(self, pool: Pool) -> None:
-        if pool.want is not None:
-            self._unresolved -= 1
-            pool.want = None
+        if not pool.answered:
+            self._unanswered -= 1
+        pool.want = None
         self._schedule.remove(pool.key)
         self._watch(pool, pool.targets, ())
 

@@ -120,8 +120,13 @@ def read_answer(
     rcode = message.rcode()
     if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         raise AnswerError(dns.rcode.to_text(rcode), about_name=True)
-    if not isinstance(message, dns.message.QueryMessage):
-        raise AnswerError("not an answer to a query", about_name=False)
+    if not isinstance(message, dns.message.QueryMessage) or len(message.question) != 1:
+        raise AnswerError("not an answer to a question", about_name=False)
+    nxdomain = rcode == dns.rcode.NXDOMAIN
+    if not message.answer:  # most answers are a no, and need no chain of aliases to be followed
+        soa = _soa_ttl(message, message.question[0].name)
+        ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
+        return Answer(Kind.NXDOMAIN if nxdomain else Kind.NODATA, (), ttl, name)
     try:
         chain = message.resolve_chaining()
     except dns.message.ChainTooLong:
@@ -135,15 +140,12 @@ def read_answer(
         left_out = max(0, len(records) - MAX_RECORDS)
         return Answer(Kind.RECORDS, records[:MAX_RECORDS], chain.minimum_ttl, name, left_out)
     soa = _soa_ttl(message, chain.canonical_name)
-    aliases_ttl = min((float(cname.ttl) for cname in chain.cnames), default=soa or 0.0)
-    if rcode == dns.rcode.NXDOMAIN:
-        kind = Kind.NXDOMAIN
-    elif chain.cnames and soa is None:
+    aliases_ttl = float(min((cname.ttl for cname in chain.cnames), default=0))
+    if chain.cnames and soa is None and not nxdomain:
         return Alias(name, aliases_ttl)
-    else:
-        kind = Kind.NODATA
-    ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else min(soa, aliases_ttl)
-    return Answer(kind, (), ttl, name)
+    ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
+    kind = Kind.NXDOMAIN if nxdomain else Kind.NODATA
+    return Answer(kind, (), min(ttl, aliases_ttl) if chain.cnames else ttl, name)
 
 
 def text_of(name: dns.name.Name) -> str:

@@ -68,11 +68,12 @@ class Located:
     """The end of a resolution.
 
     Attributes:
-        state: whether there are targets.
-        targets: by priority, then as the records sort; the same records give the same tuple.
-        reason: why there are none, for people: one line of ASCII. Empty if there are.
-        refresh_at: when to resolve again; infinite where nothing was asked.
-        incomplete: there is more to be found; only one family was asked, to be quick.
+        state: whether there are targets. targets: by priority, then as the records sort; the same
+        records give the same tuple. reason: why there are none, for people: one line of ASCII.
+        Empty if there are. refresh_at: when to resolve again; infinite where nothing was asked.
+        incomplete: there is more to be found; not all was asked, to be quick. Without targets it
+        says
+            only that the name has addresses.
         stale: why some of it is outdated; None if it isn't.
         notes: what was left out, and why.
     """
@@ -95,7 +96,8 @@ class Question:
         port: None to let DNS decide.
         transport: None to let DNS decide; `tls` for a sips: URI.
         prefer: the family that is asked first when only one is (`hurry`), and listed first.
-        hurry: be content with the preferred family's addresses, if there are any.
+        hurry: be content with the preferred family's addresses, if there are any, and where SRV
+            records may say more, with the knowledge that there are some.
         fraction: of a TTL, after which a refresh is due.
         is_own: whether a target is one of this daemon's own listeners.
         trace: takes down the way, if given.
@@ -166,6 +168,8 @@ class _Search:
         if fixed is not None:
             return fixed
         if question.port is None:
+            if question.hurry and await self._has_address():
+                return Located(State.FOUND, (), "", self._refresh_at, None, (), incomplete=True)
             if question.transport is None:
                 for naptr_service in await self._naptr_services():
                     located = await self._through_srv([naptr_service])
@@ -175,6 +179,12 @@ class _Search:
             if located is not None:
                 return located
         return self._own_targets(await self._addresses([question.fqdn]))
+
+    async def _has_address(self) -> bool:
+        """Whether the name is known to lead somewhere, by one question instead of eight."""
+        key = (self._question.fqdn, A if self._question.prefer == "ipv4" else AAAA)
+        found = (await self._find([key]))[key]
+        return isinstance(found, Found) and bool(found.answer.records)
 
     def fixed(self) -> Located | None:
         """The end of a resolution that needs no DNS; None if this one does."""
@@ -375,7 +385,7 @@ class _Search:
             state, reason = State.FAILED, self._failures[0]
         else:
             state = State.NONE
-            reason = why or self._no or self._notes[-1]
+            reason = why or self._no or [*self._notes, "no addresses"][0]
         return Located(
             state,
             targets,

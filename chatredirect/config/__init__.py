@@ -29,6 +29,7 @@ from chatredirect.config.models import (
     LimitSettings,
     LogSettings,
     Settings,
+    TlsSettings,
 )
 from chatredirect.config.sipaddress import SipAddress, parse_sip_address
 from chatredirect.config.warnings import warnings
@@ -48,6 +49,7 @@ __all__ = [
     "LogSettings",
     "Settings",
     "SipAddress",
+    "TlsSettings",
     "Transport",
     "default_port",
     "load",

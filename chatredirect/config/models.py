@@ -48,6 +48,8 @@ OnAllDown: TypeAlias = Literal["unavailable", "serve"]
 Family: TypeAlias = Literal["ipv4", "ipv6"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["json", "console"]
+VerifyPeer: TypeAlias = Literal["required", "optional", "none"]
+TlsVersion: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 Loop: TypeAlias = Literal["auto", "uvloop", "asyncio"]
 
 MIN_SECRET = 16
@@ -178,6 +180,34 @@ class DnsSettings:
     stale: Annotated[float, Strict(), Field(ge=0, le=31_536_000, allow_inf_nan=False)] = 86_400.0
     retry: Seconds = 10.0
     prefer: Family = "ipv4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class TlsSettings:
+    """What a listener, or all outgoing connections, speak and whom they believe.
+
+    `certificate`, `private_key` and `ca` are PEM files; without `private_key` the key is in the
+    certificate's file, without `ca` the system's authorities count. `allowed_peers` are names one
+    of which a client's certificate must carry; none allows all. `ciphers` is OpenSSL's list.
+    `common_name`, `wildcards` and `srv_names` widen what RFC 5922 takes for a name.
+    """
+
+    certificate: StrictStr | None = None
+    private_key: StrictStr | None = None
+    ca: StrictStr | None = None
+    verify_peer: VerifyPeer = "required"
+    allowed_peers: tuple[StrictStr, ...] = ()
+    minimum_version: TlsVersion = "TLSv1.2"
+    ciphers: StrictStr | None = None
+    common_name: StrictBool = False
+    wildcards: StrictBool = False
+    srv_names: StrictBool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that it is made of."""
+        named = (self.certificate, self.private_key, self.ca)
+        return tuple(file for file in named if file is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)

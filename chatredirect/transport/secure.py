@@ -3,8 +3,8 @@
 import ssl
 from dataclasses import dataclass
 
-from chatredirect.transport.certificate import matches, names_of
-from chatredirect.transport.tls import TlsProfile
+from chatredirect.config.models import TlsSettings
+from chatredirect.transport.certificate import NameRules, matches, names_of
 
 _PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
 
@@ -22,7 +22,7 @@ class Security:
         context: what new connections begin with; exchanged when certificates are renewed.
     """
 
-    profile: TlsProfile
+    profile: TlsSettings
     context: ssl.SSLContext
 
     def admit(self, tls: ssl.SSLObject) -> bool:
@@ -36,12 +36,13 @@ class Security:
             Refused: none of them is among the `allowed_peers`.
         """
         profile = self.profile
+        rules = NameRules(profile.common_name, profile.wildcards)
         certificate = tls.getpeercert() or {}
-        names = names_of(certificate, profile.rules)
+        names = names_of(certificate, rules)
         allowed = profile.allowed_peers
         if not allowed or (not certificate and profile.verify_peer != "required"):
             return False
-        if any(matches(names, each, profile.rules) for each in allowed):
+        if any(matches(names, each, rules) for each in allowed):
             return True
         shown = ", ".join(names[:_SHOWN]) or "no SIP identity"
         raise Refused(f"its certificate names {shown}; tls.allowed_peers has none of these")

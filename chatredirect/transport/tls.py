@@ -9,13 +9,16 @@ import os
 import ssl
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal
+from datetime import datetime
+from typing import TypeAlias
 
-from chatredirect.transport.certificate import NameRules
+from cryptography import x509
 
-VerifyPeer = Literal["required", "optional", "none"]
-MinimumVersion = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+from chatredirect.config.models import TlsSettings
+
+#: What changes when one of some files is written, replaced, or linked elsewhere: for each its path,
+#: inode, time of change in nanoseconds, and size in octets.
+Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 _VERIFY = {
     "required": ssl.CERT_REQUIRED,
@@ -33,43 +36,11 @@ OLD_VERSIONS = ("TLSv1", "TLSv1.1")
 _OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
 
 
-@dataclass(frozen=True, slots=True)
-class TlsProfile:
-    """What one listener, or all outgoing connections, speak and whom they believe.
-
-    Attributes:
-        certificate: PEM file with our certificate and its chain, None for a client without one.
-        private_key: PEM file with its key, None if it is in the same file.
-        ca: PEM file with the authorities that peers' certificates are checked against; None for
-            the system's.
-        verify_peer: whether a client has to show a certificate; a server always has to.
-        allowed_peers: names one of which a client's certificate must carry; empty allows all.
-        minimum_version: the oldest version of TLS.
-        ciphers: OpenSSL's cipher list, None for its default.
-        rules: what counts as a name.
-    """
-
-    certificate: str | None = None
-    private_key: str | None = None
-    ca: str | None = None
-    verify_peer: VerifyPeer = "required"
-    allowed_peers: tuple[str, ...] = ()
-    minimum_version: MinimumVersion = "TLSv1.2"
-    ciphers: str | None = None
-    rules: NameRules = field(default_factory=NameRules)
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that it is made of."""
-        named = (self.certificate, self.private_key, self.ca)
-        return tuple(file for file in named if file is not None)
-
-
 class TlsError(Exception):
     """TLS can't be set up so; the text says which file or setting, why, and what to do."""
 
 
-def server_context(profile: TlsProfile) -> ssl.SSLContext:
+def server_context(profile: TlsSettings) -> ssl.SSLContext:
     """What a listener's connections begin with.
 
     Raises:
@@ -82,7 +53,7 @@ def server_context(profile: TlsProfile) -> ssl.SSLContext:
     return _set_up(context, profile)
 
 
-def client_context(profile: TlsProfile) -> ssl.SSLContext:
+def client_context(profile: TlsSettings) -> ssl.SSLContext:
     """What outgoing connections begin with. The server's certificate is always verified.
 
     Its names are checked by `certificate.matches` after the handshake, by RFC 5922's rules instead
@@ -97,7 +68,7 @@ def client_context(profile: TlsProfile) -> ssl.SSLContext:
     return _set_up(context, profile)
 
 
-def _set_up(context: ssl.SSLContext, profile: TlsProfile) -> ssl.SSLContext:
+def _set_up(context: ssl.SSLContext, profile: TlsSettings) -> ssl.SSLContext:
     context.minimum_version = _VERSIONS[profile.minimum_version]
     ciphers = profile.ciphers
     if ciphers is None and profile.minimum_version in OLD_VERSIONS:
@@ -115,7 +86,7 @@ def _set_up(context: ssl.SSLContext, profile: TlsProfile) -> ssl.SSLContext:
     return context
 
 
-def _load_authorities(context: ssl.SSLContext, profile: TlsProfile) -> None:
+def _load_authorities(context: ssl.SSLContext, profile: TlsSettings) -> None:
     if context.verify_mode == ssl.CERT_NONE:
         return
     if profile.ca is None:
@@ -168,15 +139,30 @@ def _why(error: OSError, otherwise: str) -> str:
     return error.strerror.lower()
 
 
-def exposed_keys(profile: TlsProfile) -> Iterable[str]:
+def exposed_keys(profile: TlsSettings) -> Iterable[str]:
     """Private key files that everybody on this machine can read; the group's right is fine."""
     key = profile.private_key or profile.certificate
     if key is not None and os.path.exists(key) and os.stat(key).st_mode & stat.S_IROTH:
         yield key
 
 
-def fingerprint(files: Iterable[str]) -> tuple[tuple[str, int, int, int], ...]:
-    """What changes when a file is written, replaced, or linked elsewhere.
+def expiry(certificate: str) -> datetime:
+    """When the first certificate in a PEM file ceases to be valid, in UTC.
+
+    Raises:
+        TlsError: there is none in it.
+    """
+    try:
+        with open(certificate, "rb") as file:
+            return x509.load_pem_x509_certificate(file.read()).not_valid_after_utc
+    except OSError as error:
+        raise TlsError(f"{certificate}: {_why(error, 'unreadable')}") from None
+    except ValueError:
+        raise TlsError(f"{certificate}: no certificate in PEM form") from None
+
+
+def fingerprint(files: Iterable[str]) -> Fingerprint:
+    """The fingerprint of some files.
 
     Args:
         files: paths; one that isn't there counts as well.

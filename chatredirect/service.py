@@ -30,6 +30,7 @@ from chatredirect.trust import Trust
 log = structlog.get_logger()
 
 _SHOWN = 20  # endpoints that the start-up line names
+_LAST_ROUND = 0.1  # seconds in which what has reached our sockets is still read
 
 
 @dataclass(slots=True)
@@ -98,6 +99,9 @@ class Service:
 
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
+        # Closing a connection with requests unread would reset it, and a connection that waits to
+        # be accepted is one too: so everything gets its turn once more.
+        await asyncio.sleep(_LAST_ROUND)
         if self._listeners is not None:
             await self._listeners.close()
         if self._pools is not None:

@@ -32,7 +32,8 @@ PORT = rb"[0-9]{1,5}+"
 # -- generic-param ----------------------------------------------------------------------------
 # Wider than the rule: a value may be any run of visible octets but the separators, since
 # received=2001:db8::1 and Microsoft's parameters need it; and it may be empty (";rport=").
-PARAM_VALUE = rb"(?:" + QUOTED_STRING + rb'|[^\x00-\x20\x7f",;<>]*+)'
+_UNQUOTED_VALUE = rb'[^\x00-\x20\x7f",;<>]*+'
+PARAM_VALUE = rb"(?:" + QUOTED_STRING + rb"|" + _UNQUOTED_VALUE + rb")"
 PARAM = SWS + rb";" + SWS + TOKEN + rb"(?:" + SWS + rb"=" + SWS + PARAM_VALUE + rb")?"
 PARAMS = rb"(?:" + PARAM + rb")*"
 
@@ -90,8 +91,36 @@ LISTED_ADDRESS = re.compile(
 
 # -- Call-ID and CSeq ------------------------------------------------------------------------
 # Wider than word ["@" word]: any visible octets.
-CALL_ID = re.compile(rb"[^\x00-\x20\x7f]++\Z")
+_CALL_ID = rb"[^\x00-\x20\x7f]++"
+CALL_ID = re.compile(_CALL_ID + rb"\Z")
 CSEQ = re.compile(rb"(" + DIGITS + rb")" + LWS + rb"(" + TOKEN + rb")\Z")
+
+# -- a whole head, as most clients write it ---------------------------------------------------
+# Everything here is narrower than the rules above, never wider: what it matches they match, with
+# the same parts. Spaces only where everybody has them, nothing folded, no quoted parameter values.
+_PLAIN_PARAMS = rb"(?:;" + TOKEN + rb"(?:=" + _UNQUOTED_VALUE + rb")?)*"
+_PLAIN_NAME = rb'(?:"[^"\\\x00-\x1f]*+" ?|[A-Za-z0-9][A-Za-z0-9 ]*+)?'
+_PLAIN_ADDR = _PLAIN_NAME + rb"<" + _URI + rb">"
+# Names that begin with none of the letters that those of the fields above begin with, in their
+# compact forms too; and two that everybody sends.
+_OTHER_NAME = rb"(?:[ABDEGHJKM-SUW-Zabdeghjkm-suw-z]" + TOKEN + rb"|Contact|Content-Type)"
+#: The most header fields that `PLAIN_HEAD` matches.
+PLAIN_FIELDS = 64
+#: Start-line and header fields of a request: method, Request-URI; Via, its host, port and parameters;
+#: From; To; Call-ID; CSeq, its number; Content-Length. Each is there once or not at all: `(?(n)(?!))`
+#: fails where group n has matched before.
+PLAIN_HEAD = re.compile(
+    rb"([A-Z]++) (" + _URI + rb") SIP/2\.0(?:\r\n(?:"
+    rb"Via: (?(3)(?!))(SIP/2\.0/" + TOKEN + rb" (" + HOST + rb")(?::(" + PORT + rb"))?"
+    rb"(" + _PLAIN_PARAMS + rb"))"
+    rb"|From: (?(7)(?!))(" + _PLAIN_ADDR + _PLAIN_PARAMS + rb")"
+    rb"|To: (?(8)(?!))(" + _PLAIN_ADDR + rb")"
+    rb"|Call-ID: (?(9)(?!))(" + _CALL_ID + rb")"
+    rb"|CSeq: (?(10)(?!))(([0-9]{1,9}+) \1)"
+    rb"|Content-Length: (?(12)(?!))([0-9]{1,9}+)"
+    rb"|" + _OTHER_NAME + rb":[\t\x20-\x7e\x80-\xff]*+"
+    rb")){1,%d}\Z" % PLAIN_FIELDS
+)
 
 # -- URIs (§19.1.1) ---------------------------------------------------------------------------
 _ESCAPED = rb"%[0-9A-Fa-f]{2}"

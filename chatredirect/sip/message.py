@@ -49,7 +49,9 @@ _NAMES = {  # §7.3.3 and §20: long form, compact form
     _CSEQ: (b"CSeq", b""),
     _CONTENT_LENGTH: (b"Content-Length", b"l"),
 }
-_SLOT_BY_LOWER_NAME = {name.lower(): slot for slot, names in _NAMES.items() for name in names if name}
+_SLOT_BY_LOWER_NAME = {
+    name.lower(): slot for slot, names in _NAMES.items() for name in names if name
+}
 
 #: Compact forms of header fields that are read only when somebody asks (§7.3.3, RFC 6665 §8.2.1).
 _COMPACT = {
@@ -78,7 +80,9 @@ _USUAL_OTHERS = (
     b" m c e k o s"
 ).split()
 #: The methods of RFC 3261, RFC 6665, RFC 3428 and RFC 6086, which need no look at their letters.
-_METHODS = frozenset(b"INVITE ACK BYE CANCEL OPTIONS REGISTER SUBSCRIBE NOTIFY MESSAGE INFO".split())
+_METHODS = frozenset(
+    b"INVITE ACK BYE CANCEL OPTIONS REGISTER SUBSCRIBE NOTIFY MESSAGE INFO".split()
+)
 _SLOT_BY_SPELLING = {
     spelling: slot
     for slot, names in (*_NAMES.items(), *((_OTHER, (name,)) for name in _USUAL_OTHERS))
@@ -94,7 +98,7 @@ class Request:
 
     Attributes:
         method: as written; methods are compared with case (§7.1).
-        uri: the Request-URI, not looked into.
+        uri: the Request-URI, not looked into; without angle brackets, if it had some.
         version: `SIP/2.0` in whatever case, or what stood there instead.
         head: start-line and header fields, without the empty line; see `values`.
         vias: the values of the Via header fields from the top; each may hold several via-parms.
@@ -197,9 +201,7 @@ class _Folded(Exception):
     """A line goes on with the one before it (§7.3.1): rare, so only who does it pays for it."""
 
 
-def _read_lines(
-    head: bytes, lines: list[bytes], limits: Limits, fault: SipError | None
-) -> Message:
+def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError | None) -> Message:
     """Make a message of its lines: the start-line and one element for each header field."""
     start_line = lines.pop(0)
     if len(lines) > limits.headers:
@@ -258,20 +260,35 @@ def _read_lines(
         if match is None:
             raise BadStatusLine(start_line)
         return Response(
-            int(match[1]), match[2], head, vias, found[_FROM], found[_TO], found[_CALL_ID],
+            int(match[1]), match[2] or b"", head, vias, found[_FROM], found[_TO], found[_CALL_ID],
             found[_CSEQ], length, b"", fault,
         )  # fmt: skip
     if not rest or (method not in _METHODS and abnf.METHOD.fullmatch(method) is None):
         raise NotSip(start_line)
     uri, _, version = rest.rpartition(b" ")
-    if not uri or not version or b" " in uri:
-        fault = fault or BadStartLine(start_line)
-    elif len(uri) > limits.uri:
+    if version != b"SIP/2.0" or b" " in uri or uri[:1] in b"<":  # or there is none
+        uri, version = _unusual_request_line(rest)
+        if not uri or b" " in uri or abnf.SIP_VERSION.fullmatch(version) is None:
+            fault = fault or BadStartLine(start_line)
+    if len(uri) > limits.uri:
         fault = fault or UriTooLong(uri)
     return Request(
         method, uri, version, head, vias, found[_FROM], found[_TO], found[_CALL_ID],
         found[_CSEQ], length, b"", fault,
     )  # fmt: skip
+
+
+def _unusual_request_line(rest: bytes) -> tuple[bytes, bytes]:
+    """Request-URI and version of a line that isn't as §7.1 has it, but may be plain all the same.
+
+    More than one space between the parts and spaces at the end separate nothing, and angle brackets
+    around a URI aren't part of it (RFC 4475 §3.1.2.7, §3.1.2.9, §3.1.2.10; docs/leniency.md).
+    """
+    uri, _, version = rest.strip(b" ").rpartition(b" ")
+    uri = uri.rstrip(b" ")
+    if uri[:1] == b"<" and uri[-1:] == b">":
+        uri = uri[1:-1]
+    return uri, version
 
 
 def values(message: Message, name: bytes) -> list[bytes]:

@@ -27,6 +27,7 @@ from yaml.events import (
 )
 
 from chatredirect.config.faults import Fault, quoted
+from chatredirect.config.syntax import line_and_column, reader_fault, syntax_fault
 
 MAX_DEPTH = 32
 """Mappings and sequences inside each other; the configuration's own depth is 4."""
@@ -96,17 +97,17 @@ def read(data: bytes, file: str) -> Document:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line, column = _line_and_column(data.decode("latin-1"), error.start)
+        line, column = line_and_column(data.decode("latin-1"), error.start)
         message = f"not UTF-8 text (byte 0x{data[error.start]:02x})"
         document.faults.append(Fault(file, line, column, message))
         return document
     try:
         _Builder(document).build(_events(text))
     except yaml.MarkedYAMLError as error:
-        document.faults.append(_syntax_fault(error, text, file))
+        document.faults.append(syntax_fault(error, text, file))
         document.root = None
     except yaml.reader.ReaderError as error:
-        document.faults.append(_reader_fault(error, text, file))
+        document.faults.append(reader_fault(error, text, file))
         document.root = None
     except _TooMuchError as error:
         document.faults.append(_at(file, error.event, str(error)))
@@ -301,38 +302,3 @@ def _unpacked(place: int) -> tuple[int, int]:
 
 def _at(file: str, event: Event, message: str) -> Fault:
     return Fault(file, *_unpacked(_packed(event)), message)
-
-
-def _line_and_column(text: str, index: int) -> tuple[int, int]:
-    before = text[:index]
-    return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
-
-
-def _syntax_fault(error: yaml.MarkedYAMLError, text: str, file: str) -> Fault:
-    mark = error.problem_mark or error.context_mark
-    what = ", ".join(part for part in (error.context, error.problem) if part) or "not YAML"
-    if mark is None:
-        return Fault(file, 0, 0, f"not valid YAML: {what}")
-    lines = text.splitlines()
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    return Fault(file, mark.line + 1, mark.column + 1, f"not valid YAML: {what}{_hint(line)}")
-
-
-def _hint(line: str) -> str:
-    if line[: len(line) - len(line.lstrip())].count("\t"):
-        return "; indent with spaces, not with tabs"
-    if "::" in line or re.search(r"\[[^\]\s]*\]:\d", line):
-        return '; quote what has an IPv6 address in it: "tls://[::1]:5061"'
-    if line.count(": ") > 1:
-        return "; quote a value that has a colon and a space in it"
-    if re.search(r"[:-]\s+[@%`*&!|>]", line):
-        return "; quote a value that begins with a special character"
-    return ""
-
-
-def _reader_fault(error: yaml.reader.ReaderError, text: str, file: str) -> Fault:
-    for index, char in enumerate(text):  # libyaml counts octets, PyYAML characters: look ourselves
-        if (char < " " and char not in "\t\r\n") or "\x7f" <= char < "\xa0" or char >= "\ufffe":
-            line, column = _line_and_column(text, index)
-            return Fault(file, line, column, f"not valid YAML: control character U+{ord(char):04X}")
-    return Fault(file, 0, 0, f"not valid YAML: {error.reason}")

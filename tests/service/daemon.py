@@ -34,13 +34,17 @@ def endpoint(address: str = "sip:ocschat@contoso.com", **keys: Any) -> dict[str,
 
 
 def configuration(**keys: Any) -> dict[str, Any]:
-    """A configuration that needs nothing but loopback; keys replace those given here."""
-    return {
+    """A configuration that needs nothing but loopback; keys replace those given here.
+
+    A key that is None is left out.
+    """
+    settings = {
         "listen": list(LOOPBACK),
         "endpoints": [endpoint()],
         "dns": {"hosts": {"pcpool.contoso.com": ["192.0.2.20"]}},
         "secret": "a secret of sixteen characters and more",
     } | keys
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def command(*arguments: str | Path) -> list[str]:

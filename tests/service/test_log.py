@@ -1,0 +1,155 @@
+"""What the running daemon logs, and that no log reader can hold it up."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.service.client import Udp, ask, request, talk
+from tests.service.daemon import PATIENCE, ROOT, command, configuration, eventually
+from tests.service.fixtures import Run
+
+
+def test_one_line_for_a_request(run_daemon: Run) -> None:
+    daemon = run_daemon()
+    with talk("tcp", daemon.address("tcp")) as client:
+        ask(client, request(call_id="a1"))
+        ask(client, request(cseq="1 BYE", call_id="a2"))
+        line = daemon.event("request", call_id="a1")
+        assert line["level"] == "info"
+        assert line["status"] == 302
+        assert line["method"] == "INVITE"
+        assert line["uri"] == line["endpoint"] == "sip:ocschat@contoso.com"
+        assert line["peer"].startswith("tcp:")
+        assert line["peer"].endswith(f"127.0.0.1:{client.port}")
+        assert "CSeq" in daemon.event("request", call_id="a2")["fault"]
+
+
+def test_requests_can_be_left_out(run_daemon: Run) -> None:
+    daemon = run_daemon(log={"requests": False})
+    with talk("udp", daemon.address()) as client:
+        ask(client, request())
+    assert daemon.stop() == 0
+    assert daemon.event("stopped")["answers"]["302"] == 1
+    assert not daemon.events("request")
+
+
+def test_no_octet_of_a_peer_breaks_a_line(run_daemon: Run) -> None:
+    daemon = run_daemon()
+    evil = bytes(octet for octet in range(1, 256) if octet not in b'\r\n"\\<>')
+    with talk("udp", daemon.address()) as client:
+        data = request(from_='"EVIL" <sip:user1@contoso.com>;tag=1', call_id="evil")
+        client.send(data.replace(b"EVIL", evil))
+        client.send(request(call_id="after"))
+        daemon.event("request", call_id="after")
+    lines = daemon.log_text.split("\n")[:-1]
+    assert [json.loads(line)["event"] for line in lines].count("request") == 2
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_log_reader_that_stalls(tmp_path: Path, loop: str) -> None:
+    """A pipe that nobody reads: every request is answered, and what is lost is counted."""
+    config = tmp_path / "stalled.yaml"
+    config.write_text(yaml.safe_dump(configuration(loop=loop)))
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen(
+        command("run", "--config", config), cwd=ROOT, stdin=subprocess.DEVNULL, stderr=write_end
+    )
+    os.close(write_end)
+    try:
+        first = b""
+        while b'"started"' not in first:
+            first += os.read(read_end, 4096)
+        started = next(json.loads(x) for x in first.splitlines() if b'"started"' in x)
+        host, _, port = started["listen"][0].removeprefix("udp://").rpartition(":")
+        with talk("udp", (host, int(port))) as client:
+            _many(client, 20_000)
+            # from here on somebody reads again
+            with os.fdopen(read_end, "rb") as log:
+                lines = []
+                while not any(b"log_dropped" in line for line in lines):
+                    lines.append(log.readline())
+                process.terminate()
+                lines += log.readlines()
+        dropped = sum(e["count"] for e in map(json.loads, lines) if e["event"] == "log_dropped")
+        logged = sum(b'"event":"request"' in line for line in lines)
+        assert dropped > 1000
+        assert dropped + logged == 20_000
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_stops_although_nobody_reads_the_log(tmp_path: Path) -> None:
+    config = tmp_path / "stalled.yaml"
+    config.write_text(yaml.safe_dump(configuration()))
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen(
+        command("run", "--config", config), cwd=ROOT, stdin=subprocess.DEVNULL, stderr=write_end
+    )
+    os.close(write_end)
+    try:
+        first = b""
+        while b'"started"' not in first:
+            first += os.read(read_end, 4096)
+        started = next(json.loads(x) for x in first.splitlines() if b'"started"' in x)
+        host, _, port = started["listen"][0].removeprefix("udp://").rpartition(":")
+        with talk("udp", (host, int(port))) as client:
+            _many(client, 1000)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(read_end)
+
+
+def test_a_log_reader_that_goes_away(tmp_path: Path) -> None:
+    """A closed pipe (EPIPE) is no reason to stop serving."""
+    config = tmp_path / "closed.yaml"
+    config.write_text(yaml.safe_dump(configuration()))
+    process = subprocess.Popen(
+        command("run", "--config", config),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        line = b""
+        while b'"started"' not in line:
+            line = process.stderr.readline()
+            assert line
+        host, _, port = json.loads(line)["listen"][0].removeprefix("udp://").rpartition(":")
+        process.stderr.close()
+        with talk("udp", (host, int(port))) as client:
+            _many(client, 500)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _many(client: Udp, count: int) -> None:
+    """Send requests, some at a time, and take an answer for each."""
+    at_once = 50
+    data = request()
+    for _ in range(count // at_once):
+        for _ in range(at_once):
+            client.send(data)
+        for _ in range(at_once):
+            assert client.receive().status == 302
+
+
+def test_console_form(run_daemon: Run) -> None:
+    daemon = run_daemon(log={"format": "console"}, wait=False)
+    eventually(lambda: "started" in daemon.log_text, "the start")
+    assert daemon.stop() == 0
+    assert not any(line.startswith("{") for line in daemon.log_text.splitlines())
+    assert "\x1b" not in daemon.log_text  # no colours: it isn't a terminal

@@ -104,8 +104,12 @@ def canonical_host(host: bytes) -> bytes:
     """
     if not host.startswith(b"["):
         return host.lower().rstrip(b".")
+    text = host[1:-1].decode("ascii")
+    before, colons, after = text.rpartition(":::")
+    if colons and "." in after:
+        text = f"{before}::{after}"  # RFC 5118 §4.10: RFC 3261's grammar allowed a colon too many
     try:
-        address = IPv6Address(host[1:-1].decode("ascii"))
+        address = IPv6Address(text)
     except ValueError:
         return host.lower()
     mapped = address.ipv4_mapped

@@ -124,8 +124,10 @@ def _plain(params: bytes) -> bool:
 
 
 def _same_host(host: bytes, source: bytes) -> bool:
-    # sent-by has IPv6 addresses in brackets, an address of a socket has none
-    return b":" in source and canonical_host(host) == b"[%b]" % source
+    # sent-by has IPv6 addresses in brackets, an address of a socket has none; a mapped one is IPv4
+    if not host.startswith(b"["):
+        return False
+    return canonical_host(host) == (b"[%b]" % source if b":" in source else source)
 
 
 def _restamp(value: bytes, via: headers.Via, source: Source) -> bytes:

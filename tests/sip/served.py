@@ -1,4 +1,4 @@
-"""The whole way of a message without a socket: octets in, the answer's octets out, and what was counted.
+"""The whole way of a message without a socket: octets in, octets out, and what was counted.
 
 Answers are read here by a reader of their own, which shares no code with the package: what both
 got wrong would never be seen.
@@ -63,7 +63,7 @@ class Answer:
 
 
 def read_answer(raw: bytes, port: int = 0) -> Answer:
-    """Read an answer as strictly as it should have been written; folded lines stay in their value."""
+    """Read an answer as strictly as it should have been written; folds stay in their value."""
     head, end, body = raw.partition(b"\r\n\r\n")
     assert end, raw
     assert body == b"", raw
@@ -119,7 +119,7 @@ def serve(
     limits: Limits = DEFAULT,
     source: Source = CLIENT,
 ) -> Served:
-    """A server for these endpoints. The pool many.contoso.com has 64 targets, down.contoso.com none."""
+    """A server. The pool many.contoso.com has 64 targets, down.contoso.com has none."""
     counters = Counters()
     server = Server(
         build_directory(endpoints, _pool),

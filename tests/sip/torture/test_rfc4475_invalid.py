@@ -39,7 +39,7 @@ def redirected(served: Served, data: bytes) -> Answer:
     ],
 )
 def test_3_1_2_1_extraneous_separators_in_via(served: Served, via: bytes) -> None:
-    """Semicolons and commas with nothing between them: sent-by can be read, so there is an answer."""
+    """Semicolons and commas with nothing between: sent-by can be read, so there is an answer."""
     refused(served, request(via=via), 400, b"Bad Via", "bad_header_value")
 
 
@@ -143,7 +143,7 @@ def test_3_1_2_7_half_of_the_brackets(served: Served, uri: bytes) -> None:
     [b"sip:ocschat@contoso.com; lr", b"sip:ocschat @contoso.com", b"sip: ocschat@contoso.com"],
 )
 def test_3_1_2_8_space_within_request_uri(served: Served, uri: bytes) -> None:
-    """Strict: parsers disagree where such a URI ends, so somebody before us may have seen another."""
+    """Strict: parsers disagree where it ends, so somebody before us may have seen another URI."""
     refused(served, request(uri=uri), 400, b"Bad Request-Line", "bad_start_line")
 
 
@@ -189,7 +189,7 @@ def test_3_1_2_13_no_angle_brackets_around_name_addr(served: Served) -> None:
 
 
 def test_3_1_2_13_question_mark_without_angle_brackets(served: Served) -> None:
-    """Strict: §20 says that `?`, `,` and `;` need brackets, since a URI's end can't be told otherwise."""
+    """Strict: §20 says that a URI with `?`, `,` or `;` needs brackets."""
     data = request(to=b"sip:ocschat@contoso.com?Route=%3Csip:b@c%3E")
     refused(served, data, 400, b"Bad To", "bad_header_value")
 

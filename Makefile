@@ -56,7 +56,7 @@ lowest: ## Run the tests with the lowest versions that pyproject.toml allows, in
 	@VENV=.cache/venv-lowest tests/setup/wheels
 	@.cache/venv-lowest/bin/python -m pytest $(PYTESTFLAGS)
 
-clean-room: ## As root: make run and make test in a fresh Debian 12 (a chroot), from a fresh clone of HEAD
+clean-room: ## As root: make run and make test in a fresh Debian 12, from a fresh clone of HEAD
 	@tests/setup/clean-room
 
 clean: ## Remove what the targets made, caches included

@@ -43,7 +43,7 @@ class Container:
         return subprocess.run(
             [
                 *("nsenter", f"--target={self.leader}"),
-                *("--mount", "--uts", "--ipc", "--net", "--pid", "--"),
+                *("--mount", "--root", "--wd", "--uts", "--ipc", "--net", "--pid", "--"),
                 *("/usr/bin/env", "-i", *(f"{name}={value}" for name, value in settings.items())),
                 *("/bin/sh", "-c", f"cd {cwd} && {command}"),
             ],
@@ -109,11 +109,13 @@ def booted(root: Path) -> Iterator[Container]:
     """
     if os.geteuid() != 0:
         pytest.skip("needs root, to boot a container")
-    for tool in ("systemd-nspawn", "nsenter"):
+    for tool in ("systemd-nspawn", "nsenter", "unshare"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} not found")
     if not Path("/bin").is_symlink():
         pytest.skip("needs a merged /usr")
+    if subprocess.run(["unshare", "--user", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine allows no user namespaces, which the unit's PrivateUsers= needs")
     _furnish(root)
     name = f"chatredirect-{uuid.uuid4().hex[:8]}"
     log = root.with_name(root.name + ".log")

@@ -9,13 +9,20 @@ import typer
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigArgument, JsonOption
 
 if TYPE_CHECKING:
+    from chatredirect.commands.live import LivePool
+    from chatredirect.commands.resolving import Way
     from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
 
+NOT_READY = 1
+"""Exit status of `check --live`: the configuration is right, and not everything works."""
 _SHOWN = 20  # endpoints listed as text
 
 
 def check(
     file: ConfigArgument = DEFAULT_CONFIG,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also resolve every pool and ping every target.")
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no name server.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -23,29 +30,50 @@ def check(
 
     Prints every fault with its file and line, or what would be served where, with warnings.
     Nothing is started. Name servers are asked only for pools that have neither port nor
-    transport, which without SRV records means UDP.
+    transport, which without SRV records means UDP. With --live every pool is resolved and every
+    target pinged, and each endpoint is ready or not ready.
 
-    Exit status: 0 if the configuration can be used, 78 if not.
+    Exit status: 0 if the configuration can be used, 78 if not; with --live, 1 if it can be used
+    but an endpoint isn't ready.
     """
     from chatredirect.config import ConfigError, load, warnings
-    from chatredirect.config.warnings import needs_srv
 
+    if live and offline:
+        raise typer.BadParameter("--live and --offline exclude each other")
     try:
         settings = load(file)
     except ConfigError as error:
         _refused(error, as_json=as_json)
         raise typer.Exit(error.exit_status) from None
-    doubts = warnings(settings)
-    if not offline and any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
-        from chatredirect.commands.dns_doubts import dns_doubts
-        from chatredirect.log import silence
-
-        silence()
-        doubts += dns_doubts(settings)
+    doubts = warnings(settings) + (() if offline else _asked(settings))
+    pools = _looked(settings) if live else None
     if as_json:
-        typer.echo(json.dumps(_json(settings, doubts), indent=2))
+        typer.echo(json.dumps(_json(settings, doubts, pools), indent=2))
     else:
-        typer.echo("\n".join(_text(settings, doubts)))
+        typer.echo("\n".join(_text(settings, doubts, pools)))
+    if pools is not None and not all(pool.ready for pool in pools.values()):
+        raise typer.Exit(NOT_READY)
+
+
+def _asked(settings: "Settings") -> "tuple[Fault, ...]":
+    """The warnings that DNS has a say in."""
+    from chatredirect.config.warnings import needs_srv
+
+    if not any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
+        return ()  # without importing what asks
+    from chatredirect.commands.dns_doubts import dns_doubts
+    from chatredirect.log import silence
+
+    silence()
+    return dns_doubts(settings)
+
+
+def _looked(settings: "Settings") -> "dict[Way, LivePool]":
+    from chatredirect.commands.live import look
+    from chatredirect.log import silence
+
+    silence()
+    return look(settings)
 
 
 def _refused(error: "ConfigError", *, as_json: bool) -> None:
@@ -58,15 +86,17 @@ def _refused(error: "ConfigError", *, as_json: bool) -> None:
         typer.echo(config_error_text(error))
 
 
-def _text(settings: "Settings", doubts: "tuple[Fault, ...]") -> Iterator[str]:
+def _text(
+    settings: "Settings", doubts: "tuple[Fault, ...]", pools: "dict[Way, LivePool] | None"
+) -> Iterator[str]:
     from chatredirect.commands.report import counted, fault_lines
 
     yield from fault_lines(doubts, "warning")
     if doubts:
         yield ""
-    pools = {_pool(endpoint) for endpoint in settings.endpoints}
+    ways = {_pool(endpoint) for endpoint in settings.endpoints}
     yield f"listening on  {', '.join(map(str, settings.listen))}"
-    yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(pools), 'pool')}"
+    yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(ways), 'pool')}"
     shown = settings.endpoints[:_SHOWN]
     width = max((len(str(endpoint.sip_address)) for endpoint in shown), default=0)
     for endpoint in shown:
@@ -80,6 +110,11 @@ def _text(settings: "Settings", doubts: "tuple[Fault, ...]") -> Iterator[str]:
     )
     with_warnings = f", with {counted(len(doubts), 'warning')}" if doubts else ""
     yield f"The configuration can be used{with_warnings}."
+    if pools is not None:
+        from chatredirect.commands.live import live_lines
+
+        yield ""
+        yield from live_lines(settings, pools, _SHOWN)
 
 
 def _does(endpoint: "EndpointSettings") -> str:
@@ -94,7 +129,9 @@ def _pool(endpoint: "EndpointSettings") -> str:
     return f"{HostPort(endpoint.pool_fqdn, endpoint.port)}{transport}"
 
 
-def _json(settings: "Settings", doubts: "tuple[Fault, ...]") -> dict[str, object]:
+def _json(
+    settings: "Settings", doubts: "tuple[Fault, ...]", pools: "dict[Way, LivePool] | None"
+) -> dict[str, object]:
     from chatredirect.commands.report import fault_json
 
     return {
@@ -113,4 +150,5 @@ def _json(settings: "Settings", doubts: "tuple[Fault, ...]") -> dict[str, object
             for endpoint in settings.endpoints
         ],
         "warnings": [fault_json(fault) for fault in doubts],
+        **({} if pools is None else {"pools": [pool.as_json() for pool in pools.values()]}),
     }

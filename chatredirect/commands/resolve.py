@@ -1,7 +1,6 @@
 """`chatredirect resolve`: where does DNS lead for this pool, and by which way?"""
 
 import json
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +10,8 @@ import typer
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from chatredirect.commands.resolving import Resolution, Way
+    from chatredirect.commands.resolving import Way
     from chatredirect.config import Settings
-    from chatredirect.dns.trace import Step
 
 EXIT_STATUS = {"found": 0, "none": 1, "failed": 75}  # EX_TEMPFAIL: it may be otherwise in a minute
 
@@ -46,10 +44,10 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
+    from chatredirect.commands.resolution_text import resolution_lines
     from chatredirect.commands.resolving import Way, resolve_all
     from chatredirect.config import DnsSettings, parse_pool_fqdn
     from chatredirect.log import silence
-    from chatredirect.log.escape import escape
 
     try:
         fqdn = parse_pool_fqdn(pool_fqdn)
@@ -65,9 +63,8 @@ def resolve(
         answers = [resolution.as_json() for resolution in found]
         typer.echo(json.dumps({"pool_fqdn": fqdn, "resolutions": answers}, indent=2))
     else:
-        for number, resolution in enumerate(found):
-            for line in ([""] if number else []) + list(_text(resolution)):
-                typer.echo(escape(line))  # names and records in DNS hold any octet
+        texts = ("\n".join(resolution_lines(resolution)) for resolution in found)
+        typer.echo("\n\n".join(texts))
     raise typer.Exit(max(EXIT_STATUS[resolution.located.state.value] for resolution in found))
 
 
@@ -91,27 +88,3 @@ def _configured(settings: "Settings", fqdn: str) -> "list[Way]":
 
     endpoints = (endpoint for endpoint in settings.endpoints if endpoint.pool_fqdn == fqdn)
     return list(dict.fromkeys(Way.of(endpoint) for endpoint in endpoints))
-
-
-def _text(resolution: "Resolution") -> Iterator[str]:
-    located = resolution.located
-    yield str(resolution.way)
-    for step in resolution.trace.steps:
-        yield from _step(step)
-    for note in located.notes:
-        yield f"  note: {note}"
-    for target in located.targets:
-        named = f"  {target.host}" if target.host != target.address else ""
-        yield f"  → {target}{named}, priority {target.priority}, weight {target.weight}"
-    if not located.targets:
-        yield f"  no targets: {located.reason}"
-
-
-def _step(step: "Step") -> Iterator[str]:
-    ttl = f", TTL {step.ttl:g} s" if step.ttl is not None else ""
-    yield f"  {step.type:<5} {step.name}: {step.outcome} ({step.source}{ttl})"
-    for record in step.records:
-        yield f"          {record}"
-    for attempt in step.attempts:
-        spent = f"{attempt.seconds * 1000:.0f} ms"
-        yield f"          {attempt.server} over {attempt.transport}: {attempt.outcome}, {spent}"

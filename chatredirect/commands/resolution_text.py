@@ -1,0 +1,43 @@
+"""A resolution as lines for people: every name asked, who answered what, and what came of it."""
+
+from collections.abc import Iterator
+
+from chatredirect.commands.resolving import Resolution
+from chatredirect.dns.target import Target
+from chatredirect.dns.trace import Step
+from chatredirect.log.escape import escape
+
+
+def resolution_lines(resolution: Resolution) -> Iterator[str]:
+    """The way and its end; without control characters, for names in DNS hold any octet."""
+    return map(escape, _lines(resolution))
+
+
+def target_text(target: Target) -> str:
+    """A target with the name that its address belongs to."""
+    named = f"  {target.host}" if target.host != target.address else ""
+    return escape(f"{target}{named}")
+
+
+def _lines(resolution: Resolution) -> Iterator[str]:
+    located = resolution.located
+    yield str(resolution.way)
+    for step in resolution.trace.steps:
+        yield from _step(step)
+    for note in located.notes:
+        yield f"  note: {note}"
+    for target in located.targets:
+        srv = f", priority {target.priority}, weight {target.weight}"
+        yield f"  → {target_text(target)}{srv}"
+    if not located.targets:
+        yield f"  no targets: {located.reason}"
+
+
+def _step(step: Step) -> Iterator[str]:
+    ttl = f", TTL {step.ttl:g} s" if step.ttl is not None else ""
+    yield f"  {step.type:<5} {step.name}: {step.outcome} ({step.source}{ttl})"
+    for record in step.records:
+        yield f"          {record}"
+    for attempt in step.attempts:
+        spent = f"{attempt.seconds * 1000:.0f} ms"
+        yield f"          {attempt.server} over {attempt.transport}: {attempt.outcome}, {spent}"

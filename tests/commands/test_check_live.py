@@ -1,0 +1,107 @@
+"""`chatredirect check --live`: ready or not ready, by real pings to a real SIP server (SIPp)."""
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Command
+
+Write = Callable[..., Path]
+
+ANSWERS_OPTIONS = """<?xml version="1.0" encoding="UTF-8"?>
+<scenario name="answers OPTIONS">
+  <recv request="OPTIONS"/>
+  <send><![CDATA[
+
+    SIP/2.0 200 OK
+    [last_Via:]
+    [last_From:]
+    [last_To:];tag=[call_number]
+    [last_Call-ID:]
+    [last_CSeq:]
+    Content-Length: 0
+
+  ]]></send>
+</scenario>
+"""
+
+
+@pytest.fixture
+def sip_server(tmp_path: Path) -> Iterator[int]:
+    """SIPp on 127.0.0.1, over UDP: its port."""
+    tool = shutil.which("sipp")
+    if tool is None:
+        pytest.skip("sipp")
+    scenario = tmp_path / "options.xml"
+    scenario.write_text(ANSWERS_OPTIONS)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [tool, "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-t", "u1", "-nostdin"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+    )
+    try:
+        yield port
+    finally:
+        server.kill()
+        server.wait(10)
+
+
+def config(endpoints: str) -> str:
+    return f"""
+        listen: [udp://127.0.0.1:5060]
+        endpoints: [{endpoints}]
+        dns: {{nameservers: ["127.0.0.1:9"], timeout: 0.2, lifetime: 0.4, hosts_file: /dev/null,
+               hosts: {{pc.contoso.com: [127.0.0.2, 127.0.0.1]}}}}
+    """
+
+
+def test_ready(chatredirect: Command, write: Write, sip_server: int) -> None:
+    """One target of two that answers is enough; the ping is sent again until SIPp is up."""
+    path = write(
+        config(
+            f"{{sip_address: a@contoso.com, pool_fqdn: pc.contoso.com, port: {sip_server},"
+            " transport: udp}"
+        )
+    )
+    done = chatredirect("check", "--live", path)
+    for _ in range(20):  # a refused datagram is an answer of its own while SIPp starts
+        if done.returncode == 0:
+            break
+        done = chatredirect("check", "--live", path)
+    assert done.returncode == 0, done.stdout
+    assert f"works  udp://127.0.0.1:{sip_server}  pc.contoso.com: 200 OK" in done.stdout
+    assert f"FAILS  udp://127.0.0.2:{sip_server}  pc.contoso.com: " in done.stdout
+    assert "ready      sip:a@contoso.com" in done.stdout
+    assert done.stdout.endswith("1 of 1 endpoint ready\n")
+
+
+def test_not_ready(chatredirect: Command, write: Write) -> None:
+    """1, though the configuration is right; each endpoint says why."""
+    path = write(
+        config(
+            "{sip_address: a@contoso.com, pool_fqdn: pc.contoso.com, port: 9, transport: tls},"
+            "{sip_address: b@contoso.com, pool_fqdn: nowhere.contoso.com, transport: tcp}"
+        )
+    )
+    done = chatredirect("check", "--live", path)
+    assert done.returncode == 1
+    assert "FAILS  tls://127.0.0.1:9  pc.contoso.com: " in done.stdout
+    assert "not ready  sip:a@contoso.com (pc.contoso.com:9 over tls: " in done.stdout
+    assert "not ready  sip:b@contoso.com (nowhere.contoso.com over tcp: " in done.stdout
+    assert done.stdout.endswith("0 of 2 endpoints ready\n")
+    answer = json.loads(chatredirect("check", "--live", "--json", path).stdout)
+    assert answer["ok"] is True
+    assert [pool["ready"] for pool in answer["pools"]] == [False, False]
+
+
+def test_faulty_configuration_is_78(chatredirect: Command, write: Write) -> None:
+    assert chatredirect("check", "--live", write("listen: 5")).returncode == 78

@@ -31,7 +31,7 @@ import chatredirect
 from chatredirect.sip import abnf
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.message import parse_datagram
+from chatredirect.sip.datagram import parse_datagram
 
 SCREEN_OCTETS = 512
 SLOWEST = 12  # of the combinations, measured at full size

@@ -13,17 +13,13 @@ from chatredirect.counters import Counters
 from chatredirect.directory import Directory, Endpoint
 from chatredirect.own_names import OwnNames
 from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
-from chatredirect.sip import abnf, headers
-from chatredirect.sip.errors import (
-    BadHeaderValue,
-    CSeqMethodMismatch,
-    MissingHeader,
-    SipError,
-    VersionNotSupported,
-)
+from chatredirect.sip import headers
+from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.errors import BadHeaderValue, SipError
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.message import Message, Request, Response, parse_datagram
+from chatredirect.sip.message import Message, Request, Response
 from chatredirect.sip.response import Source, TagMaker, reply_port, respond, stamp
 from chatredirect.sip.status import status_line
 
@@ -32,8 +28,8 @@ log = structlog.get_logger()
 #: Octets of an answer over UDP that nobody can call an amplification, and the factor beyond.
 SAFE_ANSWER = 1300
 MAX_AMPLIFICATION = 2
-#: Octets that an answer has beyond what it repeats, Contacts apart: Status-Line, tag, received, rport,
-#: and long header names for compact ones.
+#: Octets that an answer has beyond what it repeats, Contacts apart: Status-Line, tag, received,
+#: rport, and long header names for compact ones.
 _ADDED = 250
 #: Octets that Contacts may take on a stream, where the peer has shown that it is there.
 _STREAM_ROOM = 8192
@@ -171,22 +167,26 @@ class Server:
         if method in _NEVER_ANSWERED:
             counters.dropped(_NEVER_ANSWERED[method])
             return None
+        envelope = message.envelope
         try:
-            via = headers.read_via(message.vias[0])
+            via = headers.read_via(message.vias[0]) if envelope is None else envelope.via
         except (IndexError, BadHeaderValue):
             counters.dropped("no_via")
             return None
         try:
-            verdict = self._decide(message, via, room)
+            if envelope is None or message.fault is not None:
+                envelope = read_envelope(message, via)
+            verdict = self._decide(message, envelope, room)
         except SipError as error:
             counters.malformed(error.counter)
             verdict = _refusal(message, error)
         answering = self._answering
+        number = 0 if envelope is None else envelope.number
         answer = respond(
             message,
             verdict.status_line,
             stamp(message.vias[0], via, source),
-            answering.tags.tag(message) if verdict.tagged else b"",
+            answering.tags.tag(message, number) if verdict.tagged else b"",
             verdict.fields,
         )
         counters.answered(verdict.status)
@@ -194,31 +194,29 @@ class Server:
             _log_request(message, source, transport, verdict)
         return answer, reply_port(via, source)
 
-    def _decide(self, request: Request, via: headers.Via, room: int) -> _Verdict:
-        """Go down the table, from the header fields that every request must have.
+    def _decide(self, request: Request, envelope: headers.Envelope, room: int) -> _Verdict:
+        """Go down the table, from where it asks what the request wants.
 
         Raises:
-            SipError: the request is malformed.
+            SipError: its Request-URI can't be read.
         """
-        from_, to = _check_headers(request, via)
         method = request.method
         uri, endpoint = self._directory.find(request.uri)
         if method == b"CANCEL":
             return _Verdict(200, _OK)
-        if to.params and to.tag is not None:
+        if envelope.in_dialog:
             return _Verdict(481, _NO_DIALOG, tagged=False)
 
         user = uri.user
         if endpoint is None and self._own_names.names(uri):
-            endpoint, user = self._by_to(to, user)
+            endpoint, user = self._by_to(envelope.called, user)
             if endpoint is None and method == b"OPTIONS" and uri.user is None:
                 return _Verdict(200, _OK, _capabilities(None))
         if endpoint is None:
             return _Verdict(404, _NOT_FOUND)
-        if method != b"OPTIONS" and endpoint.methods is not None:
-            if method not in endpoint.methods:
-                fields = _allow(endpoint.methods)
-                return _Verdict(405, _NOT_ALLOWED, fields, endpoint=endpoint)
+        methods = endpoint.methods
+        if methods is not None and method != b"OPTIONS" and method not in methods:
+            return _Verdict(405, _NOT_ALLOWED, _allow(methods), endpoint=endpoint)
 
         sips = uri.scheme == b"sips"
         redirection, pool = endpoint.redirection, endpoint.pool
@@ -229,17 +227,18 @@ class Server:
         if redirection.form == "fqdn":
             contacts = contact_of_pool(redirection, user or b"", sips)
         else:
-            contacts = contacts_of_targets(redirection, pool, user or b"", sips, from_.uri, room)
+            caller = envelope.caller
+            contacts = contacts_of_targets(redirection, pool, user or b"", sips, caller, room)
         if contacts is None:
             return self._unavailable(endpoint, _SIPS_NOT_ALLOWED, "SIPS Not Allowed")
         if method == b"OPTIONS":
-            return _Verdict(200, _OK, _capabilities(endpoint.methods), endpoint=endpoint)
+            return _Verdict(200, _OK, _capabilities(methods), endpoint=endpoint)
         return _Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
 
-    def _by_to(self, to: headers.NameAddr, user: bytes | None) -> tuple[Endpoint | None, bytes | None]:
+    def _by_to(self, to: bytes, user: bytes | None) -> tuple[Endpoint | None, bytes | None]:
         """The endpoint that the To URI names, and the user part for its Contact."""
         try:
-            uri, endpoint = self._directory.find(to.uri)
+            uri, endpoint = self._directory.find(to)
         except SipError:
             return None, user  # any URI may stand in a To; this one is no contact object
         return endpoint, user if user is not None else uri.user
@@ -260,42 +259,6 @@ class Server:
 def _serves_all_the_same(endpoint: Endpoint) -> bool:
     """Whether targets that are all down are given out, as the configuration may ask for."""
     return endpoint.settings.on_all_down == "serve" and endpoint.pool.resolved
-
-
-def _check_headers(
-    request: Request, via: headers.Via
-) -> tuple[headers.NameAddr, headers.NameAddr]:
-    """What the table asks before it asks what the request wants; gives From and To.
-
-    Raises:
-        SipError: the first thing that is wrong.
-    """
-    if request.from_ is None:
-        raise MissingHeader(about="From")
-    if request.to is None:
-        raise MissingHeader(about="To")
-    if request.call_id is None:
-        raise MissingHeader(about="Call-ID")
-    if request.cseq is None:
-        raise MissingHeader(about="CSeq")
-    from_ = headers.read_from_to(request.from_, "From")
-    to = headers.read_from_to(request.to, "To")
-    headers.check_call_id(request.call_id)
-    _, cseq_method = headers.read_cseq(request.cseq)
-    if not via.readable:
-        raise BadHeaderValue(request.vias[0], "Via")
-    version = request.version
-    if version != b"SIP/2.0" and version.upper() != b"SIP/2.0" and _is_version(version):
-        raise VersionNotSupported(version)
-    if request.fault is not None:
-        raise request.fault
-    if cseq_method != request.method:
-        raise CSeqMethodMismatch(request.cseq)
-    return from_, to
-
-
-def _is_version(text: bytes) -> bool:
-    return abnf.SIP_VERSION.fullmatch(text) is not None
 
 
 def _refusal(request: Request, error: SipError) -> _Verdict:

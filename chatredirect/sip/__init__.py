@@ -8,7 +8,10 @@ can be tested in a millisecond and why a fuzzer can call the whole of it as one 
     abnf       the grammar of RFC 3261 §25: the only place with regular expressions
     uri        SIP and SIPS URIs, and when two of them are the same contact object
     message    requests and responses: bytes to message, as lazily as can be
+    plain      the same for the request that nearly every client sends, in one go
     headers    the structure of the header fields that somebody looks into
+    envelope   the header fields that every request must have, and what is wrong with it first
+    datagram   messages in datagrams
     framing    messages on a stream, cut by Content-Length
     response   a server's answer to a request, and where it goes
 """

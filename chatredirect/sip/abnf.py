@@ -2,8 +2,8 @@
 
 This is the only place that knows what a token, a host or a name-addr looks like. The time a
 pattern takes is linear in the length of whatever a peer sends: a repetition of one class of
-characters is possessive (`*+`, `++`) and gives nothing back, and a repetition of a group is one whose
-rounds begin with a character that nothing before or after it can take, so that giving one
+characters is possessive (`*+`, `++`) and gives nothing back, and a repetition of a group is one
+whose rounds begin with a character that nothing before or after it can take, so that giving one
 back leads nowhere. Groups are not possessive themselves: Python 3.11.2, Debian 12's, goes on
 at the wrong place when such a group fails half-way (CPython issue 106052).
 
@@ -51,15 +51,13 @@ FIELD_END = re.compile(rb"\r\n(?![ \t])")
 BARE_LINE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 # -- Via (§20.42) -----------------------------------------------------------------------------
-_SENT_PROTOCOL = (
-    rb"(?i:SIP)" + SWS + rb"/" + SWS + rb"2\.0" + SWS + rb"/" + SWS + rb"(" + TOKEN + rb")"
-)
+_SENT_PROTOCOL = rb"(?i:SIP)" + SWS + rb"/" + SWS + rb"2\.0" + SWS + rb"/" + SWS + TOKEN
 _SENT_BY = rb"(" + HOST + rb")(?:" + SWS + rb":" + SWS + rb"(" + PORT + rb"))?"
-#: The first via-parm of a Via value: transport, host, port, parameters; it ends before the comma
-#: or at the value's end.
+#: The first via-parm of a Via value: host, port, parameters; it ends before the comma or at the
+#: value's end.
 VIA_PARM = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(" + PARAMS + rb")" + SWS + rb"(?=,|\Z)")
 #: Of a via-parm whose parameters can't be read: enough to send an answer.
-VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY)
+VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(?=[ \t\r\n;,]|\Z)")
 #: One parameter after another, with its value, in text that matched `PARAMS`.
 PARAM_PAIR = re.compile(
     rb";" + SWS + rb"(" + TOKEN + rb")(?:" + SWS + rb"=" + SWS + rb"(" + PARAM_VALUE + rb"))?"
@@ -106,9 +104,9 @@ _PLAIN_ADDR = _PLAIN_NAME + rb"<" + _URI + rb">"
 _OTHER_NAME = rb"(?:[ABDEGHJKM-SUW-Zabdeghjkm-suw-z]" + TOKEN + rb"|Contact|Content-Type)"
 #: The most header fields that `PLAIN_HEAD` matches.
 PLAIN_FIELDS = 64
-#: Start-line and header fields of a request: method, Request-URI; Via, its host, port and parameters;
-#: From; To; Call-ID; CSeq, its number; Content-Length. Each is there once or not at all: `(?(n)(?!))`
-#: fails where group n has matched before.
+#: Start-line and header fields of a request: method, Request-URI; Via, its host, port and
+#: parameters; From; To; Call-ID; CSeq, its number; Content-Length. Each is there once or not at
+#: all: `(?(n)(?!))` fails where group n has matched before.
 PLAIN_HEAD = re.compile(
     rb"([A-Z]++) (" + _URI + rb") SIP/2\.0(?:\r\n(?:"
     rb"Via: (?(3)(?!))(SIP/2\.0/" + TOKEN + rb" (" + HOST + rb")(?::(" + PORT + rb"))?"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chatredirect.sip.errors import MessageTooLarge, MissingContentLength, SipError
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import HEAD_END, Message, parse_head
+from chatredirect.sip.plain import read_head
 
 #: The answer to a CRLFCRLF, which asks whether the connection lives (RFC 5626 §4.4.1).
 PONG = b"\r\n"
@@ -114,7 +115,7 @@ class StreamFramer:
     def _read_head(self, head: bytes, events: list[Event]) -> Message | None:
         self._line_breaks = 0
         try:
-            message = parse_head(head, self._limits)
+            message = read_head(head, self._limits)
         except SipError as error:
             self._fail(events, error, None)
             return None

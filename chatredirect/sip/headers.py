@@ -11,7 +11,7 @@ from chatredirect.sip import abnf
 from chatredirect.sip.errors import BadHeaderValue
 
 _MAX_CSEQ = 2**31 - 1  # §8.1.1.5
-_MAX_PORT = 65535
+MAX_PORT = 65535
 
 
 @dataclass(slots=True)
@@ -19,7 +19,6 @@ class Via:
     """The first via-parm of a Via value (RFC 3261 §20.42).
 
     Attributes:
-        transport: as written, in any case.
         host: sent-by's host; IPv6 in its brackets.
         port: sent-by's port, None if it names none.
         params: the parameters with their semicolons, `b""` if there are none.
@@ -27,7 +26,6 @@ class Via:
         readable: False if the parameters break the grammar and only sent-by could be read.
     """
 
-    transport: bytes
     host: bytes
     port: int | None
     params: bytes
@@ -44,24 +42,53 @@ def read_via(value: bytes) -> Via:
     match = abnf.VIA_PARM.match(value)
     if match is None:
         return _read_sent_by(value)
-    transport, host, port, params = match.groups()
+    host, port, params = match.groups()
     if port is None:
-        return Via(transport, host, None, params, match.end())
+        return Via(host, None, params, match.end())
     number = int(port)
-    if number > _MAX_PORT:
+    if number > MAX_PORT:
         raise BadHeaderValue(value, "Via")
-    return Via(transport, host, number, params, match.end())
+    return Via(host, number, params, match.end())
 
 
 def _read_sent_by(value: bytes) -> Via:
     match = abnf.VIA_SENT_BY.match(value)
     if match is None:
         raise BadHeaderValue(value, "Via")
-    transport, host, port = match.groups()
-    if port is not None and int(port) > _MAX_PORT:
+    host, port = match.groups()
+    if port is not None and int(port) > MAX_PORT:
         raise BadHeaderValue(value, "Via")
     number = None if port is None else int(port)
-    return Via(transport, host, number, b"", match.end(), readable=False)
+    return Via(host, number, b"", match.end(), readable=False)
+
+
+@dataclass(slots=True)
+class Envelope:
+    """What an answer needs to know of Via, From, To, Call-ID and CSeq; all five are there and good.
+
+    Attributes:
+        via: the topmost Via's first via-parm.
+        from_: the value of From.
+        to: the value of To.
+        number: the CSeq's sequence number.
+        in_dialog: whether the To has a tag (RFC 3261 §12.2.2).
+    """
+
+    via: Via
+    from_: bytes
+    to: bytes
+    number: int
+    in_dialog: bool
+
+    @property
+    def caller(self) -> bytes:
+        """The From URI."""
+        return read_from_to(self.from_, "From").uri
+
+    @property
+    def called(self) -> bytes:
+        """The To URI."""
+        return read_from_to(self.to, "To").uri
 
 
 @dataclass(slots=True)

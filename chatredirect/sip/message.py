@@ -19,18 +19,15 @@ from chatredirect.sip.errors import (
     BadStartLine,
     BadStatusLine,
     BareLineBreak,
-    EmptyDatagram,
     HeaderLineTooLong,
-    MessageTooLarge,
-    NoHeaderEnd,
     NotSip,
     RepeatedHeader,
     SipError,
     TooManyHeaders,
     TooManyVias,
-    TruncatedBody,
     UriTooLong,
 )
+from chatredirect.sip.headers import Envelope
 from chatredirect.sip.limits import Limits
 
 HEAD_END = b"\r\n\r\n"
@@ -40,6 +37,7 @@ _SLOTS = range(7)
 _OTHER, _VIA, _FROM, _TO, _CALL_ID, _CSEQ, _CONTENT_LENGTH = _SLOTS
 
 _LENGTH_DIGITS = 15
+_MORE_THAN_ANY_LIMIT = 1_000_000_000_000_000
 
 _NAMES = {  # §7.3.3 and §20: long form, compact form
     _VIA: (b"Via", b"v"),
@@ -111,6 +109,8 @@ class Request:
         body: as many octets as Content-Length says, the rest of the datagram without one (§18.3).
         fault: the first thing that is wrong with it, or None. What the values hold isn't
             checked here.
+        envelope: what the values hold, where it has been read already; it is good, whatever
+            the fault is.
     """
 
     method: bytes
@@ -125,6 +125,7 @@ class Request:
     content_length: int | None
     body: bytes
     fault: SipError | None
+    envelope: Envelope | None = None
 
 
 @dataclass(slots=True)
@@ -147,32 +148,6 @@ class Response:
 Message = Request | Response
 
 
-def parse_datagram(data: bytes, limits: Limits) -> Message:
-    """Read one datagram as one message (RFC 3261 §18.3).
-
-    Raises:
-        Unanswerable: it is no SIP message, or only the beginning of one.
-    """
-    if data[:1] in b"\r\n":
-        data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start-line are ignored
-        if not data:
-            raise EmptyDatagram
-    end = data.find(HEAD_END)
-    if end < 0:
-        raise NoHeaderEnd(data)
-    message = parse_head(data[:end], limits)
-    body = data[end + 4 :]
-    size = message.content_length
-    if size is not None and size != len(body):
-        if size > len(body):
-            message.fault = message.fault or TruncatedBody(b"%d" % size)
-        body = body[:size]
-    if len(data) > limits.message:
-        message.fault = message.fault or MessageTooLarge(data)
-    message.body = body
-    return message
-
-
 def parse_head(head: bytes, limits: Limits) -> Message:
     """Read a start-line and header fields.
 
@@ -183,7 +158,8 @@ def parse_head(head: bytes, limits: Limits) -> Message:
     Raises:
         Unanswerable: the first line is no start-line.
     """
-    # For bytes, splitlines breaks at CR, LF and CRLF alike: more lines than CRLFs tell of a bare one.
+    # For bytes, splitlines breaks at CR, LF and CRLF alike: more lines than CRLFs tell of a bare
+    # one.
     lines = head.splitlines()
     broken = None
     if len(lines) != head.count(b"\r\n") + 1 or head[-1:] in (b"\r", b"\n"):
@@ -324,5 +300,5 @@ def _read_length(text: bytes) -> int | None:
     if len(text) > _LENGTH_DIGITS:
         text = text.lstrip(b"0") or b"0"
         if len(text) > _LENGTH_DIGITS:  # over every limit; int() would take its time over it
-            return 10**_LENGTH_DIGITS
+            return _MORE_THAN_ANY_LIMIT
     return int(text)

@@ -39,20 +39,19 @@ class TagMaker:
         """Prepare the hash; `key` may have any length."""
         self._keyed = blake2b(key=blake2b(key).digest(), digest_size=_TAG_OCTETS)
 
-    def tag(self, request: Request) -> bytes:
+    def tag(self, request: Request, number: int) -> bytes:
         """The tag for an answer to this request, the same for every retransmission of it.
 
         A CANCEL gets the tag of the request that it cancels (§9.2): both have the same topmost
         Via, Call-ID, From and CSeq number.
 
         Args:
-            request: it has a Via, a From, a Call-ID and a CSeq.
+            request: it has a Via, a From and a Call-ID.
+            number: the CSeq's sequence number, 0 if it can't be read.
         """
-        number = (request.cseq or b"").split(None, 1)[0]
         keyed = self._keyed.copy()
-        keyed.update(
-            b"%b\r\n%b\r\n%b\r\n%b" % (request.vias[0], request.from_, request.call_id, number)
-        )
+        from_, call_id = request.from_ or b"", request.call_id or b""
+        keyed.update(b"%b\r\n%b\r\n%b\r\n%d" % (request.vias[0], from_, call_id, number))
         return keyed.hexdigest().encode()
 
 

@@ -5,6 +5,7 @@ The checks look at what could be read, also when other values are wrong, so that
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from ipaddress import ip_address
 
 from chatredirect.config.addresses import (
@@ -44,6 +45,7 @@ def check(findings: Findings) -> Iterator[Fault]:
     yield from _listeners(findings)
     yield from _hosts(findings)
     yield from _numbers(findings.main)
+    yield from _loop_is_there(findings.main)
     yield from _duplicates(findings)
     loops = _Loops(findings)
     for placed in findings.endpoints:
@@ -120,6 +122,12 @@ def _numbers(main: Document) -> Iterator[Fault]:
                 (section, at),
                 f"{section}.{small} ({low:g}) is more than {section}.{large} ({high:g})",
             )
+
+
+def _loop_is_there(main: Document) -> Iterator[Fault]:
+    wanted = main.root.get("loop") if isinstance(main.root, Mapping) else None
+    if wanted == "uvloop" and find_spec("uvloop") is None:
+        yield main.fault(("loop",), "loop: uvloop isn't installed: write auto or asyncio")
 
 
 def _given(main: Document, section: str, key: str) -> bool:

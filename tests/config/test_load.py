@@ -1,6 +1,7 @@
 """A file becomes settings; every fault of every file is told at once, with its line."""
 
 import os
+import pickle
 import resource
 import time
 from collections.abc import Callable
@@ -98,6 +99,18 @@ def test_settings_are_frozen(settings: Load) -> None:
         found.retry_after = 1  # type: ignore[misc]
     with pytest.raises(AttributeError):
         found.endpoints[0].port = 1  # type: ignore[misc]
+
+
+def test_settings_travel_between_processes(settings: Load) -> None:
+    """A large file can be read by another process."""
+    found = settings(SMALLEST + "    secret: correct horse battery\n")
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_loop_that_is_not_installed(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatredirect.config.checks.find_spec", lambda _: None)
+    found = faults("listen: [udp://127.0.0.1:5060]\nloop: uvloop\n")
+    assert found == [(2, "loop: uvloop isn't installed: write auto or asyncio")]
 
 
 def test_settings_in_code() -> None:

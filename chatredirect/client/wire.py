@@ -14,7 +14,8 @@ from chatredirect.dns.target import Target
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import FramingFault, StreamFramer
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.message import Message, parse_datagram
+from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.message import Message
 
 #: What comes from a target: a message, or why a datagram is none.
 Received: TypeAlias = Message | SipError

@@ -1,0 +1,113 @@
+"""The short way of reading a request (sip/plain.py) gives what the general way gives, or nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.messages import numbered, redirect_exchange
+from chatredirect.sip import abnf
+from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.headers import read_via
+from chatredirect.sip.limits import DEFAULT, Limits
+from chatredirect.sip.message import HEAD_END, Request, parse_head
+from chatredirect.sip.plain import read_plain
+
+CAPTURES = Path(__file__).parent.parent / "captures"
+
+
+def head_of(message: bytes) -> bytes:
+    return message.partition(HEAD_END)[0]
+
+
+def capture(name: str) -> bytes:
+    return head_of((CAPTURES / f"{name}.sip").read_bytes())
+
+
+BENCHMARK = head_of(numbered(redirect_exchange("udp", "127.0.0.1:40000").request))
+USUAL = {
+    "benchmark": BENCHMARK,
+    "group chat client's INVITE": capture("lookup-1-invite"),
+    "group chat client's SUBSCRIBE": capture("subscribe-provisioning"),
+    "with a name": BENCHMARK.replace(b"From: <", b'From: "Alice L\xc3\xb6w" <'),
+    "with a name without quotes": BENCHMARK.replace(b"From: <", b"From: Alice <"),
+    "over IPv6": BENCHMARK.replace(b"127.0.0.1:40000", b"[2001:db8::1]"),
+    "sips": BENCHMARK.replace(b"INVITE sip:", b"INVITE sips:"),
+}
+
+
+def general(head: bytes, limits: Limits) -> Request | None:
+    """What the general way gives: the request with its envelope, None if anything is wrong."""
+    try:
+        request = parse_head(head, limits)
+        if not isinstance(request, Request):
+            return None
+        return replace(request, envelope=read_envelope(request, read_via(request.vias[0])))
+    except (SipError, IndexError):
+        return None
+
+
+@pytest.mark.parametrize("head", USUAL.values(), ids=USUAL.keys())
+def test_usual_requests_go_the_short_way(head: bytes) -> None:
+    """Else the short way is no use, and the comparison below compares nothing."""
+    request = read_plain(head, DEFAULT)
+    assert request is not None
+    assert request == general(head, DEFAULT)
+
+
+# What is put into usual heads: separators, breaks, and header fields that are there already.
+PIECES = [
+    *(bytes([octet]) for octet in b' \t\r\n;:,<>"=@%\\.[]/0aZ\x00\x7f\xff'),
+    *(b"\r\n", b"\r\n ", b"\r\n\t", b"\n\r", b"  ", b";tag=x", b";rport", b";received=1.2.3.4"),
+    *(b";branch", b"%41", b'"a', b'""', b"[::1]", b":99999", b":0", b"SIP/2.0", b"sip/2.0"),
+    *(b"9" * 9, b"9" * 10, b"4294967296", b"ACK", b"CANCEL", b"INVITE", b"invite", b"<sip:a@b>"),
+    *(b"\r\nVia: SIP/2.0/UDP a;branch=b", b"\r\nv: SIP/2.0/UDP a", b"\r\nvia: x", b"\r\nVIA : x"),
+    *(b"\r\nFrom: <sip:a@b>", b"\r\nf: <sip:a@b>", b"\r\nTo: <sip:a@b>;tag=1", b"\r\nt:<sip:a@b>"),
+    *(b"\r\nCall-ID: x", b"\r\ni: x", b"\r\ncall-id: x", b"\r\nCSeq: 1 INVITE", b"\r\ncseq: 1 A"),
+    *(b"\r\nContent-Length: 1", b"\r\nl: 1", b"\r\nContent-Length: 99999999999", b"\r\nl : 2"),
+    *(b"\r\nX: y", b"\r\nX : y", b"\r\nX", b"\r\n: y", b"\r\nX y: z", b"\r\nContact: *", b"\r\nc: d"),
+    b"\r\nX: y" * 60,
+    b"\r\nX: " + b"y" * 9000,
+]
+place = st.integers(0, 1000)
+mutation = st.one_of(
+    st.tuples(place, st.just(0), st.sampled_from(PIECES)),  # put in
+    st.tuples(place, st.sampled_from([1, 1, 1, 2, 5, 20]), st.just(b"")),  # take out
+    st.tuples(place, st.sampled_from([1, 1, 1, 4]), st.sampled_from(PIECES)),  # put in its place
+)
+LIMITS = [DEFAULT, Limits(headers=8), Limits(header_line=256), Limits(uri=20), Limits(headers=70)]
+
+
+def at_a_line(head: bytes, place: int) -> int:
+    """The start of the value or the end of the line near a place: where most of the rules bite."""
+    found = head.find(b": ", place)
+    return found + 2 if found >= 0 and place % 2 else max(head.find(b"\r\n", place), 0)
+
+
+@given(
+    head=st.sampled_from(list(USUAL.values())),
+    mutations=st.lists(st.tuples(mutation, st.booleans()), min_size=1, max_size=3),
+    limits=st.sampled_from(LIMITS),
+)
+@settings(max_examples=2000, deadline=None)
+def test_a_mutated_request_is_read_alike(
+    head: bytes, mutations: list[tuple[tuple[int, int, bytes], bool]], limits: Limits
+) -> None:
+    """Whatever the short way gives, the general way gives the same."""
+    for (where, length, piece), at_line in mutations:
+        start = at_a_line(head, where) if at_line else where % (len(head) + 1)
+        head = head[:start] + piece + head[start + length :]
+    request = read_plain(head, limits)
+    assert request is None or request == general(head, limits)
+
+
+@given(head=st.from_regex(abnf.PLAIN_HEAD))
+@example(head=BENCHMARK)
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_expression_matches_is_read_alike(head: bytes) -> None:
+    """Heads that nobody would write, but that are plain by the expression's own word."""
+    request = read_plain(head, DEFAULT)
+    assert request is None or request == general(head, DEFAULT)

@@ -144,7 +144,13 @@ def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:
 
 
 def _resolve(text: bytes) -> bytes:
-    return abnf.ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), text)
+    """Escapes resolved, but for those of reserved characters: `%2F` isn't `/` (§19.1.4)."""
+    return abnf.ESCAPED.sub(_unescape_unreserved, text) if b"%" in text else text
+
+
+def _unescape_unreserved(match: re.Match[bytes]) -> bytes:
+    octet = bytes.fromhex(match[1].decode("ascii"))
+    return b"%" + match[1].upper() if octet in b";/?:@&=+$,%" else octet
 
 
 #: Parameters that count even when only one of the URIs has them (RFC 3261 §19.1.4).

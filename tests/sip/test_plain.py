@@ -68,7 +68,15 @@ PIECES = [
     *(b"\r\nFrom: <sip:a@b>", b"\r\nf: <sip:a@b>", b"\r\nTo: <sip:a@b>;tag=1", b"\r\nt:<sip:a@b>"),
     *(b"\r\nCall-ID: x", b"\r\ni: x", b"\r\ncall-id: x", b"\r\nCSeq: 1 INVITE", b"\r\ncseq: 1 A"),
     *(b"\r\nContent-Length: 1", b"\r\nl: 1", b"\r\nContent-Length: 99999999999", b"\r\nl : 2"),
-    *(b"\r\nX: y", b"\r\nX : y", b"\r\nX", b"\r\n: y", b"\r\nX y: z", b"\r\nContact: *", b"\r\nc: d"),
+    *(
+        b"\r\nX: y",
+        b"\r\nX : y",
+        b"\r\nX",
+        b"\r\n: y",
+        b"\r\nX y: z",
+        b"\r\nContact: *",
+        b"\r\nc: d",
+    ),
     b"\r\nX: y" * 60,
     b"\r\nX: " + b"y" * 9000,
 ]

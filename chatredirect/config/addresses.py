@@ -256,9 +256,10 @@ def _parse_name(text: str) -> str:
 
 def _punycode(name: str) -> str:
     try:
-        return f": write {name.encode('idna').decode('ascii')}"
+        ascii_name = name.encode("idna").decode("ascii")
     except UnicodeError:
         return ""
+    return f": write {ascii_name}" if _is_name(ascii_name) else ""
 
 
 def _bracketed(host: str) -> str:

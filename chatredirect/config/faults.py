@@ -23,6 +23,10 @@ class Fault:
     column: int
     message: str
 
+    def __post_init__(self) -> None:
+        """Whatever a file has in it, what is told of it is printable."""
+        object.__setattr__(self, "message", printable(self.message))
+
     @property
     def place(self) -> str:
         """`file:line:column` as compilers write it, without the parts that aren't known."""
@@ -53,9 +57,14 @@ def quoted(value: object) -> str:
     text = str(value)
     if len(text) > _QUOTED_LIMIT:
         text = text[: _QUOTED_LIMIT - 1] + "…"
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return f'"{text}"'
+    return f'"{printable(text)}"'
+
+
+def printable(text: str) -> str:
+    """`text` with escapes for what isn't printable."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

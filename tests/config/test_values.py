@@ -124,6 +124,7 @@ def test_pool_fqdn(text: str, expected: str) -> None:
         ("*.contoso.com", "wildcard"),
         ("_sip._tcp.contoso.com", "looks like an SRV record's name"),
         ("münchen.contoso.com", "write xn--mnchen-3ya.contoso.com"),
+        ("\x1f\xa0", "isn't ASCII"),
         ("pc pool.contoso.com", "no host name"),
         ("-pc.contoso.com", "no host name"),
         ("pc..contoso.com", "no host name"),

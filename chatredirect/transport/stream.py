@@ -261,21 +261,23 @@ class StreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer sends no more; False closes our side once its answers are written."""
+        self._end_in_time()
         return False
 
     def pause_writing(self) -> None:
         """The peer doesn't read: take nothing more from it, and not for ever."""
         if self._transport is not None and self._unread is None:
             self._transport.pause_reading()
-            self._unread = self._later(self._listener.timeouts.write, "not_reading")
+            self._end_in_time()
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
+        """The peer reads again; being closed, it has got its time and no more."""
+        if self._transport is None or self._transport.is_closing():
+            return
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything."""
@@ -296,8 +298,7 @@ class StreamConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._listener.ended(reason)
             self._transport.close()
-            if self._unread is None:
-                self._unread = self._later(self._listener.timeouts.write, "not_reading")
+            self._end_in_time()
 
     def abort(self, reason: str) -> None:
         """Close it at once."""
@@ -305,8 +306,13 @@ class StreamConnection(asyncio.Protocol):
             self._listener.ended(reason)
             self._transport.abort()
 
-    def _later(self, seconds: float, reason: str) -> asyncio.TimerHandle:
-        return self._listener.loop.call_later(seconds, self.abort, reason)
+    def _end_in_time(self) -> None:
+        """What waits for the peer to read it doesn't wait for ever."""
+        if self._unread is None:
+            listener = self._listener
+            self._unread = listener.loop.call_later(
+                listener.timeouts.write, self.abort, "not_reading"
+            )
 
     # -- timers -------------------------------------------------------------------------------
 

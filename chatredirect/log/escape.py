@@ -101,5 +101,5 @@ def _text_of(value: object) -> str:
         return value.decode("utf-8", "backslashreplace")
     try:
         return str(value)
-    except Exception as error:
+    except Exception as error:  # whatever a foreign __str__ does, the line is written
         return f"<{type(value).__name__} that can't be shown: {type(error).__name__}>"

@@ -1,17 +1,17 @@
 """The command line: `chatredirect COMMAND`, and `python -m chatredirect`.
 
-Each command is a module in `chatredirect.commands`; this one only lists them.
+Each command is a module in `chatredirect.commands`; here they are only listed.
 """
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 import chatredirect
-
-COMMANDS = ("run", "check", "resolve", "probe")
+from chatredirect.commands.check import check
+from chatredirect.commands.probe import probe
+from chatredirect.commands.resolve import resolve
+from chatredirect.commands.run import run
 
 app = typer.Typer(
     name="chatredirect",
@@ -22,10 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name in COMMANDS:
-    _module = f"chatredirect.commands.{_name}"
-    if find_spec(_module):
-        app.command(_name)(getattr(import_module(_module), _name))
+app.command()(run)
+app.command()(check)
+app.command()(resolve)
+app.command()(probe)
 
 
 def _version(wanted: bool) -> None:

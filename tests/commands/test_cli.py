@@ -6,9 +6,10 @@ import sys
 import pytest
 
 import chatredirect as package
-from chatredirect.cli import COMMANDS
 
 from .conftest import Command
+
+COMMANDS = ("run", "check", "resolve", "probe")
 
 
 def test_help_names_every_command(chatredirect: Command) -> None:

@@ -11,10 +11,10 @@ from typing import Protocol, TypeAlias
 
 from chatredirect.config.addresses import Transport
 from chatredirect.dns.target import Target
+from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import FramingFault, StreamFramer
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.message import Message
 
 #: What comes from a target: a message, or why a datagram is none.
@@ -116,6 +116,7 @@ class StreamWire:
         self._writer = writer
         self._framer = StreamFramer(DEFAULT)
         self._messages: list[Message] = []
+        self._broken: ConnectionError | None = None
         self.local: tuple[str, int] = writer.get_extra_info("sockname")[:2]
 
     def send(self, data: bytes) -> None:
@@ -125,13 +126,16 @@ class StreamWire:
     async def receive(self) -> Received:
         """The next message."""
         while not self._messages:
+            if self._broken is not None:
+                raise self._broken
             data = await self._reader.read(4096)
             if not data:
                 raise ConnectionError("closed the connection without a response")
             for event in self._framer.feed(data):
                 if isinstance(event, FramingFault):
-                    raise ConnectionError(f"sent no SIP ({event.error})")
-                if isinstance(event, Message):
+                    # what came whole before it still counts
+                    self._broken = ConnectionError(f"sent no SIP ({event.error})")
+                elif isinstance(event, Message):
                     self._messages.append(event)
         return self._messages.pop(0)
 

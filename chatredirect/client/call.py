@@ -1,0 +1,198 @@
+"""One request to one target, with all that politeness asks for after its answer.
+
+A call that was accepted is hung up again (RFC 3261 §15.1.1), one that only rang is cancelled
+(§9.1), a subscription's last NOTIFY is waited for (RFC 6665 §4.4.1): a probe leaves nothing behind.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from chatredirect.client.exchange import Exchange, NoAnswerError, Step
+from chatredirect.client.wire import Connect
+from chatredirect.config.addresses import Transport
+from chatredirect.dns.target import Target
+from chatredirect.oserror import words
+from chatredirect.sip.message import Response
+from chatredirect.sip.request import ClientRequest, Dialog, cancel
+
+MAX_STEPS = 200
+"""Messages of one attempt that are told; a target may send as many as it likes."""
+AFTERWARDS = 1.0
+"""Seconds that a NOTIFY, or the end of what was cancelled, is waited for."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request to one target, and what came of it.
+
+    Attributes:
+        uri: the Request-URI.
+        target: whom it was sent to.
+        local: our own address and port; empty if there was no connection.
+        steps: the messages, in order.
+        more: how many further messages were not kept.
+        response: the final answer; None if none came.
+        error: why there is no final answer, for people; empty if there is one.
+        refused: whether the reason is that nothing listens there.
+        notes: what else went wrong.
+    """
+
+    uri: bytes
+    target: Target
+    local: str = ""
+    steps: list[Step] = field(default_factory=list)
+    more: int = 0
+    response: Response | None = None
+    error: str = ""
+    refused: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+#: Makes the request, when the wire that it goes over is known.
+MakeRequest: TypeAlias = Callable[[Exchange], ClientRequest]
+#: The target of a URI; None if it can't be found.
+Locate: TypeAlias = Callable[[bytes], Awaitable[Target | None]]
+
+
+class _LateError(Exception):
+    """There was no connection in time."""
+
+
+class Call:
+    """Everything that is needed to make one."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        seconds: float,
+        connects: Mapping[Transport, Connect],
+        locate: Locate,
+        connected: Callable[[], None],
+        tell: Callable[[Step], None],
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            attempt: is filled in.
+            seconds: until the final answer has to be there.
+            connects: how to get to a target, by transport; there is one for the attempt's.
+            locate: finds the way of requests within a dialog.
+            connected: is called when `attempt.local` is known.
+            tell: is called with each step that is kept.
+        """
+        self._attempt = attempt
+        self._seconds = seconds
+        self._connects = connects
+        self._locate = locate
+        self._connected = connected
+        self._tell = tell
+        self._now = asyncio.get_running_loop().time
+
+    async def make(self, make_request: MakeRequest) -> None:
+        """Make it. Raises nothing for what the target does."""
+        attempt = self._attempt
+        until = self._now() + self._seconds
+        exchange = None
+        try:
+            exchange = await self._connect(attempt.target, until)
+            attempt.local = exchange.local.decode("ascii")
+            self._connected()
+            await self._exchange(exchange, make_request(exchange), until)
+        except _LateError as late:
+            attempt.error = str(late)
+        except OSError as error:
+            attempt.error = words(error)
+            attempt.refused = isinstance(error, ConnectionRefusedError)
+        finally:
+            if exchange is not None:
+                exchange.close()
+
+    async def _connect(self, target: Target, until: float) -> Exchange:
+        """Raises OSError and _LateError."""
+        begun = self._now()
+        try:
+            async with asyncio.timeout_at(until) as timeout:
+                wire = await self._connects[target.transport](target)
+        except TimeoutError:
+            if not timeout.expired():
+                raise  # the system's own, which gave up before
+            raise _LateError(f"no connection within {self._seconds:g} s") from None
+        return Exchange(wire, target, self._step, begun)
+
+    async def _exchange(self, exchange: Exchange, request: ClientRequest, until: float) -> None:
+        attempt = self._attempt
+        try:
+            response = await exchange.transact(request, until)
+        except NoAnswerError as none:
+            attempt.error = self._silence(none)
+            if none.provisional and request.method == b"INVITE":
+                await self._cancel(exchange, request)
+            return
+        attempt.response = response
+        if not 200 <= response.status < 300:
+            return
+        if request.method == b"INVITE":
+            await self._hang_up(exchange, request, response)
+        elif request.method == b"SUBSCRIBE":
+            with suppress(OSError):  # it has answered: whatever comes after that may fail
+                await exchange.listen(self._now() + AFTERWARDS, lambda: exchange.notified)
+
+    def _silence(self, none: NoAnswerError) -> str:
+        within = f"within {self._seconds:g} s"
+        if none.provisional:
+            return f"no final answer {within}"
+        return f"no answer {within}" + (f", asked {none.sent} times" if none.sent > 1 else "")
+
+    async def _cancel(self, exchange: Exchange, invite: ClientRequest) -> None:
+        try:
+            exchange.send(cancel(invite))
+            response = await exchange.final(invite, self._now() + AFTERWARDS)
+        except (NoAnswerError, OSError):
+            self._attempt.notes.append("nothing ended it after CANCEL: it may still be ringing")
+            return
+        if response.status < 300:  # it was accepted just then
+            await self._hang_up(exchange, invite, response)
+
+    async def _hang_up(self, exchange: Exchange, invite: ClientRequest, response: Response) -> None:
+        """ACK and BYE, the way that the dialog says (RFC 3261 §12.2.1.1)."""
+        dialog = Dialog.of(invite, response)
+        within = await self._within(exchange, dialog)
+        acknowledgement = dialog.request(b"ACK", invite.cseq, within.new_via())
+        bye = dialog.request(b"BYE", invite.cseq + 1, within.new_via())
+        try:
+            exchange.confirm(invite, lambda: within.send(acknowledgement))
+            await within.transact(bye, self._now() + self._seconds)
+        except NoAnswerError:
+            self._attempt.notes.append(f"BYE: no answer within {self._seconds:g} s")
+        except OSError as error:
+            self._attempt.notes.append(f"BYE: {words(error)}")
+        finally:
+            if within is not exchange:
+                within.close()
+
+    async def _within(self, exchange: Exchange, dialog: Dialog) -> Exchange:
+        """The exchange for a dialog's requests: this one, unless they go somewhere else."""
+        target = await self._locate(dialog.next_hop)
+        if target is None or target.place == exchange.target.place:
+            return exchange
+        if target.transport not in self._connects:
+            return exchange  # whoever took the INVITE may know a way
+        try:
+            return await self._connect(target, self._now() + self._seconds)
+        except _LateError as late:
+            why = str(late)
+        except OSError as error:
+            why = words(error)
+        self._attempt.notes.append(f"{target}, where ACK and BYE should go: {why}")
+        return exchange
+
+    def _step(self, step: Step) -> None:
+        attempt = self._attempt
+        if len(attempt.steps) >= MAX_STEPS:
+            attempt.more += 1
+            return
+        attempt.steps.append(step)
+        self._tell(step)

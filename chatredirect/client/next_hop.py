@@ -1,0 +1,103 @@
+"""Where a request goes: what a SIP URI says of it (RFC 3263 §4), and what a person writes."""
+
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from chatredirect.config.addresses import (
+    TRANSPORTS,
+    HostPort,
+    Transport,
+    parse_advertise,
+    parse_pool_fqdn,
+)
+from chatredirect.config.faults import quoted
+from chatredirect.config.sipaddress import parse_sip_address
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.uri import SipUri, canonical_host, parse_uri
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!\d+$)")
+_VIA = re.compile(r"([A-Za-z]+):(?://)?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """A host to be resolved, with port and transport where they are given.
+
+    Attributes:
+        host: a name in lower case, or an IP address without brackets.
+        port: None to let DNS decide.
+        transport: None to let DNS decide.
+    """
+
+    host: str
+    port: int | None = None
+    transport: Transport | None = None
+
+    def __str__(self) -> str:
+        """`pcpool.contoso.com:5061 over tls`, without what isn't given."""
+        over = f" over {self.transport}" if self.transport else ""
+        return f"{HostPort(self.host, self.port)}{over}"
+
+
+def parse_target_uri(text: str) -> bytes:
+    """Read a SIP URI that a person writes; the scheme may be left out.
+
+    Raises:
+        ValueError: with what to write instead.
+    """
+    octets = text.encode("utf-8", "surrogateescape")
+    if _SCHEME.match(text) is None:
+        octets = b"sip:" + octets
+    try:
+        uri = parse_uri(octets)
+    except SipError:
+        if text.isprintable():
+            parse_sip_address(text)  # knows what people write instead, and says so
+        raise ValueError(f"{quoted(text)} is no SIP URI") from None
+    if uri.headers:
+        raise ValueError(f"{quoted(text)} has header fields in it: leave out what follows the ?")
+    return octets
+
+
+def parse_via(text: str) -> NextHop:
+    """Read `udp://127.0.0.1:5060`, `udp:HOST:PORT` and the like; the port may be left out.
+
+    Raises:
+        ValueError: with what to write instead.
+    """
+    match = _VIA.fullmatch(text)
+    if match is None or match[1].lower() not in TRANSPORTS:
+        raise ValueError(
+            f"{quoted(text)} doesn't begin with a transport: write udp://HOST:PORT or "
+            "tcp://HOST:PORT"
+        )
+    rest = match[2].removesuffix("/")
+    if not rest:
+        raise ValueError(f"{quoted(text)} has no host: write {match[1].lower()}://HOST:PORT")
+    if rest.count(":") > 1 and not rest.startswith("["):
+        raise ValueError(
+            f"{quoted(text)} leaves open where the port begins: write "
+            f"{match[1].lower()}://[ADDRESS]:PORT for IPv6"
+        )
+    parsed = parse_advertise(rest)
+    return NextHop(parse_pool_fqdn(parsed.host), parsed.port, cast(Transport, match[1].lower()))
+
+
+def next_hop(uri: SipUri) -> NextHop:
+    """Where a request with this Request-URI goes: its `maddr`, else its host (RFC 3263 §4).
+
+    Raises:
+        ValueError: nowhere, and why.
+    """
+    transport = (uri.param(b"transport") or b"").lower().decode("ascii", "replace")
+    if uri.scheme == b"sips":
+        transport = "tls"  # RFC 3263 §4.1, RFC 3261 §26.2.2: of transport=tcp only TLS is left
+    elif transport and transport not in TRANSPORTS:
+        raise ValueError(f"its transport {quoted(transport)} is none of udp, tcp and tls")
+    host = canonical_host(uri.param(b"maddr") or uri.host).decode("utf-8", "replace")
+    if uri.port == 0:
+        raise ValueError("its port is 0")
+    return NextHop(
+        parse_pool_fqdn(host), uri.port, cast(Transport, transport) if transport else None
+    )

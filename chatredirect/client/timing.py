@@ -1,0 +1,37 @@
+"""When a client sends a request again that nothing has answered (RFC 3261 §17.1).
+
+Only over an unreliable transport: a stream resends by itself.
+"""
+
+import math
+
+T1 = 0.5
+"""Seconds: what a round trip is taken to be, and the first pause (RFC 3261 §17.1.1.1)."""
+T2 = 4.0
+"""Seconds: the longest pause of a request other than INVITE (RFC 3261 §17.1.2.2)."""
+
+
+class Resending:
+    """The pauses of one client transaction: Timer A of an INVITE, Timer E of the others.
+
+    Attributes:
+        pause: seconds from the last sending to the next; infinite where there is none.
+    """
+
+    __slots__ = ("_invite", "_reliable", "pause")
+
+    def __init__(self, *, invite: bool, reliable: bool) -> None:
+        """Begin, with the request sent for the first time."""
+        self._invite = invite
+        self._reliable = reliable
+        self.pause = math.inf if reliable else T1
+
+    def sent(self) -> None:
+        """It was sent again."""
+        # Timer A doubles until Timer B ends all (§17.1.1.2), Timer E up to T2 (§17.1.2.2)
+        self.pause = 2 * self.pause if self._invite else min(2 * self.pause, T2)
+
+    def provisional(self) -> None:
+        """A provisional answer came: an INVITE has arrived, the others are sent every T2."""
+        if not self._reliable:
+            self.pause = math.inf if self._invite else T2

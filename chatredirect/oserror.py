@@ -4,6 +4,5 @@ import os
 
 
 def words(error: OSError) -> str:
-    """What went wrong, in lower case: `connection refused`."""
-    text = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
-    return text.lower()
+    """What went wrong, the system's words in lower case: `connection refused`."""
+    return os.strerror(error.errno).lower() if error.errno else str(error) or type(error).__name__

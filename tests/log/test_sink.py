@@ -43,11 +43,8 @@ def test_stalled_reader() -> None:
     with os.fdopen(reader, "rb") as incoming, os.fdopen(writer, "w") as outgoing:
         sink = LogSink(json_renderer(), outgoing, max_lines=100)
         sent = 20_000
-        slowest = 0.0
-        for number in range(sent):
-            start = time.thread_time()
+        for number in range(sent):  # far more than a pipe and the queue hold: blocking would hang
             sink.emit("info", "e", {"n": number, "text": "x" * 200})
-            slowest = max(slowest, time.thread_time() - start)
         assert sink.close(timeout=0.05) is False, "the pipe is full, and the wait is bounded"
 
         lines: list[dict[str, object]] = []

@@ -20,8 +20,9 @@ PROBE = "/opt/chatredirect/bin/chatredirect probe sip:ocschat@contoso.com --via"
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """A bare Debian with a clone of the project, and with its wheels, as there is no network."""
-    if not (WHEELS / ".complete").exists():
-        pytest.skip("no wheels in .cache/wheels: tests/setup/wheels fetches them")
+    stamp = WHEELS / ".complete"
+    if not stamp.exists() or stamp.read_bytes() != (ROOT / "requirements.lock").read_bytes():
+        pytest.skip("no wheels in .cache/wheels for requirements.lock: tests/setup/wheels")
     # Not below pytest's own folder, which /tmp may keep on a small tmpfs.
     with booted(tmp_path_factory.mktemp("container") / "root") as container:
         _clone_to(container.root / CLONE.lstrip("/"))

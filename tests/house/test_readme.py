@@ -91,8 +91,10 @@ def _in_second_terminal() -> list[Command]:
 
 
 def _stable(lines: list[str]) -> list[str]:
-    """Output without what differs from run to run: ports, times, tags."""
-    return lines
+    """Output without what differs from run to run: times, and the client's port."""
+    text = "\n".join(line.rstrip() for line in lines).strip()
+    text = re.sub(r" *\b\d+(\.\d+)? m?s\b", " TIME", text)
+    return re.sub(r"\b127\.0\.0\.1:(?!5060\b)\d+\b *", "127.0.0.1:PORT ", text).splitlines()
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,137 @@
+"""House rules that a test can hold: CONTRIBUTING.md says them, this file notices a breach."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.house.readme import ROOT
+
+PACKAGE = ROOT / "chatredirect"
+
+# What would give sip/ a socket, a clock, randomness, a log or the machine's state.
+IMPURE = {
+    *("asyncio", "select", "selectors", "socket", "ssl", "subprocess", "threading"),
+    *("os", "pathlib", "shutil", "tempfile"),
+    *("datetime", "time", "random", "secrets", "uuid"),
+    *("logging", "structlog"),
+}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The dotted name of every import in a file, wherever it stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield str(node.module)
+
+
+def _below(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((PACKAGE / folder).rglob("*.py"))
+
+
+def test_sip_is_sans_io() -> None:
+    """sip/ imports nothing of ours outside sip/, only the standard library, and nothing impure."""
+    files = list(_below("sip"))
+    assert files
+    for path in files:
+        for name in _imports(path):
+            if name.startswith("chatredirect"):
+                assert name.startswith("chatredirect.sip"), f"{path.name} imports {name}"
+                continue
+            top = name.partition(".")[0]
+            assert top in sys.stdlib_module_names, f"{path.name} imports {name}"
+            assert top not in IMPURE, f"{path.name} imports {name}"
+
+
+def test_imports_point_one_way() -> None:
+    """Roles and sockets don't know the service, and only the commands know the command line."""
+    for path in _below("roles", "transport", "dns"):
+        for name in _imports(path):
+            assert name not in {"chatredirect.service", "chatredirect.cli"}, f"{path}: {name}"
+    for path in PACKAGE.rglob("*.py"):
+        inside = path.relative_to(PACKAGE)
+        if inside.parts[0] in {"commands", "cli.py", "__main__.py"}:
+            continue
+        for name in _imports(path):
+            assert not name.startswith("chatredirect.commands"), f"{inside} imports {name}"
+
+
+def test_no_catch_all_modules() -> None:
+    """A module is named after its one idea."""
+    for path in PACKAGE.rglob("*.py"):
+        assert path.stem not in {"utils", "util", "helpers", "common", "manager", "misc"}, path
+
+
+def test_exceptions_to_the_rules_say_why() -> None:
+    """Each `noqa`, `type: ignore` and `except Exception` has a reason beside or above it."""
+    mark = re.compile(r"# noqa|# type: ignore|except Exception\b")
+    for path in PACKAGE.rglob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines):
+            if not mark.search(line):
+                continue
+            said = re.sub(r"(# noqa(: [A-Z0-9, ]+)?|# type: ignore(\[[^]]*\])?) *$", "", line)
+            around = (lines[number - 1], said, *lines[number + 1 : number + 2])
+            assert any("#" in text for text in around), f"{path.name}:{number + 1}: {line.strip()}"
+
+
+def _pinned(name: str) -> dict[str, str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"(?m)^([a-z0-9-]+)==([^ ;\\]+)", text))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _dependencies() -> tuple[list[Requirement], list[Requirement]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    tests = project["optional-dependencies"]["test"]
+    return list(map(Requirement, project["dependencies"])), list(map(Requirement, tests))
+
+
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "tests/requirements.lock", "tests/requirements-lowest.lock"]
+)
+def test_lock_files_fit_the_project(lock: str) -> None:
+    """Every dependency is locked, within its bounds; `make lock` writes the lock files anew."""
+    daemon, tests = _dependencies()
+    pinned = _pinned(lock)
+    for requirement in daemon if lock == "requirements.lock" else [*daemon, *tests]:
+        version = pinned.get(_normal(requirement.name))
+        assert version is not None, f"{requirement.name} isn't in {lock}: make lock"
+        assert requirement.specifier.contains(version), f"{lock}: {requirement} is {version}"
+
+
+def test_lowest_versions_are_what_lowest_tests() -> None:
+    """`make lowest` tests just the lower bounds that pyproject.toml promises."""
+    pinned = _pinned("tests/requirements-lowest.lock")
+    for requirement in _dependencies()[0]:
+        (bound,) = requirement.specifier
+        assert bound.operator == ">=", f"{requirement}: bounded from below, and only so"
+        version = pinned[_normal(requirement.name)]
+        assert f"{version}.".startswith(f"{bound.version}."), f"{requirement}: {version}"
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """docs/decisions/dependencies.md names each library of the daemon and of the tests."""
+    record = (ROOT / "docs/decisions/dependencies.md").read_text(encoding="utf-8")
+    daemon, tests = _dependencies()
+    for requirement in [*daemon, *tests]:
+        assert requirement.name in record, f"{requirement.name}: no reason in the record"
+
+
+def test_running_and_testing_use_one_set_of_versions() -> None:
+    """`make test` tests the versions that `make run` runs."""
+    tested = _pinned("tests/requirements.lock")
+    for name, version in _pinned("requirements.lock").items():
+        assert tested[name] == version, name

@@ -7,6 +7,7 @@ in docs/answers.md: the first fault is the one that the sender hears of.
 from chatredirect.sip import abnf, headers
 from chatredirect.sip.errors import (
     BadHeaderValue,
+    BareLineBreak,
     CSeqMethodMismatch,
     MissingHeader,
     VersionNotSupported,
@@ -25,6 +26,8 @@ def read_envelope(request: Request, via: Via) -> Envelope:
     Raises:
         SipError: the request is malformed.
     """
+    if isinstance(request.fault, BareLineBreak):
+        raise request.fault  # and not that the fields are missing that were withheld for it
     if request.from_ is None:
         raise MissingHeader(about="From")
     if request.to is None:

@@ -166,11 +166,27 @@ def parse_head(head: bytes, limits: Limits) -> Message:
         broken = BareLineBreak(head)
         lines = head.split(b"\r\n")
     try:
-        return _read_lines(head, lines, limits, broken)
+        message = _read_lines(head, lines, limits, broken)
     except _Folded:
         # one field more than the limit tells that there are too many; more needn't be split off
         fields = abnf.FIELD_END.split(head, maxsplit=limits.headers + 2)
-        return _read_lines(head, fields, limits, broken)
+        message = _read_lines(head, fields, limits, broken)
+    if broken is not None:
+        _withhold_broken_values(message)
+    return message
+
+
+def _withhold_broken_values(message: Message) -> None:
+    """An answer repeats no value with a bare CR or LF in it: some would see further lines there."""
+    message.vias = [] if None in map(_unbroken, message.vias) else message.vias
+    message.from_ = _unbroken(message.from_)
+    message.to = _unbroken(message.to)
+    message.call_id = _unbroken(message.call_id)
+    message.cseq = _unbroken(message.cseq)
+
+
+def _unbroken(value: bytes | None) -> bytes | None:
+    return None if value is None or abnf.BARE_LINE_BREAK.search(value) else value
 
 
 class _Folded(Exception):
@@ -199,11 +215,10 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
             if line[:1] in (b" ", b"\t"):
                 raise _Folded
             slot = _slot_of(name)
-            if slot is None:
-                fault = fault or BadHeaderLine(line)
-                framed = False
-                continue
-        if slot:
+        if slot is None or not colon:
+            fault = fault or BadHeaderLine(line)
+            framed = False
+        elif slot:
             value = value.strip(b" \t\r\n")
             if slot == _VIA:
                 vias.append(value)
@@ -215,9 +230,6 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
             elif value != found[slot]:
                 fault = fault or BadContentLength(line)
                 framed = False
-        elif not colon:
-            fault = fault or BadHeaderLine(line)
-            framed = False
     if via_values > limits.via_values:
         fault = fault or TooManyVias()
 

@@ -56,8 +56,10 @@ def test_via_of_which_only_sent_by_can_be_read(value: bytes) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b"SIP/2.0/UDP", b"SIP/2.0/UDP ", b"SIP/2.0 a", b"SIP/3.0/UDP a", b"HTTP/1.1/TCP a", b"UDP a",
-        b"SIP/2.0/UDPa", b"SIP/2.0/UDP 2001:db8::1", b"SIP/2.0/UDP a:123456", b"SIP/2.0/UDP a:65536",
+        b"", b"SIP/2.0/UDP", b"SIP/2.0/UDP ", b"SIP/2.0 a", b"SIP/3.0/UDP a", b"HTTP/1.1/TCP a",
+        b"UDP a",
+        b"SIP/2.0/UDPa", b"SIP/2.0/UDP 2001:db8::1", b"SIP/2.0/UDP a:123456",
+        b"SIP/2.0/UDP a:65536",
         b"SIP/2.0/UDP a:65536;;", b"SIP/2.0/UDP a:506099;;", b"SIP/2.0/UDP a:x", b"SIP/2.0/UDP -a",
         b"SIP/2.0/UDP <a>", b"SIP/2.0/UDP a@b", b"SIP/2.0/UDP [::1",
     ],
@@ -119,12 +121,15 @@ def test_from_to(value: bytes, uri: bytes, tag: bytes | None) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b"Alice", b"<>", b"<a@b>", b"<sip:>", b"<sip:a@b", b"sip:a@b>", b"<<sip:a@b>>", b"<sip:a@b>x",
+        b"", b"Alice", b"<>", b"<a@b>", b"<sip:>", b"<sip:a@b", b"sip:a@b>", b"<<sip:a@b>>",
+        b"<sip:a@b>x",
         # a final `;` (CPython issue 106052)
         b"<sip:a@b>;", b"<sip:a@b>;tag=1;", b"sip:a@b;", b"<sip:a@b>;;tag=1", b"<sip:a@b>;=1",
-        b"<sip:a@b>, <sip:c@d>", b"sip:a@b, sip:c@d", b"sip:a@b?x=y", b'"a <sip:a@b>', b'a" <sip:a@b>',
+        b"<sip:a@b>, <sip:c@d>", b"sip:a@b, sip:c@d", b"sip:a@b?x=y", b'"a <sip:a@b>',
+        b'a" <sip:a@b>',
         b'"a"b" <sip:a@b>', b'"a\\" <sip:a@b>', b"a:b <sip:a@b>", b"a;b <sip:a@b>", b"<sip:a b@c>",
-        b"<sip:a\x00@b>", b"a\x00 <sip:a@b>", b"<sip:a@b>;tag=1 2", b'<sip:a@b>;x="1', b"<sip:a@b>?x=y",
+        b"<sip:a\x00@b>", b"a\x00 <sip:a@b>", b"<sip:a@b>;tag=1 2", b'<sip:a@b>;x="1',
+        b"<sip:a@b>?x=y",
         b"<sip:a@b> <sip:c@d>",
     ],
 )  # fmt: skip
@@ -151,8 +156,10 @@ def test_cseq(value: bytes, number: int, method: bytes) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b"1", b"INVITE", b"1INVITE", b"-1 INVITE", b"+1 INVITE", b"1.0 INVITE", b"1 INVITE x", b"1 IN@VITE",
-        b"2147483648 A", b"9" * 5000 + b" A", b"0x1 A", "\N{ARABIC-INDIC DIGIT ONE} A".encode(), b"1 A\x00",
+        b"", b"1", b"INVITE", b"1INVITE", b"-1 INVITE", b"+1 INVITE", b"1.0 INVITE",
+        b"1 INVITE x", b"1 IN@VITE",
+        b"2147483648 A", b"9" * 5000 + b" A", b"0x1 A", "\N{ARABIC-INDIC DIGIT ONE} A".encode(),
+        b"1 A\x00",
     ],
 )  # fmt: skip
 def test_no_cseq(value: bytes) -> None:

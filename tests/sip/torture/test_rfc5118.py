@@ -97,7 +97,8 @@ def test_4_6_and_4_8_addresses_in_sdp(served6: Served, section: str) -> None:
     """A body isn't looked at, whatever addresses are in it."""
     body = b"v=0\r\no=- 0 0 IN IP6 2001:db8::20\r\nc=IN IP6 2001:db8::20\r\n"
     if section == "4.8":
-        body += b"m=audio 6000 RTP/AVP 2\r\nc=IN IP4 192.0.2.1\r\nm=video 6024 RTP/AVP 107\r\nc=IN IP6 ::1\r\n"
+        body += b"m=audio 6000 RTP/AVP 2\r\nc=IN IP4 192.0.2.1\r\n"
+        body += b"m=video 6024 RTP/AVP 107\r\nc=IN IP6 ::1\r\n"
     redirected(
         served6, request(b"INVITE", ENDPOINT, b"Content-Type: application/sdp", via=VIA6, body=body)
     )
@@ -126,7 +127,7 @@ def test_4_9_ipv4_mapped_ipv6_addresses() -> None:
 
 
 def test_4_10_three_colons_of_rfc_3261s_grammar(served6: Served) -> None:
-    """The old grammar allowed a colon too many before an IPv4 part: it is read as if it weren't there."""
+    """The old grammar allowed a colon too many before an IPv4 part: it is passed over."""
     for host in (b"[2001:db8:::192.0.2.1]", b"[2001:db8::192.0.2.1]"):
         data = request(uri=b"sip:room@" + host, via=VIA6)
         redirected(served6, data, b"<sip:room@pcpool.contoso.com>")

@@ -59,6 +59,7 @@ class Pool:
     __slots__ = (
         "_order",
         "_prefer",
+        "_told",
         "answered",
         "fqdn",
         "generation",
@@ -79,6 +80,7 @@ class Pool:
         self.fqdn, self.port, self.transport = key
         self._prefer: Family = prefer
         self._order: Order | None = None
+        self._told: str | None = None
         self.usable = False
         self.reason = f"{self.fqdn}: not resolved yet"
         self.targets: tuple[Target, ...] = ()
@@ -127,7 +129,8 @@ class Pool:
             self.usable = True
             self.reason = f"{self.fqdn}: targets not resolved yet"
             return None
-        self.want = None
+        if not located.incomplete:
+            self.want = None
         if located.state is State.FOUND:
             return self._confirmed(located, now)
         overdue = self.good_at is None or now >= self.good_at + stale_limit
@@ -136,10 +139,14 @@ class Pool:
             return Change(Event.STALE, reason=located.reason) if first else None
         removed = self.targets
         reason = f"{self.fqdn}: {_printable(located.reason)}"
-        told_before = reason == self.reason
+        # which server failed how may be another every time: that nobody answers is told once
+        told = located.reason if located.state is State.NONE else located.state.value
+        told_before = told == self._told
+        self._told = told
         self.stale = None
         self.notes = located.notes
         self.reason = reason
+        self.usable = False
         self._set_targets(())
         if removed or not told_before:
             return Change(Event.FAILED, removed=removed, reason=reason)
@@ -161,6 +168,7 @@ class Pool:
 
     def _confirmed(self, located: Located, now: float) -> Change | None:
         before = self.targets
+        self._told = None
         was_stale, self.stale = self.stale, located.stale
         if located.stale is None or self.good_at is None:
             self.good_at = now

@@ -217,9 +217,10 @@ class Pools:
         if key is None:
             return False
         pool = self._pools[key]
-        crowded = not pool.answered and self._unanswered > CROWD
+        hurry = not pool.answered and self._unanswered > CROWD
+        spread = pool.want is not None and len(self._pools) > CROWD
         try:
-            located = await self.resolver.locate(*key, crowded=crowded)
+            located = await self.resolver.locate(*key, hurry=hurry, spread=spread)
         except BaseException:  # a fault of ours, or a cancelled task: the pool comes back
             self._schedule.set(key, now + self._dns.retry)
             raise
@@ -252,7 +253,7 @@ class Pools:
     def _want(self, pool: Pool) -> None:
         """A request has come for a pool that hasn't had its first whole answer: it goes first."""
         if pool.key in self._schedule:
-            self._schedule.set(pool.key, 0.0)
+            self._schedule.set(pool.key, float("-inf"))
             self._workers.wake()
 
     def _refresh_all(self) -> None:

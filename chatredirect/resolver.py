@@ -94,7 +94,8 @@ class Resolver:
         port: int | None = None,
         transport: Transport | None = None,
         *,
-        crowded: bool = False,
+        hurry: bool = False,
+        spread: bool = False,
         trace: Trace | None = None,
     ) -> Located:
         """The targets of a pool, and when to ask again; see `rfc3263`. Raises nothing.
@@ -103,15 +104,16 @@ class Resolver:
             fqdn: a host name in lower case, or an IP address.
             port: None to let DNS decide.
             transport: None to let DNS decide.
-            crowded: many others wait for their first answer: ask only what is needed for one, and
-                come back for the rest at any time of the TTL, so that not all come back at once.
+            hurry: many others wait for their first answer: ask only what is needed for one.
+            spread: many are asked for at once: refresh the answers at any time of their TTL, so
+                that not all come back at once.
             trace: takes down the way.
         """
         self.counters.refreshes += 1
         question = self._question(fqdn, port, transport)
         question.trace = trace
-        question.hurry = crowded
-        if crowded:
+        question.hurry = hurry
+        if spread:
             question.fraction = self._rng.uniform(0.05, 0.95)
         return await locate(question, self._lookup, self._hosts)
 

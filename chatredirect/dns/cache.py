@@ -23,7 +23,7 @@ FIRST_RETRY = 1.0
 """Seconds after a first failure; each further one doubles it, up to `retry`."""
 BREATH = 0.5
 """Seconds between the end of a failed question and the next one, at least."""
-TOGETHER = 0.15
+TOGETHER = 0.03
 """What is due within this fraction of its TTL is refreshed along with what is due now."""
 ORPHAN = 300.0
 """Seconds after its refresh was due that an entry nobody asks for any more is kept."""

@@ -1,0 +1,149 @@
+"""One name and type, asked once however many want it."""
+
+import asyncio
+
+import dns.rdatatype
+
+from chatredirect.dns.cache import Key, RecordCache
+from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.lookup import Found, Lookup, LookupFailed
+from chatredirect.dns.servers import ServerList
+from tests.dns.warp import now, warp
+from tests.dns.world import SERVERS, World, dns_settings
+
+KEY: Key = ("pcpool.contoso.com", dns.rdatatype.A)
+RECORDS = {("pcpool.contoso.com", "A"): (60, ["192.0.2.1"])}
+
+
+def lookup(world: World, **settings: object) -> tuple[Lookup, DnsCounters]:
+    counters = DnsCounters()
+    known = dns_settings(**settings)
+    servers = ServerList(SERVERS)
+    made = Lookup(world, RecordCache(known, 100), servers, known, clock=now, counters=counters)
+    return made, counters
+
+
+def test_single_flight() -> None:
+    """Concurrent lookups of one name are one query."""
+    world = World(dict(RECORDS))
+
+    async def main() -> None:
+        asked, counters = lookup(world)
+        found = await asyncio.gather(*(asked.find(KEY, 0.9) for _ in range(50)))
+        assert all(isinstance(each, Found) and each.answer.records for each in found)
+        assert len(world.asked) == 1
+        assert counters.joined == 49
+
+    warp(main())
+
+
+def test_single_flight_survives_who_gives_up() -> None:
+    """Whoever asked first may be cancelled; the others ask again and get their answer."""
+    world = World(dict(RECORDS), latency=1.0)
+
+    async def main() -> None:
+        asked, _ = lookup(world)
+        first = asyncio.create_task(asked.find(KEY, 0.9))
+        others = [asyncio.create_task(asked.find(KEY, 0.9)) for _ in range(5)]
+        await asyncio.sleep(0.5)
+        first.cancel()
+        others[0].cancel()
+        found = await asyncio.gather(*others[1:])
+        assert all(isinstance(each, Found) for each in found)
+        assert len(world.asked) == 2
+
+    warp(main())
+
+
+def test_dead_first_server_costs_one_timeout() -> None:
+    """The server that didn't answer is remembered: the next lookups go to the other at once."""
+    world = World(
+        {(f"h{n}.contoso.com", "A"): (60, ["192.0.2.1"]) for n in range(100)},
+        behaviour={"192.0.2.53": "silent"},
+    )
+
+    async def main() -> None:
+        asked, counters = lookup(world, timeout=2.0)
+        for number in range(100):
+            found = await asked.find((f"h{number}.contoso.com", dns.rdatatype.A), 0.9)
+            assert isinstance(found, Found)
+        assert now() < 2.0 + 100 * 0.01
+        assert counters.timeouts == 1
+
+    warp(main())
+
+
+def test_all_servers_silent_ends_within_the_lifetime() -> None:
+    """Nobody answers: the lookup ends in time, says who was asked, and the next ends at once."""
+    behaviour = {"192.0.2.53": "silent", "192.0.2.54": "silent"}
+    world = World(dict(RECORDS), behaviour=behaviour)
+
+    async def main() -> None:
+        asked, counters = lookup(world, timeout=1.0, lifetime=4.5)
+        failed = await asked.find(KEY, 0.9)
+        assert isinstance(failed, LookupFailed)
+        assert 4.0 <= now() <= 4.6
+        assert "192.0.2.53" in failed.reason
+        assert "192.0.2.54" in failed.reason
+        assert counters.failures == 1
+        before = now()
+        while not isinstance(
+            await asked.find(("x.contoso.com", dns.rdatatype.A), 0.9), LookupFailed
+        ):
+            pass
+        assert now() - before <= 3.0
+
+    warp(main())
+
+
+def test_aliases_over_several_answers_are_followed() -> None:
+    """An answer may stop at an alias that the server doesn't know; the alias is asked for then."""
+
+    class Stopping(World):
+        def _answer(self, response, name, rdtype):  # type: ignore[no-untyped-def]
+            super()._answer(response, name, rdtype)
+            del response.answer[1:]
+            if response.answer:
+                response.authority.clear()
+                response.set_rcode(0)
+
+    world = Stopping(
+        {
+            ("pcpool.contoso.com", "CNAME"): (30, ["a.fabrikam.com."]),
+            ("a.fabrikam.com", "CNAME"): (600, ["b.fabrikam.com."]),
+            ("b.fabrikam.com", "A"): (600, ["192.0.2.1"]),
+        }
+    )
+
+    async def main() -> None:
+        asked, _ = lookup(world)
+        found = await asked.find(KEY, 0.9)
+        assert isinstance(found, Found)
+        assert found.answer.records == ("192.0.2.1",)
+        assert found.answer.ttl == 30
+        assert found.answer.name == "b.fabrikam.com"
+        assert len(world.asked) == 3
+
+    warp(main())
+
+
+def test_alias_loops_over_several_answers_end() -> None:
+    """Aliases that lead on for ever are given up after a few."""
+
+    class Endless(World):
+        def _answer(self, response, name, rdtype):  # type: ignore[no-untyped-def]
+            self.records = {(name, "CNAME"): (30, [f"x{len(self.asked)}.contoso.com."])}
+            super()._answer(response, name, rdtype)
+            response.authority.clear()
+            response.set_rcode(0)
+
+    world = Endless()
+
+    async def main() -> None:
+        asked, _ = lookup(world)
+        failed = await asked.find(KEY, 0.9)
+        assert isinstance(failed, LookupFailed)
+        assert "CNAME loop" in failed.reason
+        assert len(world.asked) <= 10
+
+    warp(main())

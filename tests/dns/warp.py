@@ -1,0 +1,42 @@
+"""An event loop whose clock jumps to the next thing that is due: hours pass in milliseconds."""
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise AssertionError("nothing is due any more: the test waits for something for ever")
+        self.now += max(0.0, timeout)
+        return super().select(0)
+
+
+class WarpLoop(asyncio.SelectorEventLoop):
+    """Never waits; its time starts at 0."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+def warp(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop that never waits."""
+    with asyncio.Runner(loop_factory=WarpLoop) as runner:
+        return runner.run(main)
+
+
+def now() -> float:
+    """The running loop's clock."""
+    return asyncio.get_running_loop().time()

@@ -78,10 +78,12 @@ class StreamFramer:
                 if position >= len(buffer):
                     break
                 end = buffer.find(HEAD_END, max(position, self._searched))
+                # over the limit or not: that must not hang on how the octets were split
+                octets = (len(buffer) if end < 0 else end + len(HEAD_END) - 1) - position
+                if octets >= self._limits.message:
+                    self._overflow(buffer[position:], events)
+                    return events
                 if end < 0:
-                    if len(buffer) - position > self._limits.message:
-                        self._overflow(buffer[position:], events)
-                        return events
                     break
                 head = self._read_head(buffer[position:end], events)
                 if head is None:
@@ -137,7 +139,7 @@ class StreamFramer:
                 message = parse_head(whole_lines, self._limits)
             except SipError:
                 message = None  # not SIP either: too large is all there is to say
-        self._fail(events, MessageTooLarge(begun), message)
+        self._fail(events, MessageTooLarge(whole_lines), message)
 
     def _fail(self, events: list[Event], error: SipError, message: Message | None) -> None:
         self._broken = True

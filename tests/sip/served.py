@@ -23,6 +23,7 @@ from chatredirect.sip.response import Source, TagMaker
 CLIENT = Source(b"192.0.2.99", 40000)
 ENDPOINT = b"sip:ocschat@contoso.com"
 CONTACT = b"<sip:ocschat@pcpool.contoso.com>"
+RIGHT = b"right"  # stands for the value that fits the rest of a request
 SERVER = b"redirect.contoso.com"  # the name that the server itself goes by
 
 
@@ -165,18 +166,18 @@ def request(
     from_: bytes | None = b"<sip:alice@contoso.com>;tag=a1",
     to: bytes | None = b"<sip:ocschat@contoso.com>",
     call_id: bytes | None = b"a84b4c76e66710",
-    cseq: bytes | None = b"",
+    cseq: bytes | None = RIGHT,
     body: bytes = b"",
-    length: bytes | None = b"",
+    length: bytes | None = RIGHT,
 ) -> bytes:
     """A request with what every request has; None leaves a header field out.
 
     `cseq` and `length` are right if they are left out. Further fields come behind.
     """
     lines = []
-    if cseq == b"":
+    if cseq is RIGHT:
         cseq = b"1 " + method
-    if length == b"":
+    if length is RIGHT:
         length = b"%d" % len(body)
     for name, value in (
         (b"Via", via),

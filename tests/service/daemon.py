@@ -142,6 +142,7 @@ def start(
         config = settings
     else:
         config = folder / f"daemon{number}.yaml"
+        config.touch(mode=0o600)  # it holds a secret
         config.write_text(yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8")
     log_file = folder / f"daemon{number}.log"
     with log_file.open("wb") as log:

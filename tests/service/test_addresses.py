@@ -237,6 +237,30 @@ def test_a_large_request_over_udp(ipv4: Daemon) -> None:
     assert len(raw) < 1300
 
 
+def test_an_answer_is_no_amplification(run_daemon: Run) -> None:
+    """Over UDP it stays under 1,300 octets or twice the request: a forged source gains nothing.
+
+    The last Contacts are left out then; a connection's peer has shown that it is there.
+    """
+    addresses = [f"192.0.2.{i}" for i in range(1, 101)]
+    daemon = run_daemon(
+        endpoints=[endpoint(contact="addresses", transport="tcp")],
+        dns={"hosts": {"pcpool.contoso.com": addresses}},
+    )
+    for more in ("", "X: y\r\n" * 40, f"X: {'y' * 1000}\r\n"):
+        data = request(more=more)
+        with talk("udp", daemon.address()) as client:
+            answer = ask(client, data)
+        assert answer is not None
+        assert answer.status == 302
+        assert 1 < len(answer.all("Contact")) < 100
+        assert len(answer.raw) <= max(1300, 2 * len(data))
+    with talk("tcp", daemon.address("tcp")) as client:
+        answer = ask(client, request())
+        assert answer is not None
+        assert len(answer.all("Contact")) == 100
+
+
 def test_answers_leave_while_the_socket_is_flooded(ipv4: Daemon) -> None:
     """TCP is served while UDP never pauses."""
     flood = Udp(("127.0.0.1", port(ipv4, "udp")))

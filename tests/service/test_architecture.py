@@ -1,0 +1,146 @@
+"""docs/architecture.md, as far as a test can hold it: what may import what."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "chatredirect"
+
+#: Part of the package -> the parts that it may import, itself apart. Modules that aren't here may
+#: import what they need, as long as no circle comes of it.
+MAY_IMPORT = {
+    "sip": set(),
+    "counters": set(),
+    "oserror": set(),
+    "event_loop": {"config"},
+    "log": {"config"},
+    "config": {"own_names", "sip"},
+    "own_names": {"config", "dns", "sip"},
+    "trust": {"sip"},
+    "transport": {"config", "log", "oserror", "sip"},
+    "dns": {"config", "oserror"},
+    "resolver": {"config", "dns"},
+    "health": {"config", "dns"},
+    "pool": {"config", "dns"},
+    "directory": {"config", "pool", "roles", "sip"},
+    "roles": {"config", "counters", "directory", "dns", "own_names", "pool", "sip"},
+}
+
+#: Parts -> the only ones that may import them.
+ONLY_FOR = {
+    "service": {"commands"},
+    "listeners": {"service"},
+    "pools": {"service"},
+    "commands": {"cli"},
+    "cli": {"__main__"},
+}
+
+#: The way of a redirect, between the sockets: none of it may wait for anything.
+SYNCHRONOUS = (
+    *("sip", "roles/server.py", "roles/redirection.py", "directory.py", "own_names.py"),
+    *("pool.py", "counters.py", "dns/order.py", "dns/target.py"),
+)
+#: What could make it wait, or do something behind the request's back.
+WAITS = {
+    "asyncio",
+    "concurrent",
+    "dns",
+    "select",
+    "selectors",
+    "socket",
+    "ssl",
+    "threading",
+    "time",
+}
+
+
+def files(where: str = ".") -> Iterator[Path]:
+    path = PACKAGE / where
+    yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """A file's module name without the package's: `sip.uri`, `sip` for the folder's own."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def imports(path: Path, *, at_once: bool = False) -> Iterator[str]:
+    """Every module that a file imports, by its dotted name.
+
+    With `at_once` only those that are imported with it: neither within a function nor for type
+    checkers alone.
+    """
+    for node in _nodes(ast.parse(path.read_text(encoding="utf-8")), at_once):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None
+            assert node.level == 0, f"{path}: a relative import"
+            # `from package import module` imports the module as well
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _nodes(tree: ast.AST, at_once: bool) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if at_once and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if at_once and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from _nodes(node, at_once)
+
+
+def ours(path: Path, *, at_once: bool = False) -> Iterator[str]:
+    """The imported modules that are this package's, without its name."""
+    known = {name_of(each) for each in files()}
+    for name in imports(path, at_once=at_once):
+        package, _, module = name.partition(".")
+        if package == "chatredirect":
+            # the last part may be a name in a module
+            yield module if module in known else module.rpartition(".")[0] or "__init__"
+
+
+def part(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("who", MAY_IMPORT)
+def test_imports_point_one_way(who: str) -> None:
+    paths = [path for path in files() if part(name_of(path)) == who]
+    assert paths
+    for path in paths:
+        wrong = {part(module) for module in ours(path)} - MAY_IMPORT[who] - {who, "__init__"}
+        assert not wrong, f"{path.relative_to(PACKAGE)} imports {wrong}"
+
+
+@pytest.mark.parametrize("whom", ONLY_FOR)
+def test_only_the_top_knows_everything(whom: str) -> None:
+    for path in files():
+        who = part(name_of(path))
+        if who != whom and whom in {part(module) for module in ours(path)}:
+            assert who in ONLY_FOR[whom], f"{path.relative_to(PACKAGE)} imports {whom}"
+
+
+def test_no_circles() -> None:
+    graph = {name_of(path): set(ours(path, at_once=True)) - {name_of(path)} for path in files()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("where", SYNCHRONOUS)
+def test_the_way_of_a_redirect_waits_for_nothing(where: str) -> None:
+    for path in files(where):
+        tops = {name.partition(".")[0] for name in imports(path)}
+        assert not tops & WAITS, f"{path.relative_to(PACKAGE)} imports {tops & WAITS}"
+        waiting = [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith)
+        ]
+        assert not waiting, f"{path.relative_to(PACKAGE)}, line {waiting[0].lineno}"

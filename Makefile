@@ -5,6 +5,7 @@ PYTHON ?= /usr/bin/python3
 VENV   ?= .venv
 CONFIG ?= config/chatredirect.yaml
 SECONDS ?= 60
+BENCHFLAGS ?=
 PYTESTFLAGS ?=
 
 export VENV
@@ -40,10 +41,10 @@ format: install-test ## Put the code into the project's format
 	$(VENV)/bin/ruff check --fix .
 
 # The load programs are C: what they cost themselves must not hide what is measured.
-bench: ## Measure CPU per request, beside Kamailio
+bench: ## Measure CPU per request, beside Kamailio (BENCHFLAGS=--help tells more)
 	@tests/setup/debian-packages gcc libc6-dev
 	@$(MAKE) --no-print-directory install-test
-	$(VENV)/bin/python -m benchmarks
+	$(VENV)/bin/python -m benchmarks $(BENCHFLAGS)
 
 fuzz: install-test ## Feed the parser made-up bytes for SECONDS=60
 	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS)

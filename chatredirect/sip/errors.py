@@ -56,11 +56,12 @@ class SipError(Exception):
 
     def __str__(self) -> str:
         """The fault for a log or a person: offending bytes escaped and cut."""
-        shown = self.offending[:_SHOWN].decode("ascii", "backslashreplace")
-        shown = shown.encode("unicode_escape").decode("ascii").replace("\\\\x", "\\x")
+        if not self.offending:
+            return f"{self.reason} ({self.section})"
+        # a bytes literal: no octet can break a line, and no two read alike
+        shown = repr(self.offending[:_SHOWN])[1:]
         more = "..." if len(self.offending) > _SHOWN else ""
-        where = f": '{shown}{more}'" if self.offending else ""
-        return f"{self.reason} ({self.section}){where}"
+        return f"{self.reason} ({self.section}): {shown}{more}"
 
 
 class Unanswerable(SipError):

@@ -1,0 +1,12 @@
+"""A fuzzer of the SIP layer and of the whole way from a datagram to its answer.
+
+    python -m tests.fuzz [--seconds 60] [--target datagram|stream|values] [--engine ...] [--report]
+
+    promises   what must hold for whatever octets come: one function for each target
+    seeds      the kept corpus, and the words that messages are made of
+    guided     atheris: mutation guided by coverage
+    blind      mutation guided by what came out, in plain Python; several times as fast
+    coverage   which lines the corpus reaches
+
+What breaks a promise is written to a file, shown, and belongs into a test.
+"""

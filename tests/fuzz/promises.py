@@ -1,0 +1,194 @@
+"""What must hold for whatever octets come.
+
+Each target takes octets and returns what came of them, as something that can be compared; anything
+that it raises is a fault of ours.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from zlib import crc32
+
+from chatredirect.sip import headers
+from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.framing import FramingFault, Ping, StreamFramer
+from chatredirect.sip.limits import Limits
+from chatredirect.sip.message import HEAD_END, Request, Response, parse_head
+from chatredirect.sip.plain import read_plain
+from chatredirect.sip.response import Source
+from chatredirect.sip.uri import equivalent, parse_uri
+from tests.sip.served import Answer, Served, read_answer, serve
+
+_SMALL = Limits(message=1500, header_line=300, headers=16, via_values=6, uri=200)
+#: An answer is somewhat longer than what it answers, so the same limits would be too tight.
+_WIDE = Limits(message=2**20, header_line=2**20, headers=1000, via_values=10_000, uri=2**20)
+_SOURCES = (
+    Source(b"192.0.2.99", 40000),
+    Source(b"2001:db8::9:1", 5060),
+    Source(b"127.0.0.1", 65535),
+)
+# every tenth message meets limits that it can reach
+_SERVED = tuple(serve(source=source) for source in (*_SOURCES, *_SOURCES, *_SOURCES))
+_TIGHT = serve(limits=_SMALL)
+_NEVER = (b"ACK ", b"BENOTIFY ", b"SIP/", b"sip/")
+
+
+class Broken(AssertionError):
+    """A promise didn't hold."""
+
+
+def _served_for(data: bytes) -> Served:
+    choice = crc32(data) % 10
+    return _TIGHT if choice == 9 else _SERVED[choice]
+
+
+def _counts(served: Served) -> int:
+    counters = served.counters
+    return sum(counters.answers.values()) + sum(counters.drops.values())
+
+
+def datagram(data: bytes) -> Hashable:
+    """A datagram gets one answer to its source that can be read and doesn't amplify, or none."""
+    served = _served_for(data)
+    before = _counts(served)
+    faults = dict(served.counters.faults)
+    drops = dict(served.counters.drops)
+    answered = served.server.answer_datagram(data, served.source)
+    if _counts(served) != before + 1:
+        raise Broken("not counted once")
+    fault = next((k for k, n in served.counters.faults.items() if n != faults.get(k, 0)), None)
+    if answered is None:
+        why = next((k for k, n in served.counters.drops.items() if n != drops.get(k, 0)), None)
+        if why == "would_amplify":
+            raise Broken("an answer had to be dropped for its size")
+        return (0, why)
+    raw, port = answered
+    if len(raw) > max(2 * len(data), 1300):
+        raise Broken(f"{len(data)} octets are answered with {len(raw)}")
+    if data.lstrip(b"\r\n").startswith(_NEVER):
+        raise Broken("answered what gets no answer")
+    if not 0 < port <= 65535:
+        raise Broken(f"answered to port {port}")
+    answer = read_answer(raw, port)
+    _check_answer(answer, parse_datagram(data, served.limits))
+    if len(data) % 16 == 0 and served.server.answer_datagram(data, served.source) != answered:
+        raise Broken("a retransmission got another answer")
+    return (answer.status, answer.reason, fault, len(answer.all(b"Contact")) > 1)
+
+
+def _check_answer(answer: Answer, asked: object) -> None:
+    """It repeats what it must, byte for byte, and is a message itself."""
+    if not isinstance(asked, Request):
+        raise Broken("answered what is no request")
+    ours = parse_datagram(answer.raw, _WIDE)
+    if not isinstance(ours, Response) or ours.fault is not None:
+        raise Broken(f"the answer isn't good: {ours.fault!r} in {answer.raw!r}")
+    for name, theirs in ((b"From", asked.from_), (b"Call-ID", asked.call_id), (b"CSeq", asked.cseq)):
+        if answer.all(name) != ([] if theirs is None else [theirs]):
+            raise Broken(f"{name.decode()} isn't repeated as it was")
+    if answer.all(b"Via")[1:] != asked.vias[1:]:
+        raise Broken("Vias aren't repeated as they were")
+    for to in answer.all(b"To"):
+        if asked.to is None or not to.startswith(asked.to):
+            raise Broken("To isn't repeated as it was")
+    if answer.status in (200, 302, 404, 405, 480):
+        headers.read_from_to(answer[b"From"], "From")
+        if headers.read_from_to(answer[b"To"], "To").tag is None and answer.status != 481:
+            raise Broken("no To tag")
+
+
+def stream(data: bytes) -> Hashable:
+    """A stream's octets give the same events however they are split, and nothing after a fault."""
+    limits = _SMALL if crc32(data) % 2 else Limits()
+    whole = StreamFramer(limits)
+    events = whole.feed(data)
+    step = 1 + crc32(data) % 61
+    pieces = StreamFramer(limits)
+    split = []
+    for start in range(0, len(data), step):
+        split += pieces.feed(data[start : start + step])
+        if len(pieces._buffer) > limits.message + step:
+            raise Broken("more is kept than may be sent")
+    kinds = []
+    for one, other in zip(events, split, strict=True):
+        if type(one) is not type(other):
+            raise Broken(f"split otherwise: {one} and {other}")
+        if isinstance(one, FramingFault) and isinstance(other, FramingFault):
+            if type(one.error) is not type(other.error):
+                raise Broken(f"split otherwise: {one.error} and {other.error}")
+            kinds.append(one.error.counter)
+        elif isinstance(one, Request | Response) and isinstance(other, Request | Response):
+            if (one.head, one.body) != (other.head, other.body):
+                raise Broken("split otherwise: other octets")
+            kinds.append(type(one).__name__)
+    if whole.partial != pieces.partial:
+        raise Broken("split otherwise: partial")
+    if any(isinstance(event, FramingFault) for event in events[:-1]):
+        raise Broken("something came after a fault")
+    if events and isinstance(events[-1], FramingFault) and whole.feed(b"OPTIONS x SIP/2.0" + HEAD_END):
+        raise Broken("something came after a fault")
+    served = _served_for(data)
+    for event in events:
+        raw = served.server.answer_event(event, served.source, "tcp")
+        if raw is None:
+            continue
+        if isinstance(event, Ping):
+            if raw != b"\r\n":
+                raise Broken("a ping got something else")
+            continue
+        answer = read_answer(raw)
+        asked = event.message if isinstance(event, FramingFault) else event
+        if isinstance(event, FramingFault) and answer.status not in (400, 414, 505, 513):
+            raise Broken(f"a framing fault got {answer.status}")
+        _check_answer(answer, asked)
+        kinds.append(answer.reason.decode())
+    return tuple(kinds[:4])
+
+
+def values(data: bytes) -> Hashable:
+    """Readers of values give parts or a SipError; both ways of reading a head give the same."""
+    kinds: list[Hashable] = []
+    for reader in (parse_uri, headers.read_via, headers.read_cseq, headers.check_call_id):
+        kinds.append(_outcome(reader, data))
+    kinds.append(_outcome(lambda value: headers.read_from_to(value, "To").tag, data))
+    kinds.append(_outcome(lambda value: headers.read_addresses(value, "Contact"), data))
+    kinds.append(_outcome(_uri_of_its_own, data))
+    head = data.partition(HEAD_END)[0]
+    plain = read_plain(head, Limits())
+    if plain is not None and plain != _generally(head):
+        raise Broken("the short way of reading gives another request")
+    return (*kinds, plain is not None)
+
+
+def _outcome(reader: Callable[[bytes], object], data: bytes) -> str:
+    try:
+        return type(reader(data)).__name__
+    except SipError as error:
+        text = str(error)
+        if not text.isprintable() or len(text) > 400:
+            raise Broken(f"a fault that can't be shown: {text!r}") from None
+        return error.counter
+
+
+def _uri_of_its_own(data: bytes) -> bytes:
+    uri = parse_uri(data)
+    key = uri.canonical_key()
+    if key != parse_uri(data).canonical_key() or not equivalent(uri, uri):
+        raise Broken("a URI isn't itself")
+    uri.default_port()
+    return key
+
+
+def _generally(head: bytes) -> Request:
+    request = parse_head(head, Limits())
+    if not isinstance(request, Request):
+        raise Broken("the short way took a response for a request")
+    return replace(request, envelope=read_envelope(request, headers.read_via(request.vias[0])))
+
+
+TARGETS: dict[str, Callable[[bytes], Hashable]] = {
+    "datagram": datagram,
+    "stream": stream,
+    "values": values,
+}

@@ -57,6 +57,6 @@ def whole(step: Step) -> list[str]:
     lines = [f"    {clean(line)}".rstrip() for line in text.removesuffix(b"\r\n").split(b"\r\n")]
     if len(step.message) > MAX_SHOWN:
         lines.append(f"    ... {len(step.message) - MAX_SHOWN} octets more")
-    while not lines[-1]:
+    while lines and not lines[-1]:
         lines.pop()
     return [*lines, ""]

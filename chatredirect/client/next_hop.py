@@ -48,6 +48,8 @@ def parse_target_uri(text: str) -> bytes:
     """
     octets = text.encode("utf-8", "surrogateescape")
     if _SCHEME.match(text) is None:
+        if "@" not in text:
+            parse_sip_address(text)  # says what is missing: "ocschat" is no host
         octets = b"sip:" + octets
     try:
         uri = parse_uri(octets)

@@ -1,5 +1,6 @@
 """DNS servers from Debian on free loopback ports, one process each, with zone files that change."""
 
+import os
 import shutil
 import signal
 import socket
@@ -77,14 +78,15 @@ class DnsServer:
         """Start, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, cwd=self.folder
+                self.command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True
             )
         self._wait_for_serial()
 
     def stop(self) -> None:
         """End it, whatever it does."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)  # one that is paused wouldn't hear the rest
+            if self._process.poll() is None:
+                self.go_on()  # one that is paused wouldn't hear the rest
             self._process.terminate()
             try:
                 self._process.wait(5)
@@ -94,14 +96,14 @@ class DnsServer:
             self._process = None
 
     def pause(self) -> None:
-        """It keeps its sockets and says nothing."""
+        """It keeps its sockets and says nothing, with all its child processes."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        os.killpg(self._process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
         """The end of `pause`."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        os.killpg(self._process.pid, signal.SIGCONT)
 
     def _wait_for_serial(self) -> None:
         ends = time.monotonic() + LONGEST_START

@@ -86,6 +86,40 @@ def test_killed_is_restarted(container: Container) -> None:
     _wait_for_answer(container)
 
 
+def test_reload(container: Container) -> None:
+    """`systemctl reload` puts a changed file in force without a new process."""
+    before = _main_pid(container)
+    path = container.root / "etc/chatredirect/chatredirect.yaml"
+    good = path.read_text()
+    path.write_text(good.replace("sip:ocschat@", "sip:newname@"))
+    probe = f"{PROBE} udp://127.0.0.1:5060".replace("ocschat", "newname")
+    assert container.run(probe).returncode == 1  # 404
+    try:
+        container.check("systemctl reload chatredirect")
+        _wait(lambda: container.run(probe).returncode == 0, "redirect for the new name")
+        assert _main_pid(container) == before
+    finally:
+        path.write_text(good)
+        container.check("systemctl reload chatredirect")
+    _wait_for_answer(container)
+
+
+def test_faulty_reload_is_refused(container: Container) -> None:
+    """`systemctl reload` fails when the file is faulty, and the service goes on as it was."""
+    before = _main_pid(container)
+    path = container.root / "etc/chatredirect/chatredirect.yaml"
+    good = path.read_text()
+    path.write_text(good + "\nlisten_to: everything\n")
+    try:
+        assert container.run("systemctl reload chatredirect").returncode != 0
+        assert "listen_to" in container.check("journalctl -u chatredirect -n 50 --no-pager")
+    finally:
+        path.write_text(good)
+    assert _show(container, "ActiveState") == "active"
+    assert _main_pid(container) == before
+    _wait_for_answer(container)
+
+
 def test_faulty_configuration_is_not_restarted(container: Container) -> None:
     """Exit status 78 ends it for good, and the journal says what is wrong."""
     path = container.root / "etc/chatredirect/chatredirect.yaml"

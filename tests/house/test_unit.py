@@ -27,6 +27,7 @@ def test_verify_where_installed(tmp_path: Path) -> None:
     here = Path(sys.prefix, "bin/chatredirect")
     installed = tmp_path / UNIT.name
     installed.write_text(text.replace(command[1], str(here)))
+    assert command[1] not in installed.read_text()
     done = _analyze("verify", str(installed))
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.service.client import ask, request, talk
-from tests.service.daemon import PATIENCE, ROOT, command, configuration, eventually
+from tests.service.daemon import PATIENCE, ROOT, Daemon, command, configuration, eventually
 from tests.service.fixtures import Run
 
 EX_UNAVAILABLE = 69
@@ -79,11 +79,17 @@ def test_a_second_signal_changes_nothing(run_daemon: Run) -> None:
     assert daemon.process.wait(PATIENCE) == 0
 
 
+@pytest.fixture(scope="module")
+def first(run_shared_daemon: Run) -> Daemon:
+    return run_shared_daemon()
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_a_second_daemon_on_an_address(run_daemon: Run, transport: str, host: str) -> None:
+def test_a_second_daemon_on_an_address(
+    run_daemon: Run, first: Daemon, transport: str, host: str
+) -> None:
     """It fails with a message that names the address, and the first goes on."""
-    first = run_daemon()
     _, number = first.address(transport)
     url = f"{transport}://{host}:{number}"
     second = run_daemon(listen=["udp://127.0.0.1:0", url], wait=False)

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 #: Octets of an answer over UDP that nobody can call an amplification, and the factor beyond.
 SAFE_ANSWER = 1300
 MAX_AMPLIFICATION = 2
+_SMALL = SAFE_ANSWER // MAX_AMPLIFICATION  # octets of a request for which the first is more
 #: Octets that an answer has beyond what it repeats, Contacts apart: Status-Line, tag, received,
 #: rport, and long header names for compact ones.
 _ADDED = 250
@@ -124,9 +125,9 @@ class Server:
             self._counters.dropped(error.counter)
             return None
         size = len(data)
-        room = max(size, SAFE_ANSWER - size) - _ADDED
-        answered = self.answer(message, source, "udp", room)
-        if answered is not None and len(answered[0]) > max(MAX_AMPLIFICATION * size, SAFE_ANSWER):
+        most = MAX_AMPLIFICATION * size if size > _SMALL else SAFE_ANSWER
+        answered = self.answer(message, source, "udp", most - size - _ADDED)
+        if answered is not None and len(answered[0]) > most:
             self._counters.dropped("would_amplify")
             return None
         return answered

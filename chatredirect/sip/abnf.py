@@ -63,6 +63,9 @@ PARAM_PAIR = re.compile(
     rb";" + SWS + rb"(" + TOKEN + rb")(?:" + SWS + rb"=" + SWS + rb"(" + PARAM_VALUE + rb"))?"
 )
 
+#: Where `rport` or `received`, with or without a value, may stand among parameters.
+RPORT_OR_RECEIVED = re.compile(rb"(?i);" + SWS + rb"(?:rport|received)")
+
 # -- From and To (§20.20, §20.39): ( name-addr / addr-spec ) *( SEMI generic-param ) ------------
 _URI = rb"[A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>]++"
 # Wider than the rule: a display name without quotes may hold anything that can't be mistaken for

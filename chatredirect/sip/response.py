@@ -107,19 +107,14 @@ def stamp(value: bytes, via: headers.Via, source: Source) -> bytes:
     """
     params = via.params
     if params:
-        if params.endswith(b";rport") and via.end == len(value) and _plain(params[:-6]):
-            return b"%b=%d;received=%b" % (value, source.port, source.host)
-        if not _plain(params):
+        asked = abnf.RPORT_OR_RECEIVED.search(params)
+        if asked is not None:
+            if asked[0] == b";rport" and asked.end() == len(params) and via.end == len(value):
+                return b"%b=%d;received=%b" % (value, source.port, source.host)
             return _restamp(value, via, source)
     if via.host == source.host or not via.readable or _same_host(via.host, source.host):
         return value
     return b"%b;received=%b%b" % (value[: via.end], source.host, value[via.end :])
-
-
-def _plain(params: bytes) -> bool:
-    """Whether neither `rport` nor `received` can be among the parameters."""
-    lower = params.lower()
-    return b"rport" not in lower and b"received" not in lower
 
 
 def _same_host(host: bytes, source: bytes) -> bool:

@@ -19,7 +19,8 @@ from ipaddress import IPv6Address
 
 BATCH = 32
 SLOT = 65536  # octets; no UDP datagram is longer
-_NAME = 28  # octets of a struct sockaddr_in6, the longest that comes
+# octets of a struct sockaddr_in and sockaddr_in6
+_NAME = {socket.AF_INET: 16, socket.AF_INET6: 28}
 _CONTROL = 64  # octets, more than one IP_PKTINFO or IPV6_PKTINFO takes
 # in.h and in6.h; the socket module of 3.11 doesn't name them all
 _IP_PKTINFO = 8
@@ -63,7 +64,6 @@ _WORD = ctypes.sizeof(ctypes.c_uint32)
 _SIZE = ctypes.sizeof(ctypes.c_size_t)
 _HEADER_WORDS = ctypes.sizeof(_Mmsghdr) // _WORD
 _LEN_AT = _Mmsghdr.len.offset // _WORD
-_NAMELEN_AT = _Msghdr.namelen.offset // _WORD
 _HEADER_SIZES = ctypes.sizeof(_Mmsghdr) // _SIZE
 _CONTROLLEN_AT = _Msghdr.controllen.offset // _SIZE
 _IOVEC_SIZES = ctypes.sizeof(_Iovec) // _SIZE
@@ -71,13 +71,16 @@ _IOVEC_LEN_AT = _Iovec.len.offset // _SIZE
 
 
 class _Block:
-    """The memory of one direction: message headers, data, addresses, control messages."""
+    """The memory of one direction: message headers, data, addresses, control messages.
+
+    `data` and `names` have a view for each datagram.
+    """
 
     __slots__ = ("address", "controls", "data", "headers", "lengths", "names", "sizes", "words")
 
-    def __init__(self, with_control: bool) -> None:
+    def __init__(self, name_octets: int, with_control: bool) -> None:
         data = bytearray(BATCH * SLOT)
-        names = bytearray(BATCH * _NAME)
+        names = bytearray(BATCH * name_octets)
         controls = bytearray(BATCH * _CONTROL)
         headers = bytearray(BATCH * ctypes.sizeof(_Mmsghdr))
         iovecs = bytearray(BATCH * ctypes.sizeof(_Iovec))
@@ -87,15 +90,15 @@ class _Block:
             iovec_array[i].base = _address_of(data) + i * SLOT
             iovec_array[i].len = SLOT
             header = header_array[i].hdr
-            header.name = _address_of(names) + i * _NAME
-            header.namelen = _NAME
+            header.name = _address_of(names) + i * name_octets
+            header.namelen = name_octets
             header.iov = _address_of(iovecs) + i * ctypes.sizeof(_Iovec)
             header.iovlen = 1
             if with_control:
                 header.control = _address_of(controls) + i * _CONTROL
                 header.controllen = _CONTROL
-        self.data = memoryview(data)
-        self.names = memoryview(names)
+        self.data = _cut(data, SLOT)
+        self.names = _cut(names, name_octets)
         self.controls = memoryview(controls)
         self.headers = memoryview(headers)
         self.words = self.headers.cast("I")
@@ -103,6 +106,10 @@ class _Block:
         self.sizes: memoryview[int] = self.headers.cast("N")  # type: ignore[call-overload]
         self.lengths: memoryview[int] = memoryview(iovecs).cast("N")  # type: ignore[call-overload]
         self.address = _address_of(headers)
+
+
+def _cut(memory: bytearray, octets: int) -> list[memoryview]:
+    return [memoryview(memory)[i * octets : (i + 1) * octets] for i in range(BATCH)]
 
 
 def _address_of(memory: bytearray) -> int:
@@ -134,8 +141,9 @@ class DatagramSocket:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         elif self._wildcard:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
-        self._in = _Block(self._wildcard)
-        self._out = _Block(self._wildcard)
+        name_octets = _NAME[sock.family]
+        self._in = _Block(name_octets, self._wildcard)
+        self._out = _Block(name_octets, self._wildcard)
         self._fresh = bytes(self._in.headers)  # the kernel writes into them with every batch
         self._outgoing = 0
         self.unsent = 0
@@ -148,47 +156,38 @@ class DatagramSocket:
         """Close the socket."""
         self._sock.close()
 
-    def receive(self) -> int:
-        """Take in what has come, at most `BATCH` datagrams; gives how many."""
+    def receive(self) -> list[tuple[bytes, bytes]]:
+        """Take in what has come, at most `BATCH` datagrams.
+
+        Returns:
+            Each datagram with the raw socket address that it came from; see `host_and_port`.
+        """
         block = self._in
         block.headers[:] = self._fresh
         count: int = _recvmmsg(self._fd, block.address, BATCH, socket.MSG_DONTWAIT, None)
-        return max(count, 0)  # an error means that there was nothing, or nothing of ours
+        # a negative count is an error: there was nothing, or nothing of ours
+        data, names, words = block.data, block.names, block.words
+        return [
+            (data[i][: words[i * _HEADER_WORDS + _LEN_AT]].tobytes(), names[i].tobytes())
+            for i in range(count)
+        ]
 
-    def datagram(self, i: int) -> bytes:
-        """The datagram with number `i`."""
-        start = i * SLOT
-        return bytes(self._in.data[start : start + self._in.words[i * _HEADER_WORDS + _LEN_AT]])
-
-    def name(self, i: int) -> bytes:
-        """The raw socket address that datagram `i` came from; see `host_and_port`."""
-        start = i * _NAME
-        length = self._in.words[i * _HEADER_WORDS + _NAMELEN_AT]
-        return bytes(self._in.names[start : start + length])
-
-    def reply(self, i: int, data: bytes, name: bytes, port: int) -> None:
+    def reply(self, i: int, data: bytes, name: bytes) -> None:
         """Put an answer to datagram `i` into the outgoing batch.
 
         Args:
             i: its number; the answer leaves from the address that it was sent to.
             data: the answer.
-            name: the raw socket address that the datagram came from.
-            port: the port at that address.
+            name: the raw socket address that the answer goes to.
         """
         length = len(data)
         if length > SLOT:
             self.unsent += 1
             return
         block, k = self._out, self._outgoing
-        start = k * SLOT
-        block.data[start : start + length] = data
+        block.data[k][:length] = data
         block.lengths[k * _IOVEC_SIZES + _IOVEC_LEN_AT] = length
-        start = k * _NAME
-        # sockaddr_in and sockaddr_in6 both have the port in octets 2 and 3, in network order
-        block.names[start : start + len(name)] = b"%b%b%b" % (
-            name[:2], port.to_bytes(2, "big"), name[4:],
-        )  # fmt: skip
-        block.words[k * _HEADER_WORDS + _NAMELEN_AT] = len(name)
+        block.names[k][:] = name
         if self._wildcard:
             self._answer_from_there(i, k)
         self._outgoing = k + 1
@@ -218,6 +217,12 @@ class DatagramSocket:
             lost = count - sent if error in (errno.EAGAIN, errno.ENOBUFS) else 1
             self.unsent += lost
             sent += lost
+
+
+def with_port(name: bytes, port: int) -> bytes:
+    """A raw socket address with another port."""
+    # sockaddr_in and sockaddr_in6 both have the port in octets 2 and 3, in network order
+    return b"%b%b%b" % (name[:2], port.to_bytes(2, "big"), name[4:])
 
 
 def host_and_port(name: bytes) -> tuple[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from chatredirect.sip.response import Source
-from chatredirect.transport.datagrams import BATCH, DatagramSocket, host_and_port
+from chatredirect.transport.datagrams import BATCH, DatagramSocket, host_and_port, with_port
 
 log = structlog.get_logger()
 
@@ -64,29 +64,30 @@ class UdpListener:
         self._datagrams.close()
 
     def _on_readable(self) -> None:
-        datagrams = self._datagrams
+        datagrams, sources = self._datagrams, self._sources
         for _ in range(_ROUNDS):
-            count = datagrams.receive()
-            for i in range(count):
-                name = datagrams.name(i)
+            batch = datagrams.receive()
+            for i, (data, name) in enumerate(batch):
                 try:
-                    answered = self._answer(datagrams.datagram(i), self._source(name))
+                    source = sources.get(name) or self._source(name)
+                    answered = self._answer(data, source)
                 except Exception:  # one datagram must not stop the others, whatever it is
                     self.failures += 1
                     log.exception("datagram_failed", peer=host_and_port(name)[0])
                     continue
                 if answered is not None:
-                    datagrams.reply(i, answered[0], name, answered[1])
+                    answer, port = answered
+                    to = name if port == source.port else with_port(name, port)
+                    datagrams.reply(i, answer, to)
             datagrams.flush()
-            if count < BATCH:
+            if len(batch) < BATCH:
                 break
 
     def _source(self, name: bytes) -> Source:
-        source = self._sources.get(name)
-        if source is None:
-            host, port = host_and_port(name)
-            source = self._make_source(host, port)
-            if len(self._sources) >= _KNOWN_SOURCES:
-                self._sources.clear()
-            self._sources[name] = source
+        """Who that is, remembered for the next time."""
+        host, port = host_and_port(name)
+        source = self._make_source(host, port)
+        if len(self._sources) >= _KNOWN_SOURCES:
+            self._sources.clear()
+        self._sources[name] = source
         return source

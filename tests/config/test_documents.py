@@ -16,6 +16,7 @@ from chatredirect.config import (
     LimitSettings,
     LogSettings,
     Settings,
+    TlsSettings,
     load,
     warnings,
 )
@@ -25,6 +26,7 @@ SECTIONS = {
     "Top level": Settings,
     "Endpoints": EndpointSettings,
     "DNS": DnsSettings,
+    "TLS": TlsSettings,
     "Health": HealthSettings,
     "Logs": LogSettings,
     "Limits": LimitSettings,

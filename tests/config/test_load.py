@@ -147,7 +147,7 @@ def test_all_faults_at_once(faults: Faults) -> None:
         dns: {timeout: 9}
         log: {level: loud}
         log: {level: info}
-        tls: {ca: x}
+        tls: {cas: x}
         retry_after: 30s
     """)
     assert [line for line, _ in found] == [2, 5, 5, 8, 9, 11, 12, 13, 14, 15, 16]
@@ -161,7 +161,7 @@ def test_all_faults_at_once(faults: Faults) -> None:
         "dns.timeout (9) is more than dns.lifetime (6)",
         'log.level: must be debug, info, warning or error, not text "loud"',
         'key "log" given twice; first in line 13',
-        "isn't available in this version",
+        'unknown key "cas" in tls (did you mean "ca"?)',
         'retry_after: must be a whole number, not text "30s"',
     ):
         assert part in text
@@ -179,7 +179,7 @@ def test_all_faults_at_once(faults: Faults) -> None:
         ("listen:\n  - udp://127.0.0.1\n  - udp://127.0.0.1:5060", 3, "is in line 2 already"),
         ("listen:\n  - udp://[::1]\n  - udp://[0::1]:5060", 3, "is in line 2 already"),
         ("listen:\n  - udp://127.0.0.1\n  - udp://0.0.0.0", 3, "want the same port"),
-        ("listen:\n  - tls://127.0.0.1", 2, "TLS listeners aren't available in this version"),
+        ("listen:\n  - tls://127.0.0.1", 2, "tls://127.0.0.1:5061 needs a certificate"),
     ],
 )
 def test_top_level(faults: Faults, text: str, line: int, says: str) -> None:

@@ -1,0 +1,134 @@
+"""Certificates for tests: authorities, and what they sign, in PEM files.
+
+Made with `cryptography` and not with trustme where a test needs what trustme doesn't make: URI
+names, dates of its own, certificates without any subjectAltName.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+def new_key(kind: str = "ec") -> Key:
+    """A private key: `ec` (P-256) or `rsa` (2,048 bits)."""
+    if kind == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def key_pem(key: Key, passphrase: bytes | None = None) -> bytes:
+    """A key as a file has it."""
+    encryption = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A certificate with its key, in files.
+
+    Attributes:
+        certificate: the PEM file of the certificate.
+        private_key: the PEM file of its key.
+    """
+
+    certificate: Path
+    private_key: Path
+
+
+@dataclass
+class Authority:
+    """A CA whose files go into a folder."""
+
+    folder: Path
+    name: str = "Contoso Test CA"
+    key: Key = field(default_factory=new_key)
+    certificate: x509.Certificate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        subject = _name(self.name)
+        self.certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - 2 * DAY)
+            .not_valid_after(NOW + 3650 * DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        self.file.write_bytes(self.certificate.public_bytes(Encoding.PEM))
+
+    @property
+    def file(self) -> Path:
+        """Its own certificate, in a PEM file."""
+        return self.folder / "ca.pem"
+
+    def issue(
+        self,
+        *names: str,
+        file: str | None = None,
+        uris: Sequence[str] = (),
+        common_name: str = "",
+        not_before: datetime = NOW - DAY,
+        not_after: datetime = NOW + 365 * DAY,
+        key: Key | None = None,
+        passphrase: bytes | None = None,
+    ) -> Leaf:
+        """Sign a certificate.
+
+        Args:
+            names: DNS names among its subjectAltNames.
+            file: the files' name without suffix; the first name unless given.
+            uris: URIs among its subjectAltNames.
+            common_name: of its subject.
+            not_before: when it begins to be valid.
+            not_after: when it ceases to.
+            key: its key, a new one unless given.
+            passphrase: of its key's file.
+        """
+        key = key or new_key()
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_name(common_name))
+            .issuer_name(self.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(not_before)
+            .not_valid_after(not_after)
+        )
+        alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(u) for u in uris]
+        alternatives += [x509.DNSName(name) for name in names]
+        if alternatives:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName(alternatives), critical=not common_name
+            )
+        signed = builder.sign(self.key, hashes.SHA256())
+        stem = file or (names[0] if names else common_name or "leaf")
+        leaf = Leaf(self.folder / f"{stem}.pem", self.folder / f"{stem}.key")
+        leaf.certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+        leaf.private_key.touch(mode=0o600)
+        leaf.private_key.write_bytes(key_pem(key, passphrase))
+        return leaf
+
+
+def _name(common_name: str) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
+    return x509.Name(attributes)

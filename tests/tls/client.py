@@ -1,0 +1,67 @@
+"""A TLS client of the standard library, with the strict reading of `tests.service.client`."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.service.client import Tcp
+from tests.service.daemon import PATIENCE
+from tests.tls.authority import Leaf
+
+SERVER = "sip.contoso.com"  # the name in the daemon's own certificate
+
+
+def client_context(ca: Path, own: Leaf | None = None) -> ssl.SSLContext:
+    """A context that verifies the daemon, and shows `own` if there is one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca)
+    if own is not None:
+        context.load_cert_chain(own.certificate, own.private_key)
+    return context
+
+
+class Tls(Tcp):
+    """A TLS connection to a listener.
+
+    Attributes:
+        socket: may be asked for `version()` and `cipher()`.
+    """
+
+    transport = "tls"
+    socket: ssl.SSLSocket
+
+    def __init__(
+        self, to: tuple[str, int], context: ssl.SSLContext, bind: str | None = None
+    ) -> None:
+        source = None if bind is None else (bind, 0)
+        plain = socket.create_connection(to, PATIENCE, source)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.socket = context.wrap_socket(plain, server_hostname=SERVER)
+        except BaseException:
+            plain.close()
+            raise
+        self.host, self.port = self.socket.getsockname()[:2]
+        self._buffer = b""
+
+    def rest(self) -> bytes:
+        """Everything until the other side closes; `<alert>` at the end if it refuses us."""
+        try:
+            return super().rest()
+        except ssl.SSLError:
+            rest, self._buffer = self._buffer, b""
+            return rest + b"<alert>"
+
+
+@contextmanager
+def talk_tls(
+    to: tuple[str, int], context: ssl.SSLContext, bind: str | None = None
+) -> Iterator[Tls]:
+    """A client over TLS."""
+    client = Tls(to, context, bind)
+    try:
+        yield client
+    finally:
+        client.close()

@@ -33,7 +33,8 @@ def check(
     transport, which without SRV records means UDP. With --live every pool is resolved and every
     target pinged, and each endpoint is ready or not ready.
 
-    Exit status: 0 if the configuration can be used, 78 if not; with --live, 1 if it can be used
+    Exit status: 0 if the configuration and the certificates and keys that it names can be used,
+    78 if not; with --live, 1 if it can be used
     but an endpoint isn't ready.
     """
     from chatredirect.config import ConfigError, load, warnings
@@ -42,10 +43,12 @@ def check(
         raise typer.BadParameter("--live and --offline exclude each other")
     try:
         settings = load(file)
+        doubts = (*warnings(settings), *_files(settings))
     except ConfigError as error:
         _refused(error, as_json=as_json)
         raise typer.Exit(error.exit_status) from None
-    doubts = warnings(settings) + (() if offline else _asked(settings))
+    if not offline:
+        doubts += _asked(settings)
     pools = _looked(settings) if live else None
     if as_json:
         typer.echo(json.dumps(_json(settings, doubts, pools), indent=2))
@@ -53,6 +56,15 @@ def check(
         typer.echo("\n".join(_text(settings, doubts, pools)))
     if pools is not None and not all(pool.ready for pool in pools.values()):
         raise typer.Exit(NOT_READY)
+
+
+def _files(settings: "Settings") -> "tuple[Fault, ...]":
+    """The warnings that TLS files give reason for; ConfigError if they can't be used."""
+    if not settings.tls.files and not settings.secure_listeners:
+        return ()  # without importing what reads them
+    from chatredirect.commands.tls_files import tls_doubts
+
+    return tls_doubts(settings)
 
 
 def _asked(settings: "Settings") -> "tuple[Fault, ...]":

@@ -70,7 +70,7 @@ def parse_listen(text: str) -> ListenUrl:
     match = _LISTEN.fullmatch(text)
     if match is None or (match[2] is None and match[1].lower() not in TRANSPORTS):
         raise ValueError(
-            f"{quoted(text)} is no URL: write udp://ADDRESS:PORT or tcp://ADDRESS:PORT"
+            f"{quoted(text)} is no URL: write udp://ADDRESS:PORT, with udp, tcp or tls"
         )
     scheme, slashes, rest = match[1].lower(), match[2], match[3].removesuffix("/")
     if scheme not in TRANSPORTS:
@@ -178,6 +178,13 @@ def parse_host_name(text: str) -> str:
     if _parse_ip(text) is not None:
         raise ValueError(f"{quoted(text)} is an IP address; a host name belongs here")
     return _parse_name(text).lower()
+
+
+def parse_peer_name(text: str) -> str:
+    """Read a host name, or `*.domain` for any name one label longer; lower case."""
+    if text.startswith("*."):
+        return f"*.{parse_host_name(text[2:])}"
+    return parse_host_name(text)
 
 
 def _split(text: str, prefix: str) -> tuple[str, int | None]:

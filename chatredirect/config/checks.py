@@ -59,12 +59,6 @@ def _listeners(findings: Findings) -> Iterator[Fault]:
     seen: dict[ListenUrl, int] = {}
     for index, url in findings.listen:
         path: Path = ("listen", index)
-        if url.transport == "tls":
-            yield findings.main.fault(
-                path,
-                f"listen[{index}]: TLS listeners aren't available in this version: "
-                "write udp:// or tcp://",
-            )
         if url.port == 0:
             continue
         if url in seen:

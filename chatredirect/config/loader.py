@@ -19,6 +19,7 @@ from chatredirect.config.faults import ConfigError, Fault, quoted
 from chatredirect.config.messages import faults_of, kind_of
 from chatredirect.config.models import EndpointSettings, Settings
 from chatredirect.config.sipaddress import parse_sip_address
+from chatredirect.config.tls_section import TlsSection, without_listeners
 
 MAX_FILE = 256 * 1024 * 1024
 """Octets of one file; 100,000 endpoints are about 12 MB."""
@@ -45,6 +46,7 @@ class _Reader:
         self._findings = Findings(self._main)
         self._documents = [self._main]
         self._faults: list[Fault] = []
+        self._tls = TlsSection(self._main)
 
     def settings(self) -> Settings:
         settings = self._main_file()
@@ -54,6 +56,7 @@ class _Reader:
         for document in self._documents:
             self._faults += document.faults
         self._faults += check(self._findings)
+        self._faults += self._tls.faults(self._findings.listen)
         if self._faults or settings is None:
             order = {document.file: index for index, document in enumerate(self._documents)}
             raise ConfigError(
@@ -64,6 +67,8 @@ class _Reader:
         # Both are read-only for everybody else: set where they become known, once.
         object.__setattr__(settings, "endpoints", whole)
         object.__setattr__(settings, "files", tuple(document.file for document in self._documents))
+        object.__setattr__(settings, "tls", self._tls.common)
+        object.__setattr__(settings, "tls_listeners", self._tls.listeners)
         return settings
 
     def _main_file(self) -> Settings | None:
@@ -78,7 +83,9 @@ class _Reader:
             return None
         self._endpoints(main, ("endpoints",), root.get("endpoints"))
         self._gather(root)
-        rest = {key: value for key, value in root.items() if key != "endpoints"}
+        rest: dict[str, object] = {key: root[key] for key in root if key != "endpoints"}
+        if "tls" in rest:
+            rest["tls"] = without_listeners(root["tls"])
         try:
             return _SETTINGS.validate_python(rest)
         except ValidationError as error:

@@ -12,11 +12,6 @@ from chatredirect.config.faults import Fault, did_you_mean, quoted
 
 _Writer: TypeAlias = Callable[[ErrorDetails], str]
 
-LATER: dict[Path, str] = {
-    ("tls",): 'the section "tls" isn\'t available in this version: TLS listeners come later',
-}
-"""Keys that are promised, and refused by name until they work."""
-
 
 def faults_of(
     error: ValidationError, document: Document, path: Path, model: type[object]
@@ -31,8 +26,7 @@ def faults_of(
         loc = details["loc"][:-1] if of_key else details["loc"]
         kind = details["type"]
         if kind == "unexpected_keyword_argument":
-            message = LATER.get(loc) or _unknown_key(loc, model)
-            yield document.fault(path + loc, message, of_key=True)
+            yield document.fault(path + loc, _unknown_key(loc, model), of_key=True)
         elif kind == "missing":
             message = f"the key {quoted(loc[-1])} is missing{_in(loc[:-1])}"
             yield document.fault((path + loc)[:-1], message)
@@ -76,6 +70,8 @@ def _unknown_key(loc: Path, model: type[object]) -> str:
     for part in loc[:-1]:
         section = _section(section, str(part))
     known = [key.name for key in fields(section) if key.init] if is_dataclass(section) else []
+    if loc[:-1] == ("tls",):
+        known.append("listeners")  # which is taken out before the section is validated
     key = str(loc[-1])
     hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
     return f"unknown key {quoted(key)}{_in(loc[:-1])}{hint}"

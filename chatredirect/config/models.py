@@ -36,6 +36,7 @@ from chatredirect.config.addresses import (
     parse_listen,
     parse_nameserver,
     parse_network,
+    parse_peer_name,
     parse_pool_fqdn,
 )
 from chatredirect.config.faults import quoted
@@ -45,6 +46,7 @@ Mode: TypeAlias = Literal["redirect", "proxy", "lookup"]
 RedirectStatus: TypeAlias = Literal[300, 301, 302, 305]
 ContactForm: TypeAlias = Literal["fqdn", "targets", "addresses"]
 OnAllDown: TypeAlias = Literal["unavailable", "serve"]
+Peers: TypeAlias = Literal["anyone", "trusted"]
 Family: TypeAlias = Literal["ipv4", "ipv6"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["json", "console"]
@@ -136,6 +138,8 @@ Advertise: TypeAlias = Annotated[HostPort, _from_text(parse_advertise, HostPort)
 Address: TypeAlias = Annotated[IPAddress, _from_text(parse_address, *get_args(IPAddress))]
 Network: TypeAlias = Annotated[IPNetwork, _from_text(parse_network, *get_args(IPNetwork))]
 HostName: TypeAlias = Annotated[str, _from_text(parse_host_name)]
+PeerName: TypeAlias = Annotated[str, _from_text(parse_peer_name)]
+FileName: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
 Addresses: TypeAlias = Annotated[tuple[Address, ...], AfterValidator(_some_addresses)]
 
 LOOPBACK: tuple[IPNetwork, ...] = (parse_network("127.0.0.0/8"), parse_network("::1"))
@@ -158,6 +162,7 @@ class EndpointSettings:
     ] = None
     contact: ContactForm = "fqdn"
     on_all_down: OnAllDown = "unavailable"
+    peers: Peers = "anyone"
     source: str = field(default="", init=False)
 
     @property
@@ -192,13 +197,13 @@ class TlsSettings:
     `common_name`, `wildcards` and `srv_names` widen what RFC 5922 takes for a name.
     """
 
-    certificate: StrictStr | None = None
-    private_key: StrictStr | None = None
-    ca: StrictStr | None = None
+    certificate: FileName | None = None
+    private_key: FileName | None = None
+    ca: FileName | None = None
     verify_peer: VerifyPeer = "required"
-    allowed_peers: tuple[StrictStr, ...] = ()
+    allowed_peers: tuple[PeerName, ...] = ()
     minimum_version: TlsVersion = "TLSv1.2"
-    ciphers: StrictStr | None = None
+    ciphers: Annotated[StrictStr, Field(min_length=1)] | None = None
     common_name: StrictBool = False
     wildcards: StrictBool = False
     srv_names: StrictBool = False
@@ -247,12 +252,17 @@ class LimitSettings:
     handshake_timeout: Seconds = 10.0
     handshakes: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 500
     handshakes_per_peer: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 50
+    keepalive: Seconds | None = None
     receive_buffer: Annotated[StrictInt, Field(ge=4096, le=1_073_741_824)] = 4_194_304
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class Settings:
-    """A whole configuration. `files` are the files that it was read from, the main one first."""
+    """A whole configuration. `files` are the files that it was read from, the main one first.
+
+    `tls` is for outgoing connections, and for the listeners that have nothing of their own in
+    `tls_listeners`; `tls_of` knows which.
+    """
 
     listen: Annotated[tuple[Listen, ...], AfterValidator(_some_listeners)]
     advertise: Advertise | None = None
@@ -260,6 +270,7 @@ class Settings:
     include: Annotated[StrictStr, Field(min_length=1)] | None = None
     trusted_peers: tuple[Network, ...] = LOOPBACK
     dns: DnsSettings = Field(default_factory=DnsSettings)
+    tls: TlsSettings = Field(default_factory=TlsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     health: HealthSettings | None = None
@@ -267,3 +278,13 @@ class Settings:
     secret: Annotated[SecretStr | None, PlainValidator(_secret)] = None
     loop: Loop = "auto"
     files: tuple[str, ...] = field(default=(), init=False)
+    tls_listeners: dict[ListenUrl, TlsSettings] = field(default_factory=dict, init=False)
+
+    def tls_of(self, url: ListenUrl) -> TlsSettings:
+        """What a TLS listener speaks and whom it believes."""
+        return self.tls_listeners.get(url, self.tls)
+
+    @property
+    def secure_listeners(self) -> dict[ListenUrl, TlsSettings]:
+        """The TLS listeners, each with its settings."""
+        return {url: self.tls_of(url) for url in self.listen if url.transport == "tls"}

@@ -7,11 +7,12 @@ from ipaddress import ip_address
 
 from chatredirect.config.faults import Fault
 from chatredirect.config.models import DnsSettings, EndpointSettings, Settings
+from chatredirect.config.tls_warnings import tls_warnings
 
 
 def warnings(settings: Settings) -> tuple[Fault, ...]:
     """Every warning that the settings alone give reason for, one for each pool at most."""
-    return (*_general(settings), *_pools(settings))
+    return (*_general(settings), *tls_warnings(settings), *_pools(settings))
 
 
 def needs_srv(endpoint: EndpointSettings, dns: DnsSettings) -> bool:

@@ -9,7 +9,6 @@ import os
 import ssl
 import stat
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TypeAlias
 
 from cryptography import x509
@@ -146,19 +145,20 @@ def exposed_keys(profile: TlsSettings) -> Iterable[str]:
         yield key
 
 
-def expiry(certificate: str) -> datetime:
-    """When the first certificate in a PEM file ceases to be valid, in UTC.
+def expiry(certificate: str) -> float:
+    """When the first certificate in a PEM file ceases to be valid, in seconds since the epoch.
 
     Raises:
         TlsError: there is none in it.
     """
     try:
         with open(certificate, "rb") as file:
-            return x509.load_pem_x509_certificate(file.read()).not_valid_after_utc
+            found = x509.load_pem_x509_certificate(file.read())
     except OSError as error:
         raise TlsError(f"{certificate}: {_why(error, 'unreadable')}") from None
     except ValueError:
         raise TlsError(f"{certificate}: no certificate in PEM form") from None
+    return found.not_valid_after_utc.timestamp()
 
 
 def fingerprint(files: Iterable[str]) -> Fingerprint:

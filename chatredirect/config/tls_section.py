@@ -1,0 +1,159 @@
+"""The section `tls`: one set of settings, and for single listeners what differs from it.
+
+What a listener has under `tls.listeners` is laid over the section's own keys before it is
+validated, so the keys and their meaning are defined once, in `TlsSettings`.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pydantic import TypeAdapter, ValidationError
+
+from chatredirect.config.addresses import ListenUrl, parse_listen
+from chatredirect.config.document import Document, Mapping, Path, Value
+from chatredirect.config.faults import Fault, quoted
+from chatredirect.config.messages import faults_of, kind_of
+from chatredirect.config.models import TlsSettings
+
+_SETTINGS = TypeAdapter(TlsSettings)
+_LISTENERS = "listeners"
+
+
+def without_listeners(section: object) -> object:
+    """The section's own keys, for whoever validates those."""
+    if not isinstance(section, Mapping):
+        return section
+    return {key: value for key, value in section.items() if key != _LISTENERS}
+
+
+@dataclass(slots=True)
+class TlsSection:
+    """What a file says about TLS.
+
+    Attributes:
+        main: the configuration's main file; paths are relative to it.
+        common: the section's own settings. While they are faulty the defaults stand here; that
+            they are is told by who validates the file as a whole.
+        listeners: the settings of the listeners that have some of their own.
+    """
+
+    main: Document
+    common: TlsSettings = field(default_factory=TlsSettings)
+    listeners: dict[ListenUrl, TlsSettings] = field(default_factory=dict)
+    _right: bool = True
+
+    def faults(self, listen: Sequence[tuple[int, ListenUrl]]) -> Iterator[Fault]:
+        """Read the section; every fault that no single value of it has.
+
+        Args:
+            listen: the configured listeners that could be read, each with its number.
+        """
+        root = self.main.root
+        section = root.get("tls") if isinstance(root, Mapping) else None
+        own = without_listeners(section) if section is not None else {}
+        try:
+            self.common = self._made(own)
+        except ValidationError:
+            self._right = False
+        else:
+            yield from self._between(("tls",), self.common)
+        if isinstance(section, Mapping) and isinstance(own, dict):
+            yield from self._overrides(section.get(_LISTENERS), own, listen)
+        yield from self._without_certificate(listen)
+
+    def _overrides(
+        self, value: Value, own: dict[str, object], listen: Sequence[tuple[int, ListenUrl]]
+    ) -> Iterator[Fault]:
+        path: Path = ("tls", _LISTENERS)
+        if value is None:
+            return
+        if not isinstance(value, Mapping):
+            what = "a mapping of entries of listen to keys of tls"
+            yield self.main.fault(path, f"tls.listeners: must be {what}, not {kind_of(value)}")
+            return
+        configured = {url for _, url in listen}
+        for text, different in value.items():
+            place = (*path, text)
+            try:
+                url = parse_listen(text)
+            except ValueError as error:
+                yield self.main.fault(place, f"tls.listeners: {error}", of_key=True)
+                continue
+            if url.transport != "tls" or url not in configured:
+                what = "is not in listen" if url.transport == "tls" else "is no tls:// listener"
+                yield self.main.fault(
+                    place,
+                    f"tls.listeners: {quoted(text)} {what}: write an entry of listen",
+                    of_key=True,
+                )
+                continue
+            if url in self.listeners:
+                yield self.main.fault(place, f"tls.listeners: {url} is there already", of_key=True)
+                continue
+            yield from self._override(place, url, own, different)
+
+    def _override(
+        self, place: Path, url: ListenUrl, own: dict[str, object], different: Value
+    ) -> Iterator[Fault]:
+        try:
+            _SETTINGS.validate_python(different)  # alone: the section's own faults are told once
+        except ValidationError as error:
+            yield from faults_of(error, self.main, place, TlsSettings)
+            self._right = False
+            return
+        if not self._right or not isinstance(different, Mapping):
+            return
+        self.listeners[url] = self._made(own | different)
+        if self.listeners[url] != self.common:
+            yield from self._between(place, self.listeners[url], different)
+
+    def _made(self, keys: object) -> TlsSettings:
+        """Settings whose files are named from here.
+
+        Raises:
+            ValidationError: they aren't right.
+        """
+        made = _SETTINGS.validate_python(keys)
+        folder = os.path.dirname(self.main.file)
+        return replace(
+            made,
+            certificate=_from(folder, made.certificate),
+            private_key=_from(folder, made.private_key),
+            ca=_from(folder, made.ca),
+        )
+
+    def _between(
+        self, place: Path, settings: TlsSettings, different: Mapping | None = None
+    ) -> Iterator[Fault]:
+        """Faults between keys; those of a listener only where it has one of the keys itself."""
+        for keys, fault, message in (
+            (
+                ("private_key", "certificate"),
+                settings.private_key is not None and settings.certificate is None,
+                "there is no certificate that goes with it: write certificate: FILE",
+            ),
+            (
+                ("allowed_peers", "verify_peer"),
+                bool(settings.allowed_peers) and settings.verify_peer == "none",
+                "names can't be checked with verify_peer: none: write required or optional, "
+                "or allowed_peers: []",
+            ),
+        ):
+            if fault and (different is None or any(key in different for key in keys)):
+                key = next(key for key in keys if different is None or key in different)
+                yield self.main.fault((*place, key), f"tls.{keys[0]}: {message}")
+
+    def _without_certificate(self, listen: Sequence[tuple[int, ListenUrl]]) -> Iterator[Fault]:
+        for index, url in listen:
+            settings = self.listeners.get(url, self.common)
+            if url.transport == "tls" and settings.certificate is None and self._right:
+                yield self.main.fault(
+                    ("listen", index),
+                    f"listen[{index}]: {url} needs a certificate: "
+                    "write tls: {certificate: FILE, private_key: FILE}",
+                )
+
+
+def _from(folder: str, file: str | None) -> str | None:
+    return None if file is None else os.path.join(folder, file)

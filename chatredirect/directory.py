@@ -23,6 +23,7 @@ class Endpoint:
         pool: the pool that it leads to; several endpoints may share one.
         redirection: what its answers are made of.
         methods: the methods that are redirected, None for all of them.
+        for_trusted: whether it serves trusted peers only.
     """
 
     address: str
@@ -30,6 +31,7 @@ class Endpoint:
     pool: Pool
     redirection: Redirection
     methods: frozenset[bytes] | None
+    for_trusted: bool
 
 
 class Directory:
@@ -84,6 +86,7 @@ def build_directory(
                 pool=pool_of(each),
                 redirection=Redirection.of(each),
                 methods=_methods(each),
+                for_trusted=each.peers == "trusted",
             ),
         )
         for each in settings

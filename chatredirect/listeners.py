@@ -154,11 +154,13 @@ class Listeners:
         self._streams[url] = stream
 
     def _serve_stream(self, stream: StreamListener, url: ListenUrl, serving: Serving) -> None:
-        stream.answer = serving.server.answer_event
-        stream.message_limits = serving.limits
-        stream.timeouts = serving.timeouts
-        stream.security = serving.security.get(url)
-        stream.trust_anew(serving.trust.source)
+        stream.serve(
+            serving.server.answer_event,
+            serving.trust.source,
+            serving.limits,
+            serving.timeouts,
+            serving.security.get(url),
+        )
 
     def _end(self, url: ListenUrl) -> None:
         udp = self._udp.pop(url, None)

@@ -7,12 +7,14 @@ The only module that knows them all. DNS is not waited for, since a daemon that 
 import asyncio
 import platform
 import secrets
+import time
 from dataclasses import dataclass, field, fields
 from functools import partial
 
 import structlog
 
 import chatredirect
+from chatredirect.certificates import INTERVAL, Certificates
 from chatredirect.config import EndpointSettings, LimitSettings, ListenUrl, Settings
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, build_directory
@@ -39,13 +41,16 @@ class Service:
 
     Attributes:
         counters: what happened so far.
+        certificates: TLS for listeners and for connections to pools.
         settings: the configuration that is in force, None before the first.
     """
 
     counters: Counters = field(default_factory=Counters)
+    certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     settings: Settings | None = None
     _listeners: Listeners | None = None
     _pools: Pools | None = None
+    _looking: asyncio.Task[None] | None = None
     _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
     @property
@@ -68,6 +73,7 @@ class Service:
             TlsError: a certificate, key or CA file can't be used.
         """
         loop = asyncio.get_running_loop()
+        tls = self.certificates.prepare(settings.secure_listeners, settings.tls)
         if self._listeners is None:
             admission = Admission(_connection_limits(settings.limits), loop.time)
             self._listeners = Listeners(loop, admission)
@@ -79,6 +85,7 @@ class Service:
         except BaseException:
             plan.give_up()
             raise
+        self.certificates.take(tls)
         self._listeners.admission.limits = _connection_limits(settings.limits)
         self._listeners.carry_out(
             plan,
@@ -87,18 +94,21 @@ class Service:
                 trust=Trust(settings.trusted_peers),
                 limits=_limits(settings.limits),
                 timeouts=_timeouts(settings.limits),
-                security={},
+                security=tls.listeners,
             ),
         )
         before, self.settings = self.settings, settings
         if before is None:
             pools.start()
+            self._looking = loop.create_task(self._look_at_certificates())
             self._tell_started(loop, settings)
         else:
             _tell_changed(before, settings)
 
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
+        if self._looking is not None:
+            self._looking.cancel()
         # Closing a connection with requests unread would reset it, and a connection that waits to
         # be accepted is one too: so everything gets its turn once more.
         await asyncio.sleep(_LAST_ROUND)
@@ -108,6 +118,15 @@ class Service:
             await self._pools.aclose()
         counters = self.counters
         log.info("stopped", answers=counters.answers, drops=counters.drops)
+
+    async def _look_at_certificates(self) -> None:
+        """Take up certificates that are renewed, until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                self.certificates.look()
+            except Exception:  # a fault of ours must not take later renewals away as well
+                log.exception("certificates_not_looked_at")
 
     async def _bring_pools(self, settings: Settings, names: OwnNames) -> Pools:
         if self._pools is None:
@@ -196,6 +215,7 @@ def _timeouts(settings: LimitSettings) -> StreamTimeouts:
         message=settings.message_timeout,
         write=settings.write_timeout,
         handshake=settings.handshake_timeout,
+        keepalive=settings.keepalive,
     )
 
 

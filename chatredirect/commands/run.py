@@ -26,16 +26,17 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     configuration again; one with faults is refused and the old one serves on.
 
     Exit status: 0 after a signal, 69 if an address can't be listened on, 78 if the
-    configuration can't be used.
+    configuration, or a certificate or key that it names, can't be used.
     """
     import asyncio
     import sys
 
     from chatredirect.commands.report import config_error_text
-    from chatredirect.config import ConfigError, load
+    from chatredirect.config import EX_CONFIG, ConfigError, load
     from chatredirect.event_loop import loop_factory
     from chatredirect.log import configure
     from chatredirect.transport.binding import BindError
+    from chatredirect.transport.tls import TlsError
 
     try:
         settings = load(config)
@@ -43,17 +44,19 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
         typer.echo(config_error_text(error), err=True)
         raise typer.Exit(error.exit_status) from None
     sink = configure(settings.log, sys.stderr)
-    fault = None
+    fault, status = None, 0
     try:
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
             runner.run(_serve(config, settings, sink))
     except BindError as error:
-        fault = str(error)
+        fault, status = str(error), EX_UNAVAILABLE
+    except TlsError as error:
+        fault, status = str(error), EX_CONFIG
     finally:
         sink.close()
     if fault is not None:
         typer.echo(f"chatredirect: {fault}", err=True)
-        raise typer.Exit(EX_UNAVAILABLE)
+        raise typer.Exit(status)
 
 
 async def _serve(config: Path, settings: "Settings", sink: "LogSink") -> None:
@@ -100,6 +103,7 @@ async def _reload(config: Path, service: "Service", sink: "LogSink") -> None:
     from chatredirect.config import ConfigError, load
     from chatredirect.log import apply, wants_requests
     from chatredirect.transport.binding import BindError
+    from chatredirect.transport.tls import TlsError
 
     log = structlog.get_logger()
     try:
@@ -109,7 +113,7 @@ async def _reload(config: Path, service: "Service", sink: "LogSink") -> None:
         for fault in error.faults[:_SHOWN]:
             log.error("configuration_fault", where=fault.place, why=fault.message)
         log.error("reload_refused", faults=len(error.faults), remedy=_REMEDY)
-    except BindError as error:
+    except (BindError, TlsError) as error:
         log.error("reload_refused", why=str(error), remedy=_REMEDY)
     except Exception:  # a fault of ours must not take the next reload away as well
         log.exception("reload_failed")

@@ -12,7 +12,8 @@ from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import HEAD_END, Message, parse_head
 from chatredirect.sip.plain import read_head
 
-#: The answer to a CRLFCRLF, which asks whether the connection lives (RFC 5626 §4.4.1).
+#: Asks whether the connection lives (RFC 5626 §4.4.1), and the answer.
+PING = b"\r\n\r\n"
 PONG = b"\r\n"
 
 

@@ -47,18 +47,20 @@ class Security:
         shown = ", ".join(names[:_SHOWN]) or "no SIP identity"
         raise Refused(f"its certificate names {shown}; tls.allowed_peers has none of these")
 
-    def explain(self, error: BaseException) -> str:
-        """Why a handshake failed, in words that say what to look at."""
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"the peer's certificate was refused: {error.verify_message}"
-        if isinstance(error, ssl.SSLError):
-            reason = error.reason or "unknown"
-            if reason in _PLAIN_TEXT:
-                return f"it doesn't speak TLS here ({reason.lower()})"
-            return _EXPLAINED.get(reason, reason.lower().replace("_", " "))
-        if isinstance(error, TimeoutError):
-            return "the handshake took too long"
-        return "the peer closed the connection"
+
+def explain(error: BaseException) -> str:
+    """Why a handshake or a connection failed, in words that say what to look at."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the peer's certificate was refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or "unknown"
+        if reason in _PLAIN_TEXT:
+            return f"it doesn't speak TLS here ({reason.lower()})"
+        return _EXPLAINED.get(reason, reason.lower().replace("_", " "))
+    if isinstance(error, TimeoutError | ConnectionAbortedError):
+        # what asyncio and uvloop call it when ssl_handshake_timeout is over
+        return "the handshake took too long"
+    return "the peer closed the connection"
 
 
 _SHOWN = 8  # names of a certificate that a log line has

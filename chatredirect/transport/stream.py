@@ -8,6 +8,7 @@ and until then they hold a bounded amount of memory.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -15,13 +16,13 @@ from typing import cast
 import structlog
 
 from chatredirect.log import RateLimited
-from chatredirect.sip.framing import Event, FramingFault, StreamFramer
+from chatredirect.sip.framing import PING, Event, FramingFault, StreamFramer
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import Source
 from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.datagrams import plain_host
-from chatredirect.transport.secure import Refused, Security
+from chatredirect.transport.secure import Refused, Security, explain
 
 log = structlog.get_logger()
 
@@ -43,12 +44,14 @@ class StreamTimeouts:
         message: from a message's first octet to its last.
         write: that answers may wait for the peer to read.
         handshake: for a TLS handshake.
+        keepalive: of silence, after which we send a keep-alive of our own; None for never.
     """
 
     idle: float
     message: float
     write: float
     handshake: float
+    keepalive: float | None = None
 
 
 @dataclass(slots=True)
@@ -147,6 +150,8 @@ class StreamListener:
                     sock,
                     ssl=security.context,
                     ssl_handshake_timeout=self.timeouts.handshake,
+                    # for a peer that never answers our goodbye (close_notify, RFC 8446 §6.1)
+                    ssl_shutdown_timeout=self.timeouts.write,
                 )
         except (OSError, asyncio.CancelledError) as error:  # TimeoutError and SSLError among them
             sock.close()
@@ -154,13 +159,28 @@ class StreamListener:
                 self.admission.leave(host)
             if security is not None and not isinstance(error, asyncio.CancelledError):
                 self.ended("handshake")
-                self.tell("tls_handshake_failed", host, port, why=security.explain(error))
+                self.tell("tls_handshake_failed", host, port, why=explain(error))
 
-    def trust_anew(self, source: SourceMaker) -> None:
-        """Judge all peers by another rule, those with open connections as well."""
-        self.source = source
-        for connection in self._connections:
-            connection.look_at_peer()
+    def serve(
+        self,
+        answer: Answerer,
+        source: SourceMaker,
+        message_limits: Limits,
+        timeouts: StreamTimeouts,
+        security: Security | None,
+    ) -> None:
+        """Serve by other rules from now on, also those whose connections are open.
+
+        A certificate isn't asked for again; but a peer that the new rules would not let in by the
+        one that it has shown is let in no longer.
+        """
+        let_in_anew = (self.security and self.security.profile) != (security and security.profile)
+        self.answer, self.source, self.security = answer, source, security
+        self.message_limits, self.timeouts = message_limits, timeouts
+        for connection in list(self._connections):
+            if not let_in_anew or connection.admit():
+                connection.look_at_peer()
+                connection.be_patient_anew()
 
     # -- what connections need ----------------------------------------------------------------
 
@@ -180,8 +200,9 @@ class StreamListener:
         self.closed[reason] = self.closed.get(reason, 0) + 1
 
     def tell(self, event: str, host: str, port: int, **fields: object) -> None:
-        """Log a fault of a peer, once in a while for each address."""
-        suppressed = self._limited.hit((event, host)) if self._limited is not None else 0
+        """Log a fault of a peer, once in a while for each address and fault."""
+        key = (event, host, *fields.values())
+        suppressed = self._limited.hit(key) if self._limited is not None else 0
         if suppressed is not None:
             peer = peer_text(self.transport, host, port)
             log.warning(event, peer=peer, suppressed=suppressed, **fields)
@@ -224,16 +245,10 @@ class StreamConnection(asyncio.Protocol):
         self.begun = True
         self._transport = stream
         listener.opened(self)
-        if listener.security is not None:
-            try:
-                self._verified = listener.security.admit(stream.get_extra_info("ssl_object"))
-            except Refused as refused:
-                listener.tell("peer_refused", self._host, self._port, why=str(refused))
-                self.abort("peer_refused")
-                return
-        self.look_at_peer()
-        self._active = listener.loop.time()
-        self._watch_idle()
+        if self.admit():
+            self.look_at_peer()
+            self._active = listener.loop.time()
+            self._watch_idle()
 
     def data_received(self, data: bytes) -> None:
         """Answer what is complete with these bytes, all answers in one write."""
@@ -281,15 +296,37 @@ class StreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything."""
+        if isinstance(exc, ssl.SSLError):
+            why = explain(exc)
+            self._listener.tell("tls_connection_failed", self._host, self._port, why=why)
         for timer in (self._idle, self._half_sent, self._unread):
             if timer is not None:
                 timer.cancel()
         self._listener.gone(self, self._host)
         self._transport = None
 
+    def admit(self) -> bool:
+        """Ask whether the names in its certificate let the peer in; end the connection if not."""
+        security = self._listener.security
+        if security is None or self._transport is None:
+            return True
+        try:
+            self._verified = security.admit(self._transport.get_extra_info("ssl_object"))
+        except Refused as refused:
+            self._listener.tell("peer_refused", self._host, self._port, why=str(refused))
+            self.abort("peer_refused")
+            return False
+        return True
+
     def look_at_peer(self) -> None:
         """Ask who the peer is, by the rule that holds now."""
         self._source = self._listener.source(self._host, self._port, self._verified)
+
+    def be_patient_anew(self) -> None:
+        """Wait for the peer as long as the timeouts say now."""
+        if self._idle is not None and self._transport is not None:
+            self._idle.cancel()
+            self._watch_idle()
 
     # -- ending it ----------------------------------------------------------------------------
 
@@ -318,12 +355,21 @@ class StreamConnection(asyncio.Protocol):
 
     def _watch_idle(self) -> None:
         """One timer for all messages: it looks whether there was one, and goes on if so."""
-        loop, timeout = self._listener.loop, self._listener.timeouts.idle
-        left = self._active + timeout - loop.time()
+        loop, timeouts = self._listener.loop, self._listener.timeouts
+        silent = loop.time() - self._active
+        left = timeouts.idle - silent
         if left <= 0:
             self.close("idle")
-        else:
-            self._idle = loop.call_later(left, self._watch_idle)
+            return
+        keepalive = timeouts.keepalive
+        if keepalive is not None:
+            if silent < keepalive:
+                left = min(left, keepalive - silent)
+            else:
+                left = min(left, keepalive)
+                if self._transport is not None and self._unread is None:
+                    self._transport.write(PING)
+        self._idle = loop.call_later(left, self._watch_idle)
 
     def _watch_message(self, progress: bool) -> None:
         """A message that has begun must end in time; further octets of it gain nothing."""

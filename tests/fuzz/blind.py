@@ -38,7 +38,9 @@ def run(
             try:
                 outcome = target(data)
                 if time.thread_time() - started > _SLOW:
-                    raise TimeoutError(f"{len(data)} octets took {time.thread_time() - started:.2f} s")
+                    raise TimeoutError(
+                        f"{len(data)} octets took {time.thread_time() - started:.2f} s"
+                    )
             except BaseException as error:  # whatever it is, it is what we look for
                 result.broken = (data, error)
                 return result

@@ -52,7 +52,8 @@ def _lines_of_functions(module: CodeType) -> set[int]:
     """Lines that run when a function is called, not when the module is imported."""
     lines: set[int] = set()
     for constant in module.co_consts:
-        if isinstance(constant, CodeType):
+        # comprehensions outside of functions run at the import too
+        if isinstance(constant, CodeType) and not constant.co_name.startswith("<"):
             if constant.co_flags & 0x2:  # CO_NEWLOCALS: a function, not a class body
                 own = {number for _, _, number in constant.co_lines() if number is not None}
                 lines |= own - {constant.co_firstlineno}

@@ -1,6 +1,6 @@
 """Mutation guided by coverage: atheris, in a process of its own, since it never returns.
 
-    python -m tests.fuzz.guided TARGET [libFuzzer's options and corpus folders]
+python -m tests.fuzz.guided TARGET [libFuzzer's options and corpus folders]
 """
 
 import re

@@ -10,7 +10,7 @@ import pytest
 from chatredirect.client.wire import CONNECTS
 from chatredirect.dns.target import Target
 from chatredirect.health import Outcome
-from chatredirect.ping import PingId, options, ping
+from chatredirect.ping import options, ping
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.headers import read_cseq, read_from_to, read_via
 from chatredirect.sip.limits import DEFAULT
@@ -98,7 +98,7 @@ both = pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_the_request_is_proper() -> None:
     """RFC 3261 §8.1.1: the six header fields every request has, and a branch with the cookie."""
     target = Target("tls", "2001:db8::1", 5061, "pcpool.contoso.com")
-    sent = options(target, ("2001:db8::9", 40000), PingId.new())
+    sent = options(target, ("2001:db8::9", 40000)).write()
     request = parse_datagram(sent, DEFAULT)
     assert isinstance(request, Request)
     assert request.fault is None

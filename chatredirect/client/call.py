@@ -36,7 +36,7 @@ class Attempt:
         more: how many further messages were not kept.
         response: the final answer; None if none came.
         error: why there is no final answer, for people; empty if there is one.
-        refused: whether the reason is that nothing listens there.
+        hint: what a person might look at then; empty if there is nothing to say.
         notes: what else went wrong.
     """
 
@@ -47,7 +47,7 @@ class Attempt:
     more: int = 0
     response: Response | None = None
     error: str = ""
-    refused: bool = False
+    hint: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -105,7 +105,8 @@ class Call:
             attempt.error = str(late)
         except OSError as error:
             attempt.error = words(error)
-            attempt.refused = isinstance(error, ConnectionRefusedError)
+            if isinstance(error, ConnectionRefusedError):
+                attempt.hint = "Nothing listens there: is the daemon running?"
         finally:
             if exchange is not None:
                 exchange.close()
@@ -127,7 +128,7 @@ class Call:
         try:
             response = await exchange.transact(request, until)
         except NoAnswerError as none:
-            attempt.error = self._silence(none)
+            self._tell_silence(none)
             if none.provisional and request.method == b"INVITE":
                 await self._cancel(exchange, request)
             return
@@ -140,11 +141,20 @@ class Call:
             with suppress(OSError):  # it has answered: whatever comes after that may fail
                 await exchange.listen(self._now() + AFTERWARDS, lambda: exchange.notified)
 
-    def _silence(self, none: NoAnswerError) -> str:
+    def _tell_silence(self, none: NoAnswerError) -> None:
+        attempt = self._attempt
         within = f"within {self._seconds:g} s"
         if none.provisional:
-            return f"no final answer {within}"
-        return f"no answer {within}" + (f", asked {none.sent} times" if none.sent > 1 else "")
+            attempt.error = f"no final answer {within}"
+            return
+        times = f", asked {none.sent} times" if none.sent > 1 else ""
+        attempt.error = f"no answer {within}{times}"
+        if not all(step.sent for step in attempt.steps):
+            attempt.hint = "What came answers something else, or is no SIP."
+        elif attempt.target.transport == "udp":
+            attempt.hint = "Is the daemon running there, and does every firewall let UDP through?"
+        else:
+            attempt.hint = "Something listens there, but is it a SIP server?"
 
     async def _cancel(self, exchange: Exchange, invite: ClientRequest) -> None:
         try:

@@ -17,13 +17,16 @@ _MARGIN = 12  # columns for the time
 _BETWEEN = WIDTH - _MARGIN - 2  # columns between the two uprights
 _LONGEST = _BETWEEN - 10
 _CUT = "..."
+MAX_LINE = 2048
+"""Octets of one value or line that are shown."""
 MAX_SHOWN = 16_384
 """Octets of a message that are shown as a whole."""
 
 
 def clean(octets: bytes) -> str:
-    """Octets of a peer's as one line of printable text."""
-    return escape(octets.decode("utf-8", "backslashreplace"))
+    """Octets of a peer's as one line of printable text, cut at `MAX_LINE`."""
+    cut = _CUT if len(octets) > MAX_LINE else ""
+    return escape(octets[:MAX_LINE].decode("utf-8", "backslashreplace")) + cut
 
 
 def heading(local: str, target: Target) -> list[str]:

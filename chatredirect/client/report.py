@@ -72,7 +72,8 @@ class TextReport:
             for name, value in _told(attempt.response):
                 self._echo(f"{name}: {value}")
         if attempt.error:
-            self._complain(f"{attempt.target}: {escape(attempt.error)}{_advice(attempt)}")
+            hint = f". {attempt.hint}" if attempt.hint else ""
+            self._complain(f"{attempt.target}: {escape(attempt.error)}{hint}")
         for note in attempt.notes:
             self._complain(f"note: {escape(note)}")
 
@@ -188,19 +189,6 @@ def _where(lead: Lead) -> Iterator[str]:
         yield f"-> and {len(lead.targets) - MAX_TARGETS} more"
     for note in lead.notes:
         yield f"note: {escape(note)}"
-
-
-def _advice(attempt: Attempt) -> str:
-    """What a person can do about it."""
-    if attempt.refused:
-        return ". Nothing listens there: is the daemon running?"
-    if not attempt.local or attempt.response is not None:
-        return ""
-    if any(not step.sent for step in attempt.steps):
-        return ""
-    if attempt.target.transport == "udp":
-        return ". Is the daemon running there, and does every firewall let UDP through?"
-    return ". Something listens there, but is it a SIP server?"
 
 
 def _target(target: Target) -> dict[str, Json]:

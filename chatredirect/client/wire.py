@@ -1,11 +1,11 @@
-"""A way to one target for one exchange: a UDP socket, a TCP connection.
+"""A way to one target for one exchange: a UDP socket, a TCP connection, with TLS or without.
 
 Nobody who sends a request needs to know which it is, but for one thing: on a wire that isn't
-`reliable` requests are sent again. TLS will be one more `Connect` in `CONNECTS`; a transport that
-isn't in there can't be sent over.
+`reliable` requests are sent again.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias
 
@@ -16,6 +16,7 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import FramingFault, StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Message
+from chatredirect.transport.secure import Refused, Security, explain
 
 #: What comes from a target: a message, or why a datagram is none.
 Received: TypeAlias = Message | SipError
@@ -149,5 +150,30 @@ async def connect_tcp(target: Target) -> Wire:
     return StreamWire(*await asyncio.open_connection(target.address, target.port))
 
 
-#: How to get to a target over each transport that there is.
+def tls_connect(security: Callable[[], Security]) -> Connect:
+    """How to get to a target over TLS: verified, or not at all.
+
+    Args:
+        security: gives what connections begin with now; it may be renewed meanwhile.
+    """
+
+    async def connect(target: Target) -> Wire:
+        outgoing = security()
+        try:
+            reader, writer = await asyncio.open_connection(
+                target.address, target.port, ssl=outgoing.context, server_hostname=target.domain
+            )
+        except ssl.SSLError as error:
+            raise ConnectionError(explain(error)) from None
+        try:
+            outgoing.check_server(writer.get_extra_info("ssl_object"), target.domain, target.host)
+        except Refused as refused:
+            writer.transport.abort()
+            raise ConnectionError(str(refused)) from None
+        return StreamWire(reader, writer)
+
+    return connect
+
+
+#: How to get to a target over the transports that need no certificates; see `tls_connect`.
 CONNECTS: Mapping[Transport, Connect] = {"udp": UdpWire.connect, "tcp": connect_tcp}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": 69}  # EX_UNAVAILABLE
 EX_USAGE = 2  # as for every other mistake on the command line
+EX_IOERR = 74  # standard output is closed, or its disk is full
 DEFAULT_SECONDS = 5.0
 MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
 
@@ -86,11 +87,11 @@ def probe(
 
         collected = JsonReport(verbose=verbose)
         ending = _probe(plan, dns, collected)
-        typer.echo(json.dumps(collected.as_json(ending), indent=2))
+        _print(json.dumps(collected.as_json(ending), indent=2))
     else:
         from chatredirect.client.report import TextReport
 
-        printed = TextReport(method.value, typer.echo, _complain, verbose=verbose)
+        printed = TextReport(method.value, _print, _complain, verbose=verbose)
         ending = _probe(plan, dns, printed)
     raise typer.Exit(EXIT_STATUS[ending.value])
 
@@ -160,6 +161,22 @@ def _probe(plan: "Plan", dns: "DnsSettings", watcher: "Watcher") -> "Ending":
             await resolver.aclose()
 
     return asyncio.run(run())
+
+
+def _print(line: str) -> None:
+    """Print a line. Who can't read it any more is not the peer's fault, and no fault of ours."""
+    import os
+    import sys
+
+    from chatredirect.oserror import words
+
+    try:
+        typer.echo(line)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
+        if not isinstance(error, BrokenPipeError):
+            _complain(f"standard output: {words(error)}")
+        raise typer.Exit(EX_IOERR) from None
 
 
 def _complain(line: str) -> None:

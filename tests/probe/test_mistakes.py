@@ -1,5 +1,6 @@
 """What people get wrong, and what isn't there: one clear line, the right exit status."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -150,6 +151,29 @@ def test_interrupted() -> None:
             _, err = process.communicate(timeout=30)
     assert process.returncode not in (0, 1, 69)
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_output_that_nobody_takes(more: list[str]) -> None:
+    """A full disk, a reader that has gone: no traceback, and nothing said of the peer."""
+    line = [sys.executable, "-m", "chatredirect", "probe", f"sip:127.0.0.1:{unused_port()}", *more]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 74
+    assert done.stderr == b"chatredirect: standard output: no space left on device\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (74, b"")
+
+
+def test_long_uri(probe: Probe) -> None:
+    """More than a datagram takes: said as the system says it, and the line is cut."""
+    probed = probe(f"sip:{'a' * 70_000}@127.0.0.1:{unused_port()}")
+    assert probed.status == 69
+    assert probed.err.endswith(": message too long\n")
+    assert max(map(len, probed.out.splitlines())) < 2100
 
 
 def test_help_is_quick() -> None:

@@ -65,10 +65,15 @@ class Certificates:
     _in_use: Prepared | None = None
     _told_at: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def outgoing(self) -> Security | None:
-        """What connections to pools begin with; the same object until another configuration."""
-        return None if self._in_use is None else self._in_use.outgoing
+    def outgoing(self) -> Security:
+        """What connections to pools begin with.
+
+        Raises:
+            LookupError: no configuration is in use yet.
+        """
+        if self._in_use is None:
+            raise LookupError("no certificates are in use yet")
+        return self._in_use.outgoing
 
     @property
     def expiries(self) -> Mapping[str, float]:

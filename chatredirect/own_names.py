@@ -11,8 +11,8 @@ from ipaddress import ip_address
 
 import ifaddr
 
-from chatredirect.config.addresses import HostPort, ListenUrl
-from chatredirect.dns.target import Place, Target
+from chatredirect.config.addresses import HostPort, ListenUrl, Transport
+from chatredirect.dns.target import Target
 from chatredirect.sip.uri import SipUri, canonical_host
 
 
@@ -26,7 +26,7 @@ class OwnNames:
     """
 
     hosts: frozenset[bytes]
-    listeners: frozenset[Place]
+    listeners: frozenset[tuple[Transport, str, int]]
 
     def names(self, uri: SipUri) -> bool:
         """Whether a URI's host and port are this server's, whatever its user part."""
@@ -36,7 +36,7 @@ class OwnNames:
 
     def listens_on(self, target: Target) -> bool:
         """Whether a target is one of our own listeners."""
-        return target.place in self.listeners
+        return (target.transport, target.address, target.port) in self.listeners
 
 
 def own_names(

@@ -15,6 +15,7 @@ import structlog
 
 import chatredirect
 from chatredirect.certificates import INTERVAL, Certificates
+from chatredirect.client.wire import CONNECTS, tls_connect
 from chatredirect.config import EndpointSettings, LimitSettings, ListenUrl, Settings
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, build_directory
@@ -130,7 +131,12 @@ class Service:
 
     async def _bring_pools(self, settings: Settings, names: OwnNames) -> Pools:
         if self._pools is None:
-            self._pools = Pools(settings.dns, settings.health, is_own=names.listens_on)
+            self._pools = Pools(
+                settings.dns,
+                settings.health,
+                is_own=names.listens_on,
+                connects={**CONNECTS, "tls": tls_connect(self.certificates.outgoing)},
+            )
         else:
             keys = {(each.pool_fqdn, each.port, each.pool_transport) for each in settings.endpoints}
             await self._pools.update(settings.dns, settings.health, keys, is_own=names.listens_on)

@@ -1,18 +1,20 @@
 """`check --live`: would it work this minute? Each pool resolved, each of its targets pinged."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
-from chatredirect.client.wire import CONNECTS
+from chatredirect.client.wire import CONNECTS, Connect, tls_connect
 from chatredirect.commands.report import counted
 from chatredirect.commands.resolution_text import target_text
 from chatredirect.commands.resolving import Resolution, Way, resolve_all
-from chatredirect.config import HealthSettings, Settings
+from chatredirect.config import HealthSettings, Settings, Transport
 from chatredirect.dns.target import Target
 from chatredirect.health import Outcome
-from chatredirect.oserror import words
 from chatredirect.ping import ping
+from chatredirect.transport.secure import Security
+from chatredirect.transport.tls import client_context
 
 AT_ONCE = 64
 """Pings that are under way at the same time."""
@@ -57,44 +59,43 @@ class LivePool:
 
 
 def look(settings: Settings) -> dict[Way, LivePool]:
-    """Resolve and ping the pools of all endpoints, each once."""
+    """Resolve and ping the pools of all endpoints, each once.
+
+    Raises:
+        TlsError: a certificate, key or CA file can't be used.
+    """
     ways = dict.fromkeys(map(Way.of, settings.endpoints))
+    outgoing = Security(settings.tls, client_context(settings.tls))
     found = resolve_all(ways, settings.dns)
-    timeout = (settings.health or HealthSettings()).timeout
-    return asyncio.run(_ping_all(found, timeout))
+    pinger = _Pinger(
+        connects={**CONNECTS, "tls": tls_connect(lambda: outgoing)},
+        seconds=(settings.health or HealthSettings()).timeout,
+    )
+    return asyncio.run(_ping_all(found, pinger))
 
 
-async def _ping_all(found: list[Resolution], seconds: float) -> dict[Way, LivePool]:
+@dataclass(slots=True)
+class _Pinger:
+    """How targets are reached, and how long each gets, in seconds."""
+
+    connects: Mapping[Transport, Connect]
+    seconds: float
+    at_once: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, AT_ONCE))
+
+    async def ping(self, target: Target) -> Pinged:
+        async with self.at_once:
+            outcome, detail = await ping(target, self.connects[target.transport], self.seconds)
+        return Pinged(target, outcome is Outcome.ANSWERED, detail)
+
+
+async def _ping_all(found: list[Resolution], pinger: _Pinger) -> dict[Way, LivePool]:
     targets = list(dict.fromkeys(each for one in found for each in one.located.targets))
-    at_once = asyncio.Semaphore(AT_ONCE)
-    pinged = await asyncio.gather(*(_ping(target, seconds, at_once) for target in targets))
+    pinged = await asyncio.gather(*map(pinger.ping, targets))
     by_target = {each.target: each for each in pinged}
     return {
         one.way: LivePool(one, tuple(by_target[each] for each in one.located.targets))
         for one in found
     }
-
-
-async def _ping(target: Target, seconds: float, at_once: asyncio.Semaphore) -> Pinged:
-    connect = CONNECTS.get(target.transport)
-    async with at_once:
-        if connect is None:
-            return await _connect_only(target, seconds)
-        outcome, detail = await ping(target, connect, seconds)
-    return Pinged(target, outcome is Outcome.ANSWERED, detail)
-
-
-async def _connect_only(target: Target, seconds: float) -> Pinged:
-    """As far as this version gets with a transport that it doesn't speak to targets."""
-    try:
-        async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(target.address, target.port)
-            writer.close()
-    except TimeoutError:
-        return Pinged(target, False, f"no connection within {seconds:g} s")
-    except OSError as error:
-        return Pinged(target, False, words(error))
-    return Pinged(target, True, f"accepts connections; {target.transport} itself not tried")
 
 
 def live_lines(settings: Settings, pools: dict[Way, LivePool], shown: int) -> Iterator[str]:

@@ -367,7 +367,13 @@ class _Search:
                 )
             for address in usable[:MAX_ADDRESSES]:
                 target = Target(
-                    transport, address, host.port, host.name, host.priority, host.weight
+                    transport,
+                    address,
+                    host.port,
+                    host.name,
+                    host.priority,
+                    host.weight,
+                    self._question.fqdn,
                 )
                 why = unfit(address)
                 if why is None and self._question.is_own(target):

@@ -5,8 +5,9 @@ from typing import TypeAlias
 
 from chatredirect.config.addresses import Transport
 
-#: What tells one listener from another: transport, IP address, port.
-Place: TypeAlias = tuple[Transport, str, int]
+#: What tells one server from another that is asked whether it works: transport, IP address, port,
+#: and over TLS the name that its certificate has to carry.
+Place: TypeAlias = tuple[Transport, str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Target:
         host: the name that the address belongs to: an SRV target, or the pool's own name.
         priority: the SRV record's (RFC 2782); lower is tried first. 0 without SRV.
         weight: the SRV record's share among those of its priority. 0 without SRV.
+        domain: the name that was asked for: the one that a certificate must carry, since what an
+            SRV record says can be forged (RFC 5922 §4).
     """
 
     transport: Transport
@@ -28,11 +31,13 @@ class Target:
     host: str
     priority: int = 0
     weight: int = 0
+    domain: str = ""
 
     @property
     def place(self) -> Place:
-        """Transport, address and port, which several targets of several pools may share."""
-        return (self.transport, self.address, self.port)
+        """Where it is, which several targets of several pools may share."""
+        domain = self.domain if self.transport == "tls" else ""
+        return (self.transport, self.address, self.port, domain)
 
     def __str__(self) -> str:
         """The way a listener is written in the configuration: `tcp://192.0.2.1:5060`."""

@@ -25,6 +25,11 @@ class Security:
     profile: TlsSettings
     context: ssl.SSLContext
 
+    @property
+    def rules(self) -> NameRules:
+        """What counts as a name of a certificate."""
+        return NameRules(self.profile.common_name, self.profile.wildcards)
+
     def admit(self, tls: ssl.SSLObject) -> bool:
         """Look at a peer's names after its handshake.
 
@@ -36,7 +41,7 @@ class Security:
             Refused: none of them is among the `allowed_peers`.
         """
         profile = self.profile
-        rules = NameRules(profile.common_name, profile.wildcards)
+        rules = self.rules
         certificate = tls.getpeercert() or {}
         names = names_of(certificate, rules)
         allowed = profile.allowed_peers
@@ -44,8 +49,30 @@ class Security:
             return False
         if any(matches(names, each, rules) for each in allowed):
             return True
-        shown = ", ".join(names[:_SHOWN]) or "no SIP identity"
-        raise Refused(f"its certificate names {shown}; tls.allowed_peers has none of these")
+        raise Refused(
+            f"its certificate names {_listed(names)}; tls.allowed_peers has none of these"
+        )
+
+    def check_server(self, tls: ssl.SSLObject, domain: str, host: str) -> None:
+        """Look at a server's names after a handshake with it.
+
+        Args:
+            tls: the connection's.
+            domain: the name that was asked for.
+            host: the SRV record's target, which counts only if the configuration says so: whoever
+                forges the record would choose it (RFC 5922 §4).
+
+        Raises:
+            Refused: its certificate carries neither.
+        """
+        names = names_of(tls.getpeercert() or {}, self.rules)
+        wanted = (domain, host) if self.profile.srv_names else (domain,)
+        if not any(matches(names, each, self.rules) for each in wanted):
+            raise Refused(f"its certificate names {_listed(names)}, not {' or '.join(wanted)}")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_SHOWN]) or "no SIP identity"
 
 
 def explain(error: BaseException) -> str:

@@ -33,6 +33,14 @@ SourceMaker = Callable[[str, int, bool], Source]
 
 _BACKLOG = 1024
 _QUIET = 60.0  # seconds between two log lines about one peer
+_TLS_RECORD = b"\x16\x03"  # how a TLS handshake begins (RFC 8446 §5.1), and no SIP message does
+#: What is said of connections that we end for the peer's sake.
+_ENDINGS = {
+    "idle": "nothing came for limits.idle_timeout",
+    "half_sent": "a message wasn't complete within limits.message_timeout",
+    "not_reading": "it left answers unread for limits.write_timeout",
+    "tls_here": "it speaks TLS, and this listener doesn't",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +167,9 @@ class StreamListener:
                 self.admission.leave(host)
             if security is not None and not isinstance(error, asyncio.CancelledError):
                 self.ended("handshake")
-                self.tell("tls_handshake_failed", host, port, why=explain(error))
+                # who only looks whether the port is open, as load balancers do, did nothing wrong
+                level = "info" if isinstance(error, ConnectionResetError) else "warning"
+                self.tell("tls_handshake_failed", host, port, level, why=explain(error))
 
     def serve(
         self,
@@ -199,13 +209,16 @@ class StreamListener:
         """Count a connection that we end."""
         self.closed[reason] = self.closed.get(reason, 0) + 1
 
-    def tell(self, event: str, host: str, port: int, **fields: object) -> None:
+    def tell(
+        self, event: str, host: str, port: int, level: str = "warning", **fields: object
+    ) -> None:
         """Log a fault of a peer, once in a while for each address and fault."""
         key = (event, host, *fields.values())
         suppressed = self._limited.hit(key) if self._limited is not None else 0
         if suppressed is not None:
             peer = peer_text(self.transport, host, port)
-            log.warning(event, peer=peer, suppressed=suppressed, **fields)
+            write = log.info if level == "info" else log.warning
+            write(event, peer=peer, suppressed=suppressed, **fields)
 
 
 def peer_text(transport: str, host: str, port: int) -> str:
@@ -255,10 +268,14 @@ class StreamConnection(asyncio.Protocol):
         listener = self._listener
         self._active = listener.loop.time()
         events = self._framer.feed(data)
+        if not events and self._half_sent is None and data.startswith(_TLS_RECORD):
+            self.close("tls_here")
+            return
         answers: list[bytes] = []
-        broken = False
+        broken: FramingFault | None = None
         for event in events:
-            broken = isinstance(event, FramingFault)
+            if isinstance(event, FramingFault):
+                broken = event
             try:
                 answer = listener.answer(event, self._source, listener.transport)
             except Exception:  # one message must not end the others' connection, whatever it is
@@ -269,8 +286,9 @@ class StreamConnection(asyncio.Protocol):
                 answers.append(answer)
         if answers and self._transport is not None:
             self._transport.write(b"".join(answers))
-        if broken:
-            self.close("framing")
+        if broken is not None:
+            tls_here = data.startswith(_TLS_RECORD)
+            self.close("tls_here" if tls_here else "framing", str(broken.error))
         else:
             self._watch_message(bool(events))
 
@@ -330,18 +348,26 @@ class StreamConnection(asyncio.Protocol):
 
     # -- ending it ----------------------------------------------------------------------------
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, why: str = "") -> None:
         """Close it once what has been written is sent."""
         if self._transport is not None and not self._transport.is_closing():
-            self._listener.ended(reason)
+            self._tell_end(reason, why)
             self._transport.close()
             self._end_in_time()
 
     def abort(self, reason: str) -> None:
         """Close it at once."""
         if self._transport is not None:
-            self._listener.ended(reason)
+            self._tell_end(reason)
             self._transport.abort()
+
+    def _tell_end(self, reason: str, why: str = "") -> None:
+        """Count why we end it, and say so where the peer has done something wrong."""
+        self._listener.ended(reason)
+        why = why or _ENDINGS.get(reason, "")
+        if why:
+            fields = {"reason": reason, "why": why}
+            self._listener.tell("connection_closed", self._host, self._port, **fields)
 
     def _end_in_time(self) -> None:
         """What waits for the peer to read it doesn't wait for ever."""

@@ -63,9 +63,19 @@ def test_exceptions_to_the_rules_say_why() -> None:
             assert any("#" in text for text in around), f"{path.name}:{number + 1}: {line.strip()}"
 
 
-def _pinned(name: str) -> dict[str, str]:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return dict(re.findall(r"(?m)^([a-z0-9-]+)==([^ ;\\]+)", text))
+def _pinned(lock: str) -> dict[str, str]:
+    """The versions that a lock file holds for this interpreter and machine."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    lines = re.findall(r"(?m)^[a-z0-9][^\\\n]*", text)
+    return {
+        pin.name: next(iter(pin.specifier)).version
+        for pin in map(Requirement, lines)
+        if _applies(pin)
+    }
+
+
+def _applies(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate()
 
 
 def _normal(name: str) -> str:
@@ -73,9 +83,11 @@ def _normal(name: str) -> str:
 
 
 def _dependencies() -> tuple[list[Requirement], list[Requirement]]:
+    """What the daemon needs on this interpreter and machine, and what its tests do."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    tests = project["optional-dependencies"]["test"]
-    return list(map(Requirement, project["dependencies"])), list(map(Requirement, tests))
+    daemon = map(Requirement, project["dependencies"])
+    tests = map(Requirement, project["optional-dependencies"]["test"])
+    return list(filter(_applies, daemon)), list(filter(_applies, tests))
 
 
 @pytest.mark.parametrize(

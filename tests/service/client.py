@@ -124,9 +124,20 @@ class Tcp:
 
     transport = "tcp"
 
-    def __init__(self, to: tuple[str, int], bind: str | None = None) -> None:
-        source = None if bind is None else (bind, 0)
-        self.socket = socket.create_connection(to, PATIENCE, source)
+    def __init__(
+        self, to: tuple[str, int], bind: str | None = None, *, receive_buffer: int | None = None
+    ) -> None:
+        self.socket = socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET)
+        self.socket.settimeout(PATIENCE)
+        if receive_buffer is not None:  # before the window is told
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if bind is not None:
+            self.socket.bind((bind, 0))
+        try:
+            self.socket.connect(to)
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.host, self.port = self.socket.getsockname()[:2]
         self._buffer = b""

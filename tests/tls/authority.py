@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)  # a certificate's dates have no fractions
 DAY = timedelta(days=1)
 
 

@@ -11,8 +11,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-import structlog
-
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
 from chatredirect.dns.counters import DnsCounters
@@ -21,8 +19,8 @@ from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.schedule import Schedule
 from chatredirect.dns.target import Place, Target
 from chatredirect.health import HealthCounters
-from chatredirect.log_budget import LogBudget
-from chatredirect.pool import Change, Event, Pool, PoolKey
+from chatredirect.pool import Pool, PoolKey
+from chatredirect.pool_log import PoolLog
 from chatredirect.prober import Prober
 from chatredirect.resolver import RESOLV_CONF, Resolver
 from chatredirect.workers import Workers
@@ -38,10 +36,6 @@ SOONEST = 0.5
 """Seconds between two refreshes of one pool, at least, whatever DNS and settings say."""
 FILES_INTERVAL = 5.0
 """Seconds between two looks at the hosts file and resolv.conf."""
-TARGETS_TOLD = 8
-"""Targets that one log line names."""
-
-log = structlog.get_logger()
 
 
 class Pools:
@@ -87,7 +81,7 @@ class Pools:
         self._schedule: Schedule[PoolKey] = Schedule()
         self._unanswered = 0
         self._files_at = clock() + FILES_INTERVAL
-        self._budget = LogBudget(clock)
+        self._log = PoolLog(clock)
         self._workers = Workers(self._next, self._work, clock, AT_ONCE)
         self._by_place: dict[Place, dict[PoolKey, Pool]] = {}
         self.prober: Prober | None = None
@@ -246,9 +240,9 @@ class Pools:
             self._review(pool)
         if pool.notes != notes:
             self.resolver.counters.refused_targets += len(pool.notes)
-            self._tell_notes(pool)
+            self._log.notes(pool)
         if change is not None:
-            self._tell(pool, change)
+            self._log.change(pool, change)
 
     def _want(self, pool: Pool) -> None:
         """A request has come for a pool that hasn't had its first whole answer: it goes first."""
@@ -277,8 +271,7 @@ class Pools:
         if self.resolver.reread():
             self._refresh_all()
         self.resolver.sweep()
-        for kind, count in self._budget.left_out().items():
-            log.warning("log_lines_left_out", event_name=kind, count=count)
+        self._log.tell_left_out()
 
     # --- health
 
@@ -305,49 +298,8 @@ class Pools:
         is_down = _never if self.prober is None else self.prober.health.is_down
         if not pool.review(is_down) or pool.usable == before or not pool.targets:
             return
-        if pool.usable:
-            self._log("pool_up", pool, warn=False, live=_told(pool.live))
-        else:
-            self._log("pool_down", pool, warn=True, why=pool.reason)
-
-    # --- telling
-
-    def _tell(self, pool: Pool, change: Change) -> None:
-        warn = change.event in (Event.STALE, Event.FAILED)
-        fields: dict[str, object] = {}
-        if change.added:
-            fields["targets" if change.event is Event.RESOLVED else "added"] = _told(change.added)
-        if change.removed:
-            fields["removed"] = _told(change.removed)
-        if change.reason:
-            fields["why"] = change.reason
-        self._log(change.event.value, pool, warn=warn, **fields)
-
-    def _tell_notes(self, pool: Pool) -> None:
-        if pool.notes:
-            notes = list(pool.notes[:TARGETS_TOLD])
-            self._log("pool_answer_cut", pool, warn=True, left_out=notes, count=len(pool.notes))
-
-    def _log(self, event: str, pool: Pool, *, warn: bool, **fields: object) -> None:
-        if not self._budget.allows(event):
-            return
-        where: dict[str, object] = {"pool": pool.fqdn}
-        if pool.port is not None:
-            where["port"] = pool.port
-        if pool.transport is not None:
-            where["transport"] = pool.transport
-        if warn:
-            log.warning(event, **where, **fields)
-        else:
-            log.info(event, **where, **fields)
+        self._log.usable(pool)
 
 
 def _never(place: Place) -> bool:
     return False
-
-
-def _told(targets: tuple[Target, ...]) -> list[str]:
-    """Targets for a log line, a few and how many more."""
-    told = [str(target) for target in targets[:TARGETS_TOLD]]
-    more = len(targets) - len(told)
-    return [*told, f"and {more} more"] if more else told

@@ -127,6 +127,10 @@ def read_answer(
         soa = _soa_ttl(message, message.question[0].name)
         ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
         return Answer(Kind.NXDOMAIN if nxdomain else Kind.NODATA, (), ttl, name)
+    first = message.answer[0]
+    alone = len(message.answer) == 1 and first.rdtype == rdtype and not nxdomain
+    if alone and first.name == message.question[0].name:  # no chain to be followed
+        return _positive(first, rdtype, first.ttl, name)
     try:
         chain = message.resolve_chaining()
     except dns.message.ChainTooLong:
@@ -136,9 +140,7 @@ def read_answer(
     if chain.cnames:
         name = text_of(chain.canonical_name)
     if chain.answer is not None:
-        records = _records(chain.answer, rdtype)
-        left_out = max(0, len(records) - MAX_RECORDS)
-        return Answer(Kind.RECORDS, records[:MAX_RECORDS], chain.minimum_ttl, name, left_out)
+        return _positive(chain.answer, rdtype, chain.minimum_ttl, name)
     soa = _soa_ttl(message, chain.canonical_name)
     aliases_ttl = float(min((cname.ttl for cname in chain.cnames), default=0))
     if chain.cnames and soa is None and not nxdomain:
@@ -146,6 +148,14 @@ def read_answer(
     ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
     kind = Kind.NXDOMAIN if nxdomain else Kind.NODATA
     return Answer(kind, (), min(ttl, aliases_ttl) if chain.cnames else ttl, name)
+
+
+def _positive(
+    rrset: dns.rrset.RRset, rdtype: dns.rdatatype.RdataType, ttl: float, name: str
+) -> Answer:
+    records = _records(rrset, rdtype)
+    left_out = max(0, len(records) - MAX_RECORDS)
+    return Answer(Kind.RECORDS, records[:MAX_RECORDS], float(ttl), name, left_out)
 
 
 def text_of(name: dns.name.Name) -> str:

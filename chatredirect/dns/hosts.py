@@ -8,18 +8,13 @@ names.
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 
 from chatredirect.config.addresses import IPAddress
+from chatredirect.dns.address import address_text
 
 MAX_OCTETS = 8 * 1024 * 1024
 """Of a hosts file that is read; the rest of a larger one is passed over."""
-
-
-def address_text(address: IPAddress) -> str:
-    """An address as text, a v4-mapped one as IPv4."""
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return str(address if mapped is None else mapped)
 
 
 def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:

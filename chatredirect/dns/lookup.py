@@ -110,17 +110,20 @@ class Lookup:
     async def find(
         self, key: Key, fraction: float, trace: Trace | None = None
     ) -> Found | LookupFailed:
-        """The answer, or why there is none. `fraction` of the TTL is when to refresh it."""
-        while True:
-            found = self.known(key, trace)
-            if found is not None:
-                return found
-            flight = self._in_flight.get(key)
-            if flight is None:
-                break
+        """Ask; the answer, or why there is none. `known` comes first, or all is asked again.
+
+        Args:
+            key: name and type.
+            fraction: of the TTL, after which a refresh is due.
+            trace: takes down the step.
+        """
+        while flight := self._in_flight.get(key):
             self._counters.joined += 1
             # cancelling one of those who wait must not take the answer from the others
             await asyncio.shield(flight)
+            found = self.known(key, trace)
+            if found is not None:
+                return found
         flight = self._in_flight[key] = asyncio.get_running_loop().create_future()
         try:
             return await self._fetch(key, fraction, trace)

@@ -15,23 +15,23 @@ an error of this program.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from enum import Enum
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import dns.rdatatype
 
 from chatredirect.config.addresses import Transport, default_port
-from chatredirect.config.models import Family
+from chatredirect.dns.address import is_address, plain, unfit
 from chatredirect.dns.answer import Kind, Naptr, Srv
 from chatredirect.dns.cache import Key
-from chatredirect.dns.hosts import Hosts, address_text
+from chatredirect.dns.hosts import Hosts
+from chatredirect.dns.located import Located, Question, State
 from chatredirect.dns.lookup import Found, Lookup, LookupFailed
 from chatredirect.dns.target import Target
-from chatredirect.dns.trace import Source, Step, Trace
+from chatredirect.dns.trace import Source, Step
+
+__all__ = ["Located", "Question", "State", "locate", "locate_fixed"]
 
 A = dns.rdatatype.A
 AAAA = dns.rdatatype.AAAA
@@ -53,64 +53,6 @@ SERVICES: dict[Transport, tuple[str, ...]] = {
     "udp": ("_sip._udp",),
 }
 NAPTR_SERVICES: dict[str, Transport] = {"SIPS+D2T": "tls", "SIP+D2T": "tcp", "SIP+D2U": "udp"}
-
-
-class State(Enum):
-    """How a resolution ended."""
-
-    FOUND = "found"
-    NONE = "none"  # the DNS says clearly that there is no target
-    FAILED = "failed"  # nobody could say
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """The end of a resolution.
-
-    Attributes:
-        state: whether there are targets. targets: by priority, then as the records sort; the same
-        records give the same tuple. reason: why there are none, for people: one line of ASCII.
-        Empty if there are. refresh_at: when to resolve again; infinite where nothing was asked.
-        incomplete: there is more to be found; not all was asked, to be quick. Without targets it
-        says
-            only that the name has addresses.
-        stale: why some of it is outdated; None if it isn't.
-        notes: what was left out, and why.
-    """
-
-    state: State
-    targets: tuple[Target, ...]
-    reason: str
-    refresh_at: float
-    stale: str | None
-    notes: tuple[str, ...]
-    incomplete: bool = False
-
-
-@dataclass(slots=True)
-class Question:
-    """What to locate, and how.
-
-    Attributes:
-        fqdn: a host name in lower case without the final dot, or an IP address.
-        port: None to let DNS decide.
-        transport: None to let DNS decide; `tls` for a sips: URI.
-        prefer: the family that is asked first when only one is (`hurry`), and listed first.
-        hurry: be content with the preferred family's addresses, if there are any, and where SRV
-            records may say more, with the knowledge that there are some.
-        fraction: of a TTL, after which a refresh is due.
-        is_own: whether a target is one of this daemon's own listeners.
-        trace: takes down the way, if given.
-    """
-
-    fqdn: str
-    port: int | None
-    transport: Transport | None
-    prefer: Family = "ipv4"
-    hurry: bool = False
-    fraction: float = 0.9
-    is_own: Callable[[Target], bool] = field(default=lambda target: False)
-    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +302,7 @@ class _Search:
         """What can be sent to, in the order of the hosts."""
         targets: dict[tuple[str, int], Target] = {}
         for host in hosts:
-            usable = [_plain(text) for text in addresses.get(host.name, ())]
+            usable = [plain(text) for text in addresses.get(host.name, ())]
             if len(usable) > MAX_ADDRESSES:
                 self._notes.append(
                     f"{host.name} has {len(usable)} addresses: the first {MAX_ADDRESSES} are used"
@@ -409,37 +351,6 @@ class _Search:
 
 
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
-
-
-def is_address(text: str) -> bool:
-    """Whether `text` is an IP address rather than a name."""
-    if not (":" in text or text[-1:].isdigit()):
-        return False
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=1024)
-def unfit(address: str) -> str | None:
-    """Why nothing can be sent to an address; None if it can. Private and loopback ones are fine."""
-    ip: IPv4Address | IPv6Address = ip_address(address)
-    if ip.is_unspecified:
-        return "the unspecified address"
-    if ip.is_multicast:
-        return "a multicast address"
-    if ip.is_link_local:
-        return "a link-local address, which means another machine on every link"
-    if ip.is_reserved and not ip.is_loopback:
-        return "a reserved address"
-    return None
-
-
-def _plain(address: str) -> str:
-    """An address as targets have it: a v4-mapped one as IPv4."""
-    return address_text(ip_address(address)) if ":" in address else address
 
 
 def _no(each: Iterable[Found | LookupFailed]) -> str:

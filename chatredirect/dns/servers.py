@@ -40,10 +40,15 @@ class Server:
     pause: float = 0.0
     ask_again_at: float = 0.0
     edns: bool = True
+    _text: str = ""
+
+    def __post_init__(self) -> None:
+        """For people: the port only if it is an unusual one."""
+        self._text = str(HostPort(self.address, None if self.port == DNS_PORT else self.port))
 
     def __str__(self) -> str:
-        """For people: the port only if it is an unusual one."""
-        return str(HostPort(self.address, None if self.port == DNS_PORT else self.port))
+        """Address, and port if it is an unusual one."""
+        return self._text
 
     @property
     def down(self) -> bool:

@@ -409,7 +409,7 @@ def test_own_listener_is_told_once() -> None:
     address(world, "192.0.2.1", ttl=60)
 
     def is_own(target: Target) -> bool:
-        return target.place == ("tcp", "192.0.2.1", 5060)
+        return (target.transport, target.port) == ("tcp", 5060)
 
     async def main() -> None:
         kept = Pools(dns_settings(), is_own=is_own, clock=now, asker=world)

@@ -266,7 +266,7 @@ def test_own_listener_is_no_target() -> None:
     """A target that is one of our own listeners would be a redirect without end."""
 
     def is_own(target: Target) -> bool:
-        return target.place == ("tls", "192.0.2.1", 5061)
+        return (target.transport, target.port) == ("tls", 5061)
 
     located, _ = locate(A, port=5061, transport="tls", is_own=is_own)
     assert located.state is State.NONE

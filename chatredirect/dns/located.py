@@ -1,0 +1,68 @@
+"""What is asked of RFC 3263 for a pool, and what comes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from chatredirect.config.addresses import Transport
+from chatredirect.config.models import Family
+from chatredirect.dns.target import Target
+from chatredirect.dns.trace import Trace
+
+
+class State(Enum):
+    """How a resolution ended."""
+
+    FOUND = "found"
+    NONE = "none"  # the DNS says clearly that there is no target
+    FAILED = "failed"  # nobody could say
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The end of a resolution.
+
+    Attributes:
+        state: whether there are targets. targets: by priority, then as the records sort; the same
+        records give the same tuple. reason: why there are none, for people: one line of ASCII.
+        Empty if there are. refresh_at: when to resolve again; infinite where nothing was asked.
+        incomplete: there is more to be found; not all was asked, to be quick. Without targets it
+        says
+            only that the name has addresses.
+        stale: why some of it is outdated; None if it isn't.
+        notes: what was left out, and why.
+    """
+
+    state: State
+    targets: tuple[Target, ...]
+    reason: str
+    refresh_at: float
+    stale: str | None
+    notes: tuple[str, ...]
+    incomplete: bool = False
+
+
+@dataclass(slots=True)
+class Question:
+    """What to locate, and how.
+
+    Attributes:
+        fqdn: a host name in lower case without the final dot, or an IP address.
+        port: None to let DNS decide.
+        transport: None to let DNS decide; `tls` for a sips: URI.
+        prefer: the family that is asked first when only one is (`hurry`), and listed first.
+        hurry: be content with the preferred family's addresses, if there are any, and where SRV
+            records may say more, with the knowledge that there are some.
+        fraction: of a TTL, after which a refresh is due.
+        is_own: whether a target is one of this daemon's own listeners.
+        trace: takes down the way, if given.
+    """
+
+    fqdn: str
+    port: int | None
+    transport: Transport | None
+    prefer: Family = "ipv4"
+    hurry: bool = False
+    fraction: float = 0.9
+    is_own: Callable[[Target], bool] = field(default=lambda target: False)
+    trace: Trace | None = None

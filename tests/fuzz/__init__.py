@@ -1,6 +1,6 @@
 """A fuzzer of the SIP layer and of the whole way from a datagram to its answer.
 
-    python -m tests.fuzz [--seconds 60] [--target datagram|stream|values] [--engine ...] [--report]
+    python -m tests.fuzz [--seconds 60] [--target NAME] [--engine ...] [--report]
 
     promises   what must hold for whatever octets come: one function for each target
     seeds      the kept corpus, and the words that messages are made of

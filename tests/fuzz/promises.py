@@ -9,6 +9,7 @@ from dataclasses import replace
 from zlib import crc32
 
 from chatredirect.sip import headers
+from chatredirect.sip import request as client
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import SipError
@@ -17,6 +18,7 @@ from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import HEAD_END, Request, Response, parse_head
 from chatredirect.sip.message import values as values_of
 from chatredirect.sip.plain import read_plain
+from chatredirect.sip.request import ClientRequest
 from chatredirect.sip.response import Source
 from chatredirect.sip.uri import equivalent, parse_uri
 from tests.sip.served import Answer, Served, read_answer, serve
@@ -214,8 +216,47 @@ def _generally(head: bytes) -> Request:
     return replace(request, envelope=read_envelope(request, headers.read_via(request.vias[0])))
 
 
+_INVITE = ClientRequest(
+    b"INVITE",
+    b"sip:ocschat@contoso.com",
+    b"SIP/2.0/UDP 192.0.2.99;branch=z9hG4bKa1;rport",
+    b"<sip:alice@contoso.com>;tag=a1",
+    b"<sip:ocschat@contoso.com>",
+    b"a84b4c76e66710",
+    1,
+)
+
+
+def answered(data: bytes) -> Hashable:
+    """Whatever answers our own INVITE, what we send next is a request, and one only."""
+    try:
+        response = parse_datagram(data, Limits())
+    except SipError as error:
+        return error.counter
+    if not isinstance(response, Response):
+        return "request"
+    ours = client.answers(response, _INVITE)
+    next_ones = [client.ack(_INVITE, response)]
+    dialog = client.Dialog.of(_INVITE, response)
+    next_ones += [dialog.request(b"ACK", 1, _INVITE.via), dialog.request(b"BYE", 2, _INVITE.via)]
+    for sent in next_ones:
+        written = sent.write()
+        read = parse_datagram(written, _WIDE)
+        if not isinstance(read, Request) or read.fault is not None:
+            raise Broken(f"we would send {written!r}")
+        if (read.method, read.call_id) != (sent.method, sent.call_id):
+            raise Broken(f"we would send something else: {written!r}")
+        fields = written.partition(HEAD_END)[0].count(b"\r\n")
+        if fields != 7 + len(sent.routes):
+            raise Broken(f"we would send {fields} header fields: {written!r}")
+    contacts = client.by_quality(client.addresses(response, "Contact"))
+    fault = None if response.fault is None else response.fault.counter
+    return (ours, min(len(contacts), 3), min(len(dialog.route_set), 3), fault)
+
+
 TARGETS: dict[str, Callable[[bytes], Hashable]] = {
     "datagram": datagram,
     "stream": stream,
     "values": values,
+    "answered": answered,
 }

@@ -1,8 +1,13 @@
 """A server without a socket for each test."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.sip.served import Served, serve
+
+# a busy machine makes no message wrong
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture

@@ -12,7 +12,10 @@ import structlog
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, Endpoint
 from chatredirect.own_names import OwnNames
+from chatredirect.roles.lookup.attendant import Attendant
+from chatredirect.roles.lookup.registering import Registrars
 from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
+from chatredirect.roles.unavailable import MISCELLANEOUS, SIPS_NOT_ALLOWED, unavailable
 from chatredirect.sip import headers
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.envelope import read_envelope
@@ -36,6 +39,7 @@ _ADDED = 250
 _STREAM_ROOM = 8192
 
 _OK = status_line(200)
+_FORBIDDEN = status_line(403)
 _NOT_FOUND = status_line(404)
 _NOT_ALLOWED = status_line(405)
 _UNAVAILABLE = status_line(480)
@@ -45,14 +49,6 @@ _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
 _ALWAYS_ALLOWED = (b"ACK", b"CANCEL", b"OPTIONS")
 #: What is named in Allow when every method is redirected.
 _ANY_METHOD = (b"INVITE", b"MESSAGE", b"SUBSCRIBE")
-# RFC 5630 §6.2 and RFC 3261 §20.43
-_SIPS_NOT_ALLOWED = b"380"
-_MISCELLANEOUS = b"399"
-_MAX_WARNING = 200  # octets of a Warning's text
-# inside quotes: no quote, no backslash, no control character
-_QUOTED_TEXT = bytes(
-    octet if 0x20 <= octet < 0x7F and octet not in b'"\\' else 0x27 for octet in range(256)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +173,7 @@ class Server:
         try:
             if envelope is None or message.fault is not None:
                 envelope = read_envelope(message, via)
-            verdict = self._decide(message, envelope, room)
+            verdict = self._decide(message, envelope, source, room)
         except SipError as error:
             counters.malformed(error.counter)
             verdict = _refusal(message, error)
@@ -195,7 +191,9 @@ class Server:
             _log_request(message, source, transport, verdict)
         return answer, reply_port(via, source)
 
-    def _decide(self, request: Request, envelope: headers.Envelope, room: int) -> _Verdict:
+    def _decide(
+        self, request: Request, envelope: headers.Envelope, source: Source, room: int
+    ) -> _Verdict:
         """Go down the table, from where it asks what the request wants.
 
         Raises:
@@ -215,6 +213,8 @@ class Server:
                 return _Verdict(200, _OK, _capabilities(None))
         if endpoint is None:
             return _Verdict(404, _NOT_FOUND)
+        if endpoint.for_trusted and not source.trusted:
+            return _Verdict(403, _FORBIDDEN, endpoint=endpoint)
         methods = endpoint.methods
         if methods is not None and method != b"OPTIONS" and method not in methods:
             return _Verdict(405, _NOT_ALLOWED, _allow(methods), endpoint=endpoint)
@@ -224,14 +224,14 @@ class Server:
         if not pool.usable and not _serves_all_the_same(endpoint):
             if pool.want is not None:
                 pool.want(pool)
-            return self._unavailable(endpoint, _MISCELLANEOUS, pool.reason)
+            return self._unavailable(endpoint, MISCELLANEOUS, pool.reason)
         if redirection.form == "fqdn":
             contacts = contact_of_pool(redirection, user or b"", sips)
         else:
             caller = envelope.caller
             contacts = contacts_of_targets(redirection, pool, user or b"", sips, caller, room)
         if contacts is None:
-            return self._unavailable(endpoint, _SIPS_NOT_ALLOWED, "SIPS Not Allowed")
+            return self._unavailable(endpoint, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
         if method == b"OPTIONS":
             return _Verdict(200, _OK, _capabilities(methods), endpoint=endpoint)
         return _Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
@@ -247,13 +247,7 @@ class Server:
     def _unavailable(self, endpoint: Endpoint, code: bytes, why: str) -> _Verdict:
         """480 and not 503, which would take the whole server out of a front end's rotation."""
         answering = self._answering
-        text = why.encode("ascii", "replace").translate(_QUOTED_TEXT)[:_MAX_WARNING]
-        fields = b'Retry-After: %d\r\nWarning: %b %b "%b"\r\n' % (
-            answering.retry_after,
-            code,
-            answering.agent,
-            text,
-        )
+        fields = unavailable(answering.retry_after, answering.agent, code, why)
         return _Verdict(480, _UNAVAILABLE, fields, endpoint=endpoint)
 
 

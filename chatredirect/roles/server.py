@@ -35,6 +35,8 @@ _SMALL = SAFE_ANSWER // MAX_AMPLIFICATION  # octets of a request for which the f
 #: Octets that an answer has beyond what it repeats, Contacts apart: Status-Line, tag, received,
 #: rport, and long header names for compact ones.
 _ADDED = 250
+#: The same for each Via line: "v:" comes back as "Via: ".
+_ADDED_BY_VIA = 3
 #: Octets that Contacts may take on a stream, where the peer has shown that it is there.
 _STREAM_ROOM = 8192
 
@@ -229,6 +231,7 @@ class Server:
             contacts = contact_of_pool(redirection, user or b"", sips)
         else:
             caller = envelope.caller
+            room -= _ADDED_BY_VIA * len(request.vias)
             contacts = contacts_of_targets(redirection, pool, user or b"", sips, caller, room)
         if contacts is None:
             return self._unavailable(endpoint, SIPS_NOT_ALLOWED, "SIPS Not Allowed")

@@ -90,24 +90,22 @@ def test_no_amplifier(data: bytes, uri: bytes) -> None:
     assert "would_amplify" not in served.counted
 
 
-@given(
-    st.integers(1, 70), st.sampled_from([b"v", b"Via"]), st.integers(0, 40), st.integers(0, 2000)
-)
-def test_contacts_are_cut_to_fit(vias: int, name: bytes, user: int, body: int) -> None:
+@pytest.mark.parametrize("name", [b"v", b"Via"])
+@pytest.mark.parametrize("vias", [1, 9, 70])
+def test_contacts_are_cut_to_fit(served: Served, vias: int, name: bytes) -> None:
     """64 targets don't fit: as many as may are named, one at least, and no request is dropped."""
-    served = serve()
-    uri = b"sip:many@contoso.com;x=" + b"u" * user
-    data = message(
-        b"INVITE %b SIP/2.0" % uri,
-        *[name + b":SIP/2.0/UDP h"] * vias,
-        *(b"f:<sip:a@b>;tag=1", b"t:<sip:many@contoso.com>", b"i:c", b"CSeq:1 INVITE"),
-        body=b"b" * body,
-    )
-    answer = served.ask(data)
-    assert answer is not None
-    assert answer.status == 302
-    assert 1 <= len(answer.all(b"Contact")) <= 64
-    assert len(answer.raw) <= max(2 * len(data), 1300)
+    for octets in range(1, 900, 3):
+        data = message(
+            b"INVITE sip:many@contoso.com SIP/2.0",
+            *[name + b":SIP/2.0/UDP h"] * vias,
+            *(b"f:<sip:a@b>;tag=1", b"t:<sip:many@contoso.com>", b"i:" + b"c" * octets),
+            b"CSeq:1 INVITE",
+        )
+        answer = served.ask(data)
+        assert answer is not None
+        assert answer.status == 302
+        assert 1 <= len(answer.all(b"Contact")) < 64
+        assert len(answer.raw) <= max(2 * len(data), 1300)
 
 
 def test_contacts_on_a_stream_need_not_be_cut(served: Served) -> None:

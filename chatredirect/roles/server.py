@@ -12,8 +12,6 @@ import structlog
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, Endpoint
 from chatredirect.own_names import OwnNames
-from chatredirect.roles.lookup.attendant import Attendant
-from chatredirect.roles.lookup.registering import Registrars
 from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
 from chatredirect.roles.unavailable import MISCELLANEOUS, SIPS_NOT_ALLOWED, unavailable
 from chatredirect.sip import headers

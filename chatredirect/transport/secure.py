@@ -97,6 +97,8 @@ _EXPLAINED = {
     "NO_SHARED_CIPHER": "no cipher in common; old peers need tls.ciphers",
     "UNSUPPORTED_PROTOCOL": "no TLS version in common; old peers need tls.minimum_version",
     "TLSV1_ALERT_UNKNOWN_CA": "the peer doesn't know the authority of our certificate",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer refused the handshake, or wanted another one, "
+    "which there isn't",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the peer refused our certificate",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer says that our certificate has expired",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the peer refused our certificate",

@@ -70,7 +70,11 @@ async def _measure(count: int, fixed: bool, server: int) -> float:
     made = [pools.get(f"pool{number}.contoso.com", *way[1]) for number in range(count)]
     began = time.monotonic()
     pools.start()
-    await until(lambda: all(pool.usable for pool in made), LONGEST)
+    try:
+        await until(lambda: all(pool.usable for pool in made), LONGEST)
+    except AssertionError:
+        await pools.aclose()
+        raise
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
     await until(lambda: all(pool.want is None for pool in made), 10 * LONGEST)
     whole, questions = time.monotonic() - began, pools.dns_counters.queries

@@ -45,15 +45,23 @@ class Change:
 class Pool:
     """One pool of one or more endpoints.
 
+    At the start of very many pools, one whose name has addresses is `usable` before its targets are
+    known: a redirect to its name is right whatever they are. `order` is empty until then.
+
     Attributes:
-        fqdn: host name in lower case, or an IP address. port: None if DNS decides. transport: None
-        if DNS decides. usable: whether there is a target that works, as far as is known. reason:
-        why it isn't usable: one line of printable ASCII without quotes, for a Warning header.
-        targets: the last good answer, all of it. live: those of them that work, as far as is known.
-        generation: grows with each change of `live`, for whoever has made something of it. good_at:
-        when DNS last confirmed the targets; None if it never has. stale: why the targets are
-        outdated; None if they aren't. notes: what of the DNS's answer was left out, and why. want:
-        asks for a first resolution out of turn; None once there was one.
+        fqdn: host name in lower case, or an IP address.
+        port: None if DNS decides.
+        transport: None if DNS decides.
+        usable: whether there is a target that works, as far as is known.
+        reason: why it isn't usable: a line of printable ASCII without quotes, for a Warning header.
+        targets: the last good answer, all of it.
+        live: those of them that work, as far as is known.
+        generation: grows with each change of `live`, for whoever has made something of it.
+        good_at: when DNS last confirmed the targets; None if it never has.
+        stale: why the targets are outdated; None if they aren't.
+        notes: what of the DNS's answer was left out, and why.
+        want: asks for the first resolution out of turn; None once there was one.
+        answered: whether anything has been heard of it, good or bad.
     """
 
     __slots__ = (
@@ -125,12 +133,7 @@ class Pool:
             stale_limit: seconds that targets serve without being confirmed.
         """
         self.answered = True
-        if located.state is State.FOUND and not located.targets:
-            self.usable = True
-            self.reason = f"{self.fqdn}: targets not resolved yet"
-            return None
-        if not located.incomplete:
-            self.want = None
+        self.want = None
         if located.state is State.FOUND:
             return self._confirmed(located, now)
         overdue = self.good_at is None or now >= self.good_at + stale_limit
@@ -151,6 +154,12 @@ class Pool:
         if removed or not told_before:
             return Change(Event.FAILED, removed=removed, reason=reason)
         return None
+
+    def exists(self) -> None:
+        """The name is known to have addresses; where they lead isn't known yet."""
+        self.answered = True
+        self.usable = True
+        self.reason = f"{self.fqdn}: targets not resolved yet"
 
     def review(self, is_down: Callable[[Place], bool]) -> bool:
         """Look which targets are down; whether that changed anything."""

@@ -28,10 +28,10 @@ from chatredirect.workers import Workers
 AT_ONCE = 100
 """Pools that are being resolved at the same time."""
 CROWD = 200
-"""Pools that wait for their first answer before each is content with a part of it at first."""
+"""Pools that wait for their first answer before each gets no more than a glance at first."""
 CROWD_SECONDS = 10.0
 CROWD_PACE = 200.0
-"""The rest of such an answer comes within so many seconds, or later at so many pools a second."""
+"""The whole answer is asked for within so many seconds, or later at so many pools a second."""
 SOONEST = 0.5
 """Seconds between two refreshes of one pool, at least, whatever DNS and settings say."""
 FILES_INTERVAL = 5.0
@@ -211,15 +211,28 @@ class Pools:
         if key is None:
             return False
         pool = self._pools[key]
-        hurry = not pool.answered and self._unanswered > CROWD
+        if not pool.answered and self._unanswered > CROWD and await self._glance(pool):
+            return True
         spread = pool.want is not None and len(self._pools) > CROWD
         try:
-            located = await self.resolver.locate(*key, hurry=hurry, spread=spread)
+            located = await self.resolver.locate(*key, spread=spread)
         except BaseException:  # a fault of ours, or a cancelled task: the pool comes back
             self._schedule.set(key, now + self._dns.retry)
             raise
         if self._pools.get(key) is pool:
             self._take(pool, located)
+        return True
+
+    async def _glance(self, pool: Pool) -> bool:
+        """Whether one quick question makes the pool usable; the whole resolution follows later."""
+        self._unanswered -= 1
+        pool.answered = True
+        if not await self.resolver.glance(pool.fqdn):
+            return False
+        if self._pools.get(pool.key) is pool:
+            pool.exists()
+            seconds = max(CROWD_SECONDS, len(self._pools) / CROWD_PACE)
+            self._schedule.set(pool.key, self._clock() + self._rng.uniform(1.0, seconds))
         return True
 
     def _take(self, pool: Pool, located: Located) -> None:
@@ -229,11 +242,7 @@ class Pools:
             self._unanswered -= 1
         before, notes = pool.targets, pool.notes
         change = pool.take(located, now, self._dns.stale)
-        if located.incomplete:
-            seconds = max(CROWD_SECONDS, len(self._pools) / CROWD_PACE)
-            due = now + self._rng.uniform(1.0, seconds)
-        else:
-            due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
+        due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
         self._schedule.set(pool.key, due)
         if pool.targets != before:
             self._watch(pool, before, pool.targets)

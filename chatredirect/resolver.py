@@ -17,7 +17,7 @@ from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.exchange import Exchange
 from chatredirect.dns.hosts import Hosts
 from chatredirect.dns.lookup import Asker, Lookup
-from chatredirect.dns.rfc3263 import Located, Question, locate, locate_fixed
+from chatredirect.dns.rfc3263 import AAAA, A, Located, Question, locate, locate_fixed
 from chatredirect.dns.servers import ServerList
 from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Trace
@@ -94,7 +94,6 @@ class Resolver:
         port: int | None = None,
         transport: Transport | None = None,
         *,
-        hurry: bool = False,
         spread: bool = False,
         trace: Trace | None = None,
     ) -> Located:
@@ -104,7 +103,6 @@ class Resolver:
             fqdn: a host name in lower case, or an IP address.
             port: None to let DNS decide.
             transport: None to let DNS decide.
-            hurry: many others wait for their first answer: ask only what is needed for one.
             spread: many are asked for at once: refresh the answers at any time of their TTL, so
                 that not all come back at once.
             trace: takes down the way.
@@ -112,10 +110,13 @@ class Resolver:
         self.counters.refreshes += 1
         question = self._question(fqdn, port, transport)
         question.trace = trace
-        question.hurry = hurry
         if spread:
             question.fraction = self._rng.uniform(0.05, 0.95)
         return await locate(question, self._lookup, self._hosts)
+
+    async def glance(self, fqdn: str) -> bool:
+        """Whether a name surely has addresses: one quick question. False says nothing."""
+        return await self._lookup.glance(fqdn, A if self._settings.prefer == "ipv4" else AAAA)
 
     def fixed(
         self, fqdn: str, port: int | None = None, transport: Transport | None = None

@@ -153,6 +153,26 @@ class Exchange:
             return await self._ask_tcp(server, name, rdtype), True
         return self._read(data), False
 
+    async def glance(self, server: Server, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+        """Whether the name surely has such records: the answer is hardly looked at.
+
+        Yes if the first record has the name and the type that were asked for. Whatever else comes,
+        aliases for instance, is for `ask` and dnspython to read.
+
+        Raises:
+            OSError: the question couldn't be sent, or nobody listens there.
+            dns.exception.DNSException: `name` can't be asked for.
+        """
+        question = wire_question(name, rdtype)
+        data = await self._ask_udp(server, question, edns=server.edns)
+        record = _HEADER.size + len(question)
+        # RFC 1035 §4.1.1: no error, and an answer; §4.1.4: a pointer to the question's name
+        return (
+            data[3] & 0x0F == dns.rcode.NOERROR
+            and data[6:8] != b"\0\0"
+            and data[record : record + 6] == b"\xc0\x0c" + question[-4:]
+        )
+
     async def aclose(self) -> None:
         """Close all sockets; open questions fail."""
         for ports in self._ports.values():

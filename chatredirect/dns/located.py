@@ -23,12 +23,10 @@ class Located:
     """The end of a resolution.
 
     Attributes:
-        state: whether there are targets. targets: by priority, then as the records sort; the same
-        records give the same tuple. reason: why there are none, for people: one line of ASCII.
-        Empty if there are. refresh_at: when to resolve again; infinite where nothing was asked.
-        incomplete: there is more to be found; not all was asked, to be quick. Without targets it
-        says
-            only that the name has addresses.
+        state: whether there are targets.
+        targets: by priority, then as the records sort; the same records give the same tuple.
+        reason: why there are none, for people; empty if there are.
+        refresh_at: when to resolve again; infinite where nothing was asked.
         stale: why some of it is outdated; None if it isn't.
         notes: what was left out, and why.
     """
@@ -39,7 +37,6 @@ class Located:
     refresh_at: float
     stale: str | None
     notes: tuple[str, ...]
-    incomplete: bool = False
 
 
 @dataclass(slots=True)
@@ -50,9 +47,7 @@ class Question:
         fqdn: a host name in lower case without the final dot, or an IP address.
         port: None to let DNS decide.
         transport: None to let DNS decide; `tls` for a sips: URI.
-        prefer: the family that is asked first when only one is (`hurry`), and listed first.
-        hurry: be content with the preferred family's addresses, if there are any, and where SRV
-            records may say more, with the knowledge that there are some.
+        prefer: the family that is listed first.
         fraction: of a TTL, after which a refresh is due.
         is_own: whether a target is one of this daemon's own listeners.
         trace: takes down the way, if given.
@@ -62,7 +57,6 @@ class Question:
     port: int | None
     transport: Transport | None
     prefer: Family = "ipv4"
-    hurry: bool = False
     fraction: float = 0.9
     is_own: Callable[[Target], bool] = field(default=lambda target: False)
     trace: Trace | None = None

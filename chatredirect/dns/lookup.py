@@ -33,6 +33,9 @@ class Asker(Protocol):
     ) -> tuple[dns.message.Message, bool]:
         """See `Exchange.ask`."""
 
+    async def glance(self, server: Server, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+        """See `Exchange.glance`."""
+
 
 class Patience(Protocol):
     """What of `DnsSettings` matters here, in seconds."""
@@ -130,6 +133,31 @@ class Lookup:
         finally:
             del self._in_flight[key]
             flight.set_result(None)
+
+    async def glance(self, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+        """Whether a name surely has records of a type, from one question to one server.
+
+        Nothing is learned from it but a yes. It takes a fifth of the time of an answer that is
+        read, which counts when thousands of names are asked for at once.
+        """
+        server = self._servers.pick(self._clock(), (), self.patience.timeout)
+        if server is None:
+            return False
+        try:
+            async with asyncio.timeout(self.patience.timeout):
+                there = await self._asker.glance(server, name, rdtype)
+        except TimeoutError:
+            self._counters.timeouts += 1
+            self._servers.silent(server, self._clock())
+            return False
+        except OSError:
+            self._counters.unreachable += 1
+            self._servers.silent(server, self._clock(), gone=True)
+            return False
+        except dns.exception.DNSException:
+            return False
+        self._servers.answered(server)
+        return there
 
     async def _fetch(self, key: Key, fraction: float, trace: Trace | None) -> Found | LookupFailed:
         attempts: list[Attempt] = []

@@ -84,7 +84,6 @@ class _Search:
     __slots__ = (
         "_failures",
         "_hosts",
-        "_incomplete",
         "_lookup",
         "_no",
         "_notes",
@@ -98,7 +97,6 @@ class _Search:
         self._lookup = lookup
         self._hosts = hosts
         self._refresh_at = float("inf")
-        self._incomplete = False
         self._no = ""
         self._stale: str | None = None
         self._notes: list[str] = []
@@ -110,8 +108,6 @@ class _Search:
         if fixed is not None:
             return fixed
         if question.port is None:
-            if question.hurry and await self._has_address():
-                return Located(State.FOUND, (), "", self._refresh_at, None, (), incomplete=True)
             if question.transport is None:
                 for naptr_service in await self._naptr_services():
                     located = await self._through_srv([naptr_service])
@@ -121,12 +117,6 @@ class _Search:
             if located is not None:
                 return located
         return self._own_targets(await self._addresses([question.fqdn]))
-
-    async def _has_address(self) -> bool:
-        """Whether the name is known to lead somewhere, by one question instead of eight."""
-        key = (self._question.fqdn, A if self._question.prefer == "ipv4" else AAAA)
-        found = (await self._find([key]))[key]
-        return isinstance(found, Found) and bool(found.answer.records)
 
     def fixed(self) -> Located | None:
         """The end of a resolution that needs no DNS; None if this one does."""
@@ -242,14 +232,8 @@ class _Search:
             else:
                 addresses[name] = fixed
                 self._skip(name, "A/AAAA", "NOERROR", fixed)
-        results: Results = {}
-        if self._question.hurry:
-            results = await self._find([(name, families[0]) for name in to_ask])
-            if any(isinstance(found, Found) and found.answer.records for found in results.values()):
-                self._incomplete = True
-                families = families[:1]
         wanted = [(name, family) for name in to_ask for family in families]
-        results |= await self._find([key for key in wanted if key not in results])
+        results = await self._find(wanted)
         for name in to_ask:
             each = [results[(name, family)] for family in families]
             addresses[name] = tuple(
@@ -341,7 +325,6 @@ class _Search:
             self._refresh_at,
             self._stale,
             tuple(dict.fromkeys(self._notes)),
-            self._incomplete,
         )
 
     def _skip(self, name: str, kind: str, outcome: str, records: tuple[str, ...] = ()) -> None:

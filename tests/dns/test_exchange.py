@@ -276,6 +276,35 @@ def test_answers_of_another_type(run: Run) -> None:
     run(main())
 
 
+def aliased(query: dns.message.Message) -> bytes:
+    response = reply(query)
+    response.answer.append(dns.rrset.from_text(NAME + ".", 60, "IN", "CNAME", "a.contoso.com."))
+    return response.to_wire()
+
+
+@pytest.mark.parametrize(
+    ("handler", "there"),
+    [
+        (good, True),
+        (lambda query, tcp: [reply(query).to_wire()], False),
+        (lambda query, tcp: [pointer_loop(query)], False),
+        (lambda query, tcp: [aliased(query)], False),
+    ],
+)
+def test_glance(run: Run, handler: Handler, there: bool) -> None:
+    """A glance says yes only where the first record is what was asked for."""
+
+    async def main() -> None:
+        async with odd_server(handler) as server:
+            assert server.address.port is not None
+            exchange = Exchange(DnsCounters())
+            known = Server("127.0.0.1", server.address.port)
+            assert await exchange.glance(known, NAME, A) == there
+            await exchange.aclose()
+
+    run(main())
+
+
 def test_many_questions_share_few_ports_for_a_while(run: Run) -> None:
     """Ports are used for a limited number of questions, many at once, and closed after that."""
     ports: set[int] = set()

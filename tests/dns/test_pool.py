@@ -119,8 +119,7 @@ def test_known_to_exist_before_its_targets_are() -> None:
     """At the start of very many a pool whose name has addresses is usable at once."""
     each = pool()
     each.want = lambda pool: None
-    partly = Located(State.FOUND, (), "", 60.0, None, (), incomplete=True)
-    assert each.take(partly, 0.0, 100.0) is None
+    each.exists()
     assert each.usable
     assert each.order(b"anna") == ()
     assert each.want is not None

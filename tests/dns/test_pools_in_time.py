@@ -223,7 +223,7 @@ def test_refreshes_of_many_pools_are_spread_evenly() -> None:
     rates = [seconds[second] for second in range(400, 1000)]
     mean = sum(rates) / len(rates)
     assert mean < 2 * count / 250
-    assert max(rates) < 2.5 * mean
+    assert max(rates) < 3.5 * mean  # a pool asks two questions at a time
 
 
 def test_all_servers_dead_under_a_thousand_pools() -> None:

@@ -27,11 +27,11 @@ class World:
     """Carries questions to pretended servers, as an `Asker`.
 
     Attributes:
-        records: text of records by name and type, with its TTL: `{("a.example", "A"): (60,
-        ["192.0.2.1"])}`. negative_ttl: seconds that a no may be believed; None leaves the SOA out.
+        records: TTL and text of records by name and type.
+        negative_ttl: seconds that a no may be believed; None leaves the SOA out.
         behaviour: what each server does, by address: `up`, `silent`, `gone`, or a response code.
-        latency: seconds until an answer. asked: all questions in order, as (time, server, name,
-        type).
+        latency: seconds until an answer.
+        asked: all questions in order, as (time, server, name, type).
     """
 
     records: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
@@ -66,6 +66,10 @@ class World:
         response = dns.message.from_wire(response.to_wire(max_size=65535))
         self._made[known] = (relevant, response)
         return response, False
+
+    async def glance(self, server: Server, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+        message, _ = await self.ask(server, name, rdtype)
+        return bool(message.answer) and message.answer[0].rdtype == rdtype
 
     def _answer(
         self, response: dns.message.Message, name: str, rdtype: dns.rdatatype.RdataType

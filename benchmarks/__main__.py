@@ -1,4 +1,4 @@
-"""`python -m benchmarks` is `python -m benchmarks.redirect`: the figure that the project promises."""
+"""`python -m benchmarks` is `python -m benchmarks.redirect`: the figure that is promised."""
 
 import sys
 

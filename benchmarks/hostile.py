@@ -29,9 +29,10 @@ from rich.table import Table
 
 import chatredirect
 from chatredirect.sip import abnf
-from chatredirect.sip.errors import SipError
-from chatredirect.sip.limits import Limits
 from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.limits import DEFAULT, Limits
+from chatredirect.sip.message import LINES_PER_HEADER
 
 SCREEN_OCTETS = 512
 SLOWEST = 12  # of the combinations, measured at full size
@@ -168,6 +169,8 @@ def _reads_through(pattern: "re.Pattern[bytes]", text: bytes) -> bool:
 def _reader(pattern: "re.Pattern[bytes]", method: str) -> Reader:
     if method == "finditer":
         return lambda text: deque(pattern.finditer(text), maxlen=0)
+    if method == "split":  # only a head within the limit of its lines is split
+        return partial(pattern.split, maxsplit=DEFAULT.headers * LINES_PER_HEADER)
     if method in ("sub", "subn"):
         return partial(getattr(pattern, method), b"")
     read: Reader = getattr(pattern, method)

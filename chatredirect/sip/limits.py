@@ -10,7 +10,7 @@ class Limits:
     Attributes:
         message: octets of a whole message, body included.
         header_line: octets of one header field, its name and folded lines included.
-        headers: header fields in a message.
+        headers: header fields in a message; a quarter of the lines that they may take.
         via_values: Via values in a message, on however many lines.
         uri: octets of the Request-URI.
     """

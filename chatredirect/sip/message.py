@@ -31,6 +31,8 @@ from chatredirect.sip.headers import Envelope
 from chatredirect.sip.limits import Limits
 
 HEAD_END = b"\r\n\r\n"
+#: Lines that header fields may take on average, when they are as many as the limit allows.
+LINES_PER_HEADER = 4
 
 # The header fields that are cut out of every message. Their numbers are positions in a list.
 _SLOTS = range(7)
@@ -98,7 +100,8 @@ class Request:
         method: as written; methods are compared with case (§7.1).
         uri: the Request-URI, not looked into; without angle brackets, if it had some.
         version: `SIP/2.0` in whatever case, or what stood there instead.
-        head: start-line and header fields, without the empty line; see `values`.
+        head: start-line and header fields, without the empty line; see `values`. Cut if there are
+            far too many lines.
         vias: the values of the Via header fields from the top; each may hold several via-parms.
         from_: the value of From, None if there is none. Of a repeated one the first.
         to: the same of To.
@@ -158,20 +161,22 @@ def parse_head(head: bytes, limits: Limits) -> Message:
     Raises:
         Unanswerable: the first line is no start-line.
     """
-    # For bytes, splitlines breaks at CR, LF and CRLF alike: more lines than CRLFs tell of a bare
-    # one.
-    lines = head.splitlines()
-    broken = None
-    if len(lines) != head.count(b"\r\n") + 1 or head[-1:] in (b"\r", b"\n"):
-        broken = BareLineBreak(head)
-        lines = head.split(b"\r\n")
+    fault: SipError | None = None
+    most_lines = 1 + limits.headers * LINES_PER_HEADER
+    lines = head.split(b"\r\n", most_lines)
+    if len(lines) > most_lines:  # the others needn't be looked at to say so
+        fault = TooManyHeaders()
+        del lines[most_lines:]
+        head = b"\r\n".join(lines)
+    text = b"".join(lines)
+    broken = b"\r" in text or b"\n" in text
+    if broken:
+        fault = BareLineBreak(head)
     try:
-        message = _read_lines(head, lines, limits, broken)
+        message = _read_lines(head, lines, limits, fault)
     except _Folded:
-        # one field more than the limit tells that there are too many; more needn't be split off
-        fields = abnf.FIELD_END.split(head, maxsplit=limits.headers + 2)
-        message = _read_lines(head, fields, limits, broken)
-    if broken is not None:
+        message = _read_lines(head, abnf.FIELD_END.split(head), limits, fault)
+    if broken:
         _withhold_broken_values(message)
     return message
 

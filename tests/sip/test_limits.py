@@ -64,6 +64,13 @@ def test_headers(fold: bytes) -> None:
     over(Limits(headers=25), data, 513, b"Too Many Header Fields", "too_many_headers")
 
 
+def test_lines() -> None:
+    """Four lines for each header field: folds are counted when there are far too many of them."""
+    data = request(b"INVITE", ENDPOINT, b"X: y" + b"\r\n y" * 97)  # with the others 104
+    within(Limits(headers=26), data)
+    over(Limits(headers=25), data, 513, b"Too Many Header Fields", "too_many_headers")
+
+
 @pytest.mark.parametrize("join", [b", ", b"\r\nVia: ", b"\r\nv:"])
 def test_via_values(join: bytes) -> None:
     """On however many lines."""

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import structlog
@@ -141,13 +142,28 @@ class StreamListener:
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self.loop.create_task(self._begin(sock, host, port))
-        self._beginning.add(task)
-        task.add_done_callback(self._beginning.discard)
-
-    async def _begin(self, sock: socket.socket, host: str, port: int) -> None:
-        """From an accepted socket to a connection, through a handshake if there is TLS."""
         connection = StreamConnection(self, host, port)
+        task = self.loop.create_task(self._begin(connection, sock, host, port))
+        self._beginning.add(task)
+        task.add_done_callback(partial(self._began, connection, sock, host))
+
+    def _began(
+        self,
+        connection: "StreamConnection",
+        sock: socket.socket,
+        host: str,
+        task: asyncio.Task[None],
+    ) -> None:
+        """Give everything back if nothing came of it: a task may be cancelled before it starts."""
+        self._beginning.discard(task)
+        if not connection.begun:
+            sock.close()
+            self.admission.leave(host)
+
+    async def _begin(
+        self, connection: "StreamConnection", sock: socket.socket, host: str, port: int
+    ) -> None:
+        """From an accepted socket to a connection, through a handshake if there is TLS."""
         security = self.security
         try:
             if security is None:
@@ -162,9 +178,6 @@ class StreamListener:
                     ssl_shutdown_timeout=self.timeouts.write,
                 )
         except (OSError, asyncio.CancelledError) as error:  # TimeoutError and SSLError among them
-            sock.close()
-            if not connection.begun:
-                self.admission.leave(host)
             if security is not None and not isinstance(error, asyncio.CancelledError):
                 self.ended("handshake")
                 # who only looks whether the port is open, as load balancers do, did nothing wrong

@@ -1,0 +1,37 @@
+"""A stream listener's own book-keeping, where no process can be caught in the act."""
+
+import asyncio
+import socket
+
+from chatredirect.sip.limits import Limits
+from chatredirect.transport.admission import Admission, ConnectionLimits
+from chatredirect.transport.stream import StreamListener, StreamTimeouts
+from chatredirect.trust import Trust
+from tests.service.daemon import PATIENCE
+
+
+async def test_a_listener_that_closes_gives_back_what_it_has_just_accepted() -> None:
+    """Its connections' places are needed by the listeners that stay."""
+    loop = asyncio.get_running_loop()
+    admission = Admission(ConnectionLimits(10, 10, 10, 10), loop.time)
+    listener = StreamListener(
+        answer=lambda event, source, transport: None,
+        source=Trust(()).source,
+        message_limits=Limits(),
+        timeouts=StreamTimeouts(idle=9, message=9, write=1, handshake=9),
+        admission=admission,
+        loop=loop,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        accepted, address = server.accept()
+    with client:
+        client.settimeout(PATIENCE)
+        accepted.setblocking(False)
+        listener._accept(accepted, address)
+        assert admission.open == 1
+        await listener.close()  # before the loop has had a turn
+        for _ in range(5):  # a turn to cancel, one to tell that it is done
+            await asyncio.sleep(0)
+        assert admission.open == 0
+        assert client.recv(1) == b""

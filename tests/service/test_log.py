@@ -67,7 +67,7 @@ def test_a_log_reader_that_stalls(tmp_path: Path, loop: str) -> None:
         started = next(json.loads(x) for x in first.splitlines() if b'"started"' in x)
         host, _, port = started["listen"][0].removeprefix("udp://").rpartition(":")
         with talk("udp", (host, int(port))) as client:
-            _many(client, 20_000)
+            _many(client, 10_000)
             # from here on somebody reads again
             with os.fdopen(read_end, "rb") as log:
                 lines = []
@@ -77,8 +77,8 @@ def test_a_log_reader_that_stalls(tmp_path: Path, loop: str) -> None:
                 lines += log.readlines()
         dropped = sum(e["count"] for e in map(json.loads, lines) if e["event"] == "log_dropped")
         logged = sum(b'"event":"request"' in line for line in lines)
-        assert dropped > 1000
-        assert dropped + logged == 20_000
+        assert dropped > 100
+        assert dropped + logged == 10_000
         assert process.wait(PATIENCE) == 0
     finally:
         process.kill()

@@ -20,8 +20,9 @@ EX_UNAVAILABLE = 69
 EX_CONFIG = 78
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "loop"), [(signal.SIGTERM, "uvloop"), (signal.SIGINT, "asyncio")]
+)
 def test_a_signal_stops_it_with_status_0(
     run_daemon: Run, loop: str, number: signal.Signals
 ) -> None:

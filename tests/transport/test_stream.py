@@ -355,7 +355,7 @@ def test_a_half_closed_connection_that_never_reads_ends(run_daemon: Run, loop: s
     daemon = run_daemon(loop=loop, limits={"write_timeout": 1.0}, log={"requests": False})
     with contextlib.closing(Tcp(daemon.address("tcp"), receive_buffer=4096)) as client:
         client.send(request())
-        once = 100 * len(client.receive().raw)
+        once = 130 * len(client.receive().raw)
         taken = 0
 
         def grew() -> bool:
@@ -364,7 +364,7 @@ def test_a_half_closed_connection_that_never_reads_ends(run_daemon: Run, loop: s
         # as long as the kernel takes more
         while taken <= once or soon(grew):
             taken = connections(daemon)[0].unsent
-            client.send(request() * 100)
+            client.send(request() * 130)
             eventually(lambda: connections(daemon)[0].unread == 0, "the requests to be read")
         client.socket.shutdown(socket.SHUT_WR)
         all_end(daemon)

@@ -3,12 +3,14 @@
 Each command is a module in `chatredirect.commands`; here they are only listed.
 """
 
+import sys
 from typing import Annotated
 
 import typer
 
 import chatredirect
 from chatredirect.commands.check import check
+from chatredirect.commands.output import EX_IOERR, is_lost, show
 from chatredirect.commands.probe import probe
 from chatredirect.commands.resolve import resolve
 from chatredirect.commands.run import run
@@ -30,7 +32,7 @@ app.command()(probe)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"chatredirect {chatredirect.__version__}")
+        show(f"chatredirect {chatredirect.__version__}")
         raise typer.Exit
 
 
@@ -46,4 +48,9 @@ def _options(
 
 def main() -> None:
     """Run the command line that this process was started with."""
-    app()
+    try:
+        app()
+    except OSError:  # of --help, which prints by itself
+        if is_lost():
+            sys.exit(EX_IOERR)
+        raise

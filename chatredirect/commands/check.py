@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigArgument, JsonOption
+from chatredirect.commands.output import show
 
 if TYPE_CHECKING:
     from chatredirect.commands.live import LivePool
@@ -51,9 +52,9 @@ def check(
         doubts += _asked(settings)
     pools = _looked(settings) if live else None
     if as_json:
-        typer.echo(json.dumps(_json(settings, doubts, pools), indent=2))
+        show(json.dumps(_json(settings, doubts, pools), indent=2))
     else:
-        typer.echo("\n".join(_text(settings, doubts, pools)))
+        show("\n".join(_text(settings, doubts, pools)))
     if pools is not None and not all(pool.ready for pool in pools.values()):
         raise typer.Exit(NOT_READY)
 
@@ -93,9 +94,9 @@ def _refused(error: "ConfigError", *, as_json: bool) -> None:
 
     if as_json:
         answer = {"ok": False, "errors": [fault_json(fault) for fault in error.faults]}
-        typer.echo(json.dumps(answer, indent=2))
+        show(json.dumps(answer, indent=2))
     else:
-        typer.echo(config_error_text(error))
+        show(config_error_text(error))
 
 
 def _text(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
     from chatredirect.client.probe import Ending, Plan, Watcher
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": 69}  # EX_UNAVAILABLE
 EX_USAGE = 2  # as for every other mistake on the command line
-EX_IOERR = 74  # standard output is closed, or its disk is full
 DEFAULT_SECONDS = 5.0
 MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
 
@@ -71,27 +71,22 @@ def probe(
     Exit status: 0 if the final answer is 2xx or 3xx, 1 if it is another (with --follow also if no
     Contact leads on), 69 if there is none, 78 if a file given with --config can't be used.
     """
-    import sys
-
     from chatredirect.log import silence
 
     plan = _plan(uri, via, method, from_uri, seconds, follow)
     silence()
     named = getattr(context.get_parameter_source("config"), "name", "") == "COMMANDLINE"
     dns = _dns_settings(config, named=named)
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")  # what a peer sends may not fit the terminal's code
     if as_json:
         from chatredirect.client.report import JsonReport
 
         collected = JsonReport(verbose=verbose)
         ending = _probe(plan, dns, collected)
-        _print(json.dumps(collected.as_json(ending), indent=2))
+        show(json.dumps(collected.as_json(ending), indent=2))
     else:
         from chatredirect.client.report import TextReport
 
-        printed = TextReport(method.value, _print, _complain, verbose=verbose)
+        printed = TextReport(method.value, show, complain, verbose=verbose)
         ending = _probe(plan, dns, printed)
     raise typer.Exit(EXIT_STATUS[ending.value])
 
@@ -116,7 +111,7 @@ def _plan(
         where = "--via"
         hop = None if via is None else parse_via(via)
     except ValueError as error:
-        _complain(f"{where}: {error}")
+        complain(f"{where}: {error}")
         raise typer.Exit(EX_USAGE) from None
     return Plan(
         method=method.value.encode("ascii"),
@@ -141,9 +136,9 @@ def _dns_settings(config: Path, *, named: bool) -> "DnsSettings":
         return load(config).dns
     except ConfigError as error:
         if named:
-            typer.echo(config_error_text(error), err=True)
+            complain(config_error_text(error), prefix="")
             raise typer.Exit(error.exit_status) from None
-        _complain(f"{error.faults[0]}: the system's name servers are asked instead")
+        complain(f"{error.faults[0]}: the system's name servers are asked instead")
         return DnsSettings()
 
 
@@ -161,23 +156,3 @@ def _probe(plan: "Plan", dns: "DnsSettings", watcher: "Watcher") -> "Ending":
             await resolver.aclose()
 
     return asyncio.run(run())
-
-
-def _print(line: str) -> None:
-    """Print a line. Who can't read it any more is not the peer's fault, and no fault of ours."""
-    import os
-    import sys
-
-    from chatredirect.oserror import words
-
-    try:
-        typer.echo(line)
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
-        if not isinstance(error, BrokenPipeError):
-            _complain(f"standard output: {words(error)}")
-        raise typer.Exit(EX_IOERR) from None
-
-
-def _complain(line: str) -> None:
-    typer.echo(f"chatredirect: {line}", err=True)

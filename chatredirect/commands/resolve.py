@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
     from chatredirect.commands.resolving import Way
@@ -61,10 +62,10 @@ def resolve(
     found = resolve_all(ways, settings.dns if settings else DnsSettings())
     if as_json:
         answers = [resolution.as_json() for resolution in found]
-        typer.echo(json.dumps({"pool_fqdn": fqdn, "resolutions": answers}, indent=2))
+        show(json.dumps({"pool_fqdn": fqdn, "resolutions": answers}, indent=2))
     else:
         texts = ("\n".join(resolution_lines(resolution)) for resolution in found)
-        typer.echo("\n\n".join(texts))
+        show("\n\n".join(texts))
     raise typer.Exit(max(EXIT_STATUS[resolution.located.state.value] for resolution in found))
 
 
@@ -78,7 +79,7 @@ def _settings(config: Path) -> "Settings | None":
     try:
         return load(config)
     except ConfigError as error:
-        typer.echo(config_error_text(error), err=True)
+        complain(config_error_text(error), prefix="")
         raise typer.Exit(error.exit_status) from None
 
 

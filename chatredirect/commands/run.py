@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption
+from chatredirect.commands.output import complain
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,7 +42,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     try:
         settings = load(config)
     except ConfigError as error:
-        typer.echo(config_error_text(error), err=True)
+        complain(config_error_text(error), prefix="")
         raise typer.Exit(error.exit_status) from None
     sink = configure(settings.log, sys.stderr)
     fault, status = None, 0
@@ -55,7 +56,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     finally:
         sink.close()
     if fault is not None:
-        typer.echo(f"chatredirect: {fault}", err=True)
+        complain(fault)
         raise typer.Exit(status)
 
 

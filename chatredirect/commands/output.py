@@ -1,0 +1,67 @@
+"""What every command prints with, and what happens when nobody takes it.
+
+A full disk or a reader that has gone is neither a fault of this program nor an answer to what was
+asked: one line says so, unless the reader has simply had enough, and the exit status is its own.
+"""
+
+import os
+import sys
+
+import typer
+
+EX_IOERR = 74  # sysexits(3)
+
+
+def show(text: str) -> None:
+    """Print to standard output, with a line's end.
+
+    Raises:
+        typer.Exit: it can't be written.
+    """
+    _escape_what_does_not_fit()
+    try:
+        typer.echo(text)
+    except OSError as error:
+        _tell_lost(error)
+        raise typer.Exit(EX_IOERR) from None
+
+
+def complain(text: str, *, prefix: str = "chatredirect: ") -> None:
+    """Print to standard error, with a line's end. There is no one to tell if that fails."""
+    try:
+        typer.echo(f"{prefix}{text}", err=True)
+    except OSError:
+        _discard(sys.stderr.fileno())
+
+
+def is_lost() -> bool:
+    """Whether what somebody else has printed can't be written; if so it has been told."""
+    try:
+        sys.stdout.write("\n")  # nothing may be left of the text that failed
+        sys.stdout.flush()
+    except OSError as error:
+        _tell_lost(error)
+        return True
+    return False
+
+
+def _tell_lost(error: OSError) -> None:
+    from chatredirect.oserror import words
+
+    _discard(sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        complain(f"standard output: {words(error)}")
+
+
+def _discard(file: int) -> None:
+    """Let what is still buffered go nowhere, so that the end of the process can't fail on it."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, file)
+    os.close(null)
+
+
+def _escape_what_does_not_fit() -> None:
+    """Names of files and what peers send may not fit the terminal's code."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")

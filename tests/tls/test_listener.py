@@ -275,7 +275,7 @@ def test_keep_alives_of_our_own(
         loop=loop,
         listen=[TLS, "tcp://127.0.0.1:0"],
         tls=tls(),
-        limits={"keepalive": 0.4, "idle_timeout": 2.0},
+        limits={"keepalive": 0.2, "idle_timeout": 1.0},
     )
     to = daemon.address(transport)
     with talk_tls(to, context) if transport == "tls" else talk("tcp", to) as client:

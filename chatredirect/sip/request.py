@@ -103,7 +103,7 @@ def ack(request: ClientRequest, response: Response) -> ClientRequest:
     It belongs to the INVITE's transaction: same Request-URI, Via and Route, the answer's To.
     """
     return replace(
-        request, method=b"ACK", to=_one_line(response.to) or request.to, fields=(), body=b""
+        request, method=b"ACK", to=one_line(response.to) or request.to, fields=(), body=b""
     )
 
 
@@ -135,9 +135,9 @@ class Dialog:
         routes = addresses(response, "Record-Route")
         return cls(
             invite,
-            _one_line(response.to) or invite.to,
+            one_line(response.to) or invite.to,
             contacts[0].uri if contacts else invite.uri,
-            tuple(b"<%b>%b" % (route.uri, _one_line(route.params)) for route in reversed(routes)),
+            tuple(b"<%b>%b" % (route.uri, one_line(route.params)) for route in reversed(routes)),
         )
 
     def request(self, method: bytes, number: int, via: bytes) -> ClientRequest:
@@ -148,10 +148,7 @@ class Dialog:
             number: the CSeq's.
             via: of its own: the ACK of a 2xx is a transaction for itself.
         """
-        uri, routes = self.remote_target, self.route_set
-        if routes and not _loose(routes[0]):
-            # a strict router (RFC 2543) takes the Request-URI for itself
-            uri, routes = _bare(routes[0]), (*routes[1:], b"<%b>" % self.remote_target)
+        uri, routes = routed(self.remote_target, self.route_set)
         return replace(
             self.invite,
             method=method,
@@ -168,6 +165,19 @@ class Dialog:
     def next_hop(self) -> bytes:
         """The URI that requests within the dialog are sent to (RFC 3261 §8.1.2)."""
         return _bare(self.route_set[0]) if self.route_set else self.remote_target
+
+
+def routed(target: bytes, route_set: tuple[bytes, ...]) -> tuple[bytes, tuple[bytes, ...]]:
+    """Request-URI and Route values of a request within a dialog (RFC 3261 §12.2.1.1).
+
+    Args:
+        target: the remote target.
+        route_set: the dialog's, each with its angle brackets.
+    """
+    if not route_set or _loose(route_set[0]):
+        return target, route_set
+    # a strict router (RFC 2543) takes the Request-URI for itself
+    return _bare(route_set[0]), (*route_set[1:], b"<%b>" % target)
 
 
 def addresses(response: Response, name: str) -> list[headers.NameAddr]:
@@ -196,7 +206,7 @@ def _quality(contact: headers.NameAddr) -> float:
     return min(float(text), 1.0)
 
 
-def _one_line(value: bytes | None) -> bytes:
+def one_line(value: bytes | None) -> bytes:
     """A peer's value that we write ourselves: folded lines become one (§7.3.1)."""
     return b" ".join(value.split()) if value else b""
 

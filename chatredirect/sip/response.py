@@ -80,6 +80,19 @@ def respond(
     )
 
 
+def with_body(answer: bytes, content_type: bytes, body: bytes) -> bytes:
+    """An answer that `respond` wrote, with a body.
+
+    Args:
+        answer: it.
+        content_type: the value of Content-Type.
+        body: what follows the header fields.
+    """
+    head = answer.removesuffix(b"Content-Length: 0\r\n\r\n")
+    length = b"Content-Length: %d" % len(body)
+    return b"%bContent-Type: %b\r\n%b\r\n\r\n%b" % (head, content_type, length, body)
+
+
 def _respond_in_part(request: Request, status_line: bytes, via: bytes, fields: bytes) -> bytes:
     """A 400 to a request that hasn't even got all that an answer repeats."""
     lines = [status_line, b"Via: " + via]

@@ -1,0 +1,136 @@
+"""The dialog that our 2xx to somebody's INVITE makes: the called side's view (RFC 3261 §12.1.1).
+
+Remote target and route set are the peer's words and go into our requests octet for octet; that is
+how parameters that nobody here understands (`maddr`, `gruu`, `opaque`) find their way back.
+"""
+
+from dataclasses import dataclass
+
+from chatredirect.sip import headers
+from chatredirect.sip.errors import BadHeaderValue, MissingHeader, SipError
+from chatredirect.sip.headers import Envelope
+from chatredirect.sip.message import Request, values
+from chatredirect.sip.request import ClientRequest, one_line, routed
+from chatredirect.sip.transaction.keys import tag_of
+from chatredirect.sip.uri import parse_uri
+
+
+@dataclass(slots=True, eq=False)
+class UasDialog:
+    """A dialog in which we were called.
+
+    Attributes:
+        call_id: the Call-ID.
+        local: our address with our tag: the From of our requests.
+        remote: the peer's address with its tag, as its From had it.
+        key: see `dialog_key`.
+        target: the remote target.
+        routes: the route set, each with its angle brackets and parameters.
+        local_number: our last CSeq number; 0 before the first.
+        remote_number: the peer's last CSeq number.
+    """
+
+    call_id: bytes
+    local: bytes
+    remote: bytes
+    key: bytes
+    target: bytes
+    routes: tuple[bytes, ...]
+    local_number: int
+    remote_number: int
+
+    @classmethod
+    def of(cls, invite: Request, envelope: Envelope, tag: bytes) -> "UasDialog":
+        """The dialog of an INVITE without a To tag that is to be accepted.
+
+        Args:
+            invite: it.
+            envelope: its envelope.
+            tag: ours, for its To.
+
+        Raises:
+            SipError: its Contact is missing, or Contact or Record-Route can't be read.
+        """
+        call_id = invite.call_id or b""
+        return cls(
+            call_id,
+            b"%b;tag=%b" % (one_line(envelope.to), tag),
+            one_line(envelope.from_),
+            dialog_key(call_id, tag, tag_of(envelope.from_, "From")),
+            contact_of(invite),
+            _routes(invite),
+            0,
+            envelope.number,
+        )
+
+    def request(
+        self,
+        method: bytes,
+        via: bytes,
+        fields: tuple[tuple[bytes, bytes], ...] = (),
+        body: bytes = b"",
+    ) -> bytes:
+        """Write our next request within the dialog (RFC 3261 §12.2.1.1).
+
+        Args:
+            method: not ACK and not CANCEL.
+            via: its only Via value.
+            fields: further header fields.
+            body: its Content-Type is among the fields.
+        """
+        self.local_number += 1
+        uri, routes = routed(self.target, self.routes)
+        return ClientRequest(
+            method,
+            uri,
+            via,
+            self.local,
+            self.remote,
+            self.call_id,
+            self.local_number,
+            routes,
+            fields,
+            body,
+        ).write()
+
+
+def dialog_key(call_id: bytes, local_tag: bytes, remote_tag: bytes) -> bytes:
+    """What identifies a dialog (RFC 3261 §12): no value has a line break in it."""
+    return b"%b\n%b\n%b" % (call_id, local_tag, remote_tag)
+
+
+def key_within(request: Request, envelope: Envelope) -> bytes:
+    """The dialog that the peer's request with a To tag is about."""
+    local, remote = tag_of(envelope.to, "To"), tag_of(envelope.from_, "From")
+    return dialog_key(request.call_id or b"", local, remote)
+
+
+def contact_of(request: Request) -> bytes:
+    """The URI of the only Contact of a request (RFC 3261 §8.1.1.8).
+
+    Raises:
+        SipError: there is none, or not one, or it is no SIP URI.
+    """
+    found = values(request, b"contact")
+    if not found:
+        raise MissingHeader(about="Contact")
+    if len(found) > 1:
+        raise BadHeaderValue(found[1], "Contact")
+    addresses = headers.read_addresses(found[0], "Contact")
+    if len(addresses) > 1:
+        raise BadHeaderValue(found[0], "Contact")
+    uri = addresses[0].uri
+    try:
+        parse_uri(uri)
+    except SipError:
+        raise BadHeaderValue(uri, "Contact") from None
+    return uri
+
+
+def _routes(invite: Request) -> tuple[bytes, ...]:
+    """The route set: of the called side the Record-Route in its order (RFC 3261 §12.1.1)."""
+    return tuple(
+        b"<%b>%b" % (address.uri, one_line(address.params))
+        for value in values(invite, b"record-route")
+        for address in headers.read_addresses(value, "Record-Route")
+    )

@@ -1,0 +1,51 @@
+"""A flow: where a message came from, as a way back that can be used later (RFC 5626 §3).
+
+A redirect answers at once and needs none. Who keeps a dialog sends over its flow: over TCP and TLS
+that is the connection that the peer opened, since behind its Contact often nothing listens; over
+UDP it is the peer's address and the local one that it sent to. The protocol only needs to know
+what is written here; sockets make flows, and sending is up to whoever holds both.
+"""
+
+from typing import Protocol
+
+
+class Flow(Protocol):
+    """A way back to a peer. It may be gone at any time, then nothing can be sent any more.
+
+    Attributes:
+        transport: `udp`, `tcp` or `tls`.
+        host: our own address on it, as the peer used it; no brackets.
+        port: our own port on it.
+    """
+
+    @property
+    def transport(self) -> str:
+        """`udp`, `tcp` or `tls`."""
+
+    @property
+    def host(self) -> str:
+        """Our own address on it, as the peer used it; no brackets."""
+
+    @property
+    def port(self) -> int:
+        """Our own port on it."""
+
+    def send(self, data: bytes) -> bool:
+        """Send a message; False if the flow is gone. The protocol itself never calls this."""
+
+
+class Reach(Protocol):
+    """Makes a flow to where the message came from that is being dealt with; only until then."""
+
+    def flow(self, port: int) -> Flow:
+        """The way back.
+
+        Args:
+            port: where datagrams go, at the address that the message came from; connections
+                have but one way.
+        """
+
+
+def reliable(flow: Flow) -> bool:
+    """Whether what is sent arrives or the flow is gone (RFC 3261 §18), so nothing is resent."""
+    return flow.transport != "udp"

@@ -1,0 +1,218 @@
+"""All transactions: what is new, what is a retransmission, what is sent again and when.
+
+The layer has no clock and no heap of its own. Every call is told the time; when a transaction's
+next time changes its owner hears of it (`schedule`), and comes back with `elapse` when that
+time has come. What is to be sent is put into the owner's list.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Generic, TypeVar
+
+from chatredirect.sip.flow import Flow, reliable
+from chatredirect.sip.transaction.tables import (
+    CLIENT,
+    INVITE_SERVER,
+    SERVER,
+    Act,
+    Event,
+    State,
+    Table,
+    event_of,
+)
+from chatredirect.sip.transaction.timers import T1, T2, T4, TIMEOUT
+
+U = TypeVar("U")
+
+
+@dataclass(slots=True, eq=False)
+class Transaction(Generic[U]):
+    """One transaction.
+
+    Attributes:
+        key: tells it from the others.
+        table: its state machine.
+        state: where it is.
+        flow: what its messages go over; a server's answer goes to where the request came from last.
+        user: whoever wants to hear of it.
+        message: a client's request; a server's last answer, as far as it may have to be sent again.
+        tag: a server's To tag, where an older client's ACK has to have it.
+        merged: see `keys.merged_key`; None where it has none.
+        pause: seconds until the next resending.
+        resend_at: when; infinite for never.
+        end_at: when its state ends.
+    """
+
+    key: bytes
+    table: Table
+    state: State
+    flow: Flow
+    user: U
+    message: bytes = b""
+    tag: bytes = b""
+    merged: bytes | None = None
+    pause: float = T1
+    resend_at: float = inf
+    end_at: float = inf
+
+    @property
+    def due(self) -> float:
+        """When something is to be done for it; infinite for never."""
+        return min(self.resend_at, self.end_at)
+
+
+@dataclass(slots=True)
+class Send(Generic[U]):
+    """A message to be sent over a flow, for a user who is told if the flow is gone."""
+
+    flow: Flow
+    data: bytes
+    user: U
+
+
+class Transactions(Generic[U]):
+    """The transactions of one element, servers and clients."""
+
+    __slots__ = ("_clients", "_merged", "_out", "_schedule", "_servers")
+
+    def __init__(
+        self, out: list[Send[U]], schedule: Callable[[Transaction[U], float], None]
+    ) -> None:
+        """Begin without any.
+
+        Args:
+            out: is given what is to be sent.
+            schedule: is told when a transaction is due next; infinite for never.
+        """
+        self._out = out
+        self._schedule = schedule
+        self._servers: dict[bytes, Transaction[U]] = {}
+        self._clients: dict[bytes, Transaction[U]] = {}
+        self._merged: set[bytes] = set()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._servers) + len(self._clients)
+
+    # -- servers ------------------------------------------------------------------------------
+
+    def server(self, key: bytes) -> Transaction[U] | None:
+        """The server transaction with this key."""
+        return self._servers.get(key)
+
+    def is_merged(self, merged: bytes) -> bool:
+        """Whether this request has come already by another way (RFC 3261 §8.2.2.2)."""
+        return merged in self._merged
+
+    def serve(
+        self,
+        key: bytes,
+        flow: Flow,
+        user: U,
+        *,
+        invite: bool,
+        tag: bytes = b"",
+        merged: bytes | None = None,
+    ) -> Transaction[U]:
+        """Begin one for a request that is new; it is to be answered with `respond`."""
+        table, state = (INVITE_SERVER, State.PROCEEDING) if invite else (SERVER, State.TRYING)
+        transaction = Transaction(key, table, state, flow, user, b"", tag, merged)
+        self._servers[key] = transaction
+        if merged is not None:
+            self._merged.add(merged)
+        return transaction
+
+    def respond(self, transaction: Transaction[U], status: int, data: bytes, now: float) -> None:
+        """Send a response."""
+        transaction.message = data
+        self.happen(transaction, event_of(status), now)
+        if transaction.state is State.ACCEPTED:
+            transaction.message = b""  # repeating it is the user's business (RFC 6026 §7.1)
+
+    def repeated(self, transaction: Transaction[U], flow: Flow, now: float) -> None:
+        """Its request has come again, over this flow."""
+        transaction.flow = flow
+        self.happen(transaction, Event.REQUEST, now)
+
+    # -- clients ------------------------------------------------------------------------------
+
+    def client(self, key: bytes | None) -> Transaction[U] | None:
+        """The client transaction with this key."""
+        return None if key is None else self._clients.get(key)
+
+    def request(self, key: bytes, data: bytes, flow: Flow, user: U, now: float) -> Transaction[U]:
+        """Send a request other than INVITE and ACK."""
+        transaction = Transaction(key, CLIENT, State.TRYING, flow, user, data)
+        self._clients[key] = transaction
+        self._out.append(Send(flow, data, user))
+        if not reliable(flow):
+            transaction.resend_at = now + T1  # timer E
+        transaction.end_at = now + TIMEOUT  # timer F
+        self._schedule(transaction, transaction.due)
+        return transaction
+
+    # -- what happens to both -----------------------------------------------------------------
+
+    def elapse(self, transaction: Transaction[U], now: float) -> bool:
+        """A time of its own has come; whether its user is to hear that it has timed out."""
+        if now >= transaction.end_at:
+            return self.happen(transaction, Event.END, now)
+        if now >= transaction.resend_at:
+            self.happen(transaction, Event.RESEND, now)
+        else:
+            self._schedule(transaction, transaction.due)
+        return False
+
+    def happen(self, transaction: Transaction[U], event: Event, now: float) -> bool:
+        """Look up what an event means in its state, and do it; whether its user is to hear."""
+        row = transaction.table.get((transaction.state, event))
+        if row is None:
+            return False
+        transaction.state, acts = row
+        told = False
+        for act in acts:
+            if act is Act.TELL:
+                told = True
+            else:
+                self._do(act, transaction, now)
+        if transaction.state is State.TERMINATED or now >= transaction.end_at:
+            self._forget(transaction)
+        else:
+            self._schedule(transaction, transaction.due)
+        return told
+
+    def end(self, transaction: Transaction[U]) -> None:
+        """Forget one whose messages can't be sent any more (RFC 3261 §17.1.4, §17.2.4)."""
+        self._forget(transaction)
+
+    def _do(self, act: Act, transaction: Transaction[U], now: float) -> None:
+        unreliable = not reliable(transaction.flow)
+        match act:
+            case Act.SEND:
+                self._out.append(Send(transaction.flow, transaction.message, transaction.user))
+            case Act.RESEND_LATER:
+                transaction.pause = T1
+                transaction.resend_at = now + T1 if unreliable else inf
+            case Act.BACK_OFF:
+                transaction.pause = min(2 * transaction.pause, T2)
+                transaction.resend_at = now + transaction.pause
+            case Act.SLOWLY:
+                transaction.resend_at = now + T2 if unreliable else inf
+            case Act.NO_RESEND:
+                transaction.resend_at = inf
+            case Act.WAIT:
+                transaction.end_at = now + TIMEOUT
+            case Act.ABSORB:
+                transaction.end_at = now + (TIMEOUT if unreliable else 0)
+            case Act.LINGER:
+                transaction.end_at = now + (T4 if unreliable else 0)
+
+    def _forget(self, transaction: Transaction[U]) -> None:
+        transaction.state = State.TERMINATED
+        table = self._clients if transaction.table is CLIENT else self._servers
+        if table.get(transaction.key) is transaction:
+            del table[transaction.key]
+        if transaction.merged is not None:
+            self._merged.discard(transaction.merged)
+        self._schedule(transaction, inf)

@@ -51,6 +51,7 @@ def check(findings: Findings) -> Iterator[Fault]:
     for placed in findings.endpoints:
         if placed.settings is not None:
             yield from _endpoint(placed, placed.settings)
+            yield from _lookup(placed, placed.settings, findings)
             yield from loops.faults(placed, placed.settings)
 
 
@@ -155,10 +156,8 @@ def _duplicates(findings: Findings) -> Iterator[Fault]:
 
 def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
     secure = endpoint.sip_address.scheme == "sips"
-    if endpoint.mode != "redirect":
-        yield _at(
-            placed, "mode", f"{endpoint.mode} isn't available in this version: write redirect"
-        )
+    if endpoint.mode == "proxy":
+        yield _at(placed, "mode", "proxy isn't available in this version: write redirect or lookup")
     if endpoint.contact == "addresses" and (secure or endpoint.transport == "tls"):
         yield _at(
             placed,
@@ -184,6 +183,35 @@ def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
             "pool_fqdn",
             f"a redirect would lead from {sip} to itself (RFC 3261 §8.3): "
             "the pool needs a name, a port or a transport of its own",
+        )
+
+
+def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> Iterator[Fault]:
+    """What the mode lookup needs, and what makes sense only in it."""
+    if endpoint.mode != "lookup":
+        for key in ("channel_uris", "contact_uri"):
+            if getattr(endpoint, key):
+                yield _at(placed, key, f"only the mode lookup uses it, not {endpoint.mode}")
+        return
+    for index, uri in enumerate(endpoint.channel_uris):
+        if uri.key == endpoint.sip_address.key:
+            path = (*placed.path, "channel_uris", index)
+            message = f"channel_uris[{index}]: {uri} is the contact object itself: a lookup's end"
+            yield placed.document.fault(path, f"{message} is another URI")
+    if not endpoint.channel_uris and endpoint.channels[0].key == endpoint.sip_address.key:
+        yield _at(
+            placed,
+            "pool_fqdn",
+            f"a lookup would lead from {endpoint.sip_address} to itself: give the pool's name, "
+            "or the channel services' URIs in channel_uris",
+        )
+    wildcards = [url for _, url in findings.listen if ip_address(url.host).is_unspecified]
+    if wildcards and findings.advertise is None and endpoint.contact_uri is None:
+        yield _at(
+            placed,
+            "mode",
+            f"lookup needs a name for its Contact, and {wildcards[0]} is none: set advertise, or "
+            "contact_uri for this endpoint",
         )
 
 

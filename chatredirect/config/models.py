@@ -39,6 +39,7 @@ from chatredirect.config.addresses import (
     parse_peer_name,
     parse_pool_fqdn,
 )
+from chatredirect.config.channeluri import ChannelUri, parse_channel_uri, parse_contact_uri
 from chatredirect.config.faults import quoted
 from chatredirect.config.sipaddress import SipAddress, parse_sip_address
 
@@ -108,6 +109,15 @@ def _some_methods(methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return methods
 
 
+def _some_channels(uris: tuple[ChannelUri, ...]) -> tuple[ChannelUri, ...]:
+    seen: set[bytes] = set()
+    for uri in uris:
+        if uri.key in seen:
+            raise told(f"{quoted(uri.text)} is there twice")
+        seen.add(uri.key)
+    return uris
+
+
 def _some_addresses(addresses: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
     if not addresses:
         raise told("the list is empty: give the name at least one IP address")
@@ -139,6 +149,9 @@ Address: TypeAlias = Annotated[IPAddress, _from_text(parse_address, *get_args(IP
 Network: TypeAlias = Annotated[IPNetwork, _from_text(parse_network, *get_args(IPNetwork))]
 HostName: TypeAlias = Annotated[str, _from_text(parse_host_name)]
 PeerName: TypeAlias = Annotated[str, _from_text(parse_peer_name)]
+Channel: TypeAlias = Annotated[ChannelUri, _from_text(parse_channel_uri, ChannelUri)]
+PoolName: TypeAlias = tuple[str, int | None, Transport | None]
+"""Host name, port and transport, None where DNS decides."""
 FileName: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
 Addresses: TypeAlias = Annotated[tuple[Address, ...], AfterValidator(_some_addresses)]
 
@@ -163,12 +176,47 @@ class EndpointSettings:
     contact: ContactForm = "fqdn"
     on_all_down: OnAllDown = "unavailable"
     peers: Peers = "anyone"
+    channel_uris: Annotated[tuple[Channel, ...], AfterValidator(_some_channels)] = ()
+    contact_uri: Annotated[str, _from_text(parse_contact_uri)] | None = None
     source: str = field(default="", init=False)
 
     @property
     def pool_transport(self) -> Transport | None:
         """The transport to look for the pool with: TLS for a sips: address (RFC 3263 §4.1)."""
         return "tls" if self.sip_address.scheme == "sips" else self.transport
+
+    @property
+    def channels(self) -> tuple[ChannelUri, ...]:
+        """Where callers are sent in the mode lookup: the pool, unless the file says otherwise."""
+        if self.channel_uris:
+            return self.channel_uris
+        sip = self.sip_address
+        host = f"[{self.pool_fqdn}]" if ":" in self.pool_fqdn else self.pool_fqdn
+        return (parse_channel_uri(f"{sip.scheme}:{sip.user}@{host}"),)
+
+    @property
+    def pool(self) -> PoolName:
+        """The pool's name, port and transport."""
+        return (self.pool_fqdn, self.port, self.pool_transport)
+
+    def channel_pool(self, uri: ChannelUri) -> PoolName:
+        """The pool behind a channel service's URI: that of its host.
+
+        One in the endpoint's own domain is routed by the front end, and leads to the endpoint's
+        pool. Where the URI has neither port nor transport, the endpoint's count.
+        """
+        own = (self.pool_fqdn, self.sip_address.host.lower())
+        if uri.port is None and uri.transport in (None, self.pool_transport):
+            return self.pool if uri.host in own else (uri.host, self.port, self.pool_transport)
+        return (uri.host, uri.port, uri.transport)
+
+    @property
+    def pools(self) -> tuple[PoolName, ...]:
+        """All pools that it may lead to, each once."""
+        if self.mode != "lookup":
+            return (self.pool,)
+        channels = (self.channel_pool(uri) for uri in self.channels)
+        return tuple(dict.fromkeys((self.pool, *channels)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
@@ -253,6 +301,7 @@ class LimitSettings:
     handshakes: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 500
     handshakes_per_peer: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 50
     keepalive: Seconds | None = None
+    dialogs: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 20_000
     receive_buffer: Annotated[StrictInt, Field(ge=4096, le=1_073_741_824)] = 4_194_304
 
 
@@ -269,6 +318,7 @@ class Settings:
     endpoints: tuple[EndpointSettings, ...] = ()
     include: Annotated[StrictStr, Field(min_length=1)] | None = None
     trusted_peers: tuple[Network, ...] = LOOPBACK
+    registrars: dict[HostName, Advertise] = Field(default_factory=dict)
     dns: DnsSettings = Field(default_factory=DnsSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -64,6 +64,22 @@ def _pools(settings: Settings) -> Iterator[Fault]:
             yield from _pool(endpoint, settings.dns)
 
 
+def _channels(settings: Settings) -> Iterator[Fault]:
+    """A client's front end routes what is in its own domain, and not always anything else."""
+    for endpoint in settings.endpoints:
+        if endpoint.mode != "lookup":
+            continue
+        domain = endpoint.sip_address.host.lower().strip("[]")
+        others = [uri for uri in endpoint.channels if uri.host != domain]
+        if others:
+            more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+            yield at_endpoint(
+                endpoint,
+                f"{others[0]}{more} isn't in the SIP domain {domain}: the front end may not route "
+                "it. Unless it does, set channel_uris to URIs in that domain",
+            )
+
+
 def _pool(endpoint: EndpointSettings, dns: DnsSettings) -> Iterator[Fault]:
     literal = _is_ip(endpoint.pool_fqdn)
     if endpoint.pool_transport is None:

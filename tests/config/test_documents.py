@@ -31,7 +31,7 @@ SECTIONS = {
     "Logs": LogSettings,
     "Limits": LimitSettings,
 }
-NOT_YET = {"mode"}  # two of its values are refused in this version, and so not offered
+NOT_YET = {"mode"}  # one of its values is refused in this version, and so not offered
 
 
 def rows(section: str) -> dict[str, list[str]]:
@@ -85,7 +85,7 @@ def test_allowed_values_are_the_codes(section: str) -> None:
 
 
 def test_mode_offers_what_works() -> None:
-    assert rows("Endpoints")["mode"][0] == "`redirect`"
+    assert rows("Endpoints")["mode"][0] == "`redirect`, `lookup`"
 
 
 @pytest.mark.parametrize("name", ["chatredirect.yaml", "production.yaml"])

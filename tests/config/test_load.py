@@ -252,7 +252,6 @@ def test_wrong_value(faults: Faults, keys: str, says: str) -> None:
     ("keys", "says"),
     [
         ("mode: proxy", "proxy isn't available in this version"),
-        ("mode: lookup", "lookup isn't available in this version"),
         ("mode: forward", "must be redirect, proxy or lookup"),
         ("redirect_status: 303", "must be 300, 301, 302 or 305"),
         ("redirect_status: '302'", "must be 300, 301, 302 or 305"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from chatredirect.config.models import EndpointSettings
 from chatredirect.pool import Pool
+from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.redirection import Redirection
 from chatredirect.sip.uri import SipUri, parse_uri
 
@@ -24,6 +25,7 @@ class Endpoint:
         redirection: what its answers are made of.
         methods: the methods that are redirected, None for all of them.
         for_trusted: whether it serves trusted peers only.
+        lookup: what its lookups need; None in another mode.
     """
 
     address: str
@@ -32,6 +34,7 @@ class Endpoint:
     redirection: Redirection
     methods: frozenset[bytes] | None
     for_trusted: bool
+    lookup: LookupEndpoint | None = None
 
 
 class Directory:
@@ -69,13 +72,16 @@ class Directory:
 
 
 def build_directory(
-    settings: Iterable[EndpointSettings], pool_of: Callable[[EndpointSettings], Pool]
+    settings: Iterable[EndpointSettings],
+    pool_of: Callable[[EndpointSettings], Pool],
+    lookup_of: Callable[[EndpointSettings], LookupEndpoint | None] = lambda settings: None,
 ) -> Directory:
     """Make the directory of a configuration.
 
     Args:
         settings: the endpoints, no two with the same key.
         pool_of: gives an endpoint's pool, the same one for the same name, port and transport.
+        lookup_of: gives what an endpoint in the mode `lookup` needs, None for others.
     """
     return Directory(
         (
@@ -86,7 +92,8 @@ def build_directory(
                 pool=pool_of(each),
                 redirection=Redirection.of(each),
                 methods=_methods(each),
-                for_trusted=each.peers == "trusted",
+                for_trusted=each.peers == "trusted" or each.mode == "lookup",
+                lookup=lookup_of(each),
             ),
         )
         for each in settings

@@ -20,6 +20,7 @@ from chatredirect.config import EndpointSettings, LimitSettings, ListenUrl, Sett
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, build_directory
 from chatredirect.listeners import Listeners, Serving
+from chatredirect.lookups import Lookups, lookup_of, registrars_of
 from chatredirect.own_names import OwnNames, local_addresses, own_names
 from chatredirect.pool import Pool
 from chatredirect.pools import Pools
@@ -52,6 +53,7 @@ class Service:
     _listeners: Listeners | None = None
     _pools: Pools | None = None
     _looking: asyncio.Task[None] | None = None
+    _lookups: Lookups | None = None
     _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
     @property
@@ -78,11 +80,13 @@ class Service:
         if self._listeners is None:
             admission = Admission(_connection_limits(settings.limits), loop.time)
             self._listeners = Listeners(loop, admission)
+            self._lookups = Lookups(self.counters, loop)
         plan = self._listeners.plan(settings.listen, settings.limits.receive_buffer)
         try:
             names = own_names(plan.urls.values(), settings.advertise, local_addresses())
             pools = await self._bring_pools(settings, names)
-            directory = build_directory(settings.endpoints, partial(_pool, pools))
+            lookups = partial(lookup_of, lambda pool: pools.get(*pool), settings.advertise)
+            directory = build_directory(settings.endpoints, partial(_pool, pools), lookups)
         except BaseException:
             plan.give_up()
             raise
@@ -115,6 +119,8 @@ class Service:
         await asyncio.sleep(_LAST_ROUND)
         if self._listeners is not None:
             await self._listeners.close()
+        if self._lookups is not None:
+            self._lookups.close()
         if self._pools is not None:
             await self._pools.aclose()
         counters = self.counters
@@ -138,7 +144,7 @@ class Service:
                 connects={**CONNECTS, "tls": tls_connect(self.certificates.outgoing)},
             )
         else:
-            keys = {(each.pool_fqdn, each.port, each.pool_transport) for each in settings.endpoints}
+            keys = {pool for each in settings.endpoints for pool in each.pools}
             await self._pools.update(settings.dns, settings.health, keys, is_own=names.listens_on)
         return self._pools
 
@@ -148,11 +154,16 @@ class Service:
         secret = settings.secret
         key = self._spare_key if secret is None else secret.get_secret_value().encode()
         agent = settings.advertise.host if settings.advertise is not None else "chatredirect"
+        tags = TagMaker(key)
+        assert self._lookups is not None
+        self._lookups.serve(settings, tags, agent.encode("ascii"), log_requests)
         answering = Answering(
-            tags=TagMaker(key),
+            tags=tags,
             retry_after=settings.retry_after,
             agent=agent.encode("ascii"),
             log_requests=log_requests,
+            attendant=self._lookups.attendant,
+            registrars=registrars_of(settings),
         )
         return Server(directory, names, answering, _limits(settings.limits), self.counters)
 
@@ -205,7 +216,7 @@ def _differs(before: EndpointSettings, after: EndpointSettings) -> bool:
 
 
 def _pool(pools: Pools, endpoint: EndpointSettings) -> Pool:
-    return pools.get(endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
+    return pools.get(*endpoint.pool)
 
 
 def _describe(endpoint: EndpointSettings) -> str:

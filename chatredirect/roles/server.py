@@ -12,17 +12,23 @@ import structlog
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, Endpoint
 from chatredirect.own_names import OwnNames
+from chatredirect.roles.lookup.answers import ALLOW, CAPABILITIES
+from chatredirect.roles.lookup.attendant import Attendant
+from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
+from chatredirect.roles.registering import Registrars
 from chatredirect.roles.unavailable import MISCELLANEOUS, SIPS_NOT_ALLOWED, unavailable
 from chatredirect.sip import headers
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import BadHeaderValue, SipError
+from chatredirect.sip.flow import Reach
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Request, Response
 from chatredirect.sip.response import Source, TagMaker, reply_port, respond, stamp
 from chatredirect.sip.status import status_line
+from chatredirect.sip.uri import SipUri
 
 log = structlog.get_logger()
 
@@ -39,6 +45,7 @@ _ADDED_BY_VIA = 3
 _STREAM_ROOM = 8192
 
 _OK = status_line(200)
+_MOVED = status_line(301)
 _FORBIDDEN = status_line(403)
 _NOT_FOUND = status_line(404)
 _NOT_ALLOWED = status_line(405)
@@ -46,6 +53,8 @@ _UNAVAILABLE = status_line(480)
 _NO_DIALOG = status_line(481)
 #: What gets nothing, ever, and the name under which it is counted.
 _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
+#: What has a meaning only within a dialog.
+_ONLY_WITHIN = frozenset((b"BYE", b"INFO", b"NOTIFY", b"PRACK", b"UPDATE"))
 _ALWAYS_ALLOWED = (b"ACK", b"CANCEL", b"OPTIONS")
 #: What is named in Allow when every method is redirected.
 _ANY_METHOD = (b"INVITE", b"MESSAGE", b"SUBSCRIBE")
@@ -60,12 +69,16 @@ class Answering:
         retry_after: seconds, for Retry-After.
         agent: our name in Warning header fields.
         log_requests: whether every request gets a line in the log.
+        attendant: deals with lookups; None where there are none.
+        registrars: where a REGISTER belongs.
     """
 
     tags: TagMaker
     retry_after: int
     agent: bytes
     log_requests: bool
+    attendant: Attendant | None = None
+    registrars: Registrars | None = None
 
 
 @dataclass(slots=True)
@@ -109,11 +122,13 @@ class Server:
         self._limits = limits
         self._counters = counters
 
-    def answer_datagram(self, data: bytes, source: Source) -> tuple[bytes, int] | None:
+    def answer_datagram(
+        self, data: bytes, source: Source, reach: Reach | None = None
+    ) -> tuple[bytes, int] | None:
         """The answer to a datagram, and the port at the source's address that it goes to.
 
         It is at most the larger of twice the datagram and 1,300 octets, so nobody gains by
-        forging a source address.
+        forging a source address. For `reach` see `answer`.
         """
         try:
             message = parse_datagram(data, self._limits)
@@ -122,13 +137,15 @@ class Server:
             return None
         size = len(data)
         most = MAX_AMPLIFICATION * size if size > _SMALL else SAFE_ANSWER
-        answered = self.answer(message, source, "udp", most - size - _ADDED)
+        answered = self.answer(message, source, "udp", most - size - _ADDED, reach)
         if answered is not None and len(answered[0]) > most:
             self._counters.dropped("would_amplify")
             return None
         return answered
 
-    def answer_event(self, event: Event, source: Source, transport: str) -> bytes | None:
+    def answer_event(
+        self, event: Event, source: Source, transport: str, reach: Reach | None = None
+    ) -> bytes | None:
         """The answer to what came on a stream, None where nothing may be answered."""
         if isinstance(event, FramingFault):
             if event.message is None:
@@ -139,11 +156,16 @@ class Server:
             event = event.message
         elif isinstance(event, Ping):
             return PONG
-        answered = self.answer(event, source, transport, _STREAM_ROOM)
+        answered = self.answer(event, source, transport, _STREAM_ROOM, reach)
         return None if answered is None else answered[0]
 
     def answer(
-        self, message: Message, source: Source, transport: str, room: int
+        self,
+        message: Message,
+        source: Source,
+        transport: str,
+        room: int,
+        reach: Reach | None = None,
     ) -> tuple[bytes, int] | None:
         """The answer to a message, and the port that it goes to if it goes by UDP.
 
@@ -152,17 +174,22 @@ class Server:
             source: where it came from.
             transport: what it came on; what its Via claims isn't compared with it.
             room: octets that Contacts may take.
+            reach: the way back for what is sent later; without it there are no lookups.
 
         Returns:
-            None where nothing may be answered; it has been counted then.
+            None where nothing may be answered, which has been counted then, and for a lookup's
+            messages: their answers go over their flow.
         """
         counters = self._counters
+        attendant = self._answering.attendant
         if isinstance(message, Response):
-            counters.dropped("response")
+            if attendant is None or not attendant.respond(message, source):
+                counters.dropped("response")
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
-            counters.dropped(_NEVER_ANSWERED[method])
+            if attendant is None or method != b"ACK" or not attendant.acknowledge(message, source):
+                counters.dropped(_NEVER_ANSWERED[method])
             return None
         envelope = message.envelope
         try:
@@ -173,10 +200,12 @@ class Server:
         try:
             if envelope is None or message.fault is not None:
                 envelope = read_envelope(message, via)
-            verdict = self._decide(message, envelope, source, room)
+            verdict = self._decide(message, envelope, source, room, transport, reach)
         except SipError as error:
             counters.malformed(error.counter)
             verdict = _refusal(message, error)
+        if verdict is None:
+            return None
         answering = self._answering
         number = 0 if envelope is None else envelope.number
         answer = respond(
@@ -192,9 +221,18 @@ class Server:
         return answer, reply_port(via, source)
 
     def _decide(
-        self, request: Request, envelope: headers.Envelope, source: Source, room: int
-    ) -> _Verdict:
+        self,
+        request: Request,
+        envelope: headers.Envelope,
+        source: Source,
+        room: int,
+        transport: str,
+        reach: Reach | None,
+    ) -> _Verdict | None:
         """Go down the table, from where it asks what the request wants.
+
+        Returns:
+            None if the request is a lookup's.
 
         Raises:
             SipError: its Request-URI can't be read.
@@ -202,8 +240,15 @@ class Server:
         method = request.method
         uri, endpoint = self._directory.find(request.uri)
         if method == b"CANCEL":
-            return _Verdict(200, _OK)
+            return self._cancel(request, envelope, endpoint)
         if envelope.in_dialog:
+            attendant = self._answering.attendant
+            if (
+                attendant is not None
+                and reach is not None
+                and attendant.within(request, envelope, source, reach)
+            ):
+                return None
             return _Verdict(481, _NO_DIALOG, tagged=False)
 
         user = uri.user
@@ -212,12 +257,19 @@ class Server:
             if endpoint is None and method == b"OPTIONS" and uri.user is None:
                 return _Verdict(200, _OK, _capabilities(None))
         if endpoint is None:
-            return _Verdict(404, _NOT_FOUND)
+            return self._elsewhere(method, uri, transport)
         if endpoint.for_trusted and not source.trusted:
             return _Verdict(403, _FORBIDDEN, endpoint=endpoint)
         methods = endpoint.methods
         if methods is not None and method != b"OPTIONS" and method not in methods:
             return _Verdict(405, _NOT_ALLOWED, _allow(methods), endpoint=endpoint)
+        if endpoint.lookup is not None:
+            if method == b"INVITE" and reach is not None:
+                self._invite(request, envelope, source, reach, endpoint.lookup)
+                return None
+            verdict = self._beside_lookups(method, endpoint, endpoint.lookup)
+            if verdict is not None:
+                return verdict
 
         sips = uri.scheme == b"sips"
         redirection, pool = endpoint.redirection, endpoint.pool
@@ -236,6 +288,58 @@ class Server:
         if method == b"OPTIONS":
             return _Verdict(200, _OK, _capabilities(methods), endpoint=endpoint)
         return _Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
+
+    def _invite(
+        self,
+        request: Request,
+        envelope: headers.Envelope,
+        source: Source,
+        reach: Reach,
+        lookup: LookupEndpoint,
+    ) -> None:
+        attendant = self._answering.attendant
+        assert attendant is not None  # there is one where there are lookup endpoints
+        attendant.invite(request, envelope, source, reach, lookup)
+
+    def _beside_lookups(
+        self, method: bytes, endpoint: Endpoint, lookup: LookupEndpoint
+    ) -> _Verdict | None:
+        """What a lookup endpoint answers to other methods; None for those it redirects."""
+        if method == b"REGISTER":
+            return _Verdict(405, _NOT_ALLOWED, ALLOW, endpoint=endpoint)
+        if method in _ONLY_WITHIN:
+            return _Verdict(481, _NO_DIALOG, endpoint=endpoint)
+        if method != b"OPTIONS":
+            return None
+        if not lookup.channels.usable:
+            return self._unavailable(endpoint, MISCELLANEOUS, lookup.channels.reason)
+        return _Verdict(200, _OK, CAPABILITIES, endpoint=endpoint)
+
+    def _cancel(
+        self, cancel: Request, envelope: headers.Envelope, endpoint: Endpoint | None
+    ) -> _Verdict:
+        """200, as RFC 3261 §8.3 has it; where INVITEs are remembered §9.2 tells the others."""
+        attendant = self._answering.attendant
+        tagged = not envelope.in_dialog
+        if (
+            endpoint is not None
+            and endpoint.lookup is not None
+            and attendant is not None
+            and not attendant.cancels(cancel, envelope)
+        ):
+            return _Verdict(481, _NO_DIALOG, tagged=tagged, endpoint=endpoint)
+        return _Verdict(200, _OK, tagged=tagged)
+
+    def _elsewhere(self, method: bytes, uri: SipUri, transport: str) -> _Verdict:
+        """A URI that is no endpoint; a REGISTER may be told where it belongs."""
+        registrars = self._answering.registrars
+        if method == b"REGISTER" and registrars is not None:
+            contact = registrars.contact(uri, transport)
+            if contact is not None:
+                return _Verdict(301, _MOVED, contact)
+            if registrars.misplaced(uri):
+                return _Verdict(405, _NOT_ALLOWED, ALLOW)
+        return _Verdict(404, _NOT_FOUND)
 
     def _by_to(self, to: bytes, user: bytes | None) -> tuple[Endpoint | None, bytes | None]:
         """The endpoint that the To URI names, and the user part for its Contact."""

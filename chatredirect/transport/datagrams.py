@@ -16,6 +16,11 @@ import errno
 import socket
 import sys
 from ipaddress import IPv6Address
+from typing import TypeAlias
+
+#: A socket address as the socket module has it, and control messages for sendmsg.
+Sockaddr: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+Ancillary: TypeAlias = list[tuple[int, int, bytes]]
 
 BATCH = 32
 SLOT = 65536  # octets; no UDP datagram is longer
@@ -127,12 +132,15 @@ class DatagramSocket:
     """
 
     __slots__ = (
-        "_fd", "_fresh", "_in", "_interface", "_out", "_outgoing", "_sock", "_wildcard", "unsent",
+        "_fd", "_fresh", "_host", "_in", "_interface", "_out", "_outgoing", "_port", "_sock",
+        "_wildcard", "unsent",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket) -> None:
         """Take over a bound socket; it is closed with this object."""
-        host = sock.getsockname()[0]
+        host: str = sock.getsockname()[0]
+        self._host = plain_host(host)
+        self._port: int = sock.getsockname()[1]
         self._sock = sock
         self._fd = sock.fileno()
         self._wildcard = host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
@@ -192,6 +200,32 @@ class DatagramSocket:
             self._answer_from_there(i, k)
         self._outgoing = k + 1
 
+    def sender(self, i: int) -> bytes:
+        """The raw socket address that datagram `i` came from."""
+        return self._in.names[i].tobytes()
+
+    def addressed(self, i: int) -> tuple[str, Ancillary]:
+        """The address that datagram `i` was sent to, and what makes others leave from there."""
+        if not self._wildcard:
+            return self._host, []
+        control = self._in.controls[i * _CONTROL : (i + 1) * _CONTROL].tobytes()
+        if self._sock.family == socket.AF_INET:
+            # struct in_pktinfo: index, the local address, the address in the datagram
+            host = socket.inet_ntop(socket.AF_INET, control[20:24])
+            return host, [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + control[20:28])]
+        # struct in6_pktinfo: address, index
+        host = plain_host(socket.inet_ntop(socket.AF_INET6, control[16:32]))
+        return host, [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, control[16:32] + bytes(4))]
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return self._port
+
+    def send(self, data: bytes, to: Sockaddr, ancillary: Ancillary) -> None:
+        """Send a datagram at once, beside the batches. Raises OSError."""
+        self._sock.sendmsg([data], ancillary, socket.MSG_DONTWAIT, to)
+
     def _answer_from_there(self, i: int, k: int) -> None:
         source, target = self._in, self._out
         control = bytearray(source.controls[i * _CONTROL : (i + 1) * _CONTROL])
@@ -223,6 +257,14 @@ def with_port(name: bytes, port: int) -> bytes:
     """A raw socket address with another port."""
     # sockaddr_in and sockaddr_in6 both have the port in octets 2 and 3, in network order
     return b"%b%b%b" % (name[:2], port.to_bytes(2, "big"), name[4:])
+
+
+def sockaddr(name: bytes, port: int) -> Sockaddr:
+    """A raw socket address as the socket module has it, with another port."""
+    if int.from_bytes(name[:2], sys.byteorder) == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, name[4:8]), port
+    scope = int.from_bytes(name[24:28], sys.byteorder)
+    return socket.inet_ntop(socket.AF_INET6, name[8:24]), port, 0, scope
 
 
 def host_and_port(name: bytes) -> tuple[str, int]:

@@ -17,18 +17,21 @@ from typing import cast
 import structlog
 
 from chatredirect.log import RateLimited
+from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.framing import PING, Event, FramingFault, StreamFramer
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import Source
 from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.datagrams import plain_host
+from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.secure import Refused, Security, explain
 
 log = structlog.get_logger()
 
-#: Takes a framed event, where it came from and on what; gives the answer or None.
-Answerer = Callable[[Event, Source, str], bytes | None]
+#: Takes a framed event, where it came from, on what, and a way to get back there later; gives the
+#: answer or None.
+Answerer = Callable[[Event, Source, str, Reach], bytes | None]
 #: Makes a source of an address, a port, and whether a certificate has proved who it is.
 SourceMaker = Callable[[str, int, bool], Source]
 
@@ -243,8 +246,8 @@ class StreamConnection(asyncio.Protocol):
     """One connection of a `StreamListener`."""
 
     __slots__ = (
-        "_active", "_framer", "_half_sent", "_host", "_idle", "_listener", "_port", "_source",
-        "_transport", "_unread", "_verified", "begun",
+        "_active", "_flow", "_framer", "_half_sent", "_host", "_idle", "_listener", "_port",
+        "_source", "_transport", "_unread", "_verified", "begun",
     )  # fmt: skip
 
     def __init__(self, listener: StreamListener, host: str, port: int) -> None:
@@ -254,6 +257,7 @@ class StreamConnection(asyncio.Protocol):
         self._port = port
         self._framer = StreamFramer(listener.message_limits)
         self._source = Source(b"", 0)
+        self._flow: StreamFlow | None = None
         self._transport: asyncio.Transport | None = None
         self._active = 0.0  # when the peer last sent something, by the loop's clock
         self._idle: asyncio.TimerHandle | None = None
@@ -290,7 +294,7 @@ class StreamConnection(asyncio.Protocol):
             if isinstance(event, FramingFault):
                 broken = event
             try:
-                answer = listener.answer(event, self._source, listener.transport)
+                answer = listener.answer(event, self._source, listener.transport, self)
             except Exception:  # one message must not end the others' connection, whatever it is
                 listener.failures += 1
                 log.exception("message_failed", peer=self._peer())
@@ -335,6 +339,8 @@ class StreamConnection(asyncio.Protocol):
                 timer.cancel()
         self._listener.gone(self, self._host)
         self._transport = None
+        if self._flow is not None:
+            self._flow.end()
 
     def admit(self) -> bool:
         """Ask whether the names in its certificate let the peer in; end the connection if not."""
@@ -358,6 +364,16 @@ class StreamConnection(asyncio.Protocol):
         if self._idle is not None and self._transport is not None:
             self._idle.cancel()
             self._watch_idle()
+
+    def flow(self, port: int) -> Flow:
+        """The way back: this connection, whatever the port."""
+        if self._flow is None:
+            own = ("", 0)
+            if self._transport is not None:
+                own = self._transport.get_extra_info("sockname")[:2]
+            host, port = plain_host(own[0]), own[1]
+            self._flow = StreamFlow(self._listener.transport, host, port, self._transport)
+        return self._flow
 
     # -- ending it ----------------------------------------------------------------------------
 

@@ -5,13 +5,22 @@ from collections.abc import Callable
 
 import structlog
 
+from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.response import Source
-from chatredirect.transport.datagrams import BATCH, DatagramSocket, host_and_port, with_port
+from chatredirect.transport.datagrams import (
+    BATCH,
+    DatagramSocket,
+    host_and_port,
+    sockaddr,
+    with_port,
+)
+from chatredirect.transport.flow import DatagramFlow
 
 log = structlog.get_logger()
 
-#: Takes a datagram and where it came from; gives the answer and the port that it goes to, or None.
-Answerer = Callable[[bytes, Source], tuple[bytes, int] | None]
+#: Takes a datagram, where it came from and a way to get back there later; gives the answer and the
+#: port that it goes to, or None.
+Answerer = Callable[[bytes, Source, Reach], tuple[bytes, int] | None]
 #: Makes a source of an address and a port.
 SourceMaker = Callable[[str, int], Source]
 
@@ -26,7 +35,9 @@ class UdpListener:
         failures: datagrams whose handling raised; a fault of ours, and the log has it.
     """
 
-    __slots__ = ("_answer", "_datagrams", "_loop", "_make_source", "_sources", "failures")
+    __slots__ = (
+        "_answer", "_at", "_datagrams", "_loop", "_make_source", "_sources", "failures",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -39,6 +50,7 @@ class UdpListener:
         self._answer = answer
         self._make_source = make_source
         self._datagrams = sock
+        self._at = 0  # the datagram that is being dealt with
         self._loop = loop
         # A front end is one source with many requests: its address is read once. Bounded, and
         # simply begun anew when it is full, so that forged addresses can't fill the memory.
@@ -57,6 +69,17 @@ class UdpListener:
         self._make_source = make_source
         self._sources.clear()
 
+    def flow(self, port: int) -> Flow:
+        """The way back to where the datagram came from that is being dealt with.
+
+        Args:
+            port: the port there.
+        """
+        datagrams = self._datagrams
+        host, ancillary = datagrams.addressed(self._at)
+        to = sockaddr(datagrams.sender(self._at), port)
+        return DatagramFlow(datagrams, to, ancillary, host, datagrams.port)
+
     def close(self) -> None:
         """Answer what has already come, then close the socket."""
         self._loop.remove_reader(self._datagrams.fileno())
@@ -68,9 +91,10 @@ class UdpListener:
         for _ in range(_ROUNDS):
             batch = datagrams.receive()
             for i, (data, name) in enumerate(batch):
+                self._at = i
                 try:
                     source = sources.get(name) or self._source(name)
-                    answered = self._answer(data, source)
+                    answered = self._answer(data, source, self)
                 except Exception:  # one datagram must not stop the others, whatever it is
                     self.failures += 1
                     log.exception("datagram_failed", peer=host_and_port(name)[0])

@@ -1,0 +1,69 @@
+"""Lookups in the running daemon: what they need of a configuration, a clock and a timer.
+
+The dialogs outlive configurations: one that has begun ends by the endpoint's settings with which it
+began.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from chatredirect.client.identity import new_branch
+from chatredirect.config import EndpointSettings, HostPort, Settings
+from chatredirect.config.models import PoolName
+from chatredirect.counters import Counters
+from chatredirect.pool import Pool
+from chatredirect.roles.lookup.attendant import Attendant
+from chatredirect.roles.lookup.core import Core, Rules
+from chatredirect.roles.lookup.endpoint import LookupEndpoint
+from chatredirect.roles.registering import Registrars
+from chatredirect.sip.response import TagMaker
+from chatredirect.waker import Waker
+
+
+class Lookups:
+    """The daemon's lookups, once there is an endpoint for them.
+
+    Attributes:
+        attendant: deals with them; None as long as no configuration had a lookup endpoint.
+    """
+
+    def __init__(self, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin without any."""
+        self.attendant: Attendant | None = None
+        self._counters = counters
+        self._loop = loop
+        self._waker = Waker(loop, self._elapse)
+
+    def serve(self, settings: Settings, tags: TagMaker, agent: bytes, log_requests: bool) -> None:
+        """Go by a configuration from now on."""
+        rules = Rules(tags, settings.retry_after, agent, settings.limits.dialogs)
+        if self.attendant is None:
+            if all(endpoint.mode != "lookup" for endpoint in settings.endpoints):
+                return
+            core = Core(rules, new_branch)
+            self.attendant = Attendant(core, self._counters, self._loop.time, self._waker.at)
+        self.attendant.core.rules = rules
+        self.attendant.log_requests = log_requests
+
+    def close(self) -> None:
+        """Let nothing happen by itself any more."""
+        self._waker.close()
+
+    def _elapse(self) -> None:
+        assert self.attendant is not None
+        self.attendant.elapse()
+
+
+def lookup_of(
+    pool_of: Callable[[PoolName], Pool], advertise: HostPort | None, endpoint: EndpointSettings
+) -> LookupEndpoint | None:
+    """What an endpoint's lookups need; None if it is in another mode."""
+    if endpoint.mode != "lookup":
+        return None
+    return LookupEndpoint.of(endpoint, pool_of, advertise)
+
+
+def registrars_of(settings: Settings) -> Registrars:
+    """Where a REGISTER belongs."""
+    lookups = [each for each in settings.endpoints if each.mode == "lookup"]
+    return Registrars.of(settings.registrars, (each.sip_address.host for each in lookups))

@@ -1,0 +1,160 @@
+"""Carries out what the core of the lookups says: sends, counts, logs, and asks to be woken.
+
+It stands between the table of answers, which hands it what is a lookup's, and the core. It has a
+clock; sockets it knows only as flows.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from chatredirect.counters import Counters
+from chatredirect.roles.lookup.core import Core
+from chatredirect.roles.lookup.endpoint import LookupEndpoint
+from chatredirect.roles.lookup.facts import Answered, Ended, Fact, Found
+from chatredirect.roles.lookup.invites import invite
+from chatredirect.roles.lookup.within import within
+from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.flow import Reach
+from chatredirect.sip.headers import Envelope, read_via
+from chatredirect.sip.message import Request, Response
+from chatredirect.sip.response import Source
+from chatredirect.sip.transaction.keys import response_key
+
+log = structlog.get_logger()
+
+
+class Attendant:
+    """All lookups of a daemon, kept while configurations come and go.
+
+    Attributes:
+        core: their state.
+        log_requests: whether every request gets a line in the log.
+    """
+
+    __slots__ = ("_clock", "_counters", "_wake_at", "core", "log_requests")
+
+    def __init__(
+        self,
+        core: Core,
+        counters: Counters,
+        clock: Callable[[], float],
+        wake_at: Callable[[float], None],
+    ) -> None:
+        """Begin.
+
+        Args:
+            core: without any lookup.
+            counters: the daemon's.
+            clock: seconds that never go back.
+            wake_at: asks for `elapse` to be called at a time; earlier calls stay as they are.
+        """
+        self.core = core
+        self.log_requests = True
+        self._counters = counters
+        self._clock = clock
+        self._wake_at = wake_at
+
+    def invite(
+        self,
+        request: Request,
+        envelope: Envelope,
+        source: Source,
+        reach: Reach,
+        endpoint: LookupEndpoint,
+    ) -> None:
+        """Answer an INVITE without a To tag, from a trusted peer."""
+        now = self._clock()
+        invite(self.core, request, envelope, source, reach, endpoint, now)
+        self._settle(now, source)
+
+    def within(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+        """Answer a request with a To tag; False if its dialog isn't known."""
+        now = self._clock()
+        known = within(self.core, request, envelope, source, reach, now)
+        self._settle(now, source)
+        return known
+
+    def acknowledge(self, ack: Request, source: Source) -> bool:
+        """Take an ACK; False if it is for none of our answers, or malformed."""
+        if not self.core.transactions:
+            return False
+        try:
+            envelope = ack.envelope or read_envelope(ack, read_via(ack.vias[0]))
+        except (IndexError, SipError):
+            return False
+        now = self._clock()
+        taken = self.core.acknowledge(ack, envelope, source, now)
+        self._settle(now, source)
+        return taken
+
+    def cancels(self, cancel: Request, envelope: Envelope) -> bool:
+        """Whether a CANCEL is about an INVITE that is known."""
+        return self.core.cancels(cancel, envelope)
+
+    def respond(self, response: Response, source: Source) -> bool:
+        """Take a response; False if it is to none of our requests, or malformed."""
+        core = self.core
+        transaction = core.transactions.client(response_key(response))
+        if transaction is None or response.fault is not None or not source.trusted:
+            return False
+        now = self._clock()
+        core.respond(transaction, response.status, now)
+        self._settle(now, source)
+        return True
+
+    def elapse(self) -> None:
+        """Do what is due, and ask to be woken for what is due next."""
+        now = self._clock()
+        self.core.elapse(now)
+        self._settle(now, None)
+
+    def _settle(self, now: float, source: Source | None) -> None:
+        """Send and tell what the last call has led to."""
+        core = self.core
+        sends = core.sends
+        position = 0
+        while position < len(sends):  # a flow that is gone may lead to more
+            send = sends[position]
+            position += 1
+            if not send.flow.send(send.data):
+                core.lost(send, now)
+        sends.clear()
+        if core.facts:
+            for fact in core.facts:
+                self._tell(fact, source)
+            core.facts.clear()
+        due = core.next_due()
+        if due is not None:
+            self._wake_at(due)
+
+    def _tell(self, fact: Fact, source: Source | None) -> None:
+        match fact:
+            case Answered():
+                self._counters.answered(fact.status)
+                if self.log_requests:
+                    _log_request(fact, source)
+            case Found(endpoint, caller, uri):
+                if uri is None:
+                    log.warning("lookup_failed", endpoint=endpoint, caller=caller)
+                elif self.log_requests:
+                    log.info("lookup", endpoint=endpoint, caller=caller, channel=uri)
+            case Ended(endpoint, caller, call_id, why):
+                log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
+
+
+def _log_request(fact: Answered, source: Source | None) -> None:
+    request = fact.request
+    peer = "" if source is None else f"{source.host.decode('ascii')}:{source.port}"
+    log.info(
+        "request",
+        method=request.method,
+        uri=request.uri,
+        status=fact.status,
+        endpoint=fact.endpoint,
+        caller=request.from_,
+        call_id=request.call_id,
+        peer=f"{fact.transport}:{peer}",
+        **({"fault": fact.why} if fact.why else {}),
+    )

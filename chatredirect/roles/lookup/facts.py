@@ -1,0 +1,61 @@
+"""What the lookups tell: for the log and for the counters, not for the wire."""
+
+from dataclasses import dataclass, field
+
+from chatredirect.sip.message import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request got its first answer; `transport` is what it came on."""
+
+    request: Request
+    status: int
+    endpoint: str | None
+    transport: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A caller was told the URI of a channel service; None: that there is none."""
+
+    endpoint: str
+    caller: bytes
+    uri: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A lookup is over, for another reason than its client's BYE."""
+
+    endpoint: str
+    caller: bytes
+    call_id: bytes
+    why: str
+
+
+Fact = Answered | Found | Ended
+
+
+@dataclass(slots=True)
+class LookupCounters:
+    """Counts since the start.
+
+    Attributes:
+        begun: dialogs that were accepted.
+        found: URIs of channel services that were given out.
+        not_found: questions for one when none was usable.
+        unknown: commands that aren't understood.
+        ended: dialogs that are over, by reason.
+        retransmissions: requests that came again.
+        resent: messages that were sent again.
+    """
+
+    begun: int = 0
+    found: int = 0
+    not_found: int = 0
+    unknown: int = 0
+    ended: dict[str, int] = field(default_factory=dict)
+    retransmissions: int = 0
+    resent: int = 0

@@ -1,0 +1,127 @@
+"""From an INVITE for a lookup endpoint to a lookup, or to why there is none (RFC 3261 §13.3.1)."""
+
+from chatredirect.roles.lookup import answers
+from chatredirect.roles.lookup.answers import ALLOW, Refusal
+from chatredirect.roles.lookup.core import Core
+from chatredirect.roles.lookup.endpoint import LookupEndpoint
+from chatredirect.roles.lookup.lookup import Lookup
+from chatredirect.roles.lookup.states import Event
+from chatredirect.roles.unavailable import MISCELLANEOUS, unavailable
+from chatredirect.sip import sdp
+from chatredirect.sip.dialog import UasDialog
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.headers import Envelope
+from chatredirect.sip.message import Request, values
+from chatredirect.sip.response import Source, reply_port
+from chatredirect.sip.transaction import keys
+
+MAX_KEPT = 4096
+"""Octets of an INVITE that its dialog and its answer repeat, all together."""
+
+
+def invite(
+    core: Core,
+    request: Request,
+    envelope: Envelope,
+    source: Source,
+    reach: Reach,
+    endpoint: LookupEndpoint,
+    now: float,
+) -> None:
+    """Answer an INVITE without a To tag.
+
+    Args:
+        core: the lookups.
+        request: it.
+        envelope: its envelope.
+        source: where it came from, a trusted peer.
+        reach: makes the way back.
+        endpoint: whom it is for.
+        now: seconds on the clock of all calls.
+    """
+    key = keys.server_key(request, envelope)
+    if core.repeated(key, envelope, source, reach, now):
+        return
+    flow = reach.flow(reply_port(envelope.via, source))
+    merged = keys.merged_key(request, envelope)
+    refusal = _room(core, endpoint, merged)
+    if refusal is not None:
+        core.refuse(request, envelope, source, flow, refusal, endpoint)
+        return
+    tag = core.rules.tags.tag(request, envelope.number)
+    decided = _decide(request, envelope, flow, endpoint, tag)
+    if isinstance(decided, Refusal):
+        transaction = core.transactions.serve(key, flow, None, invite=True, tag=tag, merged=merged)
+        data = answers.write(request, envelope, source, decided, tag)
+        core.transactions.respond(transaction, decided.status, data, now)
+        core.tell(request, decided, flow, endpoint)
+        return
+    lookup = decided
+    if lookup.dialog.key in core.dialogs:  # a retransmission that comes after half a minute
+        core.refuse(request, envelope, source, flow, Refusal(482), endpoint)
+        return
+    accepted = Refusal(200, _accepted(request, lookup, flow))
+    transaction = core.transactions.serve(key, flow, None, invite=True, tag=tag, merged=merged)
+    lookup.answer = answers.write(request, envelope, source, accepted, tag, lookup.session)
+    lookup.answer_number = envelope.number
+    core.dialogs[lookup.dialog.key] = lookup
+    core.counters.begun += 1
+    core.transactions.respond(transaction, 200, lookup.answer, now)
+    core.happen(lookup, Event.ACCEPTED, now)
+    core.tell(request, accepted, flow, endpoint)
+
+
+def _room(core: Core, endpoint: LookupEndpoint, merged: bytes) -> Refusal | None:
+    """Refusals that leave nothing behind."""
+    rules = core.rules
+    if core.transactions.is_merged(merged):
+        return Refusal(482)  # RFC 3261 §8.2.2.2
+    if core.full:
+        why = "too many dialogs at the moment"
+        return Refusal(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
+    if not endpoint.channels.usable:
+        endpoint.channels.want()
+        why = endpoint.channels.reason
+        return Refusal(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
+    return None
+
+
+def _decide(
+    request: Request, envelope: Envelope, flow: Flow, endpoint: LookupEndpoint, tag: bytes
+) -> Lookup | Refusal:
+    if _kept(request) > MAX_KEPT:
+        return Refusal(513)
+    refusal = answers.required(request)
+    if refusal is not None:
+        return refusal
+    session = answers.session(request, flow.host, 0)
+    if isinstance(session, Refusal):
+        return session
+    try:
+        dialog = UasDialog.of(request, envelope, tag)
+    except SipError as error:
+        return Refusal(400, phrase=error.reason)
+    return Lookup(
+        dialog,
+        endpoint,
+        flow,
+        envelope.caller,
+        request.uri[:5].lower() == b"sips:",
+        session or sdp.offer(flow.host, 0),
+        offering=session is None,
+    )
+
+
+def _kept(request: Request) -> int:
+    listed = (b"contact", b"record-route")
+    repeated = [*request.vias, *(value for name in listed for value in values(request, name))]
+    single = (request.from_, request.to, request.call_id, request.cseq)
+    return sum(len(value) for value in (*repeated, *single) if value)
+
+
+def _accepted(request: Request, lookup: Lookup, flow: Flow) -> bytes:
+    """The header fields of a 200 (RFC 3261 §12.1.1, §13.3.1.4)."""
+    routes = [b"Record-Route: %b\r\n" % value for value in values(request, b"record-route")]
+    contact = b"Contact: %b\r\n" % lookup.endpoint.contact(flow, lookup.sips)
+    return b"%b%b%bSupported: \r\n" % (b"".join(routes), contact, ALLOW)

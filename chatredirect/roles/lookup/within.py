@@ -1,0 +1,209 @@
+"""Requests within a lookup's dialog (RFC 3261 §12.2.2): commands, BYE, and what else may come."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from chatredirect.roles.lookup import answers, xccos
+from chatredirect.roles.lookup.answers import ALLOW, CAPABILITIES, Refusal
+from chatredirect.roles.lookup.core import Core
+from chatredirect.roles.lookup.facts import Found
+from chatredirect.roles.lookup.lookup import MAX_WAITING, Lookup
+from chatredirect.roles.lookup.states import Event, State
+from chatredirect.sip import sdp
+from chatredirect.sip.dialog import contact_of, key_within
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.flow import Reach
+from chatredirect.sip.headers import Envelope
+from chatredirect.sip.message import Request, values
+from chatredirect.sip.response import Source, reply_port
+from chatredirect.sip.transaction import keys
+
+_LATER = b"Retry-After: 5\r\n"
+#: What commands come in: the first is what Group Chat's clients say, the others what it is.
+_COMMAND_TYPES = (xccos.CONTENT_TYPE, b"text/xml", b"application/xml")
+
+
+def within(
+    core: Core, request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
+) -> bool:
+    """Answer a request with a To tag, ACK and CANCEL apart; False if its dialog isn't known.
+
+    Args:
+        core: the lookups.
+        request: it.
+        envelope: its envelope.
+        source: where it came from.
+        reach: makes the way back.
+        now: seconds on the clock of all calls.
+    """
+    key = keys.server_key(request, envelope)
+    if core.repeated(key, envelope, source, reach, now):
+        return True
+    lookup = core.dialogs.get(key_within(request, envelope))
+    if lookup is None:
+        return False
+    if lookup.state is State.CLOSING and request.method != b"BYE":
+        return False  # §15: for us it is over
+    flow = reach.flow(reply_port(envelope.via, source))
+    refusal = _misplaced(core, request, envelope, source, lookup)
+    if refusal is not None:
+        core.refuse(request, envelope, source, flow, refusal, lookup.endpoint)
+        return True
+    lookup.flow = flow
+    lookup.dialog.remote_number = envelope.number
+    tag = keys.tag_of(envelope.to, "To")
+    invite = request.method == b"INVITE"
+    transaction = core.transactions.serve(key, flow, None, invite=invite, tag=tag)
+    refusal = answers.required(request)
+    body = b""
+    done: _Done = _active
+    if refusal is None:
+        refusal, body, done = _METHODS.get(request.method, _unknown)(request, lookup)
+    data = answers.write(request, envelope, source, refusal, b"", body)
+    core.transactions.respond(transaction, refusal.status, data, now)
+    core.tell(request, refusal, flow, lookup.endpoint)
+    if invite and refusal.status < 300:
+        lookup.answer, lookup.answer_number = data, envelope.number
+    done(core, lookup, now)
+    return True
+
+
+def _misplaced(
+    core: Core, request: Request, envelope: Envelope, source: Source, lookup: Lookup
+) -> Refusal | None:
+    """Refusals that leave nothing behind and don't touch the dialog."""
+    if not source.trusted:
+        return Refusal(403)
+    if core.crowded:
+        return Refusal(500, _LATER)
+    if envelope.number <= lookup.dialog.remote_number:
+        return Refusal(500, phrase="CSeq Out Of Order")  # RFC 3261 §12.2.2
+    if request.method == b"INFO" and len(lookup.waiting) >= MAX_WAITING:
+        return Refusal(500, _LATER)
+    return None
+
+
+#: What follows the answer.
+_Done: TypeAlias = Callable[[Core, Lookup, float], None]
+#: An answer, its body, and what follows it.
+_Outcome: TypeAlias = tuple[Refusal, bytes, _Done]
+
+
+def _active(core: Core, lookup: Lookup, now: float) -> None:
+    core.happen(lookup, Event.ACTIVE, now)
+
+
+def _bye(request: Request, lookup: Lookup) -> _Outcome:
+    return Refusal(200), b"", _over
+
+
+def _over(core: Core, lookup: Lookup, now: float) -> None:
+    core.happen(lookup, Event.BYE, now)
+
+
+def _options(request: Request, lookup: Lookup) -> _Outcome:
+    return Refusal(200, CAPABILITIES), b"", _active
+
+
+def _unknown(request: Request, lookup: Lookup) -> _Outcome:
+    return Refusal(405, ALLOW), b"", _active
+
+
+def _info(request: Request, lookup: Lookup) -> _Outcome:
+    """Commands; the reply to them follows in an INFO of our own."""
+    body = request.body
+    if not body:
+        return Refusal(200), b"", _active  # RFC 6086 §4.2.2
+    if len(body) > xccos.MAX_OCTETS:
+        return Refusal(413), b"", _active
+    if answers.encoded(request):
+        return Refusal(415, b"Accept-Encoding: identity\r\n"), b"", _active
+    if answers.content_type(request) not in _COMMAND_TYPES:
+        return Refusal(415, b"Accept: %b\r\n" % xccos.CONTENT_TYPE), b"", _active
+    try:
+        commands = xccos.read(body)
+    except xccos.BadCommand as bad:
+        return Refusal(400, phrase=str(bad)), b"", _active
+
+    def reply(core: Core, lookup: Lookup, now: float) -> None:
+        core.happen(lookup, Event.ACTIVE, now)
+        if commands:
+            _reply(core, lookup, commands, now)
+
+    return Refusal(200), b"", reply
+
+
+def _reply(core: Core, lookup: Lookup, commands: list[xccos.Command], now: float) -> None:
+    endpoint = lookup.endpoint
+
+    def find() -> str | None:
+        uri = endpoint.channels.choose(lookup.caller, now)
+        if uri is None:
+            core.counters.not_found += 1
+        else:
+            core.counters.found += 1
+        core.facts.append(Found(endpoint.address, lookup.caller, uri))
+        return uri
+
+    core.counters.unknown += sum(not command.asks_for_uri for command in commands)
+    lookup.replies += 1
+    core.reply(lookup, xccos.write(lookup.replies, commands, endpoint.domain, find), now)
+
+
+def _invite(request: Request, lookup: Lookup) -> _Outcome:
+    """A re-INVITE (RFC 3261 §14.2)."""
+    refusal, body = _renew(request, lookup)
+    if refusal is not None:
+        return refusal, b"", _active
+    lookup.offering = not body
+    if not body:
+        body = lookup.session or sdp.offer(lookup.flow.host, 0)
+    return Refusal(200, _contact(lookup) + ALLOW), body, _accepted
+
+
+def _accepted(core: Core, lookup: Lookup, now: float) -> None:
+    core.happen(lookup, Event.ACCEPTED, now)
+
+
+def _update(request: Request, lookup: Lookup) -> _Outcome:
+    """RFC 3311 §5.2."""
+    if request.body and lookup.offering:
+        return Refusal(491), b"", _active
+    refusal, body = _renew(request, lookup)
+    if refusal is not None:
+        return refusal, b"", _active
+    return Refusal(200, _contact(lookup) + ALLOW), body, _active
+
+
+def _renew(request: Request, lookup: Lookup) -> tuple[Refusal | None, bytes]:
+    """Answer its offer, if it makes one, and take its Contact for the remote target (§12.2.2)."""
+    version = lookup.session_version
+    session = answers.session(request, lookup.flow.host, version)
+    if isinstance(session, bytes) and session != lookup.session:
+        # RFC 3264 §8: another description has another version
+        session = answers.session(request, lookup.flow.host, version + 1)
+        version += 1
+    if isinstance(session, Refusal):
+        return session, b""
+    if values(request, b"contact"):
+        try:
+            lookup.dialog.target = contact_of(request)
+        except SipError as error:
+            return Refusal(400, phrase=error.reason), b""
+    if session is None:
+        return None, b""
+    lookup.session, lookup.session_version = session, version
+    return None, session
+
+
+def _contact(lookup: Lookup) -> bytes:
+    return b"Contact: %b\r\n" % lookup.endpoint.contact(lookup.flow, lookup.sips)
+
+
+_METHODS: Mapping[bytes, Callable[[Request, Lookup], _Outcome]] = {
+    b"BYE": _bye,
+    b"INFO": _info,
+    b"INVITE": _invite,
+    b"OPTIONS": _options,
+    b"UPDATE": _update,
+}

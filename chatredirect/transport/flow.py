@@ -1,0 +1,77 @@
+"""Flows: ways back to a peer that outlive the handling of its message (RFC 5626 §3).
+
+Over UDP a flow is two addresses, the peer's and ours; the socket sends on them as long as it is
+open. Of a connection there is one flow, which the connection itself ends: whoever still
+holds it keeps nothing alive, and is told that it is gone when he sends.
+"""
+
+import asyncio
+import errno
+from dataclasses import dataclass
+
+from chatredirect.transport.datagrams import Ancillary, DatagramSocket, Sockaddr
+
+MAX_UNREAD = 262_144
+"""Octets that may wait for a peer to read them; one that lets more wait is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramFlow:
+    """The way back to the sender of a datagram.
+
+    Attributes:
+        sock: what it came to.
+        to: where it came from, with the port for answers.
+        ancillary: makes what is sent leave from the address that the datagram was sent to.
+        host: that address.
+        port: our own port.
+    """
+
+    sock: DatagramSocket
+    to: Sockaddr
+    ancillary: Ancillary
+    host: str
+    port: int
+
+    @property
+    def transport(self) -> str:
+        """`udp`."""
+        return "udp"
+
+    def send(self, data: bytes) -> bool:
+        """Send one datagram; False if the socket is closed. That it arrives nobody knows."""
+        try:
+            self.sock.send(data, self.to, self.ancillary)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return False
+            self.sock.unsent += 1  # no room, no route: SIP repeats itself
+        return True
+
+
+@dataclass(slots=True)
+class StreamFlow:
+    """The way back over a connection.
+
+    Attributes:
+        transport: `tcp` or `tls`.
+        host: our own address on it.
+        port: our own port on it.
+    """
+
+    transport: str
+    host: str
+    port: int
+    _stream: asyncio.Transport | None
+
+    def send(self, data: bytes) -> bool:
+        """Send a message; False if the connection is gone, or its peer doesn't read."""
+        stream = self._stream
+        if stream is None or stream.is_closing() or stream.get_write_buffer_size() > MAX_UNREAD:
+            return False
+        stream.write(data)
+        return True
+
+    def end(self) -> None:
+        """The connection is gone."""
+        self._stream = None

@@ -1,0 +1,39 @@
+"""One timer of the event loop for everything that waits in a heap."""
+
+import asyncio
+from collections.abc import Callable
+
+_LATE = 0.001
+"""Seconds: a timer that rings a moment early would only be set again."""
+
+
+class Waker:
+    """Calls a function at the earliest of the times that were asked for, then forgets them all."""
+
+    __slots__ = ("_handle", "_loop", "_wake", "_when")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> None:
+        """Ask for nothing yet; what is called asks for the next time itself."""
+        self._loop = loop
+        self._wake = wake
+        self._handle: asyncio.TimerHandle | None = None
+        self._when = 0.0
+
+    def at(self, when: float) -> None:
+        """Ask to be called at a time of the loop's clock."""
+        if self._handle is not None:
+            if self._when <= when:
+                return
+            self._handle.cancel()
+        self._when = when
+        self._handle = self._loop.call_at(when + _LATE, self._ring)
+
+    def close(self) -> None:
+        """Call nobody any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _ring(self) -> None:
+        self._handle = None
+        self._wake()

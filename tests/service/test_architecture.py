@@ -33,7 +33,8 @@ MAY_IMPORT = {
 ONLY_FOR = {
     "service": {"commands"},
     "listeners": {"service"},
-    "pools": {"service"},
+    "pools": {"lookups", "service"},
+    "lookups": {"service"},
     "commands": {"cli"},
     "cli": {"__main__"},
 }

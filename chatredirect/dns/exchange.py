@@ -5,8 +5,8 @@ dnspython reads and writes the messages, and carries the questions over TCP. Its
 costs each lookup its whole timeout; it measures time with the wall clock, which steps; it caches
 until the TTL has ended and then makes the next caller wait; and says afterwards only part of what
 it did. Its `asyncquery.udp` is not used either: with a new socket and a message built from scratch
-for every question it takes 185 µs of CPU time for each (uvloop), against 95 µs here, which decides
-whether ten thousand pools are known two seconds after the start.
+for every question it takes 185 µs of CPU time for each (uvloop), against 20 µs here and 70 µs for
+dnspython's reading of the answer. That decides how soon ten thousand pools are known.
 
 Here a UDP socket is connected, so that ICMP says at once when nobody listens, and serves a limited
 number of questions before its port is given up (RFC 5452 §9.2 asks for many and unpredictable

@@ -17,7 +17,7 @@ from tests.dns.warp import now, warp
 from tests.dns.world import World, dns_settings
 
 POOL = "pcpool.contoso.com"
-COUNT = 400
+COUNT = 1000
 
 
 def pools(world: World, **settings: object) -> Pools:

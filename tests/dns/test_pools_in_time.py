@@ -203,7 +203,7 @@ def test_two_pools_of_one_name_ask_once() -> None:
 def test_refreshes_of_many_pools_are_spread_evenly() -> None:
     """After the burst of the start the refreshes of thousands of pools come evenly."""
     world = World(latency=0.0002)
-    count = 2000
+    count = 1000
     for number in range(count):
         world.records[(f"p{number}.contoso.com", "A")] = (300, ["192.0.2.1"])
         world.records[(f"p{number}.contoso.com", "AAAA")] = (300, ["2001:db8::1"])
@@ -226,10 +226,10 @@ def test_refreshes_of_many_pools_are_spread_evenly() -> None:
     assert max(rates) < 3.5 * mean  # a pool asks two questions at a time
 
 
-def test_all_servers_dead_under_a_thousand_pools() -> None:
+def test_all_servers_dead_under_many_pools() -> None:
     """Pools don't queue up behind a dead server: all are known again soon after it is back."""
     world = World(latency=0.001)
-    count = 1000
+    count = 400
     for number in range(count):
         world.records[(f"p{number}.contoso.com", "A")] = (30, ["192.0.2.1"])
 

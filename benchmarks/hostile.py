@@ -24,10 +24,8 @@ from itertools import product
 from pathlib import Path
 from types import ModuleType
 
-from rich.console import Console
-from rich.table import Table
-
 import chatredirect
+from benchmarks.report import print_table
 from chatredirect.sip import abnf
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.errors import SipError
@@ -122,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Subject("parse_datagram", parse, MESSAGE_BEGINNINGS, whole),
     ]
     findings = [worst_input(subject, options.octets) for subject in subjects]
-    _print(findings)
+    _print(findings, options.markdown)
     faults = [
         f"{f.subject.name}: {f.ratio:.1f} times ordinary input, growth {f.growth:.1f}"
         for f in findings
@@ -265,22 +263,22 @@ def ordinary_message(octets: int) -> bytes:
     return head + b"\r\nRecord-Route: %b" % routes * 100
 
 
-def _print(findings: Sequence[Finding]) -> None:
-    table = Table()
-    table.add_column("")
-    for heading in ("ordinary µs", "worst µs", "ratio", "growth"):
-        table.add_column(heading, justify="right")
-    table.add_column("worst input found")
-    for f in findings:
-        table.add_row(
-            f.subject.name,
-            f"{f.subject.yardstick * 1e6:,.0f}",
-            f"{f.seconds * 1e6:,.0f}",
-            f"{f.ratio:.2f}",
-            f"{f.growth:.1f}",
-            f"{f.beginning[-20:]!r} + {f.piece!r} … + {f.end!r}",
-        )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+def _print(findings: Sequence[Finding], markdown: bool) -> None:
+    print_table(
+        ("", "ordinary µs", "worst µs", "ratio", "growth", "worst input found"),
+        [
+            (
+                f.subject.name,
+                f"{f.subject.yardstick * 1e6:,.0f}",
+                f"{f.seconds * 1e6:,.0f}",
+                f"{f.ratio:.2f}",
+                f"{f.growth:.1f}",
+                f"{f.beginning[-20:]!r} + {f.piece!r} … + {f.end!r}",
+            )
+            for f in findings
+        ],
+        markdown,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -291,6 +289,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--octets", type=int, default=65536, help="size of every input")
     parser.add_argument("--max-ratio", type=float, default=5.0, help="fail over this")
+    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     return parser
 
 

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 2
     rows = summarize(samples, baseline)
-    print_rows(rows, baseline)
+    print_rows(rows, baseline, options.markdown)
     if options.json:
         options.json.write_text(json.dumps(as_json(rows, samples, about), indent=2) + "\n")
     limits = {
@@ -170,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--no-pin", dest="pin", action="store_false", help="let the kernel choose the cores")
     add("--no-peer", dest="peer", action="store_false", help="leave Kamailio out")
+    add("--markdown", action="store_true", help="print the table in Markdown")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     add(
         "--daemon",

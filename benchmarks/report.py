@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -87,23 +88,47 @@ def summarize(samples: Sequence[Sample], baseline: dict[str, str]) -> list[Row]:
     return rows
 
 
-def print_rows(rows: Sequence[Row], baseline: dict[str, str]) -> None:
+def print_rows(rows: Sequence[Row], baseline: dict[str, str], markdown: bool = False) -> None:
     """The table: medians over the rounds, least and greatest in brackets."""
-    table = Table(title="median over the rounds (least to greatest)", title_justify="left")
-    for heading in ("", "server", "CPU µs/request", "requests/s", "ratio", "", "lost", "wrong"):
-        table.add_column(heading, justify="left" if heading in ("", "server") else "right")
+    print_table(
+        ("", "server", "CPU µs/request", "requests/s", "ratio", "", "lost", "wrong"),
+        [
+            (
+                row.transport.upper(),
+                row.server,
+                f"{row.microseconds:.1f}",
+                f"{row.per_second.median:,.0f}",
+                f"{row.ratio:.2f}" if row.ratio else "1",
+                f"of {baseline[row.server]}" if row.ratio else "",
+                str(row.lost),
+                str(row.wrong),
+            )
+            for row in rows
+        ],
+        markdown,
+    )
+
+
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool = False
+) -> None:
+    """Print rows for a terminal, or in Markdown for a document; what has a digit stands right."""
+    right = [all(_is_figure(row[i]) for row in rows) for i in range(len(headings))]
+    if markdown:
+        rule = ["---:" if each else "---" for each in right]
+        for row in (headings, rule, *rows):
+            print(f"| {' | '.join(row)} |")
+        return
+    table = Table()
+    for heading, figures in zip(headings, right, strict=True):
+        table.add_column(heading, justify="right" if figures else "left")
     for row in rows:
-        table.add_row(
-            row.transport.upper(),
-            row.server,
-            f"{row.microseconds:.1f}",
-            f"{row.per_second.median:,.0f}",
-            f"{row.ratio:.2f}" if row.ratio else "1",
-            f"of {baseline[row.server]}" if row.ratio else "",
-            str(row.lost),
-            str(row.wrong),
-        )
+        table.add_row(*map(escape, row))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _is_figure(text: str) -> bool:
+    return text[:1].isdigit()
 
 
 def environment() -> dict[str, str]:

@@ -15,7 +15,8 @@
 
 #include "tally.h"
 
-enum { BATCH = 32, PATIENCE_MS = 500 };
+/* When one in TOO_MANY is lost, it is not worth waiting for the others. */
+enum { BATCH = 32, PATIENCE_MS = 500, TOO_MANY = 10 };
 
 static char out[BATCH][MESSAGE_ROOM], in[BATCH][MESSAGE_ROOM];
 static struct iovec out_iov[BATCH], in_iov[BATCH];
@@ -73,6 +74,8 @@ int main(int argc, char **argv)
         struct pollfd readable = {.fd = fd, .events = POLLIN};
         if (poll(&readable, 1, PATIENCE_MS) == 0) {
             tally_give_up(&tally);
+            if (tally.given_up > tally.requests / TOO_MANY)
+                break;
             continue;
         }
         int n = recvmmsg(fd, incoming, BATCH, MSG_DONTWAIT, NULL);

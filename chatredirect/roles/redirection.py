@@ -81,6 +81,9 @@ def contacts_of_targets(
     """
     fields = b""
     targets = [each for each in pool.order(caller) if not sips or each.transport != "udp"]
+    if redirection.form == "targets":  # a host with several addresses is one Contact
+        hosts = {(each.host, each.port, each.transport): each for each in reversed(targets)}
+        targets = list(reversed(hosts.values()))
     for target, quality in zip(targets, _qualities(targets), strict=True):
         host = target.host if redirection.form == "targets" else target.address
         field = b"Contact: <%b:%b@%b%b>;q=%b\r\n" % (

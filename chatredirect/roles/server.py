@@ -273,7 +273,9 @@ class Server:
 
         sips = uri.scheme == b"sips"
         redirection, pool = endpoint.redirection, endpoint.pool
-        if not pool.usable and not _serves_all_the_same(endpoint):
+        # a pool may be known to exist before its targets are, which is enough for its name
+        ready = pool.usable and (redirection.form == "fqdn" or pool.resolved)
+        if not ready and not _serves_all_the_same(endpoint):
             if pool.want is not None:
                 pool.want(pool)
             return self._unavailable(endpoint, MISCELLANEOUS, pool.reason)

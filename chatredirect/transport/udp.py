@@ -26,6 +26,7 @@ SourceMaker = Callable[[str, int], Source]
 
 _ROUNDS = 8  # batches in a row before the event loop's other work gets its turn
 _KNOWN_SOURCES = 4096
+_KNOWN_FLOWS = 1024
 
 
 class UdpListener:
@@ -36,7 +37,7 @@ class UdpListener:
     """
 
     __slots__ = (
-        "_answer", "_at", "_datagrams", "_loop", "_make_source", "_sources", "failures",
+        "_answer", "_at", "_datagrams", "_flows", "_loop", "_make_source", "_sources", "failures",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,8 @@ class UdpListener:
         # A front end is one source with many requests: its address is read once. Bounded, and
         # simply begun anew when it is full, so that forged addresses can't fill the memory.
         self._sources: dict[bytes, Source] = {}
+        # and all of its dialogs share a flow
+        self._flows: dict[tuple[bytes, int, str], DatagramFlow] = {}
         self.failures = 0
         loop.add_reader(sock.fileno(), self._on_readable)
 
@@ -75,10 +78,17 @@ class UdpListener:
         Args:
             port: the port there.
         """
-        datagrams = self._datagrams
+        datagrams, name = self._datagrams, self._datagrams.sender(self._at)
         host, ancillary = datagrams.addressed(self._at)
-        to = sockaddr(datagrams.sender(self._at), port)
-        return DatagramFlow(datagrams, to, ancillary, host, datagrams.port)
+        key = (name, port, host)
+        flow = self._flows.get(key)
+        if flow is None:
+            if len(self._flows) >= _KNOWN_FLOWS:
+                self._flows.clear()
+            to = sockaddr(name, port)
+            flow = DatagramFlow(datagrams, to, ancillary, host, datagrams.port)
+            self._flows[key] = flow
+        return flow
 
     def close(self) -> None:
         """Answer what has already come, then close the socket."""

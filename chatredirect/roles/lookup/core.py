@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias
 
-from chatredirect.dns.schedule import Schedule
 from chatredirect.roles.lookup import answers, states
 from chatredirect.roles.lookup.answers import Refusal
+from chatredirect.roles.lookup.deadlines import Deadlines
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.facts import Answered, Ended, Fact, LookupCounters
 from chatredirect.roles.lookup.lookup import Lookup
@@ -33,7 +33,7 @@ PER_DIALOG = 4
 """Transactions for each dialog that there may be; a lookup has about as many."""
 
 User: TypeAlias = Lookup | None
-Timed: TypeAlias = Lookup | Transaction[User]
+Waiting: TypeAlias = Lookup | Transaction[User]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Core:
     """
 
     __slots__ = (
-        "_new_branch", "_schedule", "counters", "dialogs", "facts", "rules", "sends",
+        "_deadlines", "_new_branch", "counters", "dialogs", "facts", "rules", "sends",
         "transactions",
     )  # fmt: skip
 
@@ -82,19 +82,19 @@ class Core:
         self.facts: list[Fact] = []
         self.counters = LookupCounters()
         self.dialogs: dict[bytes, Lookup] = {}
-        self._schedule: Schedule[Timed] = Schedule()
-        self.transactions: Transactions[User] = Transactions(self.sends, self._set_due)
+        self._deadlines: Deadlines[Waiting] = Deadlines()
+        self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
         self._new_branch = new_branch
 
     # -- time ---------------------------------------------------------------------------------
 
     def next_due(self) -> float | None:
         """When something is due; None if nothing is."""
-        return self._schedule.next()
+        return self._deadlines.next()
 
     def elapse(self, now: float) -> None:
         """Do what is due."""
-        while (item := self._schedule.pop(now)) is not None:
+        while (item := self._deadlines.pop(now)) is not None:
             if isinstance(item, Lookup):
                 self.happen(item, Event.EXPIRED if now >= item.expire_at else Event.RESEND, now)
                 continue
@@ -107,12 +107,6 @@ class Core:
         """A message couldn't be sent: its flow is gone."""
         if send.user is not None:
             self.happen(send.user, Event.LOST, now)
-
-    def _set_due(self, item: Timed, due: float) -> None:
-        if due == inf:
-            self._schedule.remove(item)
-        else:
-            self._schedule.set(item, due)
 
     # -- answering ----------------------------------------------------------------------------
 
@@ -201,8 +195,7 @@ class Core:
             lookup.why = "no_ack" if was is states.State.ANSWERED else "idle"
         for act in row[1]:
             self._do(act, lookup, now)
-        if lookup.state is not states.State.OVER:
-            self._set_due(lookup, lookup.due)
+        self._deadlines.changed(lookup)
 
     def _do(self, act: Act, lookup: Lookup, now: float) -> None:
         match act:
@@ -230,7 +223,7 @@ class Core:
 
     def _withdraw(self, lookup: Lookup) -> None:
         """Nothing that we have sent needs an answer any more."""
-        lookup.waiting.clear()
+        lookup.waiting = ()
         transaction = self.transactions.client(lookup.sent)
         if transaction is not None:
             self.transactions.end(transaction)
@@ -238,7 +231,7 @@ class Core:
 
     def _forget(self, lookup: Lookup) -> None:
         del self.dialogs[lookup.dialog.key]
-        self._schedule.remove(lookup)
+        lookup.resend_at = lookup.expire_at = inf
         why = lookup.why
         ended = self.counters.ended
         ended[why] = ended.get(why, 0) + 1
@@ -284,7 +277,9 @@ class Core:
         elif status in (408, 481):  # §12.2.1.2: the peer doesn't know the dialog
             self.happen(lookup, Event.REFUSED, now)
         elif lookup.waiting:
-            self.reply(lookup, lookup.waiting.pop(0), now)
+            body, *rest = lookup.waiting
+            lookup.waiting = tuple(rest)
+            self.reply(lookup, body, now)
 
     def reply(self, lookup: Lookup, body: bytes, now: float) -> None:
         """Send a reply to a client's commands, when the one before has arrived.
@@ -292,7 +287,7 @@ class Core:
         One after the other, since over UDP the second could overtake the first.
         """
         if lookup.sent:
-            lookup.waiting.append(body)
+            lookup.waiting += (body,)
         else:
             self.request(lookup, b"INFO", _TEXT, body, now)
 

@@ -57,13 +57,13 @@ def invite(
         core.transactions.respond(transaction, decided.status, data, now)
         core.tell(request, decided, flow, endpoint)
         return
-    lookup = decided
+    lookup, session = decided
     if lookup.dialog.key in core.dialogs:  # a retransmission that comes after half a minute
         core.refuse(request, envelope, source, flow, Refusal(482), endpoint)
         return
     accepted = Refusal(200, _accepted(request, lookup, flow))
     transaction = core.transactions.serve(key, flow, None, invite=True, tag=tag, merged=merged)
-    lookup.answer = answers.write(request, envelope, source, accepted, tag, lookup.session)
+    lookup.answer = answers.write(request, envelope, source, accepted, tag, session)
     lookup.answer_number = envelope.number
     core.dialogs[lookup.dialog.key] = lookup
     core.counters.begun += 1
@@ -89,7 +89,8 @@ def _room(core: Core, endpoint: LookupEndpoint, merged: bytes) -> Refusal | None
 
 def _decide(
     request: Request, envelope: Envelope, flow: Flow, endpoint: LookupEndpoint, tag: bytes
-) -> Lookup | Refusal:
+) -> tuple[Lookup, bytes] | Refusal:
+    """A lookup and its session description."""
     if _kept(request) > MAX_KEPT:
         return Refusal(513)
     refusal = answers.required(request)
@@ -102,15 +103,11 @@ def _decide(
         dialog = UasDialog.of(request, envelope, tag)
     except SipError as error:
         return Refusal(400, phrase=error.reason)
-    return Lookup(
-        dialog,
-        endpoint,
-        flow,
-        envelope.caller,
-        request.uri[:5].lower() == b"sips:",
-        session or sdp.offer(flow.host, 0),
-        offering=session is None,
-    )
+    described = session or sdp.offer(flow.host, 0)
+    sips = request.uri[:5].lower() == b"sips:"
+    lookup = Lookup(dialog, endpoint, flow, envelope.caller, sips, hash(described))
+    lookup.offering = session is None
+    return lookup, described
 
 
 def _kept(request: Request) -> int:

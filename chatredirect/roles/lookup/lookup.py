@@ -1,6 +1,6 @@
 """One lookup: a dialog with a client, where it is, and what is still to be sent in it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
@@ -27,7 +27,7 @@ class Lookup:
         answer: our last 2xx to an INVITE, until its ACK comes.
         answer_number: the CSeq number of that INVITE.
         offering: whether our last session description is an offer whose answer hasn't come.
-        session: our last session description, and `session_version` its version.
+        session: the hash of our last session description, and `session_version` its version.
         pause: seconds until the 2xx is sent again.
         resend_at: when that is; infinite for never.
         expire_at: when nothing is waited for any longer.
@@ -35,6 +35,7 @@ class Lookup:
         waiting: replies that wait for their turn.
         sent: the key of our INFO or BYE that hasn't been answered, `b""` if there is none.
         why: why we end it; empty as long as we don't.
+        queued: see `Deadlines`.
     """
 
     dialog: UasDialog
@@ -42,7 +43,7 @@ class Lookup:
     flow: Flow
     caller: bytes
     sips: bool
-    session: bytes
+    session: int = 0
     state: State = State.ANSWERED
     answer: bytes = b""
     answer_number: int = 0
@@ -52,9 +53,10 @@ class Lookup:
     resend_at: float = inf
     expire_at: float = inf
     replies: int = 0
-    waiting: list[bytes] = field(default_factory=list)
+    waiting: tuple[bytes, ...] = ()
     sent: bytes = b""
     why: str = ""
+    queued: float = inf
 
     @property
     def due(self) -> float:

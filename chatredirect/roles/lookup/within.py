@@ -157,7 +157,7 @@ def _invite(request: Request, lookup: Lookup) -> _Outcome:
         return refusal, b"", _active
     lookup.offering = not body
     if not body:
-        body = lookup.session or sdp.offer(lookup.flow.host, 0)
+        body = _describe(lookup, lambda version: sdp.offer(lookup.flow.host, version))
     return Refusal(200, _contact(lookup) + ALLOW), body, _accepted
 
 
@@ -177,12 +177,7 @@ def _update(request: Request, lookup: Lookup) -> _Outcome:
 
 def _renew(request: Request, lookup: Lookup) -> tuple[Refusal | None, bytes]:
     """Answer its offer, if it makes one, and take its Contact for the remote target (§12.2.2)."""
-    version = lookup.session_version
-    session = answers.session(request, lookup.flow.host, version)
-    if isinstance(session, bytes) and session != lookup.session:
-        # RFC 3264 §8: another description has another version
-        session = answers.session(request, lookup.flow.host, version + 1)
-        version += 1
+    session = answers.session(request, lookup.flow.host, lookup.session_version)
     if isinstance(session, Refusal):
         return session, b""
     if values(request, b"contact"):
@@ -192,8 +187,23 @@ def _renew(request: Request, lookup: Lookup) -> tuple[Refusal | None, bytes]:
             return Refusal(400, phrase=error.reason), b""
     if session is None:
         return None, b""
-    lookup.session, lookup.session_version = session, version
-    return None, session
+
+    def describe(version: int) -> bytes:
+        again = answers.session(request, lookup.flow.host, version)
+        assert isinstance(again, bytes)  # as it was just now
+        return again
+
+    return None, _describe(lookup, describe)
+
+
+def _describe(lookup: Lookup, describe: Callable[[int], bytes]) -> bytes:
+    """Our session description; another one than before has another version (RFC 3264 §8)."""
+    made = describe(lookup.session_version)
+    if hash(made) != lookup.session:
+        lookup.session_version += 1
+        made = describe(lookup.session_version)
+        lookup.session = hash(made)
+    return made
 
 
 def _contact(lookup: Lookup) -> bytes:

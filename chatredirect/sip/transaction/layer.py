@@ -1,7 +1,7 @@
 """All transactions: what is new, what is a retransmission, what is sent again and when.
 
-The layer has no clock and no heap of its own. Every call is told the time; when a transaction's
-next time changes its owner hears of it (`schedule`), and comes back with `elapse` when that
+The layer has no clock and no heap of its own. Every call is told the time; when a transaction may
+be due at another time its owner hears of it (`changed`), and comes back with `elapse` when that
 time has come. What is to be sent is put into the owner's list.
 """
 
@@ -42,6 +42,7 @@ class Transaction(Generic[U]):
         pause: seconds until the next resending.
         resend_at: when; infinite for never.
         end_at: when its state ends.
+        queued: for whoever keeps the times; the layer never looks at it.
     """
 
     key: bytes
@@ -55,6 +56,7 @@ class Transaction(Generic[U]):
     pause: float = T1
     resend_at: float = inf
     end_at: float = inf
+    queued: float = inf
 
     @property
     def due(self) -> float:
@@ -74,19 +76,17 @@ class Send(Generic[U]):
 class Transactions(Generic[U]):
     """The transactions of one element, servers and clients."""
 
-    __slots__ = ("_clients", "_merged", "_out", "_schedule", "_servers")
+    __slots__ = ("_changed", "_clients", "_merged", "_out", "_servers")
 
-    def __init__(
-        self, out: list[Send[U]], schedule: Callable[[Transaction[U], float], None]
-    ) -> None:
+    def __init__(self, out: list[Send[U]], changed: Callable[[Transaction[U]], None]) -> None:
         """Begin without any.
 
         Args:
             out: is given what is to be sent.
-            schedule: is told when a transaction is due next; infinite for never.
+            changed: is told of a transaction that may be due at another time than before.
         """
         self._out = out
-        self._schedule = schedule
+        self._changed = changed
         self._servers: dict[bytes, Transaction[U]] = {}
         self._clients: dict[bytes, Transaction[U]] = {}
         self._merged: set[bytes] = set()
@@ -149,7 +149,7 @@ class Transactions(Generic[U]):
         if not reliable(flow):
             transaction.resend_at = now + T1  # timer E
         transaction.end_at = now + TIMEOUT  # timer F
-        self._schedule(transaction, transaction.due)
+        self._changed(transaction)
         return transaction
 
     # -- what happens to both -----------------------------------------------------------------
@@ -160,8 +160,6 @@ class Transactions(Generic[U]):
             return self.happen(transaction, Event.END, now)
         if now >= transaction.resend_at:
             self.happen(transaction, Event.RESEND, now)
-        else:
-            self._schedule(transaction, transaction.due)
         return False
 
     def happen(self, transaction: Transaction[U], event: Event, now: float) -> bool:
@@ -179,7 +177,7 @@ class Transactions(Generic[U]):
         if transaction.state is State.TERMINATED or now >= transaction.end_at:
             self._forget(transaction)
         else:
-            self._schedule(transaction, transaction.due)
+            self._changed(transaction)
         return told
 
     def end(self, transaction: Transaction[U]) -> None:
@@ -215,4 +213,5 @@ class Transactions(Generic[U]):
             del table[transaction.key]
         if transaction.merged is not None:
             self._merged.discard(transaction.merged)
-        self._schedule(transaction, inf)
+        transaction.resend_at = transaction.end_at = inf
+        self._changed(transaction)

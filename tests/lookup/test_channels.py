@@ -1,0 +1,94 @@
+"""Which channel service a caller gets: in turn, for a minute the same, and only those that work."""
+
+from chatredirect.roles.lookup import channels
+from chatredirect.roles.lookup.channels import MAX_CALLERS, STABLE, Channel, Channels
+from tests.lookup.world import Client, World, endpoint
+
+URIS = ("sip:a@one.contoso.com", "sip:b@two.contoso.com", "sip:c@three.contoso.com")
+
+
+def world(*uris: str, **settings: object) -> World:
+    return World(endpoint(channel_uris=uris, **settings))
+
+
+def ask(there: World, name: str) -> str:
+    client = Client(there, name=name).begin()
+    body = client.look_up().body
+    client.hang_up()
+    return body.partition('uri="')[2].partition('"')[0]
+
+
+def test_round_robin() -> None:
+    there = world(*URIS)
+    assert [ask(there, f"user{n}") for n in range(6)] == [*URIS, *URIS]
+
+
+def test_stable_for_a_minute() -> None:
+    """A caller whose first try was lost is sent to the same one; after a minute in turn again."""
+    there = world(*URIS)
+    assert ask(there, "alice") == URIS[0]
+    assert ask(there, "bob") == URIS[1]
+    there.pass_time(STABLE - 1)
+    assert ask(there, "alice") == URIS[0]
+    there.pass_time(1.1)
+    assert ask(there, "alice") == URIS[2]
+
+
+def test_only_those_that_work() -> None:
+    there = world(*URIS)
+    assert ask(there, "alice") == URIS[0]
+    there.set_usable(("one.contoso.com", None, None), usable=False)
+    there.set_usable(("two.contoso.com", None, None), usable=False)
+    assert ask(there, "alice") == URIS[2]
+    assert ask(there, "bob") == URIS[2]
+
+
+def test_none_works() -> None:
+    """480 with Retry-After and the reason; OPTIONS gets the same."""
+    there = world("sip:a@down1.contoso.com", "sip:b@down2.contoso.com")
+    answer = Client(there).invite()
+    assert (answer.status, answer["Retry-After"]) == (480, "30")
+    assert answer["Warning"] == '399 redirect "down1.contoso.com: NXDOMAIN"'
+    assert Client(there).ask("OPTIONS")[0].status == 480
+    there.pass_time(64)
+    assert there.empty
+
+
+def test_pools_of_uris() -> None:
+    """A URI's host is a pool; in the SIP domain it stands for the endpoint's."""
+    settings = endpoint(
+        pool_fqdn="pcpool.contoso.com",
+        port=5061,
+        transport="tls",
+        channel_uris=(
+            "sip:a@contoso.com",
+            "sip:b@pcpool.contoso.com",
+            "sip:c@other.contoso.com",
+            "sip:d@other.contoso.com:5070;transport=tcp",
+            "sips:e@contoso.com",
+        ),
+    )
+    own = ("pcpool.contoso.com", 5061, "tls")
+    assert [settings.channel_pool(uri) for uri in settings.channels] == [
+        own,
+        own,
+        ("other.contoso.com", 5061, "tls"),
+        ("other.contoso.com", 5070, "tcp"),
+        own,
+    ]
+    assert settings.pools == (
+        own,
+        ("other.contoso.com", 5061, "tls"),
+        ("other.contoso.com", 5070, "tcp"),
+    )
+
+
+def test_callers_are_forgotten() -> None:
+    """Those whose time is over, and the oldest of too many."""
+    there = world(*URIS)
+    made = Channels([Channel(uri, there.pool(("one.contoso.com", None, None))) for uri in URIS])
+    for n in range(MAX_CALLERS + 100):
+        made.choose(b"sip:%d@contoso.com" % n, 0.0)
+    assert len(made._callers) == MAX_CALLERS
+    made.choose(b"sip:last@contoso.com", channels.STABLE)
+    assert len(made._callers) == 1

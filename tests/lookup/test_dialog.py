@@ -1,0 +1,500 @@
+"""The dialog of a lookup: RFC 3261 §12 to §15, RFC 3311, as far as a lookup goes."""
+
+import pytest
+
+from chatredirect.config import HostPort
+from tests.lookup.world import REQURI, SDP, STRANGER, TRANSPORTS, Client, FakeFlow, World, endpoint
+
+
+@pytest.fixture(params=TRANSPORTS)
+def world(request: pytest.FixtureRequest) -> World:
+    return World(transport=request.param)
+
+
+def times(out: list[tuple[float, object]]) -> list[float]:
+    return [round(seconds, 3) for seconds, _ in out]
+
+
+def test_a_lookup_as_it_should_be(world: World) -> None:
+    """INVITE/200/ACK/INFO/200/INFO/200/BYE/200, and nothing is left when the timers are over."""
+    client = Client(world).begin()
+    reply = client.look_up()
+    assert 'uri="sip:ocschat@pcpool.contoso.com" domain="contoso.com"' in reply.body
+    client.hang_up()
+    assert not world.core.dialogs
+    assert world.pass_time(32.1) == []
+    assert world.empty
+    assert world.core.counters.ended == {"bye": 1}
+
+
+def test_the_200_is_sent_again_until_its_ack(world: World) -> None:
+    """§13.3.1.4: over every transport, from T1 on, doubled up to T2."""
+    client = Client(world)
+    client.invite()
+    out = world.pass_time(8)
+    assert times(out) == [0.5, 1.5, 3.5, 7.5]
+    assert {sent.raw for _, sent in out} == {world.flow.sent[0]}
+    client.ack()
+    assert world.pass_time(20) == []
+
+
+def test_bye_only_after_32_seconds_without_an_ack(world: World) -> None:
+    """§15: the called side may send BYE when 64*T1 are over."""
+    Client(world).invite()
+    out = world.pass_time(31.99)
+    assert {sent.method for _, sent in out} == {"200 INVITE"}
+    (at, bye) = world.pass_time(0.01)[0]
+    assert bye.method == "BYE"
+    assert round(at, 3) == 0.01
+    world.pass_time(64)
+    assert world.empty
+    assert world.core.counters.ended == {"no_ack": 1}
+
+
+def test_an_idle_dialog_is_ended(world: World) -> None:
+    """30 s after the ACK, or after the last request."""
+    client = Client(world).begin()
+    assert world.pass_time(29) == []
+    client.look_up()
+    assert world.pass_time(29.9) == []
+    ((_, bye),) = world.pass_time(0.2)
+    assert bye.method == "BYE"
+    assert not world.send(client.accept(bye))
+    assert not world.core.dialogs
+    assert client.ask("INFO", body=REQURI)[0].status == 481
+    assert world.pass_time(64) == []
+    assert world.empty
+
+
+def test_after_our_bye_nothing_is_done_any_more(world: World) -> None:
+    """§15: the session is over with the BYE; a BYE that crosses it is answered."""
+    client = Client(world).begin()
+    ((_, bye),) = world.pass_time(30.1)
+    assert client.ask("INFO", body=REQURI)[0].status == 481
+    client.hang_up()
+    assert not world.send(client.accept(bye, "481 Gone"))
+    world.pass_time(64)
+    assert world.empty
+
+
+def test_a_retransmitted_invite_is_absorbed(world: World) -> None:
+    """RFC 6026: nothing is answered to it, the 200 is repeated by its own timer."""
+    client = Client(world)
+    client.invite()
+    assert world.send(client.first) == []
+    client.ack()
+    assert world.send(client.first) == []
+    assert len(world.core.dialogs) == 1
+    assert world.core.counters.retransmissions == 2
+
+
+@pytest.mark.parametrize("branches", [True, False])
+def test_retransmitted_requests_get_the_same_answer(branches: bool) -> None:
+    """§17.2.2: over UDP, for 32 s, with branches and without; and the reply is sent once."""
+    world = World(transport="udp")
+    client = Client(world, branches=branches).begin()
+    info = client.write("INFO", body=REQURI)
+    ok, reply = world.send(info)
+    assert [sent.raw for sent in world.send(info)] == [ok.raw]
+    world.send(client.accept(reply))
+    bye = client.write("BYE")
+    (over,) = world.send(bye)
+    world.pass_time(31)
+    assert [sent.raw for sent in world.send(bye)] == [over.raw]
+    world.pass_time(1.1)
+    assert world.send(bye)[0].status == 481
+
+
+def test_our_info_is_sent_again_over_udp_only() -> None:
+    """§17.1.2: timer E, then F; §12.2.1.2: who never answers doesn't know the dialog: BYE."""
+    for transport in TRANSPORTS:
+        world = World(transport=transport)
+        client = Client(world).begin()
+        _, reply = client.ask("INFO", body=REQURI)
+        out = world.pass_time(12)
+        resent = [0.5, 1.5, 3.5, 7.5, 11.5] if transport == "udp" else []
+        assert times(out) == resent
+        assert {sent.raw for _, sent in out} <= {reply.raw}
+        world.send(client.accept(reply, "100 Trying"))
+        assert len(world.pass_time(8)) == (2 if transport == "udp" else 0)  # every T2
+        world.send(client.accept(reply))
+        assert times(world.pass_time(9)) == []
+
+
+def test_a_peer_that_does_not_answer_our_info() -> None:
+    world = World(transport="tcp")
+    client = Client(world).begin()
+    client.ask("INFO", body=REQURI)
+    world.pass_time(25)
+    client.ask("OPTIONS")
+    ((at, bye),) = world.pass_time(8)
+    assert bye.method == "BYE"
+    assert round(at, 3) == 7
+    world.pass_time(64)
+    assert world.core.counters.ended == {"refused": 1}
+    assert world.empty
+
+
+@pytest.mark.parametrize("status", ["481 Call/Transaction Does Not Exist", "408 Request Timeout"])
+def test_a_peer_that_does_not_know_the_dialog(world: World, status: str) -> None:
+    """§12.2.1.2: the dialog is terminated."""
+    client = Client(world).begin()
+    _, reply = client.ask("INFO", body=REQURI)
+    (bye,) = world.send(client.accept(reply, status))
+    assert bye.method == "BYE"
+    world.send(client.accept(bye, status))
+    assert not world.core.dialogs
+
+
+def test_several_commands_and_several_infos(world: World) -> None:
+    """One reply for each INFO, in order: the next one goes when the one before has arrived."""
+    client = Client(world).begin()
+    two = (
+        '<xccos ver="1" envid="7" xmlns="urn:parlano:xml:ns:xccos">'
+        '<cmd id="cmd:requri" seqid="1"/><cmd id="cmd:getinv" seqid="2"><data/></cmd></xccos>'
+    )
+    ok, first = client.ask("INFO", body=two)
+    (ok,) = client.ask("INFO", body=REQURI)
+    assert ok.method == "200 INFO"
+    (second,) = world.send(client.accept(first))
+    assert (first["CSeq"], second["CSeq"]) == ("1 INFO", "2 INFO")
+    assert '<rpl id="rpl:requri" seqid="1"><commandid seqid="1" envid="7"/>' in first.body
+    assert '<rpl id="rpl:getinv" seqid="2"><commandid seqid="2" envid="7"/>' in first.body
+    assert '<resp code="501">ERROR_NOT_IMPLEMENTED</resp>' in first.body
+    assert ' envid="2" ' in second.body
+    assert world.send(client.accept(second)) == []
+
+
+def test_too_many_waiting_replies(world: World) -> None:
+    client = Client(world).begin()
+    out = [client.ask("INFO", body=REQURI)[0] for _ in range(7)]
+    assert [each.status for each in out] == [200] * 5 + [500] * 2
+    assert out[-1]["Retry-After"] == "5"
+
+
+def test_re_invite(world: World) -> None:
+    """§14.2: a new 200 with our session, repeated until its own ACK; the Contact is taken over."""
+    client = Client(world).begin()
+    (answer,) = client.ask(
+        "INVITE",
+        body=SDP,
+        content_type="application/sdp",
+        contact="<sip:{name}@192.0.2.7;gruu;opaque=x>",
+    )
+    assert answer.status == 200
+    assert "o=- 0 0 " in answer.body  # RFC 3264 §8: the same session, the same version
+    assert answer["To"] == client.to
+    client.ask("ACK", number=1)  # of the first: an old one
+    assert times(world.pass_time(4)) == [0.5, 1.5, 3.5]
+    client.ack()
+    assert world.pass_time(4) == []
+    reply = client.look_up()
+    assert reply.start == "INFO sip:user1@192.0.2.7;gruu;opaque=x SIP/2.0"
+
+
+def test_re_invite_that_is_refused_changes_nothing(world: World) -> None:
+    client = Client(world).begin()
+    audio = SDP.replace("m=message 5080 sip null", "m=audio 5080 RTP/AVP 0")
+    (answer,) = client.ask("INVITE", body=audio, content_type="application/sdp")
+    assert answer.status == 488
+    again = world.pass_time(1)
+    assert len(again) == (1 if world.flow.transport == "udp" else 0)  # timer G
+    client.ask("ACK", number=client.number)
+    client.look_up()
+
+
+def test_update(world: World) -> None:
+    """RFC 3311: like a re-INVITE, without an ACK."""
+    client = Client(world).begin()
+    two = SDP + "m=audio 5080 RTP/AVP 0\r\n"
+    (answer,) = client.ask("UPDATE", body=two, content_type="application/sdp")
+    assert answer.status == 200
+    assert "o=- 0 1 " in answer.body
+    assert answer.body.endswith("m=audio 0 RTP/AVP 0\r\n")
+    assert answer.all("Contact")
+    (answer,) = client.ask("UPDATE")
+    assert (answer.status, answer.body) == (200, "")
+
+
+def test_update_before_our_offer_is_answered() -> None:
+    """RFC 3311 §5.2: 491; the ACK brings the answer."""
+    world = World()
+    client = Client(world)
+    answer = client.invite(body="")
+    assert "m=message 5060 sip null" in answer.body
+    (pending,) = client.ask("UPDATE", body=SDP, content_type="application/sdp")
+    assert pending.status == 491
+    client.ask("ACK", number=1, body=SDP, content_type="application/sdp")
+    (answer,) = client.ask("UPDATE", body=SDP, content_type="application/sdp")
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("method", ["INVITE", "INFO", "UPDATE", "BYE", "OPTIONS"])
+def test_require(method: str) -> None:
+    """§8.2.2.3: no extension is spoken, timer (RFC 4028) included; what's supported is ignored."""
+    world = World()
+    client = Client(world)
+    if method != "INVITE":
+        client.begin()
+    more = "Require: timer\r\nRequire: 100rel,\r\n gruu\r\nSupported: timer\r\n"
+    (answer,) = client.ask(method, more=more, contact=client.contact)
+    assert answer.status == 420
+    assert answer["Unsupported"] == "timer, 100rel, gruu"
+
+
+def test_supported_and_proxy_require_are_ignored(world: World) -> None:
+    client = Client(world)
+    more = "Supported: timer, 100rel\r\nProxy-Require: ms-benotify\r\nSession-Expires: 1800\r\n"
+    assert client.invite(more=more).status == 200
+
+
+def test_cancel(world: World) -> None:
+    """§9.2: of an INVITE that is answered, 200 and no effect; of one that isn't known, 481."""
+    client = Client(world)
+    invited = client.invite(branch=";branch=z9hG4bKsame")
+    client.to = "<sip:ocschat@contoso.com>"
+    client.target = "sip:ocschat@contoso.com"
+    (answer,) = client.ask("CANCEL", number=1, branch=";branch=z9hG4bKsame")
+    assert answer.status == 200
+    assert answer["To"] == invited["To"]
+    assert len(world.core.dialogs) == 1
+    (answer,) = client.ask("CANCEL", number=1, branch=";branch=z9hG4bKother")
+    assert answer.status == 481
+
+
+def test_cancel_without_a_branch() -> None:
+    """§17.2.3: told apart by Request-URI, tags, Call-ID, CSeq number and Via."""
+    world = World()
+    client = Client(world, branches=False)
+    invited = client.invite()
+    client.to, client.target = "<sip:ocschat@contoso.com>", "sip:ocschat@contoso.com"
+    (answer,) = client.ask("CANCEL", number=1)
+    assert answer.status == 200
+    assert answer["To"] == invited["To"]
+    (answer,) = client.ask("CANCEL", number=2)
+    assert answer.status == 481
+
+
+@pytest.mark.parametrize(
+    ("contact", "reason"),
+    [
+        (None, "400 Missing Contact"),
+        ("<sip:a@b>, <sip:c@d>", "400 Bad Contact"),
+        ("*", "400 Bad Contact"),
+        ("<tel:+1>", "400 Bad Contact"),
+    ],
+)
+def test_contact_of_an_invite(contact: str | None, reason: str) -> None:
+    """§8.1.1.8: exactly one SIP or SIPS URI."""
+    world = World()
+    answer = Client(world).invite(contact=contact)
+    assert answer.start == f"SIP/2.0 {reason}"
+
+
+def test_a_refused_invite_is_answered_again_until_its_ack() -> None:
+    """§17.2.1: timer G over UDP, the ACK within the transaction, then nothing is left."""
+    for branches in (True, False):
+        world = World(transport="udp")
+        client = Client(world, branches=branches)
+        branch = ";branch=z9hG4bKsame" if branches else ""
+        answer = client.invite(contact=None, branch=branch)
+        assert answer.status == 400
+        assert times(world.pass_time(2)) == [0.5, 1.5]
+        assert [sent.raw for sent in world.send(client.first)] == [answer.raw]
+        client.to = answer["To"]
+        client.ask("ACK", number=1, branch=branch)
+        assert world.pass_time(4) == []
+        assert world.send(client.first) == []
+        world.pass_time(2)
+        assert world.empty
+
+
+def test_merged_requests(world: World) -> None:
+    """§8.2.2.2: the same INVITE by another way is a loop."""
+    client = Client(world)
+    client.invite()
+    client.to, client.target, client.number = (
+        "<sip:ocschat@contoso.com>",
+        "sip:ocschat@contoso.com",
+        0,
+    )
+    assert client.invite().status == 482
+    assert len(world.core.dialogs) == 1
+
+
+def test_order_of_requests(world: World) -> None:
+    """§12.2.2: a CSeq number that isn't higher is refused, gaps are fine."""
+    client = Client(world).begin()
+    assert client.ask("OPTIONS", number=9)[0].status == 200
+    for number in (9, 2):
+        (answer,) = client.ask("OPTIONS", number=number)
+        assert answer.start == "SIP/2.0 500 CSeq Out Of Order"
+
+
+def test_record_route(world: World) -> None:
+    """§12.1.1: copied into the 200 as it came, and the way of our own requests."""
+    more = (
+        "Record-Route: <sip:fe1.contoso.com;transport=tls;lr>;x=1, <sip:fe2.contoso.com;lr>\r\n"
+        "Record-Route: <sip:edge.contoso.com;lr>\r\n"
+    )
+    client = Client(world)
+    answer = client.invite(more=more)
+    assert answer.all("Record-Route") == [
+        "<sip:fe1.contoso.com;transport=tls;lr>;x=1, <sip:fe2.contoso.com;lr>",
+        "<sip:edge.contoso.com;lr>",
+    ]
+    client.ack()
+    reply = client.look_up()
+    assert reply.all("Route") == [
+        "<sip:fe1.contoso.com;transport=tls;lr>;x=1",
+        "<sip:fe2.contoso.com;lr>",
+        "<sip:edge.contoso.com;lr>",
+    ]
+    assert reply.start.startswith("INFO sip:user1@contoso.com:45154;")
+
+
+def test_strict_router() -> None:
+    """§12.2.1.1: one without lr takes the Request-URI for itself."""
+    world = World()
+    client = Client(world)
+    client.invite(more="Record-Route: <sip:old.contoso.com>\r\n")
+    client.ack()
+    reply = client.look_up()
+    assert reply.start == "INFO sip:old.contoso.com SIP/2.0"
+    assert reply.all("Route") == ["<sip:user1@contoso.com:45154;maddr=127.0.0.1;transport=tcp>"]
+
+
+@pytest.mark.parametrize(
+    ("transport", "advertise", "contact", "via"),
+    [
+        ("udp", None, "<sip:ocschat@127.0.0.1>", "SIP/2.0/UDP 127.0.0.1:5060;"),
+        ("tcp", None, "<sip:ocschat@127.0.0.1;transport=tcp>", "SIP/2.0/TCP 127.0.0.1:5060;"),
+        (
+            "tls",
+            HostPort("cr.contoso.com"),
+            "<sip:ocschat@cr.contoso.com:5060;transport=tls>",
+            "SIP/2.0/TLS cr.contoso.com:5060;",
+        ),
+        (
+            "tls",
+            HostPort("cr.contoso.com", 5061),
+            "<sip:ocschat@cr.contoso.com;transport=tls>",
+            "SIP/2.0/TLS cr.contoso.com:5061;",
+        ),
+        (
+            "udp",
+            HostPort("2001:db8::1"),
+            "<sip:ocschat@[2001:db8::1]>",
+            "SIP/2.0/UDP [2001:db8::1]:5060;",
+        ),
+    ],
+)
+def test_contact_and_via(
+    transport: str, advertise: HostPort | None, contact: str, via: str
+) -> None:
+    """Of `advertise`, or the address that was sent to."""
+    world = World(transport=transport, advertise=advertise)
+    client = Client(world)
+    assert client.invite()["Contact"] == contact
+    client.ack()
+    value = client.look_up()["Via"]
+    assert value.startswith(via)
+    assert value.endswith(";rport") == (transport == "udp")
+
+
+def test_sips() -> None:
+    """§12.1.1: to a SIPS Request-URI the Contact is one too."""
+    world = World(transport="tls")
+    client = Client(world, target="sips:ocschat@contoso.com")
+    assert client.invite()["Contact"] == "<sips:ocschat@127.0.0.1:5060>"
+
+
+def test_strangers_are_not_served() -> None:
+    """403 for who isn't trusted, also within the dialogs of others; and nothing is kept."""
+    world = World()
+    client = Client(world).begin()
+    world.source = STRANGER
+    assert client.ask("INFO", body=REQURI)[0].status == 403
+    assert client.ask("BYE")[0].status == 403
+    assert Client(world).invite().status == 403
+    assert Client(world).ask("MESSAGE")[0].status == 403
+    assert len(world.core.dialogs) == 1
+
+
+def test_a_stranger_confirms_nothing() -> None:
+    world = World()
+    client = Client(world)
+    client.invite()
+    world.source = STRANGER
+    client.ack()
+    assert times(world.pass_time(1)) == [0.5]
+
+
+def test_a_dialog_ends_with_its_connection() -> None:
+    """What can't be sent ends it: nobody waits for what never comes."""
+    world = World()
+    client = Client(world).begin()
+    world.flow.gone = True
+    client.ask("INFO", body=REQURI)
+    assert not world.core.dialogs
+    assert world.core.counters.ended == {"lost": 1}
+    idle = Client(world)
+    world.flow.gone = False
+    idle.begin()
+    world.flow.gone = True
+    assert world.pass_time(64) == []
+    assert world.empty
+
+
+def test_requests_over_a_new_connection_move_the_dialog() -> None:
+    """A front end may have opened another one; ours go where the last of its requests came from."""
+    world = World()
+    client = Client(world).begin()
+    other = FakeFlow()
+    out = world.send(client.write("INFO", body=REQURI), other)
+    assert [sent.method for sent in out] == ["200 INFO", "INFO"]
+
+
+def test_other_methods() -> None:
+    """SUBSCRIBE and MESSAGE are redirected as in redirect mode, what needs a dialog gets 481."""
+    world = World()
+    for method in ("SUBSCRIBE", "MESSAGE", "PUBLISH"):
+        (answer,) = Client(world).ask(method)
+        assert (answer.status, answer["Contact"]) == (302, "<sip:ocschat@pcpool.contoso.com>")
+    for method in ("BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"):
+        assert Client(world).ask(method)[0].status == 481
+    (answer,) = Client(world).ask("OPTIONS")
+    assert answer.status == 200
+    assert "INVITE" in answer["Allow"]
+    assert "application/sdp" in answer["Accept"]
+    client = Client(world).begin()
+    assert client.ask("SUBSCRIBE")[0].status == 405
+    assert client.ask("OPTIONS")[0].status == 200
+
+
+def test_methods_list() -> None:
+    world = World(endpoint(methods=("INVITE",)))
+    assert Client(world).ask("MESSAGE")[0].status == 405
+    assert Client(world).invite().status == 200
+
+
+def test_register() -> None:
+    """405, or 301 to the domain's home with what the client speaks already."""
+    homes = {"contoso.com": HostPort("fepool.contoso.com"), "b.com": HostPort("fe.b.com", 5061)}
+    for transport, contact in (
+        ("udp", "<sip:fepool.contoso.com>"),
+        ("tcp", "<sip:fepool.contoso.com;transport=tcp>"),
+        ("tls", "<sip:fepool.contoso.com;transport=tls>"),
+    ):
+        world = World(transport=transport, registrars=homes)
+        world.source = STRANGER  # a client that signs in directly is no front end
+        (answer,) = Client(world, target="sip:Contoso.com").ask("REGISTER")
+        assert (answer.status, answer["Contact"]) == (301, contact)
+    (answer,) = Client(world, target="sip:b.com").ask("REGISTER")
+    assert answer["Contact"] == "<sip:fe.b.com:5061;transport=tls>"
+    assert Client(world, target="sip:user1@contoso.com").ask("REGISTER")[0].status == 404
+    world = World()
+    (answer,) = Client(world, target="sip:contoso.com").ask("REGISTER")
+    assert (answer.status, "INVITE" in answer["Allow"]) == (405, True)
+    assert Client(world).ask("REGISTER")[0].status == 405
+    assert Client(world, target="sip:fabrikam.com").ask("REGISTER")[0].status == 404

@@ -1,0 +1,76 @@
+"""Offer and answer (RFC 3264), as far as a session without media needs them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatredirect.sip import sdp
+from tests.lookup.world import SDP, Client, World
+
+HEAD = "v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=x\r\nc=IN IP4 192.0.2.1\r\nt=5 7\r\n"
+
+
+def answer(*media: str) -> list[str]:
+    """The answer to an offer with these media lines: its lines from the first m= on."""
+    made = sdp.answer((HEAD + "\r\n".join(media) + "\r\n").encode(), "192.0.2.9", 0)
+    assert made is not None
+    head, m, rest = made.decode().partition("m=")
+    assert head == (
+        "v=0\r\no=- 0 0 IN IP4 192.0.2.9\r\ns=session\r\nc=IN IP4 192.0.2.9\r\nt=5 7\r\n"
+    )
+    return (m + rest).splitlines()
+
+
+def test_every_line_is_answered_in_order() -> None:
+    """§6: as many m= lines, the others rejected with port 0."""
+    assert answer("m=audio 1 RTP/AVP 0 8", "a=sendrecv", "m=x-ms-message 5060 sip null") == [
+        *("m=audio 0 RTP/AVP 0 8", "m=x-ms-message 5060 sip null", "a=accept-types:text/plain")
+    ]
+
+
+def test_directions() -> None:
+    """§6.1: who is sent to receives."""
+    for theirs, ours in (("sendonly", "recvonly"), ("inactive", "inactive")):
+        assert answer("m=message 1 sip null", f"a={theirs}")[-1] == f"a={ours}"
+
+
+def test_ipv6() -> None:
+    assert b"c=IN IP6 2001:db8::1\r\n" in sdp.offer("2001:db8::1", 0)
+
+
+@pytest.mark.parametrize("media", ["m=audio 1 RTP/AVP 0\r\n", "m=message 0 sip null\r\n", ""])
+def test_nothing_acceptable(media: str) -> None:
+    """488, and no dialog."""
+    world = World()
+    client = Client(world)
+    assert client.invite(body=HEAD + media).status == 488
+    assert not world.core.dialogs
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "start"),
+    [
+        ("nonsense", "application/sdp", "400 Bad Session Description"),
+        (SDP.replace("5080", "port"), "application/sdp", "400 Bad Session Description"),
+        (SDP + "m=a 1 b c\r\n" * 40, "application/sdp", "400 Bad Session Description"),
+        (SDP, "text/plain", "415 Unsupported Media Type"),
+    ],
+)
+def test_bad_offers(body: str, content_type: str, start: str) -> None:
+    answer = Client(World()).invite(body=body, content_type=content_type)
+    assert answer.start == f"SIP/2.0 {start}"
+
+
+def test_lines_that_end_with_lf() -> None:
+    """RFC 4566 §5: parsers should take them."""
+    assert Client(World()).invite(body=SDP.replace("\r\n", "\n")).status == 200
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda rest: b"v=0\r\n" + rest))
+def test_whatever_comes_is_answered_or_refused(offer: bytes) -> None:
+    try:
+        made = sdp.answer(offer, "192.0.2.9", 0)
+    except sdp.BadSession:
+        return
+    if made is not None:
+        assert sdp.answer(made, "192.0.2.9", 0) is not None

@@ -1,0 +1,328 @@
+"""Lookups without a socket and without a clock: octets in, octets out, time goes on when told to.
+
+The answers are read by the reader of tests/service, which shares no code with the package.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+
+from chatredirect.config import EndpointSettings, HostPort
+from chatredirect.counters import Counters
+from chatredirect.directory import build_directory
+from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.target import Target
+from chatredirect.own_names import OwnNames
+from chatredirect.pool import Pool
+from chatredirect.roles.lookup.attendant import Attendant
+from chatredirect.roles.lookup.core import Core, Rules
+from chatredirect.roles.lookup.endpoint import LookupEndpoint
+from chatredirect.roles.registering import Registrars
+from chatredirect.roles.server import Answering, Server
+from chatredirect.sip.framing import StreamFramer
+from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.response import Source, TagMaker
+
+TRANSPORTS = ("udp", "tcp", "tls")
+FRONT_END = Source(b"127.0.0.1", 45154, trusted=True)
+STRANGER = Source(b"192.0.2.99", 45154)
+
+
+@dataclass(eq=False)
+class FakeFlow:
+    """A flow that writes down what is sent."""
+
+    transport: str = "tcp"
+    host: str = "127.0.0.1"
+    port: int = 5060
+    gone: bool = False
+    sent: list[bytes] = field(default_factory=list)
+
+    def send(self, data: bytes) -> bool:
+        """Keep it."""
+        if not self.gone:
+            self.sent.append(data)
+        return not self.gone
+
+    def flow(self, port: int) -> "FakeFlow":
+        """It is a way to itself."""
+        return self
+
+
+@dataclass
+class Sent:
+    """A message that went out, read strictly."""
+
+    start: str
+    fields: list[tuple[str, str]]
+    body: str
+    raw: bytes
+
+    def all(self, name: str) -> list[str]:
+        """The values of a header field."""
+        return [value for key, value in self.fields if key == name]
+
+    def __getitem__(self, name: str) -> str:
+        (value,) = self.all(name)
+        return value
+
+    @property
+    def status(self) -> int:
+        """Of a response."""
+        assert self.start.startswith("SIP/2.0 "), self.raw
+        return int(self.start.split()[1])
+
+    @property
+    def method(self) -> str:
+        """Of a request; of a response that of its CSeq, with its status."""
+        if self.start.startswith("SIP/2.0 "):
+            return f"{self.status} {self['CSeq'].split()[1]}"
+        return self.start.split()[0]
+
+
+def read(raw: bytes) -> Sent:
+    """Read a message as strictly as it should have been written."""
+    head, end, body = raw.partition(b"\r\n\r\n")
+    assert end, raw
+    lines = re.split(r"\r\n(?![ \t])", head.decode("utf-8", "surrogateescape"))
+    fields = []
+    for line in lines[1:]:
+        name, colon, value = line.partition(": ")
+        assert colon, raw
+        assert "\n" not in value.replace("\r\n ", ""), raw
+        fields.append((name, value))
+    sent = Sent(lines[0], fields, body.decode(), raw)
+    assert int(sent["Content-Length"]) == len(body), raw
+    assert bool(body) == bool(sent.all("Content-Type")), raw
+    return sent
+
+
+class FixedTags(TagMaker):
+    """Gives the tag that the captures have."""
+
+    def __init__(self, tag: bytes) -> None:
+        super().__init__(b"")
+        self.fixed = tag
+
+    def tag(self, request: object, number: int) -> bytes:
+        """Always the same."""
+        return self.fixed
+
+
+def endpoint(address: str = "sip:ocschat@contoso.com", **settings: object) -> EndpointSettings:
+    """A lookup endpoint."""
+    settings = {"pool_fqdn": "pcpool.contoso.com", "mode": "lookup"} | settings
+    return EndpointSettings(sip_address=address, **settings)  # type: ignore[arg-type]
+
+
+class World:
+    """A server with lookup endpoints, its clock, and one flow to it."""
+
+    def __init__(
+        self,
+        *endpoints: EndpointSettings,
+        transport: str = "tcp",
+        tags: TagMaker | None = None,
+        branches: Iterable[bytes] | None = None,
+        dialogs: int = 1000,
+        advertise: HostPort | None = None,
+        registrars: dict[str, HostPort] | None = None,
+    ) -> None:
+        self.now = 1000.0
+        self.wakes: list[float] = []
+        self.counters = Counters()
+        self.pools: dict[object, Pool] = {}
+        tags = tags or TagMaker(b"a key for tests")
+        made = iter(branches or (b"z9hG4bKours%d" % n for n in count()))
+        self.core = Core(Rules(tags, 30, b"redirect", dialogs), lambda: next(made))
+        attendant = Attendant(self.core, self.counters, lambda: self.now, self.wakes.append)
+        attendant.log_requests = False
+        self.attendant = attendant
+        settings = endpoints or (endpoint(),)
+        lookups = [each for each in settings if each.mode == "lookup"]
+        directory = build_directory(
+            settings,
+            lambda each: self.pool(each.pool),
+            lambda each: (
+                LookupEndpoint.of(each, self.pool, advertise) if each.mode == "lookup" else None
+            ),
+        )
+        self.server = Server(
+            directory,
+            OwnNames(frozenset({b"127.0.0.1"}), frozenset({("udp", "127.0.0.1", 5060)})),
+            Answering(
+                tags,
+                30,
+                b"redirect",
+                log_requests=False,
+                attendant=attendant,
+                registrars=Registrars.of(
+                    registrars or {}, [each.sip_address.host for each in lookups]
+                ),
+            ),
+            DEFAULT,
+            self.counters,
+        )
+        self.source = FRONT_END
+        self.flow = FakeFlow(transport)
+        self.framer = StreamFramer(DEFAULT)
+
+    def pool(self, key: tuple[str, int | None, str | None]) -> Pool:
+        """A pool; those whose name begins with `down` have no target."""
+        if key not in self.pools:
+            self.pools[key] = Pool(key, "ipv4")  # type: ignore[arg-type]
+            self.set_usable(key, not key[0].startswith("down"))
+        return self.pools[key]
+
+    def set_usable(self, key: tuple[str, int | None, str | None], usable: bool) -> None:
+        """Let a pool have a target or none."""
+        targets = (Target("tls", "192.0.2.20", 5061, key[0]),) if usable else ()
+        state = State.FOUND if usable else State.NONE
+        located = Located(state, targets, "" if usable else "NXDOMAIN", 3600.0, None, ())
+        self.pools[key].take(located, 0.0, 0.0)
+
+    def send(self, data: bytes, flow: FakeFlow | None = None) -> list[Sent]:
+        """Send octets, one datagram or a piece of the stream; what goes out at once."""
+        flow = flow or self.flow
+        before = len(flow.sent)
+        if flow.transport == "udp":
+            answered = self.server.answer_datagram(data, self.source, flow)
+            if answered is not None:
+                flow.sent.append(answered[0])
+        else:
+            for event in self.framer.feed(data):
+                answer = self.server.answer_event(event, self.source, flow.transport, flow)
+                if answer is not None:
+                    flow.sent.append(answer)
+        return [read(raw) for raw in flow.sent[before:]]
+
+    def pass_time(self, seconds: float) -> list[tuple[float, Sent]]:
+        """Let time go by; what goes out, and after how many seconds."""
+        begun, end = self.now, self.now + seconds
+        out = []
+        while True:
+            due = self.core.next_due()
+            if due is None or due > end:
+                break
+            assert any(wake <= due for wake in self.wakes), "nobody asked to be woken"
+            self.now = max(due, self.now)
+            before = len(self.flow.sent)
+            self.attendant.elapse()
+            out += [(self.now - begun, read(raw)) for raw in self.flow.sent[before:]]
+        self.now = end
+        return out
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is kept any more."""
+        return not (self.core.dialogs or len(self.core.transactions) or self.core.next_due())
+
+
+SDP = (
+    "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=session\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    "m=message 5080 sip null\r\na=accept-types:text/plain\r\n"
+)
+REQURI = (
+    '<xccos ver="1" envid="741776619" xmlns="urn:parlano:xml:ns:xccos">'
+    '<cmd id="cmd:requri" seqid="1"><data/></cmd></xccos>'
+)
+
+
+@dataclass
+class Client:
+    """A client of the world: writes what comes next in its dialog, octet by octet."""
+
+    world: World
+    name: str = "user1"
+    contact: str | None = "<sip:{name}@contoso.com:45154;maddr=127.0.0.1;transport=tcp>"
+    branches: bool = True
+    to: str = "<sip:ocschat@contoso.com>"
+    target: str = "sip:ocschat@contoso.com"
+    number: int = 0
+    routes: tuple[str, ...] = ()
+    source: str = "127.0.0.1:45154"
+
+    def __post_init__(self) -> None:
+        n = next(_numbers)
+        self.call_id = f"{n}-{self.name}"
+        self.tag = f"f{n}"
+
+    def write(
+        self,
+        method: str,
+        *,
+        number: int | None = None,
+        more: str = "",
+        body: str = "",
+        content_type: str = "text/plain",
+        branch: str | None = None,
+        contact: str | None = None,
+    ) -> bytes:
+        """A request; `more` is further header lines, each with its CRLF."""
+        if number is None:
+            self.number += 1
+            number = self.number
+        if branch is None:
+            branch = f";branch=z9hG4bK{next(_numbers)}" if self.branches else ""
+        transport = self.world.flow.transport
+        if contact:
+            more += f"Contact: {contact.format(name=self.name)}\r\n"
+        if body:
+            more += f"Content-Type: {content_type}\r\n"
+        return (
+            f"{method} {self.target} SIP/2.0\r\n"
+            f"Via: SIP/2.0/{transport} {self.source}{branch}\r\n"
+            f"From: <sip:{self.name}@contoso.com>;tag={self.tag};epid=e6019fcb7892\r\n"
+            f"To: {self.to}\r\n"
+            f"Call-ID: {self.call_id}\r\n"
+            f"CSeq: {number} {method}\r\n"
+            f"Max-Forwards: 70\r\n{more}"
+            f"Content-Length: {len(body.encode())}\r\n\r\n{body}"
+        ).encode()
+
+    def ask(self, method: str, **keys: object) -> list[Sent]:
+        """Send a request; what comes back at once."""
+        return self.world.send(self.write(method, **keys))  # type: ignore[arg-type]
+
+    def invite(self, body: str = SDP, **keys: object) -> Sent:
+        """The INVITE that begins a dialog; its answer."""
+        keys = {"contact": self.contact, "content_type": "application/sdp"} | keys
+        self.first = self.write("INVITE", body=body, **keys)  # type: ignore[arg-type]
+        (answer,) = self.world.send(self.first)
+        if answer.status == 200:
+            self.to = answer["To"]
+            self.target = answer["Contact"].partition(">")[0].lstrip("<")
+        return answer
+
+    def ack(self, number: int | None = None) -> None:
+        """The ACK of the last INVITE's 200."""
+        assert not self.ask("ACK", number=number or self.number)
+
+    def begin(self) -> "Client":
+        """INVITE and ACK."""
+        assert self.invite().status == 200
+        self.ack()
+        return self
+
+    def accept(self, request: Sent, status: str = "200 OK") -> bytes:
+        """Our answer to a request of the server's."""
+        repeated = ("Via", "From", "To", "Call-ID", "CSeq")
+        lines = [f"{name}: {request[name]}\r\n" for name in repeated]
+        return f"SIP/2.0 {status}\r\n{''.join(lines)}Content-Length: 0\r\n\r\n".encode()
+
+    def look_up(self) -> Sent:
+        """INFO with cmd:requri; the INFO with the reply, which is answered."""
+        ok, reply = self.ask("INFO", body=REQURI)
+        assert ok.method == "200 INFO"
+        assert reply.method == "INFO"
+        assert not self.world.send(self.accept(reply))
+        return reply
+
+    def hang_up(self) -> None:
+        """BYE and its answer."""
+        (ok,) = self.ask("BYE")
+        assert ok.method == "200 BYE"
+
+
+_numbers = count(1)

@@ -242,7 +242,8 @@ class TlsSettings:
     `certificate`, `private_key` and `ca` are PEM files; without `private_key` the key is in the
     certificate's file, without `ca` the system's authorities count. `allowed_peers` are names one
     of which a client's certificate must carry; none allows all. `ciphers` is OpenSSL's list.
-    `common_name`, `wildcards` and `srv_names` widen what RFC 5922 takes for a name.
+    `common_name`, `wildcards` and `srv_names` widen what RFC 5922 takes for a name; `any_purpose`
+    lets clients show certificates that were issued for servers.
     """
 
     certificate: FileName | None = None
@@ -254,6 +255,7 @@ class TlsSettings:
     ciphers: Annotated[StrictStr, Field(min_length=1)] | None = None
     common_name: StrictBool = False
     wildcards: StrictBool = False
+    any_purpose: StrictBool = False
     srv_names: StrictBool = False
 
     @property

@@ -78,7 +78,8 @@ def _listed(names: tuple[str, ...]) -> str:
 def explain(error: BaseException) -> str:
     """Why a handshake or a connection failed, in words that say what to look at."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the peer's certificate was refused: {error.verify_message}"
+        hint = _HINTS.get(error.verify_code, "")
+        return f"the peer's certificate was refused: {error.verify_message}{hint}"
     if isinstance(error, ssl.SSLError):
         reason = error.reason or "unknown"
         if reason in _PLAIN_TEXT:
@@ -90,6 +91,8 @@ def explain(error: BaseException) -> str:
     return "the peer closed the connection"
 
 
+#: What to do about X509_V_ERR_… codes of openssl/x509_vfy.h.
+_HINTS = {26: "; tls.any_purpose takes clients with certificates issued for servers"}
 _SHOWN = 8  # names of a certificate that a log line has
 _EXPLAINED = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate; "

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from cryptography import x509
 
 from chatredirect.config.models import TlsSettings
+from chatredirect.transport.purpose import allow_any_purpose
 
 #: What changes when one of some files is written, replaced, or linked elsewhere: for each its path,
 #: inode, time of change in nanoseconds, and size in octets.
@@ -49,6 +50,11 @@ def server_context(profile: TlsSettings) -> ssl.SSLContext:
     # a peer that asks for a new handshake again and again makes us do the costly part each time
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.verify_mode = _VERIFY[profile.verify_peer]
+    if profile.any_purpose:
+        try:
+            allow_any_purpose(context)
+        except OSError as error:
+            raise TlsError(f"any_purpose: {error}; leave it out") from None
     return _set_up(context, profile)
 
 

@@ -81,6 +81,17 @@ class Authority:
         """Its own certificate, in a PEM file."""
         return self.folder / "ca.pem"
 
+    def issue_by_a_leaf(self, name: str) -> Leaf:
+        """A certificate signed by somebody who has one but is no authority, with the chain."""
+        key = new_key()
+        middle = self.issue("middle.contoso.com", common_name="middle", key=key, file="middle")
+        impostor = Authority(self.folder / "impostor", key=key)
+        impostor.certificate = x509.load_pem_x509_certificate(middle.certificate.read_bytes())
+        leaf = impostor.issue(name)
+        with leaf.certificate.open("ab") as file:
+            file.write(middle.certificate.read_bytes())
+        return leaf
+
     def issue(
         self,
         *names: str,
@@ -91,6 +102,7 @@ class Authority:
         not_after: datetime = NOW + 365 * DAY,
         key: Key | None = None,
         passphrase: bytes | None = None,
+        usages: Sequence[x509.ObjectIdentifier] = (),
     ) -> Leaf:
         """Sign a certificate.
 
@@ -103,6 +115,7 @@ class Authority:
             not_after: when it ceases to.
             key: its key, a new one unless given.
             passphrase: of its key's file.
+            usages: its extended key usage, if any.
         """
         key = key or new_key()
         builder = (
@@ -120,6 +133,8 @@ class Authority:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName(alternatives), critical=not common_name
             )
+        if usages:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         signed = builder.sign(self.key, hashes.SHA256())
         stem = file or (names[0] if names else common_name or "leaf")
         leaf = Leaf(self.folder / f"{stem}.pem", self.folder / f"{stem}.key")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from tests.service.client import ask, read_answer, request, talk
 from tests.service.daemon import Daemon, endpoint, eventually
@@ -230,6 +231,37 @@ def test_trusted_by_address(run_daemon: Run, loop: str) -> None:
             with talk(transport, daemon.address(transport), bind) as client:
                 client.send(request(method, TRUSTED_ONLY))
                 assert client.receive().status == wanted
+
+
+SERVER_ONLY = ExtendedKeyUsageOID.SERVER_AUTH
+SIP_DOMAIN = ObjectIdentifier("1.3.6.1.5.5.7.3.20")  # RFC 5924
+
+
+@pytest.mark.parametrize("usage", [SERVER_ONLY, SIP_DOMAIN])
+def test_a_client_with_a_servers_certificate(
+    run_daemon: Run, loop: str, tls: Section, authority: Authority, usage: ObjectIdentifier
+) -> None:
+    """As Lync's front ends have them: refused with a hint, and let in where that is allowed."""
+    leaf = authority.issue(FRONT_END, file="purpose", usages=[usage])
+    context = client_context(authority.file, leaf)
+    strict, lenient = "tls://127.0.0.1:0", "tls://127.0.0.2:0"
+    section = tls(listeners={lenient: {"any_purpose": True}})
+    daemon = run_daemon(loop=loop, listen=[strict, lenient], tls=section)
+    refused(daemon, 0, context, "purpose")
+    line = daemon.event("tls_handshake_failed")
+    assert "unsuitable certificate purpose; tls.any_purpose takes" in line["why"]
+    assert status(daemon, 1, context, "sip:ocschat@contoso.com") == 302
+
+
+def test_any_purpose_is_no_authority(
+    run_daemon: Run, loop: str, tls: Section, authority: Authority
+) -> None:
+    """With it, who has a certificate still can't issue one."""
+    chain = authority.issue_by_a_leaf(FRONT_END)
+    daemon = run_daemon(loop=loop, listen=[TLS], tls=tls(any_purpose=True, allowed_peers=None))
+    refused(daemon, 0, client_context(authority.file, chain), "chain")
+    line = daemon.event("tls_handshake_failed")
+    assert "the peer's certificate was refused: invalid CA certificate" in line["why"]
 
 
 # -- connections ---------------------------------------------------------------------------------

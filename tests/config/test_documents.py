@@ -114,11 +114,19 @@ def test_sample_for_production_sets_port_and_transport() -> None:
 def test_what_is_commented_out_in_the_sample_works(tmp_path: Path) -> None:
     """A line that only needs its comment sign taken away must be right as well."""
     text = (ROOT / "config/production.yaml").read_text()
-    text = re.sub(r"^( *)# (\w+: .*)$", r"\1\2", text, flags=re.MULTILINE)
+    text = re.sub(r"^( *)# (\w+:(?: .*)?|- tls://.*)$", r"\1\2", text, flags=re.MULTILINE)
     (tmp_path / "production.yaml").write_text(text)
     settings = load(tmp_path / "production.yaml")
     assert settings.secret is not None
     assert settings.dns.nameservers
+    (listener,) = settings.secure_listeners.values()
+    assert listener.allowed_peers == ("fe01.contoso.com",)
+    assert listener.certificate == f"{tmp_path}/tls/chatredirect.pem"
+    assert not warnings_about_tls(settings)
+
+
+def warnings_about_tls(settings: Settings) -> list[str]:
+    return [each.message for each in warnings(settings) if "tls" in each.message]
 
 
 def test_trusted_peers_default() -> None:

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias
 
+from chatredirect.client.tls import NotSecureError, Secured, closed, not_secure, secured
 from chatredirect.config.addresses import Transport
 from chatredirect.dns.target import Target
 from chatredirect.sip.datagram import parse_datagram
@@ -16,7 +17,7 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import FramingFault, StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Message
-from chatredirect.transport.secure import Refused, Security, explain
+from chatredirect.transport.secure import Security
 
 #: What comes from a target: a message, or why a datagram is none.
 Received: TypeAlias = Message | SipError
@@ -31,10 +32,12 @@ class Wire(Protocol):
     Attributes:
         local: our own address and port on it.
         reliable: whether what is sent arrives, so that nothing is sent twice.
+        secured: what TLS has agreed on; None without TLS.
     """
 
     local: tuple[str, int]
     reliable: bool
+    secured: Secured | None
 
     def send(self, data: bytes) -> None:
         """Send a message. Raises OSError."""
@@ -58,6 +61,7 @@ class UdpWire(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         """Begin unconnected; see `connect`."""
         self.local = ("", 0)
+        self.secured: Secured | None = None
         self._transport: asyncio.DatagramTransport | None = None
         self._received: asyncio.Queue[Received | OSError] = asyncio.Queue(maxsize=_WAITING)
 
@@ -111,13 +115,20 @@ class StreamWire:
 
     reliable = True
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        secured: Secured | None = None,
+    ) -> None:
         """Take over a connection that is open."""
+        self.secured = secured
         self._reader = reader
         self._writer = writer
         self._framer = StreamFramer(DEFAULT)
         self._messages: list[Message] = []
         self._broken: ConnectionError | None = None
+        self._heard = False
         self.local: tuple[str, int] = writer.get_extra_info("sockname")[:2]
 
     def send(self, data: bytes) -> None:
@@ -129,10 +140,7 @@ class StreamWire:
         while not self._messages:
             if self._broken is not None:
                 raise self._broken
-            data = await self._reader.read(4096)
-            if not data:
-                raise ConnectionError("closed the connection without a response")
-            for event in self._framer.feed(data):
+            for event in self._framer.feed(await self._read()):
                 if isinstance(event, FramingFault):
                     # what came whole before it still counts
                     self._broken = ConnectionError(f"sent no SIP ({event.error})")
@@ -142,7 +150,25 @@ class StreamWire:
 
     def close(self) -> None:
         """Close the connection without waiting for the peer's goodbye."""
+        if self.secured is not None and not self._writer.is_closing():
+            self._writer.close()  # says ours: close_notify (RFC 8446 §6.1)
         self._writer.transport.abort()
+
+    async def _read(self) -> bytes:
+        try:
+            data = await self._reader.read(4096)
+        except ssl.SSLError as error:
+            raise not_secure(error) from None
+        except ConnectionError:
+            if self.secured is None or self._heard:
+                raise
+            data = b""
+        if not data:
+            if self.secured is None or self._heard:
+                raise ConnectionError("closed the connection without a response")
+            raise closed()
+        self._heard = True
+        return data
 
 
 async def connect_tcp(target: Target) -> Wire:
@@ -163,14 +189,14 @@ def tls_connect(security: Callable[[], Security]) -> Connect:
             reader, writer = await asyncio.open_connection(
                 target.address, target.port, ssl=outgoing.context, server_hostname=target.domain
             )
-        except ssl.SSLError as error:
-            raise ConnectionError(explain(error)) from None
+        except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as error:
+            raise not_secure(error) from None
         try:
-            outgoing.check_server(writer.get_extra_info("ssl_object"), target.domain, target.host)
-        except Refused as refused:
+            agreed = secured(writer.get_extra_info("ssl_object"), outgoing, target)
+        except NotSecureError:
             writer.transport.abort()
-            raise ConnectionError(str(refused)) from None
-        return StreamWire(reader, writer)
+            raise
+        return StreamWire(reader, writer, agreed)
 
     return connect
 

@@ -1,0 +1,178 @@
+"""TLS with a target: verified, or no connection and a reason.
+
+The reason comes in two parts: what is wrong, and which key of the section `tls` would make a
+difference, for whoever sets that: a person who writes a configuration, or one who calls `probe`.
+"""
+
+import ssl
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from chatredirect.dns.target import Target
+from chatredirect.transport.certificate import names_of
+from chatredirect.transport.secure import Refused, Security, explain
+
+
+class Remedy(Enum):
+    """What might help. The values say so to people who write configurations."""
+
+    CA = "tls.ca says which authorities count"
+    CERTIFICATE = "tls.certificate is what would be shown"
+    OURS = "it may have refused our certificate, see tls.certificate"
+    MINIMUM_VERSION = "old peers need tls.minimum_version"
+    CIPHERS = "old peers need tls.ciphers"
+    COMMON_NAME = "tls.common_name: true would let its common name count"
+    WILDCARDS = "tls.wildcards: true would let its wildcard count"
+    SRV_NAMES = "tls.srv_names: true would let the name from DNS count"
+    NAME = "pool_fqdn has to be a name in it"
+    ADDRESS = "certificates are issued to names: pool_fqdn has to be one"
+    FILES = "see tls in the configuration"
+    SERVER = ""
+
+
+@dataclass(slots=True, eq=False)
+class NotSecureError(ConnectionError):
+    """There is no connection, since it wouldn't be one of TLS with the peer that was meant.
+
+    Attributes:
+        why: what is wrong.
+        remedy: what might help.
+        names: those of the peer's certificate if it was good but for them.
+    """
+
+    why: str
+    remedy: Remedy = Remedy.SERVER
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Both, for those who write configurations."""
+        return f"{self.why}; {self.remedy.value}" if self.remedy.value else self.why
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What was agreed on with a peer, and who it is.
+
+    Attributes:
+        protocol: `TLSv1.3`.
+        cipher: OpenSSL's name of it.
+        names: the SIP identities of the peer's certificate (RFC 5922 §7.1).
+        verified: the name that it was asked to prove.
+    """
+
+    protocol: str
+    cipher: str
+    names: tuple[str, ...]
+    verified: str
+
+
+def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Secured:
+    """Look at the peer after the handshake.
+
+    Raises:
+        NotSecureError: its certificate is another's.
+    """
+    names = names_of(connection.getpeercert() or {}, security.rules)
+    try:
+        security.check_server(connection, target.domain, target.host)
+    except Refused as refused:
+        remedy = _that_would_help(connection, security, target)
+        raise NotSecureError(str(refused), remedy, names) from None
+    cipher = connection.cipher()
+    return Secured(connection.version() or "", cipher[0] if cipher else "", names, target.domain)
+
+
+def _that_would_help(connection: ssl.SSLObject, security: Security, target: Target) -> Remedy:
+    """The first of the options with which the certificate would do."""
+    profile = security.profile
+    for remedy, wider in (
+        (Remedy.COMMON_NAME, replace(profile, common_name=True)),
+        (Remedy.WILDCARDS, replace(profile, wildcards=True)),
+        (Remedy.SRV_NAMES, replace(profile, srv_names=True)),
+    ):
+        try:
+            Security(wider, security.context).check_server(connection, target.domain, target.host)
+        except Refused:
+            continue
+        return remedy
+    return Remedy.ADDRESS if target.domain == target.address else Remedy.NAME
+
+
+def not_secure(error: OSError) -> NotSecureError:
+    """Why a handshake failed, or why a connection ended that had begun."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = f"the peer's certificate was refused: {error.verify_message}"
+        return NotSecureError(why, _VERIFICATION.get(error.verify_code, Remedy.SERVER))
+    if isinstance(error, ssl.SSLError):
+        why, remedy = _REASONS.get(error.reason or "", ("", Remedy.SERVER))
+        return NotSecureError(why or explain(error), remedy)
+    if isinstance(error, ConnectionAbortedError):
+        return NotSecureError(explain(error))
+    # also a peer's way to say that it likes nothing of what we offer
+    return NotSecureError("closed the connection in the TLS handshake", Remedy.MINIMUM_VERSION)
+
+
+def closed() -> NotSecureError:
+    """For a connection that ends before any octet came: who looks at our certificate after the
+    handshake, as TLS 1.3 has it, may close it so.
+    """
+    return NotSecureError("closed the connection without a response", Remedy.OURS)
+
+
+#: OpenSSL's X509_V_ERR_…: an authority that isn't known, and what is too weak.
+_VERIFICATION = {
+    **dict.fromkeys((2, 18, 19, 20, 21), Remedy.CA),
+    **dict.fromkeys((66, 67, 68), Remedy.CIPHERS),
+}
+#: What OpenSSL calls it when a handshake fails, or when the peer says so, on the client's side.
+_REASONS = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
+        "the peer asks for a certificate of ours",
+        Remedy.CERTIFICATE,
+    ),
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
+        "the peer ended the handshake: there is no cipher in common, or it asks for a certificate "
+        "of ours",
+        Remedy.CERTIFICATE,
+    ),
+    "TLSV1_ALERT_UNKNOWN_CA": (
+        "the peer doesn't know the authority of our certificate",
+        Remedy.CERTIFICATE,
+    ),
+    "SSLV3_ALERT_BAD_CERTIFICATE": ("the peer refused our certificate", Remedy.CERTIFICATE),
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": (
+        "the peer refused our certificate: not made for clients?",
+        Remedy.CERTIFICATE,
+    ),
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": ("the peer refused our certificate", Remedy.CERTIFICATE),
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": (
+        "the peer says that our certificate is revoked",
+        Remedy.CERTIFICATE,
+    ),
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": (
+        "the peer says that our certificate has expired",
+        Remedy.CERTIFICATE,
+    ),
+    "TLSV1_ALERT_ACCESS_DENIED": ("the peer doesn't let us in", Remedy.CERTIFICATE),
+    "TLSV1_UNRECOGNIZED_NAME": ("the peer knows no server of that name", Remedy.NAME),
+    "TLSV1_ALERT_PROTOCOL_VERSION": ("no TLS version in common", Remedy.MINIMUM_VERSION),
+    "UNSUPPORTED_PROTOCOL": ("no TLS version in common", Remedy.MINIMUM_VERSION),
+    "WRONG_SSL_VERSION": ("no TLS version in common", Remedy.MINIMUM_VERSION),
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": (
+        "the peer asks for stronger ciphers",
+        Remedy.SERVER,
+    ),
+    "TLSV1_ALERT_INTERNAL_ERROR": (
+        "the peer ended the handshake: it may be too old for what was offered",
+        Remedy.MINIMUM_VERSION,
+    ),
+    "DH_KEY_TOO_SMALL": ("the peer's key exchange is too weak", Remedy.CIPHERS),
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": (
+        "the peer lacks secure renegotiation (RFC 5746): it needs its security updates",
+        Remedy.SERVER,
+    ),
+    "UNEXPECTED_EOF_WHILE_READING": (
+        "closed the connection in the TLS handshake",
+        Remedy.MINIMUM_VERSION,
+    ),
+}

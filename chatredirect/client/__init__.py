@@ -5,6 +5,8 @@ and a client transaction, as far as one request and its answers go. Messages are
 by `chatredirect.sip.request`; in here are the sockets and the clock.
 
     wire       a way to one target, one class per transport
+    tls        who is at the other end, or why there is no connection
+    tls_hints  what a person might do then
     timing     when a request is sent again
     identity   random tags, branches and Call-IDs
     exchange   requests on one wire and what comes back, step by step

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from chatredirect.client.exchange import Exchange, NoAnswerError, Step
+from chatredirect.client.tls import NotSecureError, Secured
+from chatredirect.client.tls_hints import hint
 from chatredirect.client.wire import Connect
 from chatredirect.config.addresses import Transport
 from chatredirect.dns.target import Target
@@ -32,6 +34,7 @@ class Attempt:
         uri: the Request-URI.
         target: whom it was sent to.
         local: our own address and port; empty if there was no connection.
+        secured: what TLS has agreed on; None without TLS.
         steps: the messages, in order.
         more: how many further messages were not kept.
         response: the final answer; None if none came.
@@ -43,6 +46,7 @@ class Attempt:
     uri: bytes
     target: Target
     local: str = ""
+    secured: Secured | None = None
     steps: list[Step] = field(default_factory=list)
     more: int = 0
     response: Response | None = None
@@ -78,7 +82,7 @@ class Call:
         Args:
             attempt: is filled in.
             seconds: until the final answer has to be there.
-            connects: how to get to a target, by transport; there is one for the attempt's.
+            connects: how to get to a target, one for each transport.
             locate: finds the way of requests within a dialog.
             connected: is called when `attempt.local` is known.
             tell: is called with each step that is kept.
@@ -99,10 +103,13 @@ class Call:
         try:
             exchange = await self._connect(attempt.target, until)
             attempt.local = exchange.local.decode("ascii")
+            attempt.secured = exchange.secured
             self._connected()
             await self._exchange(exchange, make_request(exchange), until)
         except _LateError as late:
             attempt.error = str(late)
+        except NotSecureError as failure:
+            attempt.error, attempt.hint = failure.why, hint(failure, attempt.target)
         except OSError as error:
             attempt.error = words(error)
             if isinstance(error, ConnectionRefusedError):
@@ -186,10 +193,8 @@ class Call:
     async def _within(self, exchange: Exchange, dialog: Dialog) -> Exchange:
         """The exchange for a dialog's requests: this one, unless they go somewhere else."""
         target = await self._locate(dialog.next_hop)
-        if target is None or target.place == exchange.target.place:
+        if target is None or _reaches(exchange.target, target):
             return exchange
-        if target.transport not in self._connects:
-            return exchange  # whoever took the INVITE may know a way
         try:
             return await self._connect(target, self._now() + self._seconds)
         except _LateError as late:
@@ -206,3 +211,8 @@ class Call:
             return
         attempt.steps.append(step)
         self._tell(step)
+
+
+def _reaches(one: Target, other: Target) -> bool:
+    """Whether what leads to one target leads to the other, whichever name is asked for."""
+    return one.place[:3] == other.place[:3]

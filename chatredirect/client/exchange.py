@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from chatredirect.client.identity import new_branch
 from chatredirect.client.timing import Resending
+from chatredirect.client.tls import Secured
 from chatredirect.client.wire import Wire
 from chatredirect.dns.target import Target
 from chatredirect.sip import headers
@@ -87,6 +88,11 @@ class Exchange:
         self._requests: dict[ClientRequest, bool] = {}  # those sent, and whether answered
         self._acks: dict[ClientRequest, Callable[[], None]] = {}
         self.notified = False
+
+    @property
+    def secured(self) -> Secured | None:
+        """What TLS has agreed on; None without TLS."""
+        return self._wire.secured
 
     @property
     def seconds(self) -> float:

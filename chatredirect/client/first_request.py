@@ -33,8 +33,11 @@ class Caller:
         if self.from_uri is None:
             self.from_uri = b"sip:probe@" + local.rpartition(b":")[0]
         transport = exchange.target.transport.encode("ascii")
+        contact = b"<sip:probe@%b;transport=%b>" % (local, transport)
+        if parse_uri(uri).scheme == b"sips":  # then so has ours to be (RFC 3261 §8.1.1.8)
+            contact = b"<sips:probe@%b>" % local
         fields = [
-            (b"Contact", b"<sip:probe@%b;transport=%b>" % (local, transport)),
+            (b"Contact", contact),
             (b"User-Agent", b"chatredirect/" + __version__.encode("ascii")),
             *_FIELDS[self.method],
         ]

@@ -8,7 +8,10 @@ ASCII only, so that it looks the same in every terminal, log and ticket. Nothing
 gets here unescaped: `clean` is the only way in.
 """
 
+import textwrap
+
 from chatredirect.client.exchange import Step
+from chatredirect.client.tls import Secured
 from chatredirect.dns.target import Target
 from chatredirect.log.escape import escape
 
@@ -19,6 +22,8 @@ _LONGEST = _BETWEEN - 10
 _CUT = "..."
 MAX_LINE = 2048
 """Octets of one value or line that are shown."""
+MAX_NAMES = 8
+"""Names of a certificate that are shown; JSON has all."""
 MAX_SHOWN = 16_384
 """Octets of a message that are shown as a whole."""
 
@@ -35,6 +40,16 @@ def heading(local: str, target: Target) -> list[str]:
     if len(left) + len(right) < _BETWEEN:
         return [" " * _MARGIN + left + right.rjust(WIDTH - _MARGIN - len(left))]
     return [" " * _MARGIN + left, right.rjust(WIDTH)]
+
+
+def security(secured: Secured) -> list[str]:
+    """Protocol, cipher and the peer's names, below the two ends."""
+    names = [escape(name) for name in secured.names[:MAX_NAMES]]
+    if len(secured.names) > MAX_NAMES:
+        names.append(f"{len(secured.names) - MAX_NAMES} more")
+    text = f"{secured.protocol}, {secured.cipher}, with {', '.join(names)}"
+    lines = textwrap.wrap(text, WIDTH - _MARGIN, break_on_hyphens=False)
+    return [" " * _MARGIN + line for line in lines]
 
 
 def rung(step: Step, target: Target) -> str:

@@ -71,8 +71,8 @@ def parse_via(text: str) -> NextHop:
     match = _VIA.fullmatch(text)
     if match is None or match[1].lower() not in TRANSPORTS:
         raise ValueError(
-            f"{quoted(text)} doesn't begin with a transport: write udp://HOST:PORT or "
-            "tcp://HOST:PORT"
+            f"{quoted(text)} doesn't begin with a transport: write udp://HOST:PORT, "
+            "tcp://HOST:PORT or tls://HOST:PORT"
         )
     rest = match[2].removesuffix("/")
     if not rest:

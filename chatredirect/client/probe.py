@@ -15,7 +15,7 @@ from chatredirect.client.call import Attempt, Call
 from chatredirect.client.exchange import Exchange, Step
 from chatredirect.client.first_request import Caller
 from chatredirect.client.next_hop import NextHop, next_hop
-from chatredirect.client.wire import CONNECTS, Connect
+from chatredirect.client.wire import Connect
 from chatredirect.config.addresses import Transport
 from chatredirect.config.models import Family
 from chatredirect.dns.order import Order
@@ -51,6 +51,7 @@ class Plan:
         method: `INVITE`, `SUBSCRIBE` or `OPTIONS`.
         uri: the Request-URI.
         via: where it goes; None: where the URI leads.
+        tls_name: whom a certificate has to name there; None: the host that it goes to.
         from_uri: the From URI; None: one made of our own address.
         seconds: that each target has for its final answer, and DNS for each name.
         follow: whether to go on to the Contacts of a 3xx.
@@ -60,6 +61,7 @@ class Plan:
     method: bytes
     uri: bytes
     via: NextHop | None = None
+    tls_name: str | None = None
     from_uri: bytes | None = None
     seconds: float = 5.0
     follow: bool = False
@@ -111,9 +113,16 @@ async def probe(
     plan: Plan,
     resolver: Resolver,
     watcher: Watcher,
-    connects: Mapping[Transport, Connect] = CONNECTS,
+    connects: Mapping[Transport, Connect],
 ) -> Ending:
-    """Do it. Raises nothing for what others do; ValueError if the plan's URI leads nowhere."""
+    """Do it. Raises nothing for what others do; ValueError if the plan's URI leads nowhere.
+
+    Args:
+        plan: what.
+        resolver: knows where names lead.
+        watcher: is told all that happens.
+        connects: how to get to a target, one for each transport.
+    """
     uri = parse_uri(plan.uri)
     start = plan.via or next_hop(uri)
     return await _Probe(plan, resolver, watcher, connects).run(uri, start)
@@ -139,7 +148,7 @@ class _Probe:
     async def run(self, uri: SipUri, start: NextHop) -> Ending:
         caller = Caller(self.plan.method, self.plan.uri, self.plan.from_uri)
         self._visited.append(uri)
-        waiting = [_Waiting(await self._resolve(self.plan.uri, start), 0)]
+        waiting = [_Waiting(self._named(await self._resolve(self.plan.uri, start)), 0)]
         ending = Ending.UNREACHED
         while waiting and self._attempts < MAX_ATTEMPTS:
             now = waiting.pop()
@@ -165,15 +174,10 @@ class _Probe:
 
     async def _ask(self, lead: Lead, caller: Caller) -> Response | None:
         """Ask a URI's targets until one answers."""
-        targets = [target for target in lead.targets if target.transport in self.connects]
-        if lead.targets and not targets:
-            names = sorted({target.transport.upper() for target in lead.targets})
-            why = f"{' and '.join(names)} is not available in this version"
-            self.watcher.lost(replace(lead, why=why))
-        elif not targets:
+        if not lead.targets:
             self.watcher.lost(lead)
         response = None
-        for target in targets:
+        for target in lead.targets:
             if self._attempts >= MAX_ATTEMPTS:
                 self.watcher.stopped(f"{MAX_ATTEMPTS} targets have been tried: that's enough")
                 break
@@ -223,6 +227,13 @@ class _Probe:
         targets = Order(located.targets, self.plan.prefer).for_caller(self.plan.from_uri or b"")
         why = "" if targets else f"{hop} doesn't resolve: {located.reason}"
         return Lead(uri, hop, targets, why, located.notes)
+
+    def _named(self, lead: Lead) -> Lead:
+        """Where it begins, with the name that is asked for and verified there."""
+        name = self.plan.tls_name
+        if name is None:
+            return lead
+        return replace(lead, targets=tuple(replace(each, domain=name) for each in lead.targets))
 
     async def _first_target(self, text: bytes) -> Target | None:
         lead = await self._lead(text)

@@ -5,8 +5,9 @@ from typing import TypeAlias
 
 from chatredirect.client.call import Attempt
 from chatredirect.client.exchange import Step
-from chatredirect.client.ladder import clean, heading, rung, whole
+from chatredirect.client.ladder import clean, heading, rung, security, whole
 from chatredirect.client.probe import Ending, Lead
+from chatredirect.client.tls import Secured
 from chatredirect.dns.target import Target
 from chatredirect.log.escape import escape
 from chatredirect.sip.message import Response, values
@@ -54,6 +55,9 @@ class TextReport:
         self._echo(f"{self._method} {clean(attempt.uri)}")
         for line in heading(attempt.local, attempt.target):
             self._echo(line)
+        if attempt.secured is not None:
+            for line in security(attempt.secured):
+                self._echo(line)
 
     def step(self, attempt: Attempt, step: Step) -> None:
         """See `Watcher`."""
@@ -121,6 +125,7 @@ class JsonReport:
                 "uri": clean(attempt.uri),
                 "target": str(attempt.target),
                 "local": attempt.local,
+                "tls": _tls(attempt.secured),
                 "status": response.status if response else None,
                 "reason": clean(response.reason) if response else None,
                 "header_fields": dict(_told(response)) if response else {},
@@ -189,6 +194,17 @@ def _where(lead: Lead) -> Iterator[str]:
         yield f"-> and {len(lead.targets) - MAX_TARGETS} more"
     for note in lead.notes:
         yield f"note: {escape(note)}"
+
+
+def _tls(secured: Secured | None) -> Json:
+    if secured is None:
+        return None
+    return {
+        "protocol": secured.protocol,
+        "cipher": secured.cipher,
+        "names": [escape(name) for name in secured.names],
+        "verified": secured.verified,
+    }
 
 
 def _target(target: Target) -> dict[str, Json]:

@@ -9,10 +9,24 @@ import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from chatredirect.commands.output import complain, show
+from chatredirect.commands.tls_options import (
+    AuthoritiesOption,
+    CertificateOption,
+    CiphersOption,
+    CommonNameOption,
+    MinimumVersionOption,
+    NoCertificateOption,
+    PrivateKeyOption,
+    SrvNamesOption,
+    TlsNameOption,
+    TlsOptions,
+    WildcardsOption,
+    connect_over_tls,
+)
 
 if TYPE_CHECKING:
     from chatredirect.client.probe import Ending, Plan, Watcher
-    from chatredirect.config import DnsSettings
+    from chatredirect.config import DnsSettings, TlsSettings
 
 EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": 69}  # EX_UNAVAILABLE
 EX_USAGE = 2  # as for every other mistake on the command line
@@ -37,7 +51,7 @@ def probe(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Where to send it: udp://HOST:PORT or tcp://HOST:PORT, IPv6 in brackets. "
+            help="Where to send it: udp://HOST:PORT, tcp:// or tls://, IPv6 in brackets. "
             "Without it, DNS says where the URI leads.",
         ),
     ] = None,
@@ -61,41 +75,71 @@ def probe(
     ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
+    tls_name: TlsNameOption = None,
+    certificate: CertificateOption = None,
+    private_key: PrivateKeyOption = None,
+    no_certificate: NoCertificateOption = False,
+    ca: AuthoritiesOption = None,
+    minimum_version: MinimumVersionOption = None,
+    ciphers: CiphersOption = None,
+    common_name: CommonNameOption = None,
+    wildcards: WildcardsOption = None,
+    srv_names: SrvNamesOption = None,
 ) -> None:
     """Send a request as a client would, and show what comes back.
 
     Then the Contact of the answer, and where it leads by DNS as the configuration's `dns` has it;
     if there is no configuration, the system's name servers are asked. A call that is accepted is
-    hung up at once.
+    hung up at once. Over TLS the server has to prove the name of the host that was asked for.
 
     Exit status: 0 if the final answer is 2xx or 3xx, 1 if it is another (with --follow also if no
-    Contact leads on), 69 if there is none, 78 if a file given with --config can't be used.
+    Contact leads on), 2 if an option can't be used, 69 if there is no final answer, 78 if a file
+    given with --config can't be used.
     """
     from chatredirect.log import silence
 
-    plan = _plan(uri, via, method, from_uri, seconds, follow)
+    options = TlsOptions(
+        certificate=certificate,
+        private_key=private_key,
+        no_certificate=no_certificate,
+        ca=ca,
+        minimum_version=minimum_version,
+        ciphers=ciphers,
+        common_name=common_name,
+        wildcards=wildcards,
+        srv_names=srv_names,
+    )
+    plan = _plan(uri, via, tls_name, method, from_uri, seconds, follow)
     silence()
     named = getattr(context.get_parameter_source("config"), "name", "") == "COMMANDLINE"
-    dns = _dns_settings(config, named=named)
+    dns, tls = _sections(config, named=named)
+    tls = _opened(options, tls)
     if as_json:
         from chatredirect.client.report import JsonReport
 
         collected = JsonReport(verbose=verbose)
-        ending = _probe(plan, dns, collected)
+        ending = _probe(plan, dns, tls, collected)
         show(json.dumps(collected.as_json(ending), indent=2))
     else:
         from chatredirect.client.report import TextReport
 
         printed = TextReport(method.value, show, complain, verbose=verbose)
-        ending = _probe(plan, dns, printed)
+        ending = _probe(plan, dns, tls, printed)
     raise typer.Exit(EXIT_STATUS[ending.value])
 
 
 def _plan(
-    uri: str, via: str | None, method: Method, from_uri: str | None, seconds: float, follow: bool
+    uri: str,
+    via: str | None,
+    tls_name: str | None,
+    method: Method,
+    from_uri: str | None,
+    seconds: float,
+    follow: bool,
 ) -> "Plan":
     from chatredirect.client.next_hop import next_hop, parse_target_uri, parse_via
     from chatredirect.client.probe import Plan
+    from chatredirect.config.addresses import parse_host_name
     from chatredirect.sip.uri import parse_uri
 
     where = "--timeout"
@@ -110,6 +154,10 @@ def _plan(
         caller = None if from_uri is None else parse_target_uri(from_uri)
         where = "--via"
         hop = None if via is None else parse_via(via)
+        where = "--tls-name"
+        name = None if tls_name is None else parse_host_name(tls_name)
+        if name is not None and (hop or next_hop(parse_uri(target))).transport not in (None, "tls"):
+            raise ValueError("means nothing without TLS: write --via tls://HOST:PORT")
     except ValueError as error:
         complain(f"{where}: {error}")
         raise typer.Exit(EX_USAGE) from None
@@ -117,41 +165,68 @@ def _plan(
         method=method.value.encode("ascii"),
         uri=target,
         via=hop,
+        tls_name=name,
         from_uri=caller,
         seconds=seconds,
         follow=follow,
     )
 
 
-def _dns_settings(config: Path, *, named: bool) -> "DnsSettings":
+def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]":
     """The configuration's; the defaults if nobody named one on the command line and it's no use."""
     import os
 
     from chatredirect.commands.report import config_error_text
-    from chatredirect.config import ConfigError, DnsSettings, load
+    from chatredirect.config import ConfigError, DnsSettings, TlsSettings, load
 
     if not named and not os.path.exists(config):  # never raises
-        return DnsSettings()
+        return DnsSettings(), TlsSettings()
     try:
-        return load(config).dns
+        settings = load(config)
     except ConfigError as error:
         if named:
             complain(config_error_text(error), prefix="")
             raise typer.Exit(error.exit_status) from None
         complain(f"{error.faults[0]}: the system's name servers are asked instead")
-        return DnsSettings()
+        return DnsSettings(), TlsSettings()
+    return settings.dns, settings.tls
 
 
-def _probe(plan: "Plan", dns: "DnsSettings", watcher: "Watcher") -> "Ending":
+def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
+    """What TLS is spoken with. Options have to be right, be they needed or not."""
+    from chatredirect.transport.tls import TlsError, client_context
+
+    fault = options.fault()
+    if not fault:
+        try:
+            settings = options.over(configured)
+            if options.given:
+                client_context(settings)
+        except TlsError as error:
+            fault = str(error)
+            if settings.certificate is not None and options.certificate is None:
+                fault += " (the configuration's certificate is left away with --no-certificate)"
+        except ValueError as error:
+            fault = str(error)
+        else:
+            return settings
+    complain(fault)
+    raise typer.Exit(EX_USAGE)
+
+
+def _probe(plan: "Plan", dns: "DnsSettings", tls: "TlsSettings", watcher: "Watcher") -> "Ending":
     import asyncio
 
     from chatredirect.client.probe import probe as run_probe
+    from chatredirect.client.wire import CONNECTS
     from chatredirect.resolver import Resolver
+
+    connects = {**CONNECTS, "tls": connect_over_tls(tls)}
 
     async def run() -> "Ending":
         resolver = Resolver(dns)
         try:
-            return await run_probe(plan, resolver, watcher)
+            return await run_probe(plan, resolver, watcher, connects)
         finally:
             await resolver.aclose()
 

@@ -5,6 +5,7 @@ They share no code with the package, and run in threads of the test's own proces
 
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -74,10 +75,14 @@ class Peer:
     Attributes:
         port: on 127.0.0.1.
         received: the messages that have come, in order.
+        certificates: what came with each TLS handshake that succeeded; empty: none was shown.
+        names: the server names that TLS clients asked for.
     """
 
     port: int
     received: list[bytes] = field(default_factory=list)
+    certificates: list[dict[str, object]] = field(default_factory=list)
+    names: list[str | None] = field(default_factory=list)
 
     @property
     def methods(self) -> list[str]:
@@ -111,7 +116,12 @@ def udp_peer(script: Script, host: str = "127.0.0.1") -> Iterator[Peer]:
 
 
 @contextmanager
-def tcp_peer(script: Script, *, close: bool = False) -> Iterator[Peer]:
+def tcp_peer(
+    script: Script,
+    *,
+    close: bool = False,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Peer]:
     """A TCP peer for one connection after the other. `close`: it hangs up after its first words."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -123,9 +133,17 @@ def tcp_peer(script: Script, *, close: bool = False) -> Iterator[Peer]:
             listener.settimeout(0.05)
             while not stopped.is_set():
                 with suppress(OSError):
-                    connection, _ = listener.accept()
-                    with connection:
+                    accepted, _ = listener.accept()
+                    with accepted, secured(accepted) as connection:
                         talk(connection)
+
+        def secured(connection: socket.socket) -> socket.socket:
+            if tls is None:
+                return connection
+            connection.settimeout(10)
+            wrapped = tls.wrap_socket(connection, server_side=True)
+            peer.certificates.append(dict(wrapped.getpeercert() or {}))
+            return wrapped
 
         def talk(connection: socket.socket) -> None:
             connection.settimeout(0.05)
@@ -150,6 +168,8 @@ def tcp_peer(script: Script, *, close: bool = False) -> Iterator[Peer]:
                     if close:
                         return
 
+        if tls is not None:
+            tls.sni_callback = lambda _, name, __: peer.names.append(name)
         with _thread(serve, stopped):
             yield peer
 

@@ -107,16 +107,6 @@ def test_contact_with_an_ipv6_address(probe: Probe, daemon: Daemon) -> None:
     assert "         -> tcp://[2001:db8::20]:5061\n" in probed.out
 
 
-def test_follow_to_tls(probe: Probe, daemon: Daemon) -> None:
-    """A tls target is beyond this version: told, exit status 69."""
-    probed = probe(URI, "--via", via(daemon), "--follow")
-    assert probed.status == 69
-    assert probed.err == (
-        "chatredirect: sip:ocschat@pcpool.contoso.com:5061;transport=tls: "
-        "TLS is not available in this version\n"
-    )
-
-
 def test_verbose(probe: Probe, daemon: Daemon) -> None:
     """Whole messages, as they went over the wire."""
     probed = probe(URI, "--via", via(daemon), "--verbose", "--from", "sip:alice@contoso.com")

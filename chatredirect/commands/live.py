@@ -1,32 +1,13 @@
 """`check --live`: would it work this minute? Each pool resolved, each of its targets pinged."""
 
-import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from chatredirect.client.wire import CONNECTS, Connect, tls_connect
+from chatredirect.commands.pinging import Pinged, ping_all
 from chatredirect.commands.report import counted
 from chatredirect.commands.resolution_text import target_text
 from chatredirect.commands.resolving import Resolution, Way, resolve_all
-from chatredirect.config import HealthSettings, Settings, Transport
-from chatredirect.dns.target import Target
-from chatredirect.health import Outcome
-from chatredirect.ping import ping
-from chatredirect.transport.secure import Security
-from chatredirect.transport.tls import client_context
-
-AT_ONCE = 64
-"""Pings that are under way at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pinged:
-    """A target, whether it works, and what it said or what prevented it."""
-
-    target: Target
-    works: bool
-    detail: str
+from chatredirect.config import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +31,7 @@ class LivePool:
 
     def as_json(self) -> dict[str, object]:
         """All of it, for scripts."""
-        pings = [
-            {"target": str(each.target), "works": each.works, "detail": each.detail}
-            for each in self.targets
-        ]
+        pings = [each.as_json() for each in self.targets]
         named = {"pool_fqdn": self.resolution.way.fqdn, "ready": self.ready, "pings": pings}
         return {**named, **self.resolution.as_json()}
 
@@ -65,36 +43,10 @@ def look(settings: Settings) -> dict[Way, LivePool]:
         TlsError: a certificate, key or CA file can't be used.
     """
     ways = dict.fromkeys(map(Way.of, settings.endpoints))
-    outgoing = Security(settings.tls, client_context(settings.tls))
     found = resolve_all(ways, settings.dns)
-    pinger = _Pinger(
-        connects={**CONNECTS, "tls": tls_connect(lambda: outgoing)},
-        seconds=(settings.health or HealthSettings()).timeout,
-    )
-    return asyncio.run(_ping_all(found, pinger))
-
-
-@dataclass(slots=True)
-class _Pinger:
-    """How targets are reached, and how long each gets, in seconds."""
-
-    connects: Mapping[Transport, Connect]
-    seconds: float
-    at_once: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, AT_ONCE))
-
-    async def ping(self, target: Target) -> Pinged:
-        async with self.at_once:
-            outcome, detail = await ping(target, self.connects[target.transport], self.seconds)
-        return Pinged(target, outcome is Outcome.ANSWERED, detail)
-
-
-async def _ping_all(found: list[Resolution], pinger: _Pinger) -> dict[Way, LivePool]:
-    targets = list(dict.fromkeys(each for one in found for each in one.located.targets))
-    pinged = await asyncio.gather(*map(pinger.ping, targets))
-    by_target = {each.target: each for each in pinged}
+    pinged = ping_all((each for one in found for each in one.located.targets), settings)
     return {
-        one.way: LivePool(one, tuple(by_target[each] for each in one.located.targets))
-        for one in found
+        one.way: LivePool(one, tuple(pinged[each] for each in one.located.targets)) for one in found
     }
 
 

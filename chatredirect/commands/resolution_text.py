@@ -1,16 +1,24 @@
 """A resolution as lines for people: every name asked, who answered what, and what came of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from chatredirect.commands.pinging import Pinged
 from chatredirect.commands.resolving import Resolution
 from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Step
 from chatredirect.log.escape import escape
 
 
-def resolution_lines(resolution: Resolution) -> Iterator[str]:
-    """The way and its end; without control characters, for names in DNS hold any octet."""
-    return map(escape, _lines(resolution))
+def resolution_lines(
+    resolution: Resolution, health: Mapping[Target, Pinged] | None = None
+) -> Iterator[str]:
+    """The way and its end; without control characters, for names in DNS hold any octet.
+
+    Args:
+        resolution: what was found.
+        health: what pings of its targets said, if there were any.
+    """
+    return map(escape, _lines(resolution, health or {}))
 
 
 def target_text(target: Target) -> str:
@@ -19,7 +27,7 @@ def target_text(target: Target) -> str:
     return escape(f"{target}{named}")
 
 
-def _lines(resolution: Resolution) -> Iterator[str]:
+def _lines(resolution: Resolution, health: Mapping[Target, Pinged]) -> Iterator[str]:
     located = resolution.located
     yield str(resolution.way)
     for step in resolution.trace.steps:
@@ -28,9 +36,15 @@ def _lines(resolution: Resolution) -> Iterator[str]:
         yield f"  note: {note}"
     for target in located.targets:
         srv = f", priority {target.priority}, weight {target.weight}"
-        yield f"  → {target_text(target)}{srv}"
+        yield f"  → {target_text(target)}{srv}{_health(health.get(target))}"
     if not located.targets:
         yield f"  no targets: {located.reason}"
+
+
+def _health(pinged: Pinged | None) -> str:
+    if pinged is None:
+        return ""
+    return f", {'works' if pinged.works else 'FAILS'}: {pinged.detail}"
 
 
 def _step(step: Step) -> Iterator[str]:

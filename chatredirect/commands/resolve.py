@@ -11,8 +11,10 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOpti
 from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.resolving import Way
+    from chatredirect.commands.pinging import Pinged
+    from chatredirect.commands.resolving import Resolution, Way
     from chatredirect.config import Settings
+    from chatredirect.dns.target import Target
 
 EXIT_STATUS = {"found": 0, "none": 1, "failed": 75}  # EX_TEMPFAIL: it may be otherwise in a minute
 
@@ -33,14 +35,23 @@ def resolve(
     transport: Annotated[
         TransportName | None, typer.Option(help="As an endpoint's transport.")
     ] = None,
+    ping: Annotated[
+        bool | None,
+        typer.Option(
+            "--ping/--no-ping",
+            help="Send each target an OPTIONS and show whether it works. Without either, that is "
+            "done if the configuration has `health`.",
+        ),
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
     """Resolve a pool as the daemon would, and show the way (RFC 3263).
 
-    Name servers and fixed names are the configuration's. Without --port and --transport, so are
-    the port and transport: those of the endpoints that have this pool. The default configuration
-    file may be missing; then the system's name servers are asked.
+    Then its targets in their order, with their health if they are pinged. Name servers and fixed
+    names are the configuration's. Without --port and --transport, so are the port and transport:
+    those of the endpoints that have this pool. The default configuration file may be missing; then
+    the system's name servers are asked.
 
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
@@ -60,13 +71,41 @@ def resolve(
         ways = _configured(settings, fqdn) or ways
     silence()
     found = resolve_all(ways, settings.dns if settings else DnsSettings())
+    health = _health(found, settings, ping)
     if as_json:
-        answers = [resolution.as_json() for resolution in found]
+        answers = [_json(resolution, health) for resolution in found]
         show(json.dumps({"pool_fqdn": fqdn, "resolutions": answers}, indent=2))
     else:
-        texts = ("\n".join(resolution_lines(resolution)) for resolution in found)
+        texts = ("\n".join(resolution_lines(resolution, health)) for resolution in found)
         show("\n\n".join(texts))
     raise typer.Exit(max(EXIT_STATUS[resolution.located.state.value] for resolution in found))
+
+
+def _health(
+    found: "list[Resolution]", settings: "Settings | None", ping: bool | None
+) -> "dict[Target, Pinged] | None":
+    """What pings of all targets say; None if nobody wants them."""
+    from chatredirect.commands.pinging import ping_all
+    from chatredirect.config import EX_CONFIG, Settings, parse_listen
+    from chatredirect.transport.tls import TlsError
+
+    if ping is None:
+        ping = settings is not None and settings.health is not None
+    if not ping:
+        return None
+    settings = settings or Settings(listen=(parse_listen("udp://127.0.0.1"),))
+    try:
+        return ping_all((each for one in found for each in one.located.targets), settings)
+    except TlsError as error:
+        complain(str(error))
+        raise typer.Exit(EX_CONFIG) from None
+
+
+def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> dict[str, object]:
+    if health is None:
+        return resolution.as_json()
+    pings = [health[target].as_json() for target in resolution.located.targets]
+    return {**resolution.as_json(), "pings": pings}
 
 
 def _settings(config: Path) -> "Settings | None":

@@ -105,3 +105,27 @@ def test_not_ready(chatredirect: Command, write: Write) -> None:
 
 def test_faulty_configuration_is_78(chatredirect: Command, write: Write) -> None:
     assert chatredirect("check", "--live", write("listen: 5")).returncode == 78
+
+
+def test_resolve_shows_health(chatredirect: Command, write: Write, sip_server: int) -> None:
+    """`resolve` ends with the targets in order and their health, if the daemon would ping them."""
+    endpoint = f"{{sip_address: a@contoso.com, pool_fqdn: pc.contoso.com, port: {sip_server}}}"
+    file = write(config(endpoint))
+    command = ("resolve", "pc.contoso.com", "-c", file)
+    done = chatredirect(*command, "--ping")
+    for _ in range(20):  # a refused datagram is an answer of its own while SIPp starts
+        if "works" in done.stdout:
+            break
+        done = chatredirect(*command, "--ping")
+    assert done.returncode == 0, done.stderr
+    down, up = done.stdout.splitlines()[-2:]
+    assert f"→ udp://127.0.0.2:{sip_server}" in down
+    assert "FAILS: connection refused" in down
+    assert f"→ udp://127.0.0.1:{sip_server}" in up
+    assert "works: 200 OK" in up
+    found = json.loads(chatredirect(*command, "--ping", "--json").stdout)
+    assert [each["works"] for each in found["resolutions"][0]["pings"]] == [False, True]
+    assert "works" not in chatredirect(*command).stdout
+    write(config(endpoint) + "    health: {timeout: 1.0}\n")
+    assert "works: 200 OK" in chatredirect(*command).stdout
+    assert "works" not in chatredirect(*command, "--no-ping").stdout

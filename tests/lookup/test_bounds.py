@@ -35,7 +35,7 @@ def test_an_hour_of_dialogs(transport: str) -> None:
     world.pass_time(30 + 64 + 32)
     assert world.empty
     assert 10 < most < 100
-    assert set(world.core.counters.ended) == {"bye", "idle", "no_ack"}
+    assert set(world.core.counters.ended) >= {"bye", "idle", "no_ack"}
     assert sum(world.core.counters.ended.values()) == world.core.counters.begun
 
 

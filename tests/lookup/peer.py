@@ -1,0 +1,63 @@
+"""A client of the real daemon over any transport, which reads messages with bodies."""
+
+import socket
+import ssl
+from typing import Any
+
+from tests.lookup.world import Sent, read
+from tests.service.daemon import PATIENCE
+
+
+class Peer:
+    """A socket to the daemon."""
+
+    def __init__(
+        self, transport: str, to: tuple[str, int], context: ssl.SSLContext | None = None
+    ) -> None:
+        self.transport = transport
+        family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
+        if transport == "udp":
+            self.socket: Any = socket.socket(family, socket.SOCK_DGRAM)
+            self.socket.connect(to)
+        else:
+            self.socket = socket.create_connection(to, PATIENCE)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if context is not None:
+                self.socket = context.wrap_socket(self.socket, server_hostname="sip.contoso.com")
+        self.socket.settimeout(PATIENCE)
+        self._buffer = b""
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    @property
+    def local(self) -> str:
+        """Our own address and port."""
+        host, port = self.socket.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def send(self, data: bytes) -> None:
+        """Send octets."""
+        self.socket.sendall(data)
+
+    def receive(self) -> Sent:
+        """The next message."""
+        if self.transport == "udp":
+            return read(self.socket.recv(65536))
+        while True:
+            head, end, rest = self._buffer.partition(b"\r\n\r\n")
+            if end:
+                (length,) = [
+                    int(line.split(b":")[1])
+                    for line in head.split(b"\r\n")
+                    if line.startswith(b"Content-Length:")
+                ]
+                if len(rest) >= length:
+                    self._buffer = rest[length:]
+                    return read(head + end + rest[:length])
+            more = self.socket.recv(65536)
+            assert more, f"closed after {self._buffer!r}"
+            self._buffer += more

@@ -20,6 +20,7 @@ class Endpoint:
 
     Attributes:
         address: its SIP address with the scheme, for people.
+        uri: the same, read.
         settings: what the configuration says of it.
         pool: the pool that it leads to; several endpoints may share one.
         redirection: what its answers are made of.
@@ -29,6 +30,7 @@ class Endpoint:
     """
 
     address: str
+    uri: SipUri
     settings: EndpointSettings
     pool: Pool
     redirection: Redirection
@@ -47,11 +49,7 @@ class Directory:
         self._by_key = dict(endpoints)
         # Nearly every request spells the address as the configuration does: that is found without
         # being read.
-        self._by_spelling = {
-            text: (parse_uri(text), endpoint)
-            for endpoint in self._by_key.values()
-            for text in (endpoint.address.encode(),)
-        }
+        self._by_spelling = {each.address.encode(): each for each in self._by_key.values()}
 
     def __len__(self) -> int:
         """How many endpoints there are."""
@@ -66,7 +64,7 @@ class Directory:
         """
         known = self._by_spelling.get(uri)
         if known is not None:
-            return known
+            return known.uri, known
         parsed = parse_uri(uri)
         return parsed, self._by_key.get(parsed.canonical_key())
 
@@ -83,14 +81,17 @@ def build_directory(
         pool_of: gives an endpoint's pool, the same one for the same name, port and transport.
         lookup_of: gives what an endpoint in the mode `lookup` needs, None for others.
     """
+    # Equal ones are one, so that requests for many endpoints find them in the processor's cache.
+    redirections: dict[Redirection, Redirection] = {}
     return Directory(
         (
             each.sip_address.key,
             Endpoint(
                 address=str(each.sip_address),
+                uri=parse_uri(str(each.sip_address).encode()),
                 settings=each,
                 pool=pool_of(each),
-                redirection=Redirection.of(each),
+                redirection=_shared(redirections, Redirection.of(each)),
                 methods=_methods(each),
                 for_trusted=each.peers == "trusted" or each.mode == "lookup",
                 lookup=lookup_of(each),
@@ -98,6 +99,10 @@ def build_directory(
         )
         for each in settings
     )
+
+
+def _shared(redirections: dict[Redirection, Redirection], made: Redirection) -> Redirection:
+    return redirections.setdefault(made, made)
 
 
 def _methods(settings: EndpointSettings) -> frozenset[bytes] | None:

@@ -86,7 +86,8 @@ def parse_uri(text: bytes) -> SipUri:
         number = int(port)
         if number > _MAX_PORT:
             raise BadRequestUri(text)
-    return SipUri(scheme.lower(), user, password, host, number, params, headers or b"")
+    known = b"sip" if len(scheme) == 3 else b"sips"  # shared by all, a new one for each otherwise
+    return SipUri(known, user, password, host, number, params, headers or b"")
 
 
 def _not_a_sip_uri(text: bytes) -> BadRequestUri | UnsupportedUriScheme:

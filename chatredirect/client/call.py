@@ -7,10 +7,12 @@ A call that was accepted is hung up again (RFC 3261 §15.1.1), one that only ran
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from chatredirect.client import requri
 from chatredirect.client.exchange import Exchange, NoAnswerError, Step
+from chatredirect.client.requri import Reply
 from chatredirect.client.tls import NotSecureError, Secured
 from chatredirect.client.tls_hints import hint
 from chatredirect.client.wire import Connect
@@ -41,6 +43,7 @@ class Attempt:
         error: why there is no final answer, for people; empty if there is one.
         hint: what a person might look at then; empty if there is nothing to say.
         notes: what else went wrong.
+        found: what came of a lookup; None if there was none.
     """
 
     uri: bytes
@@ -53,6 +56,7 @@ class Attempt:
     error: str = ""
     hint: str = ""
     notes: list[str] = field(default_factory=list)
+    found: Reply | None = None
 
 
 #: Makes the request, when the wire that it goes over is known.
@@ -76,6 +80,8 @@ class Call:
         locate: Locate,
         connected: Callable[[], None],
         tell: Callable[[Step], None],
+        *,
+        lookup: bool = False,
     ) -> None:
         """Prepare it.
 
@@ -86,6 +92,7 @@ class Call:
             locate: finds the way of requests within a dialog.
             connected: is called when `attempt.local` is known.
             tell: is called with each step that is kept.
+            lookup: whether to ask who accepts an INVITE for a channel service.
         """
         self._attempt = attempt
         self._seconds = seconds
@@ -93,6 +100,7 @@ class Call:
         self._locate = locate
         self._connected = connected
         self._tell = tell
+        self._lookup = lookup
         self._now = asyncio.get_running_loop().time
 
     async def make(self, make_request: MakeRequest) -> None:
@@ -178,9 +186,13 @@ class Call:
         dialog = Dialog.of(invite, response)
         within = await self._within(exchange, dialog)
         acknowledgement = dialog.request(b"ACK", invite.cseq, within.new_via())
-        bye = dialog.request(b"BYE", invite.cseq + 1, within.new_via())
+        number = invite.cseq + 1
         try:
             exchange.confirm(invite, lambda: within.send(acknowledgement))
+            if self._lookup:
+                await self._look_up(within, dialog, number)
+                number += 1
+            bye = dialog.request(b"BYE", number, within.new_via())
             await within.transact(bye, self._now() + self._seconds)
         except NoAnswerError:
             self._attempt.notes.append(f"BYE: no answer within {self._seconds:g} s")
@@ -189,6 +201,31 @@ class Call:
         finally:
             if within is not exchange:
                 within.close()
+
+    async def _look_up(self, within: Exchange, dialog: Dialog, number: int) -> None:
+        """INFO with the command, then the target's INFO with its reply (MS-XCCOSIP)."""
+        info = replace(
+            dialog.request(b"INFO", number, within.new_via()),
+            fields=((b"Content-Type", requri.CONTENT_TYPE),),
+            body=requri.command(number),
+        )
+        attempt, until = self._attempt, self._now() + self._seconds
+        try:
+            response = await within.transact(info, until)
+        except NoAnswerError:
+            attempt.found = Reply("", f"INFO: no answer within {self._seconds:g} s")
+            return
+        if response.status >= 300:
+            reason = response.reason.decode("utf-8", "backslashreplace")
+            attempt.found = Reply("", f"INFO: {response.status} {reason}")
+            return
+
+        def read() -> Reply | None:
+            replies = (requri.read(body, number) for body in within.informed)
+            return next((reply for reply in replies if reply is not None), None)
+
+        await within.listen(until, lambda: read() is not None)
+        attempt.found = read() or Reply("", f"no reply within {self._seconds:g} s")
 
     async def _within(self, exchange: Exchange, dialog: Dialog) -> Exchange:
         """The exchange for a dialog's requests: this one, unless they go somewhere else."""

@@ -21,6 +21,9 @@ from chatredirect.sip.request import ClientRequest, ack, answers, hostport, via
 from chatredirect.sip.response import Source, respond, stamp
 from chatredirect.sip.status import status_line
 
+MAX_INFORMED = 16
+"""INFOs that are kept."""
+
 _UNDERSTOOD = frozenset((b"NOTIFY", b"BYE", b"OPTIONS", b"INFO", b"MESSAGE"))
 _NEVER_ANSWERED = frozenset((b"ACK", b"BENOTIFY"))
 
@@ -66,6 +69,7 @@ class Exchange:
         target: where the wire leads.
         local: our own address and port on it, as Via and Contact have them.
         notified: whether the target has sent a NOTIFY.
+        informed: the bodies of the INFOs that the target has sent, the first few.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Exchange:
         self._requests: dict[ClientRequest, bool] = {}  # those sent, and whether answered
         self._acks: dict[ClientRequest, Callable[[], None]] = {}
         self.notified = False
+        self.informed: list[bytes] = []
 
     @property
     def secured(self) -> Secured | None:
@@ -201,6 +206,8 @@ class Exchange:
     def _answer(self, request: Request) -> None:
         """Answer a request of the target's: whoever sends one waits for that."""
         self.notified |= request.method == b"NOTIFY"
+        if request.method == b"INFO" and len(self.informed) < MAX_INFORMED:
+            self.informed.append(request.body)
         if request.method in _NEVER_ANSWERED or not request.vias:
             return
         try:

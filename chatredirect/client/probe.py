@@ -15,6 +15,7 @@ from chatredirect.client.call import Attempt, Call
 from chatredirect.client.exchange import Exchange, Step
 from chatredirect.client.first_request import Caller
 from chatredirect.client.next_hop import NextHop, next_hop
+from chatredirect.client.requri import Reply
 from chatredirect.client.wire import Connect
 from chatredirect.config.addresses import Transport
 from chatredirect.config.models import Family
@@ -55,6 +56,7 @@ class Plan:
         from_uri: the From URI; None: one made of our own address.
         seconds: that each target has for its final answer, and DNS for each name.
         follow: whether to go on to the Contacts of a 3xx.
+        lookup: whether to ask who accepts the INVITE for a channel service.
         prefer: the address family that is tried first.
     """
 
@@ -65,6 +67,7 @@ class Plan:
     from_uri: bytes | None = None
     seconds: float = 5.0
     follow: bool = False
+    lookup: bool = False
     prefer: Family = "ipv4"
 
 
@@ -105,6 +108,9 @@ class Watcher(Protocol):
     def leads(self, leads: list[Lead]) -> None:
         """The Contacts of the last answer."""
 
+    def found(self, lead: Lead) -> None:
+        """A lookup ended: where the channel service is, or why it isn't known."""
+
     def stopped(self, why: str) -> None:
         """A redirection isn't followed."""
 
@@ -143,6 +149,7 @@ class _Probe:
     watcher: Watcher
     connects: Mapping[Transport, Connect]
     _attempts: int = 0
+    _reply: Reply | None = None
     _visited: list[SipUri] = field(default_factory=list)
 
     async def run(self, uri: SipUri, start: NextHop) -> Ending:
@@ -160,13 +167,17 @@ class _Probe:
             if leads:
                 self.watcher.leads(leads)
             if response.status < 300:
-                return Ending.ANSWERED
+                return await self._found() if self.plan.lookup else Ending.ANSWERED
             if response.status >= 400:
                 ending = Ending.REFUSED
                 if response.status >= 600:  # §21.6: nowhere else either
                     return ending
                 continue
             if not self.plan.follow:
+                if self.plan.lookup:
+                    why = "it redirects: see --follow"
+                    self.watcher.found(Lead(b"", None, why=why))
+                    return Ending.REFUSED
                 return Ending.ANSWERED
             ending = Ending.REFUSED
             waiting += reversed(self._to_follow(leads, now.hops + 1))
@@ -184,6 +195,7 @@ class _Probe:
             self._attempts += 1
             attempt = Attempt(lead.uri, target)
             await self._call(attempt, caller)
+            self._reply = attempt.found
             self.watcher.ended(attempt)
             response = attempt.response or response
             if attempt.response is not None and attempt.response.status != _RETRY_ELSEWHERE:
@@ -201,7 +213,17 @@ class _Probe:
             self._first_target,
             lambda: self.watcher.connected(attempt),
             lambda step: self.watcher.step(attempt, step),
+            lookup=self.plan.lookup,
         ).make(make_request)
+
+    async def _found(self) -> Ending:
+        """What the lookup has found, and where that leads."""
+        reply = self._reply or Reply("", "there was no lookup")
+        if not reply.uri:
+            self.watcher.found(Lead(b"", None, why=reply.why))
+            return Ending.REFUSED
+        self.watcher.found(await self._lead(reply.uri.encode()))
+        return Ending.ANSWERED
 
     async def _leads(self, response: Response) -> list[Lead]:
         contacts = by_quality(addresses(response, "Contact"))[:MAX_CONTACTS]

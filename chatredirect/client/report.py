@@ -88,6 +88,15 @@ class TextReport:
             for line in _where(lead):
                 self._echo(f"         {line}")
 
+    def found(self, lead: Lead) -> None:
+        """See `Watcher`."""
+        if not lead.uri:
+            self._complain(f"no channel service: {escape(lead.why)}")
+            return
+        self._echo(f"Channel: {clean(lead.uri)}")
+        for line in _where(lead):
+            self._echo(f"         {line}")
+
     def stopped(self, why: str) -> None:
         """See `Watcher`."""
         self._complain(f"not followed: {escape(why)}")
@@ -140,15 +149,13 @@ class JsonReport:
         """See `Watcher`."""
         last = self._requests[-1]
         assert isinstance(last, dict)
-        last["contacts"] = [
-            {
-                "uri": clean(lead.uri),
-                "targets": [_target(target) for target in lead.targets],
-                "reason": None if lead.targets else escape(lead.why),
-                "notes": [escape(note) for note in lead.notes],
-            }
-            for lead in leads
-        ]
+        last["contacts"] = [_lead(lead) for lead in leads]
+
+    def found(self, lead: Lead) -> None:
+        """See `Watcher`."""
+        last = self._requests[-1]
+        assert isinstance(last, dict)
+        last["channel"] = _lead(lead)
 
     def stopped(self, why: str) -> None:
         """See `Watcher`."""
@@ -204,6 +211,15 @@ def _tls(secured: Secured | None) -> Json:
         "cipher": secured.cipher,
         "names": [escape(name) for name in secured.names],
         "verified": secured.verified,
+    }
+
+
+def _lead(lead: Lead) -> dict[str, Json]:
+    return {
+        "uri": clean(lead.uri) or None,
+        "targets": [_target(target) for target in lead.targets],
+        "reason": None if lead.targets else escape(lead.why),
+        "notes": [escape(note) for note in lead.notes],
     }
 
 

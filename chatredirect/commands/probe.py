@@ -69,6 +69,14 @@ def probe(
         bool,
         typer.Option("--follow", help="Go on to the Contact of a redirection.", show_default=False),
     ] = False,
+    lookup: Annotated[
+        bool,
+        typer.Option(
+            "--lookup",
+            help="Ask the contact object for a channel service, as a Group Chat client does.",
+            show_default=False,
+        ),
+    ] = False,
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Show whole messages.", show_default=False),
@@ -90,10 +98,13 @@ def probe(
 
     Then the Contact of the answer, and where it leads by DNS as the configuration's `dns` has it;
     if there is no configuration, the system's name servers are asked. A call that is accepted is
-    hung up at once. Over TLS the server has to prove the name of the host that was asked for.
+    hung up at once. With --lookup the contact object is asked for a channel service before that,
+    and it is shown where its URI leads. Over TLS the server has to prove the name of the host that
+    was asked for.
 
     Exit status: 0 if the final answer is 2xx or 3xx, 1 if it is another (with --follow also if no
-    Contact leads on), 2 if an option can't be used, 69 if there is no final answer, 78 if a file
+    Contact leads on, with --lookup also if no channel service is named), 2 if an option can't be
+    used, 69 if there is no final answer, 78 if a file
     given with --config can't be used.
     """
     from chatredirect.log import silence
@@ -109,7 +120,7 @@ def probe(
         wildcards=wildcards,
         srv_names=srv_names,
     )
-    plan = _plan(uri, via, tls_name, method, from_uri, seconds, follow)
+    plan = _plan(uri, via, tls_name, method, from_uri, seconds, follow, lookup)
     silence()
     named = getattr(context.get_parameter_source("config"), "name", "") == "COMMANDLINE"
     dns, tls = _sections(config, named=named)
@@ -136,6 +147,7 @@ def _plan(
     from_uri: str | None,
     seconds: float,
     follow: bool,
+    lookup: bool,
 ) -> "Plan":
     from chatredirect.client.next_hop import next_hop, parse_target_uri, parse_via
     from chatredirect.client.probe import Plan
@@ -146,6 +158,9 @@ def _plan(
     try:
         if not MIN_SECONDS <= seconds <= MAX_SECONDS:  # nor is nan
             raise ValueError(f"must be from {MIN_SECONDS} to {MAX_SECONDS} seconds")
+        where = "--lookup"
+        if lookup and method is not Method.INVITE:
+            raise ValueError("begins with an INVITE: leave --method out")
         where = "SIP_URI"
         target = parse_target_uri(uri)
         if via is None:
@@ -169,6 +184,7 @@ def _plan(
         from_uri=caller,
         seconds=seconds,
         follow=follow,
+        lookup=lookup,
     )
 
 

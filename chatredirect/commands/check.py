@@ -107,7 +107,7 @@ def _text(
     yield from fault_lines(doubts, "warning")
     if doubts:
         yield ""
-    ways = {_pool(endpoint) for endpoint in settings.endpoints}
+    ways = {pool for endpoint in settings.endpoints for pool in endpoint.pools}
     yield f"listening on  {', '.join(map(str, settings.listen))}"
     yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(ways), 'pool')}"
     shown = settings.endpoints[:_SHOWN]
@@ -132,7 +132,13 @@ def _text(
 
 def _does(endpoint: "EndpointSettings") -> str:
     methods = f", only {' '.join(endpoint.methods)}" if endpoint.methods else ""
+    if endpoint.mode == "lookup":
+        return f"lookup to {', '.join(map(str, endpoint.channels))}{methods}"
     return f"{endpoint.redirect_status} to {_pool(endpoint)}{methods}"
+
+
+def _channels(endpoint: "EndpointSettings") -> dict[str, object]:
+    return {"channel_uris": list(map(str, endpoint.channels))} if endpoint.mode == "lookup" else {}
 
 
 def _pool(endpoint: "EndpointSettings") -> str:
@@ -158,6 +164,7 @@ def _json(
                 "port": endpoint.port,
                 "transport": endpoint.transport,
                 "mode": endpoint.mode,
+                **_channels(endpoint),
                 "source": endpoint.source,
             }
             for endpoint in settings.endpoints

@@ -7,7 +7,7 @@ from chatredirect.commands.pinging import Pinged, ping_all
 from chatredirect.commands.report import counted
 from chatredirect.commands.resolution_text import target_text
 from chatredirect.commands.resolving import Resolution, Way, resolve_all
-from chatredirect.config import Settings
+from chatredirect.config import EndpointSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def look(settings: Settings) -> dict[Way, LivePool]:
     Raises:
         TlsError: a certificate, key or CA file can't be used.
     """
-    ways = dict.fromkeys(map(Way.of, settings.endpoints))
+    ways = dict.fromkeys(way for each in settings.endpoints for way in Way.all_of(each))
     found = resolve_all(ways, settings.dns)
     pinged = ping_all((each for one in found for each in one.located.targets), settings)
     return {
@@ -60,12 +60,20 @@ def live_lines(settings: Settings, pools: dict[Way, LivePool], shown: int) -> It
         if not pool.targets:
             yield f"  FAILS  {pool.why_not}"
     yield ""
-    endpoints = sorted(settings.endpoints, key=lambda each: pools[Way.of(each)].ready)
+    endpoints = sorted(settings.endpoints, key=lambda each: _decisive(each, pools).ready)
     for endpoint in endpoints[:shown]:
-        pool = pools[Way.of(endpoint)]
+        pool = _decisive(endpoint, pools)
         why = "" if pool.ready else f" ({pool.resolution.way}: {pool.why_not})"
         yield f"{'ready' if pool.ready else 'not ready':<9}  {endpoint.sip_address}{why}"
     if len(endpoints) > shown:
         yield f"… and {len(endpoints) - shown:,} more"
-    ready = sum(pools[Way.of(each)].ready for each in endpoints)
+    ready = sum(_decisive(each, pools).ready for each in endpoints)
     yield f"{ready:,} of {counted(len(endpoints), 'endpoint')} ready"
+
+
+def _decisive(endpoint: EndpointSettings, pools: dict[Way, LivePool]) -> LivePool:
+    """The pool that says whether an endpoint is ready: of several channel services one will do."""
+    if endpoint.mode != "lookup":
+        return pools[Way.of(endpoint)]
+    channels = [pools[Way(*endpoint.channel_pool(uri))] for uri in endpoint.channels]
+    return next((pool for pool in channels if pool.ready), channels[0])

@@ -23,6 +23,11 @@ class Way:
         """An endpoint's."""
         return cls(endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
 
+    @classmethod
+    def all_of(cls, endpoint: EndpointSettings) -> tuple["Way", ...]:
+        """An endpoint's, and in the mode lookup those of its channel services behind it."""
+        return tuple(cls(*pool) for pool in endpoint.pools)
+
     def __str__(self) -> str:
         """`pcpool.contoso.com:5061 over tls`, without what isn't given."""
         over = f" over {self.transport}" if self.transport else ""

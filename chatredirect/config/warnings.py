@@ -12,7 +12,7 @@ from chatredirect.config.tls_warnings import tls_warnings
 
 def warnings(settings: Settings) -> tuple[Fault, ...]:
     """Every warning that the settings alone give reason for, one for each pool at most."""
-    return (*_general(settings), *tls_warnings(settings), *_pools(settings))
+    return (*_general(settings), *tls_warnings(settings), *_pools(settings), *_channels(settings))
 
 
 def needs_srv(endpoint: EndpointSettings, dns: DnsSettings) -> bool:

@@ -21,12 +21,22 @@ from chatredirect.config.models import DnsSettings, EndpointSettings, HealthSett
 
 @dataclass(slots=True)
 class Placed:
-    """An endpoint and where it stands. `key` is known also where the rest is faulty."""
+    """An endpoint and where it stands.
+
+    Attributes:
+        document: the file that it stands in.
+        path: where in there.
+        key: its directory key, known also where the rest is faulty.
+        settings: the endpoint; None if a value is faulty.
+        readable: the same without the faulty values, which have their defaults then; an address
+            or a pool that is faulty or missing has something in its place that stands for none.
+    """
 
     document: Document
     path: Path
     key: bytes | None
     settings: EndpointSettings | None
+    readable: EndpointSettings | None
 
 
 @dataclass(slots=True)
@@ -49,6 +59,8 @@ def check(findings: Findings) -> Iterator[Fault]:
     yield from _duplicates(findings)
     loops = _Loops(findings)
     for placed in findings.endpoints:
+        if placed.readable is not None:
+            yield from _together(placed, placed.readable)
         if placed.settings is not None:
             yield from _endpoint(placed, placed.settings)
             yield from _lookup(placed, placed.settings, findings)
@@ -154,7 +166,8 @@ def _duplicates(findings: Findings) -> Iterator[Fault]:
             )
 
 
-def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
+def _together(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
+    """What can't go together, whatever the rest is: no default is at fault here."""
     secure = endpoint.sip_address.scheme == "sips"
     if endpoint.mode == "proxy":
         yield _at(placed, "mode", "proxy isn't available in this version: write redirect or lookup")
@@ -172,7 +185,12 @@ def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
             "udp can't go with a sips: address (RFC 3261 §26.2.2): "
             "write tls or leave it out, or make the address sip:",
         )
+
+
+def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
+    """RFC 3261 §8.3: a redirect that leads to where the request came to is none."""
     sip = endpoint.sip_address
+    secure = sip.scheme == "sips"
     if (
         endpoint.pool_fqdn == sip.host.lower().strip("[].")
         and endpoint.transport is None

@@ -27,6 +27,8 @@ MAX_FILE = 256 * 1024 * 1024
 _T = TypeVar("_T")
 _ENDPOINT = TypeAdapter(EndpointSettings)
 _SETTINGS = TypeAdapter(Settings)
+# RFC 6761 §6.4: no name ends so
+_STAND_INS = {"sip_address": "sip:faulty@faulty.invalid", "pool_fqdn": "pool.faulty.invalid"}
 
 
 def load(path: str | os.PathLike[str]) -> Settings:
@@ -132,11 +134,13 @@ class _Reader:
             self._faults += faults_of(error, document, path, EndpointSettings)
             text = value.get("sip_address") if isinstance(value, Mapping) else None
             keys = (address.key for address in _tried(parse_sip_address, text))
-            self._findings.endpoints.append(Placed(document, path, next(keys, None), None))
+            readable = _readable(value, error)
+            placed = Placed(document, path, next(keys, None), None, readable)
+            self._findings.endpoints.append(placed)
             return
         source = f"{document.file}:{document.place(path)[0]}"
         object.__setattr__(endpoint, "source", source)
-        placed = Placed(document, path, endpoint.sip_address.key, endpoint)
+        placed = Placed(document, path, endpoint.sip_address.key, endpoint, endpoint)
         self._findings.endpoints.append(placed)
 
     def _included(self) -> Iterator[Document]:
@@ -158,6 +162,18 @@ class _Reader:
                 self._faults.append(main.fault(("include",), message))
             else:
                 yield _open(path)
+
+
+def _readable(value: Value, error: ValidationError) -> EndpointSettings | None:
+    """An endpoint without its faulty values, so that the others can be held against each other."""
+    if not isinstance(value, Mapping):
+        return None
+    faulty = {details["loc"][0] for details in error.errors(include_url=False) if details["loc"]}
+    kept = {key: each for key, each in value.items() if key not in faulty}
+    try:
+        return _ENDPOINT.validate_python(_STAND_INS | kept)
+    except ValidationError:
+        return None  # a key that is no text, for instance
 
 
 def _tried(parse: Callable[[str], _T], value: Value) -> Iterator[_T]:

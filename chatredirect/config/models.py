@@ -59,6 +59,8 @@ MIN_SECRET = 16
 """Characters; a key that is shorter can be guessed."""
 
 _NEVER_REDIRECTED = ("ACK", "BENOTIFY", "CANCEL")
+# octets, with their commas; longer, and a 405 might be larger than a UDP answer may be
+_MAX_METHODS = 300
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")  # RFC 3261 §25.1
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _STRICT = ConfigDict(extra="forbid")
@@ -106,6 +108,12 @@ def _method(text: str) -> str:
 def _some_methods(methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if methods is not None and not methods:
         raise told("the list is empty: leave the key out to redirect every method")
+    octets = len(", ".join(methods or ()))
+    if octets > _MAX_METHODS:
+        raise told(
+            f"the list takes {octets} octets in an Allow header field; at most {_MAX_METHODS} fit "
+            "into an answer over UDP"
+        )
     return methods
 
 

@@ -167,6 +167,26 @@ def test_all_faults_at_once(faults: Faults) -> None:
         assert part in text
 
 
+def test_a_faulty_value_hides_no_other_fault_of_its_endpoint(faults: Faults) -> None:
+    """What can't go together is told in the same run, and a default is never at fault."""
+    found = faults("""
+        listen: [udp://127.0.0.1:5060]
+        endpoints:
+          - sip_address: sips:a@contoso.com
+            pool_fqdn: pcpool.contoso.com:5061
+            mode: proxy
+            transport: udp
+            contact: addresses
+          - sip_address: sip:b@contoso.com
+            pool_fqdn: contoso.com
+            transport: sctp
+          - sip_address: sip:c@contoso.com
+            pool_fqdn: 127.0.0.1
+            port: 0
+    """)
+    assert [line for line, _ in found] == [4, 5, 6, 7, 10, 13]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
@@ -265,6 +285,7 @@ def test_wrong_value(faults: Faults, keys: str, says: str) -> None:
         ("methods: [ACK]", "never redirected"),
         ("methods: ['IN VITE']", "no method name"),
         ("methods: INVITE", "must be a list"),
+        (f"methods: [{', '.join(60 * ['REGISTER'])}]", "at most 300 fit"),
         ("contact: addresses\n    transport: tls", "addresses can't go with TLS"),
         ("on_all_down: maybe", "must be unavailable or serve"),
         ("source: x", 'unknown key "source"'),

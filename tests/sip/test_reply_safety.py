@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.sip.served import ENDPOINT, Served, message, request, serve
+from tests.sip.served import ENDPOINT, Served, endpoint, message, request, serve
 from tests.sip.strategies import mutated, requests
 
 # -- where it goes, RFC 3261 §18.2.2 and RFC 3581 §4 ------------------------------------------
@@ -106,6 +106,24 @@ def test_contacts_are_cut_to_fit(served: Served, vias: int, name: bytes) -> None
         assert answer.status == 302
         assert 1 <= len(answer.all(b"Contact")) < 64
         assert len(answer.raw) <= max(2 * len(data), 1300)
+
+
+@pytest.mark.parametrize("method", [b"INFO", b"OPTIONS"])
+@pytest.mark.parametrize("vias", [1, 9, 70])
+def test_the_longest_allow_fits(method: bytes, vias: int) -> None:
+    """The configuration takes no list of methods that would make a 405 too large to be sent."""
+    methods = (*(f"M{i:038}" for i in range(7)), "X" * 13)
+    assert len(", ".join(methods)) == 300
+    served = serve([endpoint("sip:listed@contoso.com", methods=methods)])
+    for octets in range(1, 900, 3):
+        data = message(
+            method + b" sip:listed@contoso.com SIP/2.0",
+            *[b"v:SIP/2.0/UDP h;rport"] * vias,
+            *(b"f:<sip:a@b>;tag=1", b"t:<sip:a@b>", b"i:" + b"c" * octets, b"CSeq:1 " + method),
+        )
+        answer = served.ask(data)
+        assert answer is not None
+        assert answer.status == (200 if method == b"OPTIONS" else 405)
 
 
 def test_contacts_on_a_stream_need_not_be_cut(served: Served) -> None:

@@ -276,7 +276,7 @@ def test_a_storm_of_handshake_messages(
 
     Others are served meanwhile, memory stays bounded, and as no SIP comes, the connection ends.
     """
-    limits = {"idle_timeout": 2.0, "write_timeout": 1.0}
+    limits = {"idle_timeout": 1.0, "write_timeout": 0.5}
     daemon = run_daemon(loop=loop, listen=[TLS], tls=tls(), limits=limits)
     to = daemon.address("tls")
     with talk_tls(to, context) as other, Storm(to, authority, front_end, version) as storm:
@@ -329,7 +329,7 @@ def test_handshakes_left_open_are_counted(
     run_daemon: Run, loop: str, tls: Section, context: ssl.SSLContext
 ) -> None:
     """Who opens many and says nothing takes his own places, not those of others."""
-    limits = {"connections": 20, "connections_per_peer": 5, "handshake_timeout": 5.0}
+    limits = {"connections": 20, "connections_per_peer": 5, "handshake_timeout": 2.5}
     daemon = run_daemon(loop=loop, listen=[TLS], tls=tls(), limits=limits)
     to = daemon.address("tls")
     silent = [socket.create_connection(to, PATIENCE, ("127.0.0.2", 0)) for _ in range(8)]

@@ -247,7 +247,7 @@ def test_a_client_with_a_servers_certificate(
     strict, lenient = "tls://127.0.0.1:0", "tls://127.0.0.2:0"
     section = tls(listeners={lenient: {"any_purpose": True}})
     daemon = run_daemon(loop=loop, listen=[strict, lenient], tls=section)
-    refused(daemon, 0, context, "purpose")
+    refused(daemon, 0, context, "for-servers-only")
     line = daemon.event("tls_handshake_failed")
     assert "unsuitable certificate purpose; tls.any_purpose takes" in line["why"]
     assert status(daemon, 1, context, "sip:ocschat@contoso.com") == 302
@@ -259,7 +259,7 @@ def test_any_purpose_is_no_authority(
     """With it, who has a certificate still can't issue one."""
     chain = authority.issue_by_a_leaf(FRONT_END)
     daemon = run_daemon(loop=loop, listen=[TLS], tls=tls(any_purpose=True, allowed_peers=None))
-    refused(daemon, 0, client_context(authority.file, chain), "chain")
+    refused(daemon, 0, client_context(authority.file, chain), "by-an-impostor")
     line = daemon.event("tls_handshake_failed")
     assert "the peer's certificate was refused: invalid CA certificate" in line["why"]
 

@@ -61,9 +61,9 @@ def serial_of(leaf: Leaf) -> int:
 
 
 @pytest.fixture
-def daemon(run_daemon: Run, loop: str, tls: Section, live: Leaf) -> Daemon:
+def daemon(run_daemon: Run, tls: Section, live: Leaf) -> Daemon:
     section = tls(certificate=str(live.certificate), private_key=str(live.private_key))
-    return run_daemon(loop=loop, listen=["tls://127.0.0.1:0"], tls=section)
+    return run_daemon(listen=["tls://127.0.0.1:0"], tls=section)
 
 
 def test_watched_files(

@@ -61,7 +61,9 @@ def check(
 
 def _files(settings: "Settings") -> "tuple[Fault, ...]":
     """The warnings that TLS files give reason for; ConfigError if they can't be used."""
-    if not settings.tls.files and not settings.secure_listeners:
+    from chatredirect.config import TlsSettings
+
+    if settings.tls == TlsSettings() and not settings.secure_listeners:
         return ()  # without importing what reads them
     from chatredirect.commands.tls_files import tls_doubts
 

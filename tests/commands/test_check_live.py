@@ -129,3 +129,17 @@ def test_resolve_shows_health(chatredirect: Command, write: Write, sip_server: i
     write(config(endpoint) + "    health: {timeout: 1.0}\n")
     assert "works: 200 OK" in chatredirect(*command).stdout
     assert "works" not in chatredirect(*command, "--no-ping").stdout
+
+
+@pytest.mark.parametrize("option", ["--live", "--offline"])
+def test_ciphers_that_are_none(chatredirect: Command, write: Write, option: str) -> None:
+    """A fault also where no file is named: connections to pools begin with them."""
+    path = write(
+        "listen: [udp://127.0.0.1:5060]\n"
+        "endpoints: [{sip_address: a@contoso.com, pool_fqdn: 127.0.0.1, port: 9}]\n"
+        "tls: {ciphers: NONSUCH}\n"
+    )
+    done = chatredirect("check", option, path)
+    assert done.returncode == 78
+    assert 'tls: ciphers "NONSUCH" select nothing' in done.stdout
+    assert "Traceback" not in done.stderr

@@ -291,7 +291,14 @@ def values(message: Message, name: bytes) -> list[bytes]:
         message: where to look.
         name: the header field's long form in lower case; its compact form is found as well.
     """
-    names = (name, _COMPACT.get(name, name))
+    compact = _COMPACT.get(name, name)
+    lower = message.head.lower()
+    # most of what is looked for isn't there, and a search is quicker than to split all lines
+    if b"\r\n" + name not in lower and not any(
+        b"\r\n%b%b" % (compact, end) in lower for end in (b":", b" ", b"\t")
+    ):
+        return []
+    names = (name, compact)
     fields = abnf.FIELD_END.split(message.head)[1:]
     return [
         value.strip(b" \t\r\n")

@@ -22,7 +22,7 @@ from chatredirect.sip import headers
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import BadHeaderValue, SipError
-from chatredirect.sip.flow import Reach
+from chatredirect.sip.flow import Reach, peer_text
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Request, Response
@@ -181,13 +181,14 @@ class Server:
             messages: their answers go over their flow.
         """
         counters = self._counters
-        attendant = self._answering.attendant
         if isinstance(message, Response):
+            attendant = self._answering.attendant
             if attendant is None or not attendant.respond(message, source):
                 counters.dropped("response")
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
+            attendant = self._answering.attendant
             if attendant is None or method != b"ACK" or not attendant.acknowledge(message, source):
                 counters.dropped(_NEVER_ANSWERED[method])
             return None
@@ -200,7 +201,7 @@ class Server:
         try:
             if envelope is None or message.fault is not None:
                 envelope = read_envelope(message, via)
-            verdict = self._decide(message, envelope, source, room, transport, reach)
+            verdict = self._decide(message, envelope, source, room, reach)
         except SipError as error:
             counters.malformed(error.counter)
             verdict = _refusal(message, error)
@@ -226,7 +227,6 @@ class Server:
         envelope: headers.Envelope,
         source: Source,
         room: int,
-        transport: str,
         reach: Reach | None,
     ) -> _Verdict | None:
         """Go down the table, from where it asks what the request wants.
@@ -257,19 +257,21 @@ class Server:
             if endpoint is None and method == b"OPTIONS" and uri.user is None:
                 return _Verdict(200, _OK, _capabilities(None))
         if endpoint is None:
-            return self._elsewhere(method, uri, transport)
-        if endpoint.for_trusted and not source.trusted:
-            return _Verdict(403, _FORBIDDEN, endpoint=endpoint)
+            return self._elsewhere(method, uri, reach)
         methods = endpoint.methods
+        if endpoint.for_trusted:
+            if not source.trusted:
+                return _Verdict(403, _FORBIDDEN, endpoint=endpoint)
+            lookup = endpoint.lookup  # asked here, since lookups are for trusted peers only
+            if lookup is not None and (methods is None or method in {*methods, b"OPTIONS"}):
+                if method == b"INVITE" and reach is not None:
+                    self._invite(request, envelope, source, reach, lookup)
+                    return None
+                verdict = self._beside_lookups(method, endpoint, lookup)
+                if verdict is not None:
+                    return verdict
         if methods is not None and method != b"OPTIONS" and method not in methods:
             return _Verdict(405, _NOT_ALLOWED, _allow(methods), endpoint=endpoint)
-        if endpoint.lookup is not None:
-            if method == b"INVITE" and reach is not None:
-                self._invite(request, envelope, source, reach, endpoint.lookup)
-                return None
-            verdict = self._beside_lookups(method, endpoint, endpoint.lookup)
-            if verdict is not None:
-                return verdict
 
         sips = uri.scheme == b"sips"
         redirection, pool = endpoint.redirection, endpoint.pool
@@ -332,11 +334,11 @@ class Server:
             return _Verdict(481, _NO_DIALOG, tagged=tagged, endpoint=endpoint)
         return _Verdict(200, _OK, tagged=tagged)
 
-    def _elsewhere(self, method: bytes, uri: SipUri, transport: str) -> _Verdict:
+    def _elsewhere(self, method: bytes, uri: SipUri, reach: Reach | None) -> _Verdict:
         """A URI that is no endpoint; a REGISTER may be told where it belongs."""
         registrars = self._answering.registrars
         if method == b"REGISTER" and registrars is not None:
-            contact = registrars.contact(uri, transport)
+            contact = registrars.contact(uri, "udp" if reach is None else reach.transport)
             if contact is not None:
                 return _Verdict(301, _MOVED, contact)
             if registrars.misplaced(uri):
@@ -397,6 +399,6 @@ def _log_request(request: Request, source: Source, transport: str, verdict: _Ver
         endpoint=verdict.endpoint.address if verdict.endpoint is not None else None,
         caller=request.from_,
         call_id=request.call_id,
-        peer=f"{transport}:{source.host.decode('ascii')}:{source.port}",
+        peer=peer_text(transport, source.host.decode("ascii"), source.port),
         **({} if verdict.fault is None else {"fault": str(verdict.fault)}),
     )

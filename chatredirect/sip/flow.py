@@ -37,6 +37,10 @@ class Flow(Protocol):
 class Reach(Protocol):
     """Makes a flow to where the message came from that is being dealt with; only until then."""
 
+    @property
+    def transport(self) -> str:
+        """`udp`, `tcp` or `tls`."""
+
     def flow(self, port: int) -> Flow:
         """The way back.
 
@@ -44,6 +48,11 @@ class Reach(Protocol):
             port: where datagrams go, at the address that the message came from; connections
                 have but one way.
         """
+
+
+def peer_text(transport: str, host: str, port: int) -> str:
+    """A peer for people, written like a listener: `tcp://192.0.2.1:5060`, IPv6 in brackets."""
+    return f"{transport}://[{host}]:{port}" if ":" in host else f"{transport}://{host}:{port}"
 
 
 def reliable(flow: Flow) -> bool:

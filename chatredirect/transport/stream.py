@@ -17,7 +17,7 @@ from typing import cast
 import structlog
 
 from chatredirect.log import RateLimited
-from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.flow import Flow, Reach, peer_text
 from chatredirect.sip.framing import PING, Event, FramingFault, StreamFramer
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import Source
@@ -180,7 +180,8 @@ class StreamListener:
                     # for a peer that never answers our goodbye (close_notify, RFC 8446 §6.1)
                     ssl_shutdown_timeout=self.timeouts.write,
                 )
-        except (OSError, asyncio.CancelledError) as error:  # TimeoutError and SSLError among them
+        # TimeoutError and SSLError are OSErrors; a name that isn't text is a UnicodeDecodeError
+        except (OSError, ValueError, asyncio.CancelledError) as error:
             if security is not None and not isinstance(error, asyncio.CancelledError):
                 self.ended("handshake")
                 # who only looks whether the port is open, as load balancers do, did nothing wrong
@@ -237,17 +238,12 @@ class StreamListener:
             write(event, peer=peer, suppressed=suppressed, **fields)
 
 
-def peer_text(transport: str, host: str, port: int) -> str:
-    """A peer for people: `tcp://192.0.2.1:5060`."""
-    return f"{transport}://[{host}]:{port}" if ":" in host else f"{transport}://{host}:{port}"
-
-
 class StreamConnection(asyncio.Protocol):
     """One connection of a `StreamListener`."""
 
     __slots__ = (
-        "_active", "_flow", "_framer", "_half_sent", "_host", "_idle", "_listener", "_port",
-        "_source", "_transport", "_unread", "_verified", "begun",
+        "_active", "_ended", "_flow", "_framer", "_half_sent", "_host", "_idle", "_listener",
+        "_port", "_source", "_transport", "_unread", "_verified", "begun",
     )  # fmt: skip
 
     def __init__(self, listener: StreamListener, host: str, port: int) -> None:
@@ -264,6 +260,7 @@ class StreamConnection(asyncio.Protocol):
         self._half_sent: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._verified = False
+        self._ended = False  # we have said why we end it
         self.begun = False
 
     # -- what the event loop calls ------------------------------------------------------------
@@ -365,6 +362,11 @@ class StreamConnection(asyncio.Protocol):
             self._idle.cancel()
             self._watch_idle()
 
+    @property
+    def transport(self) -> str:
+        """`tcp` or `tls`."""
+        return self._listener.transport
+
     def flow(self, port: int) -> Flow:
         """The way back: this connection, whatever the port."""
         if self._flow is None:
@@ -372,7 +374,7 @@ class StreamConnection(asyncio.Protocol):
             if self._transport is not None:
                 own = self._transport.get_extra_info("sockname")[:2]
             host, port = plain_host(own[0]), own[1]
-            self._flow = StreamFlow(self._listener.transport, host, port, self._transport)
+            self._flow = StreamFlow(self.transport, host, port, self._transport)
         return self._flow
 
     # -- ending it ----------------------------------------------------------------------------
@@ -391,12 +393,16 @@ class StreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _tell_end(self, reason: str, why: str = "") -> None:
-        """Count why we end it, and say so where the peer has done something wrong."""
+        """Count why we end it, and say so; a goodbye that the peer doesn't read is no second end."""
+        if self._ended:
+            return
+        self._ended = True
         self._listener.ended(reason)
         why = why or _ENDINGS.get(reason, "")
         if why:
+            level = "info" if reason == "idle" else "warning"  # nothing is wrong with silence
             fields = {"reason": reason, "why": why}
-            self._listener.tell("connection_closed", self._host, self._port, **fields)
+            self._listener.tell("connection_closed", self._host, self._port, level, **fields)
 
     def _end_in_time(self) -> None:
         """What waits for the peer to read it doesn't wait for ever."""

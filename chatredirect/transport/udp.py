@@ -62,6 +62,11 @@ class UdpListener:
         loop.add_reader(sock.fileno(), self._on_readable)
 
     @property
+    def transport(self) -> str:
+        """`udp`."""
+        return "udp"
+
+    @property
     def unsent(self) -> int:
         """Answers that the kernel would not take."""
         return self._datagrams.unsent

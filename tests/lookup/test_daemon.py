@@ -195,7 +195,7 @@ def test_log(run_daemon: Run) -> None:
         peer.receive()
     line = daemon.event("request", method="INFO")
     assert (line["status"], line["endpoint"]) == (200, "sip:ocschat@contoso.com")
-    assert line["peer"].startswith("tcp:127.0.0.1:")
+    assert line["peer"].startswith("tcp://127.0.0.1:")
     line = daemon.event("lookup")
     assert line["channel"] == "sip:gc-channel@pcpool.contoso.com"
     assert line["caller"] == "sip:user1@contoso.com"

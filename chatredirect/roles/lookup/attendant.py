@@ -16,7 +16,7 @@ from chatredirect.roles.lookup.invites import invite
 from chatredirect.roles.lookup.within import within
 from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Reach
+from chatredirect.sip.flow import Reach, peer_text
 from chatredirect.sip.headers import Envelope, read_via
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
@@ -146,7 +146,9 @@ class Attendant:
 
 def _log_request(fact: Answered, source: Source | None) -> None:
     request = fact.request
-    peer = "" if source is None else f"{source.host.decode('ascii')}:{source.port}"
+    peer = None
+    if source is not None:
+        peer = peer_text(fact.transport, source.host.decode("ascii"), source.port)
     log.info(
         "request",
         method=request.method,
@@ -155,6 +157,6 @@ def _log_request(fact: Answered, source: Source | None) -> None:
         endpoint=fact.endpoint,
         caller=request.from_,
         call_id=request.call_id,
-        peer=f"{fact.transport}:{peer}",
+        peer=peer,
         **({"fault": fact.why} if fact.why else {}),
     )

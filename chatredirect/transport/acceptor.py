@@ -2,7 +2,8 @@
 
 asyncio's own server stops accepting for a second then and leaves the peers hanging in the
 backlog. Here one descriptor is kept in reserve: it is given up to accept the connection and close
-it at once, so the peer knows, and goes elsewhere.
+it at once, so the peer knows, and goes elsewhere. When even that one is lost, to another process
+that was quicker, connections wait in the backlog for a moment.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ OnAccept = Callable[[socket.socket, tuple[str | int, ...]], None]
 _AT_ONCE = 64  # connections in a row before the event loop's other work gets its turn
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _QUIET = 10.0  # seconds between two log lines about it
+_PAUSE = 0.1  # seconds without accepting when there is no descriptor to refuse with
 
 
 class Acceptor:
@@ -31,7 +33,9 @@ class Acceptor:
         exhausted: connections that were refused for want of a file descriptor.
     """
 
-    __slots__ = ("_loop", "_on_accept", "_reserve", "_sock", "_told_at", "_where", "exhausted")
+    __slots__ = (
+        "_loop", "_on_accept", "_paused", "_reserve", "_sock", "_told_at", "_where", "exhausted",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -45,21 +49,28 @@ class Acceptor:
         self._on_accept = on_accept
         self._loop = loop
         self._reserve = _reserve()
+        self._paused: asyncio.TimerHandle | None = None
         self._told_at: float | None = None
         self._where = "{}:{}".format(*sock.getsockname()[:2])
         self.exhausted = 0
         sock.listen(backlog)
-        loop.add_reader(sock.fileno(), self._on_readable)
+        self._accept_on()
 
     def close(self) -> None:
         """Close the listening socket."""
         if self._sock.fileno() < 0:
             return
+        if self._paused is not None:
+            self._paused.cancel()
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         if self._reserve >= 0:
             os.close(self._reserve)
             self._reserve = -1
+
+    def _accept_on(self) -> None:
+        self._paused = None
+        self._loop.add_reader(self._sock.fileno(), self._on_readable)
 
     def _on_readable(self) -> None:
         for _ in range(_AT_ONCE):
@@ -90,10 +101,14 @@ class Acceptor:
             )
         if self._reserve >= 0:
             os.close(self._reserve)
-            # gone, or another thread took the descriptor: then it stays in the backlog
+            # gone, or another process took the descriptor: then it stays in the backlog
             with contextlib.suppress(OSError):
                 self._sock.accept()[0].close()
-            self._reserve = _reserve()
+        self._reserve = _reserve()
+        if self._reserve < 0:
+            # the connection stays readable: looking at it again and again would take all the CPU
+            self._loop.remove_reader(self._sock.fileno())
+            self._paused = self._loop.call_later(_PAUSE, self._accept_on)
 
 
 def _reserve() -> int:

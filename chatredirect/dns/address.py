@@ -1,9 +1,13 @@
 """IP addresses as targets have them, and which of them nothing can be sent to."""
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from chatredirect.config.addresses import IPAddress
+
+#: What DNS64 makes of IPv4 addresses in networks without IPv4 (RFC 6052 §2.1, RFC 8215); Python
+#: counts the first of them as reserved.
+_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
 
 def address_text(address: IPAddress) -> str:
@@ -33,7 +37,8 @@ def unfit(address: str) -> str | None:
         return "a multicast address"
     if ip.is_link_local:
         return "a link-local address, which means another machine on every link"
-    if ip.is_reserved and not ip.is_loopback:
+    translated = ip.version == 6 and any(ip in network for network in _TRANSLATED)
+    if ip.is_reserved and not ip.is_loopback and not translated:
         return "a reserved address"
     return None
 

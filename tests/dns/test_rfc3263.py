@@ -256,6 +256,13 @@ def test_private_addresses_are_taken(address: str) -> None:
     assert texts(locate({(POOL, "A"): (60, [address])}, port=5061)[0]) == [f"udp://{address}:5061"]
 
 
+@pytest.mark.parametrize("address", ["64:ff9b::c000:201", "64:ff9b:1::c000:201"])
+def test_addresses_of_dns64_are_taken(address: str) -> None:
+    """In a network without IPv4, DNS64 makes an IPv4 server's AAAA of it (RFC 6052 §2.1)."""
+    located, _ = locate({(POOL, "AAAA"): (60, [address])}, port=5061)
+    assert texts(located) == [f"udp://[{address}]:5061"]
+
+
 def test_v4_mapped_addresses_are_ipv4() -> None:
     """A v4-mapped AAAA is the IPv4 address it stands for, once."""
     located, _ = locate(A | {(POOL, "AAAA"): (60, ["::ffff:192.0.2.1"])}, port=1)

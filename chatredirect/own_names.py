@@ -36,7 +36,13 @@ class OwnNames:
 
     def listens_on(self, target: Target) -> bool:
         """Whether a target is one of our own listeners."""
-        return (target.transport, target.address, target.port) in self.listeners
+        place = (target.transport, target.address, target.port)
+        if place in self.listeners:
+            return True
+        # the interface has one address of 127.0.0.0/8 and takes what is sent to any of them
+        wildcard = (target.transport, "0.0.0.0", target.port)  # noqa: S104  # compared, not bound
+        either = (target.transport, "::", target.port)
+        return target.address.startswith("127.") and bool({wildcard, either} & self.listeners)
 
 
 def own_names(

@@ -1,0 +1,29 @@
+"""Which targets are this daemon's own listeners."""
+
+import pytest
+
+from chatredirect.config import ListenUrl
+from chatredirect.dns.target import Target
+from chatredirect.own_names import own_names
+
+
+@pytest.mark.parametrize(
+    ("listener", "address", "own"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("127.0.0.1", "127.0.0.9", False),
+        ("0.0.0.0", "192.0.2.1", True),
+        ("0.0.0.0", "192.0.2.2", False),
+        ("0.0.0.0", "127.0.0.9", True),  # takes all of 127.0.0.0/8, though only 127.0.0.1 is listed
+        ("::", "127.0.0.9", True),
+        ("::", "2001:db8::1", True),
+        ("::", "2001:db8::2", False),
+    ],
+)
+def test_a_wildcard_listens_on_what_reaches_it(listener: str, address: str, own: bool) -> None:
+    local = ["127.0.0.1", "192.0.2.1", "2001:db8::1"]
+    names = own_names([ListenUrl("tcp", listener, 5060)], None, local)
+    assert names.listens_on(Target("tcp", address, 5060, "pcpool.contoso.com")) is own
+    assert not names.listens_on(Target("tcp", address, 5061, "pcpool.contoso.com"))
+    assert not names.listens_on(Target("udp", address, 5060, "pcpool.contoso.com"))

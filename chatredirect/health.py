@@ -126,9 +126,18 @@ class Health:
         """How many places are watched."""
         return len(self._places)
 
-    def update(self, settings: HealthSettings) -> None:
-        """Take other numbers; what is known stays. The next ping comes when it was due."""
+    def update(self, settings: HealthSettings, now: float) -> None:
+        """Take other numbers; what is known stays.
+
+        The next ping comes when it was due, or within the new interval if that ends earlier.
+        """
+        shorter = settings.interval < self._settings.interval
         self._settings = settings
+        for place in self._places if shorter else ():
+            due = self._schedule.due(place)
+            latest = now + self._rng.uniform(0, settings.interval)
+            if due is not None and due > latest:
+                self._schedule.set(place, latest)
 
     def watch(self, targets: Iterable[Target], now: float) -> None:
         """One more pool has these targets; a new place gets its first ping within a second."""

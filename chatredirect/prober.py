@@ -61,7 +61,8 @@ class Prober:
     def update(self, settings: HealthSettings) -> None:
         """Take other numbers; what is known stays."""
         self._settings = settings
-        self.health.update(settings)
+        self.health.update(settings, self._clock())
+        self._workers.wake()
 
     def exchange(self, before: Iterable[Target], after: Iterable[Target]) -> None:
         """A pool has other targets than before: watch those it has now."""

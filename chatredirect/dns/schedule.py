@@ -43,6 +43,11 @@ class Schedule(Generic[T]):
         """`item` is never due."""
         self._times.pop(item, None)
 
+    def due(self, item: T) -> float | None:
+        """When an item is due; None if it never is."""
+        waits = self._times.get(item)
+        return None if waits is None else waits[0]
+
     def next(self) -> float | None:
         """When the next item is due; None if none is."""
         self._drop_old()

@@ -90,6 +90,26 @@ def test_pings_come_in_the_interval_with_jitter() -> None:
     assert max(gaps) - min(gaps) > 3.0
 
 
+def test_a_shorter_interval_counts_at_once() -> None:
+    """A reload from an hour to 30 seconds doesn't wait out the hour; a longer one waits."""
+    watched = health(HealthSettings(interval=3600.0))
+    targets = [Target("udp", "192.0.2.1", 5060 + n, "h") for n in range(50)]
+    watched.watch(targets, 0.0)
+    for _ in targets:
+        target = watched.pop(1.0)
+        assert target is not None
+        watched.observe(target, OK, "200 OK", 1.0)
+        watched.observe(target, OK, "200 OK", 1.0)
+    first = watched.next()
+    assert first is not None
+    assert first > 1000.0
+    watched.update(HealthSettings(interval=7200.0), 10.0)
+    assert watched.next() == first
+    watched.update(SETTINGS, 10.0)
+    for _ in targets:
+        assert watched.pop(40.0) is not None
+
+
 def test_many_that_begin_together_drift_apart() -> None:
     """A thousand targets that came at once are pinged evenly over the interval soon after."""
     watched = health()

@@ -88,6 +88,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, TimeoutError | ConnectionAbortedError):
         # what asyncio and uvloop call it when ssl_handshake_timeout is over
         return "the handshake took too long"
+    if isinstance(error, ValueError):
+        return "the peer's certificate has a name that isn't text"
     return "the peer closed the connection"
 
 

@@ -393,7 +393,7 @@ class StreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _tell_end(self, reason: str, why: str = "") -> None:
-        """Count why we end it, and say so; a goodbye that the peer doesn't read is no second end."""
+        """Count why we end it, and say so; a goodbye that isn't read is no second end."""
         if self._ended:
             return
         self._ended = True

@@ -1,7 +1,13 @@
 """Sockets: bytes in, bytes out. Of SIP they know only how a stream is cut into messages.
 
+binding      sockets bound to an address, with errors that say what to do
 datagrams    recvmmsg and sendmmsg: many datagrams with one system call
 udp          a UDP listener
-stream       a TCP listener and its connections
-binding      sockets bound to an address, with errors that say what to do
+admission    who may open another connection
+acceptor     accepting connections, also when the file descriptors run out
+stream       a TCP or TLS listener and its connections
+flow         a way back to where a message came from
+tls          TLS contexts, made of files
+certificate  whose certificate it is
+secure       what TLS adds to a listener: who is let in
 """

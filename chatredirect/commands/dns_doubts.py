@@ -20,7 +20,7 @@ def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
             first.setdefault(Way.of(endpoint), endpoint)
     if not first:
         return ()
-    found = resolve_all(first, settings.dns)
+    found = resolve_all(first, settings)
     doubts = (_doubt(first[resolution.way], resolution) for resolution in found)
     return tuple(doubt for doubt in doubts if doubt is not None)
 

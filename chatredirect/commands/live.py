@@ -43,7 +43,7 @@ def look(settings: Settings) -> dict[Way, LivePool]:
         TlsError: a certificate, key or CA file can't be used.
     """
     ways = dict.fromkeys(way for each in settings.endpoints for way in Way.all_of(each))
-    found = resolve_all(ways, settings.dns)
+    found = resolve_all(ways, settings)
     pinged = ping_all((each for one in found for each in one.located.targets), settings)
     return {
         one.way: LivePool(one, tuple(pinged[each] for each in one.located.targets)) for one in found

@@ -58,7 +58,7 @@ def resolve(
     """
     from chatredirect.commands.resolution_text import resolution_lines
     from chatredirect.commands.resolving import Way, resolve_all
-    from chatredirect.config import DnsSettings, parse_pool_fqdn
+    from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
 
     try:
@@ -70,7 +70,7 @@ def resolve(
     if settings is not None and ways == [Way(fqdn)]:
         ways = _configured(settings, fqdn) or ways
     silence()
-    found = resolve_all(ways, settings.dns if settings else DnsSettings())
+    found = resolve_all(ways, settings)
     health = _health(found, settings, ping)
     if as_json:
         answers = [_json(resolution, health) for resolution in found]

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Transport
+from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Settings, Transport
 from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.trace import Trace
+from chatredirect.own_names import local_addresses, own_names
 from chatredirect.resolver import Resolver
 
 
@@ -56,13 +57,23 @@ class Resolution:
         }
 
 
-def resolve_all(ways: Iterable[Way], dns: DnsSettings) -> list[Resolution]:
-    """Resolve each way once, at the same time, from an empty cache. Raises nothing."""
-    return asyncio.run(_resolve_all(tuple(ways), dns))
+def resolve_all(ways: Iterable[Way], settings: Settings | None) -> list[Resolution]:
+    """Resolve each way once, at the same time, from an empty cache. Raises nothing.
+
+    Args:
+        ways: what to resolve.
+        settings: say whom to ask, and which targets are our own listeners and so none; without
+            them it is as with the defaults.
+    """
+    return asyncio.run(_resolve_all(tuple(ways), settings))
 
 
-async def _resolve_all(ways: tuple[Way, ...], dns: DnsSettings) -> list[Resolution]:
-    resolver = Resolver(dns)
+async def _resolve_all(ways: tuple[Way, ...], settings: Settings | None) -> list[Resolution]:
+    if settings is None:
+        resolver = Resolver(DnsSettings())
+    else:
+        own = own_names(settings.listen, settings.advertise, local_addresses())
+        resolver = Resolver(settings.dns, is_own=own.listens_on)
     try:
         return await asyncio.gather(*(_resolve(way, resolver) for way in ways))
     finally:

@@ -62,6 +62,7 @@ def name_server() -> Iterator[str]:
             *("--no-resolv", "--no-hosts", "--local=/contoso.com/", "--user=", "--group="),
             "--host-record=plain.contoso.com,192.0.2.20",
             "--host-record=fe01.contoso.com,192.0.2.21",
+            "--host-record=here.contoso.com,127.0.0.1",
             "--srv-host=_sips._tcp.pcpool.contoso.com,fe01.contoso.com,5061,10,20",
         ],
         stderr=subprocess.PIPE,

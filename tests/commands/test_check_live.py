@@ -103,6 +103,32 @@ def test_not_ready(chatredirect: Command, write: Write) -> None:
     assert [pool["ready"] for pool in answer["pools"]] == [False, False]
 
 
+def test_own_listeners_are_no_targets(
+    chatredirect: Command, write: Write, name_server: str
+) -> None:
+    """As for the daemon: a pool that leads back to it isn't ready, though something answers there.
+
+    What literals tell is refused when the file is read; here only DNS knows.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        path = write(f"""
+            listen: ["tcp://0.0.0.0:{port}"]
+            endpoints:
+              - {{sip_address: a@contoso.com, pool_fqdn: here.contoso.com, port: {port},
+                 transport: tcp}}
+            dns: {{nameservers: ["{name_server}"], hosts_file: /dev/null}}
+        """)
+        done = chatredirect("check", "--live", path)
+        shown = chatredirect("resolve", "here.contoso.com", "--config", path)
+    assert done.returncode == 1
+    assert "own listener" in done.stdout
+    assert shown.returncode == 1
+    assert "own listener" in shown.stdout
+
+
 def test_faulty_configuration_is_78(chatredirect: Command, write: Write) -> None:
     assert chatredirect("check", "--live", write("listen: 5")).returncode == 78
 

@@ -9,5 +9,6 @@ stream       a TCP or TLS listener and its connections
 flow         a way back to where a message came from
 tls          TLS contexts, made of files
 certificate  whose certificate it is
+purpose      what it was issued for
 secure       what TLS adds to a listener: who is let in
 """

@@ -7,6 +7,8 @@ began.
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from chatredirect.client.identity import new_branch
 from chatredirect.config import EndpointSettings, HostPort, Settings
 from chatredirect.config.models import PoolName
@@ -18,6 +20,10 @@ from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.registering import Registrars
 from chatredirect.sip.response import TagMaker
 from chatredirect.waker import Waker
+
+log = structlog.get_logger()
+
+_AFTER_A_FAULT = 1.0  # seconds
 
 
 class Lookups:
@@ -51,7 +57,11 @@ class Lookups:
 
     def _elapse(self) -> None:
         assert self.attendant is not None
-        self.attendant.elapse()
+        try:
+            self.attendant.elapse()
+        except Exception:  # a fault of ours in one dialog must not stop the timers of the others
+            log.exception("lookup_timer_failed")
+            self._waker.at(self._loop.time() + _AFTER_A_FAULT)
 
 
 def lookup_of(

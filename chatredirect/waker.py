@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-_LATE = 0.001
-"""Seconds: a timer that rings a moment early would only be set again."""
+_LATE = 0.05
+"""Seconds by which it rings late, so that what is due within them is done in one go.
+
+Waking up costs more than what there is to do, and nobody who waits for half a second notices.
+"""
 
 
 class Waker:

@@ -66,9 +66,15 @@ def _pools(settings: Settings) -> Iterator[Fault]:
 
 def _channels(settings: Settings) -> Iterator[Fault]:
     """A client's front end routes what is in its own domain, and not always anything else."""
-    for endpoint in settings.endpoints:
-        if endpoint.mode != "lookup":
-            continue
+    lookups = [endpoint for endpoint in settings.endpoints if endpoint.mode == "lookup"]
+    proved = any(each.allowed_peers for each in settings.secure_listeners.values())
+    if lookups and not settings.trusted_peers and not proved:
+        yield at_endpoint(
+            lookups[0],
+            "the mode lookup serves trusted peers only, and there are none: see trusted_peers and "
+            "tls.allowed_peers",
+        )
+    for endpoint in lookups:
         domain = endpoint.sip_address.host.lower().strip("[]")
         others = [uri for uri in endpoint.channels if uri.host != domain]
         if others:

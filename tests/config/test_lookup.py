@@ -84,6 +84,12 @@ def test_uris_outside_the_domain_are_warned_of(settings: Load) -> None:
     assert not warnings(settings(LOOKUP + "    channel_uris: [sip:gc-channel@Contoso.com]\n"))
 
 
+def test_a_lookup_that_serves_nobody_is_warned_of(settings: Load) -> None:
+    channel = "    channel_uris: [sip:gc-channel@contoso.com]\n"
+    (warning,) = warnings(settings(f"{LOOKUP}{channel}trusted_peers: []\n"))
+    assert "serves trusted peers only, and there are none" in str(warning)
+
+
 def test_registrars(settings: Load, faults: Faults) -> None:
     text = LISTEN + ENDPOINT + "registrars: {Contoso.com: fe.contoso.com, b.com: '[::1]:5061'}\n"
     assert settings(text).registrars == {

@@ -20,7 +20,7 @@ from chatredirect.roles.lookup.core import Core, Rules
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.registering import Registrars
 from chatredirect.roles.server import Answering, Server
-from chatredirect.sip.framing import StreamFramer
+from chatredirect.sip.framing import PONG, StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Source, TagMaker
 
@@ -193,7 +193,7 @@ class World:
         else:
             for event in self.framer.feed(data):
                 answer = self.server.answer_event(event, self.source, flow.transport, flow)
-                if answer is not None:
+                if answer not in (None, PONG):
                     flow.sent.append(answer)
         return [read(raw) for raw in flow.sent[before:]]
 

@@ -35,6 +35,7 @@ Answerer = Callable[[Event, Source, str, Reach], bytes | None]
 #: Makes a source of an address, a port, and whether a certificate has proved who it is.
 SourceMaker = Callable[[str, int, bool], Source]
 
+_LINGER = 1.0  # seconds that what follows a framing fault is passed over
 _BACKLOG = 1024
 _QUIET = 60.0  # seconds between two log lines about one peer
 _TLS_RECORD = b"\x16\x03"  # how a TLS handshake begins (RFC 8446 §5.1), and no SIP message does
@@ -279,6 +280,8 @@ class StreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer what is complete with these bytes, all answers in one write."""
+        if self._ended:
+            return  # nothing that follows a framing fault is a message
         listener = self._listener
         self._active = listener.loop.time()
         events = self._framer.feed(data)
@@ -302,7 +305,7 @@ class StreamConnection(asyncio.Protocol):
             self._transport.write(b"".join(answers))
         if broken is not None:
             tls_here = data.startswith(_TLS_RECORD)
-            self.close("tls_here" if tls_here else "framing", str(broken.error))
+            self._hang_up("tls_here" if tls_here else "framing", str(broken.error))
         else:
             self._watch_message(bool(events))
 
@@ -385,6 +388,24 @@ class StreamConnection(asyncio.Protocol):
             self._tell_end(reason, why)
             self._transport.close()
             self._end_in_time()
+
+    def _hang_up(self, reason: str, why: str) -> None:
+        """Say that nothing more comes, and pass over for a moment what the peer still sends.
+
+        Closing a socket with octets unread resets the connection (RFC 1122 §4.2.2.13), and the
+        reset may overtake the answer that says what was wrong.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if not transport.can_write_eof():  # over TLS there is no half of a connection to close
+            self.close(reason, why)
+            return
+        self._tell_end(reason, why)
+        transport.write_eof()
+        if self._half_sent is not None:
+            self._half_sent.cancel()
+        self._half_sent = self._listener.loop.call_later(_LINGER, self.close, reason)
 
     def abort(self, reason: str) -> None:
         """Close it at once."""

@@ -87,7 +87,7 @@ class Service:
             pools = await self._bring_pools(settings, names)
             lookups = partial(lookup_of, lambda pool: pools.get(*pool), settings.advertise)
             directory = build_directory(settings.endpoints, partial(_pool, pools), lookups)
-        except BaseException:
+        except BaseException:  # cancelled or faulty: what was bound for it must not stay bound
             plan.give_up()
             raise
         self.certificates.take(tls)

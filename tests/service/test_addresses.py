@@ -102,7 +102,7 @@ def test_wildcard_answers_from_where_it_was_asked(
     assert answer is not None
     assert answer["Via"].endswith(f";rport={client.port};received=127.0.0.5")
     daemon.event(
-        "request", call_id=answer["Call-ID"], peer=_peer(transport, "127.0.0.5", client.port)
+        "request", call_id=answer["Call-ID"], peer=f"{transport}://127.0.0.5:{client.port}"
     )
 
 
@@ -110,10 +110,6 @@ def test_wildcard_answers_from_where_it_was_asked(
 def request_fixture(request: pytest.FixtureRequest) -> pytest.FixtureRequest:
     """`request` under a name that isn't taken."""
     return request
-
-
-def _peer(transport: str, host: str, number: int) -> str:
-    return f"{transport}:{host}:{number}"
 
 
 @needs_ipv6
@@ -135,6 +131,7 @@ def test_ipv6(request_fixture: pytest.FixtureRequest, which: str, transport: str
         answer = ask(client, request(via=via))
         assert answer is not None
         assert answer["Via"] == via  # the same address, however it is written
+        daemon.event("request", peer=f"{transport}://[::1]:{client.port}")
 
 
 @needs_ipv6

@@ -101,7 +101,7 @@ def test_calls_reach_the_pool(
     assert {each["status"] for each in requests} == {302}
     assert len({each["call_id"] for each in requests}) == CALLS
     peers = {each["peer"] for each in requests}
-    assert all(peer.startswith("tls:127.0.0.1:") for peer in peers)
+    assert all(peer.startswith("tls://127.0.0.1:") for peer in peers)
     assert len(peers) <= 4
 
 

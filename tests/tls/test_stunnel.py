@@ -53,4 +53,4 @@ def test_calls_through_stunnel(
     assert len(answered) == calls
     peers = {each["peer"] for each in answered}
     assert len(peers) == (1 if mode == "t1" else calls)
-    assert all(peer.startswith("tls:127.0.0.1:") for peer in peers)
+    assert all(peer.startswith("tls://127.0.0.1:") for peer in peers)

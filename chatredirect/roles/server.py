@@ -7,8 +7,6 @@ the table in docs/answers.md; the first that fits decides.
 
 from dataclasses import dataclass
 
-import structlog
-
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, Endpoint
 from chatredirect.own_names import OwnNames
@@ -18,19 +16,18 @@ from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
 from chatredirect.roles.registering import Registrars
 from chatredirect.roles.unavailable import MISCELLANEOUS, SIPS_NOT_ALLOWED, unavailable
+from chatredirect.roles.verdict import Verdict, allow, capabilities, log_request, refusal
 from chatredirect.sip import headers
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import BadHeaderValue, SipError
-from chatredirect.sip.flow import Reach, peer_text
+from chatredirect.sip.flow import Reach
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Request, Response
 from chatredirect.sip.response import Source, TagMaker, reply_port, respond, stamp
 from chatredirect.sip.status import status_line
 from chatredirect.sip.uri import SipUri
-
-log = structlog.get_logger()
 
 #: Octets of an answer over UDP that nobody can call an amplification, and the factor beyond.
 SAFE_ANSWER = 1300
@@ -55,9 +52,6 @@ _NO_DIALOG = status_line(481)
 _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
 #: What has a meaning only within a dialog.
 _ONLY_WITHIN = frozenset((b"BYE", b"INFO", b"NOTIFY", b"PRACK", b"UPDATE"))
-_ALWAYS_ALLOWED = (b"ACK", b"CANCEL", b"OPTIONS")
-#: What is named in Allow when every method is redirected.
-_ANY_METHOD = (b"INVITE", b"MESSAGE", b"SUBSCRIBE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +73,6 @@ class Answering:
     log_requests: bool
     attendant: Attendant | None = None
     registrars: Registrars | None = None
-
-
-@dataclass(slots=True)
-class _Verdict:
-    """What a request gets.
-
-    Attributes:
-        status: the status code.
-        status_line: the Status-Line that goes with it.
-        fields: further header fields, each with its CRLF.
-        tagged: whether our To tag is added.
-        endpoint: the endpoint that it was for, if any.
-        fault: what was wrong with it, if anything.
-    """
-
-    status: int
-    status_line: bytes
-    fields: bytes = b""
-    tagged: bool = True
-    endpoint: Endpoint | None = None
-    fault: SipError | None = None
 
 
 class Server:
@@ -204,7 +177,7 @@ class Server:
             verdict = self._decide(message, envelope, source, room, reach)
         except SipError as error:
             counters.malformed(error.counter)
-            verdict = _refusal(message, error)
+            verdict = refusal(message, error)
         if verdict is None:
             return None
         answering = self._answering
@@ -218,7 +191,9 @@ class Server:
         )
         counters.answered(verdict.status)
         if answering.log_requests:
-            _log_request(message, source, transport, verdict)
+            address = None if verdict.endpoint is None else verdict.endpoint.address
+            fault = "" if verdict.fault is None else str(verdict.fault)
+            log_request(message, source, transport, verdict.status, address, fault)
         return answer, reply_port(via, source)
 
     def _decide(
@@ -228,7 +203,7 @@ class Server:
         source: Source,
         room: int,
         reach: Reach | None,
-    ) -> _Verdict | None:
+    ) -> Verdict | None:
         """Go down the table, from where it asks what the request wants.
 
         Returns:
@@ -249,19 +224,19 @@ class Server:
                 and attendant.within(request, envelope, source, reach)
             ):
                 return None
-            return _Verdict(481, _NO_DIALOG, tagged=False)
+            return Verdict(481, _NO_DIALOG, tagged=False)
 
         user = uri.user
         if endpoint is None and self._own_names.names(uri):
             endpoint, user = self._by_to(envelope.called, user)
             if endpoint is None and method == b"OPTIONS" and uri.user is None:
-                return _Verdict(200, _OK, _capabilities(None))
+                return Verdict(200, _OK, capabilities(None))
         if endpoint is None:
             return self._elsewhere(method, uri, reach)
         methods = endpoint.methods
         if endpoint.for_trusted:
             if not source.trusted:
-                return _Verdict(403, _FORBIDDEN, endpoint=endpoint)
+                return Verdict(403, _FORBIDDEN, endpoint=endpoint)
             lookup = endpoint.lookup  # asked here, since lookups are for trusted peers only
             if lookup is not None and (methods is None or method in {*methods, b"OPTIONS"}):
                 if method == b"INVITE" and reach is not None:
@@ -271,7 +246,7 @@ class Server:
                 if verdict is not None:
                     return verdict
         if methods is not None and method != b"OPTIONS" and method not in methods:
-            return _Verdict(405, _NOT_ALLOWED, _allow(methods), endpoint=endpoint)
+            return Verdict(405, _NOT_ALLOWED, allow(methods), endpoint=endpoint)
 
         sips = uri.scheme == b"sips"
         redirection, pool = endpoint.redirection, endpoint.pool
@@ -290,8 +265,8 @@ class Server:
         if contacts is None:
             return self._unavailable(endpoint, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
         if method == b"OPTIONS":
-            return _Verdict(200, _OK, _capabilities(methods), endpoint=endpoint)
-        return _Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
+            return Verdict(200, _OK, capabilities(methods), endpoint=endpoint)
+        return Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
 
     def _invite(
         self,
@@ -307,21 +282,21 @@ class Server:
 
     def _beside_lookups(
         self, method: bytes, endpoint: Endpoint, lookup: LookupEndpoint
-    ) -> _Verdict | None:
+    ) -> Verdict | None:
         """What a lookup endpoint answers to other methods; None for those it redirects."""
         if method == b"REGISTER":
-            return _Verdict(405, _NOT_ALLOWED, ALLOW, endpoint=endpoint)
+            return Verdict(405, _NOT_ALLOWED, ALLOW, endpoint=endpoint)
         if method in _ONLY_WITHIN:
-            return _Verdict(481, _NO_DIALOG, endpoint=endpoint)
+            return Verdict(481, _NO_DIALOG, endpoint=endpoint)
         if method != b"OPTIONS":
             return None
         if not lookup.channels.usable:
             return self._unavailable(endpoint, MISCELLANEOUS, lookup.channels.reason)
-        return _Verdict(200, _OK, CAPABILITIES, endpoint=endpoint)
+        return Verdict(200, _OK, CAPABILITIES, endpoint=endpoint)
 
     def _cancel(
         self, cancel: Request, envelope: headers.Envelope, endpoint: Endpoint | None
-    ) -> _Verdict:
+    ) -> Verdict:
         """200, as RFC 3261 §8.3 has it; where INVITEs are remembered §9.2 tells the others."""
         attendant = self._answering.attendant
         tagged = not envelope.in_dialog
@@ -331,19 +306,19 @@ class Server:
             and attendant is not None
             and not attendant.cancels(cancel, envelope)
         ):
-            return _Verdict(481, _NO_DIALOG, tagged=tagged, endpoint=endpoint)
-        return _Verdict(200, _OK, tagged=tagged)
+            return Verdict(481, _NO_DIALOG, tagged=tagged, endpoint=endpoint)
+        return Verdict(200, _OK, tagged=tagged)
 
-    def _elsewhere(self, method: bytes, uri: SipUri, reach: Reach | None) -> _Verdict:
+    def _elsewhere(self, method: bytes, uri: SipUri, reach: Reach | None) -> Verdict:
         """A URI that is no endpoint; a REGISTER may be told where it belongs."""
         registrars = self._answering.registrars
         if method == b"REGISTER" and registrars is not None:
             contact = registrars.contact(uri, "udp" if reach is None else reach.transport)
             if contact is not None:
-                return _Verdict(301, _MOVED, contact)
+                return Verdict(301, _MOVED, contact)
             if registrars.misplaced(uri):
-                return _Verdict(405, _NOT_ALLOWED, ALLOW)
-        return _Verdict(404, _NOT_FOUND)
+                return Verdict(405, _NOT_ALLOWED, ALLOW)
+        return Verdict(404, _NOT_FOUND)
 
     def _by_to(self, to: bytes, user: bytes | None) -> tuple[Endpoint | None, bytes | None]:
         """The endpoint that the To URI names, and the user part for its Contact."""
@@ -353,52 +328,13 @@ class Server:
             return None, user  # any URI may stand in a To; this one is no contact object
         return endpoint, user if user is not None else uri.user
 
-    def _unavailable(self, endpoint: Endpoint, code: bytes, why: str) -> _Verdict:
+    def _unavailable(self, endpoint: Endpoint, code: bytes, why: str) -> Verdict:
         """480 and not 503, which would take the whole server out of a front end's rotation."""
         answering = self._answering
         fields = unavailable(answering.retry_after, answering.agent, code, why)
-        return _Verdict(480, _UNAVAILABLE, fields, endpoint=endpoint)
+        return Verdict(480, _UNAVAILABLE, fields, endpoint=endpoint)
 
 
 def _serves_all_the_same(endpoint: Endpoint) -> bool:
     """Whether targets that are all down are given out, as the configuration may ask for."""
     return endpoint.settings.on_all_down == "serve" and endpoint.pool.resolved
-
-
-def _refusal(request: Request, error: SipError) -> _Verdict:
-    """The answer to a malformed request; its To gets no tag if it can't take one."""
-    status = error.status or 400
-    complete = None not in (request.from_, request.call_id, request.cseq)
-    tagged = complete and request.to is not None and _has_no_tag(request.to)
-    return _Verdict(status, status_line(status, error.reason), tagged=tagged, fault=error)
-
-
-def _has_no_tag(to: bytes) -> bool:
-    try:
-        return headers.read_from_to(to, "To").tag is None
-    except BadHeaderValue:
-        return False
-
-
-def _allow(methods: frozenset[bytes] | None) -> bytes:
-    listed = _ANY_METHOD if methods is None else methods
-    return b"Allow: %b\r\n" % b", ".join(sorted({*listed, *_ALWAYS_ALLOWED}))
-
-
-def _capabilities(methods: frozenset[bytes] | None) -> bytes:
-    """What an OPTIONS is told (RFC 3261 §11.2): no body is understood, no extension is spoken."""
-    return _allow(methods) + b"Accept: \r\nSupported: \r\n"
-
-
-def _log_request(request: Request, source: Source, transport: str, verdict: _Verdict) -> None:
-    log.info(
-        "request",
-        method=request.method,
-        uri=request.uri,
-        status=verdict.status,
-        endpoint=verdict.endpoint.address if verdict.endpoint is not None else None,
-        caller=request.from_,
-        call_id=request.call_id,
-        peer=peer_text(transport, source.host.decode("ascii"), source.port),
-        **({} if verdict.fault is None else {"fault": str(verdict.fault)}),
-    )

@@ -14,9 +14,10 @@ from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.facts import Answered, Ended, Fact, Found
 from chatredirect.roles.lookup.invites import invite
 from chatredirect.roles.lookup.within import within
+from chatredirect.roles.verdict import log_request
 from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Reach, peer_text
+from chatredirect.sip.flow import Reach
 from chatredirect.sip.headers import Envelope, read_via
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
@@ -134,7 +135,14 @@ class Attendant:
             case Answered():
                 self._counters.answered(fact.status)
                 if self.log_requests:
-                    _log_request(fact, source)
+                    log_request(
+                        fact.request,
+                        source,
+                        fact.transport,
+                        fact.status,
+                        fact.endpoint,
+                        fact.why,
+                    )
             case Found(endpoint, caller, uri):
                 if uri is None:
                     log.warning("lookup_failed", endpoint=endpoint, caller=caller)
@@ -142,21 +150,3 @@ class Attendant:
                     log.info("lookup", endpoint=endpoint, caller=caller, channel=uri)
             case Ended(endpoint, caller, call_id, why):
                 log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
-
-
-def _log_request(fact: Answered, source: Source | None) -> None:
-    request = fact.request
-    peer = None
-    if source is not None:
-        peer = peer_text(fact.transport, source.host.decode("ascii"), source.port)
-    log.info(
-        "request",
-        method=request.method,
-        uri=request.uri,
-        status=fact.status,
-        endpoint=fact.endpoint,
-        caller=request.from_,
-        call_id=request.call_id,
-        peer=peer,
-        **({"fault": fact.why} if fact.why else {}),
-    )

@@ -1,0 +1,100 @@
+"""What a request gets, before it is written: the pieces of the table of answers."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from chatredirect.directory import Endpoint
+from chatredirect.sip import headers
+from chatredirect.sip.errors import BadHeaderValue, SipError
+from chatredirect.sip.flow import peer_text
+from chatredirect.sip.message import Request
+from chatredirect.sip.response import Source
+from chatredirect.sip.status import status_line
+
+log = structlog.get_logger()
+
+_ALWAYS_ALLOWED = (b"ACK", b"CANCEL", b"OPTIONS")
+#: What is named in Allow when every method is redirected.
+_ANY_METHOD = (b"INVITE", b"MESSAGE", b"SUBSCRIBE")
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a request gets.
+
+    Attributes:
+        status: the status code.
+        status_line: the Status-Line that goes with it.
+        fields: further header fields, each with its CRLF.
+        tagged: whether our To tag is added.
+        endpoint: the endpoint that it was for, if any.
+        fault: what was wrong with it, if anything.
+    """
+
+    status: int
+    status_line: bytes
+    fields: bytes = b""
+    tagged: bool = True
+    endpoint: Endpoint | None = None
+    fault: SipError | None = None
+
+
+def refusal(request: Request, error: SipError) -> Verdict:
+    """The answer to a malformed request; its To gets no tag if it can't take one."""
+    status = error.status or 400
+    complete = None not in (request.from_, request.call_id, request.cseq)
+    tagged = complete and request.to is not None and _has_no_tag(request.to)
+    return Verdict(status, status_line(status, error.reason), tagged=tagged, fault=error)
+
+
+def _has_no_tag(to: bytes) -> bool:
+    try:
+        return headers.read_from_to(to, "To").tag is None
+    except BadHeaderValue:
+        return False
+
+
+def allow(methods: frozenset[bytes] | None) -> bytes:
+    """The Allow header field of an endpoint with these methods, None for all."""
+    listed = _ANY_METHOD if methods is None else methods
+    return b"Allow: %b\r\n" % b", ".join(sorted({*listed, *_ALWAYS_ALLOWED}))
+
+
+def capabilities(methods: frozenset[bytes] | None) -> bytes:
+    """What an OPTIONS is told (RFC 3261 §11.2): no body is understood, no extension is spoken."""
+    return allow(methods) + b"Accept: \r\nSupported: \r\n"
+
+
+def log_request(
+    request: Request,
+    source: Source | None,
+    transport: str,
+    status: int,
+    endpoint: str | None,
+    fault: str,
+) -> None:
+    """One line for a request and its answer.
+
+    Args:
+        request: it.
+        source: where it came from.
+        transport: what it came on.
+        status: of its answer.
+        endpoint: the endpoint's address, if it was for one.
+        fault: what was wrong with it, or empty.
+    """
+    peer = None
+    if source is not None:
+        peer = peer_text(transport, source.host.decode("ascii"), source.port)
+    log.info(
+        "request",
+        method=request.method,
+        uri=request.uri,
+        status=status,
+        endpoint=endpoint,
+        caller=request.from_,
+        call_id=request.call_id,
+        peer=peer,
+        **({"fault": fault} if fault else {}),
+    )

@@ -30,7 +30,12 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     configuration, or a certificate or key that it names, can't be used.
     """
     import asyncio
+    import signal
     import sys
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read
 
     from chatredirect.commands.report import config_error_text
     from chatredirect.config import EX_CONFIG, ConfigError, load
@@ -60,10 +65,21 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
         raise typer.Exit(status)
 
 
+def _leave(number: int, frame: object) -> None:
+    """A signal that comes before anything is served: there is nothing to end."""
+    raise SystemExit(0)
+
+
 async def _serve(config: Path, settings: "Settings", sink: "LogSink") -> None:
     """Serve until SIGTERM or SIGINT."""
     import asyncio
     import signal
+
+    stopping, reloading = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):  # first: importing the rest takes its time
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, reloading.set)
 
     import structlog
 
@@ -71,12 +87,7 @@ async def _serve(config: Path, settings: "Settings", sink: "LogSink") -> None:
     from chatredirect.service import Service
 
     log = structlog.get_logger()
-    loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_exception)
-    stopping, reloading = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, reloading.set)
     service = Service()
     _tell_doubts(settings)
     await service.apply(settings, log_requests=sink.requests)

@@ -37,6 +37,23 @@ def test_a_signal_stops_it_with_status_0(
     assert daemon.event("stopped")["answers"] == {"302": 1}
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_it_serves(tmp_path: Path, number: signal.Signals) -> None:
+    """While it reads its configuration, which is a pipe here, so that it can't be done too soon."""
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        command("run", "--config", pipe),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    with process, pipe.open("w"):  # waits until it is read
+        process.send_signal(number)
+        _, text = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, text) == (0, b"")
+
+
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_what_has_come_before_the_signal_is_answered(run_daemon: Run, loop: str) -> None:
     """Requests that wait in the sockets when the signal comes; a stopped process lets them wait."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from chatredirect.config import Transport
+from chatredirect.config.addresses import Wanted
 from chatredirect.config.models import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.rfc3263 import Located, State
@@ -19,7 +19,7 @@ from chatredirect.dns.target import Place, Target
 __all__ = ["Change", "Event", "Pool", "PoolKey", "Target"]
 
 #: What tells one pool from another: FQDN in lower case (or IP address), port, transport.
-PoolKey: TypeAlias = tuple[str, int | None, Transport | None]
+PoolKey: TypeAlias = tuple[str, int | None, Wanted | None]
 
 
 class Event(Enum):

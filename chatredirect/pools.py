@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
+from chatredirect.config.addresses import Wanted
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.lookup import Asker
 from chatredirect.dns.rfc3263 import Located
@@ -106,7 +107,7 @@ class Pools:
         """What the pings did since they were switched on."""
         return None if self.prober is None else self.prober.health.counters
 
-    def get(self, fqdn: str, port: int | None = None, transport: Transport | None = None) -> Pool:
+    def get(self, fqdn: str, port: int | None = None, transport: Wanted | None = None) -> Pool:
         """The pool of this name, port and transport; a new one is resolved from `start` on.
 
         One whose name needs no DNS (an IP address, a name in the hosts file) has its targets at
@@ -115,7 +116,7 @@ class Pools:
         Args:
             fqdn: host name in any case, or an IP address.
             port: None to let DNS decide.
-            transport: None to let DNS decide; `tls` for the pool of a sips: endpoint.
+            transport: None to let DNS decide; `sips` for the pool of a sips: endpoint.
         """
         key = (fqdn.lower().rstrip("."), port, transport)
         pool = self._pools.get(key)

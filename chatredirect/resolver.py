@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 import dns.resolver
 import structlog
 
-from chatredirect.config import DnsSettings, HostPort, Transport
+from chatredirect.config import DnsSettings, HostPort
+from chatredirect.config.addresses import Wanted
 from chatredirect.dns.cache import RecordCache
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.exchange import Exchange
@@ -92,7 +93,7 @@ class Resolver:
         self,
         fqdn: str,
         port: int | None = None,
-        transport: Transport | None = None,
+        transport: Wanted | None = None,
         *,
         spread: bool = False,
         trace: Trace | None = None,
@@ -119,12 +120,12 @@ class Resolver:
         return await self._lookup.glance(fqdn, A if self._settings.prefer == "ipv4" else AAAA)
 
     def fixed(
-        self, fqdn: str, port: int | None = None, transport: Transport | None = None
+        self, fqdn: str, port: int | None = None, transport: Wanted | None = None
     ) -> Located | None:
         """The same for a name that needs no DNS, without waiting; None if it needs DNS."""
         return locate_fixed(self._question(fqdn, port, transport), self._lookup, self._hosts)
 
-    def _question(self, fqdn: str, port: int | None, transport: Transport | None) -> Question:
+    def _question(self, fqdn: str, port: int | None, transport: Wanted | None) -> Question:
         return Question(
             fqdn,
             port,

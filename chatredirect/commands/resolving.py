@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Settings, Transport
+from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Settings
+from chatredirect.config.addresses import Wanted
 from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.trace import Trace
 from chatredirect.own_names import local_addresses, own_names
@@ -17,7 +18,7 @@ class Way:
 
     fqdn: str
     port: int | None = None
-    transport: Transport | None = None
+    transport: Wanted | None = None
 
     @classmethod
     def of(cls, endpoint: EndpointSettings) -> "Way":

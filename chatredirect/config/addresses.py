@@ -24,6 +24,8 @@ IPAddress: TypeAlias = IPv4Address | IPv6Address
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 Transport: TypeAlias = Literal["udp", "tcp", "tls"]
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
+#: What a pool is looked for with: a transport, or `sips`: whichever is secure (RFC 3263 §4.1).
+Wanted: TypeAlias = Transport | Literal["sips"]
 
 DEFAULT_PORT = 5060
 DEFAULT_TLS_PORT = 5061
@@ -62,7 +64,7 @@ class HostPort:
 
 def default_port(transport: str | None) -> int:
     """The port that goes with a SIP transport: RFC 3261 §19.1.2."""
-    return DEFAULT_TLS_PORT if transport == "tls" else DEFAULT_PORT
+    return DEFAULT_TLS_PORT if transport in ("tls", "sips") else DEFAULT_PORT
 
 
 def parse_listen(text: str) -> ListenUrl:

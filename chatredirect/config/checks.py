@@ -255,8 +255,9 @@ class _Loops:
 
     def _loop(self, endpoint: EndpointSettings) -> str | None:
         findings = self._findings
-        transport = endpoint.pool_transport
-        port = endpoint.port or default_port(transport)
+        wanted = endpoint.pool_transport
+        port = endpoint.port or default_port(wanted)
+        transport = "tls" if wanted == "sips" else wanted
         advertise = findings.advertise
         ours = [
             url

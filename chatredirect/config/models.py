@@ -30,6 +30,7 @@ from chatredirect.config.addresses import (
     IPNetwork,
     ListenUrl,
     Transport,
+    Wanted,
     parse_address,
     parse_advertise,
     parse_host_name,
@@ -158,7 +159,7 @@ Network: TypeAlias = Annotated[IPNetwork, _from_text(parse_network, *get_args(IP
 HostName: TypeAlias = Annotated[str, _from_text(parse_host_name)]
 PeerName: TypeAlias = Annotated[str, _from_text(parse_peer_name)]
 Channel: TypeAlias = Annotated[ChannelUri, _from_text(parse_channel_uri, ChannelUri)]
-PoolName: TypeAlias = tuple[str, int | None, Transport | None]
+PoolName: TypeAlias = tuple[str, int | None, Wanted | None]
 """Host name, port and transport, None where DNS decides."""
 FileName: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
 Addresses: TypeAlias = Annotated[tuple[Address, ...], AfterValidator(_some_addresses)]
@@ -189,9 +190,11 @@ class EndpointSettings:
     source: str = field(default="", init=False)
 
     @property
-    def pool_transport(self) -> Transport | None:
-        """The transport to look for the pool with: TLS for a sips: address (RFC 3263 §4.1)."""
-        return "tls" if self.sip_address.scheme == "sips" else self.transport
+    def pool_transport(self) -> Wanted | None:
+        """What to look for the pool with: something secure for a sips: address (RFC 3263 §4.1)."""
+        if self.sip_address.scheme == "sips":
+            return "sips" if self.transport is None else "tls"
+        return self.transport
 
     @property
     def channels(self) -> tuple[ChannelUri, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from chatredirect.config.addresses import Transport
+from chatredirect.config.addresses import Wanted
 from chatredirect.config.models import Family
 from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Trace
@@ -46,7 +46,7 @@ class Question:
     Attributes:
         fqdn: a host name in lower case without the final dot, or an IP address.
         port: None to let DNS decide.
-        transport: None to let DNS decide; `tls` for a sips: URI.
+        transport: None to let DNS decide; `sips` to let it decide among those that are secure.
         prefer: the family that is listed first.
         fraction: of a TTL, after which a refresh is due.
         is_own: whether a target is one of this daemon's own listeners.
@@ -55,7 +55,7 @@ class Question:
 
     fqdn: str
     port: int | None
-    transport: Transport | None
+    transport: Wanted | None
     prefer: Family = "ipv4"
     fraction: float = 0.9
     is_own: Callable[[Target], bool] = field(default=lambda target: False)

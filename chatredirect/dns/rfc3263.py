@@ -108,7 +108,7 @@ class _Search:
         if fixed is not None:
             return fixed
         if question.port is None:
-            if question.transport is None:
+            if question.transport in (None, "sips"):
                 for naptr_service in await self._naptr_services():
                     located = await self._through_srv([naptr_service])
                     if located is not None:
@@ -131,7 +131,7 @@ class _Search:
         """The name's own addresses, with the port that goes with the transport (§4.2)."""
         question = self._question
         # RFC 3263 §4.1: where neither the caller nor DNS names a transport, sip means UDP
-        transport = question.transport or "udp"
+        transport: Transport = "udp" if question.transport is None else _transports(question)[0]
         host = _Host(question.fqdn, question.port or default_port(transport))
         return self._ended(self._targets(transport, [host], addresses))
 
@@ -148,16 +148,15 @@ class _Search:
             if not isinstance(record, Naptr):
                 continue
             transport = NAPTR_SERVICES.get(record.service)
-            if record.flags == "S" and transport is not None and record.replacement:
-                services.append((transport, record.replacement))
-            else:
+            if record.flags != "S" or transport is None or not record.replacement:
                 self._notes.append(f"NAPTR {record}: not a SIP service over UDP, TCP or TLS")
+            elif transport in _transports(self._question):
+                services.append((transport, record.replacement))
         return list(dict.fromkeys(services))
 
     def _srv_services(self) -> list[tuple[Transport, str]]:
-        wanted = self._question.transport
         services: list[tuple[Transport, str]] = []
-        for transport in SERVICES if wanted is None else (wanted,):
+        for transport in _transports(self._question):
             for prefix in SERVICES[transport]:
                 name = f"{prefix}.{self._question.fqdn}"
                 if len(name) > MAX_NAME:
@@ -331,6 +330,13 @@ class _Search:
         if self._question.trace is not None:
             source: Source = "hosts" if records else "skipped"
             self._question.trace.steps.append(Step(name, kind, source, outcome, None, records))
+
+
+def _transports(question: Question) -> tuple[Transport, ...]:
+    """The transports that will do, the most wanted first; a SIPS URI wants TLS (§4.1)."""
+    if question.transport is None:
+        return tuple(SERVICES)
+    return ("tls",) if question.transport == "sips" else (question.transport,)
 
 
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")

@@ -134,6 +134,29 @@ def test_explicit_transport_skips_naptr() -> None:
     }
 
 
+def test_sips_takes_what_is_secure_and_nothing_else() -> None:
+    """RFC 3263 §4.1: a SIPS URI asks NAPTR like any other, and of the answers wants SIPS+D2T."""
+    located, world = locate(
+        {
+            (POOL, "NAPTR"): (
+                60,
+                [
+                    f'10 50 "s" "SIP+D2T" "" _sip._tcp.{POOL}.',
+                    '20 50 "s" "SIPS+D2T" "" _sips._tcp.elsewhere.contoso.com.',
+                ],
+            ),
+            ("_sips._tcp.elsewhere.contoso.com", "SRV"): (60, ["0 1 5071 fe01.contoso.com."]),
+            ("fe01.contoso.com", "A"): (60, ["192.0.2.11"]),
+        },
+        transport="sips",
+    )
+    assert texts(located) == ["tls://192.0.2.11:5071"]
+    assert (f"_sip._tcp.{POOL}", "SRV") not in world.names_asked
+    plain, world = locate(A, transport="sips")
+    assert texts(plain) == ["tls://192.0.2.1:5061"]
+    assert all("_udp" not in name for name, _ in world.names_asked)
+
+
 @pytest.mark.parametrize(
     ("fqdn", "transport", "expected"),
     [

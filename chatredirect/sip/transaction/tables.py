@@ -42,7 +42,7 @@ class Act(Enum):
     TELL = auto()  # its user hears of it
     RESEND_LATER = auto()  # timers E and G begin at T1, unless the transport is reliable
     BACK_OFF = auto()  # and double up to T2
-    SLOWLY = auto()  # timer E after a provisional response: T2
+    SLOWLY = auto()  # timer E in PROCEEDING: T2
     NO_RESEND = auto()
     WAIT = auto()  # timers F, H and L: 64*T1
     ABSORB = auto()  # timer J: 64*T1; none where the transport is reliable
@@ -86,7 +86,8 @@ _ANSWERED: Row = (State.COMPLETED, (Act.NO_RESEND, Act.TELL, Act.LINGER))
 #: RFC 3261 figure 6.
 CLIENT: Table = {
     (State.TRYING, Event.RESEND): (State.TRYING, (Act.SEND, Act.BACK_OFF)),
-    (State.TRYING, Event.PROVISIONAL): (State.PROCEEDING, (Act.SLOWLY,)),
+    # timer E goes on; it is T2 from its next ringing on (§17.1.2.2)
+    (State.TRYING, Event.PROVISIONAL): (State.PROCEEDING, ()),
     (State.TRYING, Event.SUCCESS): _ANSWERED,
     (State.TRYING, Event.FAILURE): _ANSWERED,
     (State.TRYING, Event.END): (State.TERMINATED, (Act.TELL,)),

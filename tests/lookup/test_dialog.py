@@ -72,6 +72,7 @@ def test_after_our_bye_nothing_is_done_any_more(world: World) -> None:
     ((_, bye),) = world.pass_time(30.1)
     assert client.ask("INFO", body=REQURI)[0].status == 481
     client.hang_up()
+    assert not world.core.dialogs
     assert not world.send(client.accept(bye, "481 Gone"))
     world.pass_time(64)
     assert world.empty
@@ -444,6 +445,41 @@ def test_a_dialog_ends_with_its_connection() -> None:
     world.flow.gone = True
     assert world.pass_time(64) == []
     assert world.empty
+
+
+def test_bye_before_the_ack(world: World) -> None:
+    """A client may change its mind; nothing is sent after it."""
+    client = Client(world)
+    client.invite()
+    client.hang_up()
+    assert not world.core.dialogs
+    assert world.pass_time(64) == []
+    assert world.empty
+
+
+def test_a_connection_that_goes_before_the_ack_or_during_our_bye() -> None:
+    for confirmed in (False, True):
+        world = World()
+        client = Client(world)
+        client.invite()
+        if confirmed:
+            client.ack()
+            world.pass_time(30.1)
+        world.flow.gone = True
+        world.pass_time(1 if not confirmed else 33)
+        assert not world.core.dialogs
+        world.pass_time(64)
+        assert world.empty
+
+
+def test_a_peer_that_forgets_before_its_ack(world: World) -> None:
+    """§12.2.1.2 and §15: the dialog is over, and no BYE may be sent before the ACK."""
+    client = Client(world)
+    client.invite()
+    _, reply = client.ask("INFO", body=REQURI)
+    assert world.send(client.accept(reply, "481 Gone")) == []
+    assert not world.core.dialogs
+    assert world.pass_time(64) == []
 
 
 def test_requests_over_a_new_connection_move_the_dialog() -> None:

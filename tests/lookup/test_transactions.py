@@ -83,6 +83,41 @@ def test_invite_server_accepted() -> None:
     assert len(made.layer) == 0
 
 
+def test_server_with_provisional_responses() -> None:
+    """Figure 8: nothing before the first response, then the last one for every retransmission."""
+    for status in (200, 404):
+        made = Layer("udp")
+        transaction = made.layer.serve(b"k", made.flow, "user", invite=False)
+        made.layer.repeated(transaction, made.flow, 0.1)
+        assert made.out == []
+        for data in (b"100", b"182"):
+            made.layer.respond(transaction, int(data), data, 0.2)
+        made.layer.repeated(transaction, made.flow, 0.3)
+        made.layer.respond(transaction, status, b"final", 1.0)
+        made.layer.repeated(transaction, made.flow, 2.0)
+        sent = [send.data for send in made.out]
+        assert sent == [b"100", b"182", b"182", b"final", b"final"]
+        made.run(32.9)
+        assert len(made.layer) == 1
+        made.run(33.0)
+        assert len(made.layer) == 0
+
+
+@pytest.mark.parametrize(("event", "told"), [(Event.FAILURE, True), (None, False)])
+def test_client_after_a_provisional_response(event: Event | None, told: bool) -> None:
+    """Figure 6: every T2 from then on; a final response or timer F ends it."""
+    made = Layer("udp")
+    transaction = made.layer.request(b"k", b"INFO", made.flow, "user", 0.0)
+    made.layer.happen(transaction, Event.PROVISIONAL, 0.1)
+    assert [at for at, _ in made.run(9.0)] == [0.5, 4.5, 8.5]
+    if event is not None:
+        assert made.layer.happen(transaction, event, 9.0) == told
+        assert made.run(60.0) == []
+    else:
+        assert made.run(60.0)[-1] == (32.0, b"timeout")
+    assert len(made.layer) == 0
+
+
 def test_client_times_out() -> None:
     """Figure 6: timer E doubles up to T2, timer F tells the user."""
     made = Layer("udp")

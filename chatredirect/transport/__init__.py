@@ -5,7 +5,8 @@ datagrams    recvmmsg and sendmmsg: many datagrams with one system call
 udp          a UDP listener
 admission    who may open another connection
 acceptor     accepting connections, also when the file descriptors run out
-stream       a TCP or TLS listener and its connections
+stream       a TCP or TLS listener
+connection   one of its connections: framing, keep-alive, patience with limits
 flow         a way back to where a message came from
 tls          TLS contexts, made of files
 certificate  whose certificate it is

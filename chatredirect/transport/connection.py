@@ -1,0 +1,266 @@
+"""One connection of a stream listener: framing, keep-alive, and patience with limits.
+
+A connection may carry thousands of users' requests for days, or be somebody who opens it
+and says nothing, sends half a message, or never reads its answers. The first is
+served at once and costs no timer for a message; the others are closed after the limits' seconds,
+and until then they hold a bounded amount of memory.
+"""
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, cast
+
+import structlog
+
+from chatredirect.sip.flow import Flow, peer_text
+from chatredirect.sip.framing import PING, FramingFault, StreamFramer
+from chatredirect.sip.response import Source
+from chatredirect.transport.datagrams import plain_host
+from chatredirect.transport.flow import StreamFlow
+from chatredirect.transport.secure import Refused, explain
+
+if TYPE_CHECKING:
+    from chatredirect.transport.stream import StreamListener
+
+log = structlog.get_logger()
+
+_LINGER = 1.0  # seconds that what follows a framing fault is passed over
+_TLS_RECORD = b"\x16\x03"  # how a TLS handshake begins (RFC 8446 §5.1), and no SIP message does
+#: What is said of connections that we end for the peer's sake.
+_ENDINGS = {
+    "idle": "nothing came for limits.idle_timeout",
+    "half_sent": "a message wasn't complete within limits.message_timeout",
+    "not_reading": "it left answers unread for limits.write_timeout",
+    "tls_here": "it speaks TLS, and this listener doesn't",
+}
+
+
+class StreamConnection(asyncio.Protocol):
+    """One connection of a `StreamListener`."""
+
+    __slots__ = (
+        "_active", "_ended", "_flow", "_framer", "_half_sent", "_host", "_idle", "_listener",
+        "_port", "_source", "_transport", "_unread", "_verified", "begun",
+    )  # fmt: skip
+
+    def __init__(self, listener: "StreamListener", host: str, port: int) -> None:
+        """Belong to a listener; nothing happens before `connection_made`."""
+        self._listener = listener
+        self._host = host
+        self._port = port
+        self._framer = StreamFramer(listener.message_limits)
+        self._source = Source(b"", 0)
+        self._flow: StreamFlow | None = None
+        self._transport: asyncio.Transport | None = None
+        self._active = 0.0  # when the peer last sent something, by the loop's clock
+        self._idle: asyncio.TimerHandle | None = None
+        self._half_sent: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._verified = False
+        self._ended = False  # we have said why we end it
+        self.begun = False
+
+    # -- what the event loop calls ------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, after the handshake if there is one; end at once if the peer isn't welcome."""
+        stream = cast(asyncio.Transport, transport)
+        listener = self._listener
+        self.begun = True
+        self._transport = stream
+        listener.opened(self)
+        if self.admit():
+            self.look_at_peer()
+            self._active = listener.loop.time()
+            self._watch_idle()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is complete with these bytes, all answers in one write."""
+        if self._ended:
+            return  # nothing that follows a framing fault is a message
+        listener = self._listener
+        self._active = listener.loop.time()
+        events = self._framer.feed(data)
+        if not events and self._half_sent is None and data.startswith(_TLS_RECORD):
+            self.close("tls_here")
+            return
+        answers: list[bytes] = []
+        broken: FramingFault | None = None
+        for event in events:
+            if isinstance(event, FramingFault):
+                broken = event
+            try:
+                answer = listener.answer(event, self._source, listener.transport, self)
+            except Exception:  # one message must not end the others' connection, whatever it is
+                listener.failures += 1
+                log.exception("message_failed", peer=self._peer())
+                continue
+            if answer is not None:
+                answers.append(answer)
+        if answers and self._transport is not None:
+            self._transport.write(b"".join(answers))
+        if broken is not None:
+            tls_here = data.startswith(_TLS_RECORD)
+            self._hang_up("tls_here" if tls_here else "framing", str(broken.error))
+        else:
+            self._watch_message(bool(events))
+
+    def eof_received(self) -> bool:
+        """The peer sends no more; False closes our side once its answers are written."""
+        self._end_in_time()
+        return False
+
+    def pause_writing(self) -> None:
+        """The peer doesn't read: take nothing more from it, and not for ever."""
+        if self._transport is not None and self._unread is None:
+            self._transport.pause_reading()
+            self._end_in_time()
+
+    def resume_writing(self) -> None:
+        """The peer reads again; being closed, it has got its time and no more."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget everything."""
+        if isinstance(exc, ssl.SSLError):
+            why = explain(exc)
+            self._listener.tell("tls_connection_failed", self._host, self._port, why=why)
+        for timer in (self._idle, self._half_sent, self._unread):
+            if timer is not None:
+                timer.cancel()
+        self._listener.gone(self, self._host)
+        self._transport = None
+        if self._flow is not None:
+            self._flow.end()
+
+    def admit(self) -> bool:
+        """Ask whether the names in its certificate let the peer in; end the connection if not."""
+        security = self._listener.security
+        if security is None or self._transport is None:
+            return True
+        try:
+            self._verified = security.admit(self._transport.get_extra_info("ssl_object"))
+        except Refused as refused:
+            self._listener.tell("peer_refused", self._host, self._port, why=str(refused))
+            self.abort("peer_refused")
+            return False
+        return True
+
+    def look_at_peer(self) -> None:
+        """Ask who the peer is, by the rule that holds now."""
+        self._source = self._listener.source(self._host, self._port, self._verified)
+
+    def be_patient_anew(self) -> None:
+        """Wait for the peer as long as the timeouts say now."""
+        if self._idle is not None and self._transport is not None:
+            self._idle.cancel()
+            self._watch_idle()
+
+    @property
+    def transport(self) -> str:
+        """`tcp` or `tls`."""
+        return self._listener.transport
+
+    def flow(self, port: int) -> Flow:
+        """The way back: this connection, whatever the port."""
+        if self._flow is None:
+            own = ("", 0)
+            if self._transport is not None:
+                own = self._transport.get_extra_info("sockname")[:2]
+            host, port = plain_host(own[0]), own[1]
+            self._flow = StreamFlow(self.transport, host, port, self._transport)
+        return self._flow
+
+    # -- ending it ----------------------------------------------------------------------------
+
+    def close(self, reason: str, why: str = "") -> None:
+        """Close it once what has been written is sent."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._tell_end(reason, why)
+            self._transport.close()
+            self._end_in_time()
+
+    def _hang_up(self, reason: str, why: str) -> None:
+        """Say that nothing more comes, and pass over for a moment what the peer still sends.
+
+        Closing a socket with octets unread resets the connection (RFC 1122 §4.2.2.13), and the
+        reset may overtake the answer that says what was wrong.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if not transport.can_write_eof():  # over TLS there is no half of a connection to close
+            self.close(reason, why)
+            return
+        self._tell_end(reason, why)
+        transport.write_eof()
+        if self._half_sent is not None:
+            self._half_sent.cancel()
+        self._half_sent = self._listener.loop.call_later(_LINGER, self.close, reason)
+
+    def abort(self, reason: str) -> None:
+        """Close it at once."""
+        if self._transport is not None:
+            self._tell_end(reason)
+            self._transport.abort()
+
+    def _tell_end(self, reason: str, why: str = "") -> None:
+        """Count why we end it, and say so; a goodbye that isn't read is no second end."""
+        if self._ended:
+            return
+        self._ended = True
+        self._listener.ended(reason)
+        why = why or _ENDINGS.get(reason, "")
+        if why:
+            level = "info" if reason == "idle" else "warning"  # nothing is wrong with silence
+            fields = {"reason": reason, "why": why}
+            self._listener.tell("connection_closed", self._host, self._port, level, **fields)
+
+    def _end_in_time(self) -> None:
+        """What waits for the peer to read it doesn't wait for ever."""
+        if self._unread is None:
+            listener = self._listener
+            self._unread = listener.loop.call_later(
+                listener.timeouts.write, self.abort, "not_reading"
+            )
+
+    # -- timers -------------------------------------------------------------------------------
+
+    def _watch_idle(self) -> None:
+        """One timer for all messages: it looks whether there was one, and goes on if so."""
+        loop, timeouts = self._listener.loop, self._listener.timeouts
+        silent = loop.time() - self._active
+        left = timeouts.idle - silent
+        if left <= 0:
+            self.close("idle")
+            return
+        keepalive = timeouts.keepalive
+        if keepalive is not None:
+            if silent < keepalive:
+                left = min(left, keepalive - silent)
+            else:
+                left = min(left, keepalive)
+                if self._transport is not None and self._unread is None:
+                    self._transport.write(PING)
+        self._idle = loop.call_later(left, self._watch_idle)
+
+    def _watch_message(self, progress: bool) -> None:
+        """A message that has begun must end in time; further octets of it gain nothing."""
+        if self._framer.partial:
+            if self._half_sent is not None and not progress:
+                return
+            if self._half_sent is not None:
+                self._half_sent.cancel()
+            timeout = self._listener.timeouts.message
+            self._half_sent = self._listener.loop.call_later(timeout, self.close, "half_sent")
+        elif self._half_sent is not None:
+            self._half_sent.cancel()
+            self._half_sent = None
+
+    def _peer(self) -> str:
+        return peer_text(self._listener.transport, self._host, self._port)

@@ -42,7 +42,7 @@ format: install-test ## Put the code into the project's format
 
 # The load programs are C: what they cost themselves must not hide what is measured.
 bench: ## Measure CPU per request, beside Kamailio (BENCHFLAGS=--help tells more)
-	@tests/setup/debian-packages gcc libc6-dev
+	@tests/setup/debian-packages
 	@$(MAKE) --no-print-directory install-test
 	$(VENV)/bin/python -m benchmarks $(BENCHFLAGS)
 

@@ -82,6 +82,7 @@ def test_the_ratio_is_that_of_a_round() -> None:
     assert redirect.judge([ours], {("udp", "ours"): 1.5}, 3) == []
 
 
+@needs_compiler
 def test_nothing_to_measure(capsys: pytest.CaptureFixture[str]) -> None:
     """A daemon that doesn't start is no result: exit status 2, and its own words."""
     command = f"{sys.executable} -c raise(SystemExit('broken_configuration'))"

@@ -199,6 +199,9 @@ def _tell_changed(before: Settings, after: Settings) -> None:
         if each.name not in ("endpoints", "files")
         and getattr(before, each.name) != getattr(after, each.name)
     ]
+    if not (added or removed or changed or sections):
+        log.info("configuration_unchanged")  # whoever asked for a reload waits for a word
+        return
     log.info(
         "configuration_changed",
         added=[_describe(new[key]) for key in sorted(added)[:_SHOWN]],

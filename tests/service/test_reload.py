@@ -1,0 +1,54 @@
+"""SIGHUP: another configuration as a whole or not at all; what stays the same stays open."""
+
+import signal
+
+import yaml
+
+from tests.service.client import ask, request, talk
+from tests.service.daemon import Daemon, configuration, eventually
+from tests.service.fixtures import Run
+
+
+def reload(daemon: Daemon, event: str, text: str) -> None:
+    """Give the daemon another file, and wait for what it says of it."""
+    seen = len(daemon.events(event))
+    daemon.config.write_text(text)
+    daemon.send_signal(signal.SIGHUP)
+    eventually(lambda: len(daemon.events(event)) > seen, event)
+
+
+def test_endpoints_change_and_connections_stay(run_daemon: Run) -> None:
+    """A reload is a new directory for the same listeners; the log says what is different."""
+    settings = configuration()
+    daemon = run_daemon(settings)
+    with talk("tcp", daemon.address("tcp")) as old:
+        assert ask(old, request()).status == 302
+        other = {"sip_address": "sip:new@contoso.com", "pool_fqdn": "pcpool.contoso.com"}
+        reload(daemon, "configuration_changed", yaml.safe_dump(settings | {"endpoints": [other]}))
+        told = daemon.events("configuration_changed")[-1]
+        assert told["added"] == ["sip:new@contoso.com -> pcpool.contoso.com"]
+        assert told["counts"]["removed"] == len(settings["endpoints"])
+        assert ask(old, request()).status == 404
+        new = ask(old, request(uri="sip:new@contoso.com"))
+        assert new is not None
+        assert new.status == 302
+    with talk("udp", daemon.address()) as client:
+        assert ask(client, request(uri="sip:new@contoso.com")).status == 302
+
+
+def test_faults_refuse_the_whole(run_daemon: Run) -> None:
+    """One faulty key, and nothing of the file is in force; the old configuration serves on."""
+    settings = configuration()
+    daemon = run_daemon(settings)
+    reload(daemon, "reload_refused", yaml.safe_dump(settings | {"endpoints": [], "listn": []}))
+    assert 'unknown key "listn"' in daemon.event("configuration_fault")["why"]
+    with talk("udp", daemon.address()) as client:
+        assert ask(client, request()).status == 302
+
+
+def test_the_same_file_again_is_told(run_daemon: Run) -> None:
+    """Whoever asks for a reload hears of it, also that there was nothing to do."""
+    settings = configuration()
+    daemon = run_daemon(settings)
+    reload(daemon, "configuration_unchanged", daemon.config.read_text())
+    assert not daemon.events("configuration_changed")

@@ -101,10 +101,12 @@ def udp_peer(script: Script, host: str = "127.0.0.1") -> Iterator[Peer]:
 
         def serve() -> None:
             sock.settimeout(0.05)
-            while not stopped.is_set():
+            while True:
                 try:
                     data, source = sock.recvfrom(65536)
                 except OSError:
+                    if stopped.is_set():
+                        return  # and what came before, the last ACK for instance, has been read
                     continue
                 peer.received.append(data)
                 for each in script(data, len(peer.received) - 1):
@@ -148,10 +150,12 @@ def tcp_peer(
         def talk(connection: socket.socket) -> None:
             connection.settimeout(0.05)
             data = b""
-            while not stopped.is_set():
+            while True:
                 try:
                     piece = connection.recv(65536)
                 except TimeoutError:
+                    if stopped.is_set():
+                        return
                     continue
                 if not piece:
                     return

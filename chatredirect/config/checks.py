@@ -294,8 +294,7 @@ class _Loops:
 
     def _addresses_of_this_machine(self) -> frozenset[IPAddress]:
         if self._own is None:
-            # asked late: only wildcard listeners need it
-            from chatredirect.own_names import local_addresses  # noqa: PLC0415
+            from chatredirect.own_names import local_addresses  # noqa: PLC0415 - for wildcards only
 
             self._own = frozenset(map(ip_address, local_addresses()))
         return self._own

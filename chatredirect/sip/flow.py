@@ -16,6 +16,8 @@ class Flow(Protocol):
         transport: `udp`, `tcp` or `tls`.
         host: our own address on it, as the peer used it; no brackets.
         port: our own port on it.
+        peer_host: the peer's address; no brackets.
+        peer_port: the peer's port.
     """
 
     @property
@@ -29,6 +31,14 @@ class Flow(Protocol):
     @property
     def port(self) -> int:
         """Our own port on it."""
+
+    @property
+    def peer_host(self) -> str:
+        """The peer's address; no brackets."""
+
+    @property
+    def peer_port(self) -> int:
+        """The peer's port."""
 
     def send(self, data: bytes) -> bool:
         """Send a message; False if the flow is gone. The protocol itself never calls this."""

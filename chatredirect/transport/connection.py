@@ -173,7 +173,9 @@ class StreamConnection(asyncio.Protocol):
             if self._transport is not None:
                 own = self._transport.get_extra_info("sockname")[:2]
             host, port = plain_host(own[0]), own[1]
-            self._flow = StreamFlow(self.transport, host, port, self._transport)
+            self._flow = StreamFlow(
+                self.transport, host, port, self._host, self._port, self._transport
+            )
         return self._flow
 
     # -- ending it ----------------------------------------------------------------------------

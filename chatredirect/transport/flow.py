@@ -9,7 +9,7 @@ import asyncio
 import errno
 from dataclasses import dataclass
 
-from chatredirect.transport.datagrams import Ancillary, DatagramSocket, Sockaddr
+from chatredirect.transport.datagrams import Ancillary, DatagramSocket, Sockaddr, plain_host
 
 MAX_UNREAD = 262_144
 """Octets that may wait for a peer to read them; one that lets more wait is given up."""
@@ -38,6 +38,16 @@ class DatagramFlow:
         """`udp`."""
         return "udp"
 
+    @property
+    def peer_host(self) -> str:
+        """The peer's address."""
+        return plain_host(self.to[0])
+
+    @property
+    def peer_port(self) -> int:
+        """The peer's port, that answers go to."""
+        return self.to[1]
+
     def send(self, data: bytes) -> bool:
         """Send one datagram; False if the socket is closed. That it arrives nobody knows."""
         try:
@@ -57,11 +67,15 @@ class StreamFlow:
         transport: `tcp` or `tls`.
         host: our own address on it.
         port: our own port on it.
+        peer_host: the peer's address.
+        peer_port: the peer's port.
     """
 
     transport: str
     host: str
     port: int
+    peer_host: str
+    peer_port: int
     _stream: asyncio.Transport | None
 
     def send(self, data: bytes) -> bool:

@@ -36,6 +36,8 @@ class FakeFlow:
     transport: str = "tcp"
     host: str = "127.0.0.1"
     port: int = 5060
+    peer_host: str = "127.0.0.1"
+    peer_port: int = 45154
     gone: bool = False
     sent: list[bytes] = field(default_factory=list)
 

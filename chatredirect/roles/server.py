@@ -189,9 +189,9 @@ class Server:
             answering.tags.tag(message, number) if verdict.tagged else b"",
             verdict.fields,
         )
-        counters.answered(verdict.status)
+        address = None if verdict.endpoint is None else verdict.endpoint.address
+        counters.answered(verdict.status, method, transport, address)
         if answering.log_requests:
-            address = None if verdict.endpoint is None else verdict.endpoint.address
             fault = "" if verdict.fault is None else str(verdict.fault)
             log_request(message, source, transport, verdict.status, address, fault)
         return answer, reply_port(via, source)

@@ -133,7 +133,9 @@ class Attendant:
     def _tell(self, fact: Fact, source: Source | None) -> None:
         match fact:
             case Answered():
-                self._counters.answered(fact.status)
+                self._counters.answered(
+                    fact.status, fact.request.method, fact.transport, fact.endpoint
+                )
                 if self.log_requests:
                     log_request(
                         fact.request,

@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.load import CannotMeasureError
 from benchmarks.messages import POOL, endpoint_uri, numbered, redirect_exchange
 from benchmarks.processes import on_core, process_tree
+from tests.ports import free_port
 
 READY_WITHIN = 120.0  # seconds; a hundred thousand endpoints take a while to read
 _KAMAILIO_CONFIG = Path(__file__).parent / "kamailio.cfg"
@@ -29,20 +30,6 @@ class Server:
     name: str
     port: int
     pids: list[int]
-
-
-def free_port() -> int:
-    """A port on 127.0.0.1 that is free for UDP and TCP now."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-            tcp.bind(("127.0.0.1", 0))
-            port: int = tcp.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-                try:
-                    udp.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return port
 
 
 def daemon_configuration(port: int, endpoints: int = 1, loop: str = "auto") -> str:

@@ -12,6 +12,8 @@ from textwrap import dedent
 
 import pytest
 
+from tests.ports import free_port
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -52,9 +54,7 @@ def name_server() -> Iterator[str]:
     tool = shutil.which("dnsmasq") or shutil.which("dnsmasq", path="/usr/sbin:/sbin")
     if tool is None:
         pytest.skip("dnsmasq")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [
             *(tool, "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file="),

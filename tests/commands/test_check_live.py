@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 from .conftest import Command
 
 Write = Callable[..., Path]
@@ -39,9 +41,7 @@ def sip_server(tmp_path: Path) -> Iterator[int]:
         pytest.skip("sipp")
     scenario = tmp_path / "options.xml"
     scenario.write_text(ANSWERS_OPTIONS)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [tool, "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-t", "u1", "-nostdin"],
         stdout=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from chatredirect.config import (
+    ControlSettings,
     DnsSettings,
     EndpointSettings,
     HealthSettings,
@@ -29,6 +30,7 @@ SECTIONS = {
     "TLS": TlsSettings,
     "Health": HealthSettings,
     "Logs": LogSettings,
+    "Control": ControlSettings,
     "Limits": LimitSettings,
 }
 NOT_YET = {"mode"}  # one of its values is refused in this version, and so not offered

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -14,26 +13,13 @@ import dns.query
 import pytest
 
 from chatredirect.config import HostPort
+from tests.ports import free_port
 
 ZONE = "contoso.com"
 SOA = f"""@ 3600 IN SOA ns.{ZONE}. root.{ZONE}. {{serial}} 3600 600 86400 {{negative}}
 @ 3600 NS ns.{ZONE}.
 """
 LONGEST_START = 15.0
-
-
-def free_port() -> int:
-    """A port that is free for both UDP and TCP at the moment."""
-    for _ in range(100):
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port: int = tcp.getsockname()[1]
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
 
 
 def needs(tool: str) -> str:

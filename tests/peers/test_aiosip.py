@@ -1,11 +1,11 @@
 """aiosip 0.2.0 as an independent, old client, over UDP."""
 
 import asyncio
-import socket
 
 import pytest
 
 from tests.peers.aiosip_shims import import_aiosip
+from tests.ports import free_port
 from tests.service.daemon import PATIENCE, Daemon
 from tests.service.fixtures import Run
 
@@ -16,14 +16,6 @@ aiosip = import_aiosip()
 @pytest.fixture(scope="module")
 def daemon(run_shared_daemon: Run) -> Daemon:
     return run_shared_daemon()
-
-
-def free_port() -> int:
-    """It writes its own port into Via and Contact, so it must know it beforehand."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "INVITE"])

@@ -187,10 +187,3 @@ def _thread(serve: Callable[[], None], stopped: threading.Event) -> Iterator[Non
     finally:
         stopped.set()
         thread.join(10)
-
-
-def unused_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    """A port where nothing listens just now."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

@@ -1,10 +1,10 @@
 """`chatredirect probe --follow`: on to the Contacts (RFC 3261 §8.1.3.4)."""
 
-import socket
 from contextlib import ExitStack
 
 import pytest
 
+from tests.ports import free_port
 from tests.probe.conftest import CONFIG, Probe
 from tests.probe.peers import (
     Script,
@@ -15,7 +15,6 @@ from tests.probe.peers import (
     redirect,
     tcp_peer,
     udp_peer,
-    unused_port,
 )
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -150,7 +149,7 @@ def test_too_many_redirections(probe: Probe) -> None:
 
 def test_contacts_without_end(probe: Probe) -> None:
     """An answer with a thousand Contacts: sixteen requests, then that's enough."""
-    dead = unused_port()
+    dead = free_port()
     contacts = [f"<sip:a{number}@127.0.0.1:{dead}>" for number in range(100)]
     with udp_peer(redirect(", ".join(contacts))) as peer:
         probed = probe(URI, "--via", f"udp://127.0.0.1:{peer.port}", "--follow")
@@ -165,7 +164,7 @@ def test_contacts_that_lead_nowhere(probe: Probe) -> None:
             "<tel:+15551234567>",
             "<sip:a@nowhere.contoso.com:5060;transport=udp>",
             "<sip:a@192.0.2.1;transport=sctp>",
-            f"<sips:a@127.0.0.1:{unused_port(socket.SOCK_STREAM)}>",
+            f"<sips:a@127.0.0.1:{free_port()}>",
             f"<sip:b@127.0.0.1:{pool.port}?Subject=x>;q=0.1",
         )
         with udp_peer(script) as first:

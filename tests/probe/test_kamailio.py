@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.probe.conftest import Probe
-from tests.probe.peers import unused_port
 from tests.probe.test_sipp import HERE, URI, uas
 
 KAMAILIO = shutil.which("kamailio", path=os.environ.get("PATH", "") + ":/usr/sbin")
@@ -29,7 +29,7 @@ pytestmark = [
 def proxy(folder: Path, next_hop: str) -> Iterator[int]:
     """Kamailio on a port of its own, UDP and TCP, that relays to `next_hop`."""
     assert KAMAILIO is not None
-    port = unused_port(socket.SOCK_STREAM)
+    port = free_port()
     text = (HERE / "proxy.cfg").read_text().replace("@PORT@", str(port))
     (folder / "proxy.cfg").write_text(text.replace("@NEXT@", next_hop))
     log = folder / "proxy.log"

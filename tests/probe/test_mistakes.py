@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from chatredirect.cli import app
+from tests.ports import free_port
 from tests.probe.conftest import CONFIG, Probe
-from tests.probe.peers import unused_port
 
 URI = "sip:ocschat@contoso.com"
 VIA = ("--via", "udp://127.0.0.1:5060")
@@ -84,7 +84,7 @@ def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None
 
 def test_bytes_that_are_no_text(probe: Probe) -> None:
     """A URI that isn't UTF-8 in the terminal's code goes out as it is."""
-    port = unused_port()
+    port = free_port()
     probed = probe("sip:caf\udce9@contoso.com", "--via", f"udp://127.0.0.1:{port}")
     assert probed.status == 69
     assert "INVITE sip:caf\\xe9@contoso.com" in probed.out
@@ -93,8 +93,7 @@ def test_bytes_that_are_no_text(probe: Probe) -> None:
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_nothing_listens(probe: Probe, transport: str) -> None:
     """Connection refused: said, with what to look at; exit status 69."""
-    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-    via = f"{transport}://127.0.0.1:{unused_port(kind)}"
+    via = f"{transport}://127.0.0.1:{free_port()}"
     probed = probe(URI, "--via", via)
     assert probed.status == 69
     assert probed.err == (
@@ -108,7 +107,7 @@ def test_nothing_listens(probe: Probe, transport: str) -> None:
 
 def test_every_address_is_tried(probe: Probe) -> None:
     """A name with several addresses where nothing listens: each is told (RFC 3263 §4.3)."""
-    probed = probe(URI, "--via", f"udp://both.contoso.com:{unused_port()}")
+    probed = probe(URI, "--via", f"udp://both.contoso.com:{free_port()}")
     assert probed.status == 69
     assert sorted(line.split()[1].split(":")[1] for line in probed.err.splitlines()) == [
         "//127.0.0.1",
@@ -152,7 +151,7 @@ def test_interrupted() -> None:
 
 def test_long_uri(probe: Probe) -> None:
     """More than a datagram takes: said as the system says it, and the line is cut."""
-    probed = probe(f"sip:{'a' * 70_000}@127.0.0.1:{unused_port()}")
+    probed = probe(f"sip:{'a' * 70_000}@127.0.0.1:{free_port()}")
     assert probed.status == 69
     assert probed.err.endswith(": message too long\n")
     assert max(map(len, probed.out.splitlines())) < 2100

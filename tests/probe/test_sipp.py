@@ -1,7 +1,6 @@
 """The probe against SIPp as the server: an independent judge of ACK, BYE and retransmissions."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.probe.conftest import Probe
-from tests.probe.peers import unused_port
 
 HERE = Path(__file__).parent
 URI = "sip:ocschat@contoso.com"
@@ -24,8 +23,7 @@ pytestmark = pytest.mark.skipif(
 @contextmanager
 def uas(folder: Path, scenario: str, transport: str = "udp", contact: str = "") -> Iterator[str]:
     """One call's server; its URL. In the end it must have seen all that its scenario wants."""
-    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-    port = unused_port(kind)
+    port = free_port()
     with subprocess.Popen(
         [
             *("sipp", "-sf", HERE / f"{scenario}.xml", "-m", "1", "-i", "127.0.0.1"),

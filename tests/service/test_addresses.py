@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from tests.ports import free_port
 from tests.service.client import Udp, ask, read_answer, request, talk
 from tests.service.daemon import PATIENCE, Daemon, endpoint
 from tests.service.fixtures import Run
@@ -145,9 +146,7 @@ def test_ipv6_address_of_record(ipv6: Daemon) -> None:
 @needs_ipv6
 def test_both_families_on_one_port(run_daemon: Run) -> None:
     """An IPv6 wildcard leaves IPv4 to an IPv4 listener of the same port."""
-    with socket.socket() as probe:
-        probe.bind(("0.0.0.0", 0))
-        free = probe.getsockname()[1]
+    free = free_port()
     listen = [
         f"udp://0.0.0.0:{free}",
         f"udp://[::]:{free}",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.service.daemon import PATIENCE
 
 
@@ -19,19 +20,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} isn't installed")
     return found
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that is free for UDP and TCP now."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port: int = tcp.getsockname()[1]
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from chatredirect.transport.admission import Admission
 from chatredirect.transport.binding import BindError, bind, bound_url
 from chatredirect.transport.datagrams import DatagramSocket
 from chatredirect.transport.secure import Security
-from chatredirect.transport.stream import StreamListener, StreamTimeouts
+from chatredirect.transport.stream import StreamListener
+from chatredirect.transport.terms import StreamTimeouts, Terms
 from chatredirect.transport.udp import SourceMaker, UdpListener
 from chatredirect.trust import Trust
 
@@ -141,15 +142,14 @@ class Listeners:
                 self.loop,
             )
             return
-        stream = StreamListener(
-            answer=serving.server.answer_event,
-            source=serving.trust.source,
-            message_limits=serving.limits,
-            timeouts=serving.timeouts,
-            admission=self.admission,
-            loop=self.loop,
-            security=serving.security.get(url),
+        terms = Terms(
+            serving.server.answer_event,
+            serving.trust.source,
+            serving.limits,
+            serving.timeouts,
+            self.loop,
         )
+        stream = StreamListener(terms, self.admission, serving.security.get(url))
         stream.start(sock)
         self._streams[url] = stream
 

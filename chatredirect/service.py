@@ -28,7 +28,7 @@ from chatredirect.roles.server import Answering, Server
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import TagMaker
 from chatredirect.transport.admission import Admission, ConnectionLimits
-from chatredirect.transport.stream import StreamTimeouts
+from chatredirect.transport.terms import StreamTimeouts
 from chatredirect.trust import Trust
 
 log = structlog.get_logger()

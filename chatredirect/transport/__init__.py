@@ -6,7 +6,9 @@ udp          a UDP listener
 admission    who may open another connection
 acceptor     accepting connections, also when the file descriptors run out
 stream       a TCP or TLS listener
-connection   one of its connections: framing, keep-alive, patience with limits
+connection   a connection, accepted or opened: framing, keep-alive, patience with limits
+terms        what connections go by: whom to ask, how patient to be
+open_connections  those of one owner, and how all of them end
 flow         a way back to where a message came from
 tls          TLS contexts, made of files
 certificate  whose certificate it is

@@ -1,4 +1,4 @@
-"""One connection of a stream listener: framing, keep-alive, and patience with limits.
+"""One connection, accepted or opened: framing, keep-alive, and patience with limits.
 
 A connection may carry thousands of users' requests for days, or be somebody who opens it
 and says nothing, sends half a message, or never reads its answers. The first is
@@ -8,19 +8,17 @@ and until then they hold a bounded amount of memory.
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import structlog
 
-from chatredirect.sip.flow import Flow, peer_text
+from chatredirect.sip.flow import peer_text
 from chatredirect.sip.framing import PING, FramingFault, StreamFramer
 from chatredirect.sip.response import Source
 from chatredirect.transport.datagrams import plain_host
 from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.secure import Refused, explain
-
-if TYPE_CHECKING:
-    from chatredirect.transport.stream import StreamListener
+from chatredirect.transport.terms import Terms
 
 log = structlog.get_logger()
 
@@ -31,24 +29,64 @@ _ENDINGS = {
     "idle": "nothing came for limits.idle_timeout",
     "half_sent": "a message wasn't complete within limits.message_timeout",
     "not_reading": "it left answers unread for limits.write_timeout",
-    "tls_here": "it speaks TLS, and this listener doesn't",
+    "tls_here": "it speaks TLS, and this connection isn't one of TLS",
 }
 
 
+class Owner(Protocol):
+    """Whom a connection belongs to: the listener that accepted it, or whoever opened it.
+
+    Attributes:
+        terms: what its connections go by.
+        transport: `tcp` or `tls`.
+    """
+
+    @property
+    def terms(self) -> Terms:
+        """What its connections go by."""
+
+    @property
+    def transport(self) -> str:
+        """`tcp` or `tls`."""
+
+    def admit(self, tls: ssl.SSLObject | None) -> bool:
+        """Whether the peer has proved who it is; TLS has, None without it.
+
+        Raises:
+            Refused: it isn't welcome.
+        """
+
+    def reachable(self, host: str, port: int) -> tuple[str, int]:
+        """Where the peer can open a connection to us, as far as there is such an address.
+
+        Args:
+            host: our own address on this one.
+            port: our own port on it.
+        """
+
+    def opened(self, connection: "StreamConnection") -> None:
+        """A connection has begun."""
+
+    def gone(self, connection: "StreamConnection") -> None:
+        """A connection that has begun is over."""
+
+
 class StreamConnection(asyncio.Protocol):
-    """One connection of a `StreamListener`."""
+    """One connection of an owner."""
 
     __slots__ = (
-        "_active", "_ended", "_flow", "_framer", "_half_sent", "_host", "_idle", "_listener",
-        "_port", "_source", "_transport", "_unread", "_verified", "begun",
+        "_active", "_ended", "_flow", "_framer", "_half_sent", "_idle", "_owner", "_source",
+        "_terms", "_transport", "_unread", "_verified", "begun", "host", "port", "transport",
     )  # fmt: skip
 
-    def __init__(self, listener: "StreamListener", host: str, port: int) -> None:
-        """Belong to a listener; nothing happens before `connection_made`."""
-        self._listener = listener
-        self._host = host
-        self._port = port
-        self._framer = StreamFramer(listener.message_limits)
+    def __init__(self, owner: Owner, host: str, port: int) -> None:
+        """Belong to an owner; nothing happens before `connection_made`."""
+        self._owner = owner
+        self._terms = owner.terms
+        self.transport = owner.transport
+        self.host = host
+        self.port = port
+        self._framer = StreamFramer(self._terms.message_limits)
         self._source = Source(b"", 0)
         self._flow: StreamFlow | None = None
         self._transport: asyncio.Transport | None = None
@@ -65,21 +103,20 @@ class StreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, after the handshake if there is one; end at once if the peer isn't welcome."""
         stream = cast(asyncio.Transport, transport)
-        listener = self._listener
         self.begun = True
         self._transport = stream
-        listener.opened(self)
+        self._owner.opened(self)
         if self.admit():
             self.look_at_peer()
-            self._active = listener.loop.time()
+            self._active = self._terms.loop.time()
             self._watch_idle()
 
     def data_received(self, data: bytes) -> None:
         """Answer what is complete with these bytes, all answers in one write."""
         if self._ended:
             return  # nothing that follows a framing fault is a message
-        listener = self._listener
-        self._active = listener.loop.time()
+        terms = self._terms
+        self._active = terms.loop.time()
         events = self._framer.feed(data)
         if not events and self._half_sent is None and data.startswith(_TLS_RECORD):
             self.close("tls_here")
@@ -90,9 +127,9 @@ class StreamConnection(asyncio.Protocol):
             if isinstance(event, FramingFault):
                 broken = event
             try:
-                answer = listener.answer(event, self._source, listener.transport, self)
+                answer = terms.answer(event, self._source, self.transport, self)
             except Exception:  # one message must not end the others' connection, whatever it is
-                listener.failures += 1
+                terms.failures += 1
                 log.exception("message_failed", peer=self._peer())
                 continue
             if answer is not None:
@@ -129,31 +166,30 @@ class StreamConnection(asyncio.Protocol):
         """Forget everything."""
         if isinstance(exc, ssl.SSLError):
             why = explain(exc)
-            self._listener.tell("tls_connection_failed", self._host, self._port, why=why)
+            self._tell("tls_connection_failed", why=why)
         for timer in (self._idle, self._half_sent, self._unread):
             if timer is not None:
                 timer.cancel()
-        self._listener.gone(self, self._host)
+        self._owner.gone(self)
         self._transport = None
         if self._flow is not None:
             self._flow.end()
 
     def admit(self) -> bool:
         """Ask whether the names in its certificate let the peer in; end the connection if not."""
-        security = self._listener.security
-        if security is None or self._transport is None:
+        if self._transport is None:
             return True
         try:
-            self._verified = security.admit(self._transport.get_extra_info("ssl_object"))
+            self._verified = self._owner.admit(self._transport.get_extra_info("ssl_object"))
         except Refused as refused:
-            self._listener.tell("peer_refused", self._host, self._port, why=str(refused))
+            self._tell("peer_refused", why=str(refused))
             self.abort("peer_refused")
             return False
         return True
 
     def look_at_peer(self) -> None:
         """Ask who the peer is, by the rule that holds now."""
-        self._source = self._listener.source(self._host, self._port, self._verified)
+        self._source = self._terms.source(self.host, self.port, self._verified)
 
     def be_patient_anew(self) -> None:
         """Wait for the peer as long as the timeouts say now."""
@@ -161,21 +197,14 @@ class StreamConnection(asyncio.Protocol):
             self._idle.cancel()
             self._watch_idle()
 
-    @property
-    def transport(self) -> str:
-        """`tcp` or `tls`."""
-        return self._listener.transport
-
-    def flow(self, port: int) -> Flow:
+    def flow(self, port: int = 0) -> StreamFlow:
         """The way back: this connection, whatever the port."""
         if self._flow is None:
             own = ("", 0)
             if self._transport is not None:
                 own = self._transport.get_extra_info("sockname")[:2]
-            host, port = plain_host(own[0]), own[1]
-            self._flow = StreamFlow(
-                self.transport, host, port, self._host, self._port, self._transport
-            )
+            own = self._owner.reachable(plain_host(own[0]), own[1])
+            self._flow = StreamFlow(self.transport, *own, self.host, self.port, self._transport)
         return self._flow
 
     # -- ending it ----------------------------------------------------------------------------
@@ -203,7 +232,7 @@ class StreamConnection(asyncio.Protocol):
         transport.write_eof()
         if self._half_sent is not None:
             self._half_sent.cancel()
-        self._half_sent = self._listener.loop.call_later(_LINGER, self.close, reason)
+        self._half_sent = self._terms.loop.call_later(_LINGER, self.close, reason)
 
     def abort(self, reason: str) -> None:
         """Close it at once."""
@@ -216,26 +245,24 @@ class StreamConnection(asyncio.Protocol):
         if self._ended:
             return
         self._ended = True
-        self._listener.ended(reason)
+        self._terms.ended(reason)
         why = why or _ENDINGS.get(reason, "")
         if why:
             level = "info" if reason == "idle" else "warning"  # nothing is wrong with silence
             fields = {"reason": reason, "why": why}
-            self._listener.tell("connection_closed", self._host, self._port, level, **fields)
+            self._tell("connection_closed", level, **fields)
 
     def _end_in_time(self) -> None:
         """What waits for the peer to read it doesn't wait for ever."""
         if self._unread is None:
-            listener = self._listener
-            self._unread = listener.loop.call_later(
-                listener.timeouts.write, self.abort, "not_reading"
-            )
+            terms = self._terms
+            self._unread = terms.loop.call_later(terms.timeouts.write, self.abort, "not_reading")
 
     # -- timers -------------------------------------------------------------------------------
 
     def _watch_idle(self) -> None:
         """One timer for all messages: it looks whether there was one, and goes on if so."""
-        loop, timeouts = self._listener.loop, self._listener.timeouts
+        loop, timeouts = self._terms.loop, self._terms.timeouts
         silent = loop.time() - self._active
         left = timeouts.idle - silent
         if left <= 0:
@@ -258,11 +285,14 @@ class StreamConnection(asyncio.Protocol):
                 return
             if self._half_sent is not None:
                 self._half_sent.cancel()
-            timeout = self._listener.timeouts.message
-            self._half_sent = self._listener.loop.call_later(timeout, self.close, "half_sent")
+            timeout = self._terms.timeouts.message
+            self._half_sent = self._terms.loop.call_later(timeout, self.close, "half_sent")
         elif self._half_sent is not None:
             self._half_sent.cancel()
             self._half_sent = None
 
     def _peer(self) -> str:
-        return peer_text(self._listener.transport, self._host, self._port)
+        return peer_text(self.transport, self.host, self.port)
+
+    def _tell(self, event: str, level: str = "warning", **fields: object) -> None:
+        self._terms.tell(event, self.transport, self.host, self.port, level, **fields)

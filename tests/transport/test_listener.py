@@ -5,7 +5,8 @@ import socket
 
 from chatredirect.sip.limits import Limits
 from chatredirect.transport.admission import Admission, ConnectionLimits
-from chatredirect.transport.stream import StreamListener, StreamTimeouts
+from chatredirect.transport.stream import StreamListener
+from chatredirect.transport.terms import StreamTimeouts, Terms
 from chatredirect.trust import Trust
 from tests.service.daemon import PATIENCE
 
@@ -14,14 +15,14 @@ async def test_a_listener_that_closes_gives_back_what_it_has_just_accepted() -> 
     """Its connections' places are needed by the listeners that stay."""
     loop = asyncio.get_running_loop()
     admission = Admission(ConnectionLimits(10, 10, 10, 10), loop.time)
-    listener = StreamListener(
-        answer=lambda event, source, transport: None,
+    terms = Terms(
+        answer=lambda event, source, transport, reach: None,
         source=Trust(()).source,
         message_limits=Limits(),
         timeouts=StreamTimeouts(idle=9, message=9, write=1, handshake=9),
-        admission=admission,
         loop=loop,
     )
+    listener = StreamListener(terms, admission)
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
         accepted, address = server.accept()

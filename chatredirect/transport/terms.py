@@ -1,0 +1,105 @@
+"""What connections go by: whom to ask, how patient to be, and what is told of how they end.
+
+A listener has terms for what it accepts, the outgoing side has others for what it opens; a
+connection doesn't know which of the two it belongs to.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from chatredirect.log import RateLimited
+from chatredirect.sip.flow import Reach, peer_text
+from chatredirect.sip.framing import Event
+from chatredirect.sip.limits import Limits
+from chatredirect.sip.response import Source
+
+log = structlog.get_logger()
+
+#: Takes a framed event, where it came from, on what, and a way to get back there later; gives the
+#: answer or None.
+Answerer = Callable[[Event, Source, str, Reach], bytes | None]
+#: Makes a source of an address, a port, and whether a certificate has proved who it is.
+SourceMaker = Callable[[str, int, bool], Source]
+
+_QUIET = 60.0  # seconds between two log lines about one peer
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTimeouts:
+    """How long a peer may take, in seconds.
+
+    Attributes:
+        idle: without a message before a connection is closed.
+        message: from a message's first octet to its last.
+        write: that answers may wait for the peer to read.
+        handshake: for a TLS handshake.
+        keepalive: of silence, after which we send a keep-alive of our own; None for never.
+    """
+
+    idle: float
+    message: float
+    write: float
+    handshake: float
+    keepalive: float | None = None
+
+
+@dataclass(slots=True)
+class Terms:
+    """The terms of some connections; they may change while these are open.
+
+    Attributes:
+        answer: answers an event.
+        source: makes a source of what is known of a peer.
+        message_limits: bounds on a message; connections that are open keep theirs.
+        timeouts: how long a peer may take.
+        loop: where they run.
+        closed: connections that we ended, by reason.
+        failures: events whose handling raised; a fault of ours, and the log has it.
+    """
+
+    answer: Answerer
+    source: SourceMaker
+    message_limits: Limits
+    timeouts: StreamTimeouts
+    loop: asyncio.AbstractEventLoop
+    failures: int = 0
+    closed: dict[str, int] = field(default_factory=dict)
+    _limited: RateLimited = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing told."""
+        self._limited = RateLimited(_QUIET, self.loop.time)
+
+    def change(
+        self,
+        answer: Answerer,
+        source: SourceMaker,
+        message_limits: Limits,
+        timeouts: StreamTimeouts,
+    ) -> None:
+        """Go by others from now on."""
+        self.answer, self.source = answer, source
+        self.message_limits, self.timeouts = message_limits, timeouts
+
+    def ended(self, reason: str) -> None:
+        """Count a connection that we end."""
+        self.closed[reason] = self.closed.get(reason, 0) + 1
+
+    def tell(
+        self,
+        event: str,
+        transport: str,
+        host: str,
+        port: int,
+        level: str = "warning",
+        **fields: object,
+    ) -> None:
+        """Log a fault of a peer, once in a while for each address and fault."""
+        suppressed = self._limited.hit((event, host, *fields.values()))
+        if suppressed is not None:
+            peer = peer_text(transport, host, port)
+            write = log.info if level == "info" else log.warning
+            write(event, peer=peer, suppressed=suppressed, **fields)

@@ -5,16 +5,18 @@ asked (the pool has done that already), no lock is taken. The order of the steps
 the table in docs/answers.md; the first that fits decides.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory, Endpoint
 from chatredirect.own_names import OwnNames
+from chatredirect.roles.explaining import explain
 from chatredirect.roles.lookup.answers import ALLOW, CAPABILITIES
 from chatredirect.roles.lookup.attendant import Attendant
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
 from chatredirect.roles.registering import Registrars
+from chatredirect.roles.tap import Tap, Tapping
 from chatredirect.roles.unavailable import MISCELLANEOUS, SIPS_NOT_ALLOWED, unavailable
 from chatredirect.roles.verdict import Verdict, allow, capabilities, log_request, refusal
 from chatredirect.sip import headers
@@ -65,6 +67,7 @@ class Answering:
         log_requests: whether every request gets a line in the log.
         attendant: deals with lookups; None where there are none.
         registrars: where a REGISTER belongs.
+        tapping: says who looks on.
     """
 
     tags: TagMaker
@@ -73,12 +76,13 @@ class Answering:
     log_requests: bool
     attendant: Attendant | None = None
     registrars: Registrars | None = None
+    tapping: Tapping = field(default_factory=Tapping)
 
 
 class Server:
     """Answers what is sent to the contact objects, in the order of the table."""
 
-    __slots__ = ("_answering", "_counters", "_directory", "_limits", "_own_names")
+    __slots__ = ("_answering", "_counters", "_directory", "_limits", "_own_names", "_tapping")
 
     def __init__(
         self,
@@ -94,6 +98,7 @@ class Server:
         self._answering = answering
         self._limits = limits
         self._counters = counters
+        self._tapping = answering.tapping
 
     def answer_datagram(
         self, data: bytes, source: Source, reach: Reach | None = None
@@ -107,12 +112,17 @@ class Server:
             message = parse_datagram(data, self._limits)
         except SipError as error:
             self._counters.dropped(error.counter)
+            if self._tapping.tap is not None:
+                self._tapping.tap.unreadable(data, source, reach, str(error))
             return None
         size = len(data)
         most = MAX_AMPLIFICATION * size if size > _SMALL else SAFE_ANSWER
         answered = self.answer(message, source, "udp", most - size - _ADDED, reach)
         if answered is not None and len(answered[0]) > most:
             self._counters.dropped("would_amplify")
+            if self._tapping.tap is not None:
+                what = "the answer isn't sent: it is too large for so small a request"
+                self._tapping.tap.decided(message.call_id, what)
             return None
         return answered
 
@@ -123,6 +133,10 @@ class Server:
         if isinstance(event, FramingFault):
             if event.message is None:
                 self._counters.dropped(event.error.counter)
+                if self._tapping.tap is not None:
+                    self._tapping.tap.unreadable(
+                        event.error.offending, source, reach, str(event.error)
+                    )
                 return None
             # the framing decides, whatever else is wrong with it
             event.message.fault = event.error
@@ -154,22 +168,25 @@ class Server:
             messages: their answers go over their flow.
         """
         counters = self._counters
+        tap = self._tapping.tap
+        if tap is not None and not tap.received(message, source, reach):
+            tap = None
         if isinstance(message, Response):
             attendant = self._answering.attendant
             if attendant is None or not attendant.respond(message, source):
-                counters.dropped("response")
+                self._drop("response", message, tap)
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
             attendant = self._answering.attendant
             if attendant is None or method != b"ACK" or not attendant.acknowledge(message, source):
-                counters.dropped(_NEVER_ANSWERED[method])
+                self._drop(_NEVER_ANSWERED[method], message, tap)
             return None
         envelope = message.envelope
         try:
             via = headers.read_via(message.vias[0]) if envelope is None else envelope.via
         except (IndexError, BadHeaderValue):
-            counters.dropped("no_via")
+            self._drop("no_via", message, tap)
             return None
         try:
             if envelope is None or message.fault is not None:
@@ -194,7 +211,18 @@ class Server:
         if answering.log_requests:
             fault = "" if verdict.fault is None else str(verdict.fault)
             log_request(message, source, transport, verdict.status, address, fault)
-        return answer, reply_port(via, source)
+        port = reply_port(via, source)
+        if tap is not None:
+            tap.decided(message.call_id, explain(verdict))
+            if reach is not None:
+                tap.sent(answer, reach.flow(port), message.call_id)
+        return answer, port
+
+    def _drop(self, reason: str, message: Message, tap: Tap | None) -> None:
+        """Count a message that gets no answer; `reason` is a constant of ours."""
+        self._counters.dropped(reason)
+        if tap is not None:
+            tap.decided(message.call_id, f"dropped: {reason}")
 
     def _decide(
         self,

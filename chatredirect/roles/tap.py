@@ -1,8 +1,8 @@
 """Where somebody can look on: each message that comes or goes, and why it got what it got.
 
-Nearly always nobody does. So whoever handles messages holds a `Tapping` and looks at its `tap`, once
-a message; there is nothing else to pay. Whoever looks on says of each message whether it is of any
-interest to him, and only then is told more.
+Nearly always nobody does. So whoever handles messages holds a `Tapping` and looks at its `tap`
+once a message; there is nothing else to pay. Whoever looks on says of each message whether it is of
+any interest to him, and only then is told more.
 
     tap = tapping.tap
     watched = tap is not None and tap.received(message, source, reach)
@@ -46,7 +46,7 @@ class Tap(Protocol):
 
         Args:
             call_id: that of the message which it is about.
-            what: printable text, without the peer's octets unless escaped.
+            what: for people; it may hold the peer's octets, so whoever shows it escapes it.
         """
 
     def unreadable(self, data: bytes, source: Source, reach: Reach | None, why: str) -> None:

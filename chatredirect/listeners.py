@@ -82,6 +82,12 @@ class Listeners:
         """The addresses that are listened on, with the ports that they really have."""
         return list(self._urls.values())
 
+    @property
+    def open(self) -> Mapping[ListenUrl, UdpListener | StreamListener]:
+        """The listeners by the addresses that they really have."""
+        by_entry: Mapping[ListenUrl, UdpListener | StreamListener] = {**self._udp, **self._streams}
+        return {self._urls[url]: each for url, each in by_entry.items() if url in self._urls}
+
     def plan(self, wanted: Iterable[ListenUrl], receive_buffer: int) -> Plan:
         """Bind what isn't open yet. Nothing changes before `carry_out`.
 

@@ -8,6 +8,7 @@ and until then they hold a bounded amount of memory.
 
 import asyncio
 import ssl
+from time import perf_counter
 from typing import Protocol, cast
 
 import structlog
@@ -105,6 +106,7 @@ class StreamConnection(asyncio.Protocol):
         stream = cast(asyncio.Transport, transport)
         self.begun = True
         self._transport = stream
+        self._terms.begun += 1
         self._owner.opened(self)
         if self.admit():
             self.look_at_peer()
@@ -115,6 +117,7 @@ class StreamConnection(asyncio.Protocol):
         """Answer what is complete with these bytes, all answers in one write."""
         if self._ended:
             return  # nothing that follows a framing fault is a message
+        began = perf_counter()
         terms = self._terms
         self._active = terms.loop.time()
         events = self._framer.feed(data)
@@ -136,6 +139,7 @@ class StreamConnection(asyncio.Protocol):
                 answers.append(answer)
         if answers and self._transport is not None:
             self._transport.write(b"".join(answers))
+            terms.latency.observe(perf_counter() - began, len(answers))
         if broken is not None:
             tls_here = data.startswith(_TLS_RECORD)
             self._hang_up("tls_here" if tls_here else "framing", str(broken.error))

@@ -14,6 +14,7 @@ Linux only, like the system calls.
 import ctypes
 import errno
 import socket
+import struct
 import sys
 from ipaddress import IPv6Address
 from typing import TypeAlias
@@ -30,6 +31,8 @@ _CONTROL = 64  # octets, more than one IP_PKTINFO or IPV6_PKTINFO takes
 # in.h and in6.h; the socket module of 3.11 doesn't name them all
 _IP_PKTINFO = 8
 _IPV6_RECVPKTINFO = 49
+_SO_MEMINFO = 55  # asm-generic/socket.h
+_MEMINFO = struct.Struct("9I")  # linux/sock_diag.h: SK_MEMINFO_RMEM_ALLOC to SK_MEMINFO_DROPS
 # Where the interface's index is in such a control message: cmsghdr, then in_pktinfo or in6_pktinfo.
 # It is set to 0 for the answer, so that routing decides by which interface it leaves.
 _INTERFACE = {socket.AF_INET: slice(16, 20), socket.AF_INET6: slice(32, 36)}
@@ -160,6 +163,20 @@ class DatagramSocket:
         """The file descriptor, for an event loop to watch."""
         return self._fd
 
+    @property
+    def overflows(self) -> int | None:
+        """Datagrams that the kernel dropped since the socket was opened, its buffer being full.
+
+        None where the kernel doesn't say, or the socket is closed. It counts to 2**32 and begins
+        anew.
+        """
+        try:
+            memory = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+            drops: int = _MEMINFO.unpack(memory)[-1]
+        except (OSError, struct.error):
+            return None
+        return drops
+
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
@@ -234,8 +251,12 @@ class DatagramSocket:
         length = source.sizes[i * _HEADER_SIZES + _CONTROLLEN_AT]
         target.sizes[k * _HEADER_SIZES + _CONTROLLEN_AT] = length
 
-    def flush(self) -> None:
-        """Send the outgoing batch. What the kernel won't take is counted; SIP repeats itself."""
+    def flush(self) -> int:
+        """Send the outgoing batch. What the kernel won't take is counted; SIP repeats itself.
+
+        Returns:
+            How many datagrams it held.
+        """
         sent, count = 0, self._outgoing
         self._outgoing = 0
         while sent < count:
@@ -251,6 +272,7 @@ class DatagramSocket:
             lost = count - sent if error in (errno.EAGAIN, errno.ENOBUFS) else 1
             self.unsent += lost
             sent += lost
+        return count
 
 
 def with_port(name: bytes, port: int) -> bytes:

@@ -45,6 +45,11 @@ class StreamListener:
         """How many connections are open."""
         return len(self._connections)
 
+    @property
+    def exhausted(self) -> int:
+        """Connections that were refused for want of a file descriptor."""
+        return 0 if self._acceptor is None else self._acceptor.exhausted
+
     def start(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""
         self._acceptor = Acceptor(sock, self._accept, self.terms.loop, _BACKLOG)

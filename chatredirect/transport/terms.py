@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from chatredirect.histogram import Histogram
 from chatredirect.log import RateLimited
 from chatredirect.sip.flow import Reach, peer_text
 from chatredirect.sip.framing import Event
@@ -58,6 +59,8 @@ class Terms:
         loop: where they run.
         closed: connections that we ended, by reason.
         failures: events whose handling raised; a fault of ours, and the log has it.
+        begun: connections that have begun.
+        latency: from when octets were read until the answers to what they completed were written.
     """
 
     answer: Answerer
@@ -66,6 +69,8 @@ class Terms:
     timeouts: StreamTimeouts
     loop: asyncio.AbstractEventLoop
     failures: int = 0
+    begun: int = 0
+    latency: Histogram = field(default_factory=Histogram)
     closed: dict[str, int] = field(default_factory=dict)
     _limited: RateLimited = field(init=False)
 

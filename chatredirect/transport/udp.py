@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 
 import structlog
 
+from chatredirect.histogram import Histogram
 from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.response import Source
 from chatredirect.transport.datagrams import (
@@ -34,10 +36,12 @@ class UdpListener:
 
     Attributes:
         failures: datagrams whose handling raised; a fault of ours, and the log has it.
+        latency: from when datagrams were read until their answers were sent.
     """
 
     __slots__ = (
         "_answer", "_at", "_datagrams", "_flows", "_loop", "_make_source", "_sources", "failures",
+        "latency",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +63,7 @@ class UdpListener:
         # and all of its dialogs share a flow
         self._flows: dict[tuple[bytes, int, str], DatagramFlow] = {}
         self.failures = 0
+        self.latency = Histogram()
         loop.add_reader(sock.fileno(), self._on_readable)
 
     @property
@@ -70,6 +75,11 @@ class UdpListener:
     def unsent(self) -> int:
         """Answers that the kernel would not take."""
         return self._datagrams.unsent
+
+    @property
+    def overflows(self) -> int | None:
+        """Datagrams that the kernel dropped, its buffer being full; None where it doesn't say."""
+        return self._datagrams.overflows
 
     def serve(self, answer: Answerer, make_source: SourceMaker) -> None:
         """Serve with other functions from now on."""
@@ -105,6 +115,7 @@ class UdpListener:
         datagrams, sources = self._datagrams, self._sources
         for _ in range(_ROUNDS):
             batch = datagrams.receive()
+            began = perf_counter()
             for i, (data, name) in enumerate(batch):
                 self._at = i
                 try:
@@ -118,7 +129,9 @@ class UdpListener:
                     answer, port = answered
                     to = name if port == source.port else with_port(name, port)
                     datagrams.reply(i, answer, to)
-            datagrams.flush()
+            answers = datagrams.flush()
+            if answers:  # they leave together: each took as long as the batch
+                self.latency.observe(perf_counter() - began, answers)
             if len(batch) < BATCH:
                 break
 

@@ -1,0 +1,38 @@
+"""How long things take, counted in buckets: one search in a short tuple, and two additions."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import inf
+
+BOUNDS = (
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+)  # fmt: skip
+"""The buckets' upper bounds, in seconds; the last bucket has none."""
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Durations.
+
+    Attributes:
+        counts: how many there were in each bucket, one more than there are bounds.
+        seconds: all of them together.
+    """
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    seconds: float = 0.0
+
+    def observe(self, seconds: float, times: int = 1) -> None:
+        """Count something that took so long, so many times."""
+        self.counts[bisect_left(BOUNDS, seconds)] += times
+        self.seconds += seconds * times
+
+    @property
+    def buckets(self) -> Iterator[tuple[float, int]]:
+        """Each upper bound, and how many didn't take longer; the last bound is infinite."""
+        total = 0
+        for bound, count in zip((*BOUNDS, inf), self.counts, strict=True):
+            total += count
+            yield bound, total

@@ -7,7 +7,7 @@ configuration and never a mixture.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from chatredirect.config.models import EndpointSettings
+from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.pool import Pool
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.redirection import Redirection

@@ -11,7 +11,7 @@ import structlog
 
 from chatredirect.client.identity import new_branch
 from chatredirect.config import EndpointSettings, HostPort, Settings
-from chatredirect.config.models import PoolName
+from chatredirect.config.endpoint import PoolName
 from chatredirect.counters import Counters
 from chatredirect.pool import Pool
 from chatredirect.roles.lookup.attendant import Attendant

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from chatredirect.config.addresses import Wanted
-from chatredirect.config.models import Family
+from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.rfc3263 import Located, State
 from chatredirect.dns.target import Place, Target

@@ -18,7 +18,7 @@ from chatredirect.client.next_hop import NextHop, next_hop
 from chatredirect.client.requri import Reply
 from chatredirect.client.wire import Connect
 from chatredirect.config.addresses import Transport
-from chatredirect.config.models import Family
+from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.target import Target
 from chatredirect.resolver import Resolver

@@ -2,7 +2,7 @@
 
     document   YAML text → plain values that know their line
     addresses, sipaddress   the values' own grammar
-    models     the settings and what each value may be
+    fields, endpoint, models   the settings and what each value may be
     checks     what values mean together
     loader     puts them together: `load`
 
@@ -20,11 +20,11 @@ from chatredirect.config.addresses import (
     parse_nameserver,
     parse_pool_fqdn,
 )
+from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import EX_CONFIG, ConfigError, Fault
 from chatredirect.config.loader import load
 from chatredirect.config.models import (
     DnsSettings,
-    EndpointSettings,
     HealthSettings,
     LimitSettings,
     LogSettings,

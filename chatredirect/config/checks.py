@@ -15,8 +15,9 @@ from chatredirect.config.addresses import (
     default_port,
 )
 from chatredirect.config.document import Document, Mapping, Path
+from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import Fault, quoted
-from chatredirect.config.models import DnsSettings, EndpointSettings, HealthSettings
+from chatredirect.config.models import DnsSettings, HealthSettings
 
 
 @dataclass(slots=True)

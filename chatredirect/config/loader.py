@@ -15,9 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 from chatredirect.config.addresses import parse_address, parse_advertise, parse_listen
 from chatredirect.config.checks import Findings, Placed, check
 from chatredirect.config.document import Document, Mapping, Path, Sequence, Value, read
+from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import ConfigError, Fault, quoted
 from chatredirect.config.messages import faults_of, kind_of
-from chatredirect.config.models import EndpointSettings, Settings
+from chatredirect.config.models import Settings
 from chatredirect.config.sipaddress import parse_sip_address
 from chatredirect.config.tls_section import TlsSection, without_listeners
 

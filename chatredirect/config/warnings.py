@@ -5,8 +5,9 @@ import stat
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import Fault
-from chatredirect.config.models import DnsSettings, EndpointSettings, Settings
+from chatredirect.config.models import DnsSettings, Settings
 from chatredirect.config.tls_warnings import tls_warnings
 
 

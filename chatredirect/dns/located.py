@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from chatredirect.config.addresses import Wanted
-from chatredirect.config.models import Family
+from chatredirect.config.fields import Family
 from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Trace
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from math import log
 
-from chatredirect.config.models import Family
+from chatredirect.config.fields import Family
 from chatredirect.dns.target import Target
 
 #: RFC 2782: a weight of 0 has "a very small chance of being selected" beside others that have one.

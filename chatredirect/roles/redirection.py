@@ -8,7 +8,7 @@ health, and are written for each caller anew.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chatredirect.config.models import ContactForm, EndpointSettings
+from chatredirect.config.endpoint import ContactForm, EndpointSettings
 from chatredirect.dns.target import Target
 from chatredirect.pool import Pool
 from chatredirect.sip.status import status_line

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatredirect.config.addresses import HostPort, default_port
-from chatredirect.config.models import EndpointSettings, PoolName
+from chatredirect.config.endpoint import EndpointSettings, PoolName
 from chatredirect.pool import Pool
 from chatredirect.roles.lookup.channels import Channel, Channels
 from chatredirect.sip.flow import Flow

@@ -1,0 +1,133 @@
+"""One contact object and its pool: the section `endpoints`, one entry of it."""
+
+import re
+from dataclasses import field
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, StrictStr
+from pydantic.dataclasses import dataclass
+
+from chatredirect.config.addresses import Transport, Wanted, parse_pool_fqdn
+from chatredirect.config.channeluri import ChannelUri, parse_channel_uri, parse_contact_uri
+from chatredirect.config.faults import quoted
+from chatredirect.config.fields import STRICT, Port, from_text, told
+from chatredirect.config.sipaddress import SipAddress, parse_sip_address
+
+Mode: TypeAlias = Literal["redirect", "proxy", "lookup"]
+RedirectStatus: TypeAlias = Literal[300, 301, 302, 305]
+ContactForm: TypeAlias = Literal["fqdn", "targets", "addresses"]
+OnAllDown: TypeAlias = Literal["unavailable", "serve"]
+Peers: TypeAlias = Literal["anyone", "trusted"]
+
+_NEVER_REDIRECTED = ("ACK", "BENOTIFY", "CANCEL")
+# octets, with their commas; longer, and a 405 might be larger than a UDP answer may be
+_MAX_METHODS = 300
+_TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")  # RFC 3261 §25.1
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def _display_name(text: str) -> str:
+    if _UNPRINTABLE.search(text):
+        raise told(f"{quoted(text)} has control characters in it")
+    if len(text) > 256:
+        raise told("is longer than 256 characters")
+    return text
+
+
+def _method(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise told(f"{quoted(text)} is no method name: write it as in INVITE")
+    if text != text.upper():
+        raise told(f"{quoted(text)}: methods are told apart by case; write {text.upper()}")
+    if text in _NEVER_REDIRECTED:
+        raise told(f"{text} is never redirected, so it can't be on the list")
+    return text
+
+
+def _some_methods(methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if methods is not None and not methods:
+        raise told("the list is empty: leave the key out to redirect every method")
+    octets = len(", ".join(methods or ()))
+    if octets > _MAX_METHODS:
+        raise told(
+            f"the list takes {octets} octets in an Allow header field; at most {_MAX_METHODS} fit "
+            "into an answer over UDP"
+        )
+    return methods
+
+
+def _some_channels(uris: tuple[ChannelUri, ...]) -> tuple[ChannelUri, ...]:
+    seen: set[bytes] = set()
+    for uri in uris:
+        if uri.key in seen:
+            raise told(f"{quoted(uri.text)} is there twice")
+        seen.add(uri.key)
+    return uris
+
+
+PoolName: TypeAlias = tuple[str, int | None, Wanted | None]
+"""Host name, port and transport, None where DNS decides."""
+Channel: TypeAlias = Annotated[ChannelUri, from_text(parse_channel_uri, ChannelUri)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class EndpointSettings:
+    """One contact object and its pool. `source` is the `file:line` that defines it."""
+
+    sip_address: Annotated[SipAddress, from_text(parse_sip_address, SipAddress)]
+    pool_fqdn: Annotated[str, from_text(parse_pool_fqdn)]
+    display_name: Annotated[StrictStr, AfterValidator(_display_name)] | None = None
+    mode: Mode = "redirect"
+    port: Port | None = None
+    transport: Transport | None = None
+    redirect_status: RedirectStatus = 302
+    methods: Annotated[
+        tuple[Annotated[StrictStr, AfterValidator(_method)], ...] | None,
+        AfterValidator(_some_methods),
+    ] = None
+    contact: ContactForm = "fqdn"
+    on_all_down: OnAllDown = "unavailable"
+    peers: Peers = "anyone"
+    channel_uris: Annotated[tuple[Channel, ...], AfterValidator(_some_channels)] = ()
+    contact_uri: Annotated[str, from_text(parse_contact_uri)] | None = None
+    source: str = field(default="", init=False)
+
+    @property
+    def pool_transport(self) -> Wanted | None:
+        """What to look for the pool with: something secure for a sips: address (RFC 3263 §4.1)."""
+        if self.sip_address.scheme == "sips":
+            return "sips" if self.transport is None else "tls"
+        return self.transport
+
+    @property
+    def channels(self) -> tuple[ChannelUri, ...]:
+        """Where callers are sent in the mode lookup: the pool, unless the file says otherwise."""
+        if self.channel_uris:
+            return self.channel_uris
+        sip = self.sip_address
+        host = f"[{self.pool_fqdn}]" if ":" in self.pool_fqdn else self.pool_fqdn
+        return (parse_channel_uri(f"{sip.scheme}:{sip.user}@{host}"),)
+
+    @property
+    def pool(self) -> PoolName:
+        """The pool's name, port and transport."""
+        return (self.pool_fqdn, self.port, self.pool_transport)
+
+    def channel_pool(self, uri: ChannelUri) -> PoolName:
+        """The pool behind a channel service's URI: that of its host.
+
+        One in the endpoint's own domain is routed by the front end, and leads to the endpoint's
+        pool. Where the URI has neither port nor transport, the endpoint's count.
+        """
+        own = (self.pool_fqdn, self.sip_address.host.lower())
+        if uri.port is None and uri.transport in (None, self.pool_transport):
+            return self.pool if uri.host in own else (uri.host, self.port, self.pool_transport)
+        return (uri.host, uri.port, uri.transport)
+
+    @property
+    def pools(self) -> tuple[PoolName, ...]:
+        """All pools that it may lead to, each once."""
+        if self.mode != "lookup":
+            return (self.pool,)
+        channels = (self.channel_pool(uri) for uri in self.channels)
+        return tuple(dict.fromkeys((self.pool, *channels)))

@@ -1,0 +1,71 @@
+"""The kinds of values that several sections have, and how one is made of text."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeAlias, get_args
+
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, Strict, StrictStr
+from pydantic_core import PydanticCustomError
+
+from chatredirect.config.addresses import (
+    HostPort,
+    IPAddress,
+    IPNetwork,
+    ListenUrl,
+    parse_address,
+    parse_advertise,
+    parse_host_name,
+    parse_listen,
+    parse_nameserver,
+    parse_network,
+    parse_peer_name,
+)
+
+Family: TypeAlias = Literal["ipv4", "ipv6"]
+
+STRICT = ConfigDict(extra="forbid")
+"""What every section is validated with: an unknown key is a fault."""
+
+
+def told(message: str) -> PydanticCustomError:
+    """A validation error whose message is ready for people."""
+    return PydanticCustomError("told", "{message}", {"message": message})
+
+
+def from_text(parse: Callable[[str], object], *made: type[object]) -> PlainValidator:
+    """A validator that hands text to `parse` and lets ready-made values through.
+
+    Args:
+        parse: raises ValueError with what to write instead.
+        made: the types of ready-made values.
+    """
+
+    def validate(value: object) -> object:
+        if isinstance(value, str):
+            try:
+                return parse(value)
+            except ValueError as error:
+                raise told(str(error)) from None
+        if isinstance(value, made):
+            return value
+        raise PydanticCustomError("string_type", "must be text")
+
+    return PlainValidator(validate)
+
+
+def _some_addresses(addresses: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
+    if not addresses:
+        raise told("the list is empty: give the name at least one IP address")
+    return addresses
+
+
+Seconds: TypeAlias = Annotated[float, Strict(), Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+Port: TypeAlias = Annotated[int, Strict(), Field(ge=1, le=65535)]
+Listen: TypeAlias = Annotated[ListenUrl, from_text(parse_listen, ListenUrl)]
+NameServer: TypeAlias = Annotated[HostPort, from_text(parse_nameserver, HostPort)]
+Advertise: TypeAlias = Annotated[HostPort, from_text(parse_advertise, HostPort)]
+Address: TypeAlias = Annotated[IPAddress, from_text(parse_address, *get_args(IPAddress))]
+Network: TypeAlias = Annotated[IPNetwork, from_text(parse_network, *get_args(IPNetwork))]
+HostName: TypeAlias = Annotated[str, from_text(parse_host_name)]
+PeerName: TypeAlias = Annotated[str, from_text(parse_peer_name)]
+FileName: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
+Addresses: TypeAlias = Annotated[tuple[Address, ...], AfterValidator(_some_addresses)]

@@ -12,6 +12,7 @@ import chatredirect
 from chatredirect.commands.check import check
 from chatredirect.commands.output import EX_IOERR, is_lost, show
 from chatredirect.commands.probe import probe
+from chatredirect.commands.reload import reload
 from chatredirect.commands.resolve import resolve
 from chatredirect.commands.run import run
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(reload)
 app.command()(check)
 app.command()(resolve)
 app.command()(probe)

@@ -28,6 +28,15 @@ ConfigArgument: TypeAlias = Annotated[
         help="The configuration file.",
     ),
 ]
+SocketOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--socket",
+        metavar="PATH",
+        help="The daemon's control socket; else the configuration's control.socket.",
+        show_default=False,
+    ),
+]
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON, for scripts.", show_default=False)
 ]

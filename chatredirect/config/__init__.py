@@ -24,6 +24,7 @@ from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import EX_CONFIG, ConfigError, Fault
 from chatredirect.config.loader import load
 from chatredirect.config.models import (
+    ControlSettings,
     DnsSettings,
     HealthSettings,
     LimitSettings,
@@ -37,6 +38,7 @@ from chatredirect.config.warnings import warnings
 __all__ = [
     "EX_CONFIG",
     "ConfigError",
+    "ControlSettings",
     "DnsSettings",
     "EndpointSettings",
     "Fault",

@@ -5,6 +5,7 @@ checked here, with pydantic; what two values mean together is in `checks`. Slott
 BaseModels: a hundred thousand endpoints take a third of the memory.
 """
 
+import os
 from dataclasses import field
 from typing import Annotated, Literal, TypeAlias
 
@@ -22,6 +23,7 @@ from pydantic.dataclasses import dataclass
 
 from chatredirect.config.addresses import IPNetwork, ListenUrl, parse_network
 from chatredirect.config.endpoint import EndpointSettings
+from chatredirect.config.faults import quoted
 from chatredirect.config.fields import (
     STRICT,
     Addresses,
@@ -43,8 +45,12 @@ VerifyPeer: TypeAlias = Literal["required", "optional", "none"]
 TlsVersion: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 Loop: TypeAlias = Literal["auto", "uvloop", "asyncio"]
 
+DEFAULT_SOCKET = "/run/chatredirect/control"
+"""The control socket; systemd makes the folder for the service."""
 MIN_SECRET = 16
 """Characters; a key that is shorter can be guessed."""
+
+_MAX_SOCKET = 107  # unix(7): sun_path, with its final NUL
 
 
 def _some_listeners(listen: tuple[ListenUrl, ...]) -> tuple[ListenUrl, ...]:
@@ -61,6 +67,19 @@ def _secret(value: object) -> SecretStr:
     if len(value) < MIN_SECRET:
         raise told(f"is shorter than {MIN_SECRET} characters: a longer one can't be guessed")
     return SecretStr(value)
+
+
+def _socket(value: object) -> str | None:
+    if value is None or value is False or value == "off":  # YAML reads a plain off as false
+        return None
+    if not isinstance(value, str):
+        raise told("must be a path, or off")
+    if not value.startswith("/"):
+        raise told(f"{quoted(value)} must be an absolute path, or off")
+    octets = len(os.fsencode(value))
+    if octets > _MAX_SOCKET or "\0" in value:
+        raise told(f"a socket's path has at most {_MAX_SOCKET} octets, this one {octets}")
+    return value
 
 
 LOOPBACK: tuple[IPNetwork, ...] = (parse_network("127.0.0.0/8"), parse_network("::1"))
@@ -133,6 +152,13 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class ControlSettings:
+    """Where commands reach the daemon. `socket` is None if it has been switched off."""
+
+    socket: Annotated[str | None, PlainValidator(_socket)] = DEFAULT_SOCKET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class LimitSettings:
     """How much a peer may ask of us. Octets, counts, and seconds for the timeouts."""
 
@@ -171,6 +197,7 @@ class Settings:
     dns: DnsSettings = Field(default_factory=DnsSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    control: ControlSettings = Field(default_factory=ControlSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     health: HealthSettings | None = None
     retry_after: Annotated[StrictInt, Field(ge=1, le=86_400)] = 30

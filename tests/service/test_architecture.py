@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "oserror": set(),
     "event_loop": {"config"},
     "log": {"config"},
+    "control": {"oserror"},
     "config": {"own_names", "sip"},
     "own_names": {"config", "dns", "sip"},
     "trust": {"sip"},
@@ -32,7 +33,10 @@ MAY_IMPORT = {
 
 #: Parts -> the only ones that may import them.
 ONLY_FOR = {
-    "service": {"commands"},
+    "daemon": {"commands"},
+    "commanding": {"daemon"},
+    "reloading": {"commanding", "daemon"},
+    "service": {"daemon", "reloading"},
     "listeners": {"service"},
     "pools": {"lookups", "service"},
     "lookups": {"service"},

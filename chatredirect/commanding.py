@@ -1,0 +1,43 @@
+"""What the control socket's commands do in the daemon."""
+
+import asyncio
+from collections.abc import Mapping
+
+from chatredirect.control.protocol import Conversation, Gone, Handler, Json, Refusal
+from chatredirect.reloading import Refused, Reloader
+
+_BEAT = 2.0  # seconds between two signs of life to whoever waits
+_MAX_FAULTS = 1000  # told to whoever asked; `chatredirect check` has more
+
+
+def reload_command(reloader: Reloader) -> Handler:
+    """`reload`: the verdict on the files as they are now."""
+
+    async def reload(_request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
+        reloading = asyncio.create_task(reloader.reload())
+        try:
+            while not (await asyncio.wait([reloading], timeout=_BEAT))[0]:
+                try:
+                    await conversation.event({"stage": "working"})
+                except Gone:
+                    break  # the reload goes on, and the log has the verdict
+            await reloading
+        except Refused as refused:
+            raise Refusal(
+                str(refused),
+                status=refused.status,
+                faults=[
+                    {
+                        "file": fault.file,
+                        "line": fault.line,
+                        "column": fault.column,
+                        "message": fault.message,
+                    }
+                    for fault in refused.faults[:_MAX_FAULTS]
+                ],
+            ) from None
+        finally:
+            reloading.cancel()
+        return {}
+
+    return reload

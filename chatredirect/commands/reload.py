@@ -1,0 +1,50 @@
+"""`chatredirect reload`: the running daemon reads its configuration again, and says how it went."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, SocketOption
+from chatredirect.commands.output import complain, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chatredirect.config import Fault
+    from chatredirect.control.protocol import Json
+
+
+def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -> None:
+    """Have the running daemon read its configuration again, and wait for the verdict.
+
+    Endpoints, pools, listeners, TLS files, log level and limits change in place. A faulty
+    configuration is refused as a whole, and the old one serves on.
+
+    Exit status: 0 if the new configuration is in force, 78 if it is faulty, 69 if an address
+    can't be listened on or the daemon isn't running, 77 if it isn't permitted.
+    """
+    from chatredirect.commands.asking import control_socket
+    from chatredirect.commands.report import counted, fault_lines
+    from chatredirect.control.client import ControlError, ask
+
+    try:
+        ask(control_socket(config, socket), "reload", timeout=120)
+    except ControlError as error:
+        faults = _faults(error.faults)
+        if faults:
+            complain("\n".join(fault_lines(faults, "error")), prefix="")
+            complain(f"{counted(len(faults), 'error')}; the old configuration serves on")
+        else:
+            complain(str(error))
+        raise typer.Exit(error.status) from None
+    show("The new configuration is in force.")
+
+
+def _faults(found: "Sequence[Json]") -> "list[Fault]":
+    from chatredirect.config import Fault
+
+    return [
+        Fault(str(each["file"]), int(str(each["line"])), int(str(each["column"])), message)
+        for each in found
+        if isinstance(each, dict) and isinstance(message := each.get("message"), str)
+    ]

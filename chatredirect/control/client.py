@@ -1,0 +1,159 @@
+"""What asks the running daemon: a command's side of the control socket.
+
+It blocks, as a command may. Whatever goes wrong is a `ControlError` whose text says what to do.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from chatredirect.control.protocol import (
+    EX_NOPERM,
+    EX_PROTOCOL,
+    EX_TEMPFAIL,
+    EX_UNAVAILABLE,
+    MAX_ANSWER,
+    BadLine,
+    Json,
+    decode,
+    encode,
+)
+from chatredirect.oserror import words
+
+_CONNECT_SECONDS = 5.0
+_CHUNK = 65536
+
+OnEvent: TypeAlias = Callable[[Mapping[str, Json]], None]
+
+
+class ControlError(Exception):
+    """The daemon couldn't be asked, or said no; the text is a sentence for a person.
+
+    Attributes:
+        status: exit status for the command, from sysexits(3).
+        faults: what is wrong in detail, as the daemon's refusal has it.
+    """
+
+    def __init__(self, message: str, *, status: int, faults: Sequence[Json] = ()) -> None:
+        """Keep what there is to tell."""
+        super().__init__(message)
+        self.status = status
+        self.faults = faults
+
+
+def ask(
+    path: str,
+    command: str,
+    arguments: Mapping[str, Json] | None = None,
+    *,
+    on_event: OnEvent | None = None,
+    timeout: float | None = 30.0,
+) -> Mapping[str, Json]:
+    """Have the daemon do something, and give its result.
+
+    Args:
+        path: the control socket.
+        command: its name.
+        arguments: what goes with it.
+        on_event: called for each line before the last.
+        timeout: seconds that the daemon may be silent, None for any time.
+
+    Raises:
+        ControlError: it isn't running, it isn't permitted, or the answer is no.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(_CONNECT_SECONDS)
+        try:
+            sock.connect(path)
+        except OSError as error:
+            raise _unreached(path, error) from None
+        sock.settimeout(timeout)
+        try:
+            sock.sendall(encode({"command": command, **(arguments or {})}))
+            return _answer(sock, on_event or (lambda fields: None))
+        except TimeoutError:
+            raise ControlError(
+                f"the daemon at {path} hasn't answered for {timeout:g} s: its log says more "
+                "(journalctl -u chatredirect)",
+                status=EX_TEMPFAIL,
+            ) from None
+        except BadLine as error:
+            raise ControlError(
+                f"what answers at {path} is no chatredirect: {error}", status=EX_PROTOCOL
+            ) from None
+        except OSError as error:
+            raise _lost(path, words(error)) from None
+
+
+def _answer(sock: socket.socket, on_event: OnEvent) -> Mapping[str, Json]:
+    buffer = bytearray()
+    searched = 0
+    while True:
+        end = buffer.find(b"\n", searched)
+        if end < 0:
+            if len(buffer) > MAX_ANSWER:
+                raise BadLine("a line without an end")
+            searched = len(buffer)
+            data = sock.recv(_CHUNK)
+            if not data:
+                raise _lost(sock.getpeername(), "it has ended, or was restarted")
+            buffer += data
+            continue
+        line = decode(bytes(buffer[:end]))
+        del buffer[: end + 1]
+        searched = 0
+        event = line.get("event")
+        if isinstance(event, Mapping):
+            on_event(event)
+            continue
+        return _verdict(line)
+
+
+def _verdict(line: Mapping[str, Json]) -> Mapping[str, Json]:
+    result = line.get("result")
+    if line.get("ok") is True and isinstance(result, Mapping):
+        return result
+    error, status, faults = line.get("error"), line.get("status"), line.get("faults")
+    if line.get("ok") is not False or not isinstance(error, str):
+        raise BadLine("an answer that is none")
+    raise ControlError(
+        error,
+        status=status if isinstance(status, int) and 0 < status < 256 else EX_UNAVAILABLE,
+        faults=faults if isinstance(faults, list) else (),
+    )
+
+
+def _unreached(path: str, error: OSError) -> ControlError:
+    match error:
+        case FileNotFoundError() | ConnectionRefusedError():
+            what = (
+                "there is no" if isinstance(error, FileNotFoundError) else "nobody answers at the"
+            )
+            return ControlError(
+                f"the daemon isn't running: {what} control socket {path}. Start it (systemctl "
+                "start chatredirect), or name its configuration with --config, or its socket with "
+                "--socket",
+                status=EX_UNAVAILABLE,
+            )
+        case PermissionError():
+            return ControlError(
+                f"user {os.geteuid()} isn't permitted to use the control socket {path}: root and "
+                "members of the service's group are (usermod -aG chatredirect USER)",
+                status=EX_NOPERM,
+            )
+        case TimeoutError() | BlockingIOError():
+            return ControlError(
+                f"the daemon at {path} takes no connection within {_CONNECT_SECONDS:g} s: "
+                "try again",
+                status=EX_TEMPFAIL,
+            )
+    return ControlError(
+        f"the control socket {path} can't be used: {words(error)}", status=EX_UNAVAILABLE
+    )
+
+
+def _lost(path: str, why: str) -> ControlError:
+    return ControlError(
+        f"the daemon at {path} went away before it had answered: {why}", status=EX_TEMPFAIL
+    )

@@ -1,0 +1,109 @@
+"""What goes over the control socket: lines of JSON, none longer than a bound.
+
+{"command": "reload"}                                  the request
+{"event": {"stage": "reading"}}                        any number of these
+{"ok": true, "result": {"added": 1}}                   the last line, or
+{"ok": false, "error": "one sentence", "faults": [], "status": 78}
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+
+MAX_REQUEST = 64 * 1024
+"""Octets of a request's line."""
+MAX_ANSWER = 16 * 1024 * 1024
+"""Octets of one line of an answer, as far as a client reads it."""
+CONNECTIONS = 32
+"""Clients at a time."""
+REQUEST_SECONDS = 10.0
+"""How long a request may take to arrive."""
+UNREAD = 256 * 1024
+"""Octets that a client may leave unread before it is waited for."""
+UNREAD_SECONDS = 10.0
+"""How long it is waited for; then it is dropped."""
+
+# sysexits(3)
+EX_UNAVAILABLE = 69
+EX_SOFTWARE = 70
+EX_TEMPFAIL = 75
+EX_PROTOCOL = 76
+EX_NOPERM = 77
+
+
+class Refusal(Exception):
+    """A handler's no: told to whoever asked, whose command ends with `status`.
+
+    Attributes:
+        error: one sentence.
+        status: exit status of the command, from sysexits(3).
+        faults: what is wrong in detail, ready for JSON.
+    """
+
+    def __init__(
+        self, error: str, *, status: int = EX_UNAVAILABLE, faults: Sequence[Json] = ()
+    ) -> None:
+        """Say no."""
+        super().__init__(error)
+        self.error = error
+        self.status = status
+        self.faults = faults
+
+
+class Gone(Exception):
+    """Whoever asked has gone, or doesn't read: nothing more can be told."""
+
+
+class Closed(Protocol):
+    """Whether whoever asked has gone; an `asyncio.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+
+    async def wait(self) -> object:
+        """Wait until it happens."""
+
+
+class Conversation(Protocol):
+    """One request as its handler sees it."""
+
+    @property
+    def closed(self) -> Closed:
+        """Set as soon as the client has closed its side: nobody waits for an answer."""
+
+    async def event(self, fields: Mapping[str, Json]) -> None:
+        """Send a line before the last one; a slow reader is waited for within bounds.
+
+        Raises:
+            Gone: there is no reader any more.
+        """
+
+
+Handler: TypeAlias = Callable[[Mapping[str, Json], Conversation], Awaitable[Mapping[str, Json]]]
+"""Given the request with its arguments; gives the result, or raises `Refusal`."""
+
+
+class BadLine(ValueError):
+    """A line that is no JSON object."""
+
+
+def encode(line: Mapping[str, Json]) -> bytes:
+    """One line with its end. ASCII: whatever a value holds, no octet of it reaches a terminal."""
+    return json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Json]:
+    """Read a line.
+
+    Raises:
+        BadLine: it is no JSON object.
+    """
+    try:
+        read = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadLine(f"not JSON: {type(error).__name__}") from None
+    if not isinstance(read, dict):
+        raise BadLine("not a JSON object")
+    return read

@@ -1,0 +1,237 @@
+"""The daemon's side of the control socket.
+
+The socket's permissions decide who may ask; within them nobody is trusted to behave: how many, how
+long and how much is bounded, and whatever doesn't fit is answered if it can be, and counted.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from chatredirect.control.conversation import StreamConversation
+from chatredirect.control.place import Place, peer_of, take_place
+from chatredirect.control.protocol import (
+    CONNECTIONS,
+    EX_PROTOCOL,
+    EX_SOFTWARE,
+    EX_TEMPFAIL,
+    MAX_REQUEST,
+    REQUEST_SECONDS,
+    UNREAD,
+    UNREAD_SECONDS,
+    BadLine,
+    Gone,
+    Handler,
+    Json,
+    Refusal,
+    decode,
+)
+
+log = structlog.get_logger()
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a client may take. Octets, seconds, and a number of clients."""
+
+    connections: int = CONNECTIONS
+    request: int = MAX_REQUEST
+    request_seconds: float = REQUEST_SECONDS
+    unread: int = UNREAD
+    unread_seconds: float = UNREAD_SECONDS
+
+
+@dataclass(slots=True)
+class ControlCounters:
+    """What clients did since the start.
+
+    Attributes:
+        requests: commands by name, ours only.
+        refused: commands that were answered with a no.
+        failed: commands that a fault of ours ended.
+        unknown: commands that there aren't.
+        garbage: requests that are no JSON object, or too long.
+        slow: clients whose request didn't arrive in time.
+        busy: clients that were one too many.
+        unread: clients that were dropped because they didn't read.
+    """
+
+    requests: dict[str, int] = field(default_factory=dict)
+    refused: int = 0
+    failed: int = 0
+    unknown: int = 0
+    garbage: int = 0
+    slow: int = 0
+    busy: int = 0
+    unread: int = 0
+
+
+class ControlServer:
+    """Answers commands.
+
+    Attributes:
+        counters: what happened so far.
+    """
+
+    def __init__(self, commands: Mapping[str, Handler], *, bounds: Bounds = Bounds()) -> None:
+        """Know the commands; nothing is open before `open`.
+
+        Args:
+            commands: handlers by name.
+            bounds: what a client may take.
+        """
+        self.counters = ControlCounters()
+        self._commands = dict(commands)
+        self._bounds = bounds
+        self._place: Place | None = None
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def path(self) -> str | None:
+        """The socket's file while it is open."""
+        return None if self._place is None else self._place.path
+
+    async def open(self, path: str) -> None:
+        """Listen on a path.
+
+        Raises:
+            PlaceError: it can't be listened on.
+        """
+        place = take_place(path)
+        self._server = await asyncio.start_unix_server(
+            self._accept, sock=place.sock, limit=self._bounds.request
+        )
+        self._place = place
+
+    async def close(self) -> None:
+        """Remove the socket, and tell whoever still waits that the daemon stops."""
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._talk(reader, writer, busy=len(self._tasks) > self._bounds.connections)
+        except asyncio.CancelledError:
+            pass  # told already; asyncio would log a cancelled handler as a fault
+        except Exception:  # a fault of ours must not reach the event loop's handler
+            log.exception("control_failed")
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, busy: bool
+    ) -> None:
+        bounds, counters = self._bounds, self.counters
+        conversation = StreamConversation(
+            writer, unread=bounds.unread, unread_seconds=bounds.unread_seconds
+        )
+        try:
+            if busy:
+                counters.busy += 1
+                raise Refusal("too many commands at a time: try again", status=EX_TEMPFAIL)
+            request = await self._request(reader)
+            if request is None:
+                return
+            watching = asyncio.create_task(_watch(reader, conversation.closed))
+            try:
+                result = await self._carry_out(request, writer, conversation)
+            finally:
+                watching.cancel()
+            await conversation.send({"ok": True, "result": result})
+        except Refusal as no:
+            last: dict[str, Json] = {"ok": False, "error": no.error, "status": no.status}
+            await _try_to_tell(conversation, last | {"faults": no.faults})
+        except Gone:
+            pass
+        except asyncio.CancelledError:
+            last = {"ok": False, "error": "the daemon is stopping", "status": EX_TEMPFAIL}
+            await _try_to_tell(conversation, last | {"faults": []})
+            raise
+        finally:
+            counters.unread += conversation.unread
+
+    async def _request(self, reader: asyncio.StreamReader) -> dict[str, Json] | None:
+        """The request; None if the client says nothing and goes."""
+        try:
+            async with asyncio.timeout(self._bounds.request_seconds):
+                line = await reader.readline()
+        except TimeoutError:
+            self.counters.slow += 1
+            seconds = f"{self._bounds.request_seconds:g}"
+            raise Refusal(f"no request came within {seconds} s", status=EX_PROTOCOL) from None
+        except ValueError:  # asyncio: no end of a line within the limit
+            self.counters.garbage += 1
+            raise Refusal(
+                f"the request is longer than {self._bounds.request} octets", status=EX_PROTOCOL
+            ) from None
+        except ConnectionError:
+            return None
+        if not line:
+            return None
+        try:
+            return decode(line)
+        except BadLine as error:
+            self.counters.garbage += 1
+            raise Refusal(f"the request can't be read: {error}", status=EX_PROTOCOL) from None
+
+    async def _carry_out(
+        self,
+        request: Mapping[str, Json],
+        writer: asyncio.StreamWriter,
+        conversation: StreamConversation,
+    ) -> Mapping[str, Json]:
+        name = request.get("command")
+        handler = self._commands.get(name) if isinstance(name, str) else None
+        if handler is None or not isinstance(name, str):
+            self.counters.unknown += 1
+            known = ", ".join(sorted(self._commands))
+            raise Refusal(f"there is no such command; there are {known}", status=EX_PROTOCOL)
+        process, user, group = peer_of(writer.get_extra_info("socket"))
+        log.info("control_request", command=name, pid=process, uid=user, gid=group)
+        self.counters.requests[name] = self.counters.requests.get(name, 0) + 1
+        try:
+            return await handler(request, conversation)
+        except Refusal:
+            self.counters.refused += 1
+            raise
+        except Gone:
+            raise
+        except Exception:  # a fault of ours in one command must not take the next one away
+            self.counters.failed += 1
+            log.exception("control_failed", command=name)
+            raise Refusal(
+                "the daemon failed to do it: its log says more", status=EX_SOFTWARE
+            ) from None
+
+
+async def _watch(reader: asyncio.StreamReader, closed: asyncio.Event) -> None:
+    """Notice that the client goes; what else it sends is thrown away."""
+    try:
+        while await reader.read(_CHUNK):
+            pass
+    except ConnectionError:
+        pass
+    closed.set()
+
+
+async def _try_to_tell(conversation: StreamConversation, line: Mapping[str, Json]) -> None:
+    with suppress(Gone):
+        await conversation.send(line)

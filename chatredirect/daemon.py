@@ -1,0 +1,84 @@
+"""The daemon around the service: signals, the control socket, reloads.
+
+`service` knows how to serve a configuration; this decides when, and who may say so.
+"""
+
+import asyncio
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from chatredirect.commanding import reload_command
+from chatredirect.config import Settings
+from chatredirect.config.models import DEFAULT_SOCKET
+from chatredirect.control.place import PlaceError
+from chatredirect.control.server import ControlServer
+from chatredirect.log import LogSink, log_loop_exception
+from chatredirect.reloading import Refused, Reloader, tell_doubts
+from chatredirect.service import Service
+
+log = structlog.get_logger()
+
+
+async def serve(config: Path, settings: Settings, sink: LogSink, stopping: asyncio.Event) -> None:
+    """Serve until told to stop.
+
+    Args:
+        config: the main file, for reloads.
+        settings: what it said.
+        sink: the log.
+        stopping: set to stop.
+
+    Raises:
+        BindError: an address can't be listened on.
+        PlaceError: the control socket can't be opened.
+        TlsError: a certificate, key or CA file can't be used.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_loop_exception)
+    service = Service()
+    reloader = Reloader(config, service, sink)
+    # Commands: a name and its handler, made of what it needs.
+    control = ControlServer({"reload": reload_command(reloader)})
+    hung_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    tell_doubts(settings)
+    try:
+        await _open(control, settings.control.socket)
+        await service.apply(settings, log_requests=sink.requests)
+        listening = loop.create_task(_reload_when_asked(hung_up, reloader))
+        await stopping.wait()
+        log.info("stopping")
+        listening.cancel()
+        await reloader.close()
+        await service.stop()
+    finally:
+        await control.close()
+
+
+async def _reload_when_asked(asked: asyncio.Event, reloader: Reloader) -> None:
+    """Reload on each SIGHUP, until cancelled."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        with suppress(Refused):  # the log has it
+            await reloader.reload()
+
+
+async def _open(control: ControlServer, path: str | None) -> None:
+    """Open the control socket; at its default place it may be missing.
+
+    Raises:
+        PlaceError: it is wanted elsewhere, and can't be opened.
+    """
+    if path is None:
+        return
+    try:
+        await control.open(path)
+    except PlaceError as error:
+        if path != DEFAULT_SOCKET:
+            raise
+        remedy = "commands can't reach this daemon; set control.socket, or switch it off"
+        log.warning("no_control_socket", why=str(error), remedy=remedy)

@@ -18,6 +18,7 @@ from chatredirect.roles.lookup.attendant import Attendant
 from chatredirect.roles.lookup.core import Core, Rules
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.registering import Registrars
+from chatredirect.roles.tap import Tapping
 from chatredirect.sip.response import TagMaker
 from chatredirect.waker import Waker
 
@@ -33,11 +34,14 @@ class Lookups:
         attendant: deals with them; None as long as no configuration had a lookup endpoint.
     """
 
-    def __init__(self, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin without any."""
+    def __init__(
+        self, counters: Counters, loop: asyncio.AbstractEventLoop, tapping: Tapping
+    ) -> None:
+        """Begin without any; `tapping` says who looks on."""
         self.attendant: Attendant | None = None
         self._counters = counters
         self._loop = loop
+        self._tapping = tapping
         self._waker = Waker(loop, self._elapse)
 
     def serve(self, settings: Settings, tags: TagMaker, agent: bytes, log_requests: bool) -> None:
@@ -47,7 +51,9 @@ class Lookups:
             if all(endpoint.mode != "lookup" for endpoint in settings.endpoints):
                 return
             core = Core(rules, new_branch)
-            self.attendant = Attendant(core, self._counters, self._loop.time, self._waker.at)
+            self.attendant = Attendant(
+                core, self._counters, self._loop.time, self._waker.at, self._tapping
+            )
         self.attendant.core.rules = rules
         self.attendant.log_requests = log_requests
 

@@ -25,6 +25,7 @@ from chatredirect.own_names import OwnNames, local_addresses, own_names
 from chatredirect.pool import Pool
 from chatredirect.pools import Pools
 from chatredirect.roles.server import Answering, Server
+from chatredirect.roles.tap import Tapping
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import TagMaker
 from chatredirect.transport.admission import Admission, ConnectionLimits
@@ -45,11 +46,13 @@ class Service:
         counters: what happened so far.
         certificates: TLS for listeners and for connections to pools.
         settings: the configuration that is in force, None before the first.
+        tapping: says who looks on at the messages.
     """
 
     counters: Counters = field(default_factory=Counters)
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     settings: Settings | None = None
+    tapping: Tapping = field(default_factory=Tapping)
     _listeners: Listeners | None = None
     _pools: Pools | None = None
     _looking: asyncio.Task[None] | None = None
@@ -80,7 +83,7 @@ class Service:
         if self._listeners is None:
             admission = Admission(_connection_limits(settings.limits), loop.time)
             self._listeners = Listeners(loop, admission)
-            self._lookups = Lookups(self.counters, loop)
+            self._lookups = Lookups(self.counters, loop, self.tapping)
         plan = self._listeners.plan(settings.listen, settings.limits.receive_buffer)
         try:
             names = own_names(plan.urls.values(), settings.advertise, local_addresses())
@@ -164,6 +167,7 @@ class Service:
             log_requests=log_requests,
             attendant=self._lookups.attendant,
             registrars=registrars_of(settings),
+            tapping=self.tapping,
         )
         return Server(directory, names, answering, _limits(settings.limits), self.counters)
 

@@ -20,6 +20,7 @@ from chatredirect.roles.lookup.core import Core, Rules
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.registering import Registrars
 from chatredirect.roles.server import Answering, Server
+from chatredirect.roles.tap import Tapping
 from chatredirect.sip.framing import PONG, StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Source, TagMaker
@@ -138,7 +139,10 @@ class World:
         tags = tags or TagMaker(b"a key for tests")
         made = iter(branches or (b"z9hG4bKours%d" % n for n in count()))
         self.core = Core(Rules(tags, 30, b"redirect", dialogs), lambda: next(made))
-        attendant = Attendant(self.core, self.counters, lambda: self.now, self.wakes.append)
+        self.tapping = Tapping()
+        attendant = Attendant(
+            self.core, self.counters, lambda: self.now, self.wakes.append, self.tapping
+        )
         attendant.log_requests = False
         self.attendant = attendant
         settings = endpoints or (endpoint(),)

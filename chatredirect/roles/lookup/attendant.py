@@ -9,11 +9,13 @@ from collections.abc import Callable
 import structlog
 
 from chatredirect.counters import Counters
+from chatredirect.roles.explaining import explain_status
 from chatredirect.roles.lookup.core import Core
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.facts import Answered, Ended, Fact, Found
 from chatredirect.roles.lookup.invites import invite
 from chatredirect.roles.lookup.within import within
+from chatredirect.roles.tap import Tap, Tapping
 from chatredirect.roles.verdict import log_request
 from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import SipError
@@ -34,7 +36,7 @@ class Attendant:
         log_requests: whether every request gets a line in the log.
     """
 
-    __slots__ = ("_clock", "_counters", "_wake_at", "core", "log_requests")
+    __slots__ = ("_clock", "_counters", "_tapping", "_wake_at", "core", "log_requests")
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class Attendant:
         counters: Counters,
         clock: Callable[[], float],
         wake_at: Callable[[float], None],
+        tapping: Tapping,
     ) -> None:
         """Begin.
 
@@ -50,12 +53,14 @@ class Attendant:
             counters: the daemon's.
             clock: seconds that never go back.
             wake_at: asks for `elapse` to be called at a time; earlier calls stay as they are.
+            tapping: says who looks on.
         """
         self.core = core
         self.log_requests = True
         self._counters = counters
         self._clock = clock
         self._wake_at = wake_at
+        self._tapping = tapping
 
     def invite(
         self,
@@ -115,13 +120,22 @@ class Attendant:
         """Send and tell what the last call has led to."""
         core = self.core
         sends = core.sends
+        tap = self._tapping.tap
+        told = len(core.facts)
+        if tap is not None:
+            _show(core.facts, tap)  # first why, then what
         position = 0
         while position < len(sends):  # a flow that is gone may lead to more
             send = sends[position]
             position += 1
+            if tap is not None:
+                call_id = None if send.user is None else send.user.dialog.call_id
+                tap.sent(send.data, send.flow, call_id)
             if not send.flow.send(send.data):
                 core.lost(send, now)
         sends.clear()
+        if tap is not None:
+            _show(core.facts[told:], tap)
         if core.facts:
             for fact in core.facts:
                 self._tell(fact, source)
@@ -145,10 +159,22 @@ class Attendant:
                         fact.endpoint,
                         fact.why,
                     )
-            case Found(endpoint, caller, uri):
+            case Found(endpoint, caller, _, uri):
                 if uri is None:
                     log.warning("lookup_failed", endpoint=endpoint, caller=caller)
                 elif self.log_requests:
                     log.info("lookup", endpoint=endpoint, caller=caller, channel=uri)
             case Ended(endpoint, caller, call_id, why):
                 log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
+
+
+def _show(facts: list[Fact], tap: Tap) -> None:
+    for fact in facts:
+        match fact:
+            case Answered(request, status, endpoint, _, why, fields):
+                tap.decided(request.call_id, explain_status(status, endpoint, why, fields))
+            case Found(endpoint, _, call_id, uri):
+                what = "no channel service is usable" if uri is None else f"channel service {uri}"
+                tap.decided(call_id, f"endpoint {endpoint}: {what}")
+            case Ended(endpoint, _, call_id, why):
+                tap.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")

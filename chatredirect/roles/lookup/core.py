@@ -141,7 +141,9 @@ class Core:
         """Note that a request got its answer."""
         address = None if endpoint is None else endpoint.address
         why = refusal.phrase or ""
-        self.facts.append(Answered(request, refusal.status, address, flow.transport, why))
+        self.facts.append(
+            Answered(request, refusal.status, address, flow.transport, why, refusal.fields)
+        )
 
     def repeated(
         self, key: bytes, envelope: Envelope, source: Source, reach: Reach, now: float

@@ -7,13 +7,23 @@ from chatredirect.sip.message import Request
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A request got its first answer; `transport` is what it came on."""
+    """A request got its first answer.
+
+    Attributes:
+        request: it.
+        status: the answer's status code.
+        endpoint: the address of the endpoint that it was for.
+        transport: what it came on.
+        why: the answer's reason phrase, if it isn't the usual one.
+        fields: the answer's further header fields, each with its CRLF.
+    """
 
     request: Request
     status: int
     endpoint: str | None
     transport: str
     why: str = ""
+    fields: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,7 @@ class Found:
 
     endpoint: str
     caller: bytes
+    call_id: bytes
     uri: str | None
 
 

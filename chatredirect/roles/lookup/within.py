@@ -142,7 +142,7 @@ def _reply(core: Core, lookup: Lookup, commands: list[xccos.Command], now: float
             core.counters.not_found += 1
         else:
             core.counters.found += 1
-        core.facts.append(Found(endpoint.address, lookup.caller, uri))
+        core.facts.append(Found(endpoint.address, lookup.caller, lookup.dialog.call_id, uri))
         return uri
 
     core.counters.unknown += sum(not command.asks_for_uri for command in commands)

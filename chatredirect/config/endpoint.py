@@ -2,15 +2,17 @@
 
 import re
 from dataclasses import field
+from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, StrictStr
+from pydantic import AfterValidator, PlainValidator, StrictStr
 from pydantic.dataclasses import dataclass
 
 from chatredirect.config.addresses import Transport, Wanted, parse_pool_fqdn
 from chatredirect.config.channeluri import ChannelUri, parse_channel_uri, parse_contact_uri
 from chatredirect.config.faults import quoted
 from chatredirect.config.fields import STRICT, Port, from_text, told
+from chatredirect.config.moment import EXAMPLE, parse_moment
 from chatredirect.config.sipaddress import SipAddress, parse_sip_address
 
 Mode: TypeAlias = Literal["redirect", "proxy", "lookup"]
@@ -18,6 +20,7 @@ RedirectStatus: TypeAlias = Literal[300, 301, 302, 305]
 ContactForm: TypeAlias = Literal["fqdn", "targets", "addresses"]
 OnAllDown: TypeAlias = Literal["unavailable", "serve"]
 Peers: TypeAlias = Literal["anyone", "trusted"]
+State: TypeAlias = Literal["active", "maintenance", "disabled"]
 
 _NEVER_REDIRECTED = ("ACK", "BENOTIFY", "CANCEL")
 # octets, with their commas; longer, and a 405 might be larger than a UDP answer may be
@@ -65,6 +68,20 @@ def _some_channels(uris: tuple[ChannelUri, ...]) -> tuple[ChannelUri, ...]:
     return uris
 
 
+def _moment(value: object) -> datetime:
+    """A point in time; one that is ready-made has its offset as well."""
+    if isinstance(value, str):
+        try:
+            return parse_moment(value)
+        except ValueError as error:
+            raise told(str(error)) from None
+    if not isinstance(value, datetime):
+        raise told(f"must be a point in time: write it as in {EXAMPLE}")
+    if value.utcoffset() is None:
+        raise told(f"{quoted(value)} has no UTC offset: give it a tzinfo")
+    return value
+
+
 PoolName: TypeAlias = tuple[str, int | None, Wanted | None]
 """Host name, port and transport, None where DNS decides."""
 Channel: TypeAlias = Annotated[ChannelUri, from_text(parse_channel_uri, ChannelUri)]
@@ -90,7 +107,20 @@ class EndpointSettings:
     peers: Peers = "anyone"
     channel_uris: Annotated[tuple[Channel, ...], AfterValidator(_some_channels)] = ()
     contact_uri: Annotated[str, from_text(parse_contact_uri)] | None = None
+    state: State = "active"
+    active_from: Annotated[datetime, PlainValidator(_moment)] | None = None
     source: str = field(default="", init=False)
+
+    def state_at(self, now: float) -> State:
+        """The state that is in force at a time, in seconds since the epoch.
+
+        From `active_from` on it is active, whatever `state` says; before that it can't be.
+        """
+        if self.active_from is None:
+            return self.state
+        if now >= self.active_from.timestamp():
+            return "active"
+        return "maintenance" if self.state == "active" else self.state
 
     @property
     def pool_transport(self) -> Wanted | None:

@@ -7,5 +7,5 @@
 
 A transaction knows when something is due for it (`Transaction.due`) and nothing of clocks: whoever
 owns the layer keeps a heap of these times and says when one has come. What is to be sent is
-given back as `Send`. The client transaction of an INVITE isn't here: nothing sends one yet.
+given back as `Send`.
 """

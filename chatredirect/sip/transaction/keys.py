@@ -37,7 +37,11 @@ def _key(request: Request, envelope: Envelope, method: bytes) -> bytes:
     via = envelope.via
     branch = headers.param(via.params, b"branch") if via.params else None
     if branch is not None and branch[:7].lower() == _COOKIE and len(branch) > len(_COOKIE):
-        return _short(b"%b %b %b:%d" % (method, branch, via.host.lower(), via.port or _NO_PORT))
+        # Call-ID and CSeq number are the same in whatever belongs to a transaction, so they change
+        # nothing, unless a client uses a branch twice: then its requests are two all the same.
+        sent_by = b"%b:%d" % (via.host.lower(), via.port or _NO_PORT)
+        parts = (method, branch, sent_by, request.call_id or b"", b"%d" % envelope.number)
+        return _short(b" ".join(parts))
     # The older rule: Request-URI, To tag, From tag, Call-ID, CSeq and topmost Via. An INVITE is
     # told apart without its To tag, which its ACK has from the answer.
     to_tag = b"" if method == b"INVITE" else tag_of(envelope.to, "To")
@@ -73,6 +77,23 @@ def _short(key: bytes) -> bytes:
 def client_key(branch: bytes, method: bytes) -> bytes:
     """The key of a client transaction (RFC 3261 §17.1.3)."""
     return b"%b %b" % (method, branch)
+
+
+def branch_key(response: Response) -> bytes | None:
+    """The key of the client transaction of a proxy: topmost branch and CSeq's method (§17.1.3).
+
+    Further Vias are those of whom the response is for.
+    """
+    if response.cseq is None or not response.vias:
+        return None
+    # our own Via comes back as we wrote it
+    branch = response.vias[0].partition(b";branch=")[2].partition(b";")[0].rstrip()
+    if not branch or b"," in branch:
+        try:
+            branch = headers.param(headers.read_via(response.vias[0]).params, b"branch") or b""
+        except SipError:
+            return None
+    return client_key(branch, response.cseq.rpartition(b" ")[2])
 
 
 def response_key(response: Response) -> bytes | None:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from chatredirect.sip.flow import Flow, reliable
 from chatredirect.sip.transaction.tables import (
     CLIENT,
+    INVITE_CLIENT,
     INVITE_SERVER,
     SERVER,
     Act,
@@ -36,7 +37,8 @@ class Transaction(Generic[U]):
         state: where it is.
         flow: what its messages go over; a server's answer goes to where the request came from last.
         user: whoever wants to hear of it.
-        message: a client's request; a server's last answer, as far as it may have to be sent again.
+        message: a client's request, or its ACK; a server's last answer; as far as it may have to be
+            sent again.
         tag: a server's To tag, where an older client's ACK has to have it.
         merged: see `keys.merged_key`; None where it has none.
         pause: seconds until the next resending.
@@ -141,16 +143,37 @@ class Transactions(Generic[U]):
         """The client transaction with this key."""
         return None if key is None else self._clients.get(key)
 
-    def request(self, key: bytes, data: bytes, flow: Flow, user: U, now: float) -> Transaction[U]:
-        """Send a request other than INVITE and ACK."""
-        transaction = Transaction(key, CLIENT, State.TRYING, flow, user, data)
+    def request(
+        self, key: bytes, data: bytes, flow: Flow, user: U, now: float, *, invite: bool = False
+    ) -> Transaction[U]:
+        """Send a request other than ACK."""
+        table, state = (INVITE_CLIENT, State.CALLING) if invite else (CLIENT, State.TRYING)
+        transaction = Transaction(key, table, state, flow, user, data)
         self._clients[key] = transaction
         self._out.append(Send(flow, data, user))
         if not reliable(flow):
-            transaction.resend_at = now + T1  # timer E
-        transaction.end_at = now + TIMEOUT  # timer F
+            transaction.resend_at = now + T1  # timers A and E
+        transaction.end_at = now + TIMEOUT  # timers B and F
         self._changed(transaction)
         return transaction
+
+    def refused(self, transaction: Transaction[U], ack: bytes, now: float) -> bool:
+        """An INVITE's answer is 3xx to 6xx, again perhaps; whether its user is to hear.
+
+        Args:
+            transaction: a client's.
+            ack: its ACK (RFC 3261 §17.1.1.3), which is kept in the INVITE's place; empty if it is
+                kept already.
+            now: seconds on the clock of all calls.
+        """
+        if ack:
+            transaction.message = ack
+        return self.happen(transaction, Event.FAILURE, now)
+
+    def give_up(self, transaction: Transaction[U], now: float) -> None:
+        """Wait no longer than 64*T1 for an INVITE's answer: it has been cancelled (§9.1)."""
+        transaction.end_at = now + TIMEOUT
+        self._changed(transaction)
 
     # -- what happens to both -----------------------------------------------------------------
 
@@ -195,10 +218,15 @@ class Transactions(Generic[U]):
             case Act.BACK_OFF:
                 transaction.pause = min(2 * transaction.pause, T2)
                 transaction.resend_at = now + transaction.pause
+            case Act.DOUBLE:
+                transaction.pause *= 2
+                transaction.resend_at = now + transaction.pause
             case Act.SLOWLY:
                 transaction.resend_at = now + T2 if unreliable else inf
             case Act.NO_RESEND:
                 transaction.resend_at = inf
+            case Act.NO_END:
+                transaction.end_at = inf
             case Act.WAIT:
                 transaction.end_at = now + TIMEOUT
             case Act.ABSORB:
@@ -208,7 +236,8 @@ class Transactions(Generic[U]):
 
     def _forget(self, transaction: Transaction[U]) -> None:
         transaction.state = State.TERMINATED
-        table = self._clients if transaction.table is CLIENT else self._servers
+        ours = transaction.table is CLIENT or transaction.table is INVITE_CLIENT
+        table = self._clients if ours else self._servers
         if table.get(transaction.key) is transaction:
             del table[transaction.key]
         if transaction.merged is not None:

@@ -3,8 +3,9 @@
 A row says: in this state, when this happens, do that and go there. What has no row is passed over
 without a trace, which is what the RFC's figures mean by an arrow that isn't there.
 
-Each transaction has two timers. One resends what was sent last: it is called E or G in the RFC. The
-other ends the state: F, H, I, J, K or L. Their values stand with the actions that start them.
+Each transaction has two timers. One resends what was sent last: it is called A, E or G in the RFC.
+The other ends the state: B, D, F, H, I, J, K, L or M. Their values stand with the actions that start
+them.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import TypeAlias
 class State(Enum):
     """Where a transaction is."""
 
+    CALLING = auto()
     TRYING = auto()
     PROCEEDING = auto()
     ACCEPTED = auto()
@@ -42,10 +44,12 @@ class Act(Enum):
     TELL = auto()  # its user hears of it
     RESEND_LATER = auto()  # timers E and G begin at T1, unless the transport is reliable
     BACK_OFF = auto()  # and double up to T2
+    DOUBLE = auto()  # timer A doubles without end
     SLOWLY = auto()  # timer E in PROCEEDING: T2
     NO_RESEND = auto()
-    WAIT = auto()  # timers F, H and L: 64*T1
-    ABSORB = auto()  # timer J: 64*T1; none where the transport is reliable
+    WAIT = auto()  # timers F, H, L and M: 64*T1
+    NO_END = auto()  # no timer B any more
+    ABSORB = auto()  # timers D and J: 64*T1; none where the transport is reliable
     LINGER = auto()  # timers I and K: T4; none where the transport is reliable
 
 
@@ -61,6 +65,7 @@ INVITE_SERVER: Table = {
         State.COMPLETED,
         (Act.SEND, Act.RESEND_LATER, Act.WAIT),
     ),
+    (State.ACCEPTED, Event.SUCCESS): (State.ACCEPTED, (Act.SEND,)),
     (State.ACCEPTED, Event.END): (State.TERMINATED, ()),
     (State.COMPLETED, Event.REQUEST): (State.COMPLETED, (Act.SEND,)),
     (State.COMPLETED, Event.RESEND): (State.COMPLETED, (Act.SEND, Act.BACK_OFF)),
@@ -95,6 +100,27 @@ CLIENT: Table = {
     (State.PROCEEDING, Event.SUCCESS): _ANSWERED,
     (State.PROCEEDING, Event.FAILURE): _ANSWERED,
     (State.PROCEEDING, Event.END): (State.TERMINATED, (Act.TELL,)),
+    (State.COMPLETED, Event.END): (State.TERMINATED, ()),
+}
+
+_ACCEPTED: Row = (State.ACCEPTED, (Act.NO_RESEND, Act.TELL, Act.WAIT))
+# what is sent is the ACK (§17.1.1.3)
+_REFUSED: Row = (State.COMPLETED, (Act.NO_RESEND, Act.SEND, Act.TELL, Act.ABSORB))
+#: RFC 3261 figure 5 with RFC 6026 figure 2. Once there is a provisional response only the user's
+#: patience ends it (§16.8), which makes itself known as `END`.
+INVITE_CLIENT: Table = {
+    (State.CALLING, Event.RESEND): (State.CALLING, (Act.SEND, Act.DOUBLE)),
+    (State.CALLING, Event.PROVISIONAL): (State.PROCEEDING, (Act.NO_RESEND, Act.NO_END, Act.TELL)),
+    (State.CALLING, Event.SUCCESS): _ACCEPTED,
+    (State.CALLING, Event.FAILURE): _REFUSED,
+    (State.CALLING, Event.END): (State.TERMINATED, (Act.TELL,)),
+    (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, (Act.TELL,)),
+    (State.PROCEEDING, Event.SUCCESS): _ACCEPTED,
+    (State.PROCEEDING, Event.FAILURE): _REFUSED,
+    (State.PROCEEDING, Event.END): (State.TERMINATED, (Act.TELL,)),
+    (State.ACCEPTED, Event.SUCCESS): (State.ACCEPTED, (Act.TELL,)),
+    (State.ACCEPTED, Event.END): (State.TERMINATED, ()),
+    (State.COMPLETED, Event.FAILURE): (State.COMPLETED, (Act.SEND,)),
     (State.COMPLETED, Event.END): (State.TERMINATED, ()),
 }
 

@@ -7,4 +7,4 @@ T2 = 4.0
 T4 = 5.0
 """The longest that a message stays in the network."""
 TIMEOUT = 64 * T1
-"""Timers F, H, J and L: when nothing more is to be expected."""
+"""Timers B, D, F, H, J, L and M: when nothing more is to be expected."""

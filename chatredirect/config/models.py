@@ -40,7 +40,7 @@ from chatredirect.config.fields import (
 )
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
-LogFormat: TypeAlias = Literal["json", "console"]
+LogFormat: TypeAlias = Literal["auto", "json", "console", "journal"]
 VerifyPeer: TypeAlias = Literal["required", "optional", "none"]
 TlsVersion: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 Loop: TypeAlias = Literal["auto", "uvloop", "asyncio"]
@@ -147,7 +147,7 @@ class LogSettings:
     """What is logged and how. `requests` is whether each request gets a line."""
 
     level: LogLevel = "info"
-    format: LogFormat = "json"
+    format: LogFormat = "auto"
     requests: StrictBool = True
 
 

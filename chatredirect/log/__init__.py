@@ -5,6 +5,7 @@ decides once where that goes. On a request's path ask `sink.requests` first.
 
     escape   no byte of a peer's breaks a line or colours a terminal
     render   an event as a line
+    journal  an event as the journal's fields, for a service of systemd's
     sink     the bounded queue and the thread that writes
     bridge   structlog, `logging` and the event loop all end in the sink
 """
@@ -14,9 +15,10 @@ from collections.abc import Mapping
 
 from chatredirect.config.models import LogSettings
 from chatredirect.log.bridge import LEVEL_NUMBERS, connect, log_loop_exception, silence
+from chatredirect.log.journal import JournalWriter, journal_renderer, reads_stderr
 from chatredirect.log.ratelimit import RateLimited
 from chatredirect.log.render import console_renderer, json_renderer
-from chatredirect.log.sink import LogSink, Stream
+from chatredirect.log.sink import LogSink, Stream, stream_writer
 
 __all__ = [
     "LogSink",
@@ -32,21 +34,26 @@ __all__ = [
 def configure(
     settings: LogSettings, stream: Stream, environ: Mapping[str, str] = os.environ
 ) -> LogSink:
-    """Send every log of this process to `stream`, through a queue; call once, at start.
+    """Send every log of this process to `stream`, or the journal, through a queue; once, at start.
 
     Args:
         settings: level, format, and whether requests are logged.
         stream: where lines go, usually `sys.stderr`.
-        environ: `NO_COLOR` (any value) and `TERM=dumb` switch colours off.
+        environ: `JOURNAL_STREAM` says whether `stream` leads to the journal; `NO_COLOR` (any value)
+            and `TERM=dumb` switch colours off.
 
     Returns:
         The sink; `close` it at the end.
     """
-    if settings.format == "console":
-        render = console_renderer(colours=_colours(stream, environ))
+    form = settings.format
+    if form == "auto":
+        form = "journal" if reads_stderr(stream, environ) else "json"
+    if form == "journal":
+        sink = LogSink(journal_renderer(), JournalWriter())
+    elif form == "console":
+        sink = LogSink(console_renderer(colours=_colours(stream, environ)), stream_writer(stream))
     else:
-        render = json_renderer()
-    sink = LogSink(render, stream)
+        sink = LogSink(json_renderer(), stream_writer(stream))
     apply(sink, settings)
     return sink
 

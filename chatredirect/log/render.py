@@ -34,13 +34,14 @@ class Timestamps:
         return f"{self._text}.{int((now - second) * 1000):03d}Z"
 
 
-def _cleaned(fields: Mapping[str, object]) -> dict[str, Plain]:
+def cleaned(event: str, fields: Mapping[str, object]) -> tuple[str, dict[str, Plain]]:
+    """An event's name and fields, harmless and bounded; no field is called as our own are."""
     cleaner = Cleaner()
     clean: dict[str, Plain] = {}
     for key, value in fields.items():
         name = cleaner.text(key)
         clean[f"{name}_" if name in _OWN_KEYS else name] = cleaner.value(value)
-    return clean
+    return Cleaner().text(event), clean
 
 
 def json_renderer() -> Renderer:
@@ -49,8 +50,8 @@ def json_renderer() -> Renderer:
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
     def render(now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
-        head = {"timestamp": stamps.format(now), "level": level, "event": Cleaner().text(event)}
-        return encode({**head, **_cleaned(fields)})
+        name, clean = cleaned(event, fields)
+        return encode({"timestamp": stamps.format(now), "level": level, "event": name, **clean})
 
     return render
 
@@ -63,19 +64,21 @@ def console_renderer(*, colours: bool) -> Renderer:
         return f"\x1b[{code}m{text}\x1b[0m" if colours else text
 
     def render(now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
+        name, clean = cleaned(event, fields)
         parts = [
             paint("2", stamps.format(now)),
             paint(_LEVEL_COLOURS.get(level, "0"), f"{level:<7}"),
-            paint("1", Cleaner().text(event)),
+            paint("1", name),
         ]
-        for key, value in _cleaned(fields).items():
-            parts.append(f"{paint('36', key)}={_shown(value)}")
+        for key, value in clean.items():
+            parts.append(f"{paint('36', key)}={shown(value)}")
         return " ".join(parts)
 
     return render
 
 
-def _shown(value: Plain) -> str:
+def shown(value: Plain) -> str:
+    """A value for people."""
     match value:
         case str():
             if value and _PLAIN.isdisjoint(value):
@@ -86,7 +89,7 @@ def _shown(value: Plain) -> str:
         case bool():
             return "yes" if value else "no"
         case list():
-            return "[" + ", ".join(_shown(item) for item in value) + "]"
+            return "[" + ", ".join(shown(item) for item in value) + "]"
         case dict():
-            return "{" + ", ".join(f"{key}: {_shown(item)}" for key, item in value.items()) + "}"
+            return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
     return str(value)

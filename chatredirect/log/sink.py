@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from chatredirect.log.render import Renderer
 
+Writer: TypeAlias = Callable[[list[str]], None]
+"""Takes some lines to where they belong. Raises OSError or ValueError if nobody takes them."""
 MAX_LINES = 8192
 """Lines that may wait for the writer."""
 _BATCH = 256
@@ -42,7 +44,7 @@ class LogSink:
     def __init__(
         self,
         render: Renderer,
-        stream: Stream,
+        write: Writer,
         *,
         clock: Callable[[], float] = time.time,
         max_lines: int = MAX_LINES,
@@ -51,7 +53,7 @@ class LogSink:
 
         Args:
             render: makes a line of an event.
-            stream: where lines go.
+            write: takes lines to where they belong, and may block.
             clock: gives seconds since the epoch.
             max_lines: how many may wait.
         """
@@ -63,7 +65,7 @@ class LogSink:
         self._lock = threading.Lock()
         self._dropped = 0
         self._closed = False
-        self._write = _writer(stream)
+        self._write = write
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -105,7 +107,7 @@ class LogSink:
     def _put(self, lines: list[str]) -> None:
         try:
             if lines:
-                self._write("\n".join(lines) + "\n")
+                self._write(lines)
             self._tell_dropped()
         except (OSError, ValueError):
             # the reader is gone or the stream is closed: there is nobody to tell, unless it returns
@@ -117,17 +119,22 @@ class LogSink:
         if count:
             line = self._render(self._clock(), "warning", "log_dropped", {"count": count})
             try:
-                self._write(line + "\n")
+                self._write([line])
             except (OSError, ValueError):
                 self._drop(count)
 
 
-def _writer(stream: Stream) -> Callable[[str], None]:
+def stream_writer(stream: Stream) -> Writer:
+    """Writes lines to a stream, by its descriptor if it has one."""
     try:
         descriptor: int = stream.fileno()  # type: ignore[attr-defined]  # asked, not assumed
     except (AttributeError, OSError, ValueError):
-        return lambda text: _write_stream(stream, text)
-    return lambda text: _write_descriptor(descriptor, text.encode())
+        return lambda lines: _write_stream(stream, _text(lines))
+    return lambda lines: _write_descriptor(descriptor, _text(lines).encode())
+
+
+def _text(lines: list[str]) -> str:
+    return "\n".join(lines) + "\n"
 
 
 def _write_stream(stream: Stream, text: str) -> None:

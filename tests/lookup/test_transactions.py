@@ -169,9 +169,14 @@ BRANCH = "SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bKx"
 
 
 def test_keys_by_branch() -> None:
-    """§17.2.3: branch, sent-by and method decide, with an INVITE's method for its ACK."""
+    """§17.2.3: branch, sent-by and method decide, with an INVITE's method for its ACK.
+
+    A client that uses a branch for two calls has two transactions all the same.
+    """
     key = request(via=BRANCH)
-    assert request(via=BRANCH.replace("TCP", "UDP") + ";rport", call_id="other") == key
+    assert request(via=BRANCH.replace("TCP", "UDP") + ";rport", from_="<sip:b@contoso.com>") == key
+    assert request(via=BRANCH, call_id="other") != key
+    assert request(via=BRANCH, number=2) != key
     assert request("ACK", via=BRANCH, to="<sip:ocschat@contoso.com>;tag=t") == key
     assert request("CANCEL", via=BRANCH) != key
     assert request(via=BRANCH + "y") != key

@@ -4,8 +4,8 @@ A row says: in this state, when this happens, do that and go there. What has no 
 without a trace, which is what the RFC's figures mean by an arrow that isn't there.
 
 Each transaction has two timers. One resends what was sent last: it is called A, E or G in the RFC.
-The other ends the state: B, D, F, H, I, J, K, L or M. Their values stand with the actions that start
-them.
+The other ends the state: B, D, F, H, I, J, K, L or M. Their values stand with the actions that
+start them.
 """
 
 from collections.abc import Mapping

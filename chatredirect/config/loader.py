@@ -7,8 +7,9 @@ them, in one file or many, need no second copy and a faulty one hides no other.
 import glob
 import os
 from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Contents
 from pathlib import Path as FilePath
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,6 +26,9 @@ from chatredirect.config.tls_section import TlsSection, without_listeners
 MAX_FILE = 256 * 1024 * 1024
 """Octets of one file; 100,000 endpoints are about 12 MB."""
 
+Draft: TypeAlias = Contents[str, bytes | None]
+"""Content by path, the path as `include` and the main file's folder give it; None: no such file."""
+
 _T = TypeVar("_T")
 _ENDPOINT = TypeAdapter(EndpointSettings)
 _SETTINGS = TypeAdapter(Settings)
@@ -32,20 +36,25 @@ _SETTINGS = TypeAdapter(Settings)
 _STAND_INS = {"sip_address": "sip:faulty@faulty.invalid", "pool_fqdn": "pool.faulty.invalid"}
 
 
-def load(path: str | os.PathLike[str]) -> Settings:
+def load(path: str | os.PathLike[str], draft: Draft | None = None) -> Settings:
     """Read the configuration in `path` and the files that it includes.
+
+    Args:
+        path: the main file.
+        draft: included files as they shall be, to see whether that would do.
 
     Raises:
         ConfigError: with all faults of all files, sorted by file and line.
     """
-    return _Reader(os.fspath(path)).settings()
+    return _Reader(os.fspath(path), draft or {}).settings()
 
 
 class _Reader:
     """One reading of a configuration."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, draft: Draft) -> None:
         self._main = _open(path)
+        self._draft = draft
         self._findings = Findings(self._main)
         self._documents = [self._main]
         self._faults: list[Fault] = []
@@ -151,7 +160,8 @@ class _Reader:
             return
         full = os.path.join(os.path.dirname(main.file), pattern)
         if glob.has_magic(pattern):
-            paths = sorted(path for path in glob.glob(full) if not os.path.isdir(path))
+            found = {path for path in glob.glob(full) if not os.path.isdir(path)}
+            paths = sorted((found | self._draft.keys()) - self._gone())
         else:
             paths = [full]
         for path in paths:
@@ -162,7 +172,11 @@ class _Reader:
                 message = f"include: there is no file {quoted(path)}"
                 self._faults.append(main.fault(("include",), message))
             else:
-                yield _open(path)
+                drafted = self._draft.get(path)
+                yield _open(path) if drafted is None else read(drafted, path)
+
+    def _gone(self) -> set[str]:
+        return {path for path, content in self._draft.items() if content is None}
 
 
 def _readable(value: Value, error: ValidationError) -> EndpointSettings | None:

@@ -22,6 +22,7 @@ from chatredirect.config.addresses import (
 )
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import EX_CONFIG, ConfigError, Fault
+from chatredirect.config.http_section import HttpSettings
 from chatredirect.config.loader import load
 from chatredirect.config.models import (
     ControlSettings,
@@ -44,6 +45,7 @@ __all__ = [
     "Fault",
     "HealthSettings",
     "HostPort",
+    "HttpSettings",
     "IPAddress",
     "IPNetwork",
     "LimitSettings",

@@ -30,6 +30,8 @@ Wanted: TypeAlias = Transport | Literal["sips"]
 DEFAULT_PORT = 5060
 DEFAULT_TLS_PORT = 5061
 DNS_PORT = 53
+HTTP_PORT = 9464
+"""What others who export metrics use as well: OpenTelemetry's default."""
 
 _LISTEN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?(.*)", re.DOTALL)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -123,6 +125,17 @@ def parse_advertise(text: str) -> HostPort:
     if port == 0:
         raise ValueError("a port that others can send to is from 1 to 65535")
     return HostPort(str(address) if address is not None else _parse_name(host), port)
+
+
+def parse_http(text: str) -> HostPort:
+    """Read `127.0.0.1:9464`, `[::1]:9464`, or one of the two alone; a port alone is 127.0.0.1's."""
+    if _URL.match(text):
+        raise ValueError(f"{quoted(text)} is a URL: write ADDRESS:PORT alone")
+    host, port = ("", _parse_port(text)) if text.isdigit() else _split(text, "")
+    address = _parse_ip(host or "127.0.0.1")
+    if address is None:
+        raise ValueError(f"{quoted(host)} is no IP address: write one of this machine's, and :PORT")
+    return HostPort(str(address), HTTP_PORT if port is None else port)
 
 
 def parse_address(text: str) -> IPAddress:

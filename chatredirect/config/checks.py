@@ -17,6 +17,7 @@ from chatredirect.config.addresses import (
 from chatredirect.config.document import Document, Mapping, Path
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import Fault, quoted
+from chatredirect.config.http_section import http_faults
 from chatredirect.config.models import DnsSettings, HealthSettings
 
 
@@ -54,6 +55,7 @@ class Findings:
 def check(findings: Findings) -> Iterator[Fault]:
     """Every fault between values."""
     yield from _listeners(findings)
+    yield from http_faults(findings.main, findings.listen)
     yield from _hosts(findings)
     yield from _numbers(findings.main)
     yield from _loop_is_there(findings.main)

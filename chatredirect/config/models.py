@@ -38,6 +38,7 @@ from chatredirect.config.fields import (
     Seconds,
     told,
 )
+from chatredirect.config.http_section import HttpSettings
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "json", "console", "journal"]
@@ -198,6 +199,7 @@ class Settings:
     tls: TlsSettings = Field(default_factory=TlsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     control: ControlSettings = Field(default_factory=ControlSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     health: HealthSettings | None = None
     retry_after: Annotated[StrictInt, Field(ge=1, le=86_400)] = 30

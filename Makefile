@@ -7,6 +7,9 @@ CONFIG ?= config/chatredirect.yaml
 SECONDS ?= 60
 BENCHFLAGS ?=
 PYTESTFLAGS ?=
+# Processes that run tests; 0: this one alone. Most tests wait, so there may be more than cores.
+WORKERS ?= 4
+PYTEST := -m pytest -n '$(WORKERS)' --dist loadgroup --no-loadscope-reorder $(PYTESTFLAGS)
 
 export VENV
 
@@ -25,11 +28,11 @@ run: install-run ## Set up .venv and run the daemon in the foreground (CONFIG=FI
 	@if [ -t 0 ]; then set -m; fi; \
 	setpriv --pdeathsig TERM $(VENV)/bin/chatredirect run --config '$(CONFIG)'; exit $$?
 
-test: ## Set up what the tests need and run all tests (PYTESTFLAGS='-k name' for some)
+test: ## Set up what the tests need and run all tests (PYTESTFLAGS='-k name' for some, WORKERS=0)
 	@tests/setup/debian-packages
 	@$(MAKE) --no-print-directory install-test
 	@tests/setup/wheels
-	@$(VENV)/bin/python -m pytest $(PYTESTFLAGS)
+	@$(VENV)/bin/python $(PYTEST)
 
 lint: install-test ## Check style and types: ruff check, ruff format, mypy --strict
 	$(VENV)/bin/ruff check .
@@ -56,7 +59,7 @@ lowest: ## Run the tests with the lowest versions that pyproject.toml allows, in
 	@tests/setup/debian-packages
 	@VENV=.cache/venv-lowest tests/setup/venv '$(PYTHON)' tests/requirements-lowest.lock
 	@VENV=.cache/venv-lowest tests/setup/wheels
-	@.cache/venv-lowest/bin/python -m pytest $(PYTESTFLAGS)
+	@.cache/venv-lowest/bin/python $(PYTEST)
 
 clean-room: ## As root: make run and make test in a fresh Debian 12, from a fresh clone of HEAD
 	@tests/setup/clean-room

@@ -4,7 +4,7 @@ A directory never changes: a reload makes a new one, so a request sees either th
 configuration and never a mixture.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from chatredirect.config.endpoint import EndpointSettings
@@ -54,6 +54,10 @@ class Directory:
     def __len__(self) -> int:
         """How many endpoints there are."""
         return len(self._by_key)
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        """All endpoints, in the order of the configuration."""
+        return iter(self._by_key.values())
 
     def find(self, uri: bytes) -> tuple[SipUri, Endpoint | None]:
         """Read a URI and find the endpoint that it names, None if it names none.

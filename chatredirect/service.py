@@ -47,22 +47,27 @@ class Service:
         certificates: TLS for listeners and for connections to pools.
         settings: the configuration that is in force, None before the first.
         tapping: says who looks on at the messages.
+        directory: the endpoints that are served.
+        listeners: what is listened on; None before the first configuration, like the next two.
+        pools: the endpoints' pools.
+        lookups: the lookups.
     """
 
     counters: Counters = field(default_factory=Counters)
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     settings: Settings | None = None
     tapping: Tapping = field(default_factory=Tapping)
-    _listeners: Listeners | None = None
-    _pools: Pools | None = None
+    directory: Directory = field(default_factory=partial(Directory, ()))
+    listeners: Listeners | None = None
+    pools: Pools | None = None
+    lookups: Lookups | None = None
     _looking: asyncio.Task[None] | None = None
-    _lookups: Lookups | None = None
     _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
     @property
     def listening(self) -> list[ListenUrl]:
         """The addresses that are listened on, with the ports that they really have."""
-        return [] if self._listeners is None else self._listeners.bound
+        return [] if self.listeners is None else self.listeners.bound
 
     async def apply(self, settings: Settings, *, log_requests: bool) -> None:
         """Serve a configuration, the first as any later one.
@@ -80,11 +85,11 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         tls = self.certificates.prepare(settings.secure_listeners, settings.tls)
-        if self._listeners is None:
+        if self.listeners is None:
             admission = Admission(_connection_limits(settings.limits), loop.time)
-            self._listeners = Listeners(loop, admission)
-            self._lookups = Lookups(self.counters, loop, self.tapping)
-        plan = self._listeners.plan(settings.listen, settings.limits.receive_buffer)
+            self.listeners = Listeners(loop, admission)
+            self.lookups = Lookups(self.counters, loop, self.tapping)
+        plan = self.listeners.plan(settings.listen, settings.limits.receive_buffer)
         try:
             names = own_names(plan.urls.values(), settings.advertise, local_addresses())
             pools = await self._bring_pools(settings, names)
@@ -94,8 +99,8 @@ class Service:
             plan.give_up()
             raise
         self.certificates.take(tls)
-        self._listeners.admission.limits = _connection_limits(settings.limits)
-        self._listeners.carry_out(
+        self.listeners.admission.limits = _connection_limits(settings.limits)
+        self.listeners.carry_out(
             plan,
             Serving(
                 server=self._server(settings, directory, names, log_requests),
@@ -105,6 +110,9 @@ class Service:
                 security=tls.listeners,
             ),
         )
+        self.directory = directory
+        addresses = frozenset(endpoint.address for endpoint in directory)
+        self.counters.keep(addresses, settings.http.endpoints)
         before, self.settings = self.settings, settings
         if before is None:
             pools.start()
@@ -120,12 +128,12 @@ class Service:
         # Closing a connection with requests unread would reset it, and a connection that waits to
         # be accepted is one too: so everything gets its turn once more.
         await asyncio.sleep(_LAST_ROUND)
-        if self._listeners is not None:
-            await self._listeners.close()
-        if self._lookups is not None:
-            self._lookups.close()
-        if self._pools is not None:
-            await self._pools.aclose()
+        if self.listeners is not None:
+            await self.listeners.close()
+        if self.lookups is not None:
+            self.lookups.close()
+        if self.pools is not None:
+            await self.pools.aclose()
         counters = self.counters
         log.info("stopped", answers=counters.answers, drops=counters.drops)
 
@@ -139,8 +147,8 @@ class Service:
                 log.exception("certificates_not_looked_at")
 
     async def _bring_pools(self, settings: Settings, names: OwnNames) -> Pools:
-        if self._pools is None:
-            self._pools = Pools(
+        if self.pools is None:
+            self.pools = Pools(
                 settings.dns,
                 settings.health,
                 is_own=names.listens_on,
@@ -148,8 +156,8 @@ class Service:
             )
         else:
             keys = {pool for each in settings.endpoints for pool in each.pools}
-            await self._pools.update(settings.dns, settings.health, keys, is_own=names.listens_on)
-        return self._pools
+            await self.pools.update(settings.dns, settings.health, keys, is_own=names.listens_on)
+        return self.pools
 
     def _server(
         self, settings: Settings, directory: Directory, names: OwnNames, log_requests: bool
@@ -158,14 +166,14 @@ class Service:
         key = self._spare_key if secret is None else secret.get_secret_value().encode()
         agent = settings.advertise.host if settings.advertise is not None else "chatredirect"
         tags = TagMaker(key)
-        assert self._lookups is not None
-        self._lookups.serve(settings, tags, agent.encode("ascii"), log_requests)
+        assert self.lookups is not None
+        self.lookups.serve(settings, tags, agent.encode("ascii"), log_requests)
         answering = Answering(
             tags=tags,
             retry_after=settings.retry_after,
             agent=agent.encode("ascii"),
             log_requests=log_requests,
-            attendant=self._lookups.attendant,
+            attendant=self.lookups.attendant,
             registrars=registrars_of(settings),
             tapping=self.tapping,
         )

@@ -20,6 +20,7 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this hook of its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each file is a group of its own if it's in none; the longest are moved to the front."""
     for item in items:

@@ -10,6 +10,10 @@ connection   a connection, accepted or opened: framing, keep-alive, patience wit
 terms        what connections go by: whom to ask, how patient to be
 open_connections  those of one owner, and how all of them end
 flow         a way back to where a message came from
+flow_book    names for flows, short enough for a Record-Route
+outgoing     connections that we open, one to each target
+dialled      the owner of one of these
+datagram_ways  UDP to whom one likes
 tls          TLS contexts, made of files
 certificate  whose certificate it is
 purpose      what it was issued for

@@ -239,6 +239,31 @@ class DatagramSocket:
         """Its port."""
         return self._port
 
+    @property
+    def host(self) -> str:
+        """The address that it is bound to; `0.0.0.0` or `::` if that is any."""
+        return self._host
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """AF_INET or AF_INET6."""
+        return self._sock.family
+
+    @property
+    def only_ipv6(self) -> bool:
+        """Whether a socket for IPv6 leaves IPv4 alone."""
+        return bool(self._sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+
+    def leaving_from(self, host: str) -> Ancillary:
+        """What makes a datagram leave from one of our addresses; on a wildcard it matters."""
+        if not self._wildcard:
+            return []
+        if self._sock.family == socket.AF_INET:
+            address = socket.inet_pton(socket.AF_INET, host)
+            return [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + address + address)]
+        address = socket.inet_pton(socket.AF_INET6, host if ":" in host else f"::ffff:{host}")
+        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, address + bytes(4))]
+
     def send(self, data: bytes, to: Sockaddr, ancillary: Ancillary) -> None:
         """Send a datagram at once, beside the batches. Raises OSError."""
         self._sock.sendmsg([data], ancillary, socket.MSG_DONTWAIT, to)

@@ -7,6 +7,7 @@ holds it keeps nothing alive, and is told that it is gone when he sends.
 
 import asyncio
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatredirect.transport.datagrams import Ancillary, DatagramSocket, Sockaddr, plain_host
@@ -59,16 +60,17 @@ class DatagramFlow:
         return True
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class StreamFlow:
-    """The way back over a connection.
+    """The way back over a connection. There is one of each, so that it may key a dictionary.
 
     Attributes:
         transport: `tcp` or `tls`.
-        host: our own address on it.
-        port: our own port on it.
+        host: our own address on it, or where the peer can reach us if we have opened it.
+        port: our own port there.
         peer_host: the peer's address.
         peer_port: the peer's port.
+        name: what the flow book calls it; empty as long as nobody has asked.
     """
 
     transport: str
@@ -77,6 +79,13 @@ class StreamFlow:
     peer_host: str
     peer_port: int
     _stream: asyncio.Transport | None
+    name: bytes = b""
+    _when_over: Callable[["StreamFlow"], None] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether something can be sent, as far as is known."""
+        return self._stream is not None and not self._stream.is_closing()
 
     def send(self, data: bytes) -> bool:
         """Send a message; False if the connection is gone, or its peer doesn't read."""
@@ -86,6 +95,14 @@ class StreamFlow:
         stream.write(data)
         return True
 
+    def named(self, name: bytes, when_over: Callable[["StreamFlow"], None]) -> None:
+        """Take a name, and tell whoever gave it when the connection is gone."""
+        self.name = name
+        self._when_over = when_over
+
     def end(self) -> None:
         """The connection is gone."""
         self._stream = None
+        when_over, self._when_over = self._when_over, None
+        if when_over is not None:
+            when_over(self)

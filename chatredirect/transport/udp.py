@@ -105,6 +105,11 @@ class UdpListener:
             self._flows[key] = flow
         return flow
 
+    @property
+    def socket(self) -> DatagramSocket:
+        """What it reads; others may send on it."""
+        return self._datagrams
+
     def close(self) -> None:
         """Answer what has already come, then close the socket."""
         self._loop.remove_reader(self._datagrams.fileno())

@@ -1,0 +1,313 @@
+"""Connections that we open: one to each target, shared by everybody who sends there.
+
+Who wants to send asks for a way that is there already (`reach`), and if there is none, for one to
+be made (`dial`). However many ask at once, there is one attempt, and after one that has failed a
+moment's rest, so a dead target costs a few attempts a second whatever comes in for it.
+What arrives on such a connection is answered like what arrives on any other.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+import structlog
+
+from chatredirect.config.addresses import ListenUrl
+from chatredirect.dns.target import Place, Target
+from chatredirect.oserror import words
+from chatredirect.sip.flow import Flow
+from chatredirect.transport.datagram_ways import DatagramWays
+from chatredirect.transport.dialled import Dialled
+from chatredirect.transport.flow_book import FlowBook
+from chatredirect.transport.open_connections import OpenConnections
+from chatredirect.transport.secure import Security, explain
+from chatredirect.transport.terms import Terms
+
+log = structlog.get_logger()
+
+#: Takes the way to a target, once there is one.
+OnFlow: TypeAlias = Callable[[Flow], None]
+#: Takes why there is none, in words.
+OnFailure: TypeAlias = Callable[[str], None]
+
+_REST = 0.5  # seconds after a failed attempt in which no other is made
+_KNOWN_FAILURES = 1024
+_STALLED = 10_000  # milliseconds for which a peer's machine may be silent about what it was sent
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingLimits:
+    """Bounds on what we open.
+
+    Attributes:
+        connections: open or being opened, to all targets together.
+        connect: seconds for a TCP connection; a TLS handshake has its own.
+        waiting: who wait for connections that are being opened, all together.
+    """
+
+    connections: int = 1000
+    connect: float = 4.0
+    waiting: int = 20_000
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A connection that is being opened, and who waits for it."""
+
+    waiting: list[tuple[OnFlow, OnFailure]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+
+class Outgoing:
+    """The ways to targets.
+
+    Attributes:
+        terms: what the connections go by.
+        limits: bounds.
+        ways: the ways over UDP.
+        opened: connections that could be opened.
+        failed: those that could not, by reason.
+    """
+
+    __slots__ = (
+        "_attempts", "_book", "_by_place", "_connections", "_resting", "_security", "_waiting",
+        "bound", "failed", "limits", "opened", "terms", "ways",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        terms: Terms,
+        limits: OutgoingLimits,
+        security: Callable[[], Security],
+        ways: DatagramWays,
+        book: FlowBook,
+        bound: Callable[[], Iterable[ListenUrl]] = tuple,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            terms: what the connections go by.
+            limits: bounds.
+            security: gives what TLS connections begin with now; it may be renewed meanwhile.
+            ways: the ways over UDP.
+            book: gets the name of every connection, and tells when it is gone.
+            bound: gives the addresses that we listen on.
+        """
+        self.terms = terms
+        self.limits = limits
+        self.ways = ways
+        self.bound = bound
+        self.opened = 0
+        self.failed: dict[str, int] = {}
+        self._security = security
+        self._book = book
+        self._connections = OpenConnections()
+        self._by_place: dict[Place, Dialled] = {}
+        self._attempts: dict[Place, _Attempt] = {}
+        self._resting: dict[Place, tuple[float, str]] = {}  # until when, and why
+        self._waiting = 0
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return self._waiting
+
+    def reach(self, target: Target) -> Flow | None:
+        """The way to a target, if there is one already; over UDP there is, if there ever is."""
+        if target.transport == "udp":
+            return self.ways.to(target.address, target.port)
+        dialled = self._by_place.get(target.place)
+        if dialled is None:
+            return None
+        flow = dialled.flow
+        return flow if flow.open else None
+
+    def dial(self, target: Target, on_flow: OnFlow, on_failure: OnFailure) -> None:
+        """Make a way to a target. One of the two is called, never before this has returned.
+
+        Args:
+            target: to whom.
+            on_flow: gets the way.
+            on_failure: gets the reason why there is none.
+        """
+        loop = self.terms.loop
+        flow = self.reach(target)
+        if flow is not None:
+            loop.call_soon(self._call, partial(on_flow, flow))
+            return
+        attempt = self._attempts.get(target.place)
+        why = self._refusal(target, attempt)
+        if why is not None:
+            loop.call_soon(self._call, partial(on_failure, why))
+            return
+        if attempt is None:
+            attempt = self._attempts[target.place] = _Attempt()
+            attempt.task = loop.create_task(self._open(target, attempt))
+        attempt.waiting.append((on_flow, on_failure))
+        self._waiting += 1
+
+    def look_at_peers(self) -> None:
+        """Ask about all peers by the terms that hold now."""
+        for connection in self._connections:
+            connection.look_at_peer()
+            connection.be_patient_anew()
+
+    async def aclose(self) -> None:
+        """Give up what is being opened, and close what is open."""
+        tasks = [each.task for each in self._attempts.values() if each.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._connections.close(self.terms.timeouts.write)
+        self.ways.close()
+
+    # -- an attempt ---------------------------------------------------------------------------
+
+    def _refusal(self, target: Target, attempt: _Attempt | None) -> str | None:
+        """Why no attempt is made, or why nobody else may wait for the one that is."""
+        if target.transport == "udp":
+            return self._count("no_route", "no socket of ours gets there")
+        if self._waiting >= self.limits.waiting:
+            return self._count("waiting", "too many wait for connections")
+        if attempt is not None:
+            return None
+        until, why = self._resting.get(target.place, (0.0, ""))
+        if self.terms.loop.time() < until:
+            return self._count("resting", why)
+        if len(self._connections) + len(self._attempts) >= self.limits.connections:
+            return self._count("connections", "too many connections to targets")
+        return None
+
+    def _count(self, kind: str, why: str) -> str:
+        self.failed[kind] = self.failed.get(kind, 0) + 1
+        return why
+
+    async def _open(self, target: Target, attempt: _Attempt) -> None:
+        flow: Flow | None = None
+        why = "the daemon stops"
+        try:
+            flow, why = await self._connect(target)
+        except Exception:  # a fault of ours: who wait for it must hear of it all the same
+            self.terms.failures += 1
+            why = "a fault of ours"
+            log.exception("dialling_failed", target=str(target))
+        finally:
+            del self._attempts[target.place]
+            self._waiting -= len(attempt.waiting)
+            if flow is None:
+                self._rest(target.place, why)
+            for on_flow, on_failure in attempt.waiting:
+                self._call(partial(on_failure, why) if flow is None else partial(on_flow, flow))
+
+    async def _connect(self, target: Target) -> tuple[Flow | None, str]:
+        """A new connection; None and why, if there is none."""
+        security = self._security() if target.transport == "tls" else None
+        dialled = Dialled(target, self.terms, security, self._reachable_at, self._over)
+        timeouts, loop = self.terms.timeouts, self.terms.loop
+        sock = None
+        try:
+            sock = await self._tcp(target)
+            if security is None:
+                await loop.create_connection(lambda: dialled.connection, sock=sock)
+            else:
+                await loop.create_connection(
+                    lambda: dialled.connection,
+                    sock=sock,
+                    ssl=security.context,
+                    server_hostname=target.domain or target.host,
+                    ssl_handshake_timeout=timeouts.handshake,
+                    ssl_shutdown_timeout=timeouts.write,
+                )
+        # SSLError and TimeoutError are OSErrors; a name that isn't text is a UnicodeDecodeError
+        except (OSError, ValueError) as error:
+            return None, self._failure(target, error, connected=sock is not None)
+        finally:
+            if sock is not None and not dialled.connection.begun:
+                sock.close()
+        if dialled.refusal is not None:
+            return None, self._count("refused_certificate", dialled.refusal)  # which has been told
+        flow = dialled.flow
+        if not flow.open:
+            return None, self._count("closed", "it closed the connection at once")
+        self._connections.add(dialled.connection)
+        self._by_place[target.place] = dialled
+        self._book.name(flow)
+        self.opened += 1
+        log.info("connected", target=str(target), host=target.host)
+        return flow, ""
+
+    async def _tcp(self, target: Target) -> socket.socket:
+        """A TCP connection. Raises OSError."""
+        family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # a machine that is gone without a word is noticed by what it doesn't acknowledge
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED)
+            async with asyncio.timeout(self.limits.connect):
+                await self.terms.loop.sock_connect(sock, (target.address, target.port))
+        except BaseException:  # cancelled or failed: nobody else would close it
+            sock.close()
+            raise
+        return sock
+
+    def _failure(self, target: Target, error: OSError | ValueError, *, connected: bool) -> str:
+        """Count and tell why a connection could not be opened; gives the reason in words."""
+        if connected or not isinstance(error, OSError):
+            kind, why = "handshake", explain(error)
+        elif isinstance(error, TimeoutError):
+            kind, why = "timeout", f"no connection within {self.limits.connect:g} s"
+        else:
+            kind, why = "refused", words(error)
+        self.terms.tell(
+            "target_unreachable", target.transport, target.address, target.port, why=why
+        )
+        return self._count(kind, why)
+
+    def _rest(self, place: Place, why: str) -> None:
+        now = self.terms.loop.time()
+        if len(self._resting) >= _KNOWN_FAILURES:
+            self._resting = {key: value for key, value in self._resting.items() if value[0] > now}
+        if len(self._resting) < _KNOWN_FAILURES:
+            self._resting[place] = (now + _REST, why)
+
+    # -- afterwards ---------------------------------------------------------------------------
+
+    def _over(self, dialled: Dialled) -> None:
+        self._connections.discard(dialled.connection)
+        place = dialled.target.place
+        if self._by_place.get(place) is dialled:
+            del self._by_place[place]
+
+    def _reachable_at(self, transport: str, host: str, port: int) -> tuple[str, int]:
+        """Where we listen for this transport, on the same address if we do (RFC 3261 §18.1.1)."""
+        family = ":" in host
+        elsewhere: tuple[str, int] | None = None
+        for url in self.bound():
+            if url.transport != transport:
+                continue
+            if url.host == host or (url.host in _ANY and family == (url.host == "::")):
+                return host, url.port
+            if elsewhere is None and url.host not in _ANY and family == (":" in url.host):
+                elsewhere = url.host, url.port
+        return elsewhere or (host, port)
+
+    def _call(self, then: Callable[[], None]) -> None:
+        try:
+            then()
+        except Exception:  # one who waited must not keep the others from hearing of it
+            self.terms.failures += 1
+            log.exception("flow_not_taken")
+
+
+_ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound

@@ -18,11 +18,18 @@ from chatredirect.control.server import ControlServer
 from chatredirect.log import LogSink, log_loop_exception
 from chatredirect.reloading import Refused, Reloader, tell_doubts
 from chatredirect.service import Service
+from chatredirect.systemd.inherited import Inherited
 
 log = structlog.get_logger()
 
 
-async def serve(config: Path, settings: Settings, sink: LogSink, stopping: asyncio.Event) -> None:
+async def serve(
+    config: Path,
+    settings: Settings,
+    sink: LogSink,
+    stopping: asyncio.Event,
+    inherited: Inherited,
+) -> None:
     """Serve until told to stop.
 
     Args:
@@ -30,15 +37,17 @@ async def serve(config: Path, settings: Settings, sink: LogSink, stopping: async
         settings: what it said.
         sink: the log.
         stopping: set to stop.
+        inherited: sockets that systemd has bound.
 
     Raises:
         BindError: an address can't be listened on.
+        InheritError: systemd's sockets and `listen` differ.
         PlaceError: the control socket can't be opened.
         TlsError: a certificate, key or CA file can't be used.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_exception)
-    service = Service()
+    service = Service(inherited=inherited)
     reloader = Reloader(config, service, sink)
     # Commands: a name and its handler, made of what it needs.
     control = ControlServer({"reload": reload_command(reloader)})

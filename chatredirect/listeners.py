@@ -14,8 +14,9 @@ from ipaddress import ip_address
 from chatredirect.config import ListenUrl
 from chatredirect.roles.server import Server
 from chatredirect.sip.limits import Limits
+from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
-from chatredirect.transport.binding import BindError, bind, bound_url
+from chatredirect.transport.binding import BindError, adopt, bind, bound_url
 from chatredirect.transport.datagrams import DatagramSocket
 from chatredirect.transport.secure import Security
 from chatredirect.transport.stream import StreamListener
@@ -68,10 +69,12 @@ class Listeners:
     Attributes:
         loop: where they run.
         admission: bounds on connections, of all of them together.
+        inherited: sockets that systemd has bound; if there are any, there are no others.
     """
 
     loop: asyncio.AbstractEventLoop
     admission: Admission
+    inherited: Inherited = field(default_factory=Inherited)
     _urls: dict[ListenUrl, ListenUrl] = field(default_factory=dict)
     _udp: dict[ListenUrl, UdpListener] = field(default_factory=dict)
     _streams: dict[ListenUrl, StreamListener] = field(default_factory=dict)
@@ -99,8 +102,10 @@ class Listeners:
 
         Raises:
             BindError: an address can't be listened on; nothing stays bound.
+            InheritError: what systemd has bound is something else.
         """
         wanted = tuple(wanted)
+        inherited = self.inherited.match(wanted)
         with_ipv4 = {
             (url.transport, url.port) for url in wanted if ip_address(url.host).version == 4
         }
@@ -110,8 +115,11 @@ class Listeners:
                 if url in self._urls:
                     plan.urls[url] = self._urls[url]
                     continue
-                only_ipv6 = (url.transport, url.port) in with_ipv4
-                sock = bind(url, only_ipv6=only_ipv6, receive_buffer=receive_buffer)
+                if url in inherited:
+                    sock = adopt(inherited[url], receive_buffer=receive_buffer)
+                else:
+                    only_ipv6 = (url.transport, url.port) in with_ipv4
+                    sock = bind(url, only_ipv6=only_ipv6, receive_buffer=receive_buffer)
                 plan.fresh[url] = sock
                 plan.urls[url] = bound_url(url, sock)
         except BindError:

@@ -15,6 +15,7 @@ import structlog
 from chatredirect.config import EX_CONFIG, ConfigError, Fault, Settings, load, warnings
 from chatredirect.log import LogSink, apply, wants_requests
 from chatredirect.service import Service
+from chatredirect.systemd.inherited import InheritError
 from chatredirect.transport.binding import BindError
 from chatredirect.transport.tls import TlsError
 
@@ -103,7 +104,7 @@ class Reloader:
             raise Refused(
                 "the configuration can't be used", status=EX_CONFIG, faults=error.faults
             ) from None
-        except (BindError, TlsError) as error:
+        except (BindError, InheritError, TlsError) as error:
             log.error("reload_refused", why=str(error), remedy=_REMEDY)
             self.refused += 1
             status = EX_UNAVAILABLE if isinstance(error, BindError) else EX_CONFIG

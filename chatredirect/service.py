@@ -28,6 +28,7 @@ from chatredirect.roles.server import Answering, Server
 from chatredirect.roles.tap import Tapping
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import TagMaker
+from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission, ConnectionLimits
 from chatredirect.transport.terms import StreamTimeouts
 from chatredirect.trust import Trust
@@ -47,6 +48,7 @@ class Service:
         certificates: TLS for listeners and for connections to pools.
         settings: the configuration that is in force, None before the first.
         tapping: says who looks on at the messages.
+        inherited: sockets that systemd has bound for us.
         directory: the endpoints that are served.
         listeners: what is listened on; None before the first configuration, like the next two.
         pools: the endpoints' pools.
@@ -57,6 +59,7 @@ class Service:
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     settings: Settings | None = None
     tapping: Tapping = field(default_factory=Tapping)
+    inherited: Inherited = field(default_factory=Inherited)
     directory: Directory = field(default_factory=partial(Directory, ()))
     listeners: Listeners | None = None
     pools: Pools | None = None
@@ -81,13 +84,14 @@ class Service:
 
         Raises:
             BindError: an address can't be listened on.
+            InheritError: systemd's sockets and `listen` differ.
             TlsError: a certificate, key or CA file can't be used.
         """
         loop = asyncio.get_running_loop()
         tls = self.certificates.prepare(settings.secure_listeners, settings.tls)
         if self.listeners is None:
             admission = Admission(_connection_limits(settings.limits), loop.time)
-            self.listeners = Listeners(loop, admission)
+            self.listeners = Listeners(loop, admission, self.inherited)
             self.lookups = Lookups(self.counters, loop, self.tapping)
         plan = self.listeners.plan(settings.listen, settings.limits.receive_buffer)
         try:

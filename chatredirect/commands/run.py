@@ -11,6 +11,7 @@ from chatredirect.commands.output import complain
 if TYPE_CHECKING:
     from chatredirect.config import Settings
     from chatredirect.log import LogSink
+    from chatredirect.systemd.inherited import Inherited
 
 EX_UNAVAILABLE = 69  # sysexits(3): an address to listen on can't be had
 
@@ -22,12 +23,16 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     configuration again; one with faults is refused and the old one serves on.
 
     Exit status: 0 after a signal, 69 if an address or the control socket can't be listened on,
-    78 if the configuration, or a certificate or key that it names, can't be used.
+    78 if the configuration, or a certificate or key that it names, can't be used, or if systemd
+    has passed on other sockets than it names.
     """
     import asyncio
+    import faulthandler
     import signal
     import sys
 
+    # systemd's watchdog ends a stuck process with SIGABRT: then the log has where it was stuck
+    faulthandler.enable()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read
@@ -37,11 +42,16 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from chatredirect.control.place import PlaceError
     from chatredirect.event_loop import loop_factory
     from chatredirect.log import configure
+    from chatredirect.systemd.inherited import InheritError, inherit
     from chatredirect.transport.binding import BindError
     from chatredirect.transport.tls import TlsError
 
     try:
+        inherited = inherit()  # before anything opens a file, or starts a process
         settings = load(config)
+    except InheritError as error:
+        complain(str(error))
+        raise typer.Exit(EX_CONFIG) from None
     except ConfigError as error:
         complain(config_error_text(error), prefix="")
         raise typer.Exit(error.exit_status) from None
@@ -49,10 +59,10 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     fault, status = None, 0
     try:
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
-            runner.run(_serve(config, settings, sink))
+            runner.run(_serve(config, settings, sink, inherited))
     except (BindError, PlaceError) as error:
         fault, status = str(error), EX_UNAVAILABLE
-    except TlsError as error:
+    except (InheritError, TlsError) as error:
         fault, status = str(error), EX_CONFIG
     finally:
         sink.close()
@@ -66,7 +76,9 @@ def _leave(number: int, frame: object) -> None:
     raise SystemExit(0)
 
 
-async def _serve(config: Path, settings: "Settings", sink: "LogSink") -> None:
+async def _serve(
+    config: Path, settings: "Settings", sink: "LogSink", inherited: "Inherited"
+) -> None:
     """Serve until SIGTERM or SIGINT."""
     import asyncio
     import signal
@@ -78,4 +90,4 @@ async def _serve(config: Path, settings: "Settings", sink: "LogSink") -> None:
 
     from chatredirect.daemon import serve
 
-    await serve(config, settings, sink, stopping)
+    await serve(config, settings, sink, stopping, inherited)

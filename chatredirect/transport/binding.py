@@ -73,6 +73,21 @@ def bind(url: ListenUrl, *, only_ipv6: bool, receive_buffer: int) -> socket.sock
     return sock
 
 
+def adopt(inherited: socket.socket, *, receive_buffer: int) -> socket.socket:
+    """A duplicate of a socket that somebody else has bound and keeps open.
+
+    Args:
+        inherited: the socket; for a stream it is listening.
+        receive_buffer: octets of a UDP socket's receive buffer, unless it has more.
+    """
+    sock = inherited.dup()
+    # the system gives, and tells, twice what is asked for: socket(7)
+    has = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    if sock.type == socket.SOCK_DGRAM and has < receive_buffer:
+        _set_receive_buffer(sock, receive_buffer)
+    return sock
+
+
 def bound_url(url: ListenUrl, sock: socket.socket) -> ListenUrl:
     """The address that a socket really has: the port is the system's choice if it was 0."""
     return ListenUrl(url.transport, url.host, sock.getsockname()[1])

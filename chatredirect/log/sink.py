@@ -39,6 +39,7 @@ class LogSink:
     Attributes:
         requests: whether requests are logged. Look at this before you gather what to say of one;
             false when `log.requests` is off or the level is above info.
+        dropped: lines that were lost since the start, told or not.
     """
 
     def __init__(
@@ -63,7 +64,8 @@ class LogSink:
         self._max_lines = max_lines
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._dropped = 0
+        self.dropped = 0
+        self._untold = 0
         self._closed = False
         self._write = write
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -90,7 +92,8 @@ class LogSink:
 
     def _drop(self, count: int) -> None:
         with self._lock:  # only held for this line, by anybody
-            self._dropped += count
+            self.dropped += count
+            self._untold += count
 
     def _run(self) -> None:
         going_on = True
@@ -115,13 +118,14 @@ class LogSink:
 
     def _tell_dropped(self) -> None:
         with self._lock:
-            count, self._dropped = self._dropped, 0
+            count, self._untold = self._untold, 0
         if count:
             line = self._render(self._clock(), "warning", "log_dropped", {"count": count})
             try:
                 self._write([line])
             except (OSError, ValueError):
-                self._drop(count)
+                with self._lock:
+                    self._untold += count
 
 
 def stream_writer(stream: Stream) -> Writer:

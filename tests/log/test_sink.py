@@ -76,6 +76,7 @@ def test_stalled_reader() -> None:
     written = [line for line in lines if line["event"] == "e"]
     assert told
     assert sum(int(str(line["count"])) for line in told) + len(written) == sent
+    assert sink.dropped == sent - len(written)
     assert [line["n"] for line in written] == sorted(int(str(line["n"])) for line in written)
     assert told[0]["level"] == "warning"
 
@@ -113,6 +114,7 @@ def test_reader_that_went_away() -> None:
         sink = LogSink(json_renderer(), stream_writer(outgoing))
         sink.emit("info", "e", {})
         assert sink.close()
+        assert sink.dropped == 1
 
 
 def test_non_blocking_descriptor() -> None:

@@ -30,7 +30,7 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
     try:
         ask(control_socket(config, socket), "reload", timeout=120)
     except ControlError as error:
-        faults = _faults(error.faults)
+        faults = faults_of_refusal(error.faults)
         if faults:
             complain("\n".join(fault_lines(faults, "error")), prefix="")
             complain(f"{counted(len(faults), 'error')}; the old configuration serves on")
@@ -40,7 +40,8 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
     show("The new configuration is in force.")
 
 
-def _faults(found: "Sequence[Json]") -> "list[Fault]":
+def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
+    """The faults for which the daemon has refused a configuration, as far as they are such."""
     from chatredirect.config import Fault
 
     return [

@@ -33,13 +33,17 @@ class ControlError(Exception):
     Attributes:
         status: exit status for the command, from sysexits(3).
         faults: what is wrong in detail, as the daemon's refusal has it.
+        refused: whether the daemon said no; else nobody knows what it has done.
     """
 
-    def __init__(self, message: str, *, status: int, faults: Sequence[Json] = ()) -> None:
+    def __init__(
+        self, message: str, *, status: int, faults: Sequence[Json] = (), refused: bool = False
+    ) -> None:
         """Keep what there is to tell."""
         super().__init__(message)
         self.status = status
         self.faults = faults
+        self.refused = refused
 
 
 def ask(
@@ -121,6 +125,7 @@ def _verdict(line: Mapping[str, Json]) -> Mapping[str, Json]:
         error,
         status=status if isinstance(status, int) and 0 < status < 256 else EX_UNAVAILABLE,
         faults=faults if isinstance(faults, list) else (),
+        refused=True,
     )
 
 

@@ -6,6 +6,7 @@
 import asyncio
 import signal
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -18,7 +19,10 @@ from chatredirect.control.server import ControlServer
 from chatredirect.log import LogSink, log_loop_exception
 from chatredirect.reloading import Refused, Reloader, tell_doubts
 from chatredirect.service import Service
+from chatredirect.status_line import status_line
 from chatredirect.systemd.inherited import Inherited
+from chatredirect.systemd.notify import Notifier
+from chatredirect.systemd.watchdog import Watchdog, interval
 
 log = structlog.get_logger()
 
@@ -53,18 +57,23 @@ async def serve(
     control = ControlServer({"reload": reload_command(reloader)})
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    watchdog = Watchdog(loop, Notifier(), partial(status_line, service, reloader), interval())
+    reloader.begins, reloader.ends = watchdog.reloading, watchdog.ready
     tell_doubts(settings)
     try:
         await _open(control, settings.control.socket)
         await service.apply(settings, log_requests=sink.requests)
+        watchdog.start()
         listening = loop.create_task(_reload_when_asked(hung_up, reloader))
         await stopping.wait()
         log.info("stopping")
+        watchdog.stopping()
         listening.cancel()
         await reloader.close()
         await service.stop()
     finally:
         await control.close()
+        watchdog.stop()
 
 
 async def _reload_when_asked(asked: asyncio.Event, reloader: Reloader) -> None:

@@ -6,7 +6,8 @@ last change wins, and a hundred questions are two reloads.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,18 @@ class Refused(Exception):
         self.faults = faults
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a reload went: `what` for people, `at` in seconds since the epoch."""
+
+    what: str
+    at: float
+
+
+def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Reloader:
     """Reads the configuration again and has it served.
@@ -53,6 +66,8 @@ class Reloader:
         sink: takes over level and what is logged of requests.
         done: reloads since the start.
         refused: of these, how many were refused.
+        verdict: how the last one went.
+        begins, ends: called around each, for whoever must know that one is under way.
     """
 
     config: Path
@@ -60,6 +75,9 @@ class Reloader:
     sink: LogSink
     done: int = 0
     refused: int = 0
+    verdict: Verdict | None = None
+    begins: Callable[[], None] = _nothing
+    ends: Callable[[], None] = _nothing
     _running: asyncio.Task[None] | None = None
     _following: asyncio.Task[None] | None = None
 
@@ -86,10 +104,20 @@ class Reloader:
         if before is not None:
             await asyncio.wait([before])
         self._running, self._following = self._following, None
+        self.begins()
         try:
             await self._reload()
+        except Refused as refused:
+            self._tell(f"a reload was refused ({refused}) at")
+            raise
+        else:
+            self._tell("reloaded at")
         finally:
             self._running = None
+            self.ends()
+
+    def _tell(self, what: str) -> None:
+        self.verdict = Verdict(what, time.time())
 
     async def _reload(self) -> None:
         self.done += 1

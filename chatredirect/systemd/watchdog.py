@@ -37,7 +37,7 @@ class Watchdog:
     told whenever it reads differently.
     """
 
-    __slots__ = ("_describe", "_every", "_loop", "_notifier", "_timers", "_told")
+    __slots__ = ("_describe", "_every", "_loop", "_notifier", "_serving", "_timers", "_told")
 
     def __init__(
         self,
@@ -60,9 +60,11 @@ class Watchdog:
         self._every = every
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._told = ""
+        self._serving = False
 
     def start(self) -> None:
         """Serving has begun: say so, and go on saying so."""
+        self._serving = True
         self.ready()
         if not self._notifier.active:
             return
@@ -70,16 +72,32 @@ class Watchdog:
             self._sign_of_life(self._every)
         self._timers["status"] = self._loop.call_later(STATUS_INTERVAL, self._look)
 
+    def reloading(self) -> None:
+        """A reload has begun; `ready` ends it."""
+        if self._serving:
+            self._notifier.reloading()
+
     def ready(self) -> None:
-        """A reload is over; or serving begins."""
-        self._told = self._describe()
-        self._notifier.ready(self._told)
+        """A reload is over; or serving begins. Nothing is said before `start` or at the end."""
+        if self._serving:
+            self._told = self._describe()
+            self._notifier.ready(self._told)
+
+    def stopping(self) -> None:
+        """The end has begun. It is still watched: a stop can hang as well."""
+        self._serving = False
+        self._cancel("status")
+        self._notifier.stopping("stopping: answering what has come")
 
     def stop(self) -> None:
         """No more timers."""
-        for timer in self._timers.values():
+        for name in list(self._timers):
+            self._cancel(name)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
             timer.cancel()
-        self._timers.clear()
 
     def _sign_of_life(self, every: float) -> None:
         self._notifier.alive()

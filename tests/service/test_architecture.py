@@ -36,8 +36,9 @@ MAY_IMPORT = {
 ONLY_FOR = {
     "daemon": {"commands"},
     "commanding": {"daemon"},
-    "reloading": {"commanding", "daemon"},
-    "service": {"daemon", "reloading"},
+    "reloading": {"commanding", "daemon", "status_line"},
+    "service": {"daemon", "reloading", "status_line"},
+    "status_line": {"daemon"},
     "listeners": {"service"},
     "pools": {"lookups", "service"},
     "lookups": {"service"},

@@ -109,6 +109,24 @@ async def test_a_stuck_loop_gives_no_sign(manager: socket.socket, notifier: Noti
     assert _said(manager) == []
 
 
+async def test_ready_only_while_serving(manager: socket.socket, notifier: Notifier) -> None:
+    """A reload that is under way at the start or at the end tells nothing that isn't so."""
+    manager.setblocking(False)
+    dog = Watchdog(asyncio.get_running_loop(), notifier, lambda: "well", None)
+    dog.reloading()
+    dog.ready()
+    assert _said(manager) == []
+    dog.start()
+    dog.reloading()
+    dog.ready()
+    dog.stopping()
+    dog.ready()
+    dog.stop()
+    assert [line.partition("\n")[0] for line in _said(manager)] == [
+        "READY=1", "RELOADING=1", "READY=1", "STOPPING=1",
+    ]  # fmt: skip
+
+
 def _block(seconds: float) -> None:
     """Do to the loop what must never be done."""
     left, right = socket.socketpair()

@@ -9,7 +9,7 @@ BENCHFLAGS ?=
 PYTESTFLAGS ?=
 # Processes that run tests; 0: this one alone. Most tests wait, so there may be more than cores.
 WORKERS ?= 4
-PYTEST := -m pytest -n '$(WORKERS)' --dist loadgroup --no-loadscope-reorder $(PYTESTFLAGS)
+PYTEST := -m pytest -n '$(WORKERS)' --dist loadscope --no-loadscope-reorder $(PYTESTFLAGS)
 
 export VENV
 

@@ -21,7 +21,7 @@ from chatredirect.transport.datagrams import DatagramSocket
 from chatredirect.transport.secure import Security
 from chatredirect.transport.stream import StreamListener
 from chatredirect.transport.terms import StreamTimeouts, Terms
-from chatredirect.transport.udp import SourceMaker, UdpListener
+from chatredirect.transport.udp import UdpListener
 from chatredirect.trust import Trust
 
 
@@ -91,6 +91,11 @@ class Listeners:
         by_entry: Mapping[ListenUrl, UdpListener | StreamListener] = {**self._udp, **self._streams}
         return {self._urls[url]: each for url, each in by_entry.items() if url in self._urls}
 
+    @property
+    def udp(self) -> Iterable[UdpListener]:
+        """The UDP listeners that are open."""
+        return self._udp.values()
+
     def plan(self, wanted: Iterable[ListenUrl], receive_buffer: int) -> Plan:
         """Bind what isn't open yet. Nothing changes before `carry_out`.
 
@@ -133,7 +138,7 @@ class Listeners:
             self._end(url)
         self._urls = plan.urls
         for udp in self._udp.values():
-            udp.serve(serving.server.answer_datagram, _source_maker(serving.trust))
+            udp.serve(serving.server.answer_datagram, serving.trust.source_of_datagrams)
         for url, stream in self._streams.items():
             self._serve_stream(stream, url, serving)
         for url, sock in plan.fresh.items():
@@ -152,7 +157,7 @@ class Listeners:
             self._udp[url] = UdpListener(
                 DatagramSocket(sock),
                 serving.server.answer_datagram,
-                _source_maker(serving.trust),
+                serving.trust.source_of_datagrams,
                 self.loop,
             )
             return
@@ -184,7 +189,3 @@ class Listeners:
         task = self.loop.create_task(self._streams.pop(url).close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-
-def _source_maker(trust: Trust) -> SourceMaker:
-    return lambda host, port: trust.source(host, port, False)

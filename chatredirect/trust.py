@@ -26,6 +26,10 @@ class Trust:
         """
         return Source(host.encode("ascii"), port, verified or self._lists(host))
 
+    def source_of_datagrams(self, host: str, port: int) -> Source:
+        """The same for a datagram, which no certificate stands for."""
+        return self.source(host, port, False)
+
     def _lists(self, host: str) -> bool:
         address = ip_address(host)
         return any(address in network for network in self.networks)

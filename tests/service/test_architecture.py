@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "health": {"config", "dns"},
     "pool": {"config", "dns"},
     "directory": {"config", "pool", "roles", "sip"},
+    "trace": {"client", "control", "log", "roles", "sip"},
     "roles": {"config", "counters", "directory", "dns", "own_names", "pool", "sip"},
 }
 
@@ -43,7 +44,7 @@ ONLY_FOR = {
     "pools": {"lookups", "service"},
     "lookups": {"service"},
     "commands": {"cli"},
-    "cli": {"__main__"},
+    "cli": {"__main__", "manual"},
 }
 
 #: The way of a redirect, between the sockets: none of it may wait for anything.

@@ -1,0 +1,127 @@
+"""The manual page, chatredirect(8): roff with the macros of man(7)."""
+
+import re
+from collections.abc import Iterator
+
+from chatredirect.manual.tree import Command, Parameter
+
+_FILES = (
+    ("/etc/chatredirect/chatredirect.yaml", "The configuration, if no other is named."),
+    ("/etc/chatredirect/endpoints.d/", "Endpoints made by `endpoint new`, one a file."),
+    ("/run/chatredirect/control", "The socket by which commands talk to the running daemon."),
+)
+_ENVIRONMENT = (
+    ("CHATREDIRECT_CONFIG", "The configuration file, if none is named on the command line."),
+    ("NO_COLOR", "If set and not empty, nothing is coloured."),
+)
+_EXIT_STATUS = (
+    ("0", "Done."),
+    ("1", "The command ran, and the answer is no."),
+    ("2", "The command line isn't understood."),
+    ("64 and above", "As in `sysexits.h`; 78 is a configuration that can't be used."),
+)
+
+
+def page(root: Command, version: str, date: str) -> str:
+    """The page of a program.
+
+    Args:
+        root: its commands.
+        version: of the program.
+        date: of the page, as 2026-11-22.
+    """
+    title, text = root.name.upper(), _paragraphs(root.help)
+    lines = [
+        '.\\" Written by: python -m chatredirect.manual page',
+        f'.TH {title} 8 "{date}" "{root.name} {version}" "System Administration"',
+        # No word is cut at a line's end, and none is spread out: options must be found by search.
+        ".nh",
+        ".ad l",
+        ".SH NAME",
+        f"{root.name} \\- {_summary(root.help)}",
+        ".SH SYNOPSIS",
+        *_synopses(root),
+        ".SH DESCRIPTION",
+        *text,
+        ".SH COMMANDS",
+    ]
+    for path, command in root.each():
+        if not command.commands:
+            lines += _section(path.partition(" ")[2], path, command)
+    lines += [".SH EXIT STATUS", *_terms(_EXIT_STATUS)]
+    lines += [".SH FILES", *_terms(_FILES)]
+    lines += [".SH ENVIRONMENT", *_terms(_ENVIRONMENT)]
+    lines += [".SH SEE ALSO", ".BR systemctl (1),", ".BR journalctl (1)"]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(text: str) -> str:
+    """The first sentence, as `whatis` shows it: without a capital and without a full stop."""
+    first = _roff(" ".join(text.partition("\n\n")[0].split()).rstrip("."))
+    return first[:1].lower() + first[1:]
+
+
+def _synopses(root: Command) -> Iterator[str]:
+    for path, command in root.each():
+        if not command.commands:
+            yield from (".SY " + _roff(path).replace(" ", "\\ "), *_usage(command), ".YS")
+
+
+def _usage(command: Command) -> Iterator[str]:
+    """Required options and arguments; the rest is told below."""
+    for option in command.options:
+        if option.required:
+            yield f".BI {_roff(option.names[0])} \\~{_roff(option.metavar)}"
+    yield "[options]"
+    for argument in command.arguments:
+        text = _roff(argument.metavar) + (" \\&..." if argument.repeated else "")
+        yield f"\\fI{text}\\fR" if argument.required else f"[\\fI{text}\\fR]"
+
+
+def _section(name: str, path: str, command: Command) -> Iterator[str]:
+    yield f'.SS "{_roff(name or path)}"'
+    yield from _paragraphs(command.help)
+    for argument in command.arguments:
+        if argument.help:
+            yield from (".TP", f".I {_roff(argument.metavar)}", *_text(_sentences(argument)))
+    for option in command.options:
+        names = ", ".join(f"\\fB{_roff(name)}\\fR" for name in option.names)
+        value = "" if option.is_flag else f" \\fI{_roff(option.metavar)}\\fR"
+        yield from (".TP", names + value, *_text(_sentences(option)))
+
+
+def _sentences(parameter: Parameter) -> str:
+    more = " May be given more than once." if parameter.repeated and parameter.names else ""
+    return (parameter.help or "See above.") + more
+
+
+def _terms(terms: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    for term, text in terms:
+        yield from (".TP", f".B {_roff(term)}", *_text(text))
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Paragraphs are apart by an empty line; one of lines with dashes is a list."""
+    for number, paragraph in enumerate(text.split("\n\n")):
+        if number:
+            yield ".PP"
+        for item in re.split(r"\n(?=\s*[-*] )", paragraph.strip("\n")):
+            bullet = re.match(r"\s*[-*] ", item)
+            if bullet:
+                yield ".IP \\(bu 2"
+            yield from _text(item[bullet.end() :] if bullet else item)
+
+
+def _text(text: str) -> Iterator[str]:
+    """A text as lines of input, each sentence on its own, as man(7) wants it."""
+    for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", " ".join(text.split())):
+        if sentence:
+            yield _roff(sentence)
+
+
+def _roff(text: str) -> str:
+    """A text with roff's own signs escaped, and `code` in bold."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+    escaped = re.sub(r"`([^`]*)`|\*\*([^*]+)\*\*", r"\\fB\1\2\\fR", escaped)
+    escaped = escaped.replace('"', "\\(dq").replace("~", "\\(ti").replace("^", "\\(ha")
+    return f"\\&{escaped}" if escaped[:1] in {".", ""} else escaped

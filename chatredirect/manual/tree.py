@@ -1,0 +1,180 @@
+"""The commands as a tree of plain data, read from the functions that typer makes commands of."""
+
+import enum
+import inspect
+import re
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+from typer.models import ArgumentInfo, CommandInfo, OptionInfo, ParameterInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An option or an argument.
+
+    Attributes:
+        names: an option's spellings, such as ``("--config", "-c")``; an argument has none.
+        metavar: what stands for its value; empty for a flag.
+        help: one or more sentences, empty if there are none.
+        choices: the values that it takes, empty if it isn't one of a few.
+        is_path: whether its value is a file's name.
+        required: whether the command is nothing without it.
+        repeated: whether it may be given more than once.
+    """
+
+    names: tuple[str, ...]
+    metavar: str
+    help: str
+    choices: tuple[str, ...]
+    is_path: bool
+    required: bool
+    repeated: bool
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it takes no value."""
+        return not self.metavar
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command, or a group of commands.
+
+    Attributes:
+        name: as it is typed.
+        help: its description, in paragraphs.
+        options: what begins with a dash.
+        arguments: the rest of what it takes, in order.
+        commands: a group's commands; a command has none.
+    """
+
+    name: str
+    help: str
+    options: tuple[Parameter, ...]
+    arguments: tuple[Parameter, ...]
+    commands: tuple["Command", ...]
+
+    def each(self, above: str = "") -> Iterator[tuple[str, "Command"]]:
+        """This command and all below it, each with the words that lead to it."""
+        path = f"{above} {self.name}".lstrip()
+        yield path, self
+        for command in self.commands:
+            yield from command.each(path)
+
+
+_HELP = Parameter(("--help", "-h"), "", "Show what the command takes.", (), False, False, False)
+
+
+def tree(app: typer.Typer, name: str) -> Command:
+    """All that a typer application has to offer; what it hides is left out.
+
+    Args:
+        app: the application, or a group within one.
+        name: what it is called by.
+    """
+    callback = app.registered_callback
+    function = callback.callback if callback is not None else None
+    options, arguments = _parameters(function)
+    commands = [_command(info) for info in app.registered_commands if not info.hidden]
+    for group in app.registered_groups:
+        if not group.hidden and group.typer_instance is not None:
+            commands.append(tree(group.typer_instance, str(_given(group.name))))
+    text = _given(app.info.help) or inspect.getdoc(function) or ""
+    return Command(name, inspect.cleandoc(str(text)), options, arguments, tuple(commands))
+
+
+def _given(value: object) -> object:
+    """A setting of typer's, which may be wrapped to tell that nobody has set it."""
+    return getattr(value, "value", value)
+
+
+def _command(info: CommandInfo) -> Command:
+    function = info.callback
+    assert function is not None
+    options, arguments = _parameters(function)
+    name = info.name or function.__name__.lower().replace("_", "-")
+    text = info.help or inspect.getdoc(function) or ""
+    return Command(name, inspect.cleandoc(text), options, arguments, ())
+
+
+def _parameters(function: object) -> tuple[tuple[Parameter, ...], tuple[Parameter, ...]]:
+    """A function's options and arguments."""
+    options: list[Parameter] = []
+    arguments: list[Parameter] = []
+    if callable(function):
+        hints = get_type_hints(function, include_extras=True)
+        for name, parameter in inspect.signature(function).parameters.items():
+            of, info = _declared(hints.get(name))
+            if info is None or info.hidden:
+                continue
+            required = parameter.default is inspect.Parameter.empty
+            wanted = options if isinstance(info, OptionInfo) else arguments
+            wanted.append(_parameter(name, of, info, required))
+    return (*options, _HELP), tuple(arguments)
+
+
+def _declared(hint: object) -> tuple[object, ParameterInfo | None]:
+    """The type of a parameter, and what typer is told of it by `Annotated`."""
+    if get_origin(hint) is Annotated:
+        of, *notes = get_args(hint)
+        for note in notes:
+            if isinstance(note, ParameterInfo):
+                return of, note
+    return hint, None
+
+
+def _parameter(name: str, hint: object, info: ParameterInfo, required: bool) -> Parameter:
+    of, repeated = _bare(hint)
+    choices = _choices(of)
+    metavar = info.metavar or _metavar(of, name, choices)
+    is_path = metavar.strip("[]") in {"DIRECTORY", "FILE", "PATH"}
+    if isinstance(info, ArgumentInfo):
+        return Parameter((), metavar, info.help or "", choices, is_path, required, repeated)
+    assert isinstance(info, OptionInfo)
+    names = _names(info, name, flag=of is bool)
+    if of is bool:
+        metavar = ""
+    return Parameter(names, metavar, info.help or "", choices, is_path, required, repeated)
+
+
+def _bare(hint: object) -> tuple[object, bool]:
+    """A type without `| None` and without `list[...]` or `tuple[..., ...]`; whether it had that."""
+    if get_origin(hint) in {Union, types.UnionType}:
+        (hint,) = [each for each in get_args(hint) if each is not types.NoneType][:1]
+    if get_origin(hint) in {list, tuple}:
+        return get_args(hint)[0], True
+    return hint, False
+
+
+def _choices(of: object) -> tuple[str, ...]:
+    if isinstance(of, type) and issubclass(of, enum.Enum):
+        return tuple(str(each.value) for each in of)
+    if get_origin(of) is Literal:
+        return tuple(map(str, get_args(of)))
+    return ()
+
+
+def _metavar(of: object, name: str, choices: tuple[str, ...]) -> str:
+    if choices:
+        return "|".join(choices)
+    if of is int:
+        return "NUMBER"
+    if isinstance(of, type) and issubclass(of, Path):
+        return "FILE"
+    return name.upper()
+
+
+def _names(info: OptionInfo, name: str, *, flag: bool) -> tuple[str, ...]:
+    """An option's spellings; of a flag with two, ``--yes/--no``, both."""
+    # Of an annotation, typer keeps the first spelling where a default stands otherwise.
+    said = (info.default, *(info.param_decls or ()))
+    declared = [each for each in said if isinstance(each, str) and each.startswith("-")]
+    if not declared:
+        long = name.lower().replace("_", "-")
+        declared = [f"--{long}/--no-{long}"] if flag else [f"--{long}"]
+    return tuple(re.sub(r"\s", "", part) for each in declared for part in each.split("/"))

@@ -1,0 +1,185 @@
+"""The manual page and bash's completion tell of every command, and are right in form."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from chatredirect.cli import app
+from chatredirect.manual.tree import tree
+from tests.house.readme import ROOT
+
+
+def made(what: str) -> str:
+    """What `python -m chatredirect.manual` prints."""
+    return subprocess.run(
+        [sys.executable, "-m", "chatredirect.manual", what],
+        cwd=ROOT,
+        env={"SOURCE_DATE_EPOCH": "1795334400"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return made("page")
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "chatredirect"
+    path.write_text(made("bash"), encoding="utf-8")
+    return path
+
+
+def parsed(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
+    """Every command of typer's own parser, with the options that it takes."""
+    yield (
+        path,
+        {
+            name
+            for parameter in command.params
+            if parameter.param_type_name == "option" and not parameter.hidden
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        },
+    )
+    for name, below in getattr(command, "commands", {}).items():
+        if not below.hidden:
+            yield from parsed(below, f"{path} {name}")
+
+
+def test_the_tree_is_what_the_parser_takes() -> None:
+    """No command and no option is missing, none is made up."""
+    ours = {
+        path: {name for option in command.options for name in option.names} - {"--help", "-h"}
+        for path, command in tree(app, "chatredirect").each()
+    }
+    theirs = dict(parsed(typer.main.get_command(app), "chatredirect"))
+    assert ours == theirs
+    assert "--via" in ours["chatredirect probe"]
+
+
+def test_everything_is_in_the_page(page: str) -> None:
+    """Each command has its section, each option its entry, with its text."""
+    text = page.replace("\\-", "-")
+    for path, command in tree(app, "chatredirect").each():
+        if not command.commands:
+            section = text.partition(f'.SS "{path.partition(" ")[2]}"\n')[2].partition("\n.SS ")[0]
+            assert section, path
+            for option in command.options:
+                assert option.help, f"{path}: {option.names} has no help"
+                for name in option.names:
+                    assert f"\\fB{name}\\fR" in section, f"{path}: {name}"
+
+
+def test_the_page_is_right_in_form(page: str, tmp_path: Path) -> None:
+    """groff, as man(1) calls it, has no warning, and mandoc's lint no complaint."""
+    path = tmp_path / "chatredirect.8"
+    path.write_text(page, encoding="utf-8")
+    checks = (
+        ("groff", "-man", "-ww", "-Tutf8", "-z", "-rCHECKSTYLE=3"),
+        ("mandoc", "-T", "lint", "-W", "warning"),
+    )
+    for tool, *options in checks:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} not found")
+        done = subprocess.run(
+            [tool, *options, str(path)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), tool
+
+
+def test_the_page_can_be_read(page: str, tmp_path: Path) -> None:
+    """Options look as they are typed, so that they can be searched for and copied."""
+    if shutil.which("groff") is None:
+        pytest.skip("groff not found")
+    path = tmp_path / "chatredirect.8"
+    path.write_text(page, encoding="utf-8")
+    shown = subprocess.run(
+        ["groff", "-man", "-Tascii", "-P-cbou", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert re.search(r"(?m)^CHATREDIRECT\(8\)", shown)
+    assert "--config, -c FILE" in shown
+    assert "chatredirect probe [options] SIP_URI" in shown
+
+
+def completions(script: Path, cwd: Path, *words: str) -> list[str]:
+    """What bash offers for the last of these words, which are as bash splits them."""
+    asks = (
+        'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+        '"$(complete -p chatredirect | sed "s/.*-F //;s/ .*//")"; '
+        '[ ${#COMPREPLY[@]} = 0 ] || printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-u", "-c", asks, "bash", str(script), *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stderr == ""
+    return sorted(done.stdout.splitlines())
+
+
+def test_completion(script: Path, tmp_path: Path) -> None:
+    """Commands, options, values and files, at every place where they may stand."""
+    (tmp_path / "some file.yaml").touch()
+    (tmp_path / "some.d").mkdir()
+
+    def offers(*words: str) -> list[str]:
+        return completions(script, tmp_path, "chatredirect", *words)
+
+    assert {"run", "check", "resolve", "probe", "reload"} <= set(offers(""))
+    assert offers("res") == ["resolve"]
+    assert offers("--v") == ["--version"]
+    assert offers("nonsense", "--config", "so") == []
+    assert offers("check", "--l") == ["--live"]
+    assert offers("check", "so") == ["some file.yaml", "some.d"]
+    assert offers("run", "--config", "so") == ["some file.yaml", "some.d"]
+    assert offers("run", "--config", "=", "so") == ["some file.yaml", "some.d"]
+    assert offers("run", "--config", "=") == ["some file.yaml", "some.d"]
+    assert offers("run", "-c", "x.yaml", "--co") == ["--config"]
+    assert offers("resolve", "--transport", "") == ["tcp", "tls", "udp"]
+    # bash splits at colons
+    via = ("--via", "udp", ":", "//127.0.0.1", ":", "5060")
+    assert offers("probe", "sip", ":", "a@contoso.com", *via, "--meth") == ["--method"]
+    assert offers("probe", *via, "--method", "I") == ["INVITE"]
+    # the value of an option is no command
+    assert offers("probe", "--via", "check", "--loo") == ["--lookup"]
+
+
+def test_completion_is_plain_bash(script: Path) -> None:
+    """bash can read it, and it knows of nothing that bash-completion would have to bring."""
+    done = subprocess.run(
+        ["bash", "-n", str(script)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stderr == ""
+    assert "_init_completion" not in script.read_text(encoding="utf-8")
+
+
+def test_usage() -> None:
+    """Anything else is answered with what there is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "chatredirect.manual", "troff"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "page|bash" in done.stderr

@@ -44,12 +44,20 @@ class Directory:
 
     __slots__ = ("_by_key", "_by_spelling")
 
-    def __init__(self, endpoints: Iterable[tuple[bytes, Endpoint]]) -> None:
-        """Keep endpoints by the canonical key of their address."""
-        self._by_key = dict(endpoints)
-        # Nearly every request spells the address as the configuration does: that is found without
-        # being read.
-        self._by_spelling = {each.address.encode(): each for each in self._by_key.values()}
+    def __init__(
+        self,
+        by_key: dict[bytes, Endpoint] | None = None,
+        by_spelling: dict[bytes, Endpoint] | None = None,
+    ) -> None:
+        """Take over dictionaries of endpoints; without them there are none.
+
+        Args:
+            by_key: by the canonical key of their address.
+            by_spelling: by their address. Nearly every request spells it as the configuration
+                does: that is found without being read.
+        """
+        self._by_key = by_key or {}
+        self._by_spelling = by_spelling or {}
 
     def __len__(self) -> int:
         """How many endpoints there are."""
@@ -58,6 +66,20 @@ class Directory:
     def __iter__(self) -> Iterator[Endpoint]:
         """All endpoints, in the order of the configuration."""
         return iter(self._by_key.values())
+
+    def get(self, key: bytes) -> Endpoint | None:
+        """The endpoint with a canonical key."""
+        return self._by_key.get(key)
+
+    def take_apart(self, count: int) -> bool:
+        """Forget some endpoints of a directory that nobody asks any more; whether any are left.
+
+        To let go of a hundred thousand at once would hold up requests.
+        """
+        for endpoints in (self._by_spelling, self._by_key):
+            for _ in range(min(count, len(endpoints))):
+                endpoints.popitem()
+        return bool(self._by_key or self._by_spelling)
 
     def find(self, uri: bytes) -> tuple[SipUri, Endpoint | None]:
         """Read a URI and find the endpoint that it names, None if it names none.
@@ -73,40 +95,81 @@ class Directory:
         return parsed, self._by_key.get(parsed.canonical_key())
 
 
+class Building:
+    """A directory that is being made, endpoint by endpoint.
+
+    Attributes:
+        addresses: the endpoints' addresses.
+        lookup_domains: the SIP domains of those in the mode `lookup`.
+    """
+
+    __slots__ = (
+        "_by_key",
+        "_by_spelling",
+        "_lookup_of",
+        "_pool_of",
+        "_shared",
+        "addresses",
+        "lookup_domains",
+    )
+
+    def __init__(
+        self,
+        pool_of: Callable[[EndpointSettings], Pool],
+        lookup_of: Callable[[EndpointSettings], LookupEndpoint | None] = lambda settings: None,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            pool_of: gives an endpoint's pool, the same one for the same name, port and transport.
+            lookup_of: gives what an endpoint in the mode `lookup` needs, None for others.
+        """
+        self.addresses: set[str] = set()
+        self.lookup_domains: set[str] = set()
+        self._pool_of = pool_of
+        self._lookup_of = lookup_of
+        self._by_key: dict[bytes, Endpoint] = {}
+        self._by_spelling: dict[bytes, Endpoint] = {}
+        # Equal ones are one, so that requests for many endpoints find them in the processor's
+        # cache.
+        self._shared: dict[Redirection, Redirection] = {}
+
+    def add(self, settings: EndpointSettings) -> None:
+        """Add an endpoint; no two have the same key."""
+        address = str(settings.sip_address)
+        spelling = address.encode()
+        redirection = Redirection.of(settings)
+        if settings.mode == "lookup":
+            self.lookup_domains.add(settings.sip_address.host)
+        endpoint = Endpoint(
+            address=address,
+            uri=parse_uri(spelling),
+            settings=settings,
+            pool=self._pool_of(settings),
+            redirection=self._shared.setdefault(redirection, redirection),
+            methods=_methods(settings),
+            for_trusted=settings.peers == "trusted" or settings.mode == "lookup",
+            lookup=self._lookup_of(settings),
+        )
+        self.addresses.add(address)
+        self._by_key[settings.sip_address.key] = endpoint
+        self._by_spelling[spelling] = endpoint
+
+    def done(self) -> Directory:
+        """The directory."""
+        return Directory(self._by_key, self._by_spelling)
+
+
 def build_directory(
     settings: Iterable[EndpointSettings],
     pool_of: Callable[[EndpointSettings], Pool],
     lookup_of: Callable[[EndpointSettings], LookupEndpoint | None] = lambda settings: None,
 ) -> Directory:
-    """Make the directory of a configuration.
-
-    Args:
-        settings: the endpoints, no two with the same key.
-        pool_of: gives an endpoint's pool, the same one for the same name, port and transport.
-        lookup_of: gives what an endpoint in the mode `lookup` needs, None for others.
-    """
-    # Equal ones are one, so that requests for many endpoints find them in the processor's cache.
-    redirections: dict[Redirection, Redirection] = {}
-    return Directory(
-        (
-            each.sip_address.key,
-            Endpoint(
-                address=str(each.sip_address),
-                uri=parse_uri(str(each.sip_address).encode()),
-                settings=each,
-                pool=pool_of(each),
-                redirection=_shared(redirections, Redirection.of(each)),
-                methods=_methods(each),
-                for_trusted=each.peers == "trusted" or each.mode == "lookup",
-                lookup=lookup_of(each),
-            ),
-        )
-        for each in settings
-    )
-
-
-def _shared(redirections: dict[Redirection, Redirection], made: Redirection) -> Redirection:
-    return redirections.setdefault(made, made)
+    """Make the directory of a configuration in one go; see `Building`."""
+    building = Building(pool_of, lookup_of)
+    for each in settings:
+        building.add(each)
+    return building.done()
 
 
 def _methods(settings: EndpointSettings) -> frozenset[bytes] | None:

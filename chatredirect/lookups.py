@@ -17,7 +17,6 @@ from chatredirect.pool import Pool
 from chatredirect.roles.lookup.attendant import Attendant
 from chatredirect.roles.lookup.core import Core, Rules
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
-from chatredirect.roles.registering import Registrars
 from chatredirect.roles.tap import Tapping
 from chatredirect.sip.response import TagMaker
 from chatredirect.waker import Waker
@@ -44,11 +43,27 @@ class Lookups:
         self._tapping = tapping
         self._waker = Waker(loop, self._elapse)
 
-    def serve(self, settings: Settings, tags: TagMaker, agent: bytes, log_requests: bool) -> None:
-        """Go by a configuration from now on."""
+    def serve(
+        self,
+        settings: Settings,
+        tags: TagMaker,
+        agent: bytes,
+        *,
+        wanted: bool,
+        log_requests: bool,
+    ) -> None:
+        """Go by a configuration from now on.
+
+        Args:
+            settings: the configuration.
+            tags: makes To tags.
+            agent: our name, as in Warning.
+            wanted: whether it has an endpoint in the mode `lookup`.
+            log_requests: whether each request gets a line in the log.
+        """
         rules = Rules(tags, settings.retry_after, agent, settings.limits.dialogs)
         if self.attendant is None:
-            if all(endpoint.mode != "lookup" for endpoint in settings.endpoints):
+            if not wanted:
                 return
             core = Core(rules, new_branch)
             self.attendant = Attendant(
@@ -77,9 +92,3 @@ def lookup_of(
     if endpoint.mode != "lookup":
         return None
     return LookupEndpoint.of(endpoint, pool_of, advertise)
-
-
-def registrars_of(settings: Settings) -> Registrars:
-    """Where a REGISTER belongs."""
-    lookups = [each for each in settings.endpoints if each.mode == "lookup"]
-    return Registrars.of(settings.registrars, (each.sip_address.host for each in lookups))

@@ -9,7 +9,7 @@ After a reload the same pools are still there, with what was known of them.
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
@@ -20,6 +20,7 @@ from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.schedule import Schedule
 from chatredirect.dns.target import Place, Target
 from chatredirect.health import HealthCounters
+from chatredirect.pace import Pace
 from chatredirect.pool import Pool, PoolKey
 from chatredirect.pool_log import PoolLog
 from chatredirect.prober import Prober
@@ -86,6 +87,7 @@ class Pools:
         self._workers = Workers(self._next, self._work, clock, AT_ONCE)
         self._by_place: dict[Place, dict[PoolKey, Pool]] = {}
         self.prober: Prober | None = None
+        self._watched: set[PoolKey] = set()
         self._started = False
         self._set_health(health)
 
@@ -125,6 +127,7 @@ class Pools:
             self.resolver.expect(len(self._pools))
             pool.want = self._want
             self._unanswered += 1
+            self._begin_to_watch(pool)
             located = self.resolver.fixed(*key)
             if located is None:
                 self._schedule.set(key, self._clock())
@@ -152,37 +155,58 @@ class Pools:
         self,
         dns: DnsSettings,
         health: HealthSettings | None,
-        keys: Iterable[PoolKey],
         *,
         is_own: Callable[[Target], bool] | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        """Take a new configuration: the pools of `keys` stay or are made, the others go.
+        """Take other settings; the pools stay.
 
         Targets, answers and health that are still valid stay, and serve on until something else is
         known. If name servers or fixed names have changed, everything is resolved again.
+
+        Args:
+            dns: how to resolve.
+            health: how to ping; None to take all targets for live.
+            is_own: whether a target is one of this daemon's listeners.
+            pace: says when to give way to requests.
         """
+        pace = pace or Pace()
         changed = self.resolver.update(dns, is_own=is_own)
-        self._dns = dns
-        keep = set(keys)
-        for key in self._pools.keys() - keep:
-            self._drop(self._pools.pop(key))
-        for pool in self._pools.values():
-            pool.prefer(dns.prefer)
-        for key in keep:
-            self.get(*key)
+        before, self._dns = self._dns, dns
+        if before.prefer != dns.prefer:
+            for pool in list(self._pools.values()):
+                pool.prefer(dns.prefer)
+                await pace.breathe()
         if changed or is_own is not None:
-            self._refresh_all()
+            await self._refresh_all(pace)
         if health is None and self.prober is not None:
             await self.prober.aclose()
-        self._set_health(health)
+        if self._set_health(health):
+            for pool in list(self._pools.values()):
+                if pool.key in self._pools:
+                    self._begin_to_watch(pool)
+                    self._review(pool)
+                await pace.breathe()
 
-    def _set_health(self, health: HealthSettings | None) -> None:
-        if health is None:
-            self.prober = None
-        elif self.prober is not None:
+    async def keep(self, keys: Set[PoolKey], pace: Pace | None = None) -> None:
+        """Let go of all pools but these."""
+        pace = pace or Pace()
+        for key in list(self._pools):
+            if key not in keys:
+                self._drop(self._pools.pop(key))
+            await pace.breathe()
+
+    def _set_health(self, health: HealthSettings | None) -> bool:
+        """Ping by these settings; whether all pools must be looked at again."""
+        if health is not None and self.prober is not None:
             self.prober.update(health)
-            return
-        else:
+            return False
+        if health is None and self.prober is None:
+            return False
+        self.prober = None
+        self._by_place.clear()
+        self._watched.clear()
+        if health is not None:
             self.prober = Prober(
                 health,
                 self._place_changed,
@@ -190,12 +214,9 @@ class Pools:
                 rng=self._rng,
                 connects=self._connects,
             )
-        self._by_place.clear()
-        for pool in self._pools.values():
-            self._watch(pool, (), pool.targets)
-            self._review(pool)
-        if self.prober is not None and self._started:
-            self.prober.start()
+            if self._started:
+                self.prober.start()
+        return True
 
     # --- refreshing
 
@@ -206,7 +227,7 @@ class Pools:
     async def _work(self) -> bool:
         now = self._clock()
         if now >= self._files_at:
-            self._look_around(now)
+            await self._look_around(now)
             return True
         key = self._schedule.pop(now)
         if key is None:
@@ -260,12 +281,14 @@ class Pools:
             self._schedule.set(pool.key, float("-inf"))
             self._workers.wake()
 
-    def _refresh_all(self) -> None:
+    async def _refresh_all(self, pace: Pace) -> None:
         """Resolve everything again, a thousand pools a second."""
         now = self._clock()
         spread = len(self._pools) / 1000
-        for key in self._pools:
-            self._schedule.set(key, now + self._rng.uniform(0, spread))
+        for key in list(self._pools):
+            if key in self._pools:
+                self._schedule.set(key, now + self._rng.uniform(0, spread))
+            await pace.breathe()
         self._workers.wake()
 
     def _drop(self, pool: Pool) -> None:
@@ -274,12 +297,13 @@ class Pools:
         pool.want = None
         self._schedule.remove(pool.key)
         self._watch(pool, pool.targets, ())
+        self._watched.discard(pool.key)
 
-    def _look_around(self, now: float) -> None:
+    async def _look_around(self, now: float) -> None:
         """What is done now and then: changed files, records nobody asks for, lines left out."""
         self._files_at = now + FILES_INTERVAL
         if self.resolver.reread():
-            self._refresh_all()
+            await self._refresh_all(Pace())
         self.resolver.sweep()
         self._log.tell_left_out()
 
@@ -287,7 +311,7 @@ class Pools:
 
     def _watch(self, pool: Pool, before: tuple[Target, ...], after: tuple[Target, ...]) -> None:
         """Ping the targets that a pool has now, and no more those that it had."""
-        if self.prober is None:
+        if self.prober is None or pool.key not in self._watched:
             return
         for target in before:
             pools = self._by_place.get(target.place)
@@ -298,6 +322,12 @@ class Pools:
         for target in after:
             self._by_place.setdefault(target.place, {})[pool.key] = pool
         self.prober.exchange(before, after)
+
+    def _begin_to_watch(self, pool: Pool) -> None:
+        """A pool's targets are pinged from now on, and those that it will have."""
+        if self.prober is not None and pool.key not in self._watched:
+            self._watched.add(pool.key)
+            self._watch(pool, (), pool.targets)
 
     def _place_changed(self, place: Place) -> None:
         for pool in self._by_place.get(place, {}).values():

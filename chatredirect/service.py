@@ -8,34 +8,39 @@ import asyncio
 import platform
 import secrets
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
 import chatredirect
 from chatredirect.certificates import INTERVAL, Certificates
+from chatredirect.changes import SHOWN, Changes, describe
 from chatredirect.client.wire import CONNECTS, tls_connect
 from chatredirect.config import EndpointSettings, LimitSettings, ListenUrl, Settings
 from chatredirect.counters import Counters
-from chatredirect.directory import Directory, build_directory
+from chatredirect.directory import Building, Directory
 from chatredirect.listeners import Listeners, Serving
-from chatredirect.lookups import Lookups, lookup_of, registrars_of
+from chatredirect.lookups import Lookups, lookup_of
+from chatredirect.outward import Outward
 from chatredirect.own_names import OwnNames, local_addresses, own_names
-from chatredirect.pool import Pool
+from chatredirect.pace import Pace
+from chatredirect.pool import Pool, PoolKey
 from chatredirect.pools import Pools
+from chatredirect.roles.registering import Registrars
 from chatredirect.roles.server import Answering, Server
 from chatredirect.roles.tap import Tapping
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import TagMaker
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission, ConnectionLimits
+from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.transport.terms import StreamTimeouts
 from chatredirect.trust import Trust
 
 log = structlog.get_logger()
 
-_SHOWN = 20  # endpoints that the start-up line names
+_AT_ONCE = 50  # endpoints that are let go of before it is time to look whether it is time
 _LAST_ROUND = 0.1  # seconds in which what has reached our sockets is still read
 
 
@@ -60,10 +65,11 @@ class Service:
     settings: Settings | None = None
     tapping: Tapping = field(default_factory=Tapping)
     inherited: Inherited = field(default_factory=Inherited)
-    directory: Directory = field(default_factory=partial(Directory, ()))
+    directory: Directory = field(default_factory=Directory)
     listeners: Listeners | None = None
     pools: Pools | None = None
     lookups: Lookups | None = None
+    outward: Outward | None = None
     _looking: asyncio.Task[None] | None = None
     _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
@@ -72,7 +78,9 @@ class Service:
         """The addresses that are listened on, with the ports that they really have."""
         return [] if self.listeners is None else self.listeners.bound
 
-    async def apply(self, settings: Settings, *, log_requests: bool) -> None:
+    async def apply(
+        self, settings: Settings, *, log_requests: bool, pace: Pace | None = None
+    ) -> Changes:
         """Serve a configuration, the first as any later one.
 
         What can fail is done before anything changes, so a configuration is in force as a whole or
@@ -81,6 +89,10 @@ class Service:
         Args:
             settings: the configuration.
             log_requests: whether each request gets a line in the log.
+            pace: says when to give way to requests.
+
+        Returns:
+            What is different now; everything, if it is the first.
 
         Raises:
             BindError: an address can't be listened on.
@@ -88,42 +100,55 @@ class Service:
             TlsError: a certificate, key or CA file can't be used.
         """
         loop = asyncio.get_running_loop()
-        tls = self.certificates.prepare(settings.secure_listeners, settings.tls)
+        pace = pace or Pace()
+        # it reads files, and the system's authorities are many
+        tls = await asyncio.to_thread(
+            self.certificates.prepare, settings.secure_listeners, settings.tls
+        )
         if self.listeners is None:
             admission = Admission(_connection_limits(settings.limits), loop.time)
             self.listeners = Listeners(loop, admission, self.inherited)
             self.lookups = Lookups(self.counters, loop, self.tapping)
+            self.outward = self._outward(loop, self.listeners, settings)
+        assert self.outward is not None
         plan = self.listeners.plan(settings.listen, settings.limits.receive_buffer)
         try:
             names = own_names(plan.urls.values(), settings.advertise, local_addresses())
-            pools = await self._bring_pools(settings, names)
+            pools = await self._bring_pools(settings, names, pace)
             lookups = partial(lookup_of, lambda pool: pools.get(*pool), settings.advertise)
-            directory = build_directory(settings.endpoints, partial(_pool, pools), lookups)
+            building = Building(partial(_pool, pools), lookups)
+            changes, keys = await self._build(building, settings, pace)
         except BaseException:  # cancelled or faulty: what was bound for it must not stay bound
             plan.give_up()
             raise
         self.certificates.take(tls)
         self.listeners.admission.limits = _connection_limits(settings.limits)
-        self.listeners.carry_out(
-            plan,
-            Serving(
-                server=self._server(settings, directory, names, log_requests),
-                trust=Trust(settings.trusted_peers),
-                limits=_limits(settings.limits),
-                timeouts=_timeouts(settings.limits),
-                security=tls.listeners,
-            ),
+        serving = Serving(
+            server=self._server(settings, building, names, log_requests),
+            trust=Trust(settings.trusted_peers),
+            limits=_limits(settings.limits),
+            timeouts=_timeouts(settings.limits),
+            security=tls.listeners,
         )
-        self.directory = directory
-        addresses = frozenset(endpoint.address for endpoint in directory)
-        self.counters.keep(addresses, settings.http.endpoints)
+        self.listeners.carry_out(plan, serving)
+        self.outward.serve(
+            serving.server, serving.trust, serving.limits, serving.timeouts, OutgoingLimits()
+        )
+        old, self.directory = self.directory, building.done()
+        self.counters.keep(building.addresses, settings.http.endpoints)
         before, self.settings = self.settings, settings
         if before is None:
             pools.start()
             self._looking = loop.create_task(self._look_at_certificates())
             self._tell_started(loop, settings)
         else:
-            _tell_changed(before, settings)
+            changes.compare(before, settings)
+            _tell_changed(changes)
+            before = None  # its endpoints go one by one, with the directory
+            await pools.keep(keys, pace)
+            while old.take_apart(_AT_ONCE):
+                await pace.breathe()
+        return changes
 
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
@@ -132,6 +157,8 @@ class Service:
         # Closing a connection with requests unread would reset it, and a connection that waits to
         # be accepted is one too: so everything gets its turn once more.
         await asyncio.sleep(_LAST_ROUND)
+        if self.outward is not None:
+            await self.outward.aclose()
         if self.listeners is not None:
             await self.listeners.close()
         if self.lookups is not None:
@@ -150,7 +177,37 @@ class Service:
             except Exception:  # a fault of ours must not take later renewals away as well
                 log.exception("certificates_not_looked_at")
 
-    async def _bring_pools(self, settings: Settings, names: OwnNames) -> Pools:
+    def _outward(
+        self, loop: asyncio.AbstractEventLoop, listeners: Listeners, settings: Settings
+    ) -> Outward:
+        return Outward(
+            loop,
+            lambda: listeners.udp,
+            lambda: listeners.bound,
+            self.certificates.outgoing,
+            settings.limits.receive_buffer,
+        )
+
+    async def _build(
+        self, building: Building, settings: Settings, pace: Pace
+    ) -> tuple[Changes, set[PoolKey]]:
+        """Make the new directory; what it changes, and the pools that it needs."""
+        changes, keys = Changes(), set[PoolKey]()
+        old = self.directory
+        for each in settings.endpoints:
+            known = old.get(each.sip_address.key)
+            changes.see(None if known is None else known.settings, each)
+            building.add(each)
+            keys.update(each.pools)
+            await pace.breathe()
+        new = building.done()
+        for endpoint in old:
+            if new.get(endpoint.settings.sip_address.key) is None:
+                changes.removed.add(endpoint.settings)
+            await pace.breathe()
+        return changes, keys
+
+    async def _bring_pools(self, settings: Settings, names: OwnNames, pace: Pace) -> Pools:
         if self.pools is None:
             self.pools = Pools(
                 settings.dns,
@@ -159,29 +216,36 @@ class Service:
                 connects={**CONNECTS, "tls": tls_connect(self.certificates.outgoing)},
             )
         else:
-            keys = {pool for each in settings.endpoints for pool in each.pools}
-            await self.pools.update(settings.dns, settings.health, keys, is_own=names.listens_on)
+            await self.pools.update(
+                settings.dns, settings.health, is_own=names.listens_on, pace=pace
+            )
         return self.pools
 
     def _server(
-        self, settings: Settings, directory: Directory, names: OwnNames, log_requests: bool
+        self, settings: Settings, building: Building, names: OwnNames, log_requests: bool
     ) -> Server:
         secret = settings.secret
         key = self._spare_key if secret is None else secret.get_secret_value().encode()
         agent = settings.advertise.host if settings.advertise is not None else "chatredirect"
         tags = TagMaker(key)
         assert self.lookups is not None
-        self.lookups.serve(settings, tags, agent.encode("ascii"), log_requests)
+        self.lookups.serve(
+            settings,
+            tags,
+            agent.encode("ascii"),
+            wanted=bool(building.lookup_domains),
+            log_requests=log_requests,
+        )
         answering = Answering(
             tags=tags,
             retry_after=settings.retry_after,
             agent=agent.encode("ascii"),
             log_requests=log_requests,
             attendant=self.lookups.attendant,
-            registrars=registrars_of(settings),
+            registrars=Registrars.of(settings.registrars, building.lookup_domains),
             tapping=self.tapping,
         )
-        return Server(directory, names, answering, _limits(settings.limits), self.counters)
+        return Server(building.done(), names, answering, _limits(settings.limits), self.counters)
 
     def _tell_started(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         endpoints = settings.endpoints
@@ -190,7 +254,7 @@ class Service:
             version=chatredirect.__version__,
             listen=[str(url) for url in self.listening],
             endpoints=len(endpoints),
-            serving=[_describe(each) for each in endpoints[:_SHOWN]],
+            serving=[describe(each) for each in endpoints[:SHOWN]],
             loop=type(loop).__module__.partition(".")[0],
             python=platform.python_version(),
         )
@@ -203,43 +267,23 @@ class Service:
             )
 
 
-def _tell_changed(before: Settings, after: Settings) -> None:
+def _tell_changed(changes: Changes) -> None:
     """One line for a new configuration: what is different."""
-    old = {each.sip_address.key: each for each in before.endpoints}
-    new = {each.sip_address.key: each for each in after.endpoints}
-    added, removed = new.keys() - old.keys(), old.keys() - new.keys()
-    changed = [key for key in new.keys() & old.keys() if _differs(old[key], new[key])]
-    sections = [
-        each.name
-        for each in fields(Settings)
-        if each.name not in ("endpoints", "files")
-        and getattr(before, each.name) != getattr(after, each.name)
-    ]
-    if not (added or removed or changed or sections):
+    if not changes:
         log.info("configuration_unchanged")  # whoever asked for a reload waits for a word
         return
     log.info(
         "configuration_changed",
-        added=[_describe(new[key]) for key in sorted(added)[:_SHOWN]],
-        removed=[_describe(old[key]) for key in sorted(removed)[:_SHOWN]],
-        changed=[_describe(new[key]) for key in sorted(changed)[:_SHOWN]],
-        counts={"added": len(added), "removed": len(removed), "changed": len(changed)},
-        settings=sections,
+        added=changes.added.named,
+        removed=changes.removed.named,
+        changed=changes.changed.named,
+        counts=changes.counts,
+        settings=changes.sections,
     )
-
-
-def _differs(before: EndpointSettings, after: EndpointSettings) -> bool:
-    """Whether an endpoint does something else; where it is defined doesn't matter."""
-    names = (each.name for each in fields(EndpointSettings) if each.name != "source")
-    return any(getattr(before, name) != getattr(after, name) for name in names)
 
 
 def _pool(pools: Pools, endpoint: EndpointSettings) -> Pool:
     return pools.get(*endpoint.pool)
-
-
-def _describe(endpoint: EndpointSettings) -> str:
-    return f"{endpoint.sip_address} -> {endpoint.pool_fqdn}"
 
 
 def _limits(settings: LimitSettings) -> Limits:

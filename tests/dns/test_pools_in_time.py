@@ -313,7 +313,9 @@ def test_reload_keeps_what_is_valid() -> None:
         await asyncio.sleep(10)
         asked = len(world.asked)
         new = ("new.contoso.com", None, None)
-        await kept.update(dns_settings(ttl_ceiling=7200.0), None, [stays.key, new])
+        await kept.update(dns_settings(ttl_ceiling=7200.0), None)
+        kept.get(*new)
+        await kept.keep({stays.key, new})
         assert kept.get(POOL, 5061) is stays
         assert stays.usable
         await asyncio.sleep(100)
@@ -336,7 +338,7 @@ def test_reload_with_other_servers_asks_them() -> None:
         kept.start()
         await asyncio.sleep(10)
         address(world, "192.0.2.2", ttl=3600)
-        await kept.update(dns_settings(nameservers=(HostPort("192.0.2.55", 53),)), None, [pool.key])
+        await kept.update(dns_settings(nameservers=(HostPort("192.0.2.55", 53),)), None)
         assert [target.address for target in pool.targets] == ["192.0.2.1"]
         await asyncio.sleep(3)
         assert [target.address for target in pool.targets] == ["192.0.2.2"]
@@ -357,7 +359,7 @@ def test_reload_with_fixed_names() -> None:
         kept.start()
         await asyncio.sleep(10)
         fixed = dns_settings(hosts={POOL: (ip_address("192.0.2.9"),)})
-        await kept.update(fixed, None, [pool.key])
+        await kept.update(fixed, None)
         await asyncio.sleep(1)
         assert [target.address for target in pool.targets] == ["192.0.2.9"]
         asked = len(world.asked)

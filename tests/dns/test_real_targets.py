@@ -115,9 +115,9 @@ async def test_health_switched_on_and_off_by_a_reload(kamailio: Kamailio) -> Non
     """Without health settings a target that was down counts as working again."""
     async with pinged(kamailio.port, "udp") as (pools, pool):
         await until(lambda: not pool.usable)
-        await pools.update(FIXED, None, [pool.key])
+        await pools.update(FIXED, None)
         assert pool.usable
         await asyncio.sleep(1)
         assert pool.usable
-        await pools.update(FIXED, QUICK, [pool.key])
+        await pools.update(FIXED, QUICK)
         await until(lambda: not pool.usable)

@@ -15,6 +15,7 @@ from chatredirect.commands.probe import probe
 from chatredirect.commands.reload import reload
 from chatredirect.commands.resolve import resolve
 from chatredirect.commands.run import run
+from chatredirect.commands.trace import trace
 
 app = typer.Typer(
     name="chatredirect",
@@ -30,6 +31,7 @@ app.command()(reload)
 app.command()(check)
 app.command()(resolve)
 app.command()(probe)
+app.command()(trace)
 
 
 def _version(wanted: bool) -> None:

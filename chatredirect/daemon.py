@@ -23,6 +23,8 @@ from chatredirect.status_line import status_line
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.systemd.notify import Notifier
 from chatredirect.systemd.watchdog import Watchdog, interval
+from chatredirect.trace.command import trace_command
+from chatredirect.trace.traces import Traces
 
 log = structlog.get_logger()
 
@@ -54,7 +56,12 @@ async def serve(
     service = Service(inherited=inherited)
     reloader = Reloader(config, service, sink)
     # Commands: a name and its handler, made of what it needs.
-    control = ControlServer({"reload": reload_command(reloader)})
+    control = ControlServer(
+        {
+            "reload": reload_command(reloader),
+            "trace": trace_command(Traces(service.tapping)),
+        }
+    )
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     watchdog = Watchdog(loop, Notifier(), partial(status_line, service, reloader), interval())

@@ -1,0 +1,163 @@
+"""The control socket's command `trace`: what a trace sees, line by line, until it ends.
+
+It ends after its time, when its reader goes or reads no more, or with the daemon.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+
+from chatredirect.control.protocol import (
+    EX_SOFTWARE,
+    EX_TEMPFAIL,
+    Conversation,
+    Handler,
+    Json,
+    Refusal,
+)
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.uri import parse_uri
+from chatredirect.trace.filter import Filter
+from chatredirect.trace.lines import to_json
+from chatredirect.trace.session import Session
+from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
+
+DEFAULT_SECONDS = 600.0
+MAX_SECONDS = 86_400.0
+_MAX_TEXT = 1024  # characters of one part of a filter
+_EX_USAGE = 2  # as for a command line that is not understood
+_AT_ONCE = 32  # lines in a row before the event loop's other work gets its turn
+_BEAT = 5.0  # seconds of silence after which a line says that the trace is alive
+
+
+def trace_command(traces: Traces) -> Handler:
+    """`trace`: arguments `call_id`, `from`, `endpoint`, `peer`, `seconds` and `unmask`."""
+
+    async def trace(request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
+        wanted = read_filter(request)
+        seconds = _seconds(request)
+        masked = request.get("unmask") is not True
+        something = asyncio.Event()
+        try:
+            session = traces.begin(wanted, something.set)
+        except TooMany:
+            raise Refusal(
+                f"there are {MAX_TRACES} traces already: end one of them first",
+                status=EX_TEMPFAIL,
+            ) from None
+        loop = asyncio.get_running_loop()
+        gone = loop.create_task(_wait(conversation, something.set))
+        try:
+            await conversation.event({"kind": "begun", "seconds": seconds})
+            await _pass_on(session, conversation, something, loop.time() + seconds, masked)
+        finally:
+            traces.end(session)
+            gone.cancel()
+        return {"seen": session.seen, "calls": session.begun, "left_out": session.left_out}
+
+    return trace
+
+
+async def _wait(conversation: Conversation, then: Callable[[], None]) -> None:
+    await conversation.closed.wait()
+    then()
+
+
+async def _pass_on(
+    session: Session,
+    conversation: Conversation,
+    something: asyncio.Event,
+    end: float,
+    masked: bool,
+) -> None:
+    """Hand on what is seen until the time is over or the reader is gone.
+
+    Raises:
+        Gone: the reader is gone, or reads no more.
+        Refusal: a fault of ours has ended the trace.
+    """
+    loop = asyncio.get_running_loop()
+    told = 0
+    while not conversation.closed.is_set():
+        something.clear()
+        for _ in range(_AT_ONCE):
+            sighting = session.take()
+            if sighting is None:
+                break
+            await conversation.event(to_json(sighting, masked=masked))
+        else:
+            await asyncio.sleep(0)
+            something.set()
+        if session.left_out != told:
+            told = session.left_out
+            await conversation.event({"kind": "left_out", "number": told})
+        if session.failed:
+            raise Refusal("the trace failed: the daemon's log says more", status=EX_SOFTWARE)
+        left = end - loop.time()
+        if left <= 0:
+            return
+        try:
+            async with asyncio.timeout(min(left, _BEAT)):
+                await something.wait()
+        except TimeoutError:
+            await conversation.event({"kind": "alive"})
+
+
+def read_filter(request: Mapping[str, Json]) -> Filter:
+    """What a request wants to see.
+
+    Raises:
+        Refusal: it doesn't say, or not in a way that can be understood.
+    """
+    call_id, caller = _text(request, "call_id"), _text(request, "from")
+    endpoint, peer = _text(request, "endpoint"), _text(request, "peer")
+    if (call_id, caller, endpoint, peer) == (None,) * 4:
+        raise Refusal(
+            "whose messages? Name a call_id, a from, an endpoint or a peer", status=_EX_USAGE
+        )
+    return Filter(
+        call_id=None if call_id is None else call_id.encode(),
+        caller=None if caller is None else caller.encode().lower(),
+        endpoint=None if endpoint is None else _endpoint(endpoint),
+        peer=None if peer is None else _address(peer),
+    )
+
+
+def _endpoint(text: str) -> bytes:
+    """`:user@host` in lower case."""
+    scheme = "" if text.lower().startswith(("sip:", "sips:")) else "sip:"
+    with contextlib.suppress(SipError):
+        uri = parse_uri((scheme + text).encode())
+        if uri.user is not None:
+            return b":%b@%b" % (uri.user.lower(), uri.host.lower())
+    raise Refusal(f"{text!r} is no endpoint's SIP address: sip:USER@HOST", status=_EX_USAGE)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise Refusal(f"{text!r} is no IP address", status=_EX_USAGE) from None
+
+
+def _text(request: Mapping[str, Json], name: str) -> str | None:
+    value = request.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
+        raise Refusal(f"{name} is to be a text of 1 to {_MAX_TEXT} characters", status=_EX_USAGE)
+    return value
+
+
+def _seconds(request: Mapping[str, Json]) -> float:
+    value = request.get("seconds", DEFAULT_SECONDS)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value <= MAX_SECONDS
+    ):
+        raise Refusal(
+            f"a trace lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=_EX_USAGE
+        )
+    return float(value)

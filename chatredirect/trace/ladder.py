@@ -1,0 +1,191 @@
+"""What is seen as a ladder of plain text, line by line as it happens.
+
+                      caller                   chatredirect                    pool
+    #1 08:25:13.123   Call-ID 7@192.0.2.9, from <sip:bob@contoso.com>
+    #1     0.0 ms  |--- INVITE ------------------->|                               |
+                   * endpoint sip:ocschat@contoso.com: 302 to <sip:ocschat@pcpool.contoso.com>
+    #1     0.2 ms  |<------- 302 Moved Temporarily |                               |
+
+A call's first peer is its caller; who else takes part in it stands on the pool's side. ASCII only.
+Nothing that a peer sent gets here unescaped: `clean` is the only way in.
+"""
+
+import re
+import textwrap
+import time
+from dataclasses import dataclass, field
+
+from chatredirect.client.ladder import clean
+from chatredirect.log.escape import escape
+from chatredirect.sip.flow import peer_text
+from chatredirect.trace.session import Ends, Kind, Sighting
+
+MIN_WIDTH = 80
+MAX_WIDTH = 132
+MAX_SHOWN = 16_384
+"""Octets of a message that are shown as a whole."""
+_MARGIN = 15  # columns before the first upright
+_MAX_CALLS = 1024
+_REMEMBERED = 64  # messages of a call by which a repetition is known
+_CUT = "..."
+_STATUS_LINE = re.compile(rb"SIP/2\.0 ([^\r\n]*)", re.IGNORECASE)
+_FROM = re.compile(rb"^(?:from|f)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(slots=True)
+class _Call:
+    number: int
+    begun: float
+    caller: Ends | None = None
+    others: list[Ends] = field(default_factory=list)
+    messages: dict[int, None] = field(default_factory=dict)
+
+    def repeats(self, sighting: Sighting) -> bool:
+        """Whether the very same message went the same way before."""
+        key = hash((sighting.kind, sighting.data))
+        if key in self.messages:
+            return True
+        if len(self.messages) >= _REMEMBERED:
+            del self.messages[next(iter(self.messages))]
+        self.messages[key] = None
+        return False
+
+
+class Ladder:
+    """Draws what is seen.
+
+    Attributes:
+        calls: how many there were.
+    """
+
+    def __init__(self, width: int = MIN_WIDTH, *, whole: bool = False) -> None:
+        """Begin with an empty sheet.
+
+        Args:
+            width: columns of the terminal.
+            whole: whether messages are shown as a whole below their arrows.
+        """
+        self.calls = 0
+        self._width = max(MIN_WIDTH, min(width, MAX_WIDTH))
+        self._lane = (self._width - _MARGIN - 3) // 2
+        self._whole = whole
+        self._calls: dict[bytes, _Call] = {}
+
+    def heading(self) -> str:
+        """The names of the three uprights."""
+        left, right = "caller", "pool"
+        middle = "chatredirect".center(2 * self._lane + 3 - len(left) - len(right))
+        return " " * _MARGIN + left + middle + right
+
+    def lines(self, sighting: Sighting) -> list[str]:
+        """What there is to print for it."""
+        match sighting.kind:
+            case Kind.RECEIVED | Kind.SENT:
+                return self._message(sighting)
+            case Kind.DECIDED:
+                return self._remark(escape(sighting.what))
+            case Kind.UNREADABLE | Kind.CONNECTION:
+                where = "" if sighting.ends is None else f"{_peer(sighting.ends)}: "
+                dropped = "dropped: " if sighting.kind is Kind.UNREADABLE else ""
+                lines = self._remark(
+                    f"{_clock(sighting.at)} {where}{dropped}{escape(sighting.what)}"
+                )
+                return lines + (self._text(sighting.data) if sighting.data else [])
+
+    def _message(self, sighting: Sighting) -> list[str]:
+        lines: list[str] = []
+        call = self._calls.get(sighting.call_id or b"")
+        if call is None:
+            call = self._begin(sighting, lines)
+        ends = sighting.ends or Ends("", ("", 0), ("", 0))
+        on_the_left = self._side(call, ends, lines)
+        label = _label(sighting.data) + (" (again)" if call.repeats(sighting) else "")
+        rightwards = (sighting.kind is Kind.RECEIVED) is on_the_left
+        arrow = _arrow(label, self._lane, rightwards=rightwards)
+        blank = " " * self._lane
+        lanes = f"|{arrow}|{blank}|" if on_the_left else f"|{blank}|{arrow}|"
+        lines.append(f"{f'#{call.number}':<4}{_elapsed(sighting.at - call.begun):>10} {lanes}")
+        if self._whole:
+            lines += self._text(sighting.data)
+        return lines
+
+    def _begin(self, sighting: Sighting, lines: list[str]) -> _Call:
+        self.calls += 1
+        call = _Call(self.calls, sighting.at)
+        if len(self._calls) >= _MAX_CALLS:
+            del self._calls[next(iter(self._calls))]
+        self._calls[sighting.call_id or b""] = call
+        caller = _FROM.search(sighting.data)
+        from_ = "" if caller is None else f", from {clean(caller[1])}"
+        what = f"Call-ID {clean(sighting.call_id or b'(none)')}{from_}"
+        lines += self._wrapped(f"#{call.number:<3} {_clock(sighting.at)} ", what)
+        return call
+
+    def _side(self, call: _Call, ends: Ends, lines: list[str]) -> bool:
+        """Whether a peer is on the caller's side; says who it is when it is new."""
+        if call.caller is None:
+            call.caller = ends
+            lines += self._wrapped(
+                " " * _MARGIN, f"caller {_peer(ends)}, chatredirect {_own(ends)}"
+            )
+            return True
+        if ends.peer == call.caller.peer and ends.transport == call.caller.transport:
+            return True
+        if all(ends.peer != other.peer for other in call.others):
+            call.others = [*call.others[-7:], ends]
+            what = f"chatredirect {_own(ends)}, pool {_peer(ends)}"
+            lines += self._wrapped(" " * _MARGIN, what)
+        return False
+
+    def _remark(self, text: str) -> list[str]:
+        return self._wrapped(" " * _MARGIN + "* ", text)
+
+    def _wrapped(self, first: str, text: str) -> list[str]:
+        indent = " " * len(first)
+        return textwrap.wrap(
+            text,
+            self._width,
+            initial_indent=first,
+            subsequent_indent=indent,
+            break_on_hyphens=False,
+        )
+
+    def _text(self, data: bytes) -> list[str]:
+        shown = data[:MAX_SHOWN].removesuffix(b"\r\n").split(b"\r\n")
+        lines = [f"    {clean(line)}".rstrip() for line in shown]
+        if len(data) > MAX_SHOWN:
+            lines.append(f"    ... {len(data) - MAX_SHOWN} octets more")
+        return [*lines, ""]
+
+
+def _label(data: bytes) -> str:
+    """A request's method, a response's status."""
+    status = _STATUS_LINE.match(data)
+    return clean(data.partition(b" ")[0] if status is None else status[1])
+
+
+def _arrow(label: str, width: int, *, rightwards: bool) -> str:
+    longest = width - 7
+    if len(label) > longest:
+        label = label[: longest - len(_CUT)] + _CUT
+    if rightwards:
+        return f"--- {label} ".ljust(width - 1, "-") + ">"
+    return "<" + f" {label} ---".rjust(width - 1, "-")
+
+
+def _elapsed(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.1f} s"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at % 1 * 1000):03}"
+
+
+def _peer(ends: Ends) -> str:
+    return escape(peer_text(ends.transport or "?", *ends.peer))
+
+
+def _own(ends: Ends) -> str:
+    return escape(peer_text(ends.transport or "?", *ends.own))

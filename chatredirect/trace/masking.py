@@ -1,0 +1,97 @@
+"""Secrets made unreadable, each octet of them an `x`.
+
+Lengths stay, so Content-Length stays true and a capture can be taken apart as if nothing had been
+done to it. Masked are what credentials and challenges carry (RFC 7235's header fields, with
+Kerberos, NTLM and TLS-DSK as Microsoft uses them), passwords in URIs, keys in session
+descriptions (RFC 4568, RFC 8866 §5.12, RFC 8839), and passwords and tokens in XML. What can't be
+looked into, since it is compressed, is masked as a whole.
+"""
+
+import re
+
+from chatredirect.sip.message import HEAD_END
+
+_MASK = b"x"
+_FIELD = re.compile(
+    rb"(?:\A|(?<=[\r\n]))"
+    rb"((?:proxy-)?(?:authorization|authenticate|authentication-info)|www-authenticate|cookie"
+    rb"|ms-identity-cookie|p-access-token)"
+    rb"([ \t]*:[ \t]*)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(rb"[!#-'*+.^-z|~-]+(?=[ \t\r\n]|\Z)")
+_PARAM = re.compile(
+    rb'[ \t\r\n]*([!#-\'*+.0-9A-Z^-z|~-]+)[ \t\r\n]*=[ \t\r\n]*("(?:[^"\\]|\\.)*"|[^",]*)(?:,|\Z)',
+    re.DOTALL,
+)
+#: What says which account and which server, and proves nothing.
+_HARMLESS = frozenset(b"algorithm auth-param charset qop realm stale targetname version".split())
+_URI_PASSWORD = re.compile(
+    rb"(?<![a-z0-9])(sips?:[^\s:@<>\";?]*:)([^\s@<>\"]+)(?=@)", re.IGNORECASE
+)
+_ENCODED = re.compile(
+    rb"(?:\A|(?<=[\r\n]))(?:content-encoding|e)[ \t]*:[ \t]*(?!identity[ \t]*[\r\n])", re.IGNORECASE
+)
+_IN_BODY = (
+    re.compile(rb"(inline:)([^\s|;]+)", re.IGNORECASE),  # RFC 4568 §6.1
+    re.compile(rb"((?:\A|(?<=[\r\n]))(?:k=|a=ice-pwd:|a=key-mgmt:))([^\r\n]+)", re.IGNORECASE),
+    re.compile(
+        rb"(<(?:[\w.-]+:)?(?:password|token|ticket|cookie|BinarySecurityToken)\b[^>]*>)([^<]+)",
+        re.IGNORECASE,
+    ),
+)
+
+
+def mask(data: bytes) -> bytes:
+    """A message without its secrets, of the same length.
+
+    Args:
+        data: its octets, whether it is well-formed or not.
+    """
+    end = data.find(HEAD_END)
+    if end < 0:
+        head, body = data, b""
+    else:
+        head, body = data[: end + len(HEAD_END)], data[end + len(HEAD_END) :]
+    head = _FIELD.sub(_mask_field, head)
+    head = _URI_PASSWORD.sub(_mask_second, head)
+    if body and _ENCODED.search(head):
+        return head + _MASK * len(body)
+    for pattern in _IN_BODY if body else ():
+        body = pattern.sub(_mask_second, body)
+    return head + (_URI_PASSWORD.sub(_mask_second, body) if body else b"")
+
+
+def _mask_second(match: re.Match[bytes]) -> bytes:
+    return match[1] + _MASK * len(match[2])
+
+
+def _mask_field(match: re.Match[bytes]) -> bytes:
+    return match[1] + match[2] + _mask_credentials(match[3])
+
+
+def _mask_credentials(value: bytes) -> bytes:
+    """Everything but the scheme and what is harmless; what isn't understood is masked, too."""
+    scheme = _SCHEME.match(value)
+    at = 0 if scheme is None else scheme.end()
+    kept = [value[:at]]
+    while at < len(value):
+        param = _PARAM.match(value, at)
+        if param is None or param.end() == at:
+            kept.append(_hidden(value[at:]))
+            break
+        if param[1].lower() in _HARMLESS:
+            kept.append(param[0])
+        else:
+            start = param.start(2)
+            kept += [value[at:start], _hidden(param[2]), value[param.end(2) : param.end()]]
+        at = param.end()
+    return b"".join(kept)
+
+
+def _hidden(text: bytes) -> bytes:
+    """The same, but for quotes around it and the breaks of folded lines."""
+    return _VISIBLE.sub(_MASK, text)
+
+
+_VISIBLE = re.compile(rb'[^"\r\n \t]')

@@ -1,0 +1,161 @@
+"""All traces: the daemon's `Tap`, there as long as somebody looks on.
+
+It stands in the way of every message while there is a trace, so it asks each trace one question
+about a message and does no more for one that nobody wants. A fault of ours in here ends the traces,
+and not the handling of the message.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from chatredirect.roles.tap import Tapping
+from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.message import Message
+from chatredirect.sip.response import Source
+from chatredirect.trace.filter import Filter
+from chatredirect.trace.session import Ends, Kind, Session, Sighting, octets_of
+
+log = structlog.get_logger()
+
+MAX_TRACES = 8
+"""At a time."""
+_CALL_ID = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$")
+
+
+class TooMany(Exception):
+    """There are as many traces as there may be."""
+
+
+class Traces:
+    """The traces that run, as a `Tap`.
+
+    Attributes:
+        sessions: they.
+    """
+
+    __slots__ = ("_clock", "_tapping", "sessions")
+
+    def __init__(self, tapping: Tapping, clock: Callable[[], float] = time.time) -> None:
+        """Look on from the first trace to the end of the last.
+
+        Args:
+            tapping: where to be while there is one.
+            clock: seconds since the epoch.
+        """
+        self.sessions: list[Session] = []
+        self._tapping = tapping
+        self._clock = clock
+
+    def begin(self, wanted: Filter, notify: Callable[[], None]) -> Session:
+        """Begin a trace; it ends with `end`.
+
+        Args:
+            wanted: what it is about.
+            notify: called when something is there to be taken.
+
+        Raises:
+            TooMany: there are enough.
+        """
+        if len(self.sessions) >= MAX_TRACES:
+            raise TooMany
+        session = Session(wanted, self._clock, notify)
+        self.sessions.append(session)
+        self._tapping.tap = self
+        return session
+
+    def end(self, session: Session) -> None:
+        """End a trace, if it hasn't ended by itself."""
+        if session in self.sessions:
+            self.sessions.remove(session)
+        if not self.sessions:
+            self._tapping.tap = None
+
+    # -- the tap ------------------------------------------------------------------------------
+
+    def received(self, message: Message, source: Source, reach: Reach | None) -> bool:
+        """See `Tap`."""
+        wanted = False
+        try:
+            for session in self.sessions:
+                if session.wants(message, source):
+                    wanted = True
+                    call_id, data = message.call_id, octets_of(message)
+                    self._see(session, Kind.RECEIVED, call_id, data, source, reach)
+        except Exception:  # see `_harmless`
+            self._fail()
+        return wanted
+
+    def sent(self, data: bytes, flow: Flow, call_id: bytes | None) -> None:
+        """See `Tap`."""
+        with self._harmless():
+            if call_id is None:
+                found = _CALL_ID.search(data)
+                call_id = None if found is None else found[1]
+            for session in self.sessions:
+                if session.follows(call_id):
+                    ends = _ends(flow)
+                    session.see(Sighting(Kind.SENT, self._clock(), call_id, ends, data))
+
+    def decided(self, call_id: bytes | None, what: str) -> None:
+        """See `Tap`."""
+        with self._harmless():
+            for session in self.sessions:
+                if session.follows(call_id):
+                    session.see(Sighting(Kind.DECIDED, self._clock(), call_id, what=what))
+
+    def unreadable(self, data: bytes, source: Source, reach: Reach | None, why: str) -> None:
+        """See `Tap`."""
+        with self._harmless():
+            for session in self.sessions:
+                if session.filter.wants_unreadable(data, source):
+                    self._see(session, Kind.UNREADABLE, None, data, source, reach, why)
+
+    def happened(self, peer: str, port: int, transport: str, what: str) -> None:
+        """See `Tap`."""
+        with self._harmless():
+            for session in self.sessions:
+                if session.filter.peer == peer or (peer, port) in session.peers:
+                    ends = Ends(transport, ("", 0), (peer, port))
+                    at = self._clock()
+                    session.see(Sighting(Kind.CONNECTION, at, None, ends, what=what))
+
+    def _see(
+        self,
+        session: Session,
+        kind: Kind,
+        call_id: bytes | None,
+        data: bytes,
+        source: Source,
+        reach: Reach | None,
+        what: str = "",
+    ) -> None:
+        if reach is None:
+            ends = Ends("", ("", 0), (source.host.decode("ascii"), source.port))
+        else:
+            ends = _ends(reach.flow(source.port))
+            session.remember(ends)
+        session.see(Sighting(kind, self._clock(), call_id, ends, data, what))
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """Whatever goes wrong in here, the message is dealt with as if nobody looked on."""
+        try:
+            yield
+        except Exception:
+            self._fail()
+
+    def _fail(self) -> None:
+        log.exception("trace_failed")
+        failed, self.sessions = self.sessions, []
+        self._tapping.tap = None
+        for session in failed:
+            session.failed = True
+            session.notify()
+
+
+def _ends(flow: Flow) -> Ends:
+    return Ends(flow.transport, (flow.host, flow.port), (flow.peer_host, flow.peer_port))

@@ -6,7 +6,7 @@ faults, status codes are our own, an unknown method is `other`, and an endpoint 
 configuration.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -94,14 +94,14 @@ class Counters:
         """Count a fault; `fault` is the `counter` of a `SipError`."""
         self.faults[fault] = self.faults.get(fault, 0) + 1
 
-    def keep(self, endpoints: Collection[str], labelled: int = LABELLED) -> None:
+    def keep(self, endpoints: Set[str], labelled: int = LABELLED) -> None:
         """Go by a new configuration: the others' counts are only part of the sums from now on.
 
         Args:
             endpoints: the addresses that there are now.
             labelled: how many may be counted by themselves; if there are more, none is.
         """
-        for address in self.endpoints.keys() - frozenset(endpoints):
+        for address in [each for each in self.endpoints if each not in endpoints]:
             gone = self.endpoints.pop(address)
             if self.together is None:
                 _add(self._former, gone.counts)

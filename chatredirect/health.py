@@ -126,6 +126,11 @@ class Health:
         """How many places are watched."""
         return len(self._places)
 
+    @property
+    def places(self) -> list[PlaceHealth]:
+        """All places that are watched, as they are now."""
+        return list(self._places.values())
+
     def update(self, settings: HealthSettings, now: float) -> None:
         """Take other numbers; what is known stays.
 

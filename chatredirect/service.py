@@ -20,6 +20,7 @@ from chatredirect.client.wire import CONNECTS, tls_connect
 from chatredirect.config import EndpointSettings, LimitSettings, ListenUrl, Settings
 from chatredirect.counters import Counters
 from chatredirect.directory import Building, Directory
+from chatredirect.http.listener import HttpListener
 from chatredirect.listeners import Listeners, Serving
 from chatredirect.lookups import Lookups, lookup_of
 from chatredirect.outward import Outward
@@ -58,6 +59,9 @@ class Service:
         listeners: what is listened on; None before the first configuration, like the next two.
         pools: the endpoints' pools.
         lookups: the lookups.
+        http: where metrics are to be had; None where nobody has made it.
+        draining: whether it is about to stop, so that requests should go elsewhere.
+        configured_at: since when the configuration is in force, in seconds since the epoch.
     """
 
     counters: Counters = field(default_factory=Counters)
@@ -70,6 +74,9 @@ class Service:
     pools: Pools | None = None
     lookups: Lookups | None = None
     outward: Outward | None = None
+    http: HttpListener | None = None
+    draining: bool = False
+    configured_at: float = 0.0
     _looking: asyncio.Task[None] | None = None
     _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
@@ -107,12 +114,15 @@ class Service:
         )
         if self.listeners is None:
             admission = Admission(_connection_limits(settings.limits), loop.time)
-            self.listeners = Listeners(loop, admission, self.inherited)
+            self.listeners = Listeners(loop, admission, self.inherited, self._watch)
             self.lookups = Lookups(self.counters, loop, self.tapping)
             self.outward = self._outward(loop, self.listeners, settings)
         assert self.outward is not None
         plan = self.listeners.plan(settings.listen, settings.limits.receive_buffer)
+        http_plan = None
         try:
+            if self.http is not None:
+                http_plan = self.http.plan(settings.http.listen)
             names = own_names(plan.urls.values(), settings.advertise, local_addresses())
             pools = await self._bring_pools(settings, names, pace)
             lookups = partial(lookup_of, lambda pool: pools.get(*pool), settings.advertise)
@@ -120,6 +130,8 @@ class Service:
             changes, keys = await self._build(building, settings, pace)
         except BaseException:  # cancelled or faulty: what was bound for it must not stay bound
             plan.give_up()
+            if http_plan is not None:
+                http_plan.give_up()
             raise
         self.certificates.take(tls)
         self.listeners.admission.limits = _connection_limits(settings.limits)
@@ -137,6 +149,9 @@ class Service:
         old, self.directory = self.directory, building.done()
         self.counters.keep(building.addresses, settings.http.endpoints)
         before, self.settings = self.settings, settings
+        self.configured_at = time.time()
+        if self.http is not None and http_plan is not None:
+            await self.http.carry_out(http_plan)
         if before is None:
             pools.start()
             self._looking = loop.create_task(self._look_at_certificates())
@@ -152,6 +167,7 @@ class Service:
 
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
+        self.draining = True
         if self._looking is not None:
             self._looking.cancel()
         # Closing a connection with requests unread would reset it, and a connection that waits to
@@ -165,8 +181,16 @@ class Service:
             self.lookups.close()
         if self.pools is not None:
             await self.pools.aclose()
+        if self.http is not None:
+            self.http.close()
         counters = self.counters
         log.info("stopped", answers=counters.answers, drops=counters.drops)
+
+    def _watch(self, transport: str, host: str, port: int, what: str) -> None:
+        """Tell who looks on what became of a connection."""
+        tap = self.tapping.tap
+        if tap is not None:
+            tap.happened(host, port, transport, what)
 
     async def _look_at_certificates(self) -> None:
         """Take up certificates that are renewed, until cancelled."""
@@ -186,6 +210,7 @@ class Service:
             lambda: listeners.bound,
             self.certificates.outgoing,
             settings.limits.receive_buffer,
+            self._watch,
         )
 
     async def _build(

@@ -27,7 +27,7 @@ class BindError(Exception):
 
 
 _REASONS = {
-    errno.EADDRINUSE: "the address is in use, by another chatredirect or another SIP server; "
+    errno.EADDRINUSE: "the address is in use, by another chatredirect or another server; "
     "stop that one or change `listen` (`ss -lnp` shows who has it)",
     errno.EADDRNOTAVAIL: "this machine has no such address; change `listen`, "
     "or bring the interface up first",
@@ -37,7 +37,9 @@ _REASONS = {
 }
 
 
-def bind(url: ListenUrl, *, only_ipv6: bool, receive_buffer: int) -> socket.socket:
+def bind(
+    url: ListenUrl, *, only_ipv6: bool, receive_buffer: int, key: str = "listen"
+) -> socket.socket:
     """A non-blocking socket bound to an address; for a stream it isn't listening yet.
 
     SO_REUSEPORT is never set: a second daemon on the same address must fail, not share.
@@ -46,6 +48,7 @@ def bind(url: ListenUrl, *, only_ipv6: bool, receive_buffer: int) -> socket.sock
         url: transport, address and port; port 0 takes a free one.
         only_ipv6: whether an IPv6 wildcard leaves IPv4 to another listener.
         receive_buffer: octets of a UDP socket's receive buffer, as far as the system allows.
+        key: where the configuration names the address, for who is to change it.
 
     Raises:
         BindError: it can't be bound.
@@ -55,7 +58,7 @@ def bind(url: ListenUrl, *, only_ipv6: bool, receive_buffer: int) -> socket.sock
     try:
         sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     except OSError as error:
-        raise _bind_error(url, error) from None
+        raise _bind_error(url, error, key) from None
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
@@ -69,7 +72,7 @@ def bind(url: ListenUrl, *, only_ipv6: bool, receive_buffer: int) -> socket.sock
             sock.listen()  # two may bind with SO_REUSEADDR; only one may listen
     except OSError as error:
         sock.close()
-        raise _bind_error(url, error) from None
+        raise _bind_error(url, error, key) from None
     return sock
 
 
@@ -101,6 +104,6 @@ def _set_receive_buffer(sock: socket.socket, octets: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
 
 
-def _bind_error(url: ListenUrl, error: OSError) -> BindError:
+def _bind_error(url: ListenUrl, error: OSError, key: str) -> BindError:
     why = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    return BindError(url, why)
+    return BindError(url, why.replace("`listen`", f"`{key}`"))

@@ -41,7 +41,7 @@ def test_endpoints_that_are_gone_leave_only_sums() -> None:
     counters = Counters()
     counters.answered(302, b"INVITE", "udp", CHAT)
     counters.answered(302, b"INVITE", "udp", SALES)
-    counters.keep([CHAT])
+    counters.keep({CHAT})
     assert list(counters.endpoints) == [CHAT]
     assert counters.answers == {302: 2}
 
@@ -50,7 +50,7 @@ def test_with_many_endpoints_all_are_counted_together() -> None:
     """What each had so far goes into the common count; how many each has is still known."""
     counters = Counters()
     counters.answered(302, b"INVITE", "udp", CHAT)
-    counters.keep([CHAT, SALES], labelled=1)
+    counters.keep({CHAT, SALES}, labelled=1)
     counters.answered(302, b"INVITE", "udp", CHAT)
     counters.answered(480, b"INVITE", "udp", SALES)
     assert counters.together == {(b"INVITE", "udp", 302): 2, (b"INVITE", "udp", 480): 1}
@@ -61,9 +61,9 @@ def test_with_many_endpoints_all_are_counted_together() -> None:
 
 def test_with_few_again_each_begins_anew() -> None:
     counters = Counters()
-    counters.keep([CHAT, SALES], labelled=1)
+    counters.keep({CHAT, SALES}, labelled=1)
     counters.answered(302, b"INVITE", "udp", CHAT)
-    counters.keep([CHAT], labelled=1)
+    counters.keep({CHAT}, labelled=1)
     assert counters.together is None
     counters.answered(302, b"INVITE", "udp", CHAT)
     assert counters.endpoints[CHAT].counts == {(b"INVITE", "udp", 302): 1}
@@ -72,7 +72,7 @@ def test_with_few_again_each_begins_anew() -> None:
 
 def test_one_that_goes_while_all_are_counted_together_takes_nothing_away() -> None:
     counters = Counters()
-    counters.keep([CHAT, SALES], labelled=1)
+    counters.keep({CHAT, SALES}, labelled=1)
     counters.answered(302, b"INVITE", "udp", SALES)
-    counters.keep([CHAT, "sip:a@contoso.com"], labelled=1)
+    counters.keep({CHAT, "sip:a@contoso.com"}, labelled=1)
     assert counters.answers == {302: 1}

@@ -1,0 +1,116 @@
+"""The address that the configuration names for HTTP, opened and closed with it.
+
+As long as there is none, aiohttp isn't even imported.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from chatredirect.config import HostPort, ListenUrl
+from chatredirect.http.counters import HttpCounters
+from chatredirect.http.pages import Pages
+from chatredirect.transport.acceptor import Acceptor
+from chatredirect.transport.binding import bind, bound_url
+
+if TYPE_CHECKING:
+    from chatredirect.http.server import HttpServer
+
+log = structlog.get_logger()
+
+_BACKLOG = 64
+
+
+@dataclass(slots=True)
+class HttpPlan:
+    """Where HTTP will be spoken.
+
+    Attributes:
+        where: as the configuration says; None for nowhere.
+        fresh: the socket that was bound for it; None if it stays as it is.
+    """
+
+    where: HostPort | None
+    fresh: socket.socket | None = None
+
+    def give_up(self) -> None:
+        """Close what was bound."""
+        if self.fresh is not None:
+            self.fresh.close()
+
+
+class HttpListener:
+    """HTTP at one address, or nowhere.
+
+    Attributes:
+        counters: what came.
+    """
+
+    __slots__ = ("_acceptor", "_loop", "_make_pages", "_server", "_where", "counters")
+
+    def __init__(
+        self,
+        make_pages: Callable[[], Pages],
+        counters: HttpCounters,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Listen nowhere yet.
+
+        Args:
+            make_pages: gives what is to be served; not called, in a thread, before it is wanted.
+            counters: what comes is counted there.
+            loop: where it runs.
+        """
+        self._make_pages = make_pages
+        self.counters = counters
+        self._loop = loop
+        self._where: HostPort | None = None
+        self._acceptor: Acceptor | None = None
+        self._server: HttpServer | None = None
+
+    def plan(self, where: HostPort | None) -> HttpPlan:
+        """Bind an address if it is a new one. Nothing changes before `carry_out`.
+
+        Raises:
+            BindError: it can't be had.
+        """
+        if where is None or where == self._where:
+            return HttpPlan(where)
+        url = ListenUrl("tcp", where.host, where.port or 0)
+        return HttpPlan(where, bind(url, only_ipv6=False, receive_buffer=0, key="http.listen"))
+
+    async def carry_out(self, plan: HttpPlan) -> None:
+        """Listen there and nowhere else."""
+        if plan.where == self._where:
+            return
+        if plan.where is None or plan.fresh is None:
+            self.close()
+            log.info("http_closed")
+            return
+        # in a thread, for requests are being answered meanwhile: importing takes half a second
+        server_class, pages = await asyncio.to_thread(self._load)
+        self.close()
+        self._where = plan.where
+        url = bound_url(ListenUrl("tcp", plan.where.host, 0), plan.fresh)
+        self._server = server_class(pages, self.counters, self._loop)
+        self._acceptor = Acceptor(plan.fresh, self._server.accept, self._loop, _BACKLOG)
+        log.info("http_listening", where=f"http{str(url).removeprefix('tcp')}")
+
+    def _load(self) -> "tuple[type[HttpServer], Pages]":
+        from chatredirect.http.server import HttpServer  # noqa: PLC0415  not before it is wanted
+
+        return HttpServer, self._make_pages()
+
+    def close(self) -> None:
+        """Listen nowhere, and end all connections."""
+        self._where = None
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None

@@ -1,0 +1,178 @@
+"""aiohttp behind limits of ours: whoever is slow, greedy or many costs little, and not for long.
+
+aiohttp reads requests and writes answers. It knows no limit to the number of connections nor to the
+time that a request's head may take, and both are what somebody who means harm would use. So here a
+connection serves one request, within a few seconds, of few octets; and there are few of them.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Mapping
+
+import structlog
+from aiohttp import web
+
+from chatredirect.http.counters import HttpCounters
+from chatredirect.http.pages import Page, Pages
+
+CONNECTIONS = 64
+"""Open connections; one more is closed at once."""
+SECONDS = 10.0
+"""From a connection's first moment to its last."""
+OCTETS = 16_384
+"""What a client may send in all: a request's head and nothing else."""
+LINE = 4096
+"""Octets of the request line, and of a header field."""
+
+_METHODS = ("GET", "HEAD")
+_OTHER = "other"
+
+log = structlog.get_logger()
+
+# What aiohttp has to say of its clients' mistakes nobody here wants to know; faults of ours are
+# logged below.
+_quiet = logging.Logger("aiohttp")
+_quiet.disabled = True
+
+
+class HttpServer:
+    """Serves pages on connections that it is given."""
+
+    __slots__ = ("_counters", "_loop", "_open", "_pages", "_server", "_tasks")
+
+    def __init__(
+        self, pages: Pages, counters: HttpCounters, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Know the pages."""
+        self._pages = pages
+        self._counters = counters
+        self._loop = loop
+        self._open: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = web.Server(
+            self._answer,
+            access_log=None,
+            logger=_quiet,
+            lingering_time=0,
+            max_line_size=LINE,
+            max_field_size=LINE,
+        )
+
+    def accept(self, sock: socket.socket, _address: object) -> None:
+        """Serve a connection, or close it at once if there are too many."""
+        if len(self._open) >= CONNECTIONS:
+            self._counters.busy += 1
+            sock.close()
+            return
+        connection = _Connection(self, self._server(), self._loop)
+        self._open.add(connection)
+        task = self._loop.create_task(self._begin(connection, sock))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """End all connections."""
+        for task in self._tasks:
+            task.cancel()
+        for connection in tuple(self._open):
+            connection.abort()
+
+    def gone(self, connection: "_Connection") -> None:
+        """A connection is over."""
+        self._open.discard(connection)
+
+    def slow(self) -> None:
+        """A connection has taken too long, or too much."""
+        self._counters.slow += 1
+
+    async def _begin(self, connection: "_Connection", sock: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, sock)
+        except (OSError, asyncio.CancelledError):  # it was gone before it began
+            sock.close()
+            connection.abort()
+            self.gone(connection)
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        make = self._pages.get(request.path)
+        name = _OTHER if make is None else request.path
+        headers: Mapping[str, str] = {"Cache-Control": "no-store"}
+        if make is None:
+            page = Page.text(404, "not found; there is " + ", ".join(self._pages))
+        elif request.method not in _METHODS:
+            page = Page.text(405, "GET or HEAD")
+            headers = {**headers, "Allow": ", ".join(_METHODS)}
+        else:
+            try:
+                page = await make()
+            except Exception:  # a fault of ours, told here and to nobody else
+                log.exception("http_failed", page=name)
+                page = Page.text(500, "a fault of chatredirect; its log says more")
+        self._counters.answered(name, page.status)
+        response = web.Response(
+            status=page.status,
+            body=page.body,
+            headers={**headers, "Content-Type": page.content_type},
+        )
+        response.force_close()
+        return response
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: what comes goes to aiohttp, as long as it is little and soon."""
+
+    __slots__ = ("_handler", "_octets", "_server", "_timer", "_transport")
+
+    def __init__(
+        self, server: HttpServer, handler: web.RequestHandler, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Have so many seconds from now on."""
+        self._server = server
+        self._handler = handler
+        self._octets = 0
+        self._transport: asyncio.BaseTransport | None = None
+        self._timer = loop.call_later(SECONDS, self._too_long)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand it on."""
+        self._transport = transport
+        self._handler.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand it on, unless it is too much."""
+        self._octets += len(data)
+        if self._octets > OCTETS:
+            self._too_long()
+        else:
+            self._handler.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Hand it on. A client that only sends no more still gets its answer."""
+        self._handler.eof_received()
+        return True
+
+    def pause_writing(self) -> None:
+        """Hand it on."""
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Hand it on."""
+        self._handler.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._timer.cancel()
+        self._transport = None
+        self._server.gone(self)
+        self._handler.connection_lost(exc)
+
+    def abort(self) -> None:
+        """End it at once."""
+        self._timer.cancel()
+        if self._transport is not None and isinstance(self._transport, asyncio.WriteTransport):
+            self._transport.abort()
+
+    def _too_long(self) -> None:
+        self._server.slow()
+        self.abort()

@@ -1,0 +1,63 @@
+"""Readings: the daemon itself, and who asks it."""
+
+import asyncio
+import platform
+from collections import Counter
+from collections.abc import Iterator
+
+import chatredirect
+from chatredirect.metrics import catalogue
+from chatredirect.metrics.ready import Readiness
+from chatredirect.metrics.view import Reading, View
+
+_SLICE = 1000  # endpoints in a row
+
+
+def readings(view: View, readiness: Readiness, now: float) -> Iterator[Reading]:
+    """How the daemon is.
+
+    Args:
+        view: it.
+        readiness: whether requests should come.
+        now: seconds since the epoch.
+    """
+    loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    build = (chatredirect.__version__, platform.python_version(), loop)
+    service = view.service
+    yield catalogue.BUILD, [(build, 1)]
+    yield catalogue.STARTED, [((), view.started)]
+    yield catalogue.READY, [((), readiness.ready)]
+    yield catalogue.DRAINING, [((), service.draining)]
+    reloader = view.reloader
+    done = reloader.done - reloader.refused
+    yield catalogue.RELOADS, [(("done",), done), (("refused",), reloader.refused)]
+    yield catalogue.CONFIGURED, [((), service.configured_at)]
+    yield from _endpoints(view, now)
+    yield catalogue.LAG, [((), view.lag.seen)]
+    yield catalogue.LOG_DROPPED, [((), view.sink.dropped)]
+    control, http = view.control, view.http
+    yield catalogue.CONTROL, [((name,), number) for name, number in control.requests.items()]
+    yield (
+        catalogue.CONTROL_FAULTS,
+        [
+            ((name,), getattr(control, name))
+            for name in ("refused", "failed", "unknown", "garbage", "slow", "busy", "unread")
+        ],
+    )
+    yield (
+        catalogue.HTTP,
+        [((page, str(status)), number) for (page, status), number in http.requests.items()],
+    )
+    yield catalogue.HTTP_REFUSED, [(("busy",), http.busy), (("slow",), http.slow)]
+
+
+def _endpoints(view: View, now: float) -> Iterator[Reading]:
+    endpoints = list(view.service.directory)
+    sums: Counter[tuple[str, ...]] = Counter()
+    for start in range(0, len(endpoints), _SLICE):
+        sums.update(
+            (each.settings.mode, each.settings.state_at(now))
+            for each in endpoints[start : start + _SLICE]
+        )
+        yield None
+    yield catalogue.ENDPOINTS, list(sums.items())

@@ -1,0 +1,33 @@
+"""Readings: lookups, and the transactions that SIP remembers."""
+
+from collections.abc import Iterator
+
+from chatredirect.metrics import catalogue
+from chatredirect.metrics.view import Reading, View
+
+
+def readings(view: View) -> Iterator[Reading]:
+    """What is under way, and what came of it. Nothing as long as there was no such endpoint."""
+    lookups, settings = view.service.lookups, view.service.settings
+    attendant = None if lookups is None else lookups.attendant
+    if attendant is None or settings is None:
+        return
+    core = attendant.core
+    counters = core.counters
+    yield catalogue.LOOKUPS, [((), len(core.dialogs))]
+    yield catalogue.LOOKUPS_MOST, [((), core.rules.dialogs)]
+    yield catalogue.LOOKUPS_BEGUN, [((), counters.begun)]
+    yield (
+        catalogue.LOOKUP_ANSWERS,
+        [
+            (("found",), counters.found),
+            (("not_found",), counters.not_found),
+            (("unknown",), counters.unknown),
+        ],
+    )
+    yield catalogue.LOOKUPS_ENDED, [((why,), number) for why, number in counters.ended.items()]
+    yield catalogue.TRANSACTIONS, [(("lookup",), len(core.transactions))]
+    yield (
+        catalogue.RETRANSMISSIONS,
+        [(("lookup", "in"), counters.retransmissions), (("lookup", "out"), counters.resent)],
+    )

@@ -1,0 +1,131 @@
+"""Readings: what DNS says, which targets work.
+
+There may be ten thousand pools. Sums are made in slices, and single pools and targets have series
+of their own only up to a number that the configuration says.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from chatredirect.health import Health, State
+from chatredirect.metrics import catalogue
+from chatredirect.metrics.view import Reading, View
+from chatredirect.pool import Pool
+
+_SLICE = 500  # pools or targets in a row
+
+_STATES = ("usable", "stale", "down", "failed", "waiting")
+
+
+def readings(view: View, now: float) -> Iterator[Reading]:
+    """DNS, pools, targets.
+
+    Args:
+        view: the daemon.
+        now: seconds by the pools' clock.
+    """
+    pools, settings = view.service.pools, view.service.settings
+    if pools is None or settings is None:
+        return
+    yield from _dns(view)
+    every = list(pools)
+    yield from _sums(every, now)
+    few = settings.http.pools
+    yield from _single(every if len(every) <= few else (), now)
+    if pools.prober is not None:
+        yield from _targets(pools.prober.health, few)
+
+
+def _dns(view: View) -> Iterator[Reading]:
+    assert view.service.pools is not None
+    dns = view.service.pools.dns_counters
+    yield (
+        catalogue.DNS_QUERIES,
+        [(("udp",), dns.queries - dns.tcp_queries), (("tcp",), dns.tcp_queries)],
+    )
+    yield (
+        catalogue.DNS_ANSWERS,
+        [
+            (("positive",), dns.answers),
+            (("negative",), dns.negatives),
+            (("timeout",), dns.timeouts),
+            (("unreachable",), dns.unreachable),
+            (("refusal",), dns.refusals),
+            (("malformed",), dns.malformed),
+        ],
+    )
+    yield catalogue.DNS_IGNORED, [((), dns.ignored)]
+    yield catalogue.DNS_CACHE_HITS, [((), dns.cache_hits)]
+    yield catalogue.DNS_JOINED, [((), dns.joined)]
+    yield catalogue.DNS_FAILURES, [((), dns.failures)]
+    yield catalogue.DNS_STALE, [((), dns.stale)]
+    yield catalogue.RESOLUTIONS, [((), dns.refreshes)]
+    yield catalogue.REFUSED_TARGETS, [((), dns.refused_targets)]
+
+
+def state_of(pool: Pool) -> str:
+    """How a pool is, in a word."""
+    if pool.usable:
+        return "usable" if pool.stale is None else "stale"
+    if pool.targets:
+        return "down"
+    return "failed" if pool.answered else "waiting"
+
+
+def _sums(pools: Sequence[Pool], now: float) -> Iterator[Reading]:
+    by_state = dict.fromkeys(_STATES, 0)
+    oldest = now
+    for start in range(0, len(pools), _SLICE):
+        for pool in pools[start : start + _SLICE]:
+            by_state[state_of(pool)] += 1
+            if pool.good_at is not None and pool.good_at < oldest and pool.targets:
+                oldest = pool.good_at
+        yield None
+    yield catalogue.POOLS, [((state,), number) for state, number in by_state.items()]
+    yield catalogue.POOLS_AGE, [((), now - oldest)]
+
+
+def _single(pools: Sequence[Pool], now: float) -> Iterator[Reading]:
+    names = [(_name(pool),) for pool in pools]
+    named = list(zip(names, pools, strict=True))
+    yield catalogue.POOL_USABLE, ((name, pool.usable) for name, pool in named)
+    yield catalogue.POOL_STALE, ((name, pool.stale is not None) for name, pool in named)
+    yield catalogue.POOL_TARGETS, ((name, len(pool.targets)) for name, pool in named)
+    yield catalogue.POOL_LIVE, ((name, len(pool.live)) for name, pool in named)
+    yield (
+        catalogue.POOL_AGE,
+        ((name, now - pool.good_at) for name, pool in named if pool.good_at is not None),
+    )
+
+
+def _name(pool: Pool) -> str:
+    """A pool as a URI would have it: `pcpool.contoso.com:5061;transport=tls`."""
+    host = f"[{pool.fqdn}]" if ":" in pool.fqdn else pool.fqdn
+    port = "" if pool.port is None else f":{pool.port}"
+    transport = "" if pool.transport is None else f";transport={pool.transport}"
+    return f"{host}{port}{transport}"
+
+
+def _targets(health: Health, few: int) -> Iterator[Reading]:
+    by_state = dict.fromkeys(State, 0)
+    places = health.places
+    for start in range(0, len(places), _SLICE):
+        for each in places[start : start + _SLICE]:
+            by_state[each.state] += 1
+        yield None
+    yield (
+        catalogue.TARGETS,
+        [((state.name.lower(),), number) for state, number in by_state.items()],
+    )
+    single: dict[str, bool] = {}
+    for each in places if len(places) <= few else ():
+        # one address may be pinged under several names; one that fails is worth telling
+        name, up = str(each.target), each.state is not State.DOWN
+        single[name] = single.get(name, True) and up
+    yield catalogue.TARGET_UP, (((name,), up) for name, up in single.items())
+    counters = health.counters
+    yield catalogue.PINGS, [((), counters.pings)]
+    yield catalogue.PINGS_LOST, [((), counters.lost)]
+    yield (
+        catalogue.TARGET_CHANGES,
+        [(("up",), counters.came_up), (("down",), counters.went_down)],
+    )

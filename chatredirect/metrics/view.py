@@ -1,0 +1,42 @@
+"""What the metrics are read from: the parts of a daemon, wherever its configuration has got to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from chatredirect.control.server import ControlCounters
+from chatredirect.histogram import Histogram
+from chatredirect.http.counters import HttpCounters
+from chatredirect.log import LogSink
+from chatredirect.metrics.catalogue import Family
+from chatredirect.metrics.lag import Lag
+from chatredirect.reloading import Reloader
+from chatredirect.service import Service
+
+#: A metric and its samples: the labels' values, in the order of their names, and the value.
+Samples: TypeAlias = Iterable[tuple[tuple[str, ...], float | Histogram]]
+#: A metric with its samples; None where others may have their turn.
+Reading: TypeAlias = tuple[Family, Samples] | None
+
+
+@dataclass(slots=True)
+class View:
+    """The daemon as the metrics see it.
+
+    Attributes:
+        service: what serves.
+        reloader: what reloads.
+        sink: the log.
+        control: what the control socket counts.
+        lag: how late the event loop is.
+        started: when the daemon started, in seconds since the epoch.
+        http: what HTTP counts.
+    """
+
+    service: Service
+    reloader: Reloader
+    sink: LogSink
+    control: ControlCounters
+    lag: Lag
+    started: float
+    http: HttpCounters

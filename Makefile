@@ -11,12 +11,18 @@ PYTESTFLAGS ?=
 WORKERS ?= 4
 PYTEST := -m pytest -n '$(WORKERS)' --dist loadscope --no-loadscope-reorder $(PYTESTFLAGS)
 
-export VENV
+# Where "make install" puts things: packaging/install tells all of it.
+PREFIX  ?= /opt/chatredirect
+LOCAL   ?= /usr/local
+DESTDIR ?=
+WHEELS  ?=
+
+export VENV PYTHON PREFIX LOCAL DESTDIR WHEELS
 
 # The shell's monitor mode (see "run") is bash's.
 SHELL := /bin/bash
 
-.PHONY: help run test lint format bench fuzz lock lowest clean-room clean FORCE
+.PHONY: help run test boot install uninstall wheels lint format bench fuzz lock lowest clean-room clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -33,6 +39,21 @@ test: ## Set up what the tests need and run all tests (PYTESTFLAGS='-k name' for
 	@$(MAKE) --no-print-directory install-test
 	@tests/setup/wheels
 	@$(VENV)/bin/python $(PYTEST)
+
+boot: ## As root: only the tests on a booted Debian, with the service installed in it, under load
+	@tests/setup/debian-packages
+	@$(MAKE) --no-print-directory install-test
+	@tests/setup/wheels
+	@$(VENV)/bin/python -m pytest $(PYTESTFLAGS) tests/boot
+
+install: ## As root: install the service, from WHEELS=DIR if there is no network; again, for an upgrade
+	@packaging/install
+
+uninstall: ## As root: stop the service and take it away; /etc/chatredirect stays
+	@packaging/uninstall
+
+wheels: ## Gather in WHEELS=DIR what "make install WHEELS=DIR" needs on a machine without a network
+	@packaging/wheels '$(or $(WHEELS),$(error WHEELS=DIR says where to put them))'
 
 lint: install-test ## Check style and types: ruff check, ruff format, mypy --strict
 	$(VENV)/bin/ruff check .

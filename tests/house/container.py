@@ -131,7 +131,9 @@ def booted(root: Path) -> Iterator[Container]:
                 ),
                 # No machined, no scope unit: works where the host runs no systemd.
                 *("--register=no", "--keep-unit", "--settings=no"),
-                *("--private-network", "--bind-ro=/usr", "--resolv-conf=off", "--timezone=off"),
+                *("--private-network", "--resolv-conf=off", "--timezone=off"),
+                # What the host's administrator has put there is none of the container's business.
+                *("--bind-ro=/usr", "--tmpfs=/usr/local:mode=755"),
                 *("--console=read-only", "systemd.unit=multi-user.target"),
             ],
             stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from tests.house.readme import ROOT, commands
 
 WHEELS = ROOT / ".cache/wheels"
 CLONE = "/root/chatredirect"
-PROBE = "/opt/chatredirect/bin/chatredirect probe sip:ocschat@contoso.com --via"
+PROBE = "chatredirect probe sip:ocschat@contoso.com --via"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def _install(container: Container) -> None:
     section = [command for command in commands() if command.section == "Production"]
     assert section
     for command in section:
-        container.check(command.line, cwd=CLONE, PIP_NO_INDEX="1", PIP_FIND_LINKS="/opt/wheels")
+        container.check(command.line, cwd=CLONE, WHEELS="/opt/wheels")
 
 
 def test_redirects_from_within_the_sandbox(container: Container) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from chatredirect.config.addresses import ListenUrl
 from chatredirect.transport.binding import BindError, bind
-from chatredirect.transport.datagrams import DatagramSocket, Sockaddr
+from chatredirect.transport.datagrams import DatagramSocket, raw_name
 from chatredirect.transport.flow import DatagramFlow
 from chatredirect.transport.udp import Answerer, SourceMaker, UdpListener
 
@@ -158,7 +158,5 @@ def _source(bound: str, host: str, port: int) -> str | None:
 
 
 def _flow(sock: DatagramSocket, own: str, host: str, port: int) -> DatagramFlow:
-    to: Sockaddr = (host, port)
-    if sock.family == socket.AF_INET6:
-        to = (host if ":" in host else f"::ffff:{host}", port, 0, 0)
-    return DatagramFlow(sock, to, sock.leaving_from(own), own, sock.port)
+    name = raw_name(sock.family, host, port)
+    return DatagramFlow(sock, own, sock.port, host, port, name, sock.leaving_from(own))

@@ -17,11 +17,6 @@ import socket
 import struct
 import sys
 from ipaddress import IPv6Address
-from typing import TypeAlias
-
-#: A socket address as the socket module has it, and control messages for sendmsg.
-Sockaddr: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
-Ancillary: TypeAlias = list[tuple[int, int, bytes]]
 
 BATCH = 32
 SLOT = 65536  # octets; no UDP datagram is longer
@@ -33,6 +28,7 @@ _IP_PKTINFO = 8
 _IPV6_RECVPKTINFO = 49
 _SO_MEMINFO = 55  # asm-generic/socket.h
 _MEMINFO = struct.Struct("9I")  # linux/sock_diag.h: SK_MEMINFO_RMEM_ALLOC to SK_MEMINFO_DROPS
+_CMSGHDR = struct.Struct("@Nii")  # cmsg_len, cmsg_level, cmsg_type: socket.h
 # Where the interface's index is in such a control message: cmsghdr, then in_pktinfo or in6_pktinfo.
 # It is set to 0 for the answer, so that routing decides by which interface it leaves.
 _INTERFACE = {socket.AF_INET: slice(16, 20), socket.AF_INET6: slice(32, 36)}
@@ -128,15 +124,16 @@ class DatagramSocket:
     """A bound, non-blocking UDP socket that is read and written in batches.
 
     Between two calls of `receive` the datagrams of the first are numbered from 0; `reply` puts an
-    answer to one of them into the outgoing batch, `flush` sends it.
+    answer to one of them into the outgoing batch, `put` any other datagram, `flush` sends it.
 
     Attributes:
-        unsent: answers that the kernel would not take.
+        batching: whether what is put waits for `flush`, or for the batch to be full.
+        unsent: datagrams that the kernel would not take.
     """
 
     __slots__ = (
         "_fd", "_fresh", "_host", "_in", "_interface", "_out", "_outgoing", "_port", "_sock",
-        "_wildcard", "unsent",
+        "_wildcard", "batching", "unsent",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket) -> None:
@@ -157,6 +154,7 @@ class DatagramSocket:
         self._out = _Block(name_octets, self._wildcard)
         self._fresh = bytes(self._in.headers)  # the kernel writes into them with every batch
         self._outgoing = 0
+        self.batching = False
         self.unsent = 0
 
     def fileno(self) -> int:
@@ -205,6 +203,27 @@ class DatagramSocket:
             data: the answer.
             name: the raw socket address that the answer goes to.
         """
+        self._put(data, name, self._control(i) if self._wildcard else b"")
+
+    def put(self, data: bytes, name: bytes, control: bytes) -> bool:
+        """Put any datagram into the outgoing batch; it leaves at once if there is none.
+
+        Args:
+            data: the datagram.
+            name: the raw socket address that it goes to; see `raw_name`.
+            control: what makes it leave from one of our addresses; see `addressed`, `leaving_from`.
+
+        Returns:
+            False if the socket is closed. That it arrives nobody knows.
+        """
+        if self._sock.fileno() < 0:
+            return False
+        self._put(data, name, control)
+        if not self.batching:
+            self.flush()
+        return True
+
+    def _put(self, data: bytes, name: bytes, control: bytes) -> None:
         length = len(data)
         if length > SLOT:
             self.unsent += 1
@@ -213,26 +232,27 @@ class DatagramSocket:
         block.data[k][:length] = data
         block.lengths[k * _IOVEC_SIZES + _IOVEC_LEN_AT] = length
         block.names[k][:] = name
-        if self._wildcard:
-            self._answer_from_there(i, k)
+        if control:
+            block.controls[k * _CONTROL : k * _CONTROL + len(control)] = control
+            block.sizes[k * _HEADER_SIZES + _CONTROLLEN_AT] = len(control)
         self._outgoing = k + 1
+        if k + 1 == BATCH:
+            self.flush()
 
     def sender(self, i: int) -> bytes:
         """The raw socket address that datagram `i` came from."""
         return self._in.names[i].tobytes()
 
-    def addressed(self, i: int) -> tuple[str, Ancillary]:
+    def addressed(self, i: int) -> tuple[str, bytes]:
         """The address that datagram `i` was sent to, and what makes others leave from there."""
         if not self._wildcard:
-            return self._host, []
-        control = self._in.controls[i * _CONTROL : (i + 1) * _CONTROL].tobytes()
+            return self._host, b""
+        control = self._control(i)
         if self._sock.family == socket.AF_INET:
             # struct in_pktinfo: index, the local address, the address in the datagram
-            host = socket.inet_ntop(socket.AF_INET, control[20:24])
-            return host, [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + control[20:28])]
+            return socket.inet_ntop(socket.AF_INET, control[20:24]), control
         # struct in6_pktinfo: address, index
-        host = plain_host(socket.inet_ntop(socket.AF_INET6, control[16:32]))
-        return host, [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, control[16:32] + bytes(4))]
+        return plain_host(socket.inet_ntop(socket.AF_INET6, control[16:32])), control
 
     @property
     def port(self) -> int:
@@ -254,34 +274,27 @@ class DatagramSocket:
         """Whether a socket for IPv6 leaves IPv4 alone."""
         return bool(self._sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
 
-    def leaving_from(self, host: str) -> Ancillary:
+    def leaving_from(self, host: str) -> bytes:
         """What makes a datagram leave from one of our addresses; on a wildcard it matters."""
         if not self._wildcard:
-            return []
+            return b""
         if self._sock.family == socket.AF_INET:
             address = socket.inet_pton(socket.AF_INET, host)
-            return [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + address + address)]
-        address = socket.inet_pton(socket.AF_INET6, host if ":" in host else f"::ffff:{host}")
-        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, address + bytes(4))]
+            kind, info = (socket.IPPROTO_IP, _IP_PKTINFO), bytes(4) + address + address
+        else:
+            kind, info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO), _inet6(host) + bytes(4)
+        message = _CMSGHDR.pack(_CMSGHDR.size + len(info), *kind) + info
+        return message + bytes(-len(message) % _SIZE)  # CMSG_SPACE, as the kernel has it
 
-    def send(self, data: bytes, to: Sockaddr, ancillary: Ancillary) -> None:
-        """Send a datagram at once, beside the batches. Raises OSError."""
-        self._sock.sendmsg([data], ancillary, socket.MSG_DONTWAIT, to)
-
-    def _answer_from_there(self, i: int, k: int) -> None:
-        source, target = self._in, self._out
-        control = bytearray(source.controls[i * _CONTROL : (i + 1) * _CONTROL])
+    def _control(self, i: int) -> bytes:
+        """The control message of datagram `i`, for one that leaves from where it was sent to."""
+        length = self._in.sizes[i * _HEADER_SIZES + _CONTROLLEN_AT]
+        control = bytearray(self._in.controls[i * _CONTROL : i * _CONTROL + length])
         control[self._interface] = bytes(4)
-        target.controls[k * _CONTROL : (k + 1) * _CONTROL] = control
-        length = source.sizes[i * _HEADER_SIZES + _CONTROLLEN_AT]
-        target.sizes[k * _HEADER_SIZES + _CONTROLLEN_AT] = length
+        return bytes(control)
 
-    def flush(self) -> int:
-        """Send the outgoing batch. What the kernel won't take is counted; SIP repeats itself.
-
-        Returns:
-            How many datagrams it held.
-        """
+    def flush(self) -> None:
+        """Send the outgoing batch. What the kernel won't take is counted; SIP repeats itself."""
         sent, count = 0, self._outgoing
         self._outgoing = 0
         while sent < count:
@@ -297,7 +310,6 @@ class DatagramSocket:
             lost = count - sent if error in (errno.EAGAIN, errno.ENOBUFS) else 1
             self.unsent += lost
             sent += lost
-        return count
 
 
 def with_port(name: bytes, port: int) -> bytes:
@@ -306,12 +318,16 @@ def with_port(name: bytes, port: int) -> bytes:
     return b"%b%b%b" % (name[:2], port.to_bytes(2, "big"), name[4:])
 
 
-def sockaddr(name: bytes, port: int) -> Sockaddr:
-    """A raw socket address as the socket module has it, with another port."""
-    if int.from_bytes(name[:2], sys.byteorder) == socket.AF_INET:
-        return socket.inet_ntop(socket.AF_INET, name[4:8]), port
-    scope = int.from_bytes(name[24:28], sys.byteorder)
-    return socket.inet_ntop(socket.AF_INET6, name[8:24]), port, 0, scope
+def raw_name(family: socket.AddressFamily, host: str, port: int) -> bytes:
+    """The raw socket address of an IP address and a port, for a socket of this family."""
+    start = family.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big")
+    if family == socket.AF_INET:
+        return start + socket.inet_pton(socket.AF_INET, host) + bytes(8)
+    return start + bytes(4) + _inet6(host) + bytes(4)  # flow information, address, scope
+
+
+def _inet6(host: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6, host if ":" in host else f"::ffff:{host}")
 
 
 def host_and_port(name: bytes) -> tuple[str, int]:

@@ -6,11 +6,10 @@ holds it keeps nothing alive, and is told that it is gone when he sends.
 """
 
 import asyncio
-import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatredirect.transport.datagrams import Ancillary, DatagramSocket, Sockaddr, plain_host
+from chatredirect.transport.datagrams import DatagramSocket
 
 MAX_UNREAD = 262_144
 """Octets that may wait for a peer to read them; one that lets more wait is given up."""
@@ -18,46 +17,34 @@ MAX_UNREAD = 262_144
 
 @dataclass(frozen=True, slots=True)
 class DatagramFlow:
-    """The way back to the sender of a datagram.
+    """A way to somebody over UDP.
 
     Attributes:
-        sock: what it came to.
-        to: where it came from, with the port for answers.
-        ancillary: makes what is sent leave from the address that the datagram was sent to.
-        host: that address.
+        sock: what it goes out of.
+        host: our own address.
         port: our own port.
+        peer_host: the peer's address.
+        peer_port: the peer's port.
+        name: both of these, as a raw socket address.
+        control: what makes a datagram leave from our own address.
     """
 
     sock: DatagramSocket
-    to: Sockaddr
-    ancillary: Ancillary
     host: str
     port: int
+    peer_host: str
+    peer_port: int
+    name: bytes
+    control: bytes
 
     @property
     def transport(self) -> str:
         """`udp`."""
         return "udp"
 
-    @property
-    def peer_host(self) -> str:
-        """The peer's address."""
-        return plain_host(self.to[0])
-
-    @property
-    def peer_port(self) -> int:
-        """The peer's port, that answers go to."""
-        return self.to[1]
-
     def send(self, data: bytes) -> bool:
         """Send one datagram; False if the socket is closed. That it arrives nobody knows."""
-        try:
-            self.sock.send(data, self.to, self.ancillary)
-        except OSError as error:
-            if error.errno == errno.EBADF:
-                return False
-            self.sock.unsent += 1  # no room, no route: SIP repeats itself
-        return True
+        return self.sock.put(data, self.name, self.control)
 
 
 @dataclass(slots=True, eq=False)

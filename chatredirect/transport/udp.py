@@ -13,7 +13,6 @@ from chatredirect.transport.datagrams import (
     BATCH,
     DatagramSocket,
     host_and_port,
-    sockaddr,
     with_port,
 )
 from chatredirect.transport.flow import DatagramFlow
@@ -94,14 +93,21 @@ class UdpListener:
             port: the port there.
         """
         datagrams, name = self._datagrams, self._datagrams.sender(self._at)
-        host, ancillary = datagrams.addressed(self._at)
+        host, control = datagrams.addressed(self._at)
         key = (name, port, host)
         flow = self._flows.get(key)
         if flow is None:
             if len(self._flows) >= _KNOWN_FLOWS:
                 self._flows.clear()
-            to = sockaddr(name, port)
-            flow = DatagramFlow(datagrams, to, ancillary, host, datagrams.port)
+            flow = DatagramFlow(
+                datagrams,
+                host,
+                datagrams.port,
+                host_and_port(name)[0],
+                port,
+                with_port(name, port),
+                control,
+            )
             self._flows[key] = flow
         return flow
 
@@ -120,7 +126,8 @@ class UdpListener:
         datagrams, sources = self._datagrams, self._sources
         for _ in range(_ROUNDS):
             batch = datagrams.receive()
-            began = perf_counter()
+            began, answers = perf_counter(), 0
+            datagrams.batching = True  # what is sent over flows meanwhile leaves with the answers
             for i, (data, name) in enumerate(batch):
                 self._at = i
                 try:
@@ -134,7 +141,9 @@ class UdpListener:
                     answer, port = answered
                     to = name if port == source.port else with_port(name, port)
                     datagrams.reply(i, answer, to)
-            answers = datagrams.flush()
+                    answers += 1
+            datagrams.batching = False
+            datagrams.flush()
             if answers:  # they leave together: each took as long as the batch
                 self.latency.observe(perf_counter() - began, answers)
             if len(batch) < BATCH:

@@ -20,7 +20,7 @@ from chatredirect.transport.binding import BindError, adopt, bind, bound_url
 from chatredirect.transport.datagrams import DatagramSocket
 from chatredirect.transport.secure import Security
 from chatredirect.transport.stream import StreamListener
-from chatredirect.transport.terms import StreamTimeouts, Terms
+from chatredirect.transport.terms import StreamTimeouts, Terms, Watch, nobody_watches
 from chatredirect.transport.udp import UdpListener
 from chatredirect.trust import Trust
 
@@ -70,11 +70,13 @@ class Listeners:
         loop: where they run.
         admission: bounds on connections, of all of them together.
         inherited: sockets that systemd has bound; if there are any, there are no others.
+        watch: hears of what becomes of connections.
     """
 
     loop: asyncio.AbstractEventLoop
     admission: Admission
     inherited: Inherited = field(default_factory=Inherited)
+    watch: Watch = nobody_watches
     _urls: dict[ListenUrl, ListenUrl] = field(default_factory=dict)
     _udp: dict[ListenUrl, UdpListener] = field(default_factory=dict)
     _streams: dict[ListenUrl, StreamListener] = field(default_factory=dict)
@@ -167,6 +169,7 @@ class Listeners:
             serving.limits,
             serving.timeouts,
             self.loop,
+            self.watch,
         )
         stream = StreamListener(terms, self.admission, serving.security.get(url))
         stream.start(sock)

@@ -14,7 +14,7 @@ from chatredirect.transport.datagram_ways import DatagramWays
 from chatredirect.transport.flow_book import FlowBook
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.secure import Security
-from chatredirect.transport.terms import StreamTimeouts, Terms
+from chatredirect.transport.terms import StreamTimeouts, Terms, Watch, nobody_watches
 from chatredirect.transport.udp import UdpListener
 from chatredirect.trust import Trust
 
@@ -38,6 +38,7 @@ class Outward:
         bound: Callable[[], Iterable[ListenUrl]],
         security: Callable[[], Security],
         receive_buffer: int,
+        watch: Watch = nobody_watches,
     ) -> None:
         """Open nothing, and answer nothing that comes, before `serve`.
 
@@ -47,9 +48,10 @@ class Outward:
             bound: gives the addresses that are listened on.
             security: gives what TLS connections begin with now.
             receive_buffer: octets, for UDP sockets of our own.
+            watch: hears of what becomes of connections.
         """
         trust = Trust(())
-        terms = Terms(lambda *_: None, trust.source, Limits(), _SOON, loop)
+        terms = Terms(lambda *_: None, trust.source, Limits(), _SOON, loop, watch)
         ways = DatagramWays(loop, udp, lambda *_: None, trust.source_of_datagrams, receive_buffer)
         self.book = FlowBook(secrets.randbits(64), ways)
         self.outgoing = Outgoing(terms, OutgoingLimits(), security, ways, self.book, bound)

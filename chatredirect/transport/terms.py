@@ -24,8 +24,14 @@ log = structlog.get_logger()
 Answerer = Callable[[Event, Source, str, Reach], bytes | None]
 #: Makes a source of an address, a port, and whether a certificate has proved who it is.
 SourceMaker = Callable[[str, int, bool], Source]
+#: Hears of what becomes of connections: the transport, the peer's address and port, and what.
+Watch = Callable[[str, str, int, str], None]
 
 _QUIET = 60.0  # seconds between two log lines about one peer
+
+
+def nobody_watches(transport: str, host: str, port: int, what: str) -> None:
+    """A `Watch` for those who don't care."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Terms:
         message_limits: bounds on a message; connections that are open keep theirs.
         timeouts: how long a peer may take.
         loop: where they run.
+        watch: hears of all that is told, also of what the log isn't told again.
         closed: connections that we ended, by reason.
         failures: events whose handling raised; a fault of ours, and the log has it.
         begun: connections that have begun.
@@ -68,6 +75,7 @@ class Terms:
     message_limits: Limits
     timeouts: StreamTimeouts
     loop: asyncio.AbstractEventLoop
+    watch: Watch = nobody_watches
     failures: int = 0
     begun: int = 0
     latency: Histogram = field(default_factory=Histogram)
@@ -103,6 +111,8 @@ class Terms:
         **fields: object,
     ) -> None:
         """Log a fault of a peer, once in a while for each address and fault."""
+        why = fields.get("why")
+        self.watch(transport, host, port, f"{event}: {why}" if why else event)
         suppressed = self._limited.hit((event, host, *fields.values()))
         if suppressed is not None:
             peer = peer_text(transport, host, port)

@@ -5,6 +5,7 @@
 
 import asyncio
 import signal
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,11 @@ from chatredirect.config import Settings
 from chatredirect.config.models import DEFAULT_SOCKET
 from chatredirect.control.place import PlaceError
 from chatredirect.control.server import ControlServer
+from chatredirect.http.counters import HttpCounters
 from chatredirect.log import LogSink, log_loop_exception
+from chatredirect.metrics.lag import Lag
+from chatredirect.metrics.serving import http_listener
+from chatredirect.metrics.view import View
 from chatredirect.reloading import Refused, Reloader, tell_doubts
 from chatredirect.service import Service
 from chatredirect.status_line import status_line
@@ -66,6 +71,9 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     watchdog = Watchdog(loop, Notifier(), partial(status_line, service, reloader), interval())
     reloader.begins, reloader.ends = watchdog.reloading, watchdog.ready
+    lag = Lag(loop)
+    view = View(service, reloader, sink, control.counters, lag, time.time(), HttpCounters())
+    service.http = http_listener(view, loop)
     tell_doubts(settings)
     try:
         await _open(control, settings.control.socket)
@@ -81,6 +89,7 @@ async def serve(
     finally:
         await control.close()
         watchdog.stop()
+        lag.close()
 
 
 async def _reload_when_asked(asked: asyncio.Event, reloader: Reloader) -> None:

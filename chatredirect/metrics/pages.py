@@ -20,7 +20,7 @@ FRESH = 1.0
 
 
 @dataclass(slots=True)
-class Pages:
+class DaemonPages:
     """The pages of a daemon.
 
     Attributes:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "health": {"config", "dns"},
     "pool": {"config", "dns"},
     "directory": {"config", "pool", "roles", "sip"},
+    "http": {"config", "transport"},
     "trace": {"client", "control", "log", "roles", "sip"},
     "roles": {"config", "counters", "directory", "dns", "own_names", "pool", "sip"},
 }
@@ -37,8 +38,10 @@ MAY_IMPORT = {
 ONLY_FOR = {
     "daemon": {"commands"},
     "commanding": {"daemon"},
-    "reloading": {"commanding", "daemon", "status_line"},
-    "service": {"daemon", "reloading", "status_line"},
+    "http": {"daemon", "metrics", "service"},
+    "metrics": {"daemon"},
+    "reloading": {"commanding", "daemon", "metrics", "status_line"},
+    "service": {"daemon", "metrics", "reloading", "status_line"},
     "status_line": {"daemon"},
     "listeners": {"service"},
     "pools": {"lookups", "service"},

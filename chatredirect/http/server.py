@@ -97,7 +97,7 @@ class HttpServer:
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         make = self._pages.get(request.path)
         name = _OTHER if make is None else request.path
-        headers: Mapping[str, str] = {"Cache-Control": "no-store"}
+        headers: Mapping[str, str] = {"Cache-Control": "no-store", "Server": "chatredirect"}
         if make is None:
             page = Page.text(404, "not found; there is " + ", ".join(self._pages))
         elif request.method not in _METHODS:

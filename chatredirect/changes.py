@@ -13,7 +13,8 @@ SHOWN = 20
 """Endpoints that are named, of each kind."""
 
 _COMPARED = tuple(each.name for each in fields(EndpointSettings) if each.name != "source")
-_SECTIONS = tuple(each.name for each in fields(Settings) if each.name not in ("endpoints", "files"))
+_ELSEWHERE = ("endpoints", "files", "fingerprint")
+_SECTIONS = tuple(each.name for each in fields(Settings) if each.name not in _ELSEWHERE)
 
 
 @dataclass(slots=True)

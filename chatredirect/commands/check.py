@@ -158,6 +158,7 @@ def _json(
     return {
         "ok": True,
         "files": settings.files,
+        "fingerprint": settings.fingerprint,
         "listen": [str(url) for url in settings.listen],
         "endpoints": [
             {

@@ -8,6 +8,7 @@ import glob
 import os
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Contents
+from hashlib import sha256
 from pathlib import Path as FilePath
 from typing import TypeAlias, TypeVar
 
@@ -53,7 +54,8 @@ class _Reader:
     """One reading of a configuration."""
 
     def __init__(self, path: str, draft: Draft) -> None:
-        self._main = _open(path)
+        self._contents = sha256()
+        self._main = self._open(path)
         self._draft = draft
         self._findings = Findings(self._main)
         self._documents = [self._main]
@@ -79,6 +81,7 @@ class _Reader:
         # Both are read-only for everybody else: set where they become known, once.
         object.__setattr__(settings, "endpoints", whole)
         object.__setattr__(settings, "files", tuple(document.file for document in self._documents))
+        object.__setattr__(settings, "fingerprint", self._contents.hexdigest())
         object.__setattr__(settings, "tls", self._tls.common)
         object.__setattr__(settings, "tls_listeners", self._tls.listeners)
         return settings
@@ -173,7 +176,21 @@ class _Reader:
                 self._faults.append(main.fault(("include",), message))
             else:
                 drafted = self._draft.get(path)
-                yield _open(path) if drafted is None else read(drafted, path)
+                yield self._open(path) if drafted is None else read(drafted, path)
+
+    def _open(self, path: str) -> Document:
+        try:
+            with FilePath(path).open("rb") as file:
+                data = file.read(MAX_FILE + 1)
+        except OSError as error:
+            return Document(path, faults=[Fault(path, 0, 0, _why(error))])
+        except ValueError:  # a NUL in the name
+            return Document(path, faults=[Fault(quoted(path), 0, 0, "is no file name")])
+        if len(data) > MAX_FILE:
+            message = f"larger than {MAX_FILE // 1024 // 1024} MiB"
+            return Document(path, faults=[Fault(path, 0, 0, message)])
+        self._contents.update(data)
+        return read(data, path)
 
     def _gone(self) -> set[str]:
         return {path for path, content in self._draft.items() if content is None}
@@ -199,20 +216,6 @@ def _tried(parse: Callable[[str], _T], value: Value) -> Iterator[_T]:
         except ValueError:
             return
         yield made
-
-
-def _open(path: str) -> Document:
-    try:
-        with FilePath(path).open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        return Document(path, faults=[Fault(path, 0, 0, _why(error))])
-    except ValueError:  # a NUL in the name
-        return Document(path, faults=[Fault(quoted(path), 0, 0, "is no file name")])
-    if len(data) > MAX_FILE:
-        message = f"larger than {MAX_FILE // 1024 // 1024} MiB"
-        return Document(path, faults=[Fault(path, 0, 0, message)])
-    return read(data, path)
 
 
 def _why(error: OSError) -> str:

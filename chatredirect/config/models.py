@@ -183,7 +183,8 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Settings:
-    """A whole configuration. `files` are the files that it was read from, the main one first.
+    """A whole configuration. `files` are the files that it was read from, the main one first, and
+    `fingerprint` is the SHA-256 of their contents one after the other, in hexadecimal.
 
     `tls` is for outgoing connections, and for the listeners that have nothing of their own in
     `tls_listeners`; `tls_of` knows which.
@@ -206,6 +207,7 @@ class Settings:
     secret: Annotated[SecretStr | None, PlainValidator(_secret)] = None
     loop: Loop = "auto"
     files: tuple[str, ...] = field(default=(), init=False)
+    fingerprint: str = field(default="", init=False)
     tls_listeners: dict[ListenUrl, TlsSettings] = field(default_factory=dict, init=False)
 
     def tls_of(self, url: ListenUrl) -> TlsSettings:

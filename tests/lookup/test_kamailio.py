@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.kamailio import RELAY, kamailio
 from tests.lookup.test_daemon import lookup_endpoint
+from tests.ports import free_port
 from tests.service.daemon import Daemon
 from tests.service.fixtures import Run
 from tests.tls.authority import Authority, Leaf
-from tests.tls.processes import errors, free_port, program, running, sipp
+from tests.tls.processes import errors, program, sipp
 
 HERE = Path(__file__).parent
 CALLS = 200
@@ -26,30 +28,11 @@ def front_end_server(
     daemon: Daemon, transport: str, folder: Path, authority: Authority, leaf: Leaf
 ) -> Iterator[int]:
     """Kamailio, with this certificate where it speaks TLS; its UDP and TCP port."""
-    kamailio, port, tls_port = program("kamailio"), free_port(), free_port()
-    profile = folder / "tls.cfg"
-    files = f"private_key = {leaf.private_key}\ncertificate = {leaf.certificate}\n"
-    profile.write_text(
-        f"[server:default]\nmethod = TLSv1.2+\n{files}\n"
-        f"[client:default]\nmethod = TLSv1.2+\n{files}ca_list = {authority.file}\n"
-        "verify_certificate = yes\nrequire_certificate = yes\n"
-    )
-    text = (HERE / "front-end.cfg").read_text()
-    to = "{}:{}".format(*daemon.address(transport))
-    for name, value in {
-        "PORT": port,
-        "TLS_PORT": tls_port,
-        "TLS_CONFIG": profile,
-        "DAEMON": f"{to};transport={transport}",
-    }.items():
-        text = text.replace(f"@{name}@", str(value))
-    config = folder / "kamailio.cfg"
-    config.write_text(text)
-    # fewer and smaller pools than a server needs
-    arguments = [kamailio, "-f", config, "-DD", "-E", "-w", folder, "-Y", folder, "-m", "64"]
-    if transport == "tls":
-        arguments += ["-A", "WITH_TLS"]
-    with running([*arguments, "-M", "8"], folder, port):
+    port, defines = free_port(), ("WITH_TLS",) if transport == "tls" else ()
+    to = "{}:{};transport={}".format(*daemon.address(transport), transport)
+    with kamailio(
+        folder, port, RELAY, *defines, tls=(authority, leaf), TLS_PORT=free_port(), TO=to
+    ):
         yield port
 
 

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.kamailio import kamailio
+from tests.ports import free_port
 from tests.service.daemon import Daemon, endpoint
 from tests.service.fixtures import Run
 from tests.tls.authority import Authority, Leaf
-from tests.tls.processes import errors, free_port, program, running, sipp
+from tests.tls.processes import errors, program, sipp
 
 Section = Callable[..., dict[str, Any]]
 HERE = Path(__file__).parent
@@ -25,27 +27,10 @@ def front_end_server(
     daemon: Daemon, folder: Path, authority: Authority, leaf: Leaf
 ) -> Iterator[int]:
     """Kamailio that shows a certificate to the daemon; its UDP port."""
-    kamailio, port, tls_port = program("kamailio"), free_port(), free_port()
-    profile = folder / "tls.cfg"
-    files = f"private_key = {leaf.private_key}\ncertificate = {leaf.certificate}\n"
-    profile.write_text(
-        f"[server:default]\nmethod = TLSv1.2+\n{files}\n"
-        f"[client:default]\nmethod = TLSv1.2+\n{files}ca_list = {authority.file}\n"
-        "verify_certificate = yes\nrequire_certificate = yes\n"
-    )
-    text = (HERE / "front-end.cfg").read_text()
-    for name, value in {
-        "PORT": port,
-        "TLS_PORT": tls_port,
-        "TLS_CONFIG": profile,
-        "DAEMON": "{}:{}".format(*daemon.address("tls")),
-    }.items():
-        text = text.replace(f"@{name}@", str(value))
-    config = folder / "kamailio.cfg"
-    config.write_text(text)
-    # fewer and smaller pools than a server needs
-    arguments = [kamailio, "-f", config, "-DD", "-E", "-w", folder, "-Y", folder, "-m", "64"]
-    with running([*arguments, "-M", "8"], folder, port):
+    port, to = free_port(), "{}:{}".format(*daemon.address("tls"))
+    config = HERE / "front-end.cfg"
+    tls = (authority, leaf)
+    with kamailio(folder, port, config, tls=tls, TLS_PORT=free_port(), DAEMON=to):
         yield port
 
 

@@ -33,6 +33,7 @@ from chatredirect.config.models import (
     Settings,
     TlsSettings,
 )
+from chatredirect.config.proxy_section import ProxySettings
 from chatredirect.config.sipaddress import SipAddress, parse_sip_address
 from chatredirect.config.warnings import warnings
 
@@ -51,6 +52,7 @@ __all__ = [
     "LimitSettings",
     "ListenUrl",
     "LogSettings",
+    "ProxySettings",
     "Settings",
     "SipAddress",
     "TlsSettings",

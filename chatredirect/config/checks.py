@@ -67,6 +67,7 @@ def check(findings: Findings) -> Iterator[Fault]:
         if placed.settings is not None:
             yield from _endpoint(placed, placed.settings)
             yield from _lookup(placed, placed.settings, findings)
+            yield from _proxy(placed, placed.settings)
             yield from loops.faults(placed, placed.settings)
 
 
@@ -172,8 +173,6 @@ def _duplicates(findings: Findings) -> Iterator[Fault]:
 def _together(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
     """What can't go together, whatever the rest is: no default is at fault here."""
     secure = endpoint.sip_address.scheme == "sips"
-    if endpoint.mode == "proxy":
-        yield _at(placed, "mode", "proxy isn't available in this version: write redirect or lookup")
     if endpoint.contact == "addresses" and (secure or endpoint.transport == "tls"):
         yield _at(
             placed,
@@ -234,6 +233,16 @@ def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> I
             f"lookup needs a name for its Contact, and {wildcards[0]} is none: set advertise, or "
             "contact_uri for this endpoint",
         )
+
+
+def _proxy(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
+    """What makes sense only in the mode proxy, and what doesn't in it."""
+    if endpoint.mode != "proxy":
+        if endpoint.rewrite != "keep":
+            yield _at(placed, "rewrite", f"only the mode proxy uses it, not {endpoint.mode}")
+        return
+    if endpoint.contact != "fqdn":
+        yield _at(placed, "contact", "the mode proxy gives out no Contact of its own: leave it out")
 
 
 def _at(placed: Placed, key: str, message: str) -> Fault:

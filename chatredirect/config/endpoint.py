@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from chatredirect.config.addresses import Transport, Wanted, parse_pool_fqdn
 from chatredirect.config.channeluri import ChannelUri, parse_channel_uri, parse_contact_uri
 from chatredirect.config.faults import quoted
-from chatredirect.config.fields import STRICT, Port, from_text, told
+from chatredirect.config.fields import STRICT, TOKEN, Port, from_text, told
 from chatredirect.config.moment import EXAMPLE, parse_moment
 from chatredirect.config.sipaddress import SipAddress, parse_sip_address
 
@@ -20,12 +20,12 @@ RedirectStatus: TypeAlias = Literal[300, 301, 302, 305]
 ContactForm: TypeAlias = Literal["fqdn", "targets", "addresses"]
 OnAllDown: TypeAlias = Literal["unavailable", "serve"]
 Peers: TypeAlias = Literal["anyone", "trusted"]
+Rewrite: TypeAlias = Literal["keep", "pool"]
 State: TypeAlias = Literal["active", "maintenance", "disabled"]
 
 _NEVER_REDIRECTED = ("ACK", "BENOTIFY", "CANCEL")
 # octets, with their commas; longer, and a 405 might be larger than a UDP answer may be
 _MAX_METHODS = 300
-_TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")  # RFC 3261 §25.1
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -38,7 +38,7 @@ def _display_name(text: str) -> str:
 
 
 def _method(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
+    if not TOKEN.fullmatch(text):
         raise told(f"{quoted(text)} is no method name: write it as in INVITE")
     if text != text.upper():
         raise told(f"{quoted(text)}: methods are told apart by case; write {text.upper()}")
@@ -107,6 +107,7 @@ class EndpointSettings:
     peers: Peers = "anyone"
     channel_uris: Annotated[tuple[Channel, ...], AfterValidator(_some_channels)] = ()
     contact_uri: Annotated[str, from_text(parse_contact_uri)] | None = None
+    rewrite: Rewrite = "keep"
     state: State = "active"
     active_from: Annotated[datetime, PlainValidator(_moment)] | None = None
     source: str = field(default="", init=False)

@@ -1,5 +1,6 @@
 """The kinds of values that several sections have, and how one is made of text."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeAlias, get_args
 
@@ -24,6 +25,8 @@ Family: TypeAlias = Literal["ipv4", "ipv6"]
 
 STRICT = ConfigDict(extra="forbid")
 """What every section is validated with: an unknown key is a fault."""
+TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")
+"""A method or an option tag (RFC 3261 §25.1)."""
 
 
 def told(message: str) -> PydanticCustomError:

@@ -39,6 +39,7 @@ from chatredirect.config.fields import (
     told,
 )
 from chatredirect.config.http_section import HttpSettings
+from chatredirect.config.proxy_section import ProxySettings
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "json", "console", "journal"]
@@ -201,6 +202,7 @@ class Settings:
     log: LogSettings = Field(default_factory=LogSettings)
     control: ControlSettings = Field(default_factory=ControlSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    proxy: ProxySettings = Field(default_factory=ProxySettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     health: HealthSettings | None = None
     retry_after: Annotated[StrictInt, Field(ge=1, le=86_400)] = 30

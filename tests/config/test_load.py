@@ -174,7 +174,7 @@ def test_a_faulty_value_hides_no_other_fault_of_its_endpoint(faults: Faults) -> 
         endpoints:
           - sip_address: sips:a@contoso.com
             pool_fqdn: pcpool.contoso.com:5061
-            mode: proxy
+            mode: forward
             transport: udp
             contact: addresses
           - sip_address: sip:b@contoso.com
@@ -271,7 +271,6 @@ def test_wrong_value(faults: Faults, keys: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ("mode: proxy", "proxy isn't available in this version"),
         ("mode: forward", "must be redirect, proxy or lookup"),
         ("redirect_status: 303", "must be 300, 301, 302 or 305"),
         ("redirect_status: '302'", "must be 300, 301, 302 or 305"),

@@ -72,11 +72,6 @@ def test_a_lookup_that_leads_to_itself(faults: Faults) -> None:
     assert "would lead from sip:ocschat@contoso.com to itself" in only(faults(text))
 
 
-def test_proxy_is_still_refused(faults: Faults) -> None:
-    text = LOOKUP.replace("lookup", "proxy")
-    assert "proxy isn't available in this version" in only(faults(text))
-
-
 def test_uris_outside_the_domain_are_warned_of(settings: Load) -> None:
     """A front end may not route them; those in the domain give no reason."""
     (warning,) = warnings(settings(LOOKUP))

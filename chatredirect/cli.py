@@ -10,12 +10,16 @@ import typer
 
 import chatredirect
 from chatredirect.commands.check import check
-from chatredirect.commands.output import EX_IOERR, is_lost, show
+from chatredirect.commands.endpoint import app as endpoint
+from chatredirect.commands.endpoint.powershell import understand
+from chatredirect.commands.output import EX_IOERR, complain, is_lost, show
 from chatredirect.commands.probe import probe
 from chatredirect.commands.reload import reload
 from chatredirect.commands.resolve import resolve
 from chatredirect.commands.run import run
 from chatredirect.commands.trace import trace
+
+EX_USAGE = 2  # as for every command line that isn't understood
 
 app = typer.Typer(
     name="chatredirect",
@@ -31,6 +35,7 @@ app.command()(reload)
 app.command()(check)
 app.command()(resolve)
 app.command()(probe)
+app.add_typer(endpoint, name="endpoint")
 app.command()(trace)
 
 
@@ -53,7 +58,14 @@ def _options(
 def main() -> None:
     """Run the command line that this process was started with."""
     try:
-        app()
+        understood = understand(sys.argv[1:])
+    except ValueError as error:
+        complain(str(error))
+        sys.exit(EX_USAGE)
+    for note in understood.notes:
+        complain(note)
+    try:
+        app(understood.arguments)
     except OSError:  # of --help, which prints by itself
         if is_lost():
             sys.exit(EX_IOERR)

@@ -1,0 +1,215 @@
+"""A change of endpoints: seen whole before anything is touched, made at once, and taken back if the
+running daemon doesn't want it.
+
+Every command comes here with the files as they shall be. They are validated together with the
+whole configuration, under a lock that makes commands wait for one another.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from chatredirect.commands.asking import control_socket
+from chatredirect.commands.endpoint.filing import (
+    BusyError,
+    Filed,
+    FilingError,
+    file_all,
+    locked,
+)
+from chatredirect.commands.output import EX_IOERR, complain, show
+from chatredirect.commands.report import config_error_text, counted
+from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, Settings, load, warnings
+from chatredirect.config.include_folder import IncludeFolder, NoFolderError, include_folder
+from chatredirect.oserror import words
+
+NO = 1
+"""Exit status: the answer is no, and nothing has been changed."""
+EX_DATAERR, EX_TEMPFAIL, EX_NOPERM = 65, 75, 77  # sysexits(3)
+_RELOAD_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which configuration is meant, and whether the daemon is to take the change up.
+
+    Attributes:
+        config: its main file.
+        socket: the daemon's control socket if it isn't the configuration's.
+        reload: whether the daemon is told.
+    """
+
+    config: Path
+    socket: Path | None
+    reload: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Included files as they shall be, and the configuration that this makes.
+
+    Attributes:
+        folder: where they are.
+        contents: by path, None for a file that goes.
+        settings: the whole.
+    """
+
+    folder: str
+    contents: Mapping[str, bytes | None]
+    settings: Settings
+
+
+def refuse(message: str, status: int) -> typer.Exit:
+    """Say why nothing is changed; what to raise then."""
+    complain(message)
+    return typer.Exit(status)
+
+
+def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) -> Settings:
+    """The configuration, as it is or as it would be.
+
+    Raises:
+        typer.Exit: it can't be used, which has been told.
+    """
+    try:
+        return load(config, draft)
+    except ConfigError as error:
+        complain(config_error_text(error), prefix="")
+        if draft is not None:
+            complain("nothing has been changed")
+        raise typer.Exit(EX_CONFIG) from None
+
+
+def folder_of(config: Path) -> IncludeFolder:
+    """Where new endpoints go.
+
+    Raises:
+        typer.Exit: nowhere, which has been told.
+    """
+    try:
+        content = config.read_bytes()
+    except (OSError, ValueError):
+        configured(config)  # says it better
+        raise
+    try:
+        return include_folder(os.fspath(config), content)
+    except NoFolderError as error:
+        configured(config)  # a faulty file is told about first
+        raise refuse(str(error), EX_CONFIG) from None
+
+
+def find(settings: Settings, key: bytes) -> EndpointSettings | None:
+    """The endpoint with this directory key."""
+    return next((each for each in settings.endpoints if each.sip_address.key == key), None)
+
+
+def file_of(endpoint: EndpointSettings) -> str:
+    """The file that an endpoint is in."""
+    return endpoint.source.rpartition(":")[0]
+
+
+@contextmanager
+def alone(folder: str, config: Path) -> Iterator[None]:
+    """Have the folder for oneself, so that what is read stays true until it is written.
+
+    Raises:
+        typer.Exit: that isn't possible, which has been told.
+    """
+    waiting = "another chatredirect endpoint is at work; waiting for it"
+    try:
+        with locked(folder or ".", os.path.dirname(config) or ".", lambda: complain(waiting)):
+            yield
+    except BusyError:
+        message = f"another chatredirect endpoint holds {folder}: try again when it is done"
+        raise refuse(message, EX_TEMPFAIL) from None
+    except FilingError as error:
+        raise _unwritable(error) from None
+
+
+def carry_out(proposal: Proposal, where: Where, done: Callable[[], None]) -> None:
+    """Make the change, and have the daemon take it up if that is wanted.
+
+    Args:
+        proposal: it; its folder is ours alone.
+        where: what it is about.
+        done: tells about it once it is made for good.
+
+    Raises:
+        typer.Exit: it couldn't be made, or the daemon said no: then everything is as it was.
+    """
+    socket = control_socket(where.config, where.socket) if where.reload else None
+    try:
+        filed = file_all(
+            proposal.folder or ".",
+            proposal.contents,
+            _pattern(proposal, where.config),
+            keep=socket is not None,
+        )
+    except FilingError as error:
+        raise _unwritable(error) from None
+    if socket is None:
+        done()
+        show("It counts from the service's next reload on: chatredirect reload")
+        return
+    _reload(socket, filed, done)
+
+
+def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
+    from chatredirect.commands.reload import faults_of_refusal
+    from chatredirect.commands.report import fault_lines
+    from chatredirect.control.client import ControlError, ask
+
+    try:
+        ask(socket, "reload", timeout=_RELOAD_SECONDS)
+    except ControlError as error:
+        faults = faults_of_refusal(error.faults)
+        if faults:
+            complain("\n".join(fault_lines(faults, "error")), prefix="")
+        if not error.refused:
+            filed.forget()
+            done()
+            complain(f"{error}\nThe change stays: it counts from the service's next reload on.")
+            raise typer.Exit(error.status) from None
+        try:
+            filed.undo()
+        except FilingError as failed:
+            raise _unwritable(
+                failed, "the daemon refused the change, which stays because"
+            ) from None
+        raise refuse(
+            f"the running daemon refused it, so the change has been taken back: {error}",
+            error.status,
+        ) from None
+    filed.forget()
+    done()
+    show("The running service has taken it up.")
+
+
+def tell_doubts(settings: Settings, contents: Mapping[str, bytes | None]) -> None:
+    """Warnings about the endpoints in these files, and nothing else."""
+    told = [doubt for doubt in warnings(settings) if contents.get(doubt.file) is not None]
+    for doubt in told[:20]:
+        complain(f"warning: {doubt.message}")
+    if len(told) > 20:
+        complain(f"and {counted(len(told) - 20, 'warning')} more: chatredirect check")
+
+
+def _pattern(proposal: Proposal, config: Path) -> str:
+    """The file that new ones look like: one beside them, else the main file."""
+    ours = set(proposal.contents)
+    beside = (path for path in proposal.settings.files[1:] if path not in ours)
+    return next((path for path in beside if os.path.dirname(path) == proposal.folder), str(config))
+
+
+def _unwritable(failed: FilingError, what: str = "nothing has been changed:") -> typer.Exit:
+    error = failed.error
+    if isinstance(error, PermissionError):
+        return refuse(
+            f"{what} user {os.geteuid()} isn't permitted to write {failed.path}: use sudo",
+            EX_NOPERM,
+        )
+    return refuse(f"{what} {failed.path}: {words(error)}", EX_IOERR)

@@ -1,0 +1,201 @@
+"""Changing one endpoint, or taking it away."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from difflib import unified_diff
+from pathlib import Path
+
+import typer
+from pydantic import ValidationError
+
+from chatredirect.commands.endpoint.author import author
+from chatredirect.commands.endpoint.change import (
+    NO,
+    Proposal,
+    Where,
+    alone,
+    carry_out,
+    configured,
+    file_of,
+    find,
+    refuse,
+    tell_doubts,
+)
+from chatredirect.commands.endpoint.identity import identified
+from chatredirect.commands.endpoint.keys import OPTIONS, endpoint_of, keys_of, refuse_values
+from chatredirect.commands.endpoint.making import described, typed
+from chatredirect.commands.endpoint.showing import pool_text
+from chatredirect.commands.output import complain, show
+from chatredirect.config import EndpointSettings, Settings
+from chatredirect.config.endpoint_text import NotEditableError, Scalar, changed
+from chatredirect.oserror import words
+
+_REQUIRED = ("pool_fqdn", "mode", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of one endpoint: what it is now, and the files as they shall be."""
+
+    endpoint: EndpointSettings
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """What is to be changed in whom: values as text by key, empty to take one away."""
+
+    where: Where
+    identity: str
+    values: Mapping[str, str]
+
+    def propose(self) -> Change:
+        """The file with its new values, and the configuration with it.
+
+        Raises:
+            typer.Exit: that can't be, which has been told.
+            typer.BadParameter: a value can't be.
+        """
+        endpoint = endpoint_in_own_file(configured(self.where.config), self.identity, self.where)
+        file = file_of(endpoint)
+        values = self._wanted(endpoint)
+        merged = {**keys_of(endpoint), **values}
+        try:
+            wanted = endpoint_of({k: value for k, value in merged.items() if value is not None})
+        except ValidationError as error:
+            raise refuse_values(error) from None
+        how = f"chatredirect endpoint set {' '.join(OPTIONS[name] for name in values)}"
+        try:
+            content = Path(file).read_bytes()
+            made = changed(content, file, values, author(os.environ, datetime.now(UTC), how))
+        except OSError as error:
+            raise refuse(f"{file}: {words(error)}", NO) from None
+        except NotEditableError as error:
+            raise refuse(f"{file} {error}: change it there, by hand", NO) from None
+        contents = {file: made}
+        settings = configured(self.where.config, contents)
+        after = find(settings, endpoint.sip_address.key)
+        if after is None or not _only_so(endpoint, wanted, after):
+            raise refuse(f"{file} is written in an unusual way: change it there, by hand", NO)
+        return Change(endpoint, Proposal(os.path.dirname(file), contents, settings))
+
+    def _wanted(self, endpoint: EndpointSettings) -> dict[str, Scalar | None]:
+        """The new values, None where a key is to go."""
+        for name in _REQUIRED:
+            if self.values.get(name) == "":
+                raise typer.BadParameter(
+                    "is empty, and there must be one", param_hint=OPTIONS[name]
+                )
+        given = typed({name: value for name, value in self.values.items() if value})
+        values: dict[str, Scalar | None] = {name: given.get(name) for name in self.values}
+        if "state" in values and endpoint.active_from is not None:
+            passed = endpoint.active_from.timestamp() <= time.time()
+            if passed:  # else the new state would never be in force
+                values.setdefault("active_from", None)
+        return values
+
+
+def _only_so(before: EndpointSettings, wanted: EndpointSettings, after: EndpointSettings) -> bool:
+    """Whether an endpoint is as wanted, and what can't be given to a command as before."""
+    others = [each.name for each in fields(before) if each.name not in (*OPTIONS, "source")]
+    return keys_of(after) == keys_of(wanted) and all(
+        getattr(after, name) == getattr(before, name) for name in others
+    )
+
+
+def endpoint_in_own_file(settings: Settings, identity: str, where: Where) -> EndpointSettings:
+    """The endpoint that is meant, if a command may change its file.
+
+    Raises:
+        typer.Exit: there is none, or it stands elsewhere, which has been told.
+    """
+    try:
+        endpoint = identified(settings, identity)
+    except LookupError as error:
+        raise refuse(str(error.args[0]), NO) from None
+    file = file_of(endpoint)
+    if file == settings.files[0]:
+        raise refuse(
+            f"{endpoint.sip_address} stands in the main file, {endpoint.source}: change it there, "
+            "by hand; commands only change files of include",
+            NO,
+        )
+    if sum(file_of(each) == file for each in settings.endpoints) > 1:
+        raise refuse(
+            f"{endpoint.sip_address} stands beside others in {endpoint.source}: change it there, "
+            "by hand; commands only change files with one endpoint",
+            NO,
+        )
+    if os.path.islink(file):
+        target = os.path.realpath(file)
+        raise refuse(f"{file} is a symbolic link to {target}: change that one, by hand", NO)
+    return endpoint
+
+
+def tell_what_if(work: Changing) -> None:
+    """Say what would be different, after looking at everything that could speak against it."""
+    change = work.propose()
+    tell_doubts(change.proposal.settings, change.proposal.contents)
+    show(f"What if: would change {change.endpoint.sip_address}")
+    for path, content in change.proposal.contents.items():
+        before = Path(path).read_text(encoding="utf-8").splitlines()
+        after = (content or b"").decode().splitlines()
+        show("\n".join(unified_diff(before, after, path, path, lineterm="")))
+
+
+def change(work: Changing) -> EndpointSettings:
+    """Change it; what it is afterwards.
+
+    Raises:
+        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+    """
+    folder = os.path.dirname(
+        file_of(endpoint_in_own_file(configured(work.where.config), work.identity, work.where))
+    )
+    with alone(folder, work.where.config):
+        made = work.propose()
+        after = find(made.proposal.settings, made.endpoint.sip_address.key)
+        assert after is not None  # what has been proposed has it
+        now = time.time()
+
+        def done() -> None:
+            tell_doubts(made.proposal.settings, made.proposal.contents)
+            show(f"Changed {described(after, now)}: {file_of(after)}")
+
+        carry_out(made.proposal, work.where, done)
+    return after
+
+
+def removal(where: Where, identity: str) -> Change:
+    """Taking an endpoint away: the files, and the configuration without it.
+
+    Raises:
+        typer.Exit: it isn't there or stands elsewhere, which has been told.
+    """
+    endpoint = endpoint_in_own_file(configured(where.config), identity, where)
+    contents = {file_of(endpoint): None}
+    settings = configured(where.config, contents)
+    return Change(endpoint, Proposal(os.path.dirname(file_of(endpoint)), contents, settings))
+
+
+def remove(where: Where, identity: str) -> None:
+    """Take an endpoint away.
+
+    Raises:
+        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+    """
+    folder = os.path.dirname(file_of(removal(where, identity).endpoint))
+    with alone(folder, where.config):
+        made = removal(where, identity)
+
+        def done() -> None:
+            endpoint = made.endpoint
+            led = f"{endpoint.sip_address}, which led to {pool_text(endpoint)}"
+            show(f"Removed {led}: {file_of(endpoint)}")
+            if not made.proposal.settings.endpoints:
+                complain("warning: there are no endpoints any more: every request will get 404")
+
+        carry_out(made.proposal, where, done)

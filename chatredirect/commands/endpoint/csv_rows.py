@@ -1,0 +1,155 @@
+"""Endpoints in a CSV file, as a spreadsheet or `Export-Csv` writes it.
+
+Windows PowerShell begins such a file with `#TYPE …` and may write UTF-16; a spreadsheet separates
+with semicolons where the comma is the decimal sign, and may say so in a first line `sep=;`.
+"""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chatredirect.config.faults import quoted
+
+MAX_FILE = 64 * 1024 * 1024
+"""Octets; 100,000 rows are about 8 MB."""
+_SEPARATORS = ",;\t"
+_COLUMNS = {
+    "sipaddress": "sip_address",
+    "persistentchatpoolfqdn": "pool_fqdn",
+    "poolfqdn": "pool_fqdn",
+    "displayname": "display_name",
+    "mode": "mode",
+    "port": "port",
+    "transport": "transport",
+    "state": "state",
+    "activefrom": "active_from",
+}
+
+
+class CsvFault(Exception):
+    """The file as a whole can't be read.
+
+    Attributes:
+        line: where, from 1.
+    """
+
+    def __init__(self, message: str, line: int = 1) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row.
+
+    Attributes:
+        line: that it begins in, from 1.
+        values: by YAML key; those of empty cells not.
+        fault: why the values can't be told; empty if they can.
+    """
+
+    line: int
+    values: dict[str, str]
+    fault: str = ""
+
+
+def read_rows(data: bytes) -> tuple[list[Row], list[str]]:
+    """The rows of a file, and what is to be known about how it was read.
+
+    Raises:
+        CsvFault: it is no such file.
+    """
+    text = _decoded(data)
+    first, separator, skipped = _begin(text)
+    reader = csv.reader(io.StringIO(text[skipped:], newline=""), delimiter=separator, strict=True)
+    rows: list[Row] = []
+    columns: list[str | None] = []
+    notes: list[str] = []
+    while True:
+        line = first + reader.line_num
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise CsvFault(f"no CSV: {error}", line) from None
+        if cells is None:
+            break
+        if not any(cell.strip() for cell in cells):
+            continue
+        if not columns:
+            columns, notes = _header(cells, line)
+            continue
+        if len(cells) > len(columns):
+            fault = (
+                f"has {len(cells)} cells, and the header {len(columns)}: put text with "
+                f"{quoted(separator)} in it into double quotes"
+            )
+            rows.append(Row(line, {}, fault))
+            continue
+        found = zip(columns, cells, strict=False)
+        rows.append(Row(line, {key: cell.strip() for key, cell in found if key and cell.strip()}))
+    if not rows:
+        raise CsvFault(
+            "there are no rows below a header, SipAddress,PersistentChatPoolFqdn for one"
+        )
+    return rows, notes
+
+
+def _decoded(data: bytes) -> str:
+    if len(data) > MAX_FILE:
+        raise CsvFault(f"larger than {MAX_FILE // 1024 // 1024} MiB")
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "utf-16" if marked else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise CsvFault(
+            "isn't UTF-8 text: export it with Export-Csv -Encoding UTF8, or save it as CSV UTF-8",
+            line,
+        ) from None
+    if "\0" in text:
+        raise CsvFault(
+            "isn't UTF-8 text (UTF-16 without its mark?): export it with Export-Csv -Encoding UTF8",
+            text[: text.index("\0")].count("\n") + 1,
+        )
+    return text
+
+
+def _begin(text: str) -> tuple[int, str, int]:
+    """The header's line, the separator, and how many characters come before the header."""
+    line, skipped, separator = 1, 0, ""
+    while match := re.compile(r"(#TYPE\b[^\n]*|sep=(.)\r?|\s*)\n", re.IGNORECASE).match(
+        text, skipped
+    ):
+        separator = match[2] or separator
+        line += match[0].count("\n")
+        skipped = match.end()
+    header = text[skipped:].partition("\n")[0]
+    if not separator:
+        separator = max(_SEPARATORS, key=lambda each: _known(header.split(each)))
+    return line, separator, skipped
+
+
+def _known(cells: Sequence[str]) -> int:
+    return sum(_key(cell) is not None for cell in cells)
+
+
+def _key(cell: str) -> str | None:
+    return _COLUMNS.get(re.sub(r"[\s\"_-]", "", cell).lower())
+
+
+def _header(cells: Sequence[str], line: int) -> tuple[list[str | None], list[str]]:
+    columns = [_key(cell) for cell in cells]
+    if "sip_address" not in columns:
+        shown = ", ".join(quoted(cell.strip()) for cell in cells[:10])
+        raise CsvFault(f"there is no column SipAddress; the first line has {shown}", line)
+    twice = [cells[i] for i, key in enumerate(columns) if key and key in columns[:i]]
+    if twice:
+        raise CsvFault(f"the column {quoted(twice[0])} is there twice", line)
+    unused = [cell.strip() for cell, key in zip(cells, columns, strict=True) if key is None]
+    notes = [f"columns that mean nothing here: {', '.join(unused)}"] if any(unused) else []
+    return columns, notes

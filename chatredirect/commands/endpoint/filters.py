@@ -1,0 +1,161 @@
+"""`-Filter`: which endpoints, in the words of PowerShell.
+
+    condition  := clause { -and clause | -or clause }    from left to right, as there
+    clause     := [ -not | ! ] ( "(" condition ")" | property operator value )
+    operator   := -eq | -ne | -like | -notlike
+    value      := 'text' | "text" | word | $null
+
+Text is compared without regard to case; `*` and `?` in -like stand for any text and any character.
+There are no regular expressions, so that a filter takes no longer than reading what it filters.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from fnmatch import translate
+from typing import TypeAlias
+
+from chatredirect.config.endpoint import EndpointSettings
+from chatredirect.config.faults import did_you_mean, quoted
+from chatredirect.config.moment import written
+
+MAX_FILTER = 4096
+"""Characters."""
+_MAX_DEPTH = 20
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<mark>[()!])|'(?P<single>(?:[^']|'')*)'|"(?P<double>(?:[^"`]|""|`.)*)"
+    |(?P<operator>[-\u2013](?:eq|ne|like|notlike|and|or|not))(?![\w-])|(?P<word>[^\s()'"!]+))""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+PROPERTIES: dict[str, str] = {
+    "sipaddress": "sip_address",
+    "identity": "sip_address",
+    "persistentchatpoolfqdn": "pool_fqdn",
+    "poolfqdn": "pool_fqdn",
+    "displayname": "display_name",
+    "mode": "mode",
+    "port": "port",
+    "transport": "transport",
+    "state": "state",
+    "activefrom": "active_from",
+}
+"""What can be asked for, without case and without signs between words, and the key that it is."""
+
+Condition: TypeAlias = Callable[[EndpointSettings], bool]
+_Token: TypeAlias = tuple[str, str]
+
+
+def parse_filter(text: str) -> Condition:
+    """Read a filter such as `SipAddress -like "*contoso.com" -and Mode -eq lookup`.
+
+    Raises:
+        ValueError: with what is understood instead.
+    """
+    if len(text) > MAX_FILTER:
+        raise ValueError(f"is longer than {MAX_FILTER} characters")
+    bare = text.strip()
+    if bare.startswith("{") and bare.endswith("}"):
+        bare = bare[1:-1]
+    tokens = _tokens(bare)
+    if not tokens:
+        raise ValueError("is empty: write it as in SipAddress -like '*contoso.com'")
+    condition = _Reader(tokens).condition(0)
+    if tokens:
+        raise ValueError(f"{quoted(tokens[-1][1])} isn't expected here")
+    return condition
+
+
+def _tokens(text: str) -> list[_Token]:
+    """The last one first, so that the next one is popped."""
+    found: list[_Token] = []
+    position = 0
+    while text[position:].strip():
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(f"{quoted(text[position:].strip())}: a quote isn't closed")
+        kind = str(match.lastgroup)
+        value = match[kind]
+        if kind == "single":
+            value = value.replace("''", "'")
+        elif kind == "double":
+            value = re.sub(r'""|`(.)', lambda m: m[1] or '"', value)
+        elif kind == "operator":
+            value = "-" + value[1:].lower()
+        found.append((kind, value))
+        position = match.end()
+    return found[::-1]
+
+
+class _Reader:
+    """Reads conditions from tokens; `tokens` has the next one last."""
+
+    def __init__(self, tokens: list[_Token]) -> None:
+        self._tokens = tokens
+
+    def condition(self, depth: int) -> Condition:
+        left = self._clause(depth)
+        while self._next() in (("operator", "-and"), ("operator", "-or")):
+            _, joint = self._tokens.pop()
+            left = _joined(joint, left, self._clause(depth))
+        return left
+
+    def _next(self) -> _Token:
+        return self._tokens[-1] if self._tokens else ("end", "")
+
+    def _clause(self, depth: int) -> Condition:
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"has more than {_MAX_DEPTH} parentheses inside each other")
+        if self._next() in (("operator", "-not"), ("mark", "!")):
+            self._tokens.pop()
+            inner = self._clause(depth + 1)
+            return lambda endpoint: not inner(endpoint)
+        if self._next() == ("mark", "("):
+            self._tokens.pop()
+            inner = self.condition(depth + 1)
+            if self._next() != ("mark", ")"):
+                raise ValueError("a parenthesis isn't closed")
+            self._tokens.pop()
+            return inner
+        return self._comparison()
+
+    def _comparison(self) -> Condition:
+        kind, name = self._tokens.pop() if self._tokens else ("end", "")
+        key = PROPERTIES.get(name.lower().removeprefix("$_.").replace("_", ""))
+        if kind != "word" or key is None:
+            known = "SipAddress, PersistentChatPoolFqdn, DisplayName, Mode, Port, Transport, State"
+            hint = did_you_mean(name, PROPERTIES) if kind == "word" else ""
+            what = f"{quoted(name)} is no property{hint}" if name else "a property is missing"
+            raise ValueError(f"{what}; there are {known} and ActiveFrom")
+        kind, operator = self._tokens.pop() if self._tokens else ("end", "")
+        if kind != "operator" or operator not in ("-eq", "-ne", "-like", "-notlike"):
+            raise ValueError(
+                f"{quoted(operator)} after {name} is no operator: "
+                "there are -eq, -ne, -like and -notlike, joined with -and, -or, -not"
+            )
+        kind, value = self._tokens.pop() if self._tokens else ("end", "")
+        if kind not in ("word", "single", "double"):
+            raise ValueError(f"{name} {operator} lacks what to compare with")
+        return _compared(key, operator, "" if (kind, value.lower()) == ("word", "$null") else value)
+
+
+def _joined(joint: str, left: Condition, right: Condition) -> Condition:
+    if joint == "-and":
+        return lambda endpoint: left(endpoint) and right(endpoint)
+    return lambda endpoint: left(endpoint) or right(endpoint)
+
+
+def _compared(key: str, operator: str, value: str) -> Condition:
+    if operator in ("-like", "-notlike"):
+        pattern = re.compile(translate(value.casefold().replace("[", "[[]")))
+        wanted = operator == "-like"
+        return lambda endpoint: (pattern.match(_text(endpoint, key)) is not None) == wanted
+    text = value.casefold()
+    wanted = operator == "-eq"
+    return lambda endpoint: (_text(endpoint, key) == text) == wanted
+
+
+def _text(endpoint: EndpointSettings, key: str) -> str:
+    value = getattr(endpoint, key)
+    if isinstance(value, datetime):
+        value = written(value)
+    return "" if value is None else str(value).casefold()

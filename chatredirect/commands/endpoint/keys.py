@@ -1,0 +1,79 @@
+"""An endpoint's values as a command is given them: under the names of options, or YAML's keys."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TypeAlias
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from chatredirect.config.document import Document
+from chatredirect.config.endpoint import EndpointSettings
+from chatredirect.config.endpoint_text import Scalar
+from chatredirect.config.messages import faults_of
+from chatredirect.config.moment import written
+
+OPTIONS = {
+    "sip_address": "--sip-address",
+    "pool_fqdn": "--persistent-chat-pool-fqdn",
+    "display_name": "--display-name",
+    "mode": "--mode",
+    "port": "--port",
+    "transport": "--transport",
+    "state": "--state",
+    "active_from": "--active-from",
+}
+"""What can be given to `new` and `set`, in the order of an endpoint's file."""
+
+Keys: TypeAlias = dict[str, Scalar]
+"""Values by YAML key."""
+
+_ENDPOINT = TypeAdapter(EndpointSettings)
+_KEY = re.compile(rf"\b({'|'.join(OPTIONS)})\b:?")
+
+
+def endpoint_of(keys: Mapping[str, Scalar]) -> EndpointSettings:
+    """The endpoint that these values make.
+
+    Raises:
+        ValidationError: they make none; `faults` puts it in words.
+    """
+    return _ENDPOINT.validate_python(dict(keys))
+
+
+def faults(error: ValidationError) -> Iterator[str]:
+    """What is wrong with values, each fault with its key before it."""
+    for fault in faults_of(error, Document(""), (), EndpointSettings):
+        yield fault.message
+
+
+def refuse_values(error: ValidationError) -> typer.BadParameter:
+    """What is wrong with values that were given as options."""
+    told = list(faults(error))
+    named = OPTIONS.get(told[0].partition(":")[0])
+    if named is not None:
+        told[0] = told[0].partition(": ")[2]
+    return typer.BadParameter("; ".join(map(for_options, told)), param_hint=named)
+
+
+def for_options(message: str) -> str:
+    """A fault whose words are YAML's, in the words of the command line."""
+    return _KEY.sub(lambda found: OPTIONS[found[1]], message)
+
+
+def keys_of(endpoint: EndpointSettings) -> Keys:
+    """An endpoint's values as they stand in its file; those that are the defaults are left out."""
+    values: dict[str, object] = {name: getattr(endpoint, name) for name in OPTIONS}
+    keys: Keys = {}
+    for name, value in values.items():
+        if isinstance(value, datetime):
+            keys[name] = written(value)
+        elif name in ("sip_address", "pool_fqdn"):
+            keys[name] = str(value)
+        elif isinstance(value, str | int) and value != _DEFAULTS.get(name):
+            keys[name] = value
+    return keys
+
+
+_DEFAULTS: Mapping[str, object] = {"mode": "redirect", "state": "active"}

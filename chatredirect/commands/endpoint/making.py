@@ -1,0 +1,260 @@
+"""Making endpoints, one or as many as a CSV file has rows."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from pydantic import ValidationError
+
+from chatredirect.commands.endpoint.author import author
+from chatredirect.commands.endpoint.change import (
+    EX_DATAERR,
+    NO,
+    Proposal,
+    Where,
+    alone,
+    carry_out,
+    folder_of,
+    refuse,
+    tell_doubts,
+)
+from chatredirect.commands.endpoint.csv_rows import CsvFault, Row, read_rows
+from chatredirect.commands.endpoint.keys import (
+    OPTIONS,
+    Keys,
+    endpoint_of,
+    faults,
+    for_options,
+    refuse_values,
+)
+from chatredirect.commands.endpoint.showing import as_json as endpoint_json
+from chatredirect.commands.endpoint.showing import pool_text, sheet, state_text
+from chatredirect.commands.output import complain, show
+from chatredirect.commands.report import config_error_text, counted
+from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, load
+from chatredirect.config.endpoint_text import text_of
+from chatredirect.config.faults import quoted
+from chatredirect.config.include_folder import IncludeFolder
+from chatredirect.oserror import words
+
+_SHOWN = 20  # endpoints, or files, that are named
+
+
+@dataclass(slots=True)
+class Making:
+    """What is to be made.
+
+    Attributes:
+        where: the configuration that it is for.
+        folder: where the files go.
+        keys: the endpoints' values, as they will stand in their files.
+        endpoints: what these mean.
+        origin: for each endpoint where it comes from, `list.csv:17`; empty for the command line.
+        how: the command, for the files' comment.
+    """
+
+    where: Where
+    folder: IncludeFolder
+    keys: list[Keys]
+    endpoints: list[EndpointSettings]
+    origin: list[str]
+    how: str
+
+    def propose(self) -> Proposal:
+        """The files, and the configuration with them; the folder ought to be ours alone.
+
+        Raises:
+            typer.Exit: that wouldn't do, which has been told.
+        """
+        made = author(os.environ, datetime.now(UTC), self.how)
+        try:
+            taken = os.listdir(self.folder.path or ".")
+        except OSError:
+            taken = []  # a folder that isn't there yet; who writes will say what is wrong with it
+        keys = (each.sip_address.key for each in self.endpoints)
+        paths = list(self.folder.names(keys, taken))
+        texts = (text_of(each, made) for each in self.keys)
+        contents: Mapping[str, bytes] = dict(zip(paths, texts, strict=True))
+        try:
+            settings = load(self.where.config, contents)
+        except ConfigError as error:
+            raise self._refused(error, paths) from None
+        return Proposal(self.folder.path, dict(contents), settings)
+
+    def _refused(self, error: ConfigError, paths: list[str]) -> typer.Exit:
+        """Whose fault it is: the configuration's as it is, or what would be added."""
+        try:
+            settings = load(self.where.config)
+        except ConfigError as own:
+            complain(config_error_text(own), prefix="")
+            return refuse("nothing has been made: mend the configuration first", EX_CONFIG)
+        there = {each.sip_address.key: each for each in settings.endpoints}
+        twice = [
+            f"{place}there is an endpoint for {endpoint.sip_address} already: "
+            f"{other.sip_address} at {other.source}"
+            for endpoint, place in zip(self.endpoints, self.origin, strict=True)
+            if (other := there.get(endpoint.sip_address.key)) is not None
+        ]
+        if twice:
+            complain("\n".join(twice), prefix="" if self.origin[0] else "chatredirect: ")
+            return refuse("nothing has been made; chatredirect endpoint set changes one", NO)
+        origins = dict(zip(paths, self.origin, strict=True))
+        for fault in error.faults:
+            place = origins.get(fault.file, f"{fault.place}: ")
+            complain(
+                f"{place}{for_options(fault.message)}", prefix="" if place else "chatredirect: "
+            )
+        return refuse("nothing has been made: the configuration couldn't be used", EX_CONFIG)
+
+
+def one(given: Mapping[str, str], where: Where) -> Making:
+    """One endpoint, of what options say.
+
+    Raises:
+        typer.BadParameter: they say something that can't be.
+        typer.Exit: there is no place for it, which has been told.
+    """
+    for name, option in (
+        ("sip_address", "--sip-address"),
+        ("pool_fqdn", "--persistent-chat-pool-fqdn"),
+    ):
+        if name not in given:
+            raise typer.BadParameter("is missing", param_hint=option)
+    keys = typed(given)
+    try:
+        endpoint = endpoint_of(keys)
+    except ValidationError as error:
+        raise refuse_values(error) from None
+    keys["sip_address"] = str(endpoint.sip_address)  # with its scheme
+    how = "chatredirect endpoint new"
+    return Making(where, folder_of(where.config), [keys], [endpoint], [""], how)
+
+
+def typed(given: Mapping[str, str]) -> Keys:
+    """Text as it is given, the port as a number where it is one."""
+    keys: Keys = {name: given[name].strip() for name in OPTIONS if name in given}
+    port = str(keys.get("port", ""))
+    if port.isascii() and port.isdigit() and len(port) < 10:
+        keys["port"] = int(port)
+    return keys
+
+
+def of_csv(file: Path, given: Mapping[str, str], where: Where) -> Making:
+    """An endpoint for each row of a CSV file.
+
+    Raises:
+        typer.BadParameter: an option can't go with a file.
+        typer.Exit: a row is faulty; every fault has been told.
+    """
+    for name in ("sip_address", "display_name"):
+        if name in given:
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter("can't go with --from-csv: it is the rows'", param_hint=option)
+    name = "standard input" if str(file) == "-" else str(file)
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        rows, notes = read_rows(data)
+    except OSError as error:
+        raise refuse(f"{name}: {words(error)}", EX_DATAERR) from None
+    except CsvFault as fault:
+        raise refuse(f"{name}:{fault.line}: {fault}; nothing has been made", EX_DATAERR) from None
+    for note in notes:
+        complain(f"{name}: {note}")
+    keys, endpoints, wrong = _validated(rows, given, name)
+    if wrong:
+        complain("\n".join(wrong), prefix="")
+        many = f"{counted(len(wrong), 'fault')} in {counted(len(rows), 'row')}"
+        raise refuse(f"{many}; nothing has been made", EX_DATAERR)
+    origin = [f"{name}:{row.line}: " for row in rows]
+    how = f"chatredirect endpoint new --from-csv {os.path.basename(name)}"
+    return Making(where, folder_of(where.config), keys, endpoints, origin, how)
+
+
+def _validated(
+    rows: list[Row], given: Mapping[str, str], name: str
+) -> tuple[list[Keys], list[EndpointSettings], list[str]]:
+    """The rows' endpoints; and every fault, with its row."""
+    keys, endpoints, wrong = list[Keys](), list[EndpointSettings](), list[str]()
+    seen: dict[bytes, int] = {}
+    for row in rows:
+        if row.fault:
+            wrong.append(f"{name}:{row.line}: {row.fault}")
+            continue
+        values = typed({**given, **row.values})
+        try:
+            endpoint = endpoint_of(values)
+        except ValidationError as error:
+            wrong += (f"{name}:{row.line}: {told}" for told in faults(error))
+            continue
+        first = seen.setdefault(endpoint.sip_address.key, row.line)
+        if first != row.line:
+            what = (
+                f"{quoted(row.values.get('sip_address', ''))} is the endpoint of line {first} again"
+            )
+            wrong.append(f"{name}:{row.line}: sip_address: {what}")
+        values["sip_address"] = str(endpoint.sip_address)  # with its scheme
+        keys.append(values)
+        endpoints.append(endpoint)
+    return keys, endpoints, wrong
+
+
+def tell_what_if(work: Making) -> None:
+    """Say what would be made, after looking at everything that could speak against it."""
+    proposal = work.propose()
+    tell_doubts(proposal.settings, proposal.contents)
+    show(f"What if: would make {named(work.endpoints)}")
+    for path, content in list(proposal.contents.items())[:_SHOWN]:
+        show(f"\n{path}:\n{(content or b'').decode()}".rstrip())
+
+
+def make(work: Making) -> list[EndpointSettings]:
+    """Make them.
+
+    Raises:
+        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+    """
+    with alone(work.folder.path, work.where.config):
+        proposal = work.propose()
+        now = time.time()
+
+        def done() -> None:
+            tell_doubts(proposal.settings, proposal.contents)
+            for endpoint, path in list(zip(work.endpoints, proposal.contents, strict=True))[
+                :_SHOWN
+            ]:
+                show(f"Made {described(endpoint, now)}: {path}")
+            if len(work.endpoints) > _SHOWN:
+                show(f"and {len(work.endpoints) - _SHOWN:,} more in {work.folder.path}")
+
+        carry_out(proposal, work.where, done)
+    made = {each.sip_address.key: each for each in proposal.settings.endpoints}
+    return [made[each.sip_address.key] for each in work.endpoints]
+
+
+def described(endpoint: EndpointSettings, now: float) -> str:
+    """An endpoint, what it does, and its state if that isn't just active."""
+    state = state_text(endpoint, now)
+    also = "" if state == "active" else f", {state}"
+    return f"{endpoint.sip_address} ({endpoint.mode} to {pool_text(endpoint)}{also})"
+
+
+def named(endpoints: list[EndpointSettings]) -> str:
+    """One endpoint by its address, more by their number."""
+    if len(endpoints) == 1:
+        return f"{endpoints[0].sip_address}, which leads to {pool_text(endpoints[0])}"
+    return counted(len(endpoints), "endpoint")
+
+
+def shown(endpoints: list[EndpointSettings], *, as_json: bool) -> str:
+    """Endpoints, whole."""
+    now = time.time()
+    if as_json:
+        found = [endpoint_json(each, now) for each in endpoints]
+        return json.dumps({"endpoints": found}, indent=2)
+    return "\n\n".join("\n".join(sheet(each, now)) for each in endpoints)

@@ -1,0 +1,67 @@
+"""`chatredirect endpoint remove`: what Remove-CsPersistentChatEndpoint does."""
+
+from typing import Annotated
+
+import typer
+
+from chatredirect.commands.endpoint.options import (
+    ConfirmOption,
+    IdentityArgument,
+    IdentityOption,
+    ReloadOption,
+    WhatIfOption,
+    confirmed,
+    one_identity,
+)
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, SocketOption
+from chatredirect.commands.output import show
+
+
+def remove(
+    argument: IdentityArgument = None,
+    identity: IdentityOption = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="It is all right if there is no such endpoint (-Force).",
+            show_default=False,
+        ),
+    ] = False,
+    what_if: WhatIfOption = False,
+    confirm: ConfirmOption = False,
+    reload: ReloadOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    socket: SocketOption = None,
+) -> None:
+    """Remove an endpoint that has a file of its own: requests for its URI get 404 then.
+
+    As the cmdlet does, it asks only with --confirm.
+
+    Exit status: 0 if it is done; 1 if there is no such endpoint (0 with --force), if it stands in
+    the main file or beside others, or the answer was no; 74 or 77 if its file can't be taken away;
+    78 if the configuration can't be used. Then nothing has been changed.
+    """
+    from chatredirect.commands.endpoint import changing
+    from chatredirect.commands.endpoint.change import Where, configured
+    from chatredirect.commands.endpoint.identity import identified
+
+    wanted = one_identity(argument, identity)
+    if not wanted:
+        raise typer.BadParameter("is missing", param_hint="--identity")
+    where = Where(config, socket, reload)
+    if force:
+        try:
+            identified(configured(config), wanted)
+        except LookupError as error:
+            show(f"{error.args[0]}; nothing to do")
+            return
+    if what_if or confirm:
+        made = changing.removal(where, wanted)
+        (file,) = made.proposal.contents
+        if what_if:
+            show(f"What if: would remove {made.endpoint.sip_address}: {file}")
+            return
+        if not confirmed(f"Remove {made.endpoint.sip_address}?"):
+            raise typer.Exit(1)
+    changing.remove(where, wanted)

@@ -13,7 +13,8 @@ from tests.lookup.test_captures import REPLY, capture
 from tests.lookup.world import Sent
 from tests.service.daemon import Daemon, endpoint
 from tests.service.fixtures import Run
-from tests.tls.processes import errors, program, sipp
+from tests.sipp import errors, sipp
+from tests.tls.processes import program
 
 HERE = Path(__file__).parent
 CALLS = 500

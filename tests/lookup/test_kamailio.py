@@ -16,8 +16,9 @@ from tests.lookup.test_daemon import lookup_endpoint
 from tests.ports import free_port
 from tests.service.daemon import Daemon
 from tests.service.fixtures import Run
+from tests.sipp import errors, sipp
 from tests.tls.authority import Authority, Leaf
-from tests.tls.processes import errors, program, sipp
+from tests.tls.processes import program
 
 HERE = Path(__file__).parent
 CALLS = 200

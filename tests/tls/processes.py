@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
 from tests.service.daemon import PATIENCE
 
 
@@ -51,30 +50,3 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def sipp(
-    to: tuple[str, int], folder: Path, scenario: Path, *arguments: str, calls: int, rate: int = 200
-) -> "subprocess.CompletedProcess[str]":
-    """SIPp as a client, until its calls are over; its exit status is 0 if none has failed."""
-    return subprocess.run(
-        [
-            *(program("sipp"), f"{to[0]}:{to[1]}", "-sf", str(scenario), "-i", "127.0.0.1"),
-            *("-p", str(free_port()), "-m", str(calls), "-r", str(rate), "-l", "200", "-nostdin"),
-            *("-timeout", "60s", "-timeout_error", "-trace_err", "-error_file", "errors.log"),
-            *arguments,
-        ],
-        cwd=folder,
-        env={"TERM": "dumb", "PATH": "/usr/bin:/bin"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE + 60,
-        check=False,
-    )
-
-
-def errors(folder: Path) -> str:
-    """What SIPp had to complain of."""
-    file = folder / "errors.log"
-    return file.read_text(errors="replace")[-3000:] if file.exists() else ""

@@ -14,8 +14,9 @@ from tests.kamailio import kamailio
 from tests.ports import free_port
 from tests.service.daemon import Daemon, endpoint
 from tests.service.fixtures import Run
+from tests.sipp import errors, sipp
 from tests.tls.authority import Authority, Leaf
-from tests.tls.processes import errors, program, sipp
+from tests.tls.processes import program
 
 Section = Callable[..., dict[str, Any]]
 HERE = Path(__file__).parent

@@ -8,6 +8,7 @@ import asyncio
 import platform
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -28,11 +29,13 @@ from chatredirect.own_names import OwnNames, local_addresses, own_names
 from chatredirect.pace import Pace
 from chatredirect.pool import Pool, PoolKey
 from chatredirect.pools import Pools
+from chatredirect.proxying import Proxying
 from chatredirect.roles.registering import Registrars
 from chatredirect.roles.server import Answering, Server
 from chatredirect.roles.tap import Tapping
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import TagMaker
+from chatredirect.states import States
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission, ConnectionLimits
 from chatredirect.transport.outgoing import OutgoingLimits
@@ -45,6 +48,14 @@ _AT_ONCE = 50  # endpoints that are let go of before it is time to look whether 
 _LAST_ROUND = 0.1  # seconds in which what has reached our sockets is still read
 
 
+def _later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, call)
+
+
+def _states() -> States:
+    return States(time.time, _later)
+
+
 @dataclass(slots=True)
 class Service:
     """The running daemon.
@@ -53,12 +64,15 @@ class Service:
         counters: what happened so far.
         certificates: TLS for listeners and for connections to pools.
         settings: the configuration that is in force, None before the first.
+        states: which endpoints wait for their time.
         tapping: says who looks on at the messages.
         inherited: sockets that systemd has bound for us.
         directory: the endpoints that are served.
         listeners: what is listened on; None before the first configuration, like the next two.
         pools: the endpoints' pools.
         lookups: the lookups.
+        outward: the ways to targets, and names for the ways back.
+        proxying: what is passed on.
         http: where metrics are to be had; None where nobody has made it.
         draining: whether it is about to stop, so that requests should go elsewhere.
         configured_at: since when the configuration is in force, in seconds since the epoch.
@@ -67,6 +81,7 @@ class Service:
     counters: Counters = field(default_factory=Counters)
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     settings: Settings | None = None
+    states: States = field(default_factory=_states)
     tapping: Tapping = field(default_factory=Tapping)
     inherited: Inherited = field(default_factory=Inherited)
     directory: Directory = field(default_factory=Directory)
@@ -74,9 +89,11 @@ class Service:
     pools: Pools | None = None
     lookups: Lookups | None = None
     outward: Outward | None = None
+    proxying: Proxying | None = None
     http: HttpListener | None = None
     draining: bool = False
     configured_at: float = 0.0
+    _server_now: Server | None = None
     _looking: asyncio.Task[None] | None = None
     _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
@@ -117,6 +134,9 @@ class Service:
             self.listeners = Listeners(loop, admission, self.inherited, self._watch)
             self.lookups = Lookups(self.counters, loop, self.tapping)
             self.outward = self._outward(loop, self.listeners, settings)
+            self.proxying = Proxying(
+                self.counters, loop, self.tapping, self.outward, lambda: self.pools
+            )
         assert self.outward is not None
         plan = self.listeners.plan(settings.listen, settings.limits.receive_buffer)
         http_plan = None
@@ -126,7 +146,8 @@ class Service:
             names = own_names(plan.urls.values(), settings.advertise, local_addresses())
             pools = await self._bring_pools(settings, names, pace)
             lookups = partial(lookup_of, lambda pool: pools.get(*pool), settings.advertise)
-            building = Building(partial(_pool, pools), lookups)
+            reading = self.states.read()
+            building = Building(partial(_pool, pools), lookups, reading.closed)
             changes, keys = await self._build(building, settings, pace)
         except BaseException:  # cancelled or faulty: what was bound for it must not stay bound
             plan.give_up()
@@ -147,6 +168,7 @@ class Service:
             serving.server, serving.trust, serving.limits, serving.timeouts, OutgoingLimits()
         )
         old, self.directory = self.directory, building.done()
+        self.states.serve(reading, building.waiting)
         self.counters.keep(building.addresses, settings.http.endpoints)
         before, self.settings = self.settings, settings
         self.configured_at = time.time()
@@ -165,6 +187,13 @@ class Service:
                 await pace.breathe()
         return changes
 
+    def log_requests(self, wanted: bool) -> None:
+        """Whether every request gets a line in the log from now on, until the next `apply`."""
+        if self._server_now is not None:
+            self._server_now.log_requests = wanted
+        if self.lookups is not None and self.lookups.attendant is not None:
+            self.lookups.attendant.log_requests = wanted
+
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
         self.draining = True
@@ -177,8 +206,11 @@ class Service:
             await self.outward.aclose()
         if self.listeners is not None:
             await self.listeners.close()
+        self.states.close()
         if self.lookups is not None:
             self.lookups.close()
+        if self.proxying is not None:
+            self.proxying.close()
         if self.pools is not None:
             await self.pools.aclose()
         if self.http is not None:
@@ -254,11 +286,21 @@ class Service:
         agent = settings.advertise.host if settings.advertise is not None else "chatredirect"
         tags = TagMaker(key)
         assert self.lookups is not None
+        assert self.proxying is not None
         self.lookups.serve(
             settings,
             tags,
             agent.encode("ascii"),
             wanted=bool(building.lookup_domains),
+            log_requests=log_requests,
+        )
+        self.proxying.serve(
+            settings,
+            building.done(),
+            names,
+            key,
+            agent.encode("ascii"),
+            wanted=building.proxied,
             log_requests=log_requests,
         )
         answering = Answering(
@@ -269,8 +311,11 @@ class Service:
             attendant=self.lookups.attendant,
             registrars=Registrars.of(settings.registrars, building.lookup_domains),
             tapping=self.tapping,
+            proxy=self.proxying.attendant,
         )
-        return Server(building.done(), names, answering, _limits(settings.limits), self.counters)
+        limits = _limits(settings.limits)
+        self._server_now = Server(building.done(), names, answering, limits, self.counters)
+        return self._server_now
 
     def _tell_started(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         endpoints = settings.endpoints

@@ -70,7 +70,7 @@ _COMPACT = {
 
 # Names as they are usually spelled, so that one dictionary look-up settles most lines. A name
 # that isn't here is looked at properly, and isn't remembered: a peer could fill the memory.
-_USUAL_OTHERS = (
+USUAL_OTHERS = (
     b"Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authorization"
     b" Contact Content-Disposition Content-Encoding Content-Language Content-Type Date Event"
     b" EndPoints Expires In-Reply-To Max-Forwards MIME-Version Min-SE ms-keep-alive"
@@ -85,7 +85,7 @@ _METHODS = frozenset(
 )
 _SLOT_BY_SPELLING = {
     spelling: slot
-    for slot, names in (*_NAMES.items(), *((_OTHER, (name,)) for name in _USUAL_OTHERS))
+    for slot, names in (*_NAMES.items(), *((_OTHER, (name,)) for name in USUAL_OTHERS))
     for name in names
     if name
     for spelling in (name, name.lower(), name.upper(), name.title())

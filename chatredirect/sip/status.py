@@ -1,6 +1,7 @@
 """Status codes and the reason phrases that go with them (RFC 3261 §21)."""
 
 PHRASES = {
+    100: "Trying",
     200: "OK",
     300: "Multiple Choices",
     301: "Moved Permanently",
@@ -10,14 +11,18 @@ PHRASES = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     413: "Request Entity Too Large",
     414: "Request-URI Too Long",
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
+    430: "Flow Failed",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
+    483: "Too Many Hops",
+    487: "Request Terminated",
     488: "Not Acceptable Here",
     491: "Request Pending",
     500: "Server Internal Error",

@@ -1,0 +1,186 @@
+"""The mode proxy in the running daemon: what it needs of a configuration, a clock and a timer.
+
+What is under way outlives configurations: it ends by the rules with which it began.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+import structlog
+
+from chatredirect.config import Settings
+from chatredirect.counters import Counters
+from chatredirect.directory import Directory
+from chatredirect.dns.target import Target
+from chatredirect.outward import Outward
+from chatredirect.own_names import OwnNames
+from chatredirect.pools import Pools
+from chatredirect.roles.proxy.attendant import Attendant
+from chatredirect.roles.proxy.core import Core, Rules
+from chatredirect.roles.proxy.token import Loops, Tokens
+from chatredirect.roles.proxy.within import wanted
+from chatredirect.roles.tap import Tapping
+from chatredirect.sip.response import TagMaker
+from chatredirect.sip.uri import SipUri
+from chatredirect.waker import Waker
+
+log = structlog.get_logger()
+
+_AFTER_A_FAULT = 1.0  # seconds
+_SEARCHES = 100  # for the hosts of Routes, at a time; more find nothing
+
+
+class Proxying:
+    """What the daemon proxies, once there is an endpoint for it.
+
+    Attributes:
+        attendant: deals with it; None as long as no configuration had a proxy endpoint.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        loop: asyncio.AbstractEventLoop,
+        tapping: Tapping,
+        outward: Outward,
+        pools: Callable[[], Pools | None],
+    ) -> None:
+        """Begin without anything.
+
+        Args:
+            counters: the daemon's.
+            loop: where it runs.
+            tapping: says who looks on.
+            outward: the ways to targets, and the names of flows.
+            pools: gives the pools.
+        """
+        self.attendant: Attendant | None = None
+        self._counters = counters
+        self._loop = loop
+        self._tapping = tapping
+        self._outward = outward
+        self._pools = pools
+        self._searches: set[asyncio.Task[None]] = set()
+        self._waker = Waker(loop, self._elapse)
+
+    def serve(
+        self,
+        settings: Settings,
+        directory: Directory,
+        names: OwnNames,
+        key: bytes,
+        agent: bytes,
+        *,
+        wanted: bool,
+        log_requests: bool,
+    ) -> None:
+        """Go by a configuration from now on.
+
+        Args:
+            settings: it.
+            directory: its endpoints.
+            names: our own names.
+            key: what tags and Record-Routes are signed with.
+            agent: our name in Warning header fields.
+            wanted: whether there is an endpoint in the mode `proxy`.
+            log_requests: whether each request gets a line in the log.
+        """
+        if self.attendant is None and not wanted:
+            return
+        proxy = settings.proxy
+        rules = Rules(
+            directory=directory,
+            names=names,
+            advertise=settings.advertise,
+            tags=TagMaker(key),
+            tokens=Tokens(key),
+            loops=Loops(key),
+            is_target=self._is_target,
+            agent=agent,
+            retry_after=settings.retry_after,
+            attempt_timeout=proxy.attempt_timeout,
+            target_penalty=proxy.target_penalty,
+            timer_c=proxy.timer_c,
+            proxy_require=frozenset(tag.lower().encode() for tag in proxy.proxy_require),
+            transactions=proxy.transactions,
+            transactions_per_peer=proxy.transactions_per_peer,
+        )
+        if self.attendant is None:
+            outward = self._outward
+            # from a random number on, so that a restart uses no branch twice
+            core = Core(rules, outward.outgoing, outward.book, secrets.randbits(48))
+            self.attendant = Attendant(
+                core, self._counters, self._loop.time, self._waker.at, self._seek, self._tapping
+            )
+            outward.book.on_lost = self.attendant.lost
+        self.attendant.core.go_by(rules)
+        self.attendant.log_requests = log_requests
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request waits for its final response."""
+        return self.attendant is None or self.attendant.core.idle
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin no more dialogs, and let open requests finish; whether all have.
+
+        Args:
+            seconds: how long to wait for them.
+        """
+        attendant = self.attendant
+        if attendant is None:
+            return True
+        attendant.core.draining = True
+        if attendant.core.idle:
+            return True
+        idle = asyncio.Event()
+        attendant.on_idle = idle.set
+        try:
+            async with asyncio.timeout(seconds):
+                await idle.wait()
+        except TimeoutError:
+            log.warning("not_drained", open=len(attendant.core.open), seconds=seconds)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let nothing happen by itself any more."""
+        self._waker.close()
+        for task in self._searches:
+            task.cancel()
+
+    def _elapse(self) -> None:
+        assert self.attendant is not None
+        try:
+            self.attendant.elapse()
+        except Exception:  # a fault of ours in one request must not stop the timers of the others
+            log.exception("proxy_timer_failed")
+            self._waker.at(self._loop.time() + _AFTER_A_FAULT)
+
+    def _is_target(self, host: bytes) -> bool:
+        address = host.decode("ascii")
+        pools = self._pools()
+        return pools is not None and any(
+            target.address == address for pool in pools for target in pool.targets
+        )
+
+    def _seek(self, uri: SipUri, found: Callable[[tuple[Target, ...]], None]) -> None:
+        """Find the targets of a URI; `found` is called later, always."""
+        pools = self._pools()
+        if pools is None or len(self._searches) >= _SEARCHES:
+            self._loop.call_soon(found, ())
+            return
+        task = self._loop.create_task(self._search(pools, uri, found))
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
+
+    async def _search(
+        self, pools: Pools, uri: SipUri, found: Callable[[tuple[Target, ...]], None]
+    ) -> None:
+        targets: tuple[Target, ...] = ()
+        try:
+            targets = (await pools.resolver.locate(*wanted(uri))).targets
+        except Exception:  # a fault of ours: who waits for it must hear of it all the same
+            log.exception("route_not_resolved")
+        found(targets)

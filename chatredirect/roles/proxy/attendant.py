@@ -1,0 +1,285 @@
+"""Carries out what the core of the proxy says: sends, dials, counts, logs, and asks to be woken.
+
+It stands between the table of answers, which hands it what is the proxy's, and the core. It has a
+clock; sockets it knows only as flows and ways.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from chatredirect.counters import Counters
+from chatredirect.dns.target import Target
+from chatredirect.roles.explaining import explain_status
+from chatredirect.roles.proxy import arrivals, within
+from chatredirect.roles.proxy.branches import Branch
+from chatredirect.roles.proxy.context import Context, Waiter
+from chatredirect.roles.proxy.core import Core
+from chatredirect.roles.proxy.effects import Dial, Seek
+from chatredirect.roles.proxy.endpoint import ProxyEndpoint
+from chatredirect.roles.proxy.facts import Answered, Dropped, Fact, Failed
+from chatredirect.roles.proxy.identity import ASSERTIONS
+from chatredirect.roles.proxy.outcomes import cancel
+from chatredirect.roles.tap import Tapping
+from chatredirect.roles.verdict import log_request
+from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.forwarding import without
+from chatredirect.sip.headers import Envelope, read_via
+from chatredirect.sip.message import Request, Response
+from chatredirect.sip.response import Source
+from chatredirect.sip.transaction import keys
+from chatredirect.sip.transaction.tables import Event, State
+from chatredirect.sip.uri import SipUri
+
+log = structlog.get_logger()
+
+#: Finds the targets of a URI, later, and says so.
+Seeker = Callable[[SipUri, Callable[[tuple[Target, ...]], None]], None]
+
+
+class Attendant:
+    """All that is proxied by a daemon, kept while configurations come and go.
+
+    Attributes:
+        core: its state.
+        log_requests: whether every request gets a line in the log.
+        on_idle: called whenever the last open request has had its final response.
+    """
+
+    __slots__ = (
+        "_clock", "_counters", "_seek", "_tapping", "_wake_at", "core", "log_requests", "on_idle",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        core: Core,
+        counters: Counters,
+        clock: Callable[[], float],
+        wake_at: Callable[[float], None],
+        seek: Seeker,
+        tapping: Tapping,
+    ) -> None:
+        """Begin.
+
+        Args:
+            core: without any request.
+            counters: the daemon's.
+            clock: seconds that never go back.
+            wake_at: asks for `elapse` to be called at a time; earlier calls stay as they are.
+            seek: finds the targets of a URI that isn't a pool's.
+            tapping: says who looks on.
+        """
+        self.core = core
+        self.log_requests = True
+        self.on_idle: Callable[[], None] = _nothing
+        self._counters = counters
+        self._clock = clock
+        self._wake_at = wake_at
+        self._seek = seek
+        self._tapping = tapping
+
+    # -- what the table of answers hands over ---------------------------------------------------
+
+    def arrive(
+        self,
+        request: Request,
+        envelope: Envelope,
+        source: Source,
+        reach: Reach,
+        uri: SipUri | None,
+        endpoint: ProxyEndpoint,
+    ) -> None:
+        """Deal with a request for an endpoint, from a trusted peer; see `arrivals.arrive`.
+
+        Raises:
+            SipError: a header field that a proxy reads can't be read.
+        """
+        now = self._clock()
+        arrivals.arrive(self.core, request, envelope, source, reach, uri, endpoint, now)
+        self._settle(now)
+
+    def within(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+        """Deal with a request within a dialog; False if its Route doesn't lead here.
+
+        Raises:
+            SipError: a header field that a proxy reads can't be read.
+        """
+        now = self._clock()
+        taken = within.forward(self.core, request, envelope, source, reach, now)
+        self._settle(now)
+        return taken
+
+    def run(self, request: Request, source: Source, reach: Reach) -> bool:
+        """Deal with an ACK, or BENOTIFY; False if it is for nothing that is known here."""
+        core = self.core
+        try:
+            envelope = request.envelope or read_envelope(request, read_via(request.vias[0]))
+        except (IndexError, SipError):
+            return False
+        now = self._clock()
+        if request.method == b"ACK":
+            transaction = core.transactions.server(keys.server_key(request, envelope))
+            if (
+                transaction is not None
+                and transaction.state in (State.COMPLETED, State.CONFIRMED)
+                and transaction.tag == keys.tag_of(envelope.to, "To")
+            ):
+                core.transactions.happen(transaction, Event.ACK, now)
+                self._settle(now)
+                return True
+        taken = within.run(core, request, envelope, source, reach, now)
+        if not taken and source.trusted:
+            taken = self._run_to_endpoint(request, envelope, source, reach, now)
+        self._settle(now)
+        return taken
+
+    def _run_to_endpoint(
+        self, request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
+    ) -> bool:
+        """For callers that heed no Record-Route: the pool knows the dialog, if anybody does."""
+        try:
+            uri, endpoint = self.core.rules.directory.find(request.uri)
+        except SipError:
+            return False
+        if endpoint is None or endpoint.proxy is None or not envelope.in_dialog:
+            return False
+        arrivals.run(self.core, request, envelope, source, reach, uri, endpoint.proxy, now)
+        return True
+
+    def cancels(self, request: Request, envelope: Envelope, source: Source) -> bool:
+        """Cancel the INVITE that a CANCEL is about; False if none is known (§16.10)."""
+        transaction = self.core.transactions.server(keys.cancelled_key(request, envelope))
+        if transaction is None:
+            return False
+        context = transaction.user
+        if isinstance(context, Context):
+            if not source.trusted and source.host != context.source.host:
+                return False
+            now = self._clock()
+            cancel(self.core, context, now)
+            self._settle(now)
+        return True
+
+    def respond(self, response: Response, source: Source) -> bool:
+        """Take a response; False if it is to none of our requests, or malformed (RFC 6026 §8.9)."""
+        core = self.core
+        key = keys.branch_key(response)
+        transaction = core.transactions.client(key)
+        if transaction is None or response.fault is not None or None in (
+            response.from_, response.to, response.call_id,
+        ):  # fmt: skip
+            return False
+        branch = transaction.user
+        if isinstance(branch, Branch):
+            if len(response.vias) < 2 and b"," not in response.vias[0]:
+                return False  # nobody is left whom it could be passed on to
+            if not source.trusted and branch.target is None:
+                response.head = without(response.head, ASSERTIONS)
+        now = self._clock()
+        core.respond(response, transaction, now)
+        self._settle(now)
+        return True
+
+    # -- what comes of effects, and of time -----------------------------------------------------
+
+    def lost(self, flow: Flow) -> None:
+        """A connection is gone."""
+        now = self._clock()
+        self.core.lost(flow, now)
+        self._settle(now)
+
+    def elapse(self) -> None:
+        """Do what is due, and ask to be woken for what is due next."""
+        now = self._clock()
+        self.core.elapse(now)
+        self._settle(now)
+
+    def _dialled(self, dial: Dial[Waiter], flow: Flow) -> None:
+        now = self._clock()
+        self.core.dialled(dial, flow, now)
+        self._settle(now)
+
+    def _not_dialled(self, dial: Dial[Waiter], why: str) -> None:
+        now = self._clock()
+        self.core.not_dialled(dial, why, now)
+        self._settle(now)
+
+    def _found(self, seek: Seek[Context], targets: tuple[Target, ...]) -> None:
+        now = self._clock()
+        self.core.found(seek, targets, now)
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Carry out what the last call has led to."""
+        core = self.core
+        tap = self._tapping.tap
+        sends = core.sends
+        position = 0
+        while position < len(sends):  # a flow that is gone may lead to more
+            send = sends[position]
+            position += 1
+            if not send.flow.send(send.data):
+                core.unsent(send, now)
+            elif tap is not None:
+                tap.sent(send.data, send.flow, call_id_of(send.data))
+        sends.clear()
+        while core.dials:
+            dial = core.dials.pop()
+            core.ways.dial(
+                dial.target, partial(self._dialled, dial), partial(self._not_dialled, dial)
+            )
+        while core.seeks:
+            seek = core.seeks.pop()
+            self._seek(seek.uri, partial(self._found, seek))
+        if core.facts:
+            facts = list(core.facts)
+            core.facts.clear()
+            for fact in facts:
+                self._tell(fact)
+            if not core.open:
+                self.on_idle()
+        due = core.next_due()
+        if due is not None:
+            self._wake_at(due)
+
+    def _tell(self, fact: Fact) -> None:
+        tap = self._tapping.tap
+        match fact:
+            case Answered():
+                request = fact.request
+                status = fact.status
+                if status:
+                    transport, endpoint = fact.transport, fact.endpoint
+                    self._counters.answered(status, request.method, transport, endpoint)
+                else:
+                    self._counters.dropped("no_response")
+                if self.log_requests:
+                    log_request(
+                        request, fact.source, fact.transport, status, fact.endpoint, fact.why
+                    )
+                if tap is not None:
+                    why = fact.why or (f"passed on to {fact.target}" if fact.target else "")
+                    what = explain_status(status, fact.endpoint, why)
+                    tap.decided(request.call_id, what)
+            case Dropped(call_id, reason):
+                self._counters.dropped(reason)
+                if tap is not None:
+                    tap.decided(call_id, f"dropped: {reason}")
+            case Failed(target, why, seconds):
+                log.warning("target_failed", target=target, why=why, left_out=seconds)
+
+
+def call_id_of(message: bytes) -> bytes | None:
+    """The Call-ID of a message that is about to be sent, for whoever looks on."""
+    for line in message.partition(b"\r\n\r\n")[0].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.rstrip().lower() in (b"call-id", b"i"):
+            return value.strip()
+    return None
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""

@@ -1,0 +1,393 @@
+"""All requests that are being proxied: messages and time in, effects and facts out.
+
+No socket, no clock, no log. Every call is told the time. What it leads to is collected in `sends`,
+`dials`, `seeks` and `facts`, for the caller to carry out before the next call; when something is
+due by itself, `next_due` says. What a request is checked for before it gets here is in `arrivals`
+and `within`; what comes of its branches is in `outcomes`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf
+
+from chatredirect.config.addresses import HostPort
+from chatredirect.directory import Directory
+from chatredirect.dns.target import Target
+from chatredirect.own_names import OwnNames
+from chatredirect.roles.lookup.deadlines import Deadlines
+from chatredirect.roles.proxy.answers import answer, trying
+from chatredirect.roles.proxy.branches import Branch, Event, State
+from chatredirect.roles.proxy.context import Context, Errand, User, Waiter
+from chatredirect.roles.proxy.effects import Dial, FlowNames, Seek, Ways
+from chatredirect.roles.proxy.facts import Dropped, Fact, ProxyCounters
+from chatredirect.roles.proxy.outcomes import happen
+from chatredirect.roles.proxy.parcel import COOKIE
+from chatredirect.roles.proxy.penalties import Penalties
+from chatredirect.roles.proxy.sides import Sides
+from chatredirect.roles.proxy.token import Loops, Tokens
+from chatredirect.sip.flow import Flow
+from chatredirect.sip.forwarding import ack_of
+from chatredirect.sip.message import Response
+from chatredirect.sip.response import Source, TagMaker
+from chatredirect.sip.transaction import keys
+from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
+from chatredirect.sip.transaction.tables import INVITE_CLIENT, event_of
+from chatredirect.sip.transaction.tables import Event as Heard
+from chatredirect.sip.transaction.tables import State as Being
+
+LARGE = 1300
+"""Octets of a request over which UDP isn't right for it (RFC 3261 §18.1.1)."""
+PER_OPEN = 8
+"""Transactions for each request that may be open: most of them only absorb retransmissions."""
+TRYING_AFTER = 3.5
+"""Seconds until timer E has come to T2, so that a 100 is due (RFC 4320 §4.1): 0.5 + 1 + 2."""
+
+_UNANSWERED = (Being.CALLING, Being.TRYING, Being.PROCEEDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a configuration says; a new one is for what comes from then on.
+
+    Attributes:
+        directory: the endpoints.
+        names: our own names.
+        advertise: the host that we call ourselves; None: the address that is used.
+        tags: makes To tags.
+        tokens: makes what stands in our Record-Route.
+        loops: makes what a loop is known by, of a request's octets.
+        is_target: whether an address is one of any pool's targets.
+        agent: our name in Warning header fields.
+        retry_after: seconds, for Retry-After.
+        attempt_timeout: seconds that a target has to say something.
+        target_penalty: seconds for which one that failed is left for last.
+        timer_c: seconds that an INVITE may go on without a provisional response.
+        proxy_require: option tags that are passed on, in lower case.
+        transactions: how many requests may be open.
+        transactions_per_peer: how many of one peer.
+    """
+
+    directory: Directory
+    names: OwnNames
+    advertise: HostPort | None
+    tags: TagMaker
+    tokens: Tokens
+    loops: Loops
+    is_target: Callable[[bytes], bool]
+    agent: bytes = b"chatredirect"
+    retry_after: int = 30
+    attempt_timeout: float = 4.0
+    target_penalty: float = 30.0
+    timer_c: float = 180.0
+    proxy_require: frozenset[bytes] = frozenset((b"ms-benotify",))
+    transactions: int = 20_000
+    transactions_per_peer: int = 5_000
+
+
+class Core:
+    """The tables and the time of all requests that are being proxied.
+
+    Attributes:
+        rules: what the configuration says.
+        ways: gives the way to a target, if there is one.
+        names: knows flows by name.
+        sides: our own addresses.
+        penalties: targets that have just failed.
+        draining: whether nothing new is begun any more.
+        sends: messages that are to be sent, in order.
+        dials: ways that are to be opened.
+        seeks: targets that are to be found.
+        facts: what there is to tell.
+        counters: what happened so far.
+        transactions: all of them, ours and theirs.
+        open: requests without a final response.
+        peers: how many of them each peer has.
+    """
+
+    __slots__ = (
+        "_branches", "_deadlines", "counters", "dials", "draining", "facts", "names", "open",
+        "peers", "penalties", "rules", "seeks", "sends", "sides", "transactions", "ways",
+    )  # fmt: skip
+
+    def __init__(self, rules: Rules, ways: Ways, names: FlowNames, first_branch: int) -> None:
+        """Begin with none.
+
+        Args:
+            rules: may be exchanged at any time, with `go_by`.
+            ways: the ways to targets.
+            names: the names of flows.
+            first_branch: what our branches are numbered from; random, so that a restart uses none
+                twice.
+        """
+        self.rules = rules
+        self.ways = ways
+        self.names = names
+        self.sides = Sides(rules.advertise)
+        self.penalties = Penalties()
+        self.draining = False
+        self.sends: list[Send[User]] = []
+        self.dials: list[Dial[Waiter]] = []
+        self.seeks: list[Seek[Context]] = []
+        self.facts: list[Fact] = []
+        self.counters = ProxyCounters()
+        self.open: set[Context] = set()
+        self.peers: dict[bytes, int] = {}
+        self._branches = first_branch
+        self._deadlines: Deadlines[Context | Transaction[User]] = Deadlines()
+        self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
+
+    def go_by(self, rules: Rules) -> None:
+        """Go by another configuration from now on."""
+        if rules.advertise != self.rules.advertise:
+            self.sides = Sides(rules.advertise)
+        self.rules = rules
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def next_due(self) -> float | None:
+        """When something is due; None if nothing is."""
+        return self._deadlines.next()
+
+    def elapse(self, now: float) -> None:
+        """Do what is due."""
+        while (item := self._deadlines.pop(now)) is not None:
+            if isinstance(item, Context):
+                self._context_due(item, now)
+                continue
+            if now < item.end_at and now >= item.resend_at:
+                self.counters.resent += 1
+            if self.transactions.elapse(item, now) and isinstance(item.user, Branch):
+                happen(self, item.user, Event.SILENCE, now)
+
+    def changed(self, context: Context) -> None:
+        """A context may be due at another time than before."""
+        self._deadlines.changed(context)
+
+    def _context_due(self, context: Context, now: float) -> None:
+        branch = context.active
+        if now >= context.trying_at:
+            context.trying_at = inf
+            trying(self, context, now)
+        if now >= context.attempt_at:
+            context.attempt_at = inf
+            if branch is not None:
+                happen(self, branch, Event.LATE, now)
+        if now >= context.c_at:
+            context.c_at = inf
+            if branch is not None:
+                happen(self, branch, Event.TOO_LONG, now)
+        self._deadlines.changed(context)
+
+    # -- room ---------------------------------------------------------------------------------
+
+    def room_for(self, source: Source) -> bool:
+        """Whether one more request of this peer may be open."""
+        rules = self.rules
+        return (
+            len(self.open) < rules.transactions
+            and len(self.transactions) < PER_OPEN * rules.transactions
+            and self.peers.get(source.host, 0) < rules.transactions_per_peer
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request waits for its final response."""
+        return not self.open
+
+    def begin(self, context: Context, key: bytes, flow: Flow, now: float) -> None:
+        """Open the context of a request and send it on.
+
+        Args:
+            context: it, with its targets.
+            key: of its server transaction.
+            flow: the way back.
+            now: seconds on the clock of all calls.
+        """
+        self.admit(context, key, flow, now)
+        self.next_target(context, now)
+
+    def admit(self, context: Context, key: bytes, flow: Flow, now: float) -> None:
+        """Open the context of a request; §16.2 answers an INVITE with 100 at once."""
+        self.open.add(context)
+        host = context.source.host
+        self.peers[host] = self.peers.get(host, 0) + 1
+        context.server = self.transactions.serve(key, flow, context, invite=context.invite)
+        if context.invite:
+            trying(self, context, now)
+        else:
+            context.trying_at = now + TRYING_AFTER
+
+    def close(self, context: Context) -> None:
+        """A context has had its final response: what is left is for its transactions."""
+        context.finished = True
+        context.request = None
+        context.parcel = None
+        context.best = None
+        context.targets = []
+        context.attempt_at = context.c_at = context.trying_at = inf
+        self.open.discard(context)
+        host = context.source.host
+        left = self.peers[host] - 1
+        if left:
+            self.peers[host] = left
+        else:
+            del self.peers[host]
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def next_target(self, context: Context, now: float) -> bool:
+        """Send a request to the next of its targets; whether there was one left."""
+        if not context.targets:
+            return False
+        target = context.targets.pop(0)
+        branch = context.active = Branch(context, target)
+        if context.targets:
+            context.attempt_at = now + self.rules.attempt_timeout
+        else:
+            context.attempt_at = inf
+        if context.invite:
+            context.c_at = now + self.rules.timer_c
+        self._reach(branch, target, now)
+        self._deadlines.changed(context)
+        return True
+
+    def to_flow(self, context: Context, flow: Flow, now: float) -> None:
+        """Send a request over the flow of a dialog's caller."""
+        branch = context.active = Branch(context, None)
+        context.to_caller = True
+        if context.invite:
+            context.c_at = now + self.rules.timer_c
+        branch.flow = flow
+        happen(self, branch, Event.WAY, now)
+        self._deadlines.changed(context)
+
+    def _reach(self, branch: Branch, target: Target, now: float) -> None:
+        flow = self.ways.reach(target)
+        if flow is None:
+            self.dials.append(Dial(target, branch))
+        else:
+            branch.flow = flow
+            happen(self, branch, Event.WAY, now)
+
+    def send(self, branch: Branch, now: float) -> None:
+        """Send a branch's request over its flow (§16.6 steps 8 to 10)."""
+        context, flow, target = branch.context, branch.flow, branch.target
+        parcel = context.parcel
+        assert parcel is not None  # it goes only when a final response has been given
+        assert flow is not None
+        side = self.sides.of(flow)
+        name = self.new_branch(parcel.loop)
+        data = parcel.write(self.rules.tokens, side, name, target)
+        if (
+            len(data) > LARGE
+            and target is not None
+            and target.transport == "udp"
+            and context.too_large is not target
+            and not self.penalties.punished(over_tcp := replace(target, transport="tcp"), now)
+        ):  # §18.1.1: over TCP, and over UDP should that not go
+            context.too_large = target
+            context.targets.insert(0, target)
+            context.attempt_at = now + self.rules.attempt_timeout
+            branch.target, branch.state = over_tcp, State.WAITING
+            self._reach(branch, over_tcp, now)
+            return
+        branch.transaction = self.transactions.request(
+            keys.client_key(name, parcel.method), data, flow, branch, now, invite=context.invite
+        )
+
+    def new_branch(self, loop: bytes) -> bytes:
+        """A branch: it is like no other, and says what a loop is known by (§16.6 step 8)."""
+        self._branches += 1
+        return b"%b%b%x" % (COOKIE, loop, self._branches)
+
+    def run(self, errand: Errand, flow: Flow | None, now: float) -> None:
+        """Send a request on without a transaction (§16.11).
+
+        Args:
+            errand: it.
+            flow: the way to its target, where it is known.
+            now: seconds on the clock of all calls.
+        """
+        if flow is None and errand.target is not None:
+            flow = self.ways.reach(errand.target)
+            if flow is None:
+                self.dials.append(Dial(errand.target, errand))
+                return
+        assert flow is not None
+        parcel = errand.parcel
+        branch = self.new_branch(parcel.loop)
+        side = self.sides.of(flow)
+        data = parcel.write(self.rules.tokens, side, branch, errand.target)
+        self.sends.append(Send(flow, data, None))
+        self.counters.sent_on("stateless")
+
+    # -- what came of effects -----------------------------------------------------------------
+
+    def dialled(self, dial: Dial[Waiter], flow: Flow, now: float) -> None:
+        """There is a way to a target."""
+        waiting = dial.waiting
+        if isinstance(waiting, Errand):
+            self.run(waiting, flow, now)
+        elif waiting.state is State.WAITING and waiting.target is dial.target:
+            waiting.flow = flow
+            happen(self, waiting, Event.WAY, now)
+
+    def not_dialled(self, dial: Dial[Waiter], why: str, now: float) -> None:
+        """There is no way to a target."""
+        waiting = dial.waiting
+        if isinstance(waiting, Errand):
+            self.facts.append(Dropped(None, "no_way"))
+        elif waiting.state is State.WAITING and waiting.target is dial.target:
+            waiting.context.why = f"{dial.target}: {why}"
+            happen(self, waiting, Event.NO_WAY, now)
+
+    def found(self, seek: Seek[Context], targets: tuple[Target, ...], now: float) -> None:
+        """The targets of a Route's next entry are known, or that it has none."""
+        context = seek.waiting
+        if context.finished:
+            return
+        context.targets = self.penalties.sort(targets, now)
+        if not self.next_target(context, now):
+            context.why = "the caller's connection is gone, and nobody is behind the next Route"
+            answer(self, context, 430, now)  # RFC 5626 §5.3.1
+
+    def unsent(self, send: Send[User], now: float) -> None:
+        """A message couldn't be sent: its flow is gone."""
+        branch = send.user
+        if isinstance(branch, Branch) and branch.transaction is not None:
+            self._lost(branch, now)
+
+    def lost(self, flow: Flow, now: float) -> None:
+        """A connection is gone, and with it the responses that were to come over it."""
+        for context in list(self.open):
+            branch = context.active
+            if branch is not None and branch.flow is flow and branch.transaction is not None:
+                self._lost(branch, now)
+
+    def _lost(self, branch: Branch, now: float) -> None:
+        transaction = branch.transaction
+        if transaction is not None and transaction.state in _UNANSWERED:
+            self.transactions.end(transaction)
+            branch.context.why = "the connection is gone"
+            happen(self, branch, Event.LOST, now)
+
+    # -- responses ----------------------------------------------------------------------------
+
+    def respond(self, response: Response, transaction: Transaction[User], now: float) -> None:
+        """Take a response to a request that we have sent."""
+        branch = transaction.user
+        event = event_of(response.status)
+        if event is Heard.FAILURE and transaction.table is INVITE_CLIENT:
+            invite = transaction.message if transaction.state in _UNANSWERED else b""
+            ack = ack_of(invite, response.to or b"") if invite else b""
+            told = self.transactions.refused(transaction, ack, now)
+        else:
+            told = self.transactions.happen(transaction, event, now)
+            if event is Heard.PROVISIONAL:
+                told = True  # also to others than INVITE: it says that the target lives
+            else:
+                transaction.message = b""
+        if told and isinstance(branch, Branch):
+            what = Event.PROVISIONAL if event is Heard.PROVISIONAL else Event.FINAL
+            happen(self, branch, what, now, response)
+            self._deadlines.changed(branch.context)

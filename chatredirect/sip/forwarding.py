@@ -1,0 +1,273 @@
+"""A message that passes through: what a proxy changes of it, and all the rest as it came.
+
+RFC 3261 §16.6 lists what a proxy does to a request: another Request-URI perhaps, Max-Forwards,
+Record-Route, Route and Via. So a request is laid out once, field by field; those few fields are
+exchanged, and the others are never looked into: their spelling, order, folds and bodies stay the
+octets that came. A response only loses its topmost Via (§16.7).
+"""
+
+from dataclasses import dataclass, field
+
+from chatredirect.sip import abnf, headers
+from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
+from chatredirect.sip.message import HEAD_END, USUAL_OTHERS, Response
+
+_OTHER, _VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH = range(6)
+_NAMES: dict[int, tuple[bytes, ...]] = {
+    _VIA: (b"Via", b"v"),
+    _ROUTE: (b"Route",),
+    _MAX_FORWARDS: (b"Max-Forwards",),
+    _PROXY_REQUIRE: (b"Proxy-Require",),
+    _LENGTH: (b"Content-Length", b"l"),
+    _OTHER: (
+        *(b"From", b"To", b"Call-ID", b"CSeq", b"f", b"t", b"i"),
+        *(
+            name
+            for name in USUAL_OTHERS
+            if name not in (b"Route", b"Max-Forwards", b"Proxy-Require")
+        ),
+    ),
+}
+_KIND_BY_SPELLING = {
+    spelling: kind
+    for kind, names in _NAMES.items()
+    for name in names
+    for spelling in (name, name.lower(), name.upper(), name.title())
+}
+_KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for name in names}
+
+_FIRST_HOPS = b"Max-Forwards: 70"
+_MOST_DIGITS = 6
+
+
+@dataclass(slots=True)
+class Route:
+    """One entry of a request's Route header fields.
+
+    Attributes:
+        uri: its URI, without angle brackets.
+        raw: the whole entry as it stood there, with its angle brackets and parameters.
+        at: which field it stands in.
+    """
+
+    uri: bytes
+    raw: bytes
+    at: int
+
+
+@dataclass(slots=True)
+class Draft:
+    """A request's header fields, to be forwarded.
+
+    Attributes:
+        fields: each with its folds; an empty one is left out.
+        via: where the topmost Via stands; -1 for nowhere.
+        routes: where Route fields stand.
+        max_forwards: where Max-Forwards stands.
+        proxy_require: where Proxy-Require fields stand.
+        has_length: whether there is a Content-Length.
+    """
+
+    fields: list[bytes]
+    via: int = -1
+    routes: list[int] = field(default_factory=list)
+    max_forwards: list[int] = field(default_factory=list)
+    proxy_require: list[int] = field(default_factory=list)
+    has_length: bool = False
+
+    def hops(self) -> int | None:
+        """The value of Max-Forwards, None if there is none (§20.22).
+
+        Raises:
+            BadHeaderValue: it is no number.
+            RepeatedHeader: there are two.
+        """
+        if not self.max_forwards:
+            return None
+        if len(self.max_forwards) > 1:
+            raise RepeatedHeader(self.fields[self.max_forwards[1]], "Max-Forwards")
+        digits = self._value(self.max_forwards[0])
+        if not digits.isdigit() or len(digits) > _MOST_DIGITS:
+            raise BadHeaderValue(digits, "Max-Forwards")
+        return int(digits)
+
+    def count_down(self, hops: int | None) -> None:
+        """Write Max-Forwards anew: one less than `hops`, 70 if there was none (§16.6 step 3)."""
+        if hops is None:
+            self.fields.append(_FIRST_HOPS)
+        else:
+            self.fields[self.max_forwards[0]] = b"Max-Forwards: %d" % (hops - 1)
+
+    def required(self) -> list[bytes]:
+        """The option tags of Proxy-Require (§20.29)."""
+        values = b",".join(map(self._value, self.proxy_require))
+        return [tag for tag in (part.strip() for part in values.split(b",")) if tag]
+
+    def route_set(self) -> list[Route]:
+        """All entries of Route, from the top.
+
+        Raises:
+            BadHeaderValue: one can't be read.
+        """
+        entries: list[Route] = []
+        for at in self.routes:
+            value = self._value(at)
+            position = 0
+            while True:
+                match = abnf.LISTED_ADDRESS.match(value, position)
+                if match is None:
+                    raise BadHeaderValue(value, "Route")
+                entries.append(Route(match[1] or match[2], match[0].strip(), at))
+                if match.end() == len(value):
+                    break
+                position = match.end() + 1
+        return entries
+
+    def keep_routes(self, entries: list[Route]) -> None:
+        """Leave only these entries of Route, in their order."""
+        by_field: dict[int, list[bytes]] = {at: [] for at in self.routes}
+        for entry in entries:
+            by_field[entry.at].append(entry.raw)
+        for at, kept in by_field.items():
+            self.fields[at] = b"Route: " + b", ".join(kept) if kept else b""
+
+    def append_route(self, uri: bytes) -> None:
+        """Add a last entry to Route."""
+        entry = b"Route: <%b>" % uri
+        if self.routes:  # behind the last of them, which may have been emptied
+            last = self.routes[-1]
+            before = self.fields[last]
+            self.fields[last] = b"%b\r\n%b" % (before, entry) if before else entry
+        else:
+            self.fields.append(entry)
+
+    def stamp(self, via: bytes) -> None:
+        """Exchange the topmost Via value for one with where it came from (§18.2.1)."""
+        self.fields[self.via] = b"Via: " + via
+
+    def drop(self, names: frozenset[bytes]) -> None:
+        """Leave out all fields of these names, which are in lower case."""
+        for at, line in enumerate(self.fields):
+            if line and line.partition(b":")[0].rstrip(b" \t").lower() in names:
+                self.fields[at] = b""
+
+    def rest(self, body: bytes) -> bytes:
+        """All header fields, the empty line and the body; a Content-Length is added if needed."""
+        fields = list(filter(None, self.fields))
+        if not self.has_length:  # over UDP it may be missing, on a stream it must not (§18.3)
+            fields.append(b"Content-Length: %d" % len(body))
+        fields.append(b"\r\n" + body)
+        return b"\r\n".join(fields)
+
+    def _value(self, at: int) -> bytes:
+        return self.fields[at].partition(b":")[2].strip(b" \t\r\n")
+
+
+def lay_out(head: bytes) -> Draft:
+    """Lay out the header fields of a message.
+
+    Args:
+        head: start-line and header fields, without the empty line; found good.
+    """
+    folded = b"\r\n " in head or b"\r\n\t" in head
+    fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
+    del fields[0]
+    draft = Draft(fields)
+    for at, line in enumerate(fields):
+        name = line.partition(b":")[0]
+        kind = _KIND_BY_SPELLING.get(name)
+        if kind is None:
+            kind = _KIND_BY_LOWER_NAME.get(name.rstrip(b" \t").lower(), _OTHER)
+        if kind == _OTHER:
+            continue
+        if kind == _VIA:
+            if draft.via < 0:
+                draft.via = at
+        elif kind == _ROUTE:
+            draft.routes.append(at)
+        elif kind == _MAX_FORWARDS:
+            draft.max_forwards.append(at)
+        elif kind == _LENGTH:
+            draft.has_length = True
+        else:
+            draft.proxy_require.append(at)
+    return draft
+
+
+def returned(response: Response) -> bytes:
+    """A response without its topmost Via, which was ours (§16.7 step 3).
+
+    Args:
+        response: it has at least one via-parm besides.
+
+    Raises:
+        BadHeaderValue: the topmost Via can't be read, or is the only one.
+    """
+    head, top = response.head, response.vias[0]
+    end = head.find(b"\r\n")
+    first = b"Via: " + top
+    if (
+        response.content_length is not None
+        and b"," not in top
+        and len(response.vias) > 1
+        and head.startswith(first, end + 2)
+        and head.startswith(b"\r\n", end + 2 + len(first))
+    ):
+        return b"%b%b\r\n\r\n%b" % (head[:end], head[end + 2 + len(first) :], response.body)
+    draft = lay_out(head)
+    further = top[headers.read_via(top).end :].lstrip(b" \t\r\n,")
+    if not further and len(response.vias) < 2:
+        raise BadHeaderValue(top, "Via")
+    draft.fields[draft.via] = b"Via: " + further if further else b""
+    return b"%b\r\n%b" % (head[: head.find(b"\r\n")], draft.rest(response.body))
+
+
+def without(head: bytes, names: frozenset[bytes]) -> bytes:
+    """A message's head without the fields of some names.
+
+    Args:
+        head: start-line and header fields, without the empty line.
+        names: in lower case.
+    """
+    draft = lay_out(head)
+    draft.drop(names)
+    return b"\r\n".join((head[: head.find(b"\r\n")], *filter(None, draft.fields)))
+
+
+def ack_of(invite: bytes, to: bytes) -> bytes:
+    """The ACK of an INVITE's answer that isn't 2xx (RFC 3261 §17.1.1.3).
+
+    Args:
+        invite: as it was sent.
+        to: the answer's To.
+    """
+    return _derived(invite, b"ACK", to)
+
+
+def cancel_of(invite: bytes) -> bytes:
+    """The CANCEL of an INVITE (RFC 3261 §9.1), as it was sent."""
+    return _derived(invite, b"CANCEL", None)
+
+
+_KEPT = frozenset((b"route", b"from", b"f", b"to", b"t", b"call-id", b"i", b"cseq"))
+
+
+def _derived(invite: bytes, method: bytes, to: bytes | None) -> bytes:
+    """Same Request-URI, topmost Via, Route, From, To, Call-ID and CSeq number."""
+    head = invite.partition(HEAD_END)[0]
+    start_line, _, fields = head.partition(b"\r\n")
+    via, *others = abnf.FIELD_END.split(fields)
+    lines = [method + start_line[start_line.index(b" ") :], via, _FIRST_HOPS]
+    for line in others:
+        name, _, value = line.partition(b":")
+        name = name.rstrip(b" \t").lower()
+        if name not in _KEPT:
+            continue
+        if name == b"cseq":
+            lines.append(b"CSeq: %b %b" % (value.split()[0], method))
+        elif name in (b"to", b"t") and to is not None:
+            lines.append(b"To: " + to)
+        else:
+            lines.append(line)
+    lines.append(b"Content-Length: 0\r\n\r\n")
+    return b"\r\n".join(lines)

@@ -136,6 +136,10 @@ class Pools:
                 self._take(pool, located)
         return pool
 
+    def due(self, pool: Pool) -> float | None:
+        """When a pool's next refresh is due, by the clock of all calls; None while it is on."""
+        return self._schedule.due(pool.key)
+
     def start(self) -> None:
         """Resolve and ping from now on; returns at once. Needs a running loop."""
         self._started = True

@@ -21,6 +21,7 @@ from chatredirect.log.render import console_renderer, json_renderer
 from chatredirect.log.sink import LogSink, Stream, stream_writer
 
 __all__ = [
+    "LEVEL_NUMBERS",
     "LogSink",
     "RateLimited",
     "apply",

@@ -4,7 +4,7 @@ A connection holds its place from the moment it is accepted, so one that never e
 counts like any other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -46,6 +46,11 @@ class Admission:
     _by_host: dict[str, int] = field(default_factory=dict)
     _all: "_Bucket | None" = None
     _buckets: dict[str, "_Bucket"] = field(default_factory=dict)
+
+    @property
+    def by_peer(self) -> Mapping[str, int]:
+        """How many connections each IP address has."""
+        return self._by_host
 
     def enter(self, host: str) -> str | None:
         """Take a place for a connection from an address; why there is none, if so."""

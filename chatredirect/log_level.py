@@ -1,0 +1,95 @@
+"""How much is logged: what the configuration says, or for a while what an operator says.
+
+A change at run time falls back by itself, so nobody has to remember it on the next morning. It
+outlives reloads; what a reload brings is what it falls back to.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from chatredirect.config import LogSettings
+from chatredirect.config.models import LogLevel as Level
+from chatredirect.log import LEVEL_NUMBERS, LogSink, apply, wants_requests
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class LogLevel:
+    """The level that is in force.
+
+    Attributes:
+        configured: what the configuration says.
+        sink: where events go.
+        on_requests: told whether every request is to get a line.
+        clock: seconds since the epoch.
+        until: when a change at run time ends, by that clock; None without one.
+    """
+
+    configured: LogSettings
+    sink: LogSink
+    on_requests: Callable[[bool], None]
+    clock: Callable[[], float] = time.time
+    until: float | None = None
+    _changed: Level | None = None
+    _timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+    @property
+    def level(self) -> Level:
+        """The level from which on events are logged."""
+        return self._changed or self.configured.level
+
+    @property
+    def settings(self) -> LogSettings:
+        """What is in force."""
+        return replace(self.configured, level=self.level)
+
+    def wants_requests(self, configured: LogSettings) -> bool:
+        """Whether every request is to get a line under a configuration that is about to come."""
+        return wants_requests(replace(configured, level=self._changed or configured.level))
+
+    def configure(self, configured: LogSettings) -> None:
+        """Go by a new configuration; a change at run time stays in force until its time is over."""
+        self.configured = configured
+        self._apply()
+
+    def change(self, level: Level, seconds: float) -> None:
+        """Log from another level on, for a while."""
+        self._forget()
+        before = self.level
+        self._changed = level
+        self.until = self.clock() + seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.fall_back)
+        self._switch(before, seconds=seconds)
+
+    def fall_back(self) -> None:
+        """Go by the configuration again."""
+        if self._changed is None:
+            return
+        before = self.level
+        self._forget()
+        self._switch(before)
+
+    def _forget(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._changed = self.until = None
+
+    def _switch(self, before: Level, **fields: object) -> None:
+        """Say so under the level that lets it be seen, and go by the new one."""
+        now = self.level
+        quieter = LEVEL_NUMBERS[now] > LEVEL_NUMBERS[before]
+        if not quieter:
+            self._apply()
+        log.warning("log_level_changed", level=now, before=before, **fields)
+        if quieter:
+            self._apply()
+
+    def _apply(self) -> None:
+        settings = self.settings
+        apply(self.sink, settings)
+        self.on_requests(wants_requests(settings))

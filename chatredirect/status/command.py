@@ -1,0 +1,144 @@
+"""The control socket's command `status`.
+
+A summary of everything, with the endpoints and pools that have a trouble and some of the others; or
+with all of them, in slices, if that is asked for.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TypeVar
+
+from chatredirect.control.protocol import Conversation, Handler, Json, Refusal
+from chatredirect.directory import Endpoint
+from chatredirect.log_level import LogLevel
+from chatredirect.metrics.view import View
+from chatredirect.pace import Pace
+from chatredirect.pool import Pool
+from chatredirect.status.endpoints import endpoint_line, trouble
+from chatredirect.status.overview import overview
+from chatredirect.status.pools import dns, pool_line, troubled
+from chatredirect.status.traffic import traffic
+
+SCHEMA = 1
+"""Grows when a name in the answer gets another meaning or goes; new names don't make it grow."""
+LISTED = 40
+"""Endpoints, and pools, that are in the summary."""
+_SLICE = 200  # in one line, if all are asked for
+_LOOK = 64  # endpoints or pools between two looks at the time
+
+_T = TypeVar("_T")
+
+
+def status_command(
+    view: View,
+    level: LogLevel,
+    clock: Callable[[], float] = time.time,
+    pools_clock: Callable[[], float] = time.monotonic,
+) -> Handler:
+    """`status`: argument `all`, to have every endpoint and pool in events before the result.
+
+    Args:
+        view: the daemon.
+        level: how much it logs.
+        clock: seconds since the epoch.
+        pools_clock: the one that pools go by.
+    """
+
+    async def status(request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
+        everything = request.get("all", False)
+        if not isinstance(everything, bool):
+            raise Refusal("all is to be true or false", status=2)
+        pace = Pace()
+        now = clock()
+        result = {"schema": SCHEMA} | overview(view, level, now) | traffic(view)
+        result["dns"] = dns(view)
+        result["endpoints"] = await _endpoints(view, now, pace)
+        result["pools"] = await _pools(view, pools_clock(), pace)
+        if everything:
+            await _all(view, conversation, now, pools_clock(), pace)
+        return result
+
+    return status
+
+
+async def _endpoints(view: View, now: float, pace: Pace) -> Json:
+    service = view.service
+    directory, counters = list(service.directory), service.counters
+    modes: Counter[str] = Counter()
+    states: Counter[str] = Counter()
+    bad: list[Endpoint] = []
+    good: list[Endpoint] = []
+    number = 0
+    for some in _slices(directory):
+        for each in some:
+            modes[each.settings.mode] += 1
+            states[each.settings.state_at(now)] += 1
+            wrong = trouble(each, now)
+            number += bool(wrong)
+            listed = bad if wrong else good
+            if len(listed) < LISTED:
+                listed.append(each)
+        await pace.breathe()
+    lines = [endpoint_line(each, counters, now) for each in (bad + good)[:LISTED]]
+    return {
+        "count": len(directory),
+        "by_mode": dict(modes),
+        "by_state": dict(states),
+        "troubled": number,
+        "listed": lines,
+    }
+
+
+async def _pools(view: View, now: float, pace: Pace) -> Json:
+    pools = view.service.pools
+    if pools is None:
+        return None
+    every = list(pools)
+    bad: list[Pool] = []
+    good: list[Pool] = []
+    usable = number = 0
+    for some in _slices(every):
+        for each in some:
+            usable += each.usable
+            wrong = troubled(each)
+            number += wrong
+            listed = bad if wrong else good
+            if len(listed) < LISTED:
+                listed.append(each)
+        await pace.breathe()
+    lines = [pool_line(pools, each, now) for each in (bad + good)[:LISTED]]
+    return {"count": len(every), "usable": usable, "troubled": number, "listed": lines}
+
+
+async def _all(
+    view: View, conversation: Conversation, now: float, pools_now: float, pace: Pace
+) -> None:
+    """Every endpoint and every pool, some in a line.
+
+    Raises:
+        Gone: nobody reads it any more.
+    """
+    service = view.service
+    for some in _slices(list(service.directory), _SLICE):
+        lines: list[Json] = []
+        for each in some:
+            lines.append(endpoint_line(each, service.counters, now))
+            await pace.breathe()
+        await conversation.event({"endpoints": lines})
+    pools = service.pools
+    if pools is None:
+        return
+    for several in _slices(list(pools), _SLICE):
+        lines = []
+        for pool in several:
+            lines.append(pool_line(pools, pool, pools_now))
+            await pace.breathe()
+        await conversation.event({"pools": lines})
+
+
+def _slices(items: Iterable[_T], size: int = _LOOK) -> Iterator[list[_T]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

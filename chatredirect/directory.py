@@ -11,7 +11,6 @@ from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.pool import Pool
 from chatredirect.roles.closing import Closed
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
-from chatredirect.roles.proxy.endpoint import ProxyEndpoint
 from chatredirect.roles.redirection import Redirection
 from chatredirect.sip.uri import SipUri, parse_uri
 
@@ -26,10 +25,9 @@ class Endpoint:
         settings: what the configuration says of it.
         pool: the pool that it leads to; several endpoints may share one.
         redirection: what its answers are made of.
-        methods: the methods that are redirected or passed on, None for all of them.
+        methods: the methods that are redirected, None for all of them.
         for_trusted: whether it serves trusted peers only.
         lookup: what its lookups need; None in another mode.
-        proxy: what is needed to pass its requests on; None in another mode.
         closed: why it serves nobody just now, None if it is open; set anew when its time comes.
     """
 
@@ -41,7 +39,6 @@ class Endpoint:
     methods: frozenset[bytes] | None
     for_trusted: bool
     lookup: LookupEndpoint | None = None
-    proxy: ProxyEndpoint | None = None
     closed: Closed | None = None
 
 
@@ -108,7 +105,6 @@ class Building:
         addresses: the endpoints' addresses.
         lookup_domains: the SIP domains of those in the mode `lookup`.
         waiting: those that open at a time.
-        proxied: whether there is one in the mode `proxy`.
     """
 
     __slots__ = (
@@ -120,7 +116,6 @@ class Building:
         "_shared",
         "addresses",
         "lookup_domains",
-        "proxied",
         "waiting",
     )
 
@@ -140,7 +135,6 @@ class Building:
         self.addresses: set[str] = set()
         self.waiting: list[Endpoint] = []
         self.lookup_domains: set[str] = set()
-        self.proxied = False
         self._pool_of = pool_of
         self._lookup_of = lookup_of
         self._closed_of = closed_of
@@ -155,24 +149,18 @@ class Building:
         address = str(settings.sip_address)
         spelling = address.encode()
         redirection = Redirection.of(settings)
-        pool = self._pool_of(settings)
-        proxy = None
         if settings.mode == "lookup":
             self.lookup_domains.add(settings.sip_address.host)
-        elif settings.mode == "proxy":
-            self.proxied = True
-            proxy = ProxyEndpoint.of(settings, pool)
         endpoint = Endpoint(
             address=address,
             uri=parse_uri(spelling),
             settings=settings,
-            pool=pool,
+            pool=self._pool_of(settings),
             redirection=self._shared.setdefault(redirection, redirection),
             methods=_methods(settings),
-            for_trusted=settings.peers == "trusted" or settings.mode != "redirect",
+            for_trusted=settings.peers == "trusted" or settings.mode == "lookup",
             lookup=self._lookup_of(settings),
             closed=self._closed_of(settings),
-            proxy=proxy,
         )
         if endpoint.closed is not None and endpoint.closed.until is not None:
             self.waiting.append(endpoint)

@@ -45,4 +45,6 @@ def explain_status(status: int, endpoint: str | None, why: str, fields: bytes = 
         warning = _WARNING.search(fields)
         if warning is not None:
             why = warning[1].decode("utf-8", "backslashreplace")
+    if status == 404 and endpoint is not None:
+        why = "it is disabled"
     return f"{whose}{status}, {why or _REASONS.get(status, 'answered here')}"

@@ -23,7 +23,7 @@ from chatredirect.sip.flow import Reach
 from chatredirect.sip.headers import Envelope, read_via
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
-from chatredirect.sip.transaction.keys import response_key
+from chatredirect.sip.transaction.keys import response_key, server_key
 
 log = structlog.get_logger()
 
@@ -74,6 +74,14 @@ class Attendant:
         now = self._clock()
         invite(self.core, request, envelope, source, reach, endpoint, now)
         self._settle(now, source)
+
+    def repeats(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+        """Whether a request has come before; if so it gets the answer that it got then."""
+        now = self._clock()
+        key = server_key(request, envelope)
+        known = self.core.repeated(key, envelope, source, reach, now)
+        self._settle(now, source)
+        return known
 
     def within(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
         """Answer a request with a To tag; False if its dialog isn't known."""

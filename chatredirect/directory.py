@@ -11,6 +11,7 @@ from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.pool import Pool
 from chatredirect.roles.closing import Closed
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
+from chatredirect.roles.proxy.endpoint import ProxyEndpoint
 from chatredirect.roles.redirection import Redirection
 from chatredirect.sip.uri import SipUri, parse_uri
 
@@ -25,9 +26,10 @@ class Endpoint:
         settings: what the configuration says of it.
         pool: the pool that it leads to; several endpoints may share one.
         redirection: what its answers are made of.
-        methods: the methods that are redirected, None for all of them.
+        methods: the methods that are redirected or passed on, None for all of them.
         for_trusted: whether it serves trusted peers only.
         lookup: what its lookups need; None in another mode.
+        proxy: what is needed to pass its requests on; None in another mode.
         closed: why it serves nobody just now, None if it is open; set anew when its time comes.
     """
 
@@ -39,6 +41,7 @@ class Endpoint:
     methods: frozenset[bytes] | None
     for_trusted: bool
     lookup: LookupEndpoint | None = None
+    proxy: ProxyEndpoint | None = None
     closed: Closed | None = None
 
 
@@ -105,6 +108,7 @@ class Building:
         addresses: the endpoints' addresses.
         lookup_domains: the SIP domains of those in the mode `lookup`.
         waiting: those that open at a time.
+        proxied: whether there is one in the mode `proxy`.
     """
 
     __slots__ = (
@@ -116,6 +120,7 @@ class Building:
         "_shared",
         "addresses",
         "lookup_domains",
+        "proxied",
         "waiting",
     )
 
@@ -135,6 +140,7 @@ class Building:
         self.addresses: set[str] = set()
         self.waiting: list[Endpoint] = []
         self.lookup_domains: set[str] = set()
+        self.proxied = False
         self._pool_of = pool_of
         self._lookup_of = lookup_of
         self._closed_of = closed_of
@@ -149,18 +155,24 @@ class Building:
         address = str(settings.sip_address)
         spelling = address.encode()
         redirection = Redirection.of(settings)
+        pool = self._pool_of(settings)
+        proxy = None
         if settings.mode == "lookup":
             self.lookup_domains.add(settings.sip_address.host)
+        elif settings.mode == "proxy":
+            self.proxied = True
+            proxy = ProxyEndpoint.of(settings, pool)
         endpoint = Endpoint(
             address=address,
             uri=parse_uri(spelling),
             settings=settings,
-            pool=self._pool_of(settings),
+            pool=pool,
             redirection=self._shared.setdefault(redirection, redirection),
             methods=_methods(settings),
-            for_trusted=settings.peers == "trusted" or settings.mode == "lookup",
+            for_trusted=settings.peers == "trusted" or settings.mode != "redirect",
             lookup=self._lookup_of(settings),
             closed=self._closed_of(settings),
+            proxy=proxy,
         )
         if endpoint.closed is not None and endpoint.closed.until is not None:
             self.waiting.append(endpoint)

@@ -29,6 +29,7 @@ from chatredirect.own_names import OwnNames, local_addresses, own_names
 from chatredirect.pace import Pace
 from chatredirect.pool import Pool, PoolKey
 from chatredirect.pools import Pools
+from chatredirect.proxying import Proxying
 from chatredirect.roles.registering import Registrars
 from chatredirect.roles.server import Answering, Server
 from chatredirect.roles.tap import Tapping
@@ -70,6 +71,8 @@ class Service:
         listeners: what is listened on; None before the first configuration, like the next two.
         pools: the endpoints' pools.
         lookups: the lookups.
+        outward: the ways to targets, and names for the ways back.
+        proxying: what is passed on.
         http: where metrics are to be had; None where nobody has made it.
         draining: whether it is about to stop, so that requests should go elsewhere.
         configured_at: since when the configuration is in force, in seconds since the epoch.
@@ -86,9 +89,11 @@ class Service:
     pools: Pools | None = None
     lookups: Lookups | None = None
     outward: Outward | None = None
+    proxying: Proxying | None = None
     http: HttpListener | None = None
     draining: bool = False
     configured_at: float = 0.0
+    _server_now: Server | None = None
     _looking: asyncio.Task[None] | None = None
     _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
 
@@ -129,6 +134,9 @@ class Service:
             self.listeners = Listeners(loop, admission, self.inherited, self._watch)
             self.lookups = Lookups(self.counters, loop, self.tapping)
             self.outward = self._outward(loop, self.listeners, settings)
+            self.proxying = Proxying(
+                self.counters, loop, self.tapping, self.outward, lambda: self.pools
+            )
         assert self.outward is not None
         plan = self.listeners.plan(settings.listen, settings.limits.receive_buffer)
         http_plan = None
@@ -179,6 +187,15 @@ class Service:
                 await pace.breathe()
         return changes
 
+    def log_requests(self, wanted: bool) -> None:
+        """Whether every request gets a line in the log from now on, until the next `apply`."""
+        if self._server_now is not None:
+            self._server_now.log_requests = wanted
+        if self.lookups is not None and self.lookups.attendant is not None:
+            self.lookups.attendant.log_requests = wanted
+        if self.proxying is not None and self.proxying.attendant is not None:
+            self.proxying.attendant.log_requests = wanted
+
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
         self.draining = True
@@ -194,6 +211,8 @@ class Service:
         self.states.close()
         if self.lookups is not None:
             self.lookups.close()
+        if self.proxying is not None:
+            self.proxying.close()
         if self.pools is not None:
             await self.pools.aclose()
         if self.http is not None:
@@ -269,11 +288,21 @@ class Service:
         agent = settings.advertise.host if settings.advertise is not None else "chatredirect"
         tags = TagMaker(key)
         assert self.lookups is not None
+        assert self.proxying is not None
         self.lookups.serve(
             settings,
             tags,
             agent.encode("ascii"),
             wanted=bool(building.lookup_domains),
+            log_requests=log_requests,
+        )
+        self.proxying.serve(
+            settings,
+            building.done(),
+            names,
+            key,
+            agent.encode("ascii"),
+            wanted=building.proxied,
             log_requests=log_requests,
         )
         answering = Answering(
@@ -284,8 +313,11 @@ class Service:
             attendant=self.lookups.attendant,
             registrars=Registrars.of(settings.registrars, building.lookup_domains),
             tapping=self.tapping,
+            proxy=self.proxying.attendant,
         )
-        return Server(building.done(), names, answering, _limits(settings.limits), self.counters)
+        limits = _limits(settings.limits)
+        self._server_now = Server(building.done(), names, answering, limits, self.counters)
+        return self._server_now
 
     def _tell_started(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         endpoints = settings.endpoints

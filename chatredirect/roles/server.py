@@ -15,6 +15,7 @@ from chatredirect.roles.explaining import explain
 from chatredirect.roles.lookup.answers import ALLOW, CAPABILITIES
 from chatredirect.roles.lookup.attendant import Attendant
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
+from chatredirect.roles.proxy.attendant import Attendant as ProxyAttendant
 from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
 from chatredirect.roles.registering import Registrars
 from chatredirect.roles.tap import Tap, Tapping
@@ -69,6 +70,7 @@ class Answering:
         attendant: deals with lookups; None where there are none.
         registrars: where a REGISTER belongs.
         tapping: says who looks on.
+        proxy: passes requests on; None where there is nothing to be passed on.
     """
 
     tags: TagMaker
@@ -78,12 +80,25 @@ class Answering:
     attendant: Attendant | None = None
     registrars: Registrars | None = None
     tapping: Tapping = field(default_factory=Tapping)
+    proxy: ProxyAttendant | None = None
 
 
 class Server:
-    """Answers what is sent to the contact objects, in the order of the table."""
+    """Answers what is sent to the contact objects, in the order of the table.
 
-    __slots__ = ("_answering", "_counters", "_directory", "_limits", "_own_names", "_tapping")
+    Attributes:
+        log_requests: whether every request gets a line in the log; may be changed at any time.
+    """
+
+    __slots__ = (
+        "_answering",
+        "_counters",
+        "_directory",
+        "_limits",
+        "_own_names",
+        "_tapping",
+        "log_requests",
+    )
 
     def __init__(
         self,
@@ -100,6 +115,7 @@ class Server:
         self._limits = limits
         self._counters = counters
         self._tapping = answering.tapping
+        self.log_requests = answering.log_requests
 
     def answer_datagram(
         self, data: bytes, source: Source, reach: Reach | None = None
@@ -162,25 +178,27 @@ class Server:
             source: where it came from.
             transport: what it came on; what its Via claims isn't compared with it.
             room: octets that Contacts may take.
-            reach: the way back for what is sent later; without it there are no lookups.
+            reach: the way back for what is sent later; without it there are no lookups, and nothing
+                is passed on.
 
         Returns:
-            None where nothing may be answered, which has been counted then, and for a lookup's
-            messages: their answers go over their flow.
+            None where nothing may be answered, which has been counted then, and for the messages
+            of lookups and those that are passed on: their answers go over their flow.
         """
         counters = self._counters
         tap = self._tapping.tap
         if tap is not None and not tap.received(message, source, reach):
             tap = None
         if isinstance(message, Response):
-            attendant = self._answering.attendant
-            if attendant is None or not attendant.respond(message, source):
+            attendant, proxy = self._answering.attendant, self._answering.proxy
+            if (proxy is None or not proxy.respond(message, source)) and (
+                attendant is None or not attendant.respond(message, source)
+            ):
                 self._drop("response", message, tap)
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
-            attendant = self._answering.attendant
-            if attendant is None or method != b"ACK" or not attendant.acknowledge(message, source):
+            if not self._goes_unanswered(message, source, reach):
                 self._drop(_NEVER_ANSWERED[method], message, tap)
             return None
         envelope = message.envelope
@@ -209,7 +227,7 @@ class Server:
         )
         address = None if verdict.endpoint is None else verdict.endpoint.address
         counters.answered(verdict.status, method, transport, address)
-        if answering.log_requests:
+        if self.log_requests:
             fault = "" if verdict.fault is None else str(verdict.fault)
             log_request(message, source, transport, verdict.status, address, fault)
         port = reply_port(via, source)
@@ -218,6 +236,17 @@ class Server:
             if reach is not None:
                 tap.sent(answer, reach.flow(port), message.call_id)
         return answer, port
+
+    def _goes_unanswered(self, request: Request, source: Source, reach: Reach | None) -> bool:
+        """Deal with an ACK or BENOTIFY; False if nobody wants it."""
+        attendant, proxy = self._answering.attendant, self._answering.proxy
+        if (
+            attendant is not None
+            and request.method == b"ACK"
+            and attendant.acknowledge(request, source)
+        ):
+            return True
+        return proxy is not None and reach is not None and proxy.run(request, source, reach)
 
     def _drop(self, reason: str, message: Message, tap: Tap | None) -> None:
         """Count a message that gets no answer; `reason` is a constant of ours."""
@@ -236,7 +265,7 @@ class Server:
         """Go down the table, from where it asks what the request wants.
 
         Returns:
-            None if the request is a lookup's.
+            None if the request is a lookup's, or is passed on.
 
         Raises:
             SipError: its Request-URI can't be read.
@@ -244,16 +273,13 @@ class Server:
         method = request.method
         uri, endpoint = self._directory.find(request.uri)
         if method == b"CANCEL":
-            return self._cancel(request, envelope, endpoint)
+            return self._cancel(request, envelope, endpoint, source)
         if envelope.in_dialog:
-            attendant = self._answering.attendant
-            if (
-                attendant is not None
-                and reach is not None
-                and attendant.within(request, envelope, source, reach)
-            ):
+            if reach is not None and self._within(request, envelope, source, reach):
                 return None
-            return Verdict(481, _NO_DIALOG, tagged=False)
+            # a caller that heeds no Record-Route: his pool knows the dialog, if anybody does
+            if endpoint is None or endpoint.proxy is None or reach is None:
+                return Verdict(481, _NO_DIALOG, tagged=False)
 
         user = uri.user
         if endpoint is None and self._own_names.names(uri):
@@ -261,6 +287,9 @@ class Server:
             if endpoint is None and method == b"OPTIONS" and uri.user is None:
                 return Verdict(200, _OK, capabilities(None))
         if endpoint is None:
+            # an older caller has no tag, so the requests to him have none in To (RFC 2543)
+            if reach is not None and self._within(request, envelope, source, reach):
+                return None
             return self._elsewhere(method, uri, reach)
         if endpoint.closed is not None and not envelope.in_dialog:
             return self._closed(request, envelope, source, reach, endpoint, endpoint.closed)
@@ -276,6 +305,17 @@ class Server:
                 verdict = self._beside_lookups(method, endpoint, lookup)
                 if verdict is not None:
                     return verdict
+            proxy = endpoint.proxy
+            if (
+                proxy is not None
+                and reach is not None
+                and self._passed_on(endpoint, envelope, method)
+            ):
+                attendant = self._answering.proxy
+                assert attendant is not None  # there is one where there are such endpoints
+                named = uri if uri is endpoint.uri or not self._own_names.names(uri) else None
+                attendant.arrive(request, envelope, source, reach, named, proxy)
+                return None
         if methods is not None and method != b"OPTIONS" and method not in methods:
             return Verdict(405, _NOT_ALLOWED, allow(methods), endpoint=endpoint)
 
@@ -298,6 +338,24 @@ class Server:
         if method == b"OPTIONS":
             return Verdict(200, _OK, capabilities(methods), endpoint=endpoint)
         return Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
+
+    def _within(
+        self, request: Request, envelope: headers.Envelope, source: Source, reach: Reach
+    ) -> bool:
+        """Whether a request belongs to a dialog that came through here, or to a lookup."""
+        attendant, proxy = self._answering.attendant, self._answering.proxy
+        if proxy is not None and proxy.within(request, envelope, source, reach):
+            return True
+        return (
+            envelope.in_dialog
+            and attendant is not None
+            and attendant.within(request, envelope, source, reach)
+        )
+
+    def _passed_on(self, endpoint: Endpoint, envelope: headers.Envelope, method: bytes) -> bool:
+        """Whether a method is on the endpoint's list; what is in a dialog needn't be."""
+        methods = endpoint.methods
+        return methods is None or method == b"OPTIONS" or envelope.in_dialog or method in methods
 
     def _invite(
         self,
@@ -326,11 +384,19 @@ class Server:
         return Verdict(200, _OK, CAPABILITIES, endpoint=endpoint)
 
     def _cancel(
-        self, cancel: Request, envelope: headers.Envelope, endpoint: Endpoint | None
+        self,
+        cancel: Request,
+        envelope: headers.Envelope,
+        endpoint: Endpoint | None,
+        source: Source,
     ) -> Verdict:
         """200, as RFC 3261 §8.3 has it; where INVITEs are remembered §9.2 tells the others."""
-        attendant = self._answering.attendant
+        attendant, proxy = self._answering.attendant, self._answering.proxy
         tagged = not envelope.in_dialog
+        if proxy is not None and proxy.cancels(cancel, envelope, source):
+            return Verdict(200, _OK, tagged=tagged, endpoint=endpoint)
+        if endpoint is not None and endpoint.proxy is not None:
+            return Verdict(481, _NO_DIALOG, tagged=tagged, endpoint=endpoint)
         if (
             endpoint is not None
             and endpoint.lookup is not None

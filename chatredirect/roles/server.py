@@ -419,7 +419,7 @@ class Server:
         answering = self._answering
         if endpoint.for_trusted and source.trusted and reach is not None:
             # what was accepted before goes on: its retransmissions get its answers
-            attendant = answering.attendant if endpoint.lookup is not None else None
+            attendant = answering.attendant if endpoint.lookup is not None else answering.proxy
             if attendant is not None and attendant.repeats(request, envelope, source, reach):
                 return None
         if closed.disabled:

@@ -101,6 +101,14 @@ class Attendant:
         arrivals.arrive(self.core, request, envelope, source, reach, uri, endpoint, now)
         self._settle(now)
 
+    def repeats(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+        """Whether a request has come before; if so it gets the answer that it got then, if any."""
+        now = self._clock()
+        key = keys.server_key(request, envelope)
+        known = arrivals.repeated(self.core, key, envelope, source, reach, now)
+        self._settle(now)
+        return known
+
     def within(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
         """Deal with a request within a dialog; False if its Route doesn't lead here.
 

@@ -9,15 +9,26 @@ from tests.service.daemon import PATIENCE
 
 
 class Peer:
-    """A socket to the daemon."""
+    """A socket to the daemon, or one that it has opened."""
+
+    socket: Any
 
     def __init__(
-        self, transport: str, to: tuple[str, int], context: ssl.SSLContext | None = None
+        self,
+        transport: str,
+        to: tuple[str, int],
+        context: ssl.SSLContext | None = None,
+        accepted: socket.socket | None = None,
     ) -> None:
         self.transport = transport
+        self._buffer = b""
+        if accepted is not None:
+            self.socket = accepted
+            self.socket.settimeout(PATIENCE)
+            return
         family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
         if transport == "udp":
-            self.socket: Any = socket.socket(family, socket.SOCK_DGRAM)
+            self.socket = socket.socket(family, socket.SOCK_DGRAM)
             self.socket.connect(to)
         else:
             self.socket = socket.create_connection(to, PATIENCE)
@@ -25,7 +36,6 @@ class Peer:
             if context is not None:
                 self.socket = context.wrap_socket(self.socket, server_hostname="sip.contoso.com")
         self.socket.settimeout(PATIENCE)
-        self._buffer = b""
 
     def __enter__(self) -> "Peer":
         return self

@@ -12,11 +12,13 @@ import chatredirect
 from chatredirect.commands.check import check
 from chatredirect.commands.endpoint import app as endpoint
 from chatredirect.commands.endpoint.powershell import understand
+from chatredirect.commands.log_level import log_level
 from chatredirect.commands.output import EX_IOERR, complain, is_lost, show
 from chatredirect.commands.probe import probe
 from chatredirect.commands.reload import reload
 from chatredirect.commands.resolve import resolve
 from chatredirect.commands.run import run
+from chatredirect.commands.status import status
 from chatredirect.commands.trace import trace
 
 EX_USAGE = 2  # as for every command line that isn't understood
@@ -36,7 +38,9 @@ app.command()(check)
 app.command()(resolve)
 app.command()(probe)
 app.add_typer(endpoint, name="endpoint")
+app.command()(status)
 app.command()(trace)
+app.command("log-level")(log_level)
 
 
 def _version(wanted: bool) -> None:

@@ -85,7 +85,7 @@ class LogLevel:
         quieter = LEVEL_NUMBERS[now] > LEVEL_NUMBERS[before]
         if not quieter:
             self._apply()
-        log.warning("log_level_changed", level=now, before=before, **fields)
+        log.warning("log_level_changed", now=now, before=before, **fields)
         if quieter:
             self._apply()
 

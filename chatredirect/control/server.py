@@ -92,6 +92,10 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def offer(self, commands: Mapping[str, Handler]) -> None:
+        """Know more commands, such as show what this server counts."""
+        self._commands |= commands
+
     @property
     def path(self) -> str | None:
         """The socket's file while it is open."""

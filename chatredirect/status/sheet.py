@@ -197,8 +197,12 @@ def _traffic(status: Mapping[str, Json]) -> Table:
     for name in ("lookups", "proxy"):
         section = _section(status, name)
         if section:
-            numbers = {key: value for key, value in section.items() if isinstance(value, int)}
-            table.add_row(name, _counts(numbers))
+            numbers = {
+                key: value
+                for key, value in section.items()
+                if isinstance(value, int) and key != "most"
+            }
+            table.add_row(name, _counts(numbers) or "none yet")
     return table
 
 
@@ -251,7 +255,9 @@ def _span(seconds: Json) -> str:
         ("min", 60, "s", 1),
     ):
         if left >= size:
-            return f"{left // size} {unit} {left % size // small} {smaller}"
+            rest = left % size // small
+            coarse = left >= 10 * size or not rest
+            return f"{left // size} {unit}{'' if coarse else f' {rest} {smaller}'}"
     return f"{left} s"
 
 

@@ -23,6 +23,7 @@ def traffic(view: View) -> dict[str, Json]:
         "malformed": dict(sorted(counters.faults.items())),
         "connections": _connections(view),
         "lookups": _lookups(view),
+        "proxy": _proxy(view),
         "control": {
             "requests": dict(view.control.requests),
             "dropped": {
@@ -56,6 +57,27 @@ def _connections(view: View) -> Json:
         "refused": dict(admission.refused),
         "closed": closed,
         "to_targets": 0 if outward is None else outward.outgoing.connections,
+    }
+
+
+def _proxy(view: View) -> Json:
+    proxying = view.service.proxying
+    attendant = None if proxying is None else proxying.attendant
+    if attendant is None:
+        return None
+    core = attendant.core
+    counters = core.counters
+    return {
+        "open": len(core.open),
+        "most": core.rules.transactions,
+        "transactions": len(core.transactions),
+        "forwarded": dict(counters.forwarded),
+        "responses": counters.responses,
+        "failovers": counters.failovers,
+        "failures": dict(counters.failures),
+        "refused": dict(counters.refused),
+        "retransmissions": counters.retransmissions,
+        "cancelled": counters.cancelled,
     }
 
 

@@ -1,51 +1,30 @@
 """README.md's section "Production", run as it stands on a bare Debian; then the service at work."""
 
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.house.clone import CLONE, clone_to, wheels_in
 from tests.house.container import Container, booted
-from tests.house.readme import ROOT, commands
+from tests.house.readme import commands
 
-WHEELS = ROOT / ".cache/wheels"
-CLONE = "/root/chatredirect"
 PROBE = "chatredirect probe sip:ocschat@contoso.com --via"
 
 
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """A bare Debian with a clone of the project, and with its wheels, as there is no network."""
-    stamp = WHEELS / ".complete"
-    if not stamp.exists() or stamp.read_bytes() != (ROOT / "requirements.lock").read_bytes():
-        pytest.skip("no wheels in .cache/wheels for requirements.lock: tests/setup/wheels")
     # Not below pytest's own folder, which /tmp may keep on a small tmpfs.
     with booted(tmp_path_factory.mktemp("container") / "root") as container:
-        _clone_to(container.root / CLONE.lstrip("/"))
-        shutil.copytree(WHEELS, container.root / "opt/wheels")
+        clone_to(container)
+        wheels_in(container)
         # The DNS of a test: the sandboxed service must be able to read it.
         with (container.root / "etc/hosts").open("a") as hosts:
             hosts.write("192.0.2.20 pcpool.contoso.com\n")
         _install(container)
         yield container
-
-
-def _clone_to(directory: Path) -> None:
-    """What a clone of this tree would hold, changes not yet committed included."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout
-    for name in filter(None, listed.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, directory / name)
 
 
 def _install(container: Container) -> None:

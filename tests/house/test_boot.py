@@ -1,0 +1,363 @@
+"""The service on a booted Debian, under a steady load, through all that happens to a service.
+
+In a container, installed from its built wheel without a network, with systemd's sockets. Requests
+come all the time, over UDP, TCP and TLS; the last test has each of them accounted for. The tests
+run in their order.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.house.clone import CLONE, clone_to, wheels_in
+from tests.house.container import Container, booted
+from tests.house.readme import ROOT
+from tests.house.steady import DEADLINE
+from tests.tls.authority import Authority
+
+CONFIG = "/etc/chatredirect/chatredirect.yaml"
+SETTINGS = """\
+listen: ["udp://0.0.0.0:5060", "tcp://0.0.0.0:5060", "tls://0.0.0.0:5061"]
+advertise: chatredirect.contoso.com
+tls: {certificate: tls/chatredirect.pem, private_key: tls/chatredirect.key, ca: tls/ca.pem}
+endpoints:
+  - {sip_address: "sip:ocschat@contoso.com", pool_fqdn: pcpool.contoso.com, port: 5061}
+  - {sip_address: "sip:lookup@contoso.com", pool_fqdn: pcpool.contoso.com, mode: lookup}
+"""
+PROBES = {
+    "redirect": "chatredirect probe sip:ocschat@contoso.com --via {}",
+    "lookup": "chatredirect probe sip:lookup@contoso.com --lookup --via {}",
+}
+# A wrapper whose event loop can be brought to a halt from outside.
+BLOCKER = """\
+import signal, sys, time
+
+def stuck_for_ever(number, frame):
+    while True:
+        time.sleep(60)
+
+signal.signal(signal.SIGUSR2, stuck_for_ever)
+from chatredirect.cli import main
+main()
+"""
+DROP_IN = "etc/systemd/system/chatredirect.service.d/test.conf"
+PLANNED = 0.3
+"""Seconds that a request may have been on its way when a connection is closed on purpose."""
+
+
+@dataclass
+class Site:
+    """The container and the load on it.
+
+    Attributes:
+        container: it.
+        load: the program that sends.
+        planned: from when to when connections were closed on purpose, monotonic times.
+    """
+
+    container: Container
+    load: subprocess.Popen[str]
+    planned: list[tuple[float, float]]
+
+    def show(self, name: str, unit: str = "chatredirect") -> str:
+        """One property of a unit."""
+        return self.container.check(f"systemctl show --value -p {name} {unit}").strip()
+
+    def journal(self, *match: str) -> str:
+        """What the journal has of the service."""
+        return self.container.check(f"journalctl -u chatredirect --no-pager {' '.join(match)}")
+
+    def answers(self) -> bool:
+        """Whether a probe gets its redirect."""
+        return self.container.run(PROBES["redirect"].format("udp://127.0.0.1:5060")).returncode == 0
+
+    def wait_for_another(self, before: str) -> None:
+        """Until another process serves."""
+        _wait(lambda: self.show("MainPID") not in {"0", before}, "a restart")
+        _wait(lambda: self.show("SubState") == "running", "start")
+        assert self.answers()
+
+    def restart_on_purpose(self, command: str) -> None:
+        """Run a command that restarts the service in an orderly way."""
+        began = time.monotonic()
+        self.container.check(command)
+        self.planned.append((began, time.monotonic()))
+
+    def drops(self) -> int:
+        """Datagrams to port 5060 that the kernel had no room for, by its own count."""
+        return _drops(Path(f"/proc/{self.container.leader}/net/udp").read_text())
+
+
+def _drops(table: str) -> int:
+    rows = [line.split() for line in table.splitlines()[1:]]
+    return sum(int(row[-1]) for row in rows if row[1].endswith(f":{5060:04X}"))
+
+
+def test_drops_are_read() -> None:
+    """The kernel's table, as proc(5) has it: the last column, of our port."""
+    table = (
+        "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid"
+        "  timeout inode ref pointer drops\n"
+        "  812: 00000000:13C4 00000000:0000 07 00000000:00000000 00:00000000 00000000     0"
+        "        0 8841 2 0000000000000000 17\n"
+        "  813: 0100007F:13C5 00000000:0000 07 00000000:00000000 00:00000000 00000000     0"
+        "        0 8842 2 0000000000000000 4\n"
+    )
+    assert _drops(table) == 17
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The service, installed and started, and a load on it."""
+    folder = tmp_path_factory.mktemp("boot")
+    authority = Authority(folder / "ca")
+    server = authority.issue("chatredirect.contoso.com")
+    client = authority.issue("fe01.contoso.com")
+    with booted(folder / "root") as container:
+        clone_to(container)
+        wheels_in(container)
+        with (container.root / "etc/hosts").open("a") as hosts:
+            hosts.write("192.0.2.20 pcpool.contoso.com\n")
+        container.check("make install", cwd=CLONE, WHEELS="/opt/wheels")
+        _configure(container, authority, server.certificate, server.private_key)
+        container.check("systemctl enable chatredirect.socket chatredirect")
+        container.check("systemctl start chatredirect")
+        load = _start_load(container, authority.file, client.certificate, client.private_key)
+        try:
+            yield Site(container, load, [])
+        finally:
+            load.kill()
+            load.communicate()
+
+
+def _configure(container: Container, authority: Authority, certificate: Path, key: Path) -> None:
+    etc = container.root / "etc"
+    (etc / "chatredirect/tls").mkdir()
+    for file, name in ((certificate, "chatredirect.pem"), (key, "chatredirect.key")):
+        shutil.copy(file, etc / "chatredirect/tls" / name)
+    shutil.copy(authority.file, etc / "chatredirect/tls")
+    container.check("chown -R root:chatredirect /etc/chatredirect/tls")
+    container.check("chmod -R u=rwX,g=rX,o= /etc/chatredirect/tls")
+    (etc / "chatredirect/chatredirect.yaml").write_text(SETTINGS)
+    drop_in = etc / "systemd/system/chatredirect.socket.d/test.conf"
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text("[Socket]\nListenStream=0.0.0.0:5061\n")
+    # The unit's ten seconds are much for a test.
+    _write(container, "[Service]\nWatchdogSec=2\n")
+
+
+def _write(container: Container, drop_in: str) -> None:
+    """Change the service's unit."""
+    path = container.root / DROP_IN
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(drop_in)
+    container.check("systemctl daemon-reload")
+
+
+def _start_load(
+    container: Container, ca: Path, certificate: Path, key: Path
+) -> subprocess.Popen[str]:
+    """In the container's network, but with our own interpreter."""
+    load = subprocess.Popen(
+        [
+            *("nsenter", f"--target={container.leader}", "--net", "--"),
+            *(sys.executable, "-m", "tests.house.steady"),
+            *("--udp=5060", "--tcp=5060", "--tls=5061"),
+            *(f"--ca={ca}", f"--certificate={certificate}", f"--key={key}"),
+        ],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert load.stdout is not None
+    if load.stdout.readline() != "sending\n":
+        load.kill()
+        pytest.fail("the load doesn't begin")
+    return load
+
+
+@pytest.fixture(autouse=True)
+def load_goes_on(request: pytest.FixtureRequest) -> None:
+    """None of it means anything without the load."""
+    if "site" in request.fixturenames:
+        assert request.getfixturevalue("site").load.poll() is None
+
+
+@pytest.mark.parametrize("mode", PROBES)
+def test_every_mode_in_the_sandbox(site: Site, mode: str) -> None:
+    """A client is served in each mode by what runs in the sandbox on systemd's sockets."""
+    for via in ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"):
+        assert "pcpool.contoso.com" in site.container.check(PROBES[mode].format(via))
+
+
+def test_systemd_knows_how_it_is(site: Site) -> None:
+    """A status line, and the sockets are systemd's."""
+    assert re.match(r"serving 2 endpoints, \d+ answers", site.show("StatusText"))
+    assert site.show("NotifyAccess") == "main"
+    listening = site.container.check("ss -Hlnptu sport = :5060 or sport = :5061")
+    assert len(listening.splitlines()) == 3
+    assert all('"systemd",pid=1' in line for line in listening.splitlines())
+
+
+def test_the_journal_has_fields(site: Site) -> None:
+    """A Call-ID finds its request in the journal, with a priority and fields of its own."""
+    entries: list[dict[str, str]] = []
+
+    def found() -> bool:
+        lines = site.journal("-o json", "CALL_ID=udp-1@load").splitlines()
+        entries[:] = [json.loads(line) for line in lines]
+        return bool(entries)
+
+    _wait(found, "the request in the journal")
+    assert len(entries) == 1
+    assert entries[0]["PRIORITY"] == "6"
+    assert entries[0]["EVENT"] == "request"
+    assert entries[0]["SYSLOG_IDENTIFIER"] == "chatredirect"
+    assert entries[0]["_SYSTEMD_UNIT"] == "chatredirect.service"
+
+
+def test_reload(site: Site) -> None:
+    """A changed file is in force when `systemctl reload` returns, in the same process."""
+    before = site.show("MainPID")
+    _settings(
+        site, SETTINGS + '  - {sip_address: "sip:new@contoso.com", pool_fqdn: pcpool.contoso.com}\n'
+    )
+    site.container.check("systemctl reload chatredirect")
+    site.container.check("chatredirect probe sip:new@contoso.com --via tcp://127.0.0.1:5060")
+    assert site.show("MainPID") == before
+    assert re.search(r"reloaded at \d\d:\d\d:\d\d", site.show("StatusText"))
+
+
+def test_a_faulty_reload_is_refused(site: Site) -> None:
+    """`systemctl reload` fails, tells where the fault is, and nothing changes."""
+    before = site.show("MainPID")
+    _settings(site, SETTINGS + "listen_to: everything\n")
+    assert site.container.run("systemctl reload chatredirect").returncode != 0
+    assert "listen_to" in site.journal("-n 1000", "-p err")
+    assert site.show("ActiveState") == "active"
+    assert site.show("MainPID") == before
+    assert "refused" in site.show("StatusText")
+    _settings(site, SETTINGS)
+    site.container.check("systemctl reload chatredirect")
+
+
+def test_sockets_and_entries_must_agree(site: Site) -> None:
+    """An entry without a socket is refused at a reload, and told with its remedy."""
+    _settings(site, SETTINGS.replace('"udp://', '"udp://127.0.0.1:5070", "udp://', 1))
+    assert site.container.run("systemctl reload chatredirect").returncode != 0
+    assert "add ListenDatagram=127.0.0.1:5070 to the unit" in site.journal("-n 1000", "-p err")
+    _settings(site, SETTINGS)
+    site.container.check("systemctl reload chatredirect")
+
+
+def test_killed(site: Site) -> None:
+    """SIGKILL: another process serves."""
+    before = site.show("MainPID")
+    site.container.check("systemctl kill --signal=KILL chatredirect")
+    site.wait_for_another(before)
+
+
+def test_stopped(site: Site) -> None:
+    """SIGSTOP: the watchdog notices that nothing happens any more, and another process serves."""
+    before = site.show("MainPID")
+    site.container.check("systemctl kill --signal=STOP chatredirect")
+    site.wait_for_another(before)
+    assert "Watchdog timeout" in site.journal("-n 5000 -g Watchdog")
+
+
+def test_loop_blocked(site: Site) -> None:
+    """A stuck event loop: the watchdog ends it, and the journal has where it was stuck."""
+    container = site.container
+    (container.root / "opt/blocker.py").write_text(BLOCKER)
+    run = f"/opt/chatredirect/bin/python /opt/blocker.py run --config {CONFIG}"
+    _write(container, f"[Service]\nWatchdogSec=2\nExecStart=\nExecStart={run}\n")
+    site.restart_on_purpose("systemctl restart chatredirect")
+    before = site.show("MainPID")
+    container.check("systemctl kill --signal=USR2 --kill-who=main chatredirect")
+    _write(container, "[Service]\nWatchdogSec=2\n")
+    site.wait_for_another(before)
+    said = site.journal(f"_PID={before}", "_TRANSPORT=stdout", "-o cat")
+    assert "Fatal Python error: Aborted" in said
+    assert re.search(r'File "/opt/blocker.py", line \d+ in stuck_for_ever', said)
+    assert re.search(r'File "/opt/chatredirect/.*/commands/run.py", line \d+ in run', said)
+
+
+def test_upgrade(site: Site) -> None:
+    """Another build takes over; the sockets stay, and what has been read is answered first."""
+    container = site.container
+    sockets = container.check("ss -Hlntue sport = :5060 or sport = :5061 | grep -o 'ino:[0-9]*'")
+    version = container.root / CLONE.lstrip("/") / "chatredirect/__init__.py"
+    version.write_text(re.sub(r'(__version__ = "[^"]*)"', r'\1+second"', version.read_text()))
+    container.check("make install", cwd=CLONE, WHEELS="/opt/wheels")
+    site.restart_on_purpose("systemctl restart chatredirect")
+    assert site.answers()
+    assert '+second"' in site.journal("-o json", "EVENT=started", "-n 1")
+    after = container.check("ss -Hlntue sport = :5060 or sport = :5061 | grep -o 'ino:[0-9]*'")
+    assert sorted(after.split()) == sorted(sockets.split())
+
+
+def test_faulty_and_mended(site: Site) -> None:
+    """A faulty file: exit status 78, no restart, whatever comes in. A plain start when mended."""
+    _settings(site, SETTINGS + "listen_to: everything\n")
+    began = time.monotonic()
+    assert site.container.run("systemctl restart chatredirect").returncode != 0
+    site.planned.append((began, time.monotonic()))
+    time.sleep(2)  # under load: had it been started again, it would have failed again
+    assert site.show("ExecMainStatus") == "78"
+    assert site.show("ActiveState") == "failed"
+    assert site.show("NRestarts") == "0"
+    ends = site.journal("-o cat", "-n 5000", "-g", "'Main process exited.*status=78'").strip()
+    assert len(ends.splitlines()) == 1
+    assert site.show("ActiveState", "chatredirect.socket") == "active"
+    _settings(site, SETTINGS)
+    site.container.check("systemctl start chatredirect")
+    assert site.answers()
+
+
+def test_each_request_is_accounted_for(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every transaction was answered within 32 s, nothing was dropped, nobody was turned away."""
+    said, _ = site.load.communicate("", timeout=DEADLINE + 30)
+    account = json.loads(said)
+    seconds = account["ended"] - account["began"]
+    total = sum(account["sent"].values())
+    with capsys.disabled():
+        print(
+            f"\n{total} requests in {seconds:.0f} s ({total / seconds:.0f}/s: {account['sent']}), "
+            f"{account['retransmitted']} retransmitted, {account['repeated']} repeated, "
+            f"{len(account['closings'])} connections ended by the server, slowest answer "
+            f"{max((took for _, took in account['late']), default=0):.1f} s"
+        )
+    assert total / seconds >= 300
+    assert account["failed"] == []
+    assert account["wrong"] == []
+    assert account["refused"] == []
+    assert site.drops() == 0
+    assert len(account["closings"]) > 0
+    planned = [
+        closing
+        for closing in account["closings"]
+        if any(began <= closing["at"] <= ended for began, ended in site.planned)
+    ]
+    assert planned
+    left = [age for closing in planned for age in closing["unanswered"] if age > PLANNED]
+    assert left == [], "read and not answered before the connection was closed"
+
+
+def _settings(site: Site, text: str) -> None:
+    (site.container.root / CONFIG.lstrip("/")).write_text(text)
+
+
+def _wait(condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {timeout:g} s"
+        time.sleep(0.1)

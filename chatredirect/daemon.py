@@ -13,17 +13,21 @@ from pathlib import Path
 import structlog
 
 from chatredirect.commanding import reload_command
-from chatredirect.config import Settings
+from chatredirect.config import Settings, warnings
 from chatredirect.config.models import DEFAULT_SOCKET
 from chatredirect.control.place import PlaceError
 from chatredirect.control.server import ControlServer
 from chatredirect.http.counters import HttpCounters
 from chatredirect.log import LogSink, log_loop_exception
+from chatredirect.log_command import log_level_command
+from chatredirect.log_level import LogLevel
 from chatredirect.metrics.lag import Lag
 from chatredirect.metrics.serving import http_listener
 from chatredirect.metrics.view import View
+from chatredirect.pace import Pace, long_lived
 from chatredirect.reloading import Refused, Reloader, tell_doubts
 from chatredirect.service import Service
+from chatredirect.status.command import status_command
 from chatredirect.status_line import status_line
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.systemd.notify import Notifier
@@ -59,7 +63,8 @@ async def serve(
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_exception)
     service = Service(inherited=inherited)
-    reloader = Reloader(config, service, sink)
+    level = LogLevel(settings.log, sink, service.log_requests)
+    reloader = Reloader(config, service, level)
     # Commands: a name and its handler, made of what it needs.
     control = ControlServer(
         {
@@ -74,10 +79,12 @@ async def serve(
     lag = Lag(loop)
     view = View(service, reloader, sink, control.counters, lag, time.time(), HttpCounters())
     service.http = http_listener(view, loop)
-    tell_doubts(settings)
+    control.offer({"status": status_command(view, level), "log-level": log_level_command(level)})
+    tell_doubts(warnings(settings))
     try:
         await _open(control, settings.control.socket)
-        await service.apply(settings, log_requests=sink.requests)
+        with long_lived():
+            await service.apply(settings, log_requests=sink.requests, pace=Pace(rest=0))
         watchdog.start()
         listening = loop.create_task(_reload_when_asked(hung_up, reloader))
         await stopping.wait()

@@ -42,13 +42,15 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from chatredirect.control.place import PlaceError
     from chatredirect.event_loop import loop_factory
     from chatredirect.log import configure
+    from chatredirect.pace import long_lived
     from chatredirect.systemd.inherited import InheritError, inherit
     from chatredirect.transport.binding import BindError
     from chatredirect.transport.tls import TlsError
 
     try:
         inherited = inherit()  # before anything opens a file, or starts a process
-        settings = load(config)
+        with long_lived():
+            settings = load(config)
     except InheritError as error:
         complain(str(error))
         raise typer.Exit(EX_CONFIG) from None

@@ -1,0 +1,191 @@
+"""The daemon's side: starts the reading process and takes what it finds, piece by piece."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatredirect.config import EndpointSettings, Fault, Settings
+from chatredirect.loading.frames import (
+    HEADER,
+    MAX_ALL,
+    MAX_FRAME,
+    Faults,
+    Head,
+    Kind,
+    payload,
+)
+from chatredirect.pace import Pace, long_lived
+
+SECONDS = 120.0
+"""How long reading may take in all; 100,000 endpoints take about ten."""
+
+_GRACE = 5.0  # seconds for a process to end that has been killed
+_LOOK = 0.005  # seconds between two looks whether it has
+_MAX_TEXT = 4096  # octets of its last words
+
+
+class LoadingError(Exception):
+    """The reading process didn't do it, for another reason than faults: one sentence."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A configuration as another process read it.
+
+    Attributes:
+        settings: the configuration.
+        doubts: what is allowed in it and probably not meant.
+        more_doubts: how many more of these there are.
+    """
+
+    settings: Settings
+    doubts: tuple[Fault, ...]
+    more_doubts: int
+
+
+async def load_elsewhere(config: Path, pace: Pace, *, seconds: float = SECONDS) -> Loaded:
+    """Read a configuration in another process.
+
+    To be cancelled ends the process.
+
+    Args:
+        config: the main file.
+        pace: says when to give way to requests.
+        seconds: how long it may take in all.
+
+    Raises:
+        ConfigError: with the faults of all files.
+        LoadingError: it couldn't be read at all.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            async with _reading(config) as (process, reader, complaints):
+                try:
+                    return await _take(reader, pace)
+                except asyncio.IncompleteReadError:
+                    raise await _died(process, complaints) from None
+    except TimeoutError:
+        raise LoadingError(
+            f"reading the configuration took more than {seconds:g} s and was given up"
+        ) from None
+
+
+@asynccontextmanager
+async def _reading(
+    config: Path,
+) -> AsyncIterator[tuple[subprocess.Popen[bytes], asyncio.StreamReader, asyncio.StreamReader]]:
+    """The running process, its standard output and standard error."""
+    # The same modules from the same places as here, and none from the working directory.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-P", "-m", "chatredirect.loading", os.fspath(config)]
+    try:
+        # Not the event loop's own: this one starts it with vfork, which doesn't copy our memory's
+        # tables; and asyncio's has a thread wait for the end.
+        process = subprocess.Popen(  # noqa: ASYNC220, S603  # a millisecond; no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for us to act upon
+        )
+    except OSError as error:
+        raise LoadingError(
+            f"no process could be started to read the configuration: {error.strerror}"
+        ) from None
+    transports: list[asyncio.ReadTransport] = []
+    try:
+        readers = []
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            transport, reader = await _connect(pipe.fileno())
+            transports.append(transport)
+            readers.append(reader)
+        yield process, readers[0], readers[1]
+    finally:
+        for transport in transports:
+            transport.close()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
+        process.kill()
+        await _reap(process)
+
+
+async def _connect(descriptor: int) -> tuple[asyncio.ReadTransport, asyncio.StreamReader]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader),
+        os.fdopen(os.dup(descriptor), "rb", 0),  # the transport closes what it is given
+    )
+    return transport, reader
+
+
+async def _take(reader: asyncio.StreamReader, pace: Pace) -> Loaded:
+    """Put the pieces together.
+
+    Raises:
+        ConfigError: they are faults.
+        IncompleteReadError: they end too soon.
+        LoadingError: they are too much.
+    """
+    kind, data = await _frame(reader)
+    if kind is Kind.FAULTS:
+        raise payload(data, Faults).error()
+    endpoints: list[EndpointSettings] = []
+    octets = 0
+    with long_lived():
+        head = payload(data, Head)
+        while True:
+            kind, data = await _frame(reader)
+            octets += len(data)
+            if octets > MAX_ALL:
+                raise LoadingError("the configuration is too large")
+            if kind is Kind.END:
+                break
+            endpoints += payload(data, tuple)
+            await pace.breathe()
+    if len(endpoints) != head.endpoints:
+        raise LoadingError("the reading process has left something out")
+    # Read-only for everybody else: set where it becomes known, once.
+    object.__setattr__(head.settings, "endpoints", tuple(endpoints))
+    return Loaded(head.settings, head.doubts, head.more_doubts)
+
+
+async def _frame(reader: asyncio.StreamReader) -> tuple[Kind, bytes]:
+    kind, length = HEADER.unpack(await reader.readexactly(HEADER.size))
+    if length > MAX_FRAME:
+        raise LoadingError("the configuration is too large")
+    return Kind(kind), await reader.readexactly(length)
+
+
+async def _died(process: subprocess.Popen[bytes], complaints: asyncio.StreamReader) -> LoadingError:
+    """Why the process ended without a verdict."""
+    try:
+        text = (await complaints.read(_MAX_TEXT)).decode("utf-8", "replace").strip()
+    except OSError:
+        text = ""
+    await _reap(process)
+    status = process.poll()
+    last = text.splitlines()[-1] if text else "it said nothing"
+    if status is not None and status < 0:
+        why = f"was killed by signal {-status}"
+        if status == -9:
+            why += " (for want of memory?)"
+    else:
+        why = f"ended with status {status}"
+    return LoadingError(f"the process that reads the configuration {why}: {last}")
+
+
+async def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Wait until it has ended, which it is about to."""
+    for _ in range(int(_GRACE / _LOOK)):
+        if process.poll() is not None:
+            return
+        await asyncio.sleep(_LOOK)

@@ -37,7 +37,10 @@ def scalar(value: Scalar) -> str:
         return str(value)
     if _PLAIN.fullmatch(value) and read(value.encode(), "").root == value:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return "".join(
+        each if each.isprintable() else f"\\U{ord(each):08x}"
+        for each in json.dumps(value, ensure_ascii=False)
+    )
 
 
 def changed(content: bytes, file: str, changes: Changes, by: str) -> bytes:

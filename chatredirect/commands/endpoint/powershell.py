@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 _VERBS = ("new", "get", "set", "remove")
 _CMDLET = re.compile(r"(new|get|set|remove)-cspersistentchatendpoint(?=$|\s)", re.IGNORECASE)
-_PARAMETER = re.compile(r"[-\u2013\u2014\u2015]([A-Za-z][A-Za-z0-9]+)(?:(:)(.*))?", re.DOTALL)
+_PARAMETER = re.compile(r"[-\u2013\u2014\u2015]([A-Za-z][A-Za-z0-9]*)(?:(:)(.*))?", re.DOTALL)
 _TRUE, _FALSE = ("$true", "true", "1"), ("$false", "false", "0")
 
 
@@ -37,14 +37,15 @@ class _Accepts:
 
 
 _ENDPOINT = ("--mode", "--port", "--transport", "--state", "--active-from")
-_PLACES = ("--reload", "--config", "--socket", "--json")
+_PLACES = ("--reload", "--config", "--socket")
+_SHORT = ("-c", "-h")  # options of the command line's own
 ACCEPTED = {
     "new": _Accepts(
         (
             *("--sip-address", "--persistent-chat-pool-fqdn", "--display-name"),
             *("--what-if", "--confirm", "--pass-thru"),
         ),
-        (*_ENDPOINT, "--from-csv", *_PLACES),
+        (*_ENDPOINT, "--from-csv", *_PLACES, "--json"),
     ),
     "get": _Accepts(
         ("--identity", "--persistent-chat-pool-fqdn", "--filter", "--result-size"),
@@ -56,7 +57,7 @@ ACCEPTED = {
             *("--identity", "--persistent-chat-pool-fqdn", "--display-name"),
             *("--what-if", "--confirm", "--pass-thru"),
         ),
-        (*_ENDPOINT, *_PLACES),
+        (*_ENDPOINT, *_PLACES, "--json"),
     ),
     "remove": _Accepts(
         ("--identity", "--what-if", "--confirm", "--force"),
@@ -208,9 +209,9 @@ def _translate(command: str, words: list[str], done: Understood) -> None:
         if word == "--":
             done.arguments += [word, *words[position:]]
             return
-        if found is None:
+        if found is None or word in _SHORT:
             done.arguments.append(word)
-            if word.startswith("--") and "=" not in word and _has_value(command, word):
+            if word == "-c" or _has_value(command, word):
                 done.arguments += words[position : position + 1]
                 position += 1
             continue
@@ -236,8 +237,8 @@ def _has_value(command: str, option: str) -> bool:
 
 def _is_parameter(command: str, word: str) -> bool:
     found = _PARAMETER.fullmatch(word)
-    if found is None:
-        return word.startswith("--")
+    if found is None or word in _SHORT:
+        return word.startswith("--") or word in _SHORT
     try:
         _meant(command, found[1], Understood([]))
     except ValueError:

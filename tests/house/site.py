@@ -1,0 +1,266 @@
+"""A site of a test's own, as the pages in docs/ describe one: contoso.com on one machine.
+
+Network, /etc and /run are the test's: every name that the pages use resolves, every address that
+they use is there, on the loopback interface, and every port is free. So their commands are run as
+they stand. Needs root.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.tls.authority import Authority
+
+ADDRESSES = {
+    "chatredirect.contoso.com": "192.0.2.5",
+    "fe01.contoso.com": "192.0.2.10",
+    "pcpool.contoso.com": "192.0.2.20",
+    "pcpool2.contoso.com": "192.0.2.30",
+}
+POOLS = {
+    "pcpool.contoso.com": ("192.0.2.20", 5061),
+    "pcpool2.contoso.com": ("192.0.2.30", 5061),
+}
+TLS = Path("/etc/chatredirect/tls")
+PATIENCE = 30.0
+
+_SET_UP = """
+set -eu
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$1"
+cp -a /etc "$1/etc"
+mount --bind "$1/etc" /etc
+mount -t tmpfs tmpfs /run
+rm -rf /etc/chatredirect
+mkdir -p /etc/chatredirect /run/chatredirect
+ip link set lo up
+shift
+for address; do ip address add "$address/32" dev lo; done
+echo up
+exec cat
+"""
+
+# What stands for systemd: it starts and stops one service, and tells the truth about it.
+_SYSTEMCTL = r"""#!/bin/sh
+# systemctl VERB [--now] SERVICE
+case "$*" in
+    *kamailio*)
+        case $1 in
+            start)
+                exec kamailio -f /etc/kamailio/kamailio.cfg -P /run/kamailio.pid \
+                    -Y /run -m 64 -M 8 >/run/kamailio.log 2>&1 ;;
+            stop) [ ! -e /run/kamailio.pid ] || kill "$(cat /run/kamailio.pid)"; exit ;;
+        esac ;;
+esac
+pid=/run/chatredirect.pid
+running() { [ -e $pid ] && kill -0 "$(cat $pid)" 2>/dev/null; }
+verb=$1
+case "$*" in *--now*) verb=start ;; esac
+case $verb in
+    start)
+        if running; then exit 0; fi
+        chatredirect run 2>>/run/chatredirect.log >/dev/null </dev/null &
+        echo $! >$pid
+        for _ in $(seq 300); do
+            if grep -q '"event": *"started"' /run/chatredirect.log; then exit 0; fi
+            if ! running; then cat /run/chatredirect.log >&2; exit 1; fi
+            sleep 0.1
+        done
+        exit 1 ;;
+    stop)
+        if running; then kill "$(cat $pid)"; fi
+        while running; do sleep 0.1; done
+        rm -f $pid; mv -f /run/chatredirect.log /run/chatredirect.log.1 2>/dev/null || true ;;
+    restart) "$0" stop && exec "$0" start ;;
+    reload) exec chatredirect reload ;;
+    is-active) if running; then echo active; else echo inactive; exit 3; fi ;;
+    daemon-reload | enable | disable) ;;
+    *) echo "systemctl $*: not here" >&2; exit 1 ;;
+esac
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site.
+
+    Attributes:
+        folder: for the test's files.
+        pid: a process that keeps its namespaces.
+        authority: whose certificates are trusted.
+    """
+
+    folder: Path
+    pid: int
+    authority: Authority
+    _programs: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def inside(self, *command: str | Path) -> list[str]:
+        """A command line that runs another one in the site."""
+        namespaces = ["nsenter", "--target", str(self.pid), "--net", "--mount", "--wd=/root"]
+        return [*namespaces, "--", *map(str, command)]
+
+    def environment(self) -> dict[str, str]:
+        """Where the commands are found; nothing else of the machine's."""
+        path = f"{self.folder}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return {
+            "PATH": path,
+            "HOME": "/root",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def run(self, line: str, timeout: float = 60.0) -> "subprocess.CompletedProcess[str]":
+        """Run a line of shell, as an administrator would."""
+        return subprocess.run(
+            self.inside("sh", "-c", line),
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def write(self, path: Path | str, text: str) -> None:
+        """Have a file in the site."""
+        subprocess.run(
+            self.inside("sh", "-c", 'mkdir -p "${1%/*}" && cat >"$1"', "sh", path),
+            input=text.encode(),
+            timeout=30,
+            check=True,
+        )
+
+    def start(self, *command: str | Path) -> None:
+        """Start a program that runs until the site ends."""
+        log = (self.folder / f"{Path(command[0]).name}{len(self._programs)}.log").open("wb")
+        with log:
+            self._programs.append(
+                subprocess.Popen(
+                    self.inside(*command),
+                    env=self.environment(),
+                    cwd=self.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+            )
+
+    def certify(self, host: str) -> None:
+        """A certificate for a host: /etc/chatredirect/tls/HOST.pem and .key, with ca.pem beside."""
+        leaf = self.authority.issue(host)
+        self.write(TLS / f"{host}.pem", leaf.certificate.read_text())
+        self.write(TLS / f"{host}.key", leaf.private_key.read_text())
+        self.run(f"chmod 640 {TLS}/{host}.key")
+        self.write(TLS / "ca.pem", self.authority.file.read_text())
+
+    def wait_for(self, address: str, port: int) -> None:
+        """Until somebody listens there over TCP."""
+        until = time.monotonic() + PATIENCE
+        probe = f"import socket; socket.create_connection(({address!r}, {port}), 1)"
+        while self.run(f'"{sys.executable}" -c "{probe}"').returncode:
+            assert time.monotonic() < until, f"{address}:{port}: nobody listens\n{self.logs()}"
+            time.sleep(0.1)
+
+    def logs(self) -> str:
+        """The end of what the daemon and the other programs have said."""
+        said = [path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log"))]
+        said.append(self.run("cat /run/*.log*").stdout)
+        return "\n".join(text[-1500:] for text in said)
+
+    def end(self) -> None:
+        """Stop what was started."""
+        self.run("systemctl stop kamailio; systemctl stop chatredirect")
+        for program in self._programs:
+            program.terminate()
+        for program in self._programs:
+            program.wait(10)
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[Site]:
+    """Make one, with DNS and both pools at work; skip the test where that can't be done."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for namespaces in which the pages' addresses exist")
+    for tool in ("unshare", "nsenter", "ip", "dnsmasq"):
+        if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
+            pytest.skip(f"{tool} not found")
+    (folder / "root").mkdir()
+    (folder / "bin").mkdir()
+    for name, text in {
+        "chatredirect": f'#!/bin/sh\nexec "{sys.executable}" -m chatredirect "$@"\n',
+        "systemctl": _SYSTEMCTL,
+    }.items():
+        (folder / "bin" / name).write_text(text)
+        (folder / "bin" / name).chmod(0o755)
+    holder = subprocess.Popen(
+        [
+            *("unshare", "--net", "--mount", "sh", "-c", _SET_UP, "sh", str(folder / "root")),
+            *sorted(set(ADDRESSES.values())),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stderr is not None
+    with ExitStack() as stack:
+        stack.callback(holder.wait, 10)
+        stack.callback(holder.stdin.close)
+        if holder.stdout.readline() != "up\n":
+            pytest.skip(f"no namespaces here: {holder.stderr.read().strip()}")
+        made = Site(folder, holder.pid, Authority(folder / "authority"))
+        stack.callback(made.end)
+        _furnish(made)
+        yield made
+
+
+def _furnish(made: Site) -> None:
+    """DNS for contoso.com, and the pools, each of which answers as a server of its name would."""
+    dnsmasq = ["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--no-resolv"]
+    dnsmasq += ["--no-hosts", "--local=/contoso.com/", "--user=", "--group="]
+    dnsmasq += ["--listen-address=127.0.0.1", "--bind-interfaces"]
+    dnsmasq += ["--srv-host=_sip._tcp.contoso.com,fe01.contoso.com,5060"]
+    dnsmasq += [f"--host-record={name},{address}" for name, address in ADDRESSES.items()]
+    made.start("dnsmasq", *dnsmasq)
+    made.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    made.write("/etc/hosts", "127.0.0.1 localhost\n")
+    for name in ADDRESSES:
+        made.certify(name)
+    for name, (address, port) in POOLS.items():
+        made.write(f"/root/{name}.yaml", _pool(name, address, port))
+        made.start(made.folder / "bin/chatredirect", "run", "--config", f"/root/{name}.yaml")
+    for address, port in POOLS.values():
+        made.wait_for(address, port)
+
+
+def _pool(name: str, address: str, port: int) -> str:
+    """A pool's configuration: it accepts calls for the contact object, as channel services do."""
+    called = ("ocschat@contoso.com", "gc-channel@contoso.com", f"persistentchat@{name}")
+    endpoints = "".join(
+        f"  - {{sip_address: 'sip:{user}', pool_fqdn: {address}, port: 1, transport: tcp, "
+        f"mode: lookup, channel_uris: ['sip:room@fe01.contoso.com']}}\n"
+        for user in called
+    )
+    return f"""\
+listen: [tls://{address}:{port}]
+advertise: {name}
+control: {{socket: "off"}}
+tls:
+  certificate: {TLS}/{name}.pem
+  private_key: {TLS}/{name}.key
+  ca: {TLS}/ca.pem
+  allowed_peers: [chatredirect.contoso.com, fe01.contoso.com]
+endpoints:
+{endpoints}"""

@@ -1,0 +1,69 @@
+"""The pages for administrators, run as they stand on a site of the test's own.
+
+Each page is a story: its files are written and its commands run in order, and what they print is
+compared with what the page says they print.
+"""
+
+import datetime
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house.pages import File, alike, story
+from tests.house.site import Site, site
+
+PAGES = ("cmdlets.md", "front-ends.md")
+
+#: The configuration that the pages begin with, unless they show one.
+BEGIN = """\
+listen: [tls://192.0.2.5:5061]
+advertise: chatredirect.contoso.com
+include: endpoints.d/*.yaml
+tls:
+  certificate: tls/chatredirect.contoso.com.pem
+  private_key: tls/chatredirect.contoso.com.key
+  ca: tls/ca.pem
+  allowed_peers: [fe01.contoso.com, chatredirect.contoso.com]
+"""
+
+
+@pytest.fixture
+def contoso(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as made:
+        made.write("/etc/chatredirect/chatredirect.yaml", BEGIN)
+        yield made
+
+
+def _of_today(text: str) -> str:
+    """The weekend that a page speaks of is over some day; to the commands it must be to come."""
+    soon = datetime.date.today() + datetime.timedelta(days=60)
+    return re.sub(r"\b20\d\d-\d\d-\d\d(?=T\d\d:)", soon.isoformat(), text)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page(contoso: Site, page: str) -> None:
+    """Every command does, and prints, what the page says."""
+    steps = 0
+    for each in story(page):
+        if isinstance(each, File):
+            contoso.write(each.path, _of_today(each.text))
+            continue
+        steps += 1
+        done = contoso.run(f"exec 2>&1; {_of_today(each.line)}")
+        printed = done.stdout.splitlines()
+        shown = [_of_today(line) for line in each.output]
+        told = f"$ {each.line}\n{done.stdout}\n{contoso.logs()}"
+        assert done.returncode == each.status, told
+        assert alike(shown, printed), f"{told}\n--- the page says:\n" + "\n".join(shown)
+    assert steps > 3
+
+
+def test_what_is_alike() -> None:
+    """Times and ports may differ, and … stands for any lines; nothing else does."""
+    shown = ["a  192.0.2.5:12345    x", "   1.0 ms  |-- y", "…", "end"]
+    assert alike(shown, ["a  192.0.2.5:54321    x", "  11.0 ms  |-- y", "1", "2", "end"])
+    assert alike(shown, ["a  192.0.2.5:54321    x", "  11.0 ms  |-- y", "end"])
+    assert not alike(shown, ["a  192.0.2.5:5061     x", "   1.0 ms  |-- y", "end"])
+    assert not alike(shown, ["a  192.0.2.5:12345    x", "   1.0 ms  |-- y", "end", "more"])

@@ -32,13 +32,19 @@ class Server:
     pids: list[int]
 
 
-def daemon_configuration(port: int, endpoints: int = 1, loop: str = "auto") -> str:
-    """The daemon's YAML: two listeners, endpoints that share one pool, no request log."""
+def daemon_configuration(
+    port: int, endpoints: int = 1, loop: str = "auto", http: int | None = None
+) -> str:
+    """The daemon's YAML: two listeners, endpoints that share one pool, no request log.
+
+    With a port for HTTP it serves its metrics there.
+    """
     lines = [
         f"listen: [udp://127.0.0.1:{port}, tcp://127.0.0.1:{port}]",
         f"dns: {{hosts: {{{POOL}: [192.0.2.20]}}}}",
         "log: {requests: false}",
         f"loop: {loop}",
+        f"http: {{listen: {'off' if http is None else http}}}",
         "endpoints:",
     ]
     lines += [
@@ -56,11 +62,12 @@ def daemon(
     loop: str = "auto",
     command: Sequence[str] = (sys.executable, "-m", "chatredirect"),
     core: int | None = None,
+    http: int | None = None,
 ) -> Iterator[Server]:
     """The daemon with `endpoints` endpoints, run as `command` ``run --config FILE``."""
     port = free_port()
     config = directory / f"{port}.yaml"
-    config.write_text(daemon_configuration(port, endpoints, loop))
+    config.write_text(daemon_configuration(port, endpoints, loop, http))
     with running(name, [*command, "run", "--config", str(config)], directory, port, core) as server:
         yield server
 

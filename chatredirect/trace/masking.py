@@ -19,9 +19,11 @@ _FIELD = re.compile(
     rb"([ \t]*:[ \t]*)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)",
     re.IGNORECASE,
 )
-_SCHEME = re.compile(rb"[!#-'*+.^-z|~-]+(?=[ \t\r\n]|\Z)")
+_SCHEME = re.compile(rb"[A-Za-z0-9!#-'*+.^_`|~-]+(?=[ \t\r\n])")
+#: A name, and a value that can't be the padding of something that stands alone.
 _PARAM = re.compile(
-    rb'[ \t\r\n]*([!#-\'*+.0-9A-Z^-z|~-]+)[ \t\r\n]*=[ \t\r\n]*("(?:[^"\\]|\\.)*"|[^",]*)(?:,|\Z)',
+    rb"[ \t\r\n]*([A-Za-z-]{1,24})[ \t\r\n]*="
+    rb'[ \t\r\n]*("(?:[^"\\]|\\.)*"|[^",=\s]+)[ \t\r\n]*(?:,|\Z)',
     re.DOTALL,
 )
 #: What says which account and which server, and proves nothing.
@@ -30,7 +32,8 @@ _URI_PASSWORD = re.compile(
     rb"(?<![a-z0-9])(sips?:[^\s:@<>\";?]*:)([^\s@<>\"]+)(?=@)", re.IGNORECASE
 )
 _ENCODED = re.compile(
-    rb"(?:\A|(?<=[\r\n]))(?:content-encoding|e)[ \t]*:[ \t]*(?!identity[ \t]*[\r\n])", re.IGNORECASE
+    rb"(?:\A|(?<=[\r\n]))(?:content-encoding|e)[ \t]*:[ \t]*+(?!identity[ \t]*[\r\n])",
+    re.IGNORECASE,
 )
 _IN_BODY = (
     re.compile(rb"(inline:)([^\s|;]+)", re.IGNORECASE),  # RFC 4568 §6.1

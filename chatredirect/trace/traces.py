@@ -145,7 +145,7 @@ class Traces:
         """Whatever goes wrong in here, the message is dealt with as if nobody looked on."""
         try:
             yield
-        except Exception:
+        except Exception:  # whatever it is, it is ours and not the caller's
             self._fail()
 
     def _fail(self) -> None:

@@ -1,0 +1,63 @@
+"""Messages and flows made by hand, for tests without sockets."""
+
+from dataclasses import dataclass, field
+
+from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.limits import Limits
+from chatredirect.sip.message import Message
+from chatredirect.sip.response import Source
+
+SOURCE = Source(b"192.0.2.9", 40312)
+
+
+@dataclass
+class Way:
+    """A `Flow`, and the `Reach` that makes it."""
+
+    transport: str = "tcp"
+    host: str = "192.0.2.1"
+    port: int = 5060
+    peer_host: str = "192.0.2.9"
+    peer_port: int = 40312
+    sent: list[bytes] = field(default_factory=list)
+
+    def send(self, data: bytes) -> bool:
+        """Keep it."""
+        self.sent.append(data)
+        return True
+
+    def flow(self, port: int) -> "Way":
+        """It is a way to itself."""
+        return self
+
+
+def request(
+    call_id: str = "1@192.0.2.9",
+    *,
+    method: str = "INVITE",
+    uri: str = "sip:ocschat@contoso.com",
+    caller: str = "<sip:bob@contoso.com>;tag=1",
+    to: str = "<sip:ocschat@contoso.com>",
+    body: str = "",
+) -> bytes:
+    """A request's octets."""
+    return (
+        f"{method} {uri} SIP/2.0\r\n"
+        "Via: SIP/2.0/TCP 192.0.2.9:40312;branch=z9hG4bK1\r\n"
+        f"From: {caller}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: 1 {method}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+def response(call_id: str = "1@192.0.2.9", status: str = "302 Moved Temporarily") -> bytes:
+    """A response's octets."""
+    return (
+        f"SIP/2.0 {status}\r\nVia: SIP/2.0/TCP 192.0.2.9:40312;branch=z9hG4bK1\r\n"
+        "From: <sip:bob@contoso.com>;tag=1\r\nTo: <sip:ocschat@contoso.com>;tag=2\r\n"
+        f"Call-ID: {call_id}\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+
+
+def read(data: bytes) -> Message:
+    """The message that octets are."""
+    return parse_datagram(data, Limits())

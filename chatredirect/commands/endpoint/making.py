@@ -37,7 +37,7 @@ from chatredirect.commands.endpoint.showing import as_json as endpoint_json
 from chatredirect.commands.endpoint.showing import pool_text, sheet, state_text
 from chatredirect.commands.output import complain, show
 from chatredirect.commands.report import config_error_text, counted
-from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, load
+from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, load, parse_sip_address
 from chatredirect.config.endpoint_text import text_of
 from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder
@@ -187,12 +187,12 @@ def _validated(
             wrong.append(f"{name}:{row.line}: {row.fault}")
             continue
         values = typed({**given, **row.values})
+        first = seen.setdefault(_key(row), row.line)
         try:
             endpoint = endpoint_of(values)
         except ValidationError as error:
             wrong += (f"{name}:{row.line}: {told}" for told in faults(error))
             continue
-        first = seen.setdefault(endpoint.sip_address.key, row.line)
         if first != row.line:
             what = (
                 f"{quoted(row.values.get('sip_address', ''))} is the endpoint of line {first} again"
@@ -202,6 +202,14 @@ def _validated(
         keys.append(values)
         endpoints.append(endpoint)
     return keys, endpoints, wrong
+
+
+def _key(row: Row) -> bytes:
+    """The directory key of a row's address; one of its own where that is faulty."""
+    try:
+        return parse_sip_address(row.values.get("sip_address", "")).key
+    except ValueError:
+        return b"%d" % row.line  # no address is like that
 
 
 def tell_what_if(work: Making) -> None:

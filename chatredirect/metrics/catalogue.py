@@ -117,6 +117,36 @@ LOOKUP_ANSWERS = _counter(
     "result",
 )
 LOOKUPS_ENDED = _counter("lookups_ended", "Lookups that are over, by reason", "reason")
+
+# -- the proxy ----------------------------------------------------------------------------------
+
+OUTGOING = _gauge("outgoing_connections", "Open connections to targets")
+OUTGOING_WAITING = _gauge("outgoing_waiting", "Messages that wait for a connection to a target")
+OUTGOING_BEGUN = _counter("outgoing_connections_begun", "Connections to targets that have begun")
+OUTGOING_FAILED = _counter(
+    "outgoing_failures", "Ways to targets that could not be opened, by reason", "reason"
+)
+OUTGOING_CLOSED = _counter(
+    "outgoing_connections_closed",
+    "Connections to targets that were ended from here, by reason",
+    "reason",
+)
+PROXY_OPEN = _gauge("proxy_open_requests", "Requests that wait for their final response")
+PROXY_MOST = _gauge("proxy_open_requests_limit", "How many may wait")
+PROXIED = _counter(
+    "proxied",
+    "Requests that were sent on: new ones, those within a dialog, and stateless (ACK, BENOTIFY)",
+    "kind",
+)
+PROXY_RESPONSES = _counter("proxy_responses", "Responses that were passed back")
+PROXY_LATE = _counter("proxy_late_responses", "2xx that came after another final response")
+PROXY_CANCELLED = _counter("proxy_cancelled", "Requests that were cancelled")
+PROXY_FAILOVERS = _counter("proxy_failovers", "Requests that went on to another target")
+PROXY_FAILURES = _counter("proxy_failures", "Attempts at a target that failed, by reason", "reason")
+PROXY_REFUSED = _counter("proxy_refused", "Requests that the proxy refused, by reason", "reason")
+
+# -- transactions -------------------------------------------------------------------------------
+
 TRANSACTIONS = _gauge("transactions", "SIP transactions that are remembered, by role", "role")
 RETRANSMISSIONS = _counter(
     "retransmissions", "Repeated messages by role and direction, in or out", "role", "direction"

@@ -1,4 +1,4 @@
-"""Readings: lookups, and the transactions that SIP remembers."""
+"""Readings: lookups."""
 
 from collections.abc import Iterator
 
@@ -26,8 +26,3 @@ def readings(view: View) -> Iterator[Reading]:
         ],
     )
     yield catalogue.LOOKUPS_ENDED, [((why,), number) for why, number in counters.ended.items()]
-    yield catalogue.TRANSACTIONS, [(("lookup",), len(core.transactions))]
-    yield (
-        catalogue.RETRANSMISSIONS,
-        [(("lookup", "in"), counters.retransmissions), (("lookup", "out"), counters.resent)],
-    )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from chatredirect.http.pages import Page
-from chatredirect.metrics import connections, daemon, lookups, pools, requests
+from chatredirect.metrics import connections, daemon, lookups, pools, proxy, requests, transactions
 from chatredirect.metrics.exposition import CONTENT_TYPE, exposition, process
 from chatredirect.metrics.ready import Readiness, readiness
 from chatredirect.metrics.view import Reading, View
@@ -62,4 +62,6 @@ class DaemonPages:
         yield from requests.readings(view)
         yield from connections.readings(view)
         yield from lookups.readings(view)
+        yield from proxy.readings(view)
+        yield from transactions.readings(view)
         yield from pools.readings(view, self.clock())

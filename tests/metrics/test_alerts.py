@@ -39,6 +39,9 @@ FINE = {
     'chatredirect_connections_refused_total{reason="handshakes"}': "7+0x60",
     "chatredirect_lookups": "3+0x60",
     "chatredirect_lookups_limit": "20000+0x60",
+    "chatredirect_proxy_open_requests": "3+0x60",
+    "chatredirect_proxy_open_requests_limit": "20000+0x60",
+    'chatredirect_proxy_failures_total{reason="timeout"}': "4+0x60",
     'chatredirect_receive_buffer_drops_total{listener="udp://192.0.2.1:5060"}': "5+0x60",
     'chatredirect_event_loop_lag_seconds_bucket{le="0.05"}': "0+120x60",
     'chatredirect_event_loop_lag_seconds_bucket{le="0.25"}': "0+120x60",
@@ -83,6 +86,11 @@ FIRES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {"reason": "handshakes"},
     ),
     "ChatredirectLookupsNearLimit": ({"chatredirect_lookups": "16001+0x60"}, {}),
+    "ChatredirectProxyNearLimit": ({"chatredirect_proxy_open_requests": "16001+0x60"}, {}),
+    "ChatredirectTargetsFail": (
+        {'chatredirect_proxy_failures_total{reason="timeout"}': "0+60x60"},
+        {},
+    ),
     "ChatredirectDatagramsLost": (
         {
             'chatredirect_receive_buffer_drops_total{listener="udp://192.0.2.1:5060"}': "0+1x60",

@@ -8,7 +8,8 @@ import pytest
 
 from tests.house.clone import CLONE, clone_to, wheels_in
 from tests.house.container import Container, booted
-from tests.house.readme import commands
+from tests.house.pages import File, alike, story
+from tests.house.readme import ROOT, commands
 
 PROBE = "chatredirect probe sip:ocschat@contoso.com --via"
 
@@ -124,6 +125,37 @@ def test_stops_cleanly(container: Container) -> None:
     container.check("systemctl start chatredirect")
 
 
+def test_operations(container: Container) -> None:
+    """docs/operations.md from installing to removing, each command as it stands there."""
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    looks = [
+        line
+        for block in re.findall(r"(?ms)^```sh\n(.*?)^```$", text)
+        for line in block.splitlines()
+    ]
+    assert len(looks) > 3
+    for look in looks:
+        container.check(look)
+    container.check("systemctl restart chatredirect")
+    steps = 0
+    for each in story("operations.md"):
+        if isinstance(each, File):
+            path = container.root / each.path.lstrip("/")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(each.text)
+            continue
+        steps += 1
+        done = container.run(
+            f"exec 2>&1; {each.line}", cwd=CLONE, PIP_NO_INDEX="1", PIP_FIND_LINKS="/opt/wheels"
+        )
+        assert done.returncode == each.status, f"{each.line}\n{done.stdout}"
+        assert alike(list(each.output), done.stdout.splitlines()), f"{each.line}\n{done.stdout}"
+    assert steps > 10
+    kept = "-not -path '/root/*'"  # the clone and its wheels
+    assert container.check(f"find / /usr/local -xdev -name '*chatredirect*' {kept}") == ""
+    assert "chatredirect" not in (container.root / "etc/passwd").read_text()
+
+
 def _show(container: Container, name: str) -> str:
     return container.check(f"systemctl show --value -p {name} chatredirect").strip()
 
@@ -139,7 +171,7 @@ def _file_limit(container: Container, pid: str) -> int:
 
 
 def _wait_for_answer(container: Container) -> None:
-    """Until it serves: Type=exec counts a service as started before it listens."""
+    """Until it serves: a restart by systemd is not waited for."""
     _wait(lambda: container.run(f"{PROBE} udp://127.0.0.1:5060").returncode == 0, "answer")
 
 

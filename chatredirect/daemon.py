@@ -29,6 +29,7 @@ from chatredirect.reloading import Refused, Reloader, tell_doubts
 from chatredirect.service import Service
 from chatredirect.status.command import status_command
 from chatredirect.status_line import status_line
+from chatredirect.stopping import Stopping
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.systemd.notify import Notifier
 from chatredirect.systemd.watchdog import Watchdog, interval
@@ -42,7 +43,7 @@ async def serve(
     config: Path,
     settings: Settings,
     sink: LogSink,
-    stopping: asyncio.Event,
+    stopping: Stopping,
     inherited: Inherited,
 ) -> None:
     """Serve until told to stop.
@@ -51,7 +52,7 @@ async def serve(
         config: the main file, for reloads.
         settings: what it said.
         sink: the log.
-        stopping: set to stop.
+        stopping: says when to stop.
         inherited: sockets that systemd has bound.
 
     Raises:
@@ -87,12 +88,11 @@ async def serve(
             await service.apply(settings, log_requests=sink.requests, pace=Pace(rest=0))
         watchdog.start()
         listening = loop.create_task(_reload_when_asked(hung_up, reloader))
-        await stopping.wait()
+        await stopping.asked.wait()
         log.info("stopping")
         watchdog.stopping()
         listening.cancel()
-        await reloader.close()
-        await service.stop()
+        await _end(reloader, service, stopping)
     finally:
         await control.close()
         watchdog.stop()
@@ -106,6 +106,24 @@ async def _reload_when_asked(asked: asyncio.Event, reloader: Reloader) -> None:
         asked.clear()
         with suppress(Refused):  # the log has it
             await reloader.reload()
+
+
+async def _end(reloader: Reloader, service: Service, stopping: Stopping) -> None:
+    """Stop as politely as there is time for."""
+
+    async def politely() -> None:
+        await reloader.close()
+        await service.stop()
+
+    ending = asyncio.create_task(politely())
+    hurried = asyncio.create_task(stopping.at_once.wait())
+    await asyncio.wait((ending, hurried), return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if ending.done():
+        await ending
+    else:
+        log.warning("stopped_at_once", why="a second signal: what was open has not been finished")
+        ending.cancel()
 
 
 async def _open(control: ControlServer, path: str | None) -> None:

@@ -24,6 +24,8 @@ from chatredirect.waker import Waker
 log = structlog.get_logger()
 
 _AFTER_A_FAULT = 1.0  # seconds
+_LOOK = 0.02  # seconds between two looks whether the last dialog has ended
+_GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is sent again (T1)
 
 
 class Lookups:
@@ -71,6 +73,34 @@ class Lookups:
             )
         self.attendant.core.rules = rules
         self.attendant.log_requests = log_requests
+
+    @property
+    def idle(self) -> bool:
+        """Whether no dialog is open."""
+        return self.attendant is None or not self.attendant.core.dialogs
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin no more dialogs, and let open ones finish; whether all have.
+
+        Args:
+            seconds: how long to wait for their clients; then they get a BYE.
+        """
+        if self.attendant is None:
+            return True
+        self.attendant.core.draining = True
+        await self._until_idle(seconds)
+        if self.idle:
+            return True
+        log.warning("not_drained", lookups=len(self.attendant.core.dialogs), seconds=seconds)
+        self.attendant.hang_up()
+        await self._until_idle(_GOODBYE)
+        return False
+
+    async def _until_idle(self, seconds: float) -> None:
+        end = self._loop.time() + seconds
+        # a few looks when the daemon stops cost less than an event with every dialog
+        while not self.idle and self._loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
 
     def close(self) -> None:
         """Let nothing happen by itself any more."""

@@ -21,6 +21,7 @@ from chatredirect.client.wire import CONNECTS, tls_connect
 from chatredirect.config import EndpointSettings, LimitSettings, ListenUrl, Settings
 from chatredirect.counters import Counters
 from chatredirect.directory import Building, Directory
+from chatredirect.draining import drain
 from chatredirect.http.listener import HttpListener
 from chatredirect.listeners import Listeners, Serving
 from chatredirect.lookups import Lookups, lookup_of
@@ -201,6 +202,8 @@ class Service:
         self.draining = True
         if self._looking is not None:
             self._looking.cancel()
+        if self.settings is not None:
+            await drain(self.lookups, self.proxying, self.settings.drain)
         # Closing a connection with requests unread would reset it, and a connection that waits to
         # be accepted is one too: so everything gets its turn once more.
         await asyncio.sleep(_LAST_ROUND)

@@ -19,7 +19,8 @@ EX_UNAVAILABLE = 69  # sysexits(3): an address to listen on can't be had
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Run the daemon in the foreground, with its log on standard error.
 
-    SIGTERM and SIGINT (Ctrl-C) stop it after what it has received is answered. SIGHUP reads the
+    SIGTERM and SIGINT (Ctrl-C) stop it after what it has received is answered and what is open
+    has ended, for which it has `drain` seconds; a second one stops it at once. SIGHUP reads the
     configuration again; one with faults is refused and the old one serves on.
 
     Exit status: 0 after a signal, 69 if an address or the control socket can't be listened on,
@@ -85,10 +86,12 @@ async def _serve(
     import asyncio
     import signal
 
-    stopping = asyncio.Event()
+    from chatredirect.stopping import Stopping
+
+    stopping = Stopping()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):  # first: importing the rest takes its time
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.signalled)
 
     from chatredirect.daemon import serve
 

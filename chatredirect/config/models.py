@@ -206,6 +206,8 @@ class Settings:
     limits: LimitSettings = Field(default_factory=LimitSettings)
     health: HealthSettings | None = None
     retry_after: Annotated[StrictInt, Field(ge=1, le=86_400)] = 30
+    drain: Annotated[float, Strict(), Field(ge=0, le=3600, allow_inf_nan=False)] = 10.0
+    watch: StrictBool = False
     secret: Annotated[SecretStr | None, PlainValidator(_secret)] = None
     loop: Loop = "auto"
     files: tuple[str, ...] = field(default=(), init=False)

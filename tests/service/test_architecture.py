@@ -48,7 +48,7 @@ ONLY_FOR = {
     "status_line": {"daemon"},
     "listeners": {"service"},
     "pools": {"lookups", "proxying", "service", "status"},
-    "lookups": {"service"},
+    "lookups": {"draining", "service"},
     "commands": {"cli"},
     "cli": {"__main__", "manual"},
 }

@@ -118,6 +118,12 @@ class Attendant:
         self._settle(now, source)
         return True
 
+    def hang_up(self) -> None:
+        """End every dialog that may be ended: we are about to stop."""
+        now = self._clock()
+        self.core.hang_up(now)
+        self._settle(now, None)
+
     def elapse(self) -> None:
         """Do what is due, and ask to be woken for what is due next."""
         now = self._clock()

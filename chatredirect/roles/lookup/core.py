@@ -63,10 +63,11 @@ class Core:
         counters: what happened so far.
         transactions: all of them, ours and theirs.
         dialogs: the lookups by the key of their dialog.
+        draining: whether nothing new is begun any more.
     """
 
     __slots__ = (
-        "_deadlines", "_new_branch", "counters", "dialogs", "facts", "rules", "sends",
+        "_deadlines", "_new_branch", "counters", "dialogs", "draining", "facts", "rules", "sends",
         "transactions",
     )  # fmt: skip
 
@@ -81,6 +82,7 @@ class Core:
         self.sends: list[Send[User]] = []
         self.facts: list[Fact] = []
         self.counters = LookupCounters()
+        self.draining = False
         self.dialogs: dict[bytes, Lookup] = {}
         self._deadlines: Deadlines[Waiting] = Deadlines()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
@@ -102,6 +104,11 @@ class Core:
                 self.counters.resent += 1
             if self.transactions.elapse(item, now) and item.user is not None:
                 self.answered(item, item.user, 408, now)  # §8.1.3.1: silence is a 408
+
+    def hang_up(self, now: float) -> None:
+        """End every dialog that may be ended: we are about to stop."""
+        for lookup in list(self.dialogs.values()):
+            self.happen(lookup, Event.STOPPING, now)
 
     def lost(self, send: Send[User], now: float) -> None:
         """A message couldn't be sent: its flow is gone."""
@@ -295,4 +302,9 @@ class Core:
 
 
 _TEXT = ((b"Content-Type", b"text/plain"),)
-_REASONS = {Event.BYE: "bye", Event.REFUSED: "refused", Event.LOST: "lost"}
+_REASONS = {
+    Event.BYE: "bye",
+    Event.REFUSED: "refused",
+    Event.LOST: "lost",
+    Event.STOPPING: "stopping",
+}

@@ -77,6 +77,9 @@ def _room(core: Core, endpoint: LookupEndpoint, merged: bytes) -> Refusal | None
     rules = core.rules
     if core.transactions.is_merged(merged):
         return Refusal(482)  # RFC 3261 §8.2.2.2
+    if core.draining:  # §21.5.4: this whole server is about to be gone
+        why = "this server is about to stop"
+        return Refusal(503, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
     if core.full:
         why = "too many dialogs at the moment"
         return Refusal(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))

@@ -31,6 +31,7 @@ class Event(Enum):
     REFUSED = auto()  # the peer says, by 481, 408 or silence, that it doesn't know the dialog
     CLOSED = auto()  # our BYE was answered, or never will be
     LOST = auto()  # its flow is gone
+    STOPPING = auto()  # we are about to stop
 
 
 class Act(Enum):
@@ -66,6 +67,7 @@ TABLE: Mapping[tuple[State, Event], Row] = {
     (State.CONFIRMED, Event.EXPIRED): _HANG_UP,
     (State.CONFIRMED, Event.REFUSED): _HANG_UP,
     (State.CONFIRMED, Event.LOST): _OVER,
+    (State.CONFIRMED, Event.STOPPING): _HANG_UP,
     (State.CLOSING, Event.BYE): _OVER,
     (State.CLOSING, Event.CLOSED): _OVER,
     (State.CLOSING, Event.LOST): _OVER,

@@ -1,0 +1,32 @@
+"""The end of what has state: nothing new is begun, and what is open may finish.
+
+A redirect has no state, and is answered until the sockets close. A lookup takes milliseconds and a
+proxied request seconds at most, unless somebody waits for a person to answer a call.
+"""
+
+import asyncio
+import time
+
+import structlog
+
+from chatredirect.lookups import Lookups
+from chatredirect.proxying import Proxying
+
+log = structlog.get_logger()
+
+
+async def drain(lookups: Lookups | None, proxying: Proxying | None, seconds: float) -> None:
+    """Let lookups and proxied requests finish.
+
+    Args:
+        lookups: the daemon's, None if there are none.
+        proxying: the same of the mode `proxy`.
+        seconds: how long to wait for them.
+    """
+    parts = [part for part in (lookups, proxying) if part is not None]
+    if not all(part.idle for part in parts):
+        log.info("draining", seconds=seconds)
+    began = time.monotonic()
+    ended = await asyncio.gather(*(part.drain(seconds) for part in parts))
+    if time.monotonic() - began > 0.1:  # else there was nothing to wait for
+        log.info("drained", seconds=round(time.monotonic() - began, 1), all_ended=all(ended))

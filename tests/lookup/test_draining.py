@@ -1,0 +1,47 @@
+"""The daemon is about to stop: no new dialogs, open ones may finish, then they get a BYE."""
+
+import pytest
+
+from tests.lookup.world import TRANSPORTS, Client, World, read
+
+
+def test_an_invite_gets_503_with_retry_after() -> None:
+    """RFC 3261 §21.5.4: it may come again, and elsewhere at once. Nothing is kept of it."""
+    there = World()
+    there.core.draining = True
+    answer = Client(there).invite()
+    assert answer.status == 503
+    assert answer["Retry-After"] == "30"
+    assert "about to stop" in answer["Warning"]
+    assert there.empty
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_open_dialog_goes_on(transport: str) -> None:
+    there = World(transport=transport)
+    client = Client(there).begin()
+    there.core.draining = True
+    client.look_up()
+    client.hang_up()
+    assert not there.core.dialogs
+
+
+def test_what_is_left_gets_a_bye() -> None:
+    there = World()
+    client = Client(there).begin()
+    there.attendant.hang_up()
+    (bye,) = there.flow.sent[-1:]
+    assert bye.startswith(b"BYE ")
+    assert there.core.dialogs, "its answer is waited for"
+    there.send(client.accept(read(bye)))
+    assert not there.core.dialogs
+    assert there.core.counters.ended == {"stopping": 1}
+
+
+def test_no_bye_before_the_ack() -> None:
+    """RFC 3261 §15: a callee must not send BYE before it has received the ACK."""
+    there = World()
+    Client(there).invite()
+    there.attendant.hang_up()
+    assert not any(data.startswith(b"BYE ") for data in there.flow.sent)
+    assert there.core.dialogs

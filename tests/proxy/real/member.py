@@ -1,8 +1,8 @@
 """A pool member as a process, to be killed: `python member.py HOST PORT FILE [CERTIFICATE KEY CA]`.
 
 It takes every call and answers every request with 200, over UDP and TCP, or TLS on the same port
-if it is given certificates. It writes a line for each request into FILE before it answers, and
-`ready` once it listens.
+if it is given certificates; the 200 to an INVITE again until its ACK comes. It writes a line for
+each request into FILE before it answers, and `ready` once it listens.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ class Member:
     def __init__(self, host: str, port: int, file: str, transport: str) -> None:
         self.contact = f"Contact: <sip:room@{host}:{port};transport={transport}>".encode()
         self.tag = os.urandom(4).hex().encode()
+        self.waiting: dict[bytes, asyncio.TimerHandle] = {}
         self.file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def note(self, line: bytes) -> None:
@@ -40,13 +41,28 @@ class Member:
         assert to is not None
         self.note(b"%b %b" % (method, call_id[1]))
         if method == b"ACK":
+            waiting = self.waiting.pop(call_id[1], None)
+            if waiting is not None:
+                waiting.cancel()
             return
         copied = [line.rstrip(b"\r") for line in COPIED.findall(message)]
         if b";tag=" in to[1]:
             copied.append(b"To: " + to[1])
         else:
             copied += [b"To: %b;tag=%b" % (to[1], self.tag), self.contact]
-        send(b"\r\n".join((b"SIP/2.0 200 OK", *copied, b"Content-Length: 0", b"", b"")))
+        answer = b"\r\n".join((b"SIP/2.0 200 OK", *copied, b"Content-Length: 0", b"", b""))
+        send(answer)
+        if method == b"INVITE" and call_id[1] not in self.waiting:
+            self.send_again(call_id[1], answer, send, 0.5)
+
+    def send_again(self, call_id: bytes, answer: bytes, send: Send, wait: float) -> None:
+        """RFC 3261 §13.3.1.4."""
+
+        def again() -> None:
+            send(answer)
+            self.send_again(call_id, answer, send, min(2 * wait, 4.0))
+
+        self.waiting[call_id] = asyncio.get_running_loop().call_later(wait, again)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,7 +1,8 @@
 """Pages of docs/ as stories: files to write and commands to run, in the order in which they stand.
 
 A fenced block says what it is:
-    console           commands after `$ `, and below each what it prints; `…` stands for any lines
+    console           commands after `$ `, and below each what it prints; `…` stands for any lines,
+                      at the end of one for its rest
     console status=1  the same, for commands that end with another status than 0
     LANGUAGE /a/file  a file; the text says so too
 Whatever differs from run to run is left out of the comparison: times, dates, a client's port.
@@ -55,12 +56,15 @@ def alike(shown: list[str], printed: list[str]) -> bool:
 
 def _pattern(shown: list[str]) -> str:
     lines = _stable(shown).splitlines(keepends=True)
-    return "".join("(?:.*\n)*?" if line == "…\n" else re.escape(line) for line in lines)
+    return "".join(
+        "(?:.*\n)*?" if line == "…\n" else re.escape(line).replace("…", ".*") for line in lines
+    )
 
 
 def _stable(lines: list[str]) -> str:
     text = "".join(f"{line.rstrip()}\n" for line in lines).strip("\n") + "\n"
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "DATE", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d  in \d+ days", "DATE", text)
     text = re.sub(r"(?m)^ *\d+\.\d ms ", "TIME ", text)
     text = re.sub(r"\b\d+(\.\d+)? m?s\b", "TIME", text)
     return re.sub(r"(192\.0\.2\.\d+|127\.0\.0\.1):\d{5}\b *", r"\1:PORT ", text)
@@ -70,5 +74,6 @@ def commands_in(path: Path) -> Iterator[str]:
     """Every command of ours that a page names, in blocks and in the text."""
     text = path.read_text(encoding="utf-8")
     for _, block in _FENCE.findall(text):
-        yield from re.findall(r"(?m)(?:^|\| |xargs [^|\n]*)(chatredirect (?!run\b)[a-z].*)", block)
+        whole = re.sub(r"\\?\n +(?=[\[-])", " ", block)  # usage goes on where it is indented
+        yield from re.findall(r"(?m)(?:^|[$|] |bin/| -n 1 )(chatredirect [a-z-]+\b.*)", whole)
     yield from re.findall(r"`(chatredirect [a-z][^`]*)`", _FENCE.sub("", text))

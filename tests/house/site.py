@@ -229,7 +229,7 @@ def site(folder: Path) -> Iterator[Site]:
 def _furnish(made: Site) -> None:
     """DNS for contoso.com, and the pools, each of which answers as a server of its name would."""
     dnsmasq = ["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--no-resolv"]
-    dnsmasq += ["--no-hosts", "--local=/contoso.com/", "--user=", "--group="]
+    dnsmasq += ["--no-hosts", "--local=/contoso.com/", "--user=", "--group=", "--local-ttl=300"]
     dnsmasq += ["--listen-address=127.0.0.1", "--bind-interfaces"]
     dnsmasq += ["--srv-host=_sip._tcp.contoso.com,fe01.contoso.com,5060"]
     dnsmasq += [f"--host-record={name},{address}" for name, address in ADDRESSES.items()]

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.pages import File, alike, story
+from chatredirect.cli import app
+from chatredirect.manual.tree import tree
+from tests.house.pages import File, alike, commands_in, story
+from tests.house.readme import ROOT
 from tests.house.site import Site, site
+from tests.tls.processes import program
 
-PAGES = ("cmdlets.md", "front-ends.md")
+PAGES = ("cmdlets.md", "front-ends.md", "migration-weekend.md")
 
 #: The configuration that the pages begin with, unless they show one.
 BEGIN = """\
@@ -45,6 +49,8 @@ def _of_today(text: str) -> str:
 @pytest.mark.parametrize("page", PAGES)
 def test_page(contoso: Site, page: str) -> None:
     """Every command does, and prints, what the page says."""
+    if page == "front-ends.md":
+        program("kamailio")
     steps = 0
     for each in story(page):
         if isinstance(each, File):
@@ -58,6 +64,23 @@ def test_page(contoso: Site, page: str) -> None:
         assert done.returncode == each.status, told
         assert alike(shown, printed), f"{told}\n--- the page says:\n" + "\n".join(shown)
     assert steps > 3
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]), ids=lambda path: path.name
+)
+def test_commands_that_a_page_names_exist(page: Path) -> None:
+    """In its text, too: the command, and its options in GNU spelling."""
+    known = dict(tree(app, "chatredirect").each())
+    for line in commands_in(page):
+        words = re.split(r"[\s|]+", re.sub(r"[\[\]()…]", " ", line).strip())
+        path = words[0]
+        while len(words) > 1 and f"{path} {words[1]}" in known:
+            path = f"{path} {words.pop(1)}"
+        assert len(words) == 1 or not known[path].commands, f"{line}: {path} has no such command"
+        options = {name for option in known[path].options for name in option.names}
+        used = {word.partition("=")[0] for word in words if re.match(r"--\w", word)}
+        assert used <= options, f"{line}: {used - options}"
 
 
 def test_what_is_alike() -> None:

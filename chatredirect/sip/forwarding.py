@@ -222,6 +222,20 @@ def returned(response: Response) -> bytes:
     return b"%b\r\n%b" % (head[: head.find(b"\r\n")], draft.rest(response.body))
 
 
+def addressed_to(response: Response, vias: list[bytes]) -> None:
+    """Give a response that has our Via alone those that are to follow it, as its request had them.
+
+    Args:
+        response: is changed.
+        vias: the further Via values.
+    """
+    draft = lay_out(response.head)
+    draft.fields[draft.via] += b"".join(b"\r\nVia: " + via for via in vias)
+    start_line = response.head[: response.head.find(b"\r\n")]
+    response.head = b"\r\n".join((start_line, *draft.fields))
+    response.vias = [*response.vias, *vias]
+
+
 def without(head: bytes, names: frozenset[bytes]) -> bytes:
     """A message's head without the fields of some names.
 

@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 from chatredirect.roles.lookup import answers, states
 from chatredirect.roles.lookup.answers import Refusal
-from chatredirect.roles.lookup.deadlines import Deadlines
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.facts import Answered, Ended, Fact, LookupCounters
 from chatredirect.roles.lookup.lookup import Lookup
@@ -24,6 +23,7 @@ from chatredirect.sip.request import via
 from chatredirect.sip.response import Source, TagMaker, reply_port
 from chatredirect.sip.transaction import keys
 from chatredirect.sip.transaction import tables as transactions
+from chatredirect.sip.transaction.deadlines import Deadlines
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.timers import T1, T2, TIMEOUT
 

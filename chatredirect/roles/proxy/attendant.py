@@ -26,7 +26,7 @@ from chatredirect.roles.verdict import log_request
 from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, Reach
-from chatredirect.sip.forwarding import without
+from chatredirect.sip.forwarding import addressed_to, without
 from chatredirect.sip.headers import Envelope, read_via
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
@@ -183,7 +183,11 @@ class Attendant:
         branch = transaction.user
         if isinstance(branch, Branch):
             if len(response.vias) < 2 and b"," not in response.vias[0]:
-                return False  # nobody is left whom it could be passed on to
+                context = branch.context
+                if context.request is None:
+                    return False  # nobody is left whom it could be passed on to
+                # some answer an INVITE that was cancelled with the Via of the CANCEL
+                addressed_to(response, [context.via, *context.request.vias[1:]])
             if not source.trusted and branch.target is None:
                 response.head = without(response.head, ASSERTIONS)
         now = self._clock()

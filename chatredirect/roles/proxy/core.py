@@ -14,7 +14,6 @@ from chatredirect.config.addresses import HostPort
 from chatredirect.directory import Directory
 from chatredirect.dns.target import Target
 from chatredirect.own_names import OwnNames
-from chatredirect.roles.lookup.deadlines import Deadlines
 from chatredirect.roles.proxy.answers import answer, trying
 from chatredirect.roles.proxy.branches import Branch, Event, State
 from chatredirect.roles.proxy.context import Context, Errand, User, Waiter
@@ -30,6 +29,7 @@ from chatredirect.sip.forwarding import ack_of
 from chatredirect.sip.message import Response
 from chatredirect.sip.response import Source, TagMaker
 from chatredirect.sip.transaction import keys
+from chatredirect.sip.transaction.deadlines import Deadlines
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.tables import INVITE_CLIENT, event_of
 from chatredirect.sip.transaction.tables import Event as Heard

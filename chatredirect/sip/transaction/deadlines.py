@@ -3,7 +3,8 @@
 A dialog's timers are set anew with every message, and nearly always to a later time. So an item
 stands in the heap once, with the earliest time that it was ever given: when that comes and the item
 is due later by now, it is put back with its new time; when it isn't due any more it is dropped.
-Setting a later time costs nothing at all.
+Setting a later time costs nothing at all. What isn't due any more leaves when its time comes, or
+when there is as much of it as of what is, so that it takes no more room than that.
 """
 
 import heapq
@@ -23,16 +24,19 @@ class Timed(Protocol):
 
 T = TypeVar("T", bound=Timed)
 
+_FEW = 1000  # places of which it isn't asked who still needs them
+
 
 class Deadlines(Generic[T]):
     """Items by the time at which they are due, in seconds of whatever clock the user has."""
 
-    __slots__ = ("_heap", "_number")
+    __slots__ = ("_heap", "_number", "_sweep_at")
 
     def __init__(self) -> None:
         """Begin with nothing."""
         self._heap: list[tuple[float, int, T]] = []
         self._number = 0
+        self._sweep_at = _FEW
 
     def __len__(self) -> int:
         """How many places of the heap are taken."""
@@ -67,3 +71,20 @@ class Deadlines(Generic[T]):
         self._number += 1
         item.queued = due
         heapq.heappush(self._heap, (due, self._number, item))
+        if len(self._heap) >= self._sweep_at:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop what isn't due any more."""
+        kept: list[tuple[float, int, T]] = []
+        for place in self._heap:
+            when, _, item = place
+            if item.queued != when:
+                continue
+            if item.due == inf:
+                item.queued = inf
+            else:
+                kept.append(place)
+        heapq.heapify(kept)
+        self._heap[:] = kept  # the same list, for whoever goes through it now
+        self._sweep_at = max(_FEW, 2 * len(kept))

@@ -1,0 +1,443 @@
+"""A proxy without a socket and without a clock: octets in, octets out, time when told to."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from chatredirect.config import EndpointSettings, HostPort
+from chatredirect.counters import Counters
+from chatredirect.directory import build_directory
+from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.target import Target
+from chatredirect.own_names import OwnNames
+from chatredirect.pool import Pool
+from chatredirect.roles.proxy.attendant import Attendant
+from chatredirect.roles.proxy.core import Core, Rules
+from chatredirect.roles.proxy.token import Loops, Tokens
+from chatredirect.roles.server import Answering, Server
+from chatredirect.roles.tap import Tapping
+from chatredirect.sip.framing import StreamFramer
+from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.response import Source, TagMaker
+from chatredirect.sip.uri import SipUri
+
+KEY = b"a key for tests"
+FRONT_END = Source(b"127.0.0.1", 45154, trusted=True)
+STRANGER = Source(b"192.0.2.99", 5060)
+ENDPOINT = "sip:ocschat@contoso.com"
+_numbers = count(1)
+
+
+@dataclass(eq=False)
+class Flow:
+    """A flow that writes down what is sent."""
+
+    transport: str = "udp"
+    host: str = "127.0.0.1"
+    port: int = 5060
+    peer_host: str = "127.0.0.1"
+    peer_port: int = 45154
+    gone: bool = False
+    raw: list[bytes] = field(default_factory=list)
+    names: str = ""
+
+    def __post_init__(self) -> None:
+        self.framer = StreamFramer(DEFAULT)
+
+    def send(self, data: bytes) -> bool:
+        """Keep it."""
+        if not self.gone:
+            self.raw.append(data)
+        return not self.gone
+
+    def flow(self, port: int) -> "Flow":
+        """It is a way to itself."""
+        return self
+
+    def take(self) -> list["Sent"]:
+        """What was sent since the last time."""
+        sent = [read(raw) for raw in self.raw]
+        self.raw.clear()
+        return sent
+
+    def one(self) -> "Sent":
+        """The only message that was sent since the last time."""
+        (sent,) = self.take()
+        return sent
+
+
+@dataclass
+class Sent:
+    """A message that went out."""
+
+    start: str
+    fields: list[tuple[str, str]]
+    body: str
+    raw: bytes
+
+    def all(self, name: str) -> list[str]:
+        """The values of a header field, each with its folds."""
+        return [value for key, value in self.fields if key.lower() == name.lower()]
+
+    def __getitem__(self, name: str) -> str:
+        (value,) = self.all(name)
+        return value
+
+    @property
+    def status(self) -> int:
+        """Of a response."""
+        assert self.start.startswith("SIP/2.0 "), self.raw
+        return int(self.start.split()[1])
+
+    @property
+    def kind(self) -> str:
+        """`INVITE` for a request, `200 INVITE` for a response."""
+        if self.start.startswith("SIP/2.0 "):
+            return f"{self.status} {self['CSeq'].split()[1]}"
+        return self.start.split()[0]
+
+    @property
+    def uri(self) -> str:
+        """The Request-URI."""
+        return self.start.split()[1]
+
+    @property
+    def branch(self) -> str:
+        """Of the topmost Via."""
+        return self.all("Via")[0].partition("branch=")[2].partition(";")[0]
+
+    @property
+    def routes(self) -> list[str]:
+        """The URIs of its Record-Route, from the top."""
+        return re.findall("<([^>]*)>", ",".join(self.all("Record-Route")))
+
+
+def read(raw: bytes) -> Sent:
+    """Read a message as strictly as it should have been written."""
+    head, end, body = raw.partition(b"\r\n\r\n")
+    assert end, raw
+    lines = re.split(r"\r\n(?![ \t])", head.decode("utf-8", "surrogateescape"))
+    fields = []
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        assert colon, raw
+        assert "\n" not in re.sub(r"\r\n[ \t]", "", value), raw
+        fields.append((name.strip(), value.strip()))
+    sent = Sent(lines[0], fields, body.decode("utf-8", "surrogateescape"), raw)
+    (length,) = sent.all("Content-Length") + sent.all("l")
+    assert int(length) == len(body), raw
+    return sent
+
+
+class Ways:
+    """Ways to targets: those that are up are there at once, unless they have to be dialled."""
+
+    def __init__(self) -> None:
+        self.flows: dict[object, Flow] = {}
+        self.dialled: list[tuple[Target, Callable[[Flow], None], Callable[[str], None]]] = []
+        self.by_dialling: set[str] = set()  # transports
+
+    def of(self, target: Target) -> Flow:
+        """The flow to a target, there or not."""
+        flow = self.flows.get(target.place)
+        if flow is None or flow.gone:
+            flow = Flow(target.transport, peer_host=target.address, peer_port=target.port)
+            self.flows[target.place] = flow
+        return flow
+
+    def reach(self, target: Target) -> Flow | None:
+        """The way, if it is there."""
+        if target.transport in self.by_dialling:
+            flow = self.flows.get(target.place)
+            return flow if flow is not None and not flow.gone else None
+        return self.of(target)
+
+    def dial(
+        self, target: Target, on_flow: Callable[[Flow], None], on_failure: Callable[[str], None]
+    ) -> None:
+        """Wait until the test says what comes of it."""
+        self.dialled.append((target, on_flow, on_failure))
+
+    def connect(self) -> Flow:
+        """The oldest attempt has a connection."""
+        target, on_flow, _ = self.dialled.pop(0)
+        flow = self.of(target)
+        on_flow(flow)
+        return flow
+
+    def fail(self, why: str = "connection refused") -> None:
+        """The oldest attempt has none."""
+        self.dialled.pop(0)[2](why)
+
+
+class Names:
+    """Names of flows: numbers."""
+
+    def __init__(self) -> None:
+        self.flows: list[Flow] = []
+
+    def name(self, flow: Flow) -> bytes:
+        """Its place in the list."""
+        if flow not in self.flows:
+            self.flows.append(flow)
+        return b"%d" % self.flows.index(flow)
+
+    def find(self, name: bytes) -> Flow | None:
+        """The flow, unless it is gone."""
+        flow = self.flows[int(name)]
+        return None if flow.gone else flow
+
+
+def targets(count: int = 1, transport: str = "udp", address: str = "192.0.2.2") -> list[Target]:
+    """Targets of one pool, in the order in which they are tried."""
+    return [
+        Target(
+            transport,  # type: ignore[arg-type]
+            f"{address}{n}",
+            5070,
+            f"pc{n}.contoso.com",
+            priority=n,
+            domain="pcpool.contoso.com",
+        )
+        for n in range(count)
+    ]
+
+
+class World:
+    """A server with proxy endpoints, its clock, a client's flow and some targets."""
+
+    def __init__(
+        self,
+        *pool: Target,
+        transport: str = "udp",
+        advertise: HostPort | None = None,
+        settings: dict[str, object] | None = None,
+        **rules: object,
+    ) -> None:
+        self.now = 1000.0
+        self.wakes: list[float] = []
+        self.counters = Counters()
+        self.targets = list(pool or targets())
+        self.ways, self.names = Ways(), Names()
+        self.sought: list[tuple[SipUri, Callable[[tuple[Target, ...]], None]]] = []
+        self.endpoint = EndpointSettings(
+            sip_address=ENDPOINT,  # type: ignore[arg-type]
+            pool_fqdn="pcpool.contoso.com",
+            mode="proxy",
+            **(settings or {}),  # type: ignore[arg-type]
+        )
+        self.pool = Pool(self.endpoint.pool, "ipv4")
+        self.set_targets(self.targets)
+        tags = TagMaker(KEY)
+        directory = build_directory([self.endpoint], lambda each: self.pool)
+        names = OwnNames(frozenset({b"127.0.0.1"}), frozenset({("udp", "127.0.0.1", 5060)}))
+        self.rules = Rules(
+            directory=directory,
+            names=names,
+            advertise=advertise,
+            tags=tags,
+            tokens=Tokens(KEY),
+            loops=Loops(KEY),
+            is_target=lambda host: any(host.decode() == each.address for each in self.targets),
+            **rules,  # type: ignore[arg-type]
+        )
+        self.core = Core(self.rules, self.ways, self.names, 0)
+        tapping = Tapping()
+        self.attendant = Attendant(
+            self.core,
+            self.counters,
+            lambda: self.now,
+            self.wakes.append,
+            lambda uri, found: self.sought.append((uri, found)),
+            tapping,
+        )
+        self.attendant.log_requests = False
+        answering = Answering(tags, 30, b"proxy", log_requests=False, proxy=self.attendant)
+        self.server = Server(directory, names, answering, DEFAULT, self.counters)
+        self.client = Flow(transport)
+
+    def set_targets(self, targets: list[Target]) -> None:
+        """Let the pool have these targets."""
+        state = State.FOUND if targets else State.NONE
+        located = Located(state, tuple(targets), "" if targets else "NXDOMAIN", 3600.0, None, ())
+        self.pool.take(located, 0.0, 0.0)
+
+    def target(self, number: int = 0) -> Flow:
+        """The flow to a target."""
+        return self.ways.of(self.targets[number])
+
+    def send(
+        self, data: bytes, flow: Flow | None = None, source: Source | None = FRONT_END
+    ) -> list[Sent]:
+        """Send octets over a flow, the client's unless another is given; what comes back on it."""
+        flow = flow or self.client
+        self.deliver(data, flow, source)
+        return flow.take()
+
+    def deliver(self, data: bytes, flow: Flow, source: Source | None = None) -> None:
+        """Let octets come over a flow.
+
+        Without a source they come from the flow's own peer, who is a target and not trusted.
+        """
+        if source is None:
+            source = Source(flow.peer_host.encode(), flow.peer_port)
+        if flow.transport == "udp":
+            answered = self.server.answer_datagram(data, source, flow)
+            if answered is not None:
+                flow.raw.append(answered[0])
+        else:
+            for event in flow.framer.feed(data):
+                answer = self.server.answer_event(event, source, flow.transport, flow)
+                if answer is not None:
+                    flow.raw.append(answer)
+
+    def answer(self, number: int, request: Sent, status: int, **keys: str) -> list[Sent]:
+        """A target answers; what the client gets."""
+        self.deliver(response(request, status, **keys), self.target(number))
+        return self.client.take()
+
+    def pass_time(self, seconds: float, *flows: Flow) -> list[tuple[float, Sent]]:
+        """Let time go by; what goes out over the flows, and after how many seconds."""
+        begun, end = self.now, self.now + seconds
+        out: list[tuple[float, Sent]] = []
+        while True:
+            due = self.core.next_due()
+            if due is None or due > end:
+                break
+            assert any(wake <= due for wake in self.wakes), "nobody asked to be woken"
+            self.now = max(due, self.now)
+            self.attendant.elapse()
+            for flow in flows or (self.client,):
+                out += [(round(self.now - begun, 3), sent) for sent in flow.take()]
+        self.now = end
+        return out
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is kept any more."""
+        core = self.core
+        return not (core.open or core.peers or len(core.transactions))
+
+    def expire(self) -> None:
+        """After all timers nothing is kept."""
+        self.pass_time(400.0)
+        assert self.empty
+        assert self.core.next_due() is None
+
+
+@dataclass
+class Caller:
+    """One end of a dialog: writes what comes next in it."""
+
+    world: World
+    transport: str = "UDP"
+    name: str = "user1"
+    to: str = f"<{ENDPOINT}>"
+    target: str = ENDPOINT
+    routes: list[str] = field(default_factory=list)
+    via: str = "127.0.0.1:45154"
+    cookie: str = "z9hG4bK"
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        n = next(_numbers)
+        self.call_id = f"{n}@{self.name}"
+        self.from_ = f"<sip:{self.name}@contoso.com>;tag=f{n};epid=e6019fcb7892"
+
+    def write(
+        self,
+        method: str,
+        *,
+        number: int | None = None,
+        branch: str | None = None,
+        more: str = "",
+        body: str = "",
+        hops: int | None = 70,
+        length: bool = True,
+    ) -> bytes:
+        """A request; `more` is further header lines, each with its CRLF."""
+        if number is None:
+            self.number += 1
+            number = self.number
+        if branch is None:
+            branch = f";branch={self.cookie}{next(_numbers)}" if self.cookie else ""
+        self.last_branch = branch
+        lines = [
+            f"{method} {self.target} SIP/2.0\r\n",
+            f"Via: SIP/2.0/{self.transport} {self.via}{branch}\r\n",
+            *(f"Route: <{route}>\r\n" for route in self.routes),
+            f"From: {self.from_}\r\nTo: {self.to}\r\n",
+            f"Call-ID: {self.call_id}\r\nCSeq: {number} {method}\r\n",
+            "" if hops is None else f"Max-Forwards: {hops}\r\n",
+            more,
+            f"Content-Length: {len(body.encode())}\r\n" if length else "",
+            f"\r\n{body}",
+        ]
+        return "".join(lines).encode("utf-8", "surrogateescape")
+
+    def invite(self, number: int = 0, **keys: object) -> Sent:
+        """Send an INVITE; it as a target gets it. The client has got 100 then."""
+        answers = self.world.send(self.write("INVITE", **keys))  # type: ignore[arg-type]
+        assert [sent.kind for sent in answers] == ["100 INVITE"]
+        return self.world.target(number).one()
+
+    def accepted(self, answer: Sent) -> None:
+        """Take up the dialog of a 2xx."""
+        self.to = answer["To"]
+        self.target = answer["Contact"].strip("<>")
+        self.routes = list(reversed(answer.routes))
+
+    def begin(self, number: int = 0) -> "Called":
+        """INVITE, 200 and ACK; the other end."""
+        invite = self.invite(number)
+        (answer,) = self.world.answer(number, invite, 200, more=CONTACT + record_route(invite))
+        assert answer.kind == "200 INVITE"
+        self.accepted(answer)
+        assert not self.world.send(self.write("ACK", number=self.number))
+        ack = self.world.target(number).one()
+        assert ack.kind == "ACK"
+        return Called(self.world, invite, answer)
+
+
+CONTACT = "Contact: <sip:room@192.0.2.20:5070>\r\n"
+
+
+def record_route(request: Sent) -> str:
+    """What an answer repeats of it."""
+    return "".join(f"Record-Route: {value}\r\n" for value in request.all("Record-Route"))
+
+
+@dataclass
+class Called:
+    """The other end of a dialog: the pool's."""
+
+    world: World
+    invite: Sent
+    answer: Sent
+    number: int = 100
+
+    def write(self, method: str, *, more: str = "", body: str = "") -> bytes:
+        """A request to the caller."""
+        self.number += 1
+        routes = "".join(f"Route: <{route}>\r\n" for route in self.invite.routes)
+        return (
+            f"{method} sip:user1@127.0.0.1:45154;maddr=127.0.0.1 SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 192.0.2.20:5070;branch=z9hG4bK{next(_numbers)}\r\n{routes}"
+            f"From: {self.answer['To']}\r\nTo: {self.invite['From']}\r\n"
+            f"Call-ID: {self.invite['Call-ID']}\r\nCSeq: {self.number} {method}\r\n"
+            f"Max-Forwards: 70\r\n{more}Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+
+
+def response(request: Sent, status: int, *, tag: str = "called", more: str = "") -> bytes:
+    """The answer of whoever got a request."""
+    vias = "".join(f"Via: {via}\r\n" for via in request.all("Via"))
+    to = request["To"]
+    if ";tag=" not in to and status > 100:
+        to += f";tag={tag}"
+    return (
+        f"SIP/2.0 {status} Whatever\r\n{vias}From: {request['From']}\r\nTo: {to}\r\n"
+        f"Call-ID: {request['Call-ID']}\r\nCSeq: {request['CSeq']}\r\n{more}"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()

@@ -25,7 +25,7 @@ from tests.tls.authority import Authority
 
 CONFIG = "/etc/chatredirect/chatredirect.yaml"
 SETTINGS = """\
-listen: ["udp://0.0.0.0:5060", "tcp://0.0.0.0:5060", "tls://0.0.0.0:5061"]
+listen: ["udp://0.0.0.0:5060", "tcp://0.0.0.0:5060", "tls://0.0.0.0:443"]
 advertise: chatredirect.contoso.com
 tls: {certificate: tls/chatredirect.pem, private_key: tls/chatredirect.key, ca: tls/ca.pem}
 endpoints:
@@ -61,11 +61,13 @@ class Site:
         container: it.
         load: the program that sends.
         planned: from when to when connections were closed on purpose, monotonic times.
+        quiet: from when to when none may be closed.
     """
 
     container: Container
     load: subprocess.Popen[str]
     planned: list[tuple[float, float]]
+    quiet: list[tuple[float, float]]
 
     def show(self, name: str, unit: str = "chatredirect") -> str:
         """One property of a unit."""
@@ -90,6 +92,13 @@ class Site:
         began = time.monotonic()
         self.container.check(command)
         self.planned.append((began, time.monotonic()))
+
+    def reload(self) -> bool:
+        """Reload with `systemctl`, which keeps every connection; whether it was accepted."""
+        began = time.monotonic()
+        done = self.container.run("systemctl reload chatredirect")
+        self.quiet.append((began, time.monotonic()))
+        return done.returncode == 0
 
     def drops(self) -> int:
         """Datagrams to port 5060 that the kernel had no room for, by its own count."""
@@ -132,7 +141,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         container.check("systemctl start chatredirect")
         load = _start_load(container, authority.file, client.certificate, client.private_key)
         try:
-            yield Site(container, load, [])
+            yield Site(container, load, [], [])
         finally:
             load.kill()
             load.communicate()
@@ -149,7 +158,8 @@ def _configure(container: Container, authority: Authority, certificate: Path, ke
     (etc / "chatredirect/chatredirect.yaml").write_text(SETTINGS)
     drop_in = etc / "systemd/system/chatredirect.socket.d/test.conf"
     drop_in.parent.mkdir(parents=True)
-    drop_in.write_text("[Socket]\nListenStream=0.0.0.0:5061\n")
+    # a port that the service itself has no right to open
+    drop_in.write_text("[Socket]\nListenStream=0.0.0.0:443\n")
     # The unit's ten seconds are much for a test.
     _write(container, "[Service]\nWatchdogSec=2\n")
 
@@ -170,7 +180,7 @@ def _start_load(
         [
             *("nsenter", f"--target={container.leader}", "--net", "--"),
             *(sys.executable, "-m", "tests.house.steady"),
-            *("--udp=5060", "--tcp=5060", "--tls=5061"),
+            *("--udp=5060", "--tcp=5060", "--tls=443"),
             *(f"--ca={ca}", f"--certificate={certificate}", f"--key={key}"),
         ],
         cwd=ROOT,
@@ -203,7 +213,7 @@ def test_systemd_knows_how_it_is(site: Site) -> None:
     """A status line, and the sockets are systemd's."""
     assert re.match(r"serving 2 endpoints, \d+ answers", site.show("StatusText"))
     assert site.show("NotifyAccess") == "main"
-    listening = site.container.check("ss -Hlnptu sport = :5060 or sport = :5061")
+    listening = site.container.check("ss -Hlnptu sport = :5060 or sport = :443")
     assert len(listening.splitlines()) == 3
     assert all('"systemd",pid=1' in line for line in listening.splitlines())
 
@@ -228,10 +238,9 @@ def test_the_journal_has_fields(site: Site) -> None:
 def test_reload(site: Site) -> None:
     """A changed file is in force when `systemctl reload` returns, in the same process."""
     before = site.show("MainPID")
-    _settings(
-        site, SETTINGS + '  - {sip_address: "sip:new@contoso.com", pool_fqdn: pcpool.contoso.com}\n'
-    )
-    site.container.check("systemctl reload chatredirect")
+    new = '  - {sip_address: "sip:new@contoso.com", pool_fqdn: pcpool.contoso.com}\n'
+    _settings(site, SETTINGS + new)
+    assert site.reload()
     site.container.check("chatredirect probe sip:new@contoso.com --via tcp://127.0.0.1:5060")
     assert site.show("MainPID") == before
     assert re.search(r"reloaded at \d\d:\d\d:\d\d", site.show("StatusText"))
@@ -241,22 +250,44 @@ def test_a_faulty_reload_is_refused(site: Site) -> None:
     """`systemctl reload` fails, tells where the fault is, and nothing changes."""
     before = site.show("MainPID")
     _settings(site, SETTINGS + "listen_to: everything\n")
-    assert site.container.run("systemctl reload chatredirect").returncode != 0
+    assert not site.reload()
     assert "listen_to" in site.journal("-n 1000", "-p err")
     assert site.show("ActiveState") == "active"
     assert site.show("MainPID") == before
     assert "refused" in site.show("StatusText")
+
+
+def test_hang_up(site: Site) -> None:
+    """SIGHUP does the same; the status line has the verdict."""
     _settings(site, SETTINGS)
-    site.container.check("systemctl reload chatredirect")
+    site.container.check("systemctl kill --signal=HUP --kill-who=main chatredirect")
+    _wait(lambda: "; reloaded at" in site.show("StatusText"), "verdict")
+    _wait(lambda: site.show("SubState") == "running", "end of the reload")
 
 
 def test_sockets_and_entries_must_agree(site: Site) -> None:
     """An entry without a socket is refused at a reload, and told with its remedy."""
     _settings(site, SETTINGS.replace('"udp://', '"udp://127.0.0.1:5070", "udp://', 1))
-    assert site.container.run("systemctl reload chatredirect").returncode != 0
+    assert not site.reload()
     assert "add ListenDatagram=127.0.0.1:5070 to the unit" in site.journal("-n 1000", "-p err")
     _settings(site, SETTINGS)
-    site.container.check("systemctl reload chatredirect")
+    assert site.reload()
+
+
+def test_the_journal_stalls(site: Site) -> None:
+    """Nobody waits for a journal that doesn't read; when it does again, it gets what it can."""
+    before = site.show("MainPID")
+    journald = site.show("MainPID", "systemd-journald")
+    site.container.check(f"kill -STOP {journald}")
+    try:
+        for _ in range(6):  # longer than the watchdog waits
+            time.sleep(0.5)
+            assert site.answers()
+    finally:
+        site.container.check(f"kill -CONT {journald}")
+    assert site.show("MainPID") == before
+    assert site.show("SubState") == "running"
+    _wait(lambda: "request" in site.journal("--since -1s", "-o cat"), "lines in the journal")
 
 
 def test_killed(site: Site) -> None:
@@ -294,14 +325,14 @@ def test_loop_blocked(site: Site) -> None:
 def test_upgrade(site: Site) -> None:
     """Another build takes over; the sockets stay, and what has been read is answered first."""
     container = site.container
-    sockets = container.check("ss -Hlntue sport = :5060 or sport = :5061 | grep -o 'ino:[0-9]*'")
+    sockets = container.check("ss -Hlntue sport = :5060 or sport = :443 | grep -o 'ino:[0-9]*'")
     version = container.root / CLONE.lstrip("/") / "chatredirect/__init__.py"
     version.write_text(re.sub(r'(__version__ = "[^"]*)"', r'\1+second"', version.read_text()))
     container.check("make install", cwd=CLONE, WHEELS="/opt/wheels")
     site.restart_on_purpose("systemctl restart chatredirect")
     assert site.answers()
     assert '+second"' in site.journal("-o json", "EVENT=started", "-n 1")
-    after = container.check("ss -Hlntue sport = :5060 or sport = :5061 | grep -o 'ino:[0-9]*'")
+    after = container.check("ss -Hlntue sport = :5060 or sport = :443 | grep -o 'ino:[0-9]*'")
     assert sorted(after.split()) == sorted(sockets.split())
 
 
@@ -342,6 +373,12 @@ def test_each_request_is_accounted_for(site: Site, capsys: pytest.CaptureFixture
     assert account["refused"] == []
     assert site.drops() == 0
     assert len(account["closings"]) > 0
+    disturbed = [
+        closing
+        for closing in account["closings"]
+        if any(began <= closing["at"] <= ended for began, ended in site.quiet)
+    ]
+    assert disturbed == [], "closed by a reload"
     planned = [
         closing
         for closing in account["closings"]

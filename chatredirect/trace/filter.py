@@ -4,7 +4,9 @@ The first message of a call decides by what stands in it; all that belong to the
 followed by their Call-ID then, whichever side they come from.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.message import Message, Request
@@ -13,6 +15,10 @@ from chatredirect.sip.uri import parse_uri
 
 #: What may follow a host in a URI that isn't longer than the one that is looked for.
 _HOST_GOES_ON = b"abcdefghijklmnopqrstuvwxyz0123456789-."
+
+
+#: Whether a message, from there, is of interest.
+Wants: TypeAlias = Callable[[Message, Source], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +37,12 @@ class Filter:
     endpoint: bytes | None = None
     peer: str | None = None
 
-    def wants(self, message: Message, source: Source) -> bool:
-        """Whether a message is of interest by what stands in it."""
-        if self.caller is not None and (
-            message.from_ is None or self.caller not in message.from_.lower()
-        ):
-            return False
-        if self.call_id is not None and message.call_id != self.call_id:
-            return False
-        if self.peer is not None and source.host != self.peer.encode("ascii"):
-            return False
-        return self.endpoint is None or self._is_for(message, self.endpoint)
+    def compiled(self) -> Wants:
+        """The filter as a function: it is asked about every message while there is a trace."""
+        tests = list(self._tests())
+        if len(tests) == 1:
+            return tests[0]
+        return lambda message, source: all(test(message, source) for test in tests)
 
     def wants_unreadable(self, data: bytes, source: Source) -> bool:
         """Whether octets that are no message are of interest, as far as can be told."""
@@ -53,13 +54,43 @@ class Filter:
             self.call_id is None or self.call_id in data
         )
 
-    def _is_for(self, message: Message, endpoint: bytes) -> bool:
-        if isinstance(message, Request):
-            if _holds(message.uri.lower(), endpoint):
-                return True
-            if b"%" in message.uri and _spelled_otherwise(message.uri, endpoint):
-                return True
-        return message.to is not None and _holds(message.to.lower(), endpoint)
+    def _tests(self) -> Iterator[Wants]:
+        """The quickest first."""
+        if self.call_id is not None:
+            yield _of_call(self.call_id)
+        if self.peer is not None:
+            yield _from_peer(self.peer.encode("ascii"))
+        if self.caller is not None:
+            yield _of_caller(self.caller)
+        if self.endpoint is not None:
+            yield _for_endpoint(self.endpoint)
+
+
+def _of_call(call_id: bytes) -> Wants:
+    return lambda message, _: message.call_id == call_id
+
+
+def _from_peer(host: bytes) -> Wants:
+    return lambda _, source: source.host == host
+
+
+def _of_caller(caller: bytes) -> Wants:
+    return lambda message, _: message.from_ is not None and caller in message.from_.lower()
+
+
+def _for_endpoint(endpoint: bytes) -> Wants:
+    def wants(message: Message, _: Source) -> bool:
+        to = message.to
+        if to is not None and endpoint in to.lower() and _holds(to.lower(), endpoint):
+            return True
+        if not isinstance(message, Request):
+            return False
+        uri = message.uri
+        if endpoint in uri.lower():
+            return _holds(uri.lower(), endpoint)
+        return b"%" in uri and _spelled_otherwise(uri, endpoint)
+
+    return wants
 
 
 def _holds(text: bytes, endpoint: bytes) -> bool:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from chatredirect.sip.message import HEAD_END, Message
-from chatredirect.sip.response import Source
-from chatredirect.trace.filter import Filter
+from chatredirect.trace.filter import Filter, Wants
 
 MAX_CALLS = 1024
 """Calls that one trace follows; the one that was begun first is given up for another."""
@@ -79,6 +78,7 @@ class Session:
         begun: calls so far.
         left_out: sightings that didn't fit.
         peers: connections' other ends that its calls came from, the oldest first.
+        wants: whether a message of no call that it follows is of interest.
         failed: whether a fault of ours has ended it.
     """
 
@@ -90,25 +90,21 @@ class Session:
     begun: int = 0
     left_out: int = 0
     peers: dict[tuple[str, int], None] = field(default_factory=dict)
+    wants: Wants = field(init=False)
     failed: bool = False
     _waiting: deque[Sighting] = field(default_factory=deque)
     _octets: int = 0
     _tokens: float = AT_ONCE
     _filled_at: float = 0.0
 
-    def wants(self, message: Message, source: Source) -> bool:
-        """Whether a message is of interest; if so its call is, from now on."""
-        call_id = message.call_id
-        if call_id in self.calls:
-            return True
-        if not self.filter.wants(message, source):
-            return False
-        if call_id is not None:
-            self.follow(call_id)
-        return True
+    def __post_init__(self) -> None:
+        """Make the filter ready."""
+        self.wants = self.filter.compiled()
 
-    def follow(self, call_id: bytes) -> None:
-        """Be interested in a call."""
+    def follow(self, call_id: bytes | None) -> None:
+        """Be interested in a call from now on."""
+        if call_id is None or call_id in self.calls:
+            return
         if len(self.calls) >= MAX_CALLS:
             del self.calls[next(iter(self.calls))]
         self.calls[call_id] = None

@@ -78,12 +78,14 @@ class Traces:
 
     def received(self, message: Message, source: Source, reach: Reach | None) -> bool:
         """See `Tap`."""
+        call_id = message.call_id
         wanted = False
         try:
             for session in self.sessions:
-                if session.wants(message, source):
+                if call_id in session.calls or session.wants(message, source):
                     wanted = True
-                    call_id, data = message.call_id, octets_of(message)
+                    session.follow(call_id)
+                    data = octets_of(message)
                     self._see(session, Kind.RECEIVED, call_id, data, source, reach)
         except Exception:  # see `_harmless`
             self._fail()

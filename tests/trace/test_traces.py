@@ -47,7 +47,8 @@ def taken(session: Session) -> list[Sighting]:
 
 
 def wants(**wanted: Json) -> Callable[[bytes], bool]:
-    return lambda data: read_filter(wanted).wants(read(data), SOURCE)
+    compiled = read_filter(wanted).compiled()
+    return lambda data: compiled(read(data), SOURCE)
 
 
 def test_nobody_looks_on_but_while_there_is_a_trace(traces: Traces, tapping: Tapping) -> None:

@@ -24,6 +24,7 @@ from chatredirect.config.models import Settings
 from chatredirect.config.sipaddress import parse_sip_address
 from chatredirect.config.tls_section import TlsSection, without_listeners
 
+_SMALL = 65_536  # octets that nearly every file is shorter than
 MAX_FILE = 256 * 1024 * 1024
 """Octets of one file; 100,000 endpoints are about 12 MB."""
 
@@ -181,7 +182,9 @@ class _Reader:
     def _open(self, path: str) -> Document:
         try:
             with FilePath(path).open("rb") as file:
-                data = file.read(MAX_FILE + 1)
+                data = file.read(_SMALL)  # for a larger one memory is taken for the largest
+            if len(data) == _SMALL:
+                data += file.read(MAX_FILE + 1 - _SMALL)
         except OSError as error:
             return Document(path, faults=[Fault(path, 0, 0, _why(error))])
         except ValueError:  # a NUL in the name

@@ -5,6 +5,7 @@ its name: a full disk or a missing right shows while nothing has changed. A rena
 space nor time, and who reads the folder meanwhile finds the old file or the new one, whole.
 """
 
+import ctypes
 import fcntl
 import os
 import secrets
@@ -254,12 +255,13 @@ def _look_like(handle: int, like: str) -> None:
 
 
 _ONE_BY_ONE = 16
-"""Files that are synchronized one by one; for more, everything is at first, which is quicker."""
+"""Files that are synchronized one by one; for more the whole file system is, which is quicker."""
 
 
 def _sync_all(folder: str, paths: list[str]) -> None:
     if len(paths) > _ONE_BY_ONE:
-        os.sync()  # which leaves little to do for the others, and tells no error
+        _sync_file_system(folder)
+        return
     for path in paths:
         with _told(folder):
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -267,6 +269,18 @@ def _sync_all(folder: str, paths: list[str]) -> None:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _sync_file_system(folder: str) -> None:
+    """syncfs(2), which Python hasn't got: it tells of what couldn't be written, unlike sync(2)."""
+    with _told(folder):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
+                error = ctypes.get_errno()
+                raise OSError(error, os.strerror(error))
+        finally:
+            os.close(handle)
 
 
 def _sync_folder(folder: str) -> None:

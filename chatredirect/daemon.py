@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import os
 import signal
 import time
 from contextlib import suppress
@@ -35,6 +36,7 @@ from chatredirect.systemd.notify import Notifier
 from chatredirect.systemd.watchdog import Watchdog, interval
 from chatredirect.trace.command import trace_command
 from chatredirect.trace.traces import Traces
+from chatredirect.watching import Watching
 
 log = structlog.get_logger()
 
@@ -76,7 +78,14 @@ async def serve(
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     watchdog = Watchdog(loop, Notifier(), partial(status_line, service, reloader), interval())
-    reloader.begins, reloader.ends = watchdog.reloading, watchdog.ready
+    watching = Watching(os.fspath(config), partial(_reload, reloader))
+
+    def reloaded() -> None:
+        watchdog.ready()
+        if service.settings is not None:
+            watching.serve(service.settings)
+
+    reloader.begins, reloader.ends = watchdog.reloading, reloaded
     lag = Lag(loop)
     view = View(service, reloader, sink, control.counters, lag, time.time(), HttpCounters())
     service.http = http_listener(view, loop)
@@ -87,11 +96,13 @@ async def serve(
         with long_lived():
             await service.apply(settings, log_requests=sink.requests, pace=Pace(rest=0))
         watchdog.start()
+        watching.serve(settings)
         listening = loop.create_task(_reload_when_asked(hung_up, reloader))
         await stopping.asked.wait()
         log.info("stopping")
         watchdog.stopping()
         listening.cancel()
+        watching.close()
         await _end(reloader, service, stopping)
     finally:
         await control.close()
@@ -104,8 +115,12 @@ async def _reload_when_asked(asked: asyncio.Event, reloader: Reloader) -> None:
     while True:
         await asked.wait()
         asked.clear()
-        with suppress(Refused):  # the log has it
-            await reloader.reload()
+        await _reload(reloader)
+
+
+async def _reload(reloader: Reloader) -> None:
+    with suppress(Refused):  # the log has it
+        await reloader.reload()
 
 
 async def _end(reloader: Reloader, service: Service, stopping: Stopping) -> None:

@@ -1,0 +1,123 @@
+"""What a person is told whose command can't reach the daemon."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from chatredirect.config.control_section import configured_socket
+from chatredirect.config.models import DEFAULT_SOCKET
+from chatredirect.control.client import ControlError, ask
+
+
+def test_no_daemon(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match="isn't running: there is no control socket") as told:
+        ask(str(tmp_path / "control"), "reload")
+    assert told.value.status == 69
+
+
+def test_a_daemon_that_has_crashed(tmp_path: Path) -> None:
+    path = str(tmp_path / "control")
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(path)
+    with pytest.raises(ControlError, match="isn't running: nobody answers") as told:
+        ask(path, "reload")
+    assert told.value.status == 69
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv isn't installed")
+def test_somebody_who_may_not(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        path.chmod(0o660)
+        server.listen()
+        for folder in (tmp_path, *tmp_path.parents[:3]):
+            folder.chmod(0o755)
+        # Loaded first, for the interpreter may be where nobody else may look.
+        code = (
+            "import os, sys\nfrom chatredirect.control.client import ControlError, ask\n"
+            "os.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n"
+            "try:\n    ask(sys.argv[1], 'reload')\n"
+            "except ControlError as error:\n    print(error.status, error)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+    assert done.stdout.startswith("77 user 65534 isn't permitted"), done
+    assert "members of the service's group" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "told", "status"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "is no chatredirect", 76),
+        (b"[]\n", "is no chatredirect", 76),
+        (b'{"ok": 1}\n', "is no chatredirect", 76),
+        (b'{"event": {}}\n', "went away before it had answered", 75),
+        (b"", "went away before it had answered", 75),
+        (b'{"ok": false, "error": "no", "status": 0}\n', "^no$", 69),
+    ],
+)
+def test_answers_that_are_none(tmp_path: Path, answer: bytes, told: str, status: int) -> None:
+    path = str(tmp_path / "control")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+
+        def respond() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(1000)
+                client.sendall(answer)
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        with pytest.raises(ControlError, match=told) as raised:
+            ask(path, "reload", timeout=20)
+        thread.join()
+    assert raised.value.status == status
+
+
+def test_a_daemon_that_says_nothing(tmp_path: Path) -> None:
+    path = str(tmp_path / "control")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        with pytest.raises(ControlError, match=r"hasn't answered for 0\.2 s") as told:
+            ask(path, "reload", timeout=0.2)
+    assert told.value.status == 75
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("control: {socket: /tmp/x}\n", "/tmp/x"),
+        ("endpoints: [{a: [b, {c: d}]}]\ncontrol:\n  other: [1]\n  socket: /tmp/x\n", "/tmp/x"),
+        ("control: {socket: off}\n", None),
+        ("control: {}\n", DEFAULT_SOCKET),
+        ("listen: []\n", DEFAULT_SOCKET),
+        ("control: {socket: /tmp/x}\nlisten: [\n", "/tmp/x"),  # faulty, after it
+        ("listen: [\ncontrol: {socket: /tmp/x}\n", DEFAULT_SOCKET),
+        ("[control, socket]\n", DEFAULT_SOCKET),
+        ("", DEFAULT_SOCKET),
+        ("{[a]: b}\n", DEFAULT_SOCKET),
+        ("control: /tmp/x\n", DEFAULT_SOCKET),
+    ],
+)
+def test_the_socket_is_found_in_any_file(tmp_path: Path, text: str, found: str | None) -> None:
+    """Also in a faulty one: its reload must reach the daemon, which tells the faults."""
+    file = tmp_path / "chatredirect.yaml"
+    file.write_text(text)
+    assert configured_socket(file) == found
+
+
+def test_the_socket_without_a_file(tmp_path: Path) -> None:
+    assert configured_socket(tmp_path / "missing") == DEFAULT_SOCKET
+    assert configured_socket(tmp_path) == DEFAULT_SOCKET

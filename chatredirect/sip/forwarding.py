@@ -201,7 +201,7 @@ def returned(response: Response) -> bytes:
         response: it has at least one via-parm besides.
 
     Raises:
-        BadHeaderValue: the topmost Via can't be read, or is the only one.
+        BadHeaderValue: there are several Vias in its line, and the topmost can't be read.
     """
     head, top = response.head, response.vias[0]
     end = head.find(b"\r\n")
@@ -215,9 +215,9 @@ def returned(response: Response) -> bytes:
     ):
         return b"%b%b\r\n\r\n%b" % (head[:end], head[end + 2 + len(first) :], response.body)
     draft = lay_out(head)
-    further = top[headers.read_via(top).end :].lstrip(b" \t\r\n,")
-    if not further and len(response.vias) < 2:
-        raise BadHeaderValue(top, "Via")
+    further = b""
+    if b"," in top:
+        further = top[headers.read_via(top).end :].lstrip(b" \t\r\n,")
     draft.fields[draft.via] = b"Via: " + further if further else b""
     return b"%b\r\n%b" % (head[: head.find(b"\r\n")], draft.rest(response.body))
 

@@ -182,7 +182,7 @@ class Attendant:
             return False
         branch = transaction.user
         if isinstance(branch, Branch):
-            if len(response.vias) < 2 and b"," not in response.vias[0]:
+            if not _has_further_via(response):
                 context = branch.context
                 if context.request is None:
                     return False  # nobody is left whom it could be passed on to
@@ -282,6 +282,17 @@ class Attendant:
                     tap.decided(call_id, f"dropped: {reason}")
             case Failed(target, why, seconds):
                 log.warning("target_failed", target=target, why=why, left_out=seconds)
+
+
+def _has_further_via(response: Response) -> bool:
+    """Whether a response has a Via besides ours."""
+    top = response.vias[0]
+    if b"," in top:
+        try:
+            return len(response.vias) > 1 or read_via(top).end < len(top)
+        except SipError:
+            return False
+    return len(response.vias) > 1
 
 
 def call_id_of(message: bytes) -> bytes | None:

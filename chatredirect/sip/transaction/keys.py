@@ -86,6 +86,9 @@ def branch_key(response: Response) -> bytes | None:
     """
     if response.cseq is None or not response.vias:
         return None
+    cseq = response.cseq.split()
+    if len(cseq) != 2 or not cseq[0].isdigit():
+        return None
     # our own Via comes back as we wrote it
     branch = response.vias[0].partition(b";branch=")[2].partition(b";")[0].rstrip()
     if not branch or b"," in branch:
@@ -93,7 +96,7 @@ def branch_key(response: Response) -> bytes | None:
             branch = headers.param(headers.read_via(response.vias[0]).params, b"branch") or b""
         except SipError:
             return None
-    return client_key(branch, response.cseq.rpartition(b" ")[2])
+    return client_key(branch, cseq[1])
 
 
 def response_key(response: Response) -> bytes | None:

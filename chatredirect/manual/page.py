@@ -5,6 +5,10 @@ from collections.abc import Iterator
 
 from chatredirect.manual.tree import Command, Parameter
 
+#: A word that isn't one of English, for it has a sign in it: a name, an option, a file.
+_NAME = re.compile(r"(?:(?<=^)|(?<=\s))(?=\S*(?:[./_:=@]\w|-)|`)")
+_WHOLE = "\0"  # before such a word; roff's sign for it comes in when all is escaped
+
 _FILES = (
     ("/etc/chatredirect/chatredirect.yaml", "The configuration, if no other is named."),
     ("/etc/chatredirect/endpoints.d/", "Endpoints made by `endpoint new`, one a file."),
@@ -34,8 +38,6 @@ def page(root: Command, version: str, date: str) -> str:
     lines = [
         '.\\" Written by: python -m chatredirect.manual page',
         f'.TH {title} 8 "{date}" "{root.name} {version}" "System Administration"',
-        # No word is cut at a line's end, and none is spread out: options must be found by search.
-        ".nh",
         ".ad l",
         ".SH NAME",
         f"{root.name} \\- {_summary(root.help)}",
@@ -113,10 +115,13 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _text(text: str) -> Iterator[str]:
-    """A text as lines of input, each sentence on its own, as man(7) wants it."""
+    """A text as lines of input, each sentence on its own, as man(7) wants it.
+
+    Names and options aren't hyphenated, so that they are found by search and can be copied.
+    """
     for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", " ".join(text.split())):
         if sentence:
-            yield _roff(sentence)
+            yield _roff(_NAME.sub(_WHOLE, sentence))
 
 
 def _roff(text: str) -> str:
@@ -124,4 +129,5 @@ def _roff(text: str) -> str:
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
     escaped = re.sub(r"`([^`]*)`|\*\*([^*]+)\*\*", r"\\fB\1\2\\fR", escaped)
     escaped = escaped.replace('"', "\\(dq").replace("~", "\\(ti").replace("^", "\\(ha")
+    escaped = escaped.replace(_WHOLE, "\\%")
     return f"\\&{escaped}" if escaped[:1] in {".", ""} else escaped

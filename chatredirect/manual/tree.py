@@ -131,8 +131,8 @@ def _declared(hint: object) -> tuple[object, ParameterInfo | None]:
 def _parameter(name: str, hint: object, info: ParameterInfo, required: bool) -> Parameter:
     of, repeated = _bare(hint)
     choices = _choices(of)
-    metavar = info.metavar or _metavar(of, name, choices)
-    is_path = metavar.strip("[]") in {"DIRECTORY", "FILE", "PATH"}
+    metavar = (info.metavar or _metavar(of, name, choices)).strip("[]")
+    is_path = metavar in {"DIRECTORY", "FILE", "PATH"}
     if isinstance(info, ArgumentInfo):
         return Parameter((), metavar, info.help or "", choices, is_path, required, repeated)
     assert isinstance(info, OptionInfo)

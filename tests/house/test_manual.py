@@ -154,6 +154,9 @@ def test_completion(script: Path, tmp_path: Path) -> None:
     assert offers("run", "--config", "=") == ["some file.yaml", "some.d"]
     assert offers("run", "-c", "x.yaml", "--co") == ["--config"]
     assert offers("resolve", "--transport", "") == ["tcp", "tls", "udp"]
+    assert offers("endpoint", "") == ["get", "new", "remove", "set"]
+    assert offers("endpoint", "new", "--mode", "l") == ["lookup"]
+    assert offers("endpoint", "new", "--from-csv", "so") == ["some file.yaml", "some.d"]
     # bash splits at colons
     via = ("--via", "udp", ":", "//127.0.0.1", ":", "5060")
     assert offers("probe", "sip", ":", "a@contoso.com", *via, "--meth") == ["--method"]

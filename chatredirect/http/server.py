@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Mapping
+from typing import cast
 
 import structlog
 from aiohttp import web
@@ -131,12 +132,12 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._handler = handler
         self._octets = 0
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.Transport | None = None
         self._timer = loop.call_later(SECONDS, self._too_long)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand it on."""
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -148,9 +149,9 @@ class _Connection(asyncio.Protocol):
             self._handler.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Hand it on. A client that only sends no more still gets its answer."""
+        """Hand it on. Who has asked and only sends no more still gets the answer."""
         self._handler.eof_received()
-        return True
+        return self._octets > 0
 
     def pause_writing(self) -> None:
         """Hand it on."""
@@ -170,7 +171,7 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End it at once."""
         self._timer.cancel()
-        if self._transport is not None and isinstance(self._transport, asyncio.WriteTransport):
+        if self._transport is not None:
             self._transport.abort()
 
     def _too_long(self) -> None:

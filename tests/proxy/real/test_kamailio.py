@@ -19,6 +19,7 @@ from tests.service.daemon import Daemon
 from tests.service.fixtures import Run
 from tests.sipp import answering, complaints, errors, sipp
 from tests.tls.authority import Authority, Leaf
+from tests.tls.conftest import FRONT_END
 from tests.tls.processes import program
 
 CALLS = 100
@@ -85,7 +86,8 @@ def test_front_end_and_pool(
 ) -> None:
     """None is lost, whatever they speak; over TLS with certificates both ways."""
     certificates = (authority, front_end, authority.issue(POOL, file="pool"))
-    daemon = through(run_daemon, tmp_path, caller, front, back, certificates, tls())
+    section = tls(allowed_peers=[FRONT_END, POOL])
+    daemon = through(run_daemon, tmp_path, caller, front, back, certificates, section)
     answered = [each for each in daemon.events("request") if each["status"] >= 300]
     assert not answered
     peers = {each["peer"].partition(":")[0] for each in daemon.events("request")}

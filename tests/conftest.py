@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 #: the machine.
 GROUPS = {
     "tests/house/test_boot": "containers",
-    "tests/house/test_install": "containers",
     "tests/house/test_production": "containers",
     "tests/benchmarks/": "benchmarks",
 }

@@ -207,7 +207,8 @@ def _swap(filed: Filed, contents: Mapping[str, bytes | None], written: dict[str,
             else:
                 filed.new.append(path)
             if content is not None:
-                os.rename(written.pop(path), path)
+                os.rename(written[path], path)
+                del written[path]
 
 
 def _keep(path: str, old: str) -> None:

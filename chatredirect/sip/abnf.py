@@ -115,7 +115,7 @@ PLAIN_HEAD = re.compile(
     rb"Via: (?(3)(?!))(SIP/2\.0/" + TOKEN + rb" (" + HOST + rb")(?::(" + PORT + rb"))?"
     rb"(" + _PLAIN_PARAMS + rb"))"
     rb"|From: (?(7)(?!))(" + _PLAIN_ADDR + _PLAIN_PARAMS + rb")"
-    rb"|To: (?(8)(?!))(" + _PLAIN_ADDR + rb")"
+    rb"|To: (?(8)(?!))(" + _PLAIN_ADDR + _PLAIN_PARAMS + rb")"
     rb"|Call-ID: (?(9)(?!))(" + _CALL_ID + rb")"
     rb"|CSeq: (?(10)(?!))(([0-9]{1,9}+) \1)"
     rb"|Content-Length: (?(12)(?!))([0-9]{1,9}+)"

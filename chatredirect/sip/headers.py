@@ -4,6 +4,7 @@ Each reader takes the value of one header field as `chatredirect.sip.message` cu
 gives its parts as they stood there, or raises the fault that the answer will name.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from chatredirect.sip.errors import BadHeaderValue
 
 _MAX_CSEQ = 2**31 - 1  # §8.1.1.5
 MAX_PORT = 65535
+_UNUSUAL = re.compile(rb'[\s"]')
 
 
 @dataclass(slots=True)
@@ -185,6 +187,12 @@ def param(params: bytes, name: bytes) -> bytes | None:
         The value with its quotes, if it has any; `b""` for a parameter without a value; None if
         the parameter isn't there.
     """
+    # most are short, alike and in the usual spelling
+    begin = b";%b=" % name
+    if params.startswith(begin):
+        value, _, _ = params[len(begin) :].partition(b";")
+        if value and not _UNUSUAL.search(value):
+            return value
     if name not in params.lower():
         return None
     for key, value in param_pairs(params):

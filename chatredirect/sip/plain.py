@@ -8,7 +8,7 @@ any limit, is left to them. The tests hold the two against each other.
 """
 
 from chatredirect.sip import abnf
-from chatredirect.sip.headers import MAX_PORT, Envelope, Via
+from chatredirect.sip.headers import MAX_PORT, Envelope, Via, param
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Request, parse_head
 
@@ -46,7 +46,9 @@ def read_plain(head: bytes, limits: Limits) -> Request | None:
     if sent_by_port is not None and sent_by_port > MAX_PORT:
         return None
     top = Via(host, sent_by_port, params, len(via))
-    envelope = Envelope(top, from_, to, int(number), False)  # PLAIN_HEAD's To has no parameters
+    # no parameter of PLAIN_HEAD's has an angle bracket in it
+    in_dialog = to[-1:] != b">" and param(to.rpartition(b">")[2], b"tag") is not None
+    envelope = Envelope(top, from_, to, int(number), in_dialog)
     return Request(
         method, uri, b"SIP/2.0", head, [via], from_, to, call_id, cseq, int(size), b"", None,
         envelope,

@@ -182,7 +182,11 @@ class Attendant:
             return False
         branch = transaction.user
         if isinstance(branch, Branch):
-            if not _has_further_via(response):
+            try:
+                more = _has_further_via(response)
+            except SipError:
+                return False
+            if not more:
                 context = branch.context
                 if context.request is None:
                     return False  # nobody is left whom it could be passed on to
@@ -285,13 +289,10 @@ class Attendant:
 
 
 def _has_further_via(response: Response) -> bool:
-    """Whether a response has a Via besides ours."""
+    """Whether a response has a Via besides ours. Raises SipError if that can't be told."""
     top = response.vias[0]
-    if b"," in top:
-        try:
-            return len(response.vias) > 1 or read_via(top).end < len(top)
-        except SipError:
-            return False
+    if b"," in top and read_via(top).end < len(top):
+        return True
     return len(response.vias) > 1
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class State(Enum):
     """Where a branch is."""
 
+    __hash__ = object.__hash__  # a name's takes longer than all else that a table costs
+
     WAITING = auto()  # for a way to its target
     TRIED = auto()  # sent, nothing heard
     PROCEEDING = auto()  # a provisional response was heard
@@ -34,6 +36,8 @@ class State(Enum):
 
 class Event(Enum):
     """What happens to a branch."""
+
+    __hash__ = object.__hash__
 
     WAY = auto()  # there is a way to its target
     NO_WAY = auto()

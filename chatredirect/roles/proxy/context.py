@@ -72,7 +72,8 @@ class Context:
     @property
     def due(self) -> float:
         """When something is to be done for it; infinite for never."""
-        return min(self.attempt_at, self.c_at, self.trying_at)
+        first = self.attempt_at if self.attempt_at < self.c_at else self.c_at
+        return first if first < self.trying_at else self.trying_at
 
 
 @dataclass(slots=True, eq=False)

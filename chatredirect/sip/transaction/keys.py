@@ -67,6 +67,9 @@ def merged_key(request: Request, envelope: Envelope) -> bytes:
 
 def tag_of(value: bytes, name: str) -> bytes:
     """The tag of a From or To value that has been found good; `b""` if it has none."""
+    _, bracket, params = value.rpartition(b">")
+    if bracket and b'"' not in params:  # else the bracket may stand in a quoted parameter
+        return (headers.param(params, b"tag") or b"") if params else b""
     return headers.read_from_to(value, name).tag or b""
 
 

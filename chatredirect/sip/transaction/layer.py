@@ -63,7 +63,7 @@ class Transaction(Generic[U]):
     @property
     def due(self) -> float:
         """When something is to be done for it; infinite for never."""
-        return min(self.resend_at, self.end_at)
+        return self.resend_at if self.resend_at < self.end_at else self.end_at
 
 
 @dataclass(slots=True)

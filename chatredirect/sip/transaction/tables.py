@@ -16,6 +16,8 @@ from typing import TypeAlias
 class State(Enum):
     """Where a transaction is."""
 
+    __hash__ = object.__hash__  # a name's takes longer than all else that a table costs
+
     CALLING = auto()
     TRYING = auto()
     PROCEEDING = auto()
@@ -27,6 +29,8 @@ class State(Enum):
 
 class Event(Enum):
     """What happens to a transaction."""
+
+    __hash__ = object.__hash__
 
     REQUEST = auto()  # the same request again
     ACK = auto()  # of an answer that isn't 2xx

@@ -1,0 +1,344 @@
+"""States: what an endpoint answers, and opening by itself, once, whatever the clock does."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from chatredirect.config import EndpointSettings, load
+from chatredirect.config.moment import parse_moment, written
+from chatredirect.directory import Building, Endpoint
+from chatredirect.pool import Pool
+from chatredirect.states import INTERVAL, States
+from tests.service.client import ask, request, talk
+from tests.service.daemon import Daemon, configuration, endpoint
+from tests.service.fixtures import Run, run_daemon
+
+__all__ = ["run_daemon"]
+
+START = 1_800_000_000.0  # seconds since the epoch
+
+
+class World:
+    """A wall clock that is set at will, and timers that ring when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.asked: list[tuple[float, Callable[[], None]]] = []
+        self.states = States(lambda: self.now, self.later)
+        self.endpoints: dict[str, Endpoint] = {}
+
+    def later(self, seconds: float, call: Callable[[], None]) -> "World":
+        self.asked.append((seconds, call))
+        return self
+
+    def cancel(self) -> None:
+        self.asked.clear()
+
+    def serve(self, *settings: EndpointSettings) -> None:
+        """Have a configuration in force."""
+        reading = self.states.read()
+        building = Building(lambda each: Pool(each.pool, "ipv4"), closed_of=reading.closed)
+        for each in settings:
+            building.add(each)
+        self.endpoints = {each.address: each for each in building.done()}
+        self.states.serve(reading, building.waiting)
+
+    def ring(self) -> None:
+        """Let the timer ring that was asked for last."""
+        ((seconds, call),) = self.asked
+        assert 0 < seconds <= INTERVAL
+        self.asked.clear()
+        call()
+
+    def is_open(self, user: str = "a") -> bool:
+        return self.endpoints[f"sip:{user}@contoso.com"].closed is None
+
+
+def settings(user: str = "a", **keys: Any) -> EndpointSettings:
+    return EndpointSettings(
+        sip_address=f"sip:{user}@contoso.com", pool_fqdn="pcpool.contoso.com", **keys
+    )
+
+
+def after(seconds: float) -> datetime:
+    return datetime.fromtimestamp(START + seconds, UTC)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def told() -> Iterator[list[Any]]:
+    with capture_logs() as lines:
+        yield lines
+
+
+def test_it_opens_when_its_time_has_come(world: World, told: list[Any]) -> None:
+    world.serve(settings(active_from=after(100)), settings("b", active_from=after(50)))
+    assert not world.is_open()
+    world.now += 60
+    world.ring()
+    assert (world.is_open("b"), world.is_open()) == (True, False)
+    world.now += 40
+    world.ring()
+    assert world.is_open()
+    assert not world.asked  # nothing waits, so nobody looks
+    events = [(line["event"], line["endpoint"]) for line in told]
+    assert events == [
+        ("endpoint_waits", "sip:b@contoso.com"),
+        ("endpoint_waits", "sip:a@contoso.com"),
+        ("endpoint_activated", "sip:b@contoso.com"),
+        ("endpoint_activated", "sip:a@contoso.com"),
+    ]
+    assert told[2]["active_from"] == written(after(50))
+    assert told[2]["seconds_late"] == 10
+
+
+def test_a_clock_that_is_set_forwards(world: World) -> None:
+    """It is noticed at the next look, a second later at most, however far away the time was."""
+    world.serve(settings(active_from=after(86_400)))
+    world.ring()
+    assert not world.is_open()
+    world.now += 90_000
+    world.ring()
+    assert world.is_open()
+
+
+def test_a_clock_that_is_set_back_closes_nothing(world: World, told: list[Any]) -> None:
+    """Neither by itself, nor with a reload, nor does it open a second time."""
+    world.serve(settings(active_from=after(10)))
+    world.now += 10
+    world.ring()
+    world.now -= 3600
+    assert world.is_open()
+    world.serve(settings(active_from=after(10)), settings("b"))
+    assert world.is_open()
+    world.now += 3700
+    assert not world.asked
+    assert [line["event"] for line in told].count("endpoint_activated") == 1
+
+
+def test_one_that_was_active_from_the_start_stays_so(world: World) -> None:
+    world.serve(settings(active_from=after(-10)))
+    assert world.is_open()
+    world.now -= 3600
+    world.serve(settings(active_from=after(-10)))
+    assert world.is_open()
+
+
+def test_a_clock_that_is_set_back_while_it_waits(world: World) -> None:
+    """Its time comes when the clock says so."""
+    world.serve(settings(active_from=after(10)))
+    world.now -= 100
+    world.ring()
+    world.now += 105
+    world.ring()
+    assert not world.is_open()
+    world.now += 5
+    world.ring()
+    assert world.is_open()
+
+
+def test_another_time_counts_anew(world: World) -> None:
+    """A new active_from after the old one has passed makes it wait again."""
+    world.serve(settings(active_from=after(10)))
+    world.now += 10
+    world.ring()
+    world.serve(settings(active_from=after(100)))
+    assert not world.is_open()
+    world.serve(settings())
+    assert world.is_open()
+    world.serve(settings(active_from=after(100)))  # which had been forgotten
+    assert not world.is_open()
+
+
+def test_it_opens_while_a_reload_is_under_way(world: World, told: list[Any]) -> None:
+    """The old configuration's timer rings when the new one is read and not yet in force."""
+    world.serve(settings(active_from=after(10)))
+    reading = world.states.read()
+    building = Building(lambda each: Pool(each.pool, "ipv4"), closed_of=reading.closed)
+    building.add(settings(active_from=after(10)))
+    world.now += 10
+    world.ring()
+    (new,) = building.done()
+    assert new.closed is not None
+    world.states.serve(reading, building.waiting)
+    assert new.closed is None
+    assert [line["event"] for line in told].count("endpoint_activated") == 1
+
+
+def test_a_configuration_that_is_refused_changes_nothing(world: World) -> None:
+    world.serve(settings(active_from=after(10)))
+    world.states.read().closed(settings(active_from=after(-5)))
+    world.now += 10
+    world.ring()
+    assert world.is_open()
+
+
+def test_waiting_is_told_once(world: World, told: list[Any]) -> None:
+    """And not with every reload; of very many not one by one."""
+    many = [settings(f"u{n}", active_from=after(10)) for n in range(30)]
+    world.serve(*many)
+    world.serve(*many)
+    assert [line["event"] for line in told] == [*["endpoint_waits"] * 20, "endpoints_wait"]
+
+
+@given(st.lists(st.one_of(st.floats(-200, 200), st.booleans()), max_size=30))
+def test_never_twice(steps: list[float | bool]) -> None:
+    """However the clock jumps, and whenever it is looked at: it opens once, for good."""
+    world, opened = World(), False
+    with capture_logs() as told:
+        world.serve(settings(active_from=after(50)))
+        for step in steps:
+            if isinstance(step, bool):
+                if step:
+                    world.serve(settings(active_from=after(50)))
+                elif world.asked:
+                    world.ring()
+            else:
+                world.now += step
+            assert not opened or world.is_open()
+            opened = world.is_open()
+    assert [line["event"] for line in told].count("endpoint_activated") <= 1
+
+
+@pytest.mark.parametrize(
+    ("state", "at", "now", "expected"),
+    [
+        ("active", None, 0, "active"),
+        ("maintenance", None, 0, "maintenance"),
+        ("disabled", None, 0, "disabled"),
+        ("active", 10, 9.9, "maintenance"),
+        ("active", 10, 10, "active"),
+        ("maintenance", 10, 9.9, "maintenance"),
+        ("maintenance", 10, 10, "active"),
+        ("disabled", 10, 9.9, "disabled"),
+        ("disabled", 10, 10, "active"),
+    ],
+)
+def test_state_at(state: str, at: float | None, now: float, expected: str) -> None:
+    """Before its time an endpoint can't be active, after it it is (docs/configuration.md)."""
+    each = settings(state=state, active_from=None if at is None else after(at))
+    assert each.state_at(START + now) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-11-23T06:00:00+01:00", "2026-11-23T05:00:00"),
+        ("2026-11-23 06:00:00 +01:00", "2026-11-23T05:00:00"),
+        ("2026-11-23t06:00z", "2026-11-23T06:00:00"),
+        ("2026-11-23T06:00:00.5-0530", "2026-11-23T11:30:00.500000"),
+        ("2026-11-23T06:00:00+02", "2026-11-23T04:00:00"),
+    ],
+)
+def test_moments(text: str, at: str) -> None:
+    moment = parse_moment(text)
+    assert moment.astimezone(UTC).isoformat() == f"{at}+00:00"
+    assert parse_moment(written(moment)) == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-23T06:00:00",
+        "2026-11-23",
+        "06:00+01:00",
+        "2026-13-01T00:00Z",
+        "now",
+        "",
+        "0001-01-01T00:00:00Z",
+        "2026-11-23T06:00:00+25:00",
+        "2026-11-23T24:30:00Z",
+        "1" * 500,
+    ],
+)
+def test_no_moments(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"write it as in|no UTC offset|calendar|a year from"):
+        parse_moment(text)
+
+
+def test_a_naive_datetime_is_refused() -> None:
+    with pytest.raises(ValueError, match="no UTC offset"):
+        settings(active_from=datetime(2026, 11, 23))
+
+
+def test_the_place_of_a_faulty_moment(tmp_path: Path) -> None:
+    """A YAML timestamp is text here, so its fault has a line and a column."""
+    main = tmp_path / "main.yaml"
+    text = (
+        "- {sip_address: a@contoso.com, pool_fqdn: p.contoso.com, active_from: 2026-11-23 06:00:00}"
+    )
+    main.write_text(f"listen: [udp://127.0.0.1:5060]\nendpoints:\n{text}\n")
+    with pytest.raises(Exception, match=r"main.yaml:3:71: active_from: .* has no UTC offset"):
+        load(main)
+
+
+# -- on the wire ----------------------------------------------------------------------------------
+
+
+def answer(daemon: Daemon, user: str, **fields: Any) -> Any:
+    with talk("udp", daemon.address()) as client:
+        return ask(client, request(uri=f"sip:{user}@contoso.com", **fields))
+
+
+@pytest.mark.parametrize("mode", ["redirect", "lookup", "proxy"])
+def test_answers(run_daemon: Run, mode: str) -> None:
+    """Maintenance is 480 with Retry-After, disabled is 404, in every mode, and for OPTIONS too."""
+    soon = datetime.now(UTC) + timedelta(seconds=20)
+    daemon = run_daemon(
+        configuration(
+            advertise="chatredirect.contoso.com",
+            retry_after=600,
+            endpoints=[
+                endpoint("sip:down@contoso.com", mode=mode, state="maintenance"),
+                endpoint("sip:off@contoso.com", mode=mode, state="disabled"),
+                endpoint("sip:soon@contoso.com", mode=mode, active_from=soon.isoformat()),
+                endpoint("sip:later@contoso.com", mode=mode, active_from="2126-01-01T00:00:00Z"),
+                endpoint(
+                    "sip:never@contoso.com",
+                    mode=mode,
+                    state="disabled",
+                    active_from="2126-01-01T00:00:00Z",
+                ),
+            ],
+        )
+    )
+    for method in ("INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE"):
+        down = answer(daemon, "down", method=method)
+        assert (down.status, down["Retry-After"]) == (480, "600")
+        assert 'in maintenance"' in down["Warning"]
+        assert answer(daemon, "off", method=method).status == 404
+        assert answer(daemon, "never", method=method).status == 404
+        waits = answer(daemon, "soon", method=method)
+        assert waits.status == 480
+        assert 1 <= int(waits["Retry-After"]) <= 20
+        assert written(soon) in waits["Warning"]
+        assert answer(daemon, "later", method=method)["Retry-After"] == "600"
+
+
+def test_it_opens_in_the_daemon(run_daemon: Run) -> None:
+    """Nobody has to do anything."""
+    keys = configuration()
+    daemon = run_daemon(keys)
+    soon = datetime.now(UTC) + timedelta(seconds=8)
+    waiting = endpoint("sip:soon@contoso.com", active_from=soon.isoformat())
+    daemon.config.write_text(yaml.safe_dump(keys | {"endpoints": [waiting]}))
+    daemon.send_signal(signal.SIGHUP)
+    assert daemon.event("endpoint_waits")["endpoint"] == "sip:soon@contoso.com"
+    daemon.event("configuration_changed")
+    assert answer(daemon, "soon").status == 480
+    daemon.event("endpoint_activated", endpoint="sip:soon@contoso.com")
+    assert time.time() >= soon.timestamp()
+    assert answer(daemon, "soon").status == 302

@@ -147,6 +147,8 @@ def _text(request: Mapping[str, Json], name: str) -> str | None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
         raise Refusal(f"{name} is to be a text of 1 to {_MAX_TEXT} characters", status=_EX_USAGE)
+    if not value.isprintable():  # no call has any of that, half of a character least of all
+        raise Refusal(f"{name} has characters in it that can't be printed", status=_EX_USAGE)
     return value
 
 

@@ -183,8 +183,8 @@ class _Reader:
         try:
             with FilePath(path).open("rb") as file:
                 data = file.read(_SMALL)  # for a larger one memory is taken for the largest
-            if len(data) == _SMALL:
-                data += file.read(MAX_FILE + 1 - _SMALL)
+                if len(data) == _SMALL:
+                    data += file.read(MAX_FILE + 1 - _SMALL)
         except OSError as error:
             return Document(path, faults=[Fault(path, 0, 0, _why(error))])
         except ValueError:  # a NUL in the name

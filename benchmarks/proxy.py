@@ -1,0 +1,306 @@
+"""What a call through the proxy costs: INVITE/200/ACK/BYE/200, beside Kamailio's tm and rr.
+
+    python -m benchmarks.proxy [--rounds 5] [--calls 3000] [--transport udp tls] [--memory]
+
+The daemon and Kamailio (record_route, t_relay; `-x tlsf -X tlsf`) are up at the same time on one
+core, and get the same calls in turns: over UDP, and over TLS with certificates both ways on both
+sides. With --memory what an open transaction costs, and what a dialog does once its transactions'
+timers have run. Exit status 1: a call was lost or wrong, or the daemon's CPU is over --max-ratio of
+Kamailio's. Exit status 2: nothing could be measured.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.load import CannotMeasureError
+from benchmarks.messages import POOL
+from benchmarks.processes import choose_cores, cpu_seconds, on_core
+from benchmarks.proxy_load import Account, Task
+from benchmarks.report import Spread, environment, print_table, spread
+from benchmarks.servers import (
+    Server,
+    endpoint_uri,
+    find_kamailio,
+    free_port,
+    running,
+    versions,
+)
+from tests.tls.authority import Authority, Leaf, new_key
+
+DAEMON, PEER = "chatredirect", "kamailio"
+TIMERS = 36.0
+"""Seconds after which no transaction is left of what was answered: 64 times T1, and some."""
+_KAMAILIO_CONFIG = Path(__file__).parent / "kamailio-proxy.cfg"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A server with its TLS port."""
+
+    server: Server
+    tls_port: int
+
+    def port(self, transport: str) -> int:
+        """Where it listens."""
+        return self.tls_port if transport == "tls" else self.server.port
+
+
+class Callers:
+    """The load process."""
+
+    def __init__(self, core: int | None, pool_port: int, files: Sequence[str]) -> None:
+        """Start it on a core."""
+        command = [sys.executable, "-m", "benchmarks.proxy_load", str(pool_port), *files]
+        self._process = subprocess.Popen(
+            on_core(core, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._first = int(time.time()) % 10_000 * 1000
+        self._read()
+
+    def run(self, what: str, transport: str, port: int, calls: int, outstanding: int) -> Account:
+        """Give it something to do; raises WrongError where not all of it was done."""
+        assert self._process.stdin is not None
+        self._first += calls
+        task = Task(what, transport, port, calls, outstanding, self._first)
+        self._process.stdin.write(json.dumps(asdict(task)) + "\n")
+        self._process.stdin.flush()
+        account = Account(**json.loads(self._read()))
+        acks = calls if what != "open" else 0
+        if account.wrong or account.done != calls or account.acks not in (acks, 0):
+            raise WrongError(
+                f"{what} over {transport}: {account.done} of {calls} done, {account.wrong} wrong, "
+                f"{account.acks} ACKs: {account.complaint}"
+            )
+        return account
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise CannotMeasureError("the load process gave up; see above")
+        return line
+
+
+class WrongError(Exception):
+    """Calls failed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, judge; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    cores = choose_cores(options.pin)
+    command = [sys.executable, "-m", "chatredirect"]
+    try:
+        about = environment() | versions(command) | {"cores": str(cores)}
+        for name, value in about.items():
+            print(f"{name + ':':14}{value}")
+        with ExitStack() as stack:
+            directory = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="chatredirect-"))
+            )
+            authority = Authority(directory / "ca")
+            leaf = authority.issue("sip.contoso.com", POOL, key=new_key("rsa"))
+            pool_port = free_port()
+            files = [str(leaf.certificate), str(leaf.private_key), str(authority.file)]
+            callers = Callers(cores.load, pool_port, files)
+            stack.callback(callers.close)
+
+            @contextmanager
+            def contenders(transport: str) -> Iterator[list[Contender]]:
+                folder = directory / transport
+                folder.mkdir(exist_ok=True)
+                port = pool_port + (transport == "tls")
+                with ExitStack() as both:
+                    made = [_daemon(folder, transport, port, authority, leaf, cores.server)]
+                    if options.peer:
+                        made.append(
+                            _kamailio(folder, transport, port, authority, leaf, cores.server)
+                        )
+                    yield [both.enter_context(each) for each in made]
+
+            faults = []
+            for transport in options.transport:
+                with contenders(transport) as both:
+                    faults += _cpu(callers, both, transport, options)
+            if options.memory:
+                with contenders("tcp") as both:
+                    _memory(callers, both, options)
+    except CannotMeasureError as error:
+        print(f"cannot measure: {error}", file=sys.stderr)
+        return 2
+    except WrongError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    for fault in faults:
+        print(f"FAILED: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _cpu(
+    callers: Callers, both: list[Contender], transport: str, options: argparse.Namespace
+) -> list[str]:
+    """CPU per call, in turns; what is over the limit."""
+
+    def turn(each: Contender, calls: int) -> float:
+        before = cpu_seconds(each.server.pids)
+        callers.run("calls", transport, each.port(transport), calls, options.outstanding)
+        return (cpu_seconds(each.server.pids) - before) / calls * 1e6
+
+    for each in both:
+        turn(each, max(options.calls // 5, options.outstanding))
+    rounds = []
+    for number in range(options.rounds):
+        turns = both if number % 2 == 0 else both[::-1]
+        rounds.append({each.server.name: turn(each, options.calls) for each in turns})
+    ratio = None
+    if len(both) > 1:
+        ratio = spread([used[DAEMON] / used[PEER] for used in rounds])
+    rows = []
+    for each in both:
+        name = each.server.name
+        used = spread([cost[name] for cost in rounds])
+        shown = f"{ratio:.2f}" if ratio is not None and name == DAEMON else "1"
+        rows.append((transport.upper(), name, f"{used:.0f}", shown))
+    print_table(("", "server", "CPU µs/call", "ratio"), rows, options.markdown)
+    return _over(ratio, transport, options.max_ratio)
+
+
+def _over(ratio: Spread | None, transport: str, limit: float) -> list[str]:
+    if ratio is None or ratio.median <= limit:
+        return []
+    return [f"{transport}: ratio {ratio.median:.2f} is over {limit}"]
+
+
+def _memory(callers: Callers, both: list[Contender], options: argparse.Namespace) -> None:
+    """Octets for an open transaction and for a dialog: the second of two equal heaps of each.
+
+    The first heap leaves behind what a process keeps once it has had it.
+    """
+    many, rows = options.held, []
+    for what, wait in (("dialogs", TIMERS), ("open", 0.0)):
+        grown: dict[str, float] = {}
+        for each in both:
+            sizes = []
+            for _ in range(2):
+                callers.run(what, "tcp", each.port("tcp"), many, options.outstanding)
+                time.sleep(wait)
+                sizes.append(_octets(each.server.pids))
+            grown[each.server.name] = (sizes[1] - sizes[0]) / many
+        name = "dialog" if what == "dialogs" else "open transaction"
+        rows += [(name, server, f"{octets:,.0f}") for server, octets in grown.items()]
+    print_table(("", "server", "octets"), rows, options.markdown)
+
+
+def _octets(pids: list[int]) -> float:
+    """Proportional set size of processes: pages that several share count once."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+@contextmanager
+def _daemon(
+    folder: Path,
+    transport: str,
+    pool_port: int,
+    authority: Authority,
+    leaf: Leaf,
+    core: int | None,
+) -> Iterator[Contender]:
+    port, secure = free_port(), free_port()
+    config = folder / "daemon.yaml"
+    config.write_text(
+        f"listen: [udp://127.0.0.1:{port}, tcp://127.0.0.1:{port}, tls://127.0.0.1:{secure}]\n"
+        f"tls: {{certificate: {leaf.certificate}, private_key: {leaf.private_key}, "
+        f"ca: {authority.file}}}\n"
+        f"dns: {{hosts: {{{POOL}: [127.0.0.1]}}}}\n"
+        "log: {requests: false}\n"
+        "http: {listen: off}\n"
+        "control: {socket: off}\n"
+        "proxy: {transactions: 1000000, transactions_per_peer: 1000000}\n"
+        "endpoints:\n"
+        "  - sip_address: sip:ocschat@contoso.com\n"
+        f"    pool_fqdn: {POOL}\n"
+        "    mode: proxy\n"
+        f"    port: {pool_port}\n"
+        f"    transport: {transport}\n"
+        f"  - {{sip_address: '{endpoint_uri(0)}', pool_fqdn: {POOL}}}\n"
+    )
+    command = [sys.executable, "-m", "chatredirect", "run", "--config", str(config)]
+    with running(DAEMON, command, folder, port, core) as server:
+        yield Contender(server, secure)
+
+
+@contextmanager
+def _kamailio(
+    folder: Path,
+    transport: str,
+    pool_port: int,
+    authority: Authority,
+    leaf: Leaf,
+    core: int | None,
+) -> Iterator[Contender]:
+    program = find_kamailio()
+    port, secure = free_port(), free_port()
+    profile = folder / "tls.cfg"
+    files = (
+        f"verify_certificate = yes\nrequire_certificate = yes\nprivate_key = {leaf.private_key}\n"
+        f"certificate = {leaf.certificate}\nca_list = {authority.file}\n"
+    )
+    sections = (f"[{side}:default]\nmethod = TLSv1.2+\n{files}" for side in ("server", "client"))
+    profile.write_text("\n".join(sections))
+    text = _KAMAILIO_CONFIG.read_text()
+    for name, value in {
+        "PORT": port,
+        "TLS_PORT": secure,
+        "TLS_CONFIG": profile,
+        "POOL_PORT": pool_port,
+        "TRANSPORT": transport,
+    }.items():
+        text = text.replace(f"@{name}@", str(value))
+    config = folder / "kamailio.cfg"
+    config.write_text(text)
+    command = [program, "-f", str(config), "-DD", "-E", "-w", str(folder), "-Y", str(folder)]
+    command += ["-x", "tlsf", "-X", "tlsf", "-m", "1024", "-A", "WITH_TLS"]
+    with running(PEER, command, folder, port, core) as server:
+        yield Contender(server, secure)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.proxy",
+        description="CPU and memory of calls through the proxy, in turns with Kamailio.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--rounds", type=int, default=5, help="turns that each server gets")
+    add("--calls", type=int, default=3000, help="calls in a turn")
+    add("--outstanding", type=int, default=32, help="calls at any time")
+    add("--transport", nargs="*", choices=("udp", "tcp", "tls"), default=["udp", "tls"])
+    add("--memory", action="store_true", help="also the memory of transactions and dialogs")
+    add("--held", type=int, default=5000, help="how many of them are held")
+    add("--max-ratio", type=float, default=4.0, help="fail when CPU is over this of Kamailio's")
+    add("--no-pin", dest="pin", action="store_false", help="let the kernel choose the cores")
+    add("--no-peer", dest="peer", action="store_false", help="leave Kamailio out")
+    add("--markdown", action="store_true", help="print tables in Markdown")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View
+from chatredirect.transport.admission import REASONS
 from chatredirect.transport.stream import StreamListener
 
 
@@ -26,7 +27,8 @@ def readings(view: View) -> Iterator[Reading]:
             for reason, number in each.terms.closed.items()
         ],
     )
-    refused = dict(listeners.admission.refused)
+    # from 0 on, so that the first one is seen as an increase
+    refused = dict.fromkeys(REASONS, 0) | listeners.admission.refused
     refused["file_descriptors"] = sum(each.exhausted for _, each in streams)
     yield catalogue.REFUSED, [((reason,), number) for reason, number in refused.items()]
 

@@ -25,6 +25,8 @@ class ConnectionLimits:
     handshakes_per_peer: float
 
 
+#: Why a connection is turned away: the limit that is reached.
+REASONS = ("connections", "connections_per_peer", "handshakes", "handshakes_per_peer")
 _KNOWN_PEERS = 4096
 
 

@@ -467,6 +467,30 @@ def test_a_reload_opens_moves_and_closes_it(run_daemon: Run) -> None:
         urllib.request.urlopen(where + "/healthz", timeout=5)
 
 
+def test_a_daemon_that_drains_isnt_ready(run_daemon: Run) -> None:
+    """A load balancer sends nothing more, while the lookup that has begun ends in its own time."""
+    daemon = run_daemon(
+        endpoints=[endpoint(mode="lookup", channel_uris=["sip:gc-channel@pcpool.contoso.com"])],
+        http={"listen": ":0"},
+    )
+    assert fetch(daemon, "/readyz") == (200, "ready\n")
+    with Peer("tcp", daemon.address("tcp")) as peer:
+        recorded = Recorded(peer)
+        peer.send(recorded.message(1))
+        recorded.learn(peer.receive())
+        peer.send(recorded.message(2))
+        daemon.send_signal(signal.SIGTERM)
+        unready = (503, "not ready\nit is about to stop\n")
+        eventually(lambda: fetch(daemon, "/readyz") == unready, "/readyz to say no")
+        reaches(daemon, "draining", 1)
+        scraped = scrape(daemon)
+        assert scraped.value("ready") == 0
+        assert scraped.value("lookups") == 1
+        peer.send(recorded.message(5))
+        assert peer.receive().method == "200 BYE"
+    assert daemon.process.wait(30) == 0
+
+
 def test_a_port_that_is_taken_ends_the_daemon_at_its_start(run_daemon: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         daemon = run_daemon(http={"listen": taken.getsockname()[1]}, wait=False)

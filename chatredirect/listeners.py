@@ -146,6 +146,12 @@ class Listeners:
         for url, sock in plan.fresh.items():
             self._begin(url, sock, serving)
 
+    def hand_over(self) -> None:
+        """Accept no more on systemd's sockets: who connects now is for the process that follows."""
+        if self.inherited.sockets:
+            for stream in self._streams.values():
+                stream.stop_accepting()
+
     async def close(self) -> None:
         """Answer what has come, close every connection after its answers."""
         for url in list(self._urls):

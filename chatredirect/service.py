@@ -200,6 +200,8 @@ class Service:
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
         self.draining = True
+        if self.listeners is not None:
+            self.listeners.hand_over()
         if self._looking is not None:
             self._looking.cancel()
         if self.settings is not None:

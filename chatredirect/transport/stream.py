@@ -16,6 +16,7 @@ from chatredirect.transport.secure import Security, explain
 from chatredirect.transport.terms import Answerer, SourceMaker, StreamTimeouts, Terms
 
 _BACKLOG = 1024
+_HANDSHAKES = 1.0  # seconds that handshakes get which are under way at the end
 
 
 @dataclass(slots=True)
@@ -62,6 +63,8 @@ class StreamListener:
     async def close(self) -> None:
         """Close everything; answers that have been written still reach their peers."""
         self.stop_accepting()
+        if self._beginning:  # a reset amid a handshake looks like a refusal to who has just come
+            await asyncio.wait(self._beginning, timeout=_HANDSHAKES)
         for task in self._beginning:
             task.cancel()
         await self._connections.close(self.terms.timeouts.write)

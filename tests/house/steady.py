@@ -45,13 +45,13 @@ class Closing:
         transport: tcp or tls.
         at: monotonic time.
         clean: whether after a goodbye; else by a reset.
-        unanswered: how long ago the requests were sent that it has left without an answer.
+        unanswered: Call-IDs of the requests that it has left without an answer.
     """
 
     transport: str
     at: float
     clean: bool
-    unanswered: list[float]
+    unanswered: list[str]
 
 
 @dataclass(slots=True)
@@ -287,8 +287,8 @@ class StreamClient(asyncio.Protocol):
             return
         self.lost = True
         now = time.monotonic()
-        ages = [round(now - request.sent, 3) for request in self.open.values()]
-        self.caller.account.closings.append(Closing(self.name, now, clean, ages))
+        left = [call_id.decode() for call_id in self.open]
+        self.caller.account.closings.append(Closing(self.name, now, clean, left))
 
     def waiting(self) -> int:
         return len(self.open)

@@ -12,6 +12,8 @@ from chatredirect.dns.target import Target
 from chatredirect.transport.certificate import names_of
 from chatredirect.transport.secure import Refused, Security, explain
 
+_EPOCH = "Jan  1 00:00:00 1970 GMT"  # a verified certificate always has a time
+
 
 class Remedy(Enum):
     """What might help. The values say so to people who write configurations."""
@@ -58,12 +60,14 @@ class Secured:
         cipher: OpenSSL's name of it.
         names: the SIP identities of the peer's certificate (RFC 5922 §7.1).
         verified: the name that it was asked to prove.
+        until: when its certificate ceases to be valid, in seconds since the epoch.
     """
 
     protocol: str
     cipher: str
     names: tuple[str, ...]
     verified: str
+    until: float = 0.0
 
 
 def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Secured:
@@ -72,14 +76,18 @@ def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Se
     Raises:
         NotSecureError: its certificate is another's.
     """
-    names = names_of(connection.getpeercert() or {}, security.rules)
+    certificate = connection.getpeercert() or {}
+    names = names_of(certificate, security.rules)
     try:
         security.check_server(connection, target.domain, target.host)
     except Refused as refused:
         remedy = _that_would_help(connection, security, target)
         raise NotSecureError(str(refused), remedy, names) from None
     cipher = connection.cipher()
-    return Secured(connection.version() or "", cipher[0] if cipher else "", names, target.domain)
+    until = ssl.cert_time_to_seconds(str(certificate.get("notAfter", _EPOCH)))
+    return Secured(
+        connection.version() or "", cipher[0] if cipher else "", names, target.domain, until
+    )
 
 
 def _that_would_help(connection: ssl.SSLObject, security: Security, target: Target) -> Remedy:

@@ -1,6 +1,7 @@
 """`chatredirect check`: is this configuration right, and what would be served where?"""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,9 +43,10 @@ def check(
 
     if live and offline:
         raise typer.BadParameter("--live and --offline exclude each other")
+    now = time.time()
     try:
         settings = load(file)
-        doubts = (*warnings(settings), *_files(settings))
+        doubts = (*warnings(settings), *_files(settings), *_states(settings, now))
     except ConfigError as error:
         _refused(error, as_json=as_json)
         raise typer.Exit(error.exit_status) from None
@@ -52,11 +54,35 @@ def check(
         doubts += _asked(settings)
     pools = _looked(settings) if live else None
     if as_json:
-        show(json.dumps(_json(settings, doubts, pools), indent=2))
+        show(json.dumps(_json(settings, doubts, pools, now), indent=2))
     else:
-        show("\n".join(_text(settings, doubts, pools)))
-    if pools is not None and not all(pool.ready for pool in pools.values()):
+        show("\n".join(_text(settings, doubts, pools, now)))
+    if pools is not None and not _all_ready(settings, pools, now):
         raise typer.Exit(NOT_READY)
+
+
+def _all_ready(settings: "Settings", pools: "dict[Way, LivePool]", now: float) -> bool:
+    from chatredirect.commands.live import items_of
+    from chatredirect.commands.readiness import is_ready
+
+    return all(is_ready(items_of(each, pools, now)) for each in settings.endpoints)
+
+
+def _states(settings: "Settings", now: float) -> "Iterator[Fault]":
+    """A state that somebody has set and that isn't in force."""
+    from chatredirect.config.warnings import at_endpoint
+
+    for each in settings.endpoints:
+        if (
+            each.state != "active"
+            and each.active_from is not None
+            and each.state_at(now) == "active"
+        ):
+            message = (
+                f"active_from has passed, so {each.sip_address} is active and not in {each.state}: "
+                "take one of the two away"
+            )
+            yield at_endpoint(each, message)
 
 
 def _files(settings: "Settings") -> "tuple[Fault, ...]":
@@ -102,8 +128,12 @@ def _refused(error: "ConfigError", *, as_json: bool) -> None:
 
 
 def _text(
-    settings: "Settings", doubts: "tuple[Fault, ...]", pools: "dict[Way, LivePool] | None"
+    settings: "Settings",
+    doubts: "tuple[Fault, ...]",
+    pools: "dict[Way, LivePool] | None",
+    now: float,
 ) -> Iterator[str]:
+    from chatredirect.commands.endpoint.showing import state_text
     from chatredirect.commands.report import counted, fault_lines
 
     yield from fault_lines(doubts, "warning")
@@ -115,7 +145,9 @@ def _text(
     shown = settings.endpoints[:_SHOWN]
     width = max((len(str(endpoint.sip_address)) for endpoint in shown), default=0)
     for endpoint in shown:
-        yield f"  {endpoint.sip_address!s:<{width}}  {_does(endpoint)}"
+        state = state_text(endpoint, now)
+        also = "" if state == "active" else f", {state}"
+        yield f"  {endpoint.sip_address!s:<{width}}  {_does(endpoint)}{also}"
     if len(settings.endpoints) > _SHOWN:
         yield f"  … and {len(settings.endpoints) - _SHOWN:,} more"
     servers = ", ".join(map(str, settings.dns.nameservers)) or "those of this system"
@@ -129,7 +161,7 @@ def _text(
         from chatredirect.commands.live import live_lines
 
         yield ""
-        yield from live_lines(settings, pools, _SHOWN)
+        yield from live_lines(settings, pools, _SHOWN, now)
 
 
 def _does(endpoint: "EndpointSettings") -> str:
@@ -151,7 +183,10 @@ def _pool(endpoint: "EndpointSettings") -> str:
 
 
 def _json(
-    settings: "Settings", doubts: "tuple[Fault, ...]", pools: "dict[Way, LivePool] | None"
+    settings: "Settings",
+    doubts: "tuple[Fault, ...]",
+    pools: "dict[Way, LivePool] | None",
+    now: float,
 ) -> dict[str, object]:
     from chatredirect.commands.report import fault_json
 
@@ -168,10 +203,36 @@ def _json(
                 "transport": endpoint.transport,
                 "mode": endpoint.mode,
                 **_channels(endpoint),
+                "state": endpoint.state_at(now),
+                "active_from": _moment(endpoint),
                 "source": endpoint.source,
             }
             for endpoint in settings.endpoints
         ],
         "warnings": [fault_json(fault) for fault in doubts],
-        **({} if pools is None else {"pools": [pool.as_json() for pool in pools.values()]}),
+        **({} if pools is None else _live_json(settings, pools, now)),
     }
+
+
+def _live_json(settings: "Settings", pools: "dict[Way, LivePool]", now: float) -> dict[str, object]:
+    from chatredirect.commands.live import items_of
+    from chatredirect.commands.readiness import is_ready
+
+    found = [(each, items_of(each, pools, now)) for each in settings.endpoints]
+    return {
+        "pools": [pool.as_json() for pool in pools.values()],
+        "readiness": [
+            {
+                "sip_address": str(endpoint.sip_address),
+                "ready": is_ready(items),
+                "items": [item.as_json() for item in items],
+            }
+            for endpoint, items in found
+        ],
+    }
+
+
+def _moment(endpoint: "EndpointSettings") -> str | None:
+    from chatredirect.config.moment import written
+
+    return None if endpoint.active_from is None else written(endpoint.active_from)

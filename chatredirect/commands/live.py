@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chatredirect.commands.pinging import Pinged, ping_all
+from chatredirect.commands.readiness import Item, is_ready, readiness
 from chatredirect.commands.report import counted
 from chatredirect.commands.resolution_text import target_text
 from chatredirect.commands.resolving import Resolution, Way, resolve_all
 from chatredirect.config import EndpointSettings, Settings
+from chatredirect.log.escape import escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ def look(settings: Settings) -> dict[Way, LivePool]:
     }
 
 
-def live_lines(settings: Settings, pools: dict[Way, LivePool], shown: int) -> Iterator[str]:
+def live_lines(
+    settings: Settings, pools: dict[Way, LivePool], shown: int, now: float
+) -> Iterator[str]:
     """Every pool with its targets; then each endpoint, those that aren't ready first."""
     for way, pool in pools.items():
         yield str(way)
@@ -60,15 +64,32 @@ def live_lines(settings: Settings, pools: dict[Way, LivePool], shown: int) -> It
         if not pool.targets:
             yield f"  FAILS  {pool.why_not}"
     yield ""
-    endpoints = sorted(settings.endpoints, key=lambda each: _decisive(each, pools).ready)
+    ready = {
+        each.sip_address.key: is_ready(items_of(each, pools, now)) for each in settings.endpoints
+    }
+    endpoints = sorted(settings.endpoints, key=lambda each: ready[each.sip_address.key])
     for endpoint in endpoints[:shown]:
-        pool = _decisive(endpoint, pools)
-        why = "" if pool.ready else f" ({pool.resolution.way}: {pool.why_not})"
-        yield f"{'ready' if pool.ready else 'not ready':<9}  {endpoint.sip_address}{why}"
+        yield from _endpoint_lines(endpoint, pools, now)
     if len(endpoints) > shown:
         yield f"… and {len(endpoints) - shown:,} more"
-    ready = sum(_decisive(each, pools).ready for each in endpoints)
-    yield f"{ready:,} of {counted(len(endpoints), 'endpoint')} ready"
+    yield f"{sum(ready.values()):,} of {counted(len(endpoints), 'endpoint')} ready"
+
+
+def _endpoint_lines(
+    endpoint: EndpointSettings, pools: dict[Way, LivePool], now: float
+) -> Iterator[str]:
+    pool, items = _decisive(endpoint, pools), items_of(endpoint, pools, now)
+    why = "" if pool.ready else f" ({pool.resolution.way}: {pool.why_not})"
+    yield f"{'ready' if is_ready(items) else 'not ready':<9}  {endpoint.sip_address}{why}"
+    yield from (f"  {escape(str(item))}" for item in items)
+
+
+def items_of(
+    endpoint: EndpointSettings, pools: dict[Way, LivePool], now: float
+) -> tuple[Item, ...]:
+    """Everything that has to be right for an endpoint, and how it is."""
+    pool = _decisive(endpoint, pools)
+    return readiness(endpoint, pool.resolution, pool.targets, now)
 
 
 def _decisive(endpoint: EndpointSettings, pools: dict[Way, LivePool]) -> LivePool:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from chatredirect.client.wire import CONNECTS, Connect, tls_connect
+from chatredirect.client.tls import NotSecureError, Secured
+from chatredirect.client.wire import CONNECTS, Connect, Wire, tls_connect
 from chatredirect.config import HealthSettings, Settings, Transport
 from chatredirect.dns.target import Target
 from chatredirect.health import Outcome
@@ -19,11 +20,23 @@ AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Pinged:
-    """A target, whether it works, and what it said or what prevented it."""
+    """A target, and what came of a ping.
+
+    Attributes:
+        target: it.
+        works: whether it gave an answer that says so.
+        detail: what it said, or what prevented it.
+        connected: whether there was a connection, over UDP whether there was an answer.
+        secured: what TLS has agreed on; None without TLS, and where it failed.
+        insecure: whether it was TLS that failed.
+    """
 
     target: Target
     works: bool
     detail: str
+    connected: bool = True
+    secured: Secured | None = None
+    insecure: bool = False
 
     def as_json(self) -> dict[str, object]:
         """All of it, for scripts."""
@@ -53,9 +66,31 @@ class _Pinger:
     at_once: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, AT_ONCE))
 
     async def ping(self, target: Target) -> Pinged:
+        watched = _Watched(self.connects[target.transport])
         async with self.at_once:
-            outcome, detail = await ping(target, self.connects[target.transport], self.seconds)
-        return Pinged(target, outcome is Outcome.ANSWERED, detail)
+            outcome, detail = await ping(target, watched.connect, self.seconds)
+        works = outcome is Outcome.ANSWERED
+        connected = watched.connected if target.transport != "udp" else works
+        return Pinged(target, works, detail, connected, watched.secured, watched.insecure)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """How a target is reached, and how far that came."""
+
+    inner: Connect
+    connected: bool = False
+    secured: Secured | None = None
+    insecure: bool = False
+
+    async def connect(self, target: Target) -> Wire:
+        try:
+            wire = await self.inner(target)
+        except NotSecureError:
+            self.connected = self.insecure = True
+            raise
+        self.connected, self.secured = True, wire.secured
+        return wire
 
 
 async def _ping_all(targets: tuple[Target, ...], pinger: _Pinger) -> dict[Target, Pinged]:

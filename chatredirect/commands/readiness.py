@@ -1,0 +1,161 @@
+"""Is an endpoint ready? Item by item, from its URI to an answer from its pool, and what to do."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from chatredirect.certificates import EXPIRY_WARNING
+from chatredirect.commands.pinging import Pinged
+from chatredirect.commands.report import counted
+from chatredirect.commands.resolving import Resolution
+from chatredirect.config import EndpointSettings
+from chatredirect.config.moment import written
+from chatredirect.dns.rfc3263 import State
+
+
+class Grade(StrEnum):
+    """How an item is."""
+
+    OK = "ok"
+    DOUBTFUL = "doubtful"  # ready all the same
+    FAILS = "FAILS"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that has to be right.
+
+    Attributes:
+        name: what.
+        grade: how it is.
+        detail: what was found.
+        remedy: what to do; empty if there is nothing to be done.
+    """
+
+    name: str
+    grade: Grade
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        todo = f": {self.remedy}" if self.remedy else ""
+        return f"{self.grade:<8}  {self.name:<11}  {self.detail}{todo}"
+
+    def as_json(self) -> dict[str, object]:
+        """All of it, for scripts."""
+        return {
+            "item": self.name,
+            "grade": self.grade.value.lower(),
+            "detail": self.detail,
+            "remedy": self.remedy,
+        }
+
+
+def readiness(
+    endpoint: EndpointSettings, resolution: Resolution, pinged: Sequence[Pinged], now: float
+) -> tuple[Item, ...]:
+    """Every item of an endpoint, in the order in which a request meets them.
+
+    Args:
+        endpoint: whose.
+        resolution: of its pool, or of the channel service that decides.
+        pinged: that pool's targets.
+        now: seconds since the epoch.
+    """
+    return (
+        Item("URI", Grade.OK, f"{endpoint.sip_address}, from {endpoint.source}"),
+        _state(endpoint, now),
+        *_pool(resolution, pinged, now),
+    )
+
+
+def is_ready(items: Sequence[Item]) -> bool:
+    """Whether a client would get through, now or when the endpoint's time has come."""
+    return all(item.grade is not Grade.FAILS for item in items)
+
+
+def _state(endpoint: EndpointSettings, now: float) -> Item:
+    state = endpoint.state_at(now)
+    if state == "active":
+        return Item("state", Grade.OK, state)
+    if endpoint.active_from is not None:
+        detail = f"{state} until {written(endpoint.active_from)}, then active by itself"
+        return Item("state", Grade.OK, detail)
+    remedy = f"chatredirect endpoint set {endpoint.sip_address} --state active"
+    return Item("state", Grade.FAILS, state, remedy)
+
+
+def _pool(resolution: Resolution, pinged: Sequence[Pinged], now: float) -> Iterator[Item]:
+    located, way = resolution.located, resolution.way
+    if not pinged:
+        shows = f"chatredirect resolve {way.fqdn} shows each step"
+        remedy = (
+            f"add its records to DNS, or the name to dns.hosts; {shows}"
+            if located.state is State.NONE
+            else f"see to the name servers (dns.nameservers, /etc/resolv.conf); {shows}"
+        )
+        yield Item("pool's DNS", Grade.FAILS, f"{way}: {located.reason}", remedy)
+        return
+    found = f"{way}: {counted(len(pinged), 'target')}"
+    if located.stale is not None or located.notes:
+        yield Item("pool's DNS", Grade.DOUBTFUL, f"{found}; {located.stale or located.notes[0]}")
+    else:
+        yield Item("pool's DNS", Grade.OK, found)
+    yield _connection(pinged)
+    if any(each.connected and each.target.transport == "tls" for each in pinged):
+        yield _certificate(pinged, now)
+    if any(each.connected and not each.insecure for each in pinged):
+        yield _options(pinged)
+
+
+def _connection(pinged: Sequence[Pinged]) -> Item:
+    failed = [each for each in pinged if not each.connected]
+    if not failed:
+        return Item("connection", Grade.OK, f"to {_of(pinged, pinged)}")
+    first = failed[0]
+    remedy = (
+        f"start the service there, or let {first.target.transport} port {first.target.port} "
+        "through the firewalls"
+    )
+    grade = Grade.FAILS if len(failed) == len(pinged) else Grade.DOUBTFUL
+    return Item("connection", grade, f"{_of(failed, pinged)}: {_said(first)}", remedy)
+
+
+def _certificate(pinged: Sequence[Pinged], now: float) -> Item:
+    reached = [each for each in pinged if each.connected and each.target.transport == "tls"]
+    failed = [each for each in reached if each.insecure]
+    good = [each.secured for each in reached if each.secured is not None]
+    if failed:
+        remedy = "" if ";" in failed[0].detail else "renew it, or see to it, at the pool"
+        connected = [each for each in pinged if each.connected]
+        grade = Grade.FAILS if len(failed) == len(connected) else Grade.DOUBTFUL
+        return Item("certificate", grade, f"{_of(failed, pinged)}: {_said(failed[0])}", remedy)
+    names = ", ".join(dict.fromkeys(name for each in good for name in each.names))
+    until = min(each.until for each in good)
+    day = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if until - now < EXPIRY_WARNING:
+        remedy = "renew it at the pool before then"
+        return Item("certificate", Grade.DOUBTFUL, f"{names}, only until {day}", remedy)
+    return Item("certificate", Grade.OK, f"{names}, until {day}")
+
+
+def _options(pinged: Sequence[Pinged]) -> Item:
+    asked = [each for each in pinged if each.connected and not each.insecure]
+    failed = [each for each in asked if not each.works]
+    if not failed:
+        return Item("OPTIONS", Grade.OK, asked[0].detail)
+    remedy = "something listens there and doesn't serve: see to the service, and its own log"
+    grade = Grade.FAILS if len(failed) == len(asked) else Grade.DOUBTFUL
+    return Item("OPTIONS", grade, f"{_of(failed, pinged)}: {_said(failed[0])}", remedy)
+
+
+def _of(some: Sequence[Pinged], of: Sequence[Pinged]) -> str:
+    if len(some) == len(of):
+        return "its only target" if len(of) == 1 else f"all {len(of)} targets"
+    return f"{len(some)} of {len(of)} targets"
+
+
+def _said(pinged: Pinged) -> str:
+    return f"{pinged.target} {pinged.detail}"

@@ -77,6 +77,7 @@ class Ends:
         self.next = 0
         self.moved = 0.0
         self.over = asyncio.Event()
+        self.waiting: dict[bytes, bytes] = {}  # the method whose response each call waits for
         self.callers: dict[tuple[str, int], tuple[Send, bytes, asyncio.BaseTransport]] = {}
         self.invite, self.within = (b"", b""), b""
         self.send: Send = print
@@ -103,6 +104,7 @@ class Ends:
         self.invite, self.within = _templates(task.transport.upper().encode(), local)
         self.task, self.account = task, Account(task.calls)
         self.next, self.over = 0, asyncio.Event()
+        self.waiting.clear()
         begun = self.moved = time.monotonic()
         for _ in range(min(task.outstanding, task.calls)):
             self._begin()
@@ -145,6 +147,7 @@ class Ends:
     def _begin(self) -> None:
         number = b"%08d" % (self.task.first + self.next)
         self.next += 1
+        self.waiting[number] = b"INVITE"
         self.send(number.join(self.invite))
 
     def answered(self, message: bytes, _: Send) -> None:
@@ -154,29 +157,32 @@ class Ends:
         if number is None or method is None or not message.startswith(b"SIP/2.0 "):
             self._wrong(message)
             return
-        status, what = message[8:11], self.task.what
+        status, what, call = message[8:11], self.task.what, number[1]
+        if self.waiting.get(call) != method[1]:
+            return  # a repetition: somebody was too busy to answer in time
         if status[:1] == b"1":
             if what == "open" and status == b"100":
-                self._done()
+                self._done(call)
             return
         if status != b"200":
             self._wrong(message)
-            self._done()
+            self._done(call)
         elif method[1] == b"BYE":
-            self._done()
+            self._done(call)
         else:
             to, contact = _TO.search(message), _CONTACT.search(message)
             routes = _RECORD_ROUTE.findall(message)[::-1]
             if to is None or contact is None or not routes:
                 self._wrong(message)
-                self._done()
+                self._done(call)
                 return
             more = b"".join(b"Route: %b\r\n" % each for each in routes)
-            uri, call = contact[1], number[1]
+            uri = contact[1]
             self.send(self.within % (b"ACK", uri, b"a", call, more, call, to[1], call, 1, b"ACK"))
             if what == "dialogs":
-                self._done()
+                self._done(call)
                 return
+            self.waiting[call] = b"BYE"
             self.send(self.within % (b"BYE", uri, b"b", call, more, call, to[1], call, 2, b"BYE"))
 
     def called(self, message: bytes, send: Send) -> None:
@@ -198,7 +204,8 @@ class Ends:
             % (copied, to[1], more if method == b"INVITE" else b"")
         )
 
-    def _done(self) -> None:
+    def _done(self, call: bytes) -> None:
+        del self.waiting[call]
         self.account.done += 1
         if self.next < self.task.calls:
             self._begin()

@@ -15,7 +15,7 @@ MAX_UNREAD = 262_144
 """Octets that may wait for a peer to read them; one that lets more wait is given up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DatagramFlow:
     """A way to somebody over UDP.
 
@@ -27,6 +27,7 @@ class DatagramFlow:
         peer_port: the peer's port.
         name: both of these, as a raw socket address.
         control: what makes a datagram leave from our own address.
+        book_name: what the flow book calls it; empty as long as nobody has asked.
     """
 
     sock: DatagramSocket
@@ -36,6 +37,7 @@ class DatagramFlow:
     peer_port: int
     name: bytes
     control: bytes
+    book_name: bytes = b""
 
     @property
     def transport(self) -> str:

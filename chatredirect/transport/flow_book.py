@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.datagram_ways import DatagramWays
-from chatredirect.transport.flow import StreamFlow
+from chatredirect.transport.flow import DatagramFlow, StreamFlow
 
 _NUMBER = 8  # octets
 _WRAP = 1 << 8 * _NUMBER
@@ -54,10 +54,11 @@ class FlowBook:
                 if flow.open:  # else nobody will ever say that it is over
                     self._by_name[name] = flow
             return flow.name
-        own, peer = ip_address(flow.host), ip_address(flow.peer_host)  # of one family
-        kind = _UDP4 if own.version == 4 else _UDP6
-        ports = flow.port.to_bytes(2, "big") + flow.peer_port.to_bytes(2, "big")
-        return kind + ports + own.packed + peer.packed
+        if isinstance(flow, DatagramFlow):
+            if not flow.book_name:
+                flow.book_name = _both_ends(flow)
+            return flow.book_name
+        return _both_ends(flow)
 
     def find(self, name: bytes) -> Flow | None:
         """The flow of a name; None if it is gone, or the name is none."""
@@ -74,6 +75,13 @@ class FlowBook:
     def _over(self, flow: StreamFlow) -> None:
         if self._by_name.pop(flow.name, None) is not None:
             self.on_lost(flow)
+
+
+def _both_ends(flow: Flow) -> bytes:
+    own, peer = ip_address(flow.host), ip_address(flow.peer_host)  # of one family
+    kind = _UDP4 if own.version == 4 else _UDP6
+    ports = flow.port.to_bytes(2, "big") + flow.peer_port.to_bytes(2, "big")
+    return kind + ports + own.packed + peer.packed
 
 
 def _nobody_cares(flow: Flow) -> None:

@@ -8,10 +8,12 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, SocketOp
 from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from chatredirect.config import Fault
     from chatredirect.control.protocol import Json
+
+_SILENCE = 30.0  # seconds; a daemon that is at work says so every few
 
 
 def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -> None:
@@ -28,7 +30,7 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
     from chatredirect.control.client import ControlError, ask
 
     try:
-        ask(control_socket(config, socket), "reload", timeout=120)
+        outcome = ask(control_socket(config, socket), "reload", timeout=_SILENCE)
     except ControlError as error:
         faults = faults_of_refusal(error.faults)
         if faults:
@@ -37,7 +39,13 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
         else:
             complain(str(error))
         raise typer.Exit(error.status) from None
-    show("The new configuration is in force.")
+    doubts, restart = outcome.get("warnings"), outcome.get("restart")
+    warnings = faults_of_refusal(doubts if isinstance(doubts, list) else ())
+    if warnings:
+        complain("\n".join(fault_lines(warnings, "warning")), prefix="")
+    if isinstance(restart, list) and restart:
+        complain(f"{', '.join(map(str, restart))}: has changed, and takes effect at a restart")
+    show(_summary(outcome))
 
 
 def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
@@ -49,3 +57,20 @@ def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
         for each in found
         if isinstance(each, dict) and isinstance(message := each.get("message"), str)
     ]
+
+
+def _summary(outcome: "Mapping[str, Json]") -> str:
+    """What has changed, in a line."""
+    from chatredirect.commands.report import counted
+
+    if not outcome.get("changed"):
+        return "Nothing has changed; the configuration is in force as it was."
+    parts = []
+    endpoints, settings = outcome.get("endpoints"), outcome.get("settings")
+    for kind, each in endpoints.items() if isinstance(endpoints, dict) else ():
+        count = each.get("count") if isinstance(each, dict) else None
+        if isinstance(count, int) and count:
+            parts.append(f"{counted(count, 'endpoint')} {kind}")
+    if isinstance(settings, list) and settings:
+        parts.append(f"changed: {', '.join(map(str, settings))}")
+    return f"The new configuration is in force: {'; '.join(parts)}."

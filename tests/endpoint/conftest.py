@@ -45,14 +45,14 @@ def folder(tmp_path: Path) -> Path:
 def endpoint(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
-    """Run `chatredirect endpoint ARGUMENTS`."""
+    """Run `chatredirect endpoint ARGUMENTS`, or another command."""
     monkeypatch.setenv("CHATREDIRECT_CONFIG", str(config))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.delenv("SUDO_USER", raising=False)
 
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["chatredirect", "endpoint", *map(str, arguments)])
+    def run(*arguments: object, command: str = "endpoint") -> Done:
+        monkeypatch.setattr(sys, "argv", ["chatredirect", command, *map(str, arguments)])
         capsys.readouterr()
         try:
             main()

@@ -16,7 +16,7 @@ from chatredirect.transport.secure import Security, explain
 from chatredirect.transport.terms import Answerer, SourceMaker, StreamTimeouts, Terms
 
 _BACKLOG = 1024
-_HANDSHAKES = 1.0  # seconds that handshakes get which are under way at the end
+_HANDSHAKES = 2.0  # seconds that handshakes get which are under way at the end
 
 
 @dataclass(slots=True)

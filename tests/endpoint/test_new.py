@@ -226,7 +226,8 @@ def test_pass_thru_shows_it(new: Command) -> None:
 
 def test_json_shows_it_for_scripts(new: Command) -> None:
     done = new("sip:ocschat@contoso.com", "--json", "--active-from", "2126-11-23T06:00:00+01:00")
-    (made,) = json.loads(done.out[done.out.index("{") :])["endpoints"]
+    assert done.err.startswith("Made ")
+    (made,) = json.loads(done.out)["endpoints"]
     assert made["sip_address"] == "sip:ocschat@contoso.com"
     assert (made["state"], made["state_now"]) == ("active", "maintenance")
     assert made["active_from"] == "2126-11-23T06:00:00+01:00"

@@ -41,11 +41,20 @@ class Where:
         config: its main file.
         socket: the daemon's control socket if it isn't the configuration's.
         reload: whether the daemon is told.
+        as_json: whether standard output is for JSON alone, so that words go to standard error.
     """
 
     config: Path
     socket: Path | None
     reload: bool
+    as_json: bool = False
+
+    def say(self, text: str) -> None:
+        """Tell what has been done."""
+        if self.as_json:
+            complain(text, prefix="")
+        else:
+            show(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +162,10 @@ def carry_out(proposal: Proposal, where: Where, done: Callable[[], None]) -> Non
         raise _unwritable(error) from None
     if socket is None:
         done()
-        show("It counts from the service's next reload on: chatredirect reload")
+        where.say("It counts from the service's next reload on: chatredirect reload")
         return
     _reload(socket, filed, done)
+    where.say("The running service has taken it up.")
 
 
 def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
@@ -186,7 +196,6 @@ def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
         ) from None
     filed.forget()
     done()
-    show("The running service has taken it up.")
 
 
 def tell_doubts(settings: Settings, contents: Mapping[str, bytes | None]) -> None:

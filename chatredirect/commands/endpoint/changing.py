@@ -163,7 +163,7 @@ def change(work: Changing) -> EndpointSettings:
 
         def done() -> None:
             tell_doubts(made.proposal.settings, made.proposal.contents)
-            show(f"Changed {described(after, now)}: {file_of(after)}")
+            work.where.say(f"Changed {described(after, now)}: {file_of(after)}")
 
         carry_out(made.proposal, work.where, done)
     return after

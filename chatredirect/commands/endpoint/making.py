@@ -236,9 +236,9 @@ def make(work: Making) -> list[EndpointSettings]:
             for endpoint, path in list(zip(work.endpoints, proposal.contents, strict=True))[
                 :_SHOWN
             ]:
-                show(f"Made {described(endpoint, now)}: {path}")
+                work.where.say(f"Made {described(endpoint, now)}: {path}")
             if len(work.endpoints) > _SHOWN:
-                show(f"and {len(work.endpoints) - _SHOWN:,} more in {work.folder.path}")
+                work.where.say(f"and {len(work.endpoints) - _SHOWN:,} more in {work.folder.path}")
 
         carry_out(proposal, work.where, done)
     made = {each.sip_address.key: each for each in proposal.settings.endpoints}

@@ -79,7 +79,7 @@ def new(
         "active_from": active_from,
     }
     keys = {name: value for name, value in given.items() if value}
-    where = Where(config, socket, reload)
+    where = Where(config, socket, reload, as_json)
     work = making.one(keys, where) if from_csv is None else making.of_csv(from_csv, keys, where)
     if what_if:
         making.tell_what_if(work)

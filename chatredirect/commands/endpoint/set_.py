@@ -69,7 +69,7 @@ def set_(
     values = {name: value for name, value in given.items() if value is not None}
     if not values:
         raise typer.BadParameter("give what is to be different, as in --state maintenance")
-    work = changing.Changing(Where(config, socket, reload), wanted, values)
+    work = changing.Changing(Where(config, socket, reload, as_json), wanted, values)
     if what_if:
         changing.tell_what_if(work)
         return

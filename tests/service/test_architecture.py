@@ -49,13 +49,21 @@ ONLY_FOR = {
     "listeners": {"service"},
     "pools": {"lookups", "proxying", "service", "status"},
     "lookups": {"draining", "service"},
+    "proxying": {"draining", "service"},
     "commands": {"cli"},
     "cli": {"__main__", "manual"},
 }
 
 #: The way of a redirect, between the sockets: none of it may wait for anything.
 SYNCHRONOUS = (
-    *("sip", "roles/server.py", "roles/redirection.py", "directory.py", "own_names.py"),
+    *(
+        "sip",
+        "roles/proxy",
+        "roles/server.py",
+        "roles/redirection.py",
+        "directory.py",
+        "own_names.py",
+    ),
     *("pool.py", "counters.py", "dns/order.py", "dns/target.py"),
 )
 #: What could make it wait, or do something behind the request's back.

@@ -1,0 +1,64 @@
+"""The mode proxy in the configuration: what it needs, and what makes sense only in it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chatredirect.config import Settings
+
+Load = Callable[[str], Settings]
+Faults = Callable[[str], list[tuple[int, str]]]
+
+PROXY = """listen: [udp://0.0.0.0:5060]
+endpoints:
+  - sip_address: sip:ocschat@contoso.com
+    pool_fqdn: pcpool.contoso.com
+    port: 5061
+    transport: tls
+    mode: proxy
+"""
+
+
+def only(found: list[tuple[int, str]]) -> str:
+    ((_, message),) = found
+    return message
+
+
+def test_defaults(settings: Load) -> None:
+    """A wildcard listener will do: Via and Record-Route name the address that is used."""
+    made = settings(PROXY)
+    (endpoint,) = made.endpoints
+    assert (endpoint.mode, endpoint.rewrite) == ("proxy", "keep")
+    assert made.proxy.attempt_timeout == 4.0
+    assert made.proxy.proxy_require == ("ms-benotify",)
+
+
+def test_values(settings: Load) -> None:
+    made = settings(PROXY + "    rewrite: pool\nproxy: {proxy_require: [], timer_c: 200}\n")
+    assert made.endpoints[0].rewrite == "pool"
+    assert made.proxy.proxy_require == ()
+    assert made.proxy.timer_c == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (PROXY + "    contact: targets\n", "gives out no Contact of its own"),
+        (PROXY + "    rewrite: yes\n", "must be keep or pool"),
+        (PROXY.replace("proxy", "redirect") + "    rewrite: pool\n", "only the mode proxy uses it"),
+        (PROXY + "proxy: {attempt_timeout: 0}\n", "proxy.attempt_timeout: must be at least 0.1"),
+        (PROXY + "proxy: {attempt_timeout: 33}\n", "proxy.attempt_timeout: must be at most 32"),
+        (PROXY + "proxy: {proxy_require: [a b]}\n", "is no option tag"),
+        (PROXY + "proxy: {transactions: 0}\n", "proxy.transactions: must be at least 1"),
+        (PROXY + "proxy: {forking: true}\n", "forking"),
+        (
+            PROXY.replace("pcpool.", "")
+            .replace("    transport: tls\n    ", "    ")
+            .replace("5061", "5060"),
+            "from sip:ocschat@contoso.com to itself",
+        ),
+    ],
+)
+def test_faults(faults: Faults, text: str, says: str) -> None:
+    """Each says what is allowed."""
+    assert says in only(faults(text))

@@ -1,0 +1,237 @@
+"""The parts by themselves: the INVITE client transaction, tokens, the heap, a message's fields."""
+
+from dataclasses import dataclass
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatredirect.dns.target import Target
+from chatredirect.roles.proxy import branches
+from chatredirect.roles.proxy.token import Tokens
+from chatredirect.sip.forwarding import ack_of, cancel_of, lay_out, without
+from chatredirect.sip.transaction.deadlines import Deadlines
+from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
+from chatredirect.sip.transaction.tables import INVITE_CLIENT, Event, State, event_of
+from tests.proxy.world import Flow
+
+
+class Layer:
+    """A client's transaction of an INVITE, and what it sends."""
+
+    def __init__(self, transport: str) -> None:
+        self.out: list[Send[str]] = []
+        self.due: dict[Transaction[str], float] = {}
+        self.layer: Transactions[str] = Transactions(self.out, self._changed)
+        flow = Flow(transport)
+        self.it = self.layer.request(b"k", b"INVITE", flow, "user", 0.0, invite=True)
+
+    def _changed(self, transaction: Transaction[str]) -> None:
+        self.due[transaction] = transaction.due
+
+    def run(self, until: float) -> list[tuple[float, bytes]]:
+        """What is sent and told until then."""
+        found: list[tuple[float, bytes]] = []
+        while (now := self.due.get(self.it, inf)) <= until:
+            self.due[self.it] = inf
+            self.out.clear()
+            if self.layer.elapse(self.it, now):
+                found.append((now, b"timeout"))
+            found += [(now, send.data) for send in self.out]
+        return found
+
+
+def test_the_table_leads_to_an_end() -> None:
+    """Every state has a way out but PROCEEDING, which only the user's patience ends (§16.8)."""
+    reached = {state for state, _ in INVITE_CLIENT.values()}
+    assert reached - {state for state, _ in INVITE_CLIENT} == {State.TERMINATED}
+    for state in {state for state, _ in INVITE_CLIENT}:
+        assert INVITE_CLIENT[state, Event.END][0] is State.TERMINATED
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_invite_client_without_an_answer(transport: str) -> None:
+    """Figure 5: timer A doubles without end, timer B ends it."""
+    sent = (
+        [] if transport == "tcp" else [(at, b"INVITE") for at in (0.5, 1.5, 3.5, 7.5, 15.5, 31.5)]
+    )
+    made = Layer(transport)
+    assert made.run(100.0) == [*sent, (32.0, b"timeout")]
+    assert len(made.layer) == 0
+
+
+def test_invite_client_proceeding() -> None:
+    """After a provisional response nothing is sent again, and nothing ends by itself."""
+    made = Layer("udp")
+    assert made.layer.happen(made.it, Event.PROVISIONAL, 0.4)
+    assert made.run(1e6) == []
+    made.layer.give_up(made.it, 1e6)
+    assert made.run(2e6) == [(1e6 + 32, b"timeout")]
+
+
+@pytest.mark.parametrize(("transport", "ends"), [("udp", 33.0), ("tcp", 1.0)])
+def test_invite_client_refused(transport: str, ends: float) -> None:
+    """Timer D: the ACK goes out for each retransmission, without the user's hearing of it."""
+    made = Layer(transport)
+    assert made.layer.refused(made.it, b"ACK", 1.0)
+    assert [send.data for send in made.out] == [b"INVITE", b"ACK"]
+    again = made.layer.refused(made.it, b"", 2.0)
+    assert not again
+    assert [send.data for send in made.out][2:] == ([b"ACK"] if transport == "udp" else [])
+    assert made.run(ends - 0.1) == []
+    made.run(ends)
+    assert len(made.layer) == 0
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_invite_client_accepted(transport: str) -> None:
+    """RFC 6026, timer M: every 2xx is told, whatever the transport, for 64*T1."""
+    made = Layer(transport)
+    assert made.layer.happen(made.it, event_of(200), 1.0)
+    assert made.layer.happen(made.it, event_of(200), 2.0)
+    assert not made.layer.happen(made.it, event_of(486), 2.0)
+    assert not made.layer.happen(made.it, event_of(180), 2.0)
+    assert made.run(32.9) == []
+    assert made.run(33.0) == []
+    assert len(made.layer) == 0
+
+
+def test_branches_lead_to_an_end() -> None:
+    """Every state of a branch has a way to OVER."""
+    ways = {state: set() for state in branches.State}  # type: ignore[var-annotated]
+    for (state, _), (following, _) in branches.TABLE.items():
+        ways[state].add(following)
+    over = {branches.State.OVER}
+    while True:
+        more = {state for state, to in ways.items() if to & over} | over
+        if more == over:
+            break
+        over = more
+    assert over == set(branches.State)
+
+
+TOKENS = Tokens(b"a key")
+OTHER = Tokens(b"another key")
+text = st.binary(max_size=30).filter(lambda octets: b"\n" not in octets)
+
+
+@given(
+    flow=st.binary(max_size=64),
+    transport=st.sampled_from(["udp", "tcp", "tls"]),
+    address=st.sampled_from(["192.0.2.1", "2001:db8::1"]),
+    port=st.integers(1, 65535),
+    domain=st.sampled_from(["", "pcpool.contoso.com"]),
+    call_id=text,
+    tags=st.tuples(text, text),
+)
+def test_tokens_come_back(
+    flow: bytes,
+    transport: str,
+    address: str,
+    port: int,
+    domain: str,
+    call_id: bytes,
+    tags: tuple[bytes, bytes],
+) -> None:
+    """Both ways, with this key alone, and for this dialog alone."""
+    target = Target(transport, address, port, "x", domain=domain)  # type: ignore[arg-type]
+    one, other = tags
+    token = TOKENS.write(flow, target, call_id, one)
+    assert len(token) < 200
+    assert set(token) <= set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    down = TOKENS.read(token, call_id, one, other)
+    assert down is not None
+    assert (down.flow, down.target.place, down.downstream) == (flow, target.place, True)
+    up = TOKENS.read(token, call_id, other, one)
+    assert up is not None
+    assert up.downstream is (one == other)
+    assert OTHER.read(token, call_id, one, other) is None
+    assert TOKENS.read(token, call_id + b"x", one, other) is None
+    assert TOKENS.read(token, call_id, one + b"x", other + b"x") is None
+
+
+@given(token=st.binary(max_size=700), call_id=text)
+def test_whatever_stands_for_a_token(token: bytes, call_id: bytes) -> None:
+    assert TOKENS.read(token, call_id, b"a", b"b") is None
+
+
+@given(at=st.integers(0, 60), octet=st.integers(0, 255))
+def test_a_token_with_another_octet(at: int, octet: int) -> None:
+    """It is another token, or says the same."""
+    target = Target("udp", "192.0.2.1", 5070, "x", domain="pcpool.contoso.com")
+    token = TOKENS.write(b"12345678", target, b"call", b"tag")
+    at %= len(token)
+    changed = token[:at] + bytes([octet]) + token[at + 1 :]
+    read = TOKENS.read(changed, b"call", b"tag", b"other")
+    assert read is None or read.target.place == target.place
+
+
+@dataclass(eq=False)
+class Item:
+    """Something that is due, or not."""
+
+    due: float
+    queued: float = inf
+
+
+def test_the_heap_forgets_what_is_not_due_any_more() -> None:
+    """However far away its time was, it takes no more room than what is due."""
+    heap: Deadlines[Item] = Deadlines()
+    kept = [Item(1e9) for _ in range(10)]
+    for item in kept:
+        heap.changed(item)
+    for _ in range(100_000):
+        item = Item(1e6)
+        heap.changed(item)
+        item.due = inf
+    assert len(heap) <= 1000
+    for item in kept:
+        item.due = 5.0
+        heap.changed(item)
+    found = []
+    while (each := heap.pop(6.0)) is not None:
+        each.due = inf
+        found.append(each)
+    assert set(found) == set(kept)
+
+
+INVITE = (
+    b"INVITE sip:a@b;x=y SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKours\r\n"
+    b"Record-Route: <sip:a;lr>\r\nv: SIP/2.0/UDP c\r\nMax-Forwards: 5\r\n"
+    b"route:<sip:r1;lr>,\r\n <sip:r2;lr>\r\nf: <sip:f>;tag=1\r\n"
+    b"TO: <sip:t>\r\ni: c\r\ncseq: 7 \r\n INVITE\r\nContact: <sip:c>\r\nl: 3\r\n\r\nabc"
+)
+
+
+def test_ack_and_cancel_are_made_of_the_invite() -> None:
+    """§17.1.1.3 and §9.1: Request-URI, topmost Via, Route, From, Call-ID, CSeq number."""
+    same = b"route:<sip:r1;lr>,\r\n <sip:r2;lr>\r\nf: <sip:f>;tag=1\r\n"
+    begin = b" sip:a@b;x=y SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKours\r\nMax-Forwards: 70\r\n"
+    assert ack_of(INVITE, b"<sip:t>;tag=2") == (
+        b"ACK"
+        + begin
+        + same
+        + b"To: <sip:t>;tag=2\r\ni: c\r\nCSeq: 7 ACK\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert cancel_of(INVITE) == (
+        b"CANCEL"
+        + begin
+        + same
+        + b"TO: <sip:t>\r\ni: c\r\nCSeq: 7 CANCEL\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+def test_fields_are_found_in_any_spelling() -> None:
+    """§7.3.1 and §7.3.3: case, compact forms, spaces before the colon, folds."""
+    head = (
+        b"OPTIONS sip:a SIP/2.0\r\nX: y\r\nV : SIP/2.0/UDP a\r\n b\r\nMAX-forwards \t: 7\r\n"
+        b"ROUTE: <sip:x>\r\nProxy-require:a\r\n ,b\r\nL: 0"
+    )
+    draft = lay_out(head)
+    assert draft.fields[draft.via].startswith(b"V ")
+    assert draft.hops() == 7
+    assert [route.uri for route in draft.route_set()] == [b"sip:x"]
+    assert draft.required() == [b"a", b"b"]
+    assert draft.has_length
+    assert without(head, frozenset((b"route", b"x"))).count(b"\r\n") == head.count(b"\r\n") - 2

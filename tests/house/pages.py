@@ -63,7 +63,7 @@ def _pattern(shown: list[str]) -> str:
 
 def _stable(lines: list[str]) -> str:
     text = "".join(f"{line.rstrip()}\n" for line in lines).strip("\n") + "\n"
-    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "DATE", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?( UTC)?", "DATE", text)
     text = re.sub(r"\d{4}-\d\d-\d\d  in \d+ days", "DATE", text)
     text = re.sub(r"(?m)^ *\d+\.\d ms ", "TIME ", text)
     text = re.sub(r"\b\d+(\.\d+)? m?s\b", "TIME", text)

@@ -24,6 +24,7 @@ from tests.house.readme import ROOT
 from tests.house.steady import DEADLINE
 from tests.tls.authority import Authority
 
+PROBE = "chatredirect probe sip:ocschat@contoso.com --via {}"
 CONFIG = "/etc/chatredirect/chatredirect.yaml"
 SETTINGS = """\
 listen: ["udp://0.0.0.0:5060", "tcp://0.0.0.0:5060", "tls://0.0.0.0:443"]
@@ -32,11 +33,24 @@ tls: {certificate: tls/chatredirect.pem, private_key: tls/chatredirect.key, ca: 
 endpoints:
   - {sip_address: "sip:ocschat@contoso.com", pool_fqdn: pcpool.contoso.com, port: 5061}
   - {sip_address: "sip:lookup@contoso.com", pool_fqdn: pcpool.contoso.com, mode: lookup}
+  - sip_address: sip:proxied@contoso.com
+    mode: proxy
+    pool_fqdn: behind.contoso.com
+    port: 5080
+    transport: tcp
+"""
+# What is behind the proxy: it accepts a call for the same contact object.
+BEHIND = """listen: ["tcp://127.0.0.1:5080"]
+control: {socket: off}
+endpoints:
+  - {sip_address: "sip:proxied@contoso.com", pool_fqdn: pcpool.contoso.com, mode: lookup}
 """
 PROBES = {
-    "redirect": "chatredirect probe sip:ocschat@contoso.com --via {}",
-    "lookup": "chatredirect probe sip:lookup@contoso.com --lookup --via {}",
+    "redirect": ("sip:ocschat@contoso.com", "sip:ocschat@pcpool.contoso.com"),
+    "lookup": ("sip:lookup@contoso.com --lookup", "pcpool.contoso.com"),
+    "proxy": ("sip:proxied@contoso.com", "200 OK"),
 }
+"""What `chatredirect probe` is asked in each mode, and what it must show."""
 # A wrapper whose event loop can be brought to a halt from outside.
 BLOCKER = """\
 import signal, sys, time
@@ -78,7 +92,7 @@ class Site:
 
     def answers(self) -> bool:
         """Whether a probe gets its redirect."""
-        return self.container.run(PROBES["redirect"].format("udp://127.0.0.1:5060")).returncode == 0
+        return self.container.run(PROBE.format("udp://127.0.0.1:5060")).returncode == 0
 
     def wait_for_another(self, before: str) -> None:
         """Until another process serves."""
@@ -134,10 +148,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         wheels_in(container)
         with (container.root / "etc/hosts").open("a") as hosts:
             hosts.write("192.0.2.20 pcpool.contoso.com\n")
+            hosts.write("127.0.0.1 behind.contoso.com chatredirect.contoso.com\n")
         container.check("make install", cwd=CLONE, WHEELS="/opt/wheels")
         _configure(container, authority, server.certificate, server.private_key)
         container.check("systemctl enable chatredirect.socket chatredirect")
         container.check("systemctl start chatredirect")
+        (container.root / "opt/behind.yaml").write_text(BEHIND)
+        behind = "/opt/chatredirect/bin/chatredirect run --config /opt/behind.yaml"
+        container.check(f"systemd-run --unit=behind --service-type=notify {behind}")
         load = _start_load(container, authority.file, client.certificate, client.private_key)
         try:
             yield Site(container, load, [], [])
@@ -204,13 +222,14 @@ def load_goes_on(request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize("mode", PROBES)
 def test_every_mode_in_the_sandbox(site: Site, mode: str) -> None:
     """A client is served in each mode by what runs in the sandbox on systemd's sockets."""
+    asked, shown = PROBES[mode]
     for via in ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"):
-        assert "pcpool.contoso.com" in site.container.check(PROBES[mode].format(via))
+        assert shown in site.container.check(f"chatredirect probe {asked} --via {via}")
 
 
 def test_systemd_knows_how_it_is(site: Site) -> None:
     """A status line, and the sockets are systemd's."""
-    assert re.match(r"serving 2 endpoints, \d+ answers", site.show("StatusText"))
+    assert re.match(r"serving 3 endpoints, \d+ answers", site.show("StatusText"))
     assert site.show("NotifyAccess") == "main"
     listening = site.container.check("ss -Hlnptu sport = :5060 or sport = :443")
     assert len(listening.splitlines()) == 3

@@ -1,13 +1,14 @@
-"""What metrics cost a redirect: a daemon that is scraped every second, one without, and Kamailio.
+"""What metrics cost a redirect: a daemon that is scraped, one without HTTP, and Kamailio.
 
-    python -m benchmarks.metrics [--rounds 9] [--requests 50000] [--scrape 1.0]
+    python -m benchmarks.metrics [--rounds 15] [--requests 50000]
 
 All run side by side for the whole time and get the same load one after the other, round by round.
 The figure is the CPU of the daemon that is scraped, the scrapes included, over that of the one
 without HTTP, in the same round. Exit status 1: an answer was wrong, too many were lost, or the
 median is over `--max-ratio`. Exit status 2: nothing could be measured.
 
-Prometheus scrapes every fifteen seconds or so; once a second is what this daemon gives at most.
+There is one scrape in a turn, which is about a second's requests. Prometheus scrapes every fifteen
+seconds or so; once a second is what this daemon gives at most.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from benchmarks.load import CannotMeasureError, Load, LoadResult, build, run_load
@@ -39,13 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = environment() | versions(options.daemon) | {"cores": str(cores)}
         for name, value in about.items():
             print(f"{name + ':':14}{value}")
-        samples, scrapes = _measure(options, cores)
+        samples = _measure(options, cores)
     except CannotMeasureError as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 2
     rows = summarize(samples, BASELINE)
     print_rows(rows, BASELINE, options.markdown)
-    print(f"scrapes: {scrapes}")
     faults = list(judge(rows, options.max_ratio, options.rounds * options.requests))
     for fault in faults:
         print(f"FAILED: {fault}", file=sys.stderr)
@@ -63,7 +63,7 @@ def judge(rows: Sequence[Row], most: float, requests: int) -> Iterator[str]:
             yield f"with metrics a redirect costs {row.ratio.median:.3f} times as much"
 
 
-def _measure(options: argparse.Namespace, cores: Cores) -> tuple[list[Sample], int]:
+def _measure(options: argparse.Namespace, cores: Cores) -> list[Sample]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatredirect-")))
         http = free_port()
@@ -74,22 +74,18 @@ def _measure(options: argparse.Namespace, cores: Cores) -> tuple[list[Sample], i
         ]
         if options.peer:
             contenders.append(stack.enter_context(kamailio(folder, PEER, cores.server)))
-        samples, scrapes = [], 0
+        samples: list[Sample] = []
         for server in contenders:
             run_load("udp", server.port, Load(WARM_UP, 1), cores.load)
         load = Load(options.requests, 1, options.outstanding, 1, 1)
         for number in range(options.rounds):
             for server in contenders if number % 2 == 0 else contenders[::-1]:
                 before = cpu_seconds(server.pids)
-                if server.name == SCRAPED:
-                    with _scraping(http, options.scrape) as done:
-                        result = run_load("udp", server.port, load, cores.load)
-                    scrapes += len(done)
-                else:
+                with _scrape(http) if server.name == SCRAPED else nullcontext():
                     result = run_load("udp", server.port, load, cores.load)
                 samples.append(_sample(server, number, load, before, result))
         samples.sort(key=lambda sample: sample.round)
-        return samples, scrapes
+        return samples
 
 
 def _sample(server: Server, number: int, load: Load, before: float, result: LoadResult) -> Sample:
@@ -105,24 +101,19 @@ def _sample(server: Server, number: int, load: Load, before: float, result: Load
 
 
 @contextmanager
-def _scraping(port: int, interval: float) -> Iterator[list[int]]:
-    """Ask for the metrics at once and then every so many seconds; the sizes of what came."""
-    sizes: list[int] = []
-    stop = threading.Event()
+def _scrape(port: int) -> Iterator[None]:
+    """Ask for the metrics once, while requests come."""
 
     def scrape() -> None:
-        while not stop.is_set():
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-                sizes.append(len(answer.read()))
-            stop.wait(interval)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            answer.read()
 
-    thread = threading.Thread(target=scrape)
-    thread.start()
+    timer = threading.Timer(0.2, scrape)
+    timer.start()
     try:
-        yield sizes
+        yield
     finally:
-        stop.set()
-        thread.join()
+        timer.join()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,10 +123,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--rounds", type=int, default=9, help="turns that each server gets")
+    add("--rounds", type=int, default=15, help="turns that each server gets")
     add("--requests", type=int, default=50_000, help="requests in a turn")
     add("--outstanding", type=int, default=64, help="unanswered requests at any time")
-    add("--scrape", type=float, default=1.0, help="seconds between two scrapes")
     add("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="the daemon's loop")
     add("--max-ratio", type=float, default=1.05, help="fail when metrics cost more than this")
     add("--no-pin", dest="pin", action="store_false", help="let the kernel choose the cores")

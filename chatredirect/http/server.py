@@ -9,6 +9,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from typing import cast
 
 import structlog
@@ -17,7 +19,7 @@ from aiohttp import web
 from chatredirect.http.counters import HttpCounters
 from chatredirect.http.pages import Page, Pages
 
-CONNECTIONS = 64
+CONNECTIONS = 32
 """Open connections; one more is closed at once."""
 SECONDS = 10.0
 """From a connection's first moment to its last."""
@@ -70,7 +72,7 @@ class HttpServer:
         self._open.add(connection)
         task = self._loop.create_task(self._begin(connection, sock))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._begun, connection, sock))
 
     def close(self) -> None:
         """End all connections."""
@@ -88,9 +90,15 @@ class HttpServer:
         self._counters.slow += 1
 
     async def _begin(self, connection: "_Connection", sock: socket.socket) -> None:
-        try:
+        with suppress(OSError):  # it was gone before it began
             await self._loop.connect_accepted_socket(lambda: connection, sock)
-        except (OSError, asyncio.CancelledError):  # it was gone before it began
+
+    def _begun(
+        self, connection: "_Connection", sock: socket.socket, task: asyncio.Task[None]
+    ) -> None:
+        """Give everything back if nothing came of it: a task may be cancelled before it starts."""
+        self._tasks.discard(task)
+        if not connection.begun:
             sock.close()
             connection.abort()
             self.gone(connection)
@@ -123,7 +131,7 @@ class HttpServer:
 class _Connection(asyncio.Protocol):
     """One connection: what comes goes to aiohttp, as long as it is little and soon."""
 
-    __slots__ = ("_handler", "_octets", "_server", "_timer", "_transport")
+    __slots__ = ("_handler", "_octets", "_server", "_timer", "_transport", "begun")
 
     def __init__(
         self, server: HttpServer, handler: web.RequestHandler, loop: asyncio.AbstractEventLoop
@@ -132,11 +140,13 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._handler = handler
         self._octets = 0
+        self.begun = False
         self._transport: asyncio.Transport | None = None
         self._timer = loop.call_later(SECONDS, self._too_long)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand it on."""
+        self.begun = True
         self._transport = cast(asyncio.Transport, transport)
         self._handler.connection_made(transport)
 

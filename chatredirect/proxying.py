@@ -168,19 +168,22 @@ class Proxying:
     def _seek(self, uri: SipUri, found: Callable[[tuple[Target, ...]], None]) -> None:
         """Find the targets of a URI; `found` is called later, always."""
         pools = self._pools()
-        if pools is None or len(self._searches) >= _SEARCHES:
-            self._loop.call_soon(found, ())
-            return
+        if len(self._searches) >= _SEARCHES:
+            pools = None
         task = self._loop.create_task(self._search(pools, uri, found))
         self._searches.add(task)
         task.add_done_callback(self._searches.discard)
 
     async def _search(
-        self, pools: Pools, uri: SipUri, found: Callable[[tuple[Target, ...]], None]
+        self, pools: Pools | None, uri: SipUri, found: Callable[[tuple[Target, ...]], None]
     ) -> None:
         targets: tuple[Target, ...] = ()
         try:
-            targets = (await pools.resolver.locate(*wanted(uri))).targets
+            if pools is not None:
+                targets = (await pools.resolver.locate(*wanted(uri))).targets
         except Exception:  # a fault of ours: who waits for it must hear of it all the same
             log.exception("route_not_resolved")
-        found(targets)
+        try:
+            found(targets)
+        except Exception:  # and nobody is there to whom it could be told
+            log.exception("route_not_taken")

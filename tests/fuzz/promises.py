@@ -21,6 +21,7 @@ from chatredirect.sip.plain import read_plain
 from chatredirect.sip.request import ClientRequest
 from chatredirect.sip.response import Source
 from chatredirect.sip.uri import equivalent, parse_uri
+from tests.fuzz.proxied import proxied
 from tests.sip.served import Answer, Served, read_answer, serve
 
 _SMALL = Limits(message=1500, header_line=300, headers=16, via_values=6, uri=200)
@@ -259,4 +260,5 @@ TARGETS: dict[str, Callable[[bytes], Hashable]] = {
     "stream": stream,
     "values": values,
     "answered": answered,
+    "proxied": proxied,
 }

@@ -60,8 +60,6 @@ def passing(core: "Core", request: Request, envelope: Envelope) -> Passing | Non
     Raises:
         SipError: its Route can't be read.
     """
-    if _MARK not in request.head:
-        return None  # nearly everything that doesn't come through here
     draft = lay_out(request.head)
     came = draft.route_set()
     uri, routes = request.uri, came
@@ -103,6 +101,8 @@ def forward(
     Raises:
         SipError: a header field that a proxy reads can't be read.
     """
+    if _MARK not in request.head:
+        return False  # nearly everything that doesn't come through here
     key = keys.server_key(request, envelope)
     if repeated(core, key, envelope, source, reach, now):
         return True
@@ -152,6 +152,8 @@ def run(
 
     Args: as those of `forward`, with an ACK of a 2xx or BENOTIFY.
     """
+    if _MARK not in request.head:
+        return False
     try:
         found = passing(core, request, envelope)
         if found is None:

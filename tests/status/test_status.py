@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from chatredirect.control.client import ask as ask_daemon
 from tests.service.client import ask, request, talk
 from tests.service.daemon import ROOT, command, endpoint, eventually
 from tests.service.fixtures import Run
@@ -24,7 +25,7 @@ DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
 def status(path: str) -> dict[str, Any]:
-    return json.loads(asked("status", "--socket", path, "--json"))
+    return dict(ask_daemon(path, "status"))
 
 
 def test_every_name_is_documented(run_daemon: Run, control: str) -> None:
@@ -37,7 +38,7 @@ def test_every_name_is_documented(run_daemon: Run, control: str) -> None:
             endpoint("sip:p@contoso.com", mode="proxy"),
         ],
     )
-    found = status(control)
+    found = json.loads(asked("status", "--socket", control, "--json"))
     section = DOCS.partition("\n## status\n")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([a-z_]+)`", section))
     missing = set(found) - named

@@ -166,7 +166,11 @@ class Service:
         )
         self.listeners.carry_out(plan, serving)
         self.outward.serve(
-            serving.server, serving.trust, serving.limits, serving.timeouts, OutgoingLimits()
+            serving.server,
+            serving.trust,
+            serving.limits,
+            serving.timeouts,
+            OutgoingLimits(connect=settings.proxy.attempt_timeout),
         )
         old, self.directory = self.directory, building.done()
         self.states.serve(reading, building.waiting)

@@ -36,7 +36,7 @@ class Container:
     """Process id of its init."""
 
     def run(
-        self, command: str, *, cwd: str = "/", timeout: float = 120.0, **environment: str
+        self, command: str, *, cwd: str = "/", timeout: float = 300.0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command inside, as root."""
         settings = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", **environment}
@@ -55,7 +55,7 @@ class Container:
         )
 
     def check(
-        self, command: str, *, cwd: str = "/", timeout: float = 120.0, **environment: str
+        self, command: str, *, cwd: str = "/", timeout: float = 300.0, **environment: str
     ) -> str:
         """Run a command that must succeed; its standard output."""
         done = self.run(command, cwd=cwd, timeout=timeout, **environment)

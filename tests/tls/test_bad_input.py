@@ -130,7 +130,7 @@ def test_tls_on_a_plain_port(daemon: Daemon, context: ssl.SSLContext) -> None:
         finally:
             context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     line = daemon.event("connection_closed", reason="tls_here")
-    assert line["why"] == "it speaks TLS, and this listener doesn't"
+    assert line["why"] == "it speaks TLS, and this connection isn't one of TLS"
     assert line["peer"].startswith("tcp://127.0.0.1:")
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.service.fixtures import Run
 from tests.sipp import errors, sipp
 from tests.tls.authority import Authority, Leaf
 from tests.tls.client import SERVER
-from tests.tls.processes import free_port, program, running
+from tests.tls.processes import program, running
 
 Section = Callable[..., dict[str, Any]]
 INVITE = Path(__file__).parents[1] / "peers/invite.xml"

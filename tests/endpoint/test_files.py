@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.commands.endpoint import filing
+from chatredirect.commands.endpoint import filing, locking
 from chatredirect.config import load
 from tests.endpoint.conftest import MAIN, Command, files
 
@@ -58,7 +58,7 @@ def test_commands_wait_for_one_another(
 ) -> None:
     """Who waits says so, and gives up some time."""
     folder.mkdir()
-    monkeypatch.setattr(filing, "_PATIENCE", 0.2)
+    monkeypatch.setattr(locking, "_PATIENCE", 0.2)
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -66,7 +66,7 @@ def test_commands_wait_for_one_another(
         assert done.status == 75
         assert "waiting for it" in done.err
         assert not files(folder)
-        monkeypatch.setattr(filing, "_PATIENCE", 30.0)
+        monkeypatch.setattr(locking, "_PATIENCE", 30.0)
         threading.Timer(0.3, os.close, [handle]).start()
         assert endpoint(*new("a@contoso.com")).status == 0
     except BaseException:

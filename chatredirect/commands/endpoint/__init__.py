@@ -3,7 +3,7 @@
 new, get, set_, remove   the commands
 powershell   their parameters in PowerShell's spelling
 keys, csv_rows, filters, identity   what is given to them
-change, filing, author   how endpoints' files change
+change, filing, locking, author   how endpoints' files change
 showing   endpoints for people and for scripts
 """
 

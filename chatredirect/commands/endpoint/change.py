@@ -14,13 +14,8 @@ from pathlib import Path
 import typer
 
 from chatredirect.commands.asking import control_socket
-from chatredirect.commands.endpoint.filing import (
-    BusyError,
-    Filed,
-    FilingError,
-    file_all,
-    locked,
-)
+from chatredirect.commands.endpoint.filing import Filed, FilingError, file_all
+from chatredirect.commands.endpoint.locking import BusyError, locked
 from chatredirect.commands.output import EX_IOERR, complain, show
 from chatredirect.commands.report import config_error_text, counted
 from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, Settings, load, warnings

@@ -31,6 +31,7 @@ from chatredirect.commands.endpoint.showing import pool_text
 from chatredirect.commands.output import complain, show
 from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.endpoint_text import NotEditableError, Scalar, changed
+from chatredirect.config.include_folder import NoFolderError, include_folder
 from chatredirect.oserror import words
 
 _REQUIRED = ("pool_fqdn", "mode", "state")
@@ -59,7 +60,7 @@ class Changing:
             typer.Exit: that can't be, which has been told.
             typer.BadParameter: a value can't be.
         """
-        endpoint = endpoint_in_own_file(configured(self.where.config), self.identity, self.where)
+        endpoint = endpoint_in_own_file(configured(self.where.config), self.identity)
         file = file_of(endpoint)
         values = self._wanted(endpoint)
         merged = {**keys_of(endpoint), **values}
@@ -106,7 +107,22 @@ def _only_so(before: EndpointSettings, wanted: EndpointSettings, after: Endpoint
     )
 
 
-def endpoint_in_own_file(settings: Settings, identity: str, where: Where) -> EndpointSettings:
+def _folder(where: Where, identity: str) -> str:
+    """The folder that an endpoint's file is in, as far as possible without reading them all.
+
+    Raises:
+        typer.Exit: there is no such endpoint, or it stands elsewhere, which has been told.
+    """
+    try:
+        folder = include_folder(str(where.config), where.config.read_bytes()).path
+    except (OSError, NoFolderError):
+        folder = ""
+    if folder and os.path.isdir(folder):
+        return folder
+    return os.path.dirname(file_of(endpoint_in_own_file(configured(where.config), identity)))
+
+
+def endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings:
     """The endpoint that is meant, if a command may change its file.
 
     Raises:
@@ -152,10 +168,7 @@ def change(work: Changing) -> EndpointSettings:
     Raises:
         typer.Exit: it isn't possible, which has been told; nothing has changed then.
     """
-    folder = os.path.dirname(
-        file_of(endpoint_in_own_file(configured(work.where.config), work.identity, work.where))
-    )
-    with alone(folder, work.where.config):
+    with alone(_folder(work.where, work.identity), work.where.config):
         made = work.propose()
         after = find(made.proposal.settings, made.endpoint.sip_address.key)
         assert after is not None  # what has been proposed has it
@@ -175,7 +188,7 @@ def removal(where: Where, identity: str) -> Change:
     Raises:
         typer.Exit: it isn't there or stands elsewhere, which has been told.
     """
-    endpoint = endpoint_in_own_file(configured(where.config), identity, where)
+    endpoint = endpoint_in_own_file(configured(where.config), identity)
     contents = {file_of(endpoint): None}
     settings = configured(where.config, contents)
     return Change(endpoint, Proposal(os.path.dirname(file_of(endpoint)), contents, settings))
@@ -187,8 +200,7 @@ def remove(where: Where, identity: str) -> None:
     Raises:
         typer.Exit: it isn't possible, which has been told; nothing has changed then.
     """
-    folder = os.path.dirname(file_of(removal(where, identity).endpoint))
-    with alone(folder, where.config):
+    with alone(_folder(where, identity), where.config):
         made = removal(where, identity)
 
         def done() -> None:

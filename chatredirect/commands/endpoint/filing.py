@@ -1,4 +1,4 @@
-"""Files in a folder change all together or not at all, and never while another command is at work.
+"""Files in a folder change all together or not at all.
 
 What is new is written beside its place under a hidden name, and is on the disk before anything gets
 its name: a full disk or a missing right shows while nothing has changed. A rename needs neither
@@ -6,24 +6,16 @@ space nor time, and who reads the folder meanwhile finds the old file or the new
 """
 
 import ctypes
-import fcntl
 import os
 import secrets
 import stat
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-_HIDDEN = ".chatredirect-"
+HIDDEN = ".chatredirect-"
 """Beginning of names that no pattern with a star reads, and that a killed command may leave."""
-_PATIENCE = 120.0  # seconds; an import of 100,000 endpoints takes less
-_POLL = 0.05
 _ACCESS_LIST = "system.posix_acl_access"
-
-
-class BusyError(Exception):
-    """Another command holds the folder for longer than anybody waits."""
 
 
 class FilingError(Exception):
@@ -61,10 +53,10 @@ class Filed:
             FilingError: that isn't possible.
         """
         for path, old in self.kept.items():
-            with _told(path):
+            with told(path):
                 os.rename(old, path)
         for path in self.new:
-            with _told(path), suppress(FileNotFoundError):
+            with told(path), suppress(FileNotFoundError):
                 os.unlink(path)
         _sync_folder(self.folder)
 
@@ -73,89 +65,6 @@ class Filed:
         for old in self.kept.values():
             with suppress(OSError):  # the next command clears it away
                 os.unlink(old)
-
-
-@contextmanager
-def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Have a folder for oneself among commands.
-
-    Args:
-        folder: it. One that isn't there is made, and goes again if it stays empty.
-        like: a folder whose owner, group and permissions a new one gets.
-        waiting: called once if another command has it.
-
-    Raises:
-        BusyError: another one doesn't give it back.
-        FilingError: the folder can't be made or opened.
-    """
-    while True:
-        made = _make(folder, like)
-        with _told(folder):
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            _wait_for(handle, waiting)
-            if not _is_still(folder, handle):
-                continue  # the one that we have waited for has taken its new folder away
-            _clear(folder)
-            yield
-            return
-        finally:
-            if made:
-                with suppress(OSError):  # it has files in it now
-                    os.rmdir(folder)
-            os.close(handle)
-
-
-def _make(folder: str, like: str) -> bool:
-    if os.path.lexists(folder):
-        return False
-    with _told(folder):
-        pattern = os.stat(like)
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            return False
-        try:
-            if os.geteuid() == 0:
-                os.chown(folder, pattern.st_uid, pattern.st_gid)
-            os.chmod(folder, stat.S_IMODE(pattern.st_mode))
-        except OSError:
-            os.rmdir(folder)
-            raise
-    return True
-
-
-def _is_still(folder: str, handle: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(folder), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
-def _wait_for(handle: int, waiting: Callable[[], None]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    told = False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise BusyError from None
-            if not told:
-                told = True
-                waiting()
-            time.sleep(_POLL)
-        else:
-            return
-
-
-def _clear(folder: str) -> None:
-    """Take away what killed commands have left; whoever has the lock knows that nobody needs it."""
-    with suppress(OSError):
-        for entry in os.scandir(folder):
-            if entry.name.startswith(_HIDDEN):
-                with suppress(OSError):
-                    os.unlink(entry.path)
 
 
 def file_all(
@@ -196,7 +105,7 @@ def file_all(
 
 def _swap(filed: Filed, contents: Mapping[str, bytes | None], written: dict[str, str]) -> None:
     for path, content in contents.items():
-        with _told(path):
+        with told(path):
             if os.path.lexists(path):
                 old = _hidden(filed.folder)
                 if content is None:
@@ -222,16 +131,16 @@ def _keep(path: str, old: str) -> None:
 
 
 def _hidden(folder: str) -> str:
-    return os.path.join(folder, f"{_HIDDEN}{secrets.token_hex(8)}")
+    return os.path.join(folder, f"{HIDDEN}{secrets.token_hex(8)}")
 
 
 def _write(folder: str, content: bytes, like: str) -> str:
     """A file under a hidden name that has the owner, group and permissions of another one."""
     path = _hidden(folder)
-    with _told(folder):
+    with told(folder):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with _told(folder):
+        with told(folder):
             view = memoryview(content)
             while view:
                 view = view[os.write(handle, view) :]
@@ -264,7 +173,7 @@ def _sync_all(folder: str, paths: list[str]) -> None:
         _sync_file_system(folder)
         return
     for path in paths:
-        with _told(folder):
+        with told(folder):
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(handle)
@@ -274,7 +183,7 @@ def _sync_all(folder: str, paths: list[str]) -> None:
 
 def _sync_file_system(folder: str) -> None:
     """syncfs(2), which Python hasn't got: it tells of what couldn't be written, unlike sync(2)."""
-    with _told(folder):
+    with told(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
@@ -285,7 +194,7 @@ def _sync_file_system(folder: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    with _told(folder):
+    with told(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(handle)
@@ -294,7 +203,8 @@ def _sync_folder(folder: str) -> None:
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
+def told(path: str) -> Iterator[None]:
+    """Make a FilingError about a path of what the system says."""
     try:
         yield
     except OSError as error:

@@ -24,9 +24,10 @@ async def drain(lookups: Lookups | None, proxying: Proxying | None, seconds: flo
         seconds: how long to wait for them.
     """
     parts = [part for part in (lookups, proxying) if part is not None]
-    if not all(part.idle for part in parts):
+    waiting = not all(part.idle for part in parts)
+    if waiting:
         log.info("draining", seconds=seconds)
     began = time.monotonic()
     ended = await asyncio.gather(*(part.drain(seconds) for part in parts))
-    if time.monotonic() - began > 0.1:  # else there was nothing to wait for
+    if waiting:
         log.info("drained", seconds=round(time.monotonic() - began, 1), all_ended=all(ended))

@@ -16,6 +16,7 @@ ConfigOption: TypeAlias = Annotated[
         metavar="FILE",
         envvar=CONFIG_VARIABLE,
         show_envvar=True,
+        readable=False,  # that it isn't is told by whoever reads it
         help="The configuration file.",
     ),
 ]
@@ -25,6 +26,7 @@ ConfigArgument: TypeAlias = Annotated[
         metavar="[FILE]",
         envvar=CONFIG_VARIABLE,
         show_envvar=True,
+        readable=False,  # that it isn't is told by whoever reads it
         help="The configuration file.",
     ),
 ]
@@ -33,6 +35,7 @@ SocketOption: TypeAlias = Annotated[
     typer.Option(
         "--socket",
         metavar="PATH",
+        readable=False,
         help="The daemon's control socket; else the configuration's control.socket.",
         show_default=False,
     ),

@@ -86,7 +86,7 @@ def test_a_peer_that_does_not_read_does_not_hold_it_up(run_daemon: Run) -> None:
         assert daemon.stop() == 0
 
 
-def test_a_second_signal_changes_nothing(run_daemon: Run) -> None:
+def test_several_signals_at_once(run_daemon: Run) -> None:
     daemon = run_daemon()
     daemon.send_signal(signal.SIGTERM)
     daemon.send_signal(signal.SIGTERM)

@@ -1,0 +1,154 @@
+"""The daemon is told to stop: what is open may finish, nothing new is begun, redirects go on."""
+
+import re
+import signal
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from tests.lookup.world import SDP
+from tests.service.client import Udp, ask, request, talk
+from tests.service.daemon import PATIENCE, Daemon, configuration, endpoint, eventually
+from tests.service.fixtures import Run
+
+LOOKUP = "sip:lookup@contoso.com"
+
+
+def lookups(**keys: Any) -> dict[str, Any]:
+    """A configuration with an endpoint in the mode `lookup` beside the usual one."""
+    return configuration(endpoints=[endpoint(), endpoint(LOOKUP, mode="lookup")], **keys)
+
+
+class Caller:
+    """A Group Chat client's dialog over UDP, as far as it is needed here."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.udp = Udp(daemon.address())
+        self.socket = self.udp.socket
+        self.to = f"<{LOOKUP}>"
+        self.number = 0
+
+    def send(self, method: str, *, number: int | None = None, body: str = "") -> None:
+        self.number += number is None
+        extra = f"Contact: <sip:user1@127.0.0.1:{self.udp.port}>\r\nMax-Forwards: 70\r\n"
+        if body:
+            extra += "Content-Type: application/sdp\r\n"
+        self.socket.sendto(
+            request(
+                method,
+                LOOKUP,
+                via=f"SIP/2.0/UDP 127.0.0.1:{self.udp.port};branch=z9hG4bK{{n}};rport",
+                from_="<sip:user1@contoso.com>;tag=caller",
+                to=self.to,
+                call_id=f"call-{self.udp.port}",
+                cseq=f"{number or self.number} {method}",
+                more=extra,
+                body=body,
+            ),
+            self.udp.to,
+        )
+
+    def receive(self) -> str:
+        return self.socket.recv(65536).decode()
+
+    def begin(self) -> "Caller":
+        self.send("INVITE", body=SDP)
+        answer = self.receive()
+        assert answer.startswith("SIP/2.0 200 "), answer
+        found = re.search(r"^To: (.*)\r$", answer, re.MULTILINE)
+        assert found is not None
+        self.to = found[1]
+        self.send("ACK", number=self.number)
+        return self
+
+    def hang_up(self) -> None:
+        self.send("BYE")
+        assert "200 OK" in self.receive().partition("\r\n")[0]
+
+
+def test_what_is_open_may_finish(run_daemon: Run) -> None:
+    """An open lookup keeps it; new ones get 503; redirects go on; then it ends, with status 0."""
+    daemon = run_daemon(lookups(drain=PATIENCE))
+    caller = Caller(daemon).begin()
+    daemon.send_signal(signal.SIGTERM)
+    daemon.event("draining")
+    with talk("udp", daemon.address()) as other, talk("tcp", daemon.address("tcp")) as stream:
+        answer = ask(other, request(uri=LOOKUP, body=SDP, more="Content-Type: application/sdp\r\n"))
+        assert answer is not None
+        assert answer.status == 503
+        assert int(answer["Retry-After"]) > 0
+        for client in (other, stream):
+            redirected = ask(client, request())
+            assert redirected is not None
+            assert redirected.status == 302
+        assert daemon.process.poll() is None
+        caller.hang_up()
+        assert daemon.process.wait(PATIENCE) == 0
+    assert daemon.event("drained")["all_ended"] is True
+    assert daemon.events("stopped")
+
+
+def test_what_does_not_finish_gets_a_bye(run_daemon: Run) -> None:
+    """When `drain` seconds are over, and the daemon ends."""
+    daemon = run_daemon(lookups(drain=0.5))
+    caller = Caller(daemon).begin()
+    daemon.send_signal(signal.SIGTERM)
+    assert caller.receive().startswith("BYE sip:user1@127.0.0.1")
+    assert daemon.process.wait(PATIENCE) == 0
+    assert daemon.event("not_drained")["lookups"] == 1
+
+
+def test_nothing_open_takes_no_time(run_daemon: Run) -> None:
+    daemon = run_daemon(lookups(drain=PATIENCE))
+    began = time.monotonic()
+    assert daemon.stop() == 0
+    assert time.monotonic() - began < PATIENCE / 2
+    assert not daemon.events("draining")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_second_signal_ends_it_at_once(
+    run_daemon: Run, loop: str, second: signal.Signals
+) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop isn't installed")
+    daemon = run_daemon(lookups(drain=600.0, loop=loop))
+    Caller(daemon).begin()
+    daemon.send_signal(signal.SIGTERM)
+    daemon.event("draining")
+    with talk("tcp", daemon.address("tcp")) as idle:
+        daemon.send_signal(second)
+        assert daemon.process.wait(PATIENCE) == 0
+        assert idle.rest() in (b"", b"<reset>")
+    assert daemon.events("stopped_at_once")
+
+
+def test_a_reload_at_the_end_is_not_begun(run_daemon: Run) -> None:
+    daemon = run_daemon(lookups(drain=PATIENCE))
+    caller = Caller(daemon).begin()
+    daemon.send_signal(signal.SIGTERM)
+    daemon.event("draining")
+    daemon.send_signal(signal.SIGHUP)
+    caller.hang_up()
+    assert daemon.process.wait(PATIENCE) == 0
+    assert not daemon.events("configuration_unchanged")
+
+
+def test_it_is_told_to_whom_it_may_concern(run_daemon: Run) -> None:
+    """A second daemon can have the addresses as soon as the first has ended."""
+    first = run_daemon(lookups(drain=PATIENCE))
+    caller = Caller(first).begin()
+    first.send_signal(signal.SIGTERM)
+    first.event("draining")
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken,
+        pytest.raises(OSError, match="in use"),
+    ):
+        taken.bind(first.address())
+    caller.hang_up()
+    eventually(lambda: first.process.poll() is not None, "its end")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(first.address())

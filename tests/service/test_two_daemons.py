@@ -1,0 +1,132 @@
+"""Two daemons, a crash, rights: what a person is told, and which status the process ends with."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.service.client import ask, request, talk
+from tests.service.daemon import PATIENCE, ROOT, Daemon, command, configuration
+from tests.service.fixtures import Run
+from tests.service.reload import reload
+
+EX_UNAVAILABLE = 69
+EX_CONFIG = 78
+
+
+def configured(tmp_path: Path, **keys: Any) -> dict[str, Any]:
+    return configuration(**{"control": {"socket": str(tmp_path / "control")}} | keys)
+
+
+def serves(daemon: Daemon) -> bool:
+    with talk("udp", daemon.address()) as client:
+        answer = ask(client, request())
+    assert answer is not None
+    return answer.status == 302
+
+
+def test_two_daemons_on_one_configuration(run_daemon: Run, tmp_path: Path) -> None:
+    """The second names the first, and ends with 69; the first isn't disturbed."""
+    first = run_daemon(configured(tmp_path))
+    second = run_daemon(first.config, wait=False)
+    assert second.process.wait(PATIENCE) == EX_UNAVAILABLE
+    told = second.log_text
+    assert str(tmp_path / "control") in told
+    assert f"process {first.process.pid}" in told
+    assert "two daemons on one configuration" in told
+    assert reload(first).returncode == 0
+    assert serves(first)
+
+
+def test_a_crash_leaves_nothing_in_the_way(run_daemon: Run, tmp_path: Path) -> None:
+    first = run_daemon(configured(tmp_path))
+    first.process.kill()
+    first.process.wait()
+    assert stat.S_ISSOCK(os.stat(tmp_path / "control").st_mode)
+    second = run_daemon(first.config)
+    assert reload(second).returncode == 0
+    assert second.stop() == 0
+    assert not (tmp_path / "control").exists()
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_a_control_socket_that_cannot_be(run_daemon: Run, tmp_path: Path, what: str) -> None:
+    path = tmp_path / "missing" / "control" if what == "folder" else tmp_path / "control"
+    if what == "file":
+        path.write_text("mine")
+    daemon = run_daemon(configured(tmp_path, control={"socket": str(path)}), wait=False)
+    assert daemon.process.wait(PATIENCE) == EX_UNAVAILABLE
+    assert str(path) in daemon.log_text
+    assert "control.socket" in daemon.log_text
+    assert not daemon.events("started")
+
+
+@pytest.mark.parametrize("what", ["configuration", "control", "key"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_rights_that_are_missing(tmp_path: Path, what: str) -> None:
+    """Named with the user who hasn't them."""
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    settings = configured(tmp_path)
+    if what == "key":
+        key = tmp_path / "key.pem"
+        key.touch(mode=0o600)
+        settings |= {"listen": ["tls://127.0.0.1:0"], "tls": {"certificate": str(key)}}
+    if what != "control":
+        settings |= {"control": {"socket": False}}
+    config = tmp_path / "chatredirect.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    config.chmod(0o600 if what == "configuration" else 0o644)
+    # Everything is loaded before, for the interpreter may be where nobody else may look.
+    code = (
+        "import os, sys\n"
+        "import chatredirect.cli, chatredirect.daemon, chatredirect.event_loop, watchfiles\n"
+        "os.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n"
+        "sys.argv = ['chatredirect', 'run', '--config', sys.argv[1]]\n"
+        "chatredirect.cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(config)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "65534" in done.stderr or "permi" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    named = {"configuration": config, "control": tmp_path / "control", "key": tmp_path / "key.pem"}
+    assert str(named[what]) in done.stderr
+    assert done.returncode == (EX_UNAVAILABLE if what == "control" else EX_CONFIG)
+
+
+@pytest.mark.parametrize("after", [0.03, 0.08, 0.15, 0.3])
+def test_an_early_interrupt_is_silent(tmp_path: Path, after: float) -> None:
+    """Ctrl-C while Python still imports: no traceback."""
+    config = tmp_path / "chatredirect.yaml"
+    config.write_text(yaml.safe_dump(configured(tmp_path)))
+    process = subprocess.Popen(
+        command("run", "--config", config),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        try:
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=PATIENCE)
+    if process.returncode == 1:  # before Python has read a line of ours: nobody can help it
+        assert str(ROOT / "chatredirect") not in text, text
+        assert text.rstrip().endswith("KeyboardInterrupt")
+    else:
+        assert "Traceback" not in text
+        assert process.returncode in (0, 130, -signal.SIGINT)

@@ -1,7 +1,8 @@
 """`chatredirect run`: the daemon, in the foreground."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +17,21 @@ if TYPE_CHECKING:
 EX_UNAVAILABLE = 69  # sysexits(3): an address to listen on can't be had
 
 
-def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+class FormatName(StrEnum):
+    """What the log looks like: `log.format`."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+    JOURNAL = "journal"
+
+
+def run(
+    config: ConfigOption = DEFAULT_CONFIG,
+    log_format: Annotated[
+        FormatName | None, typer.Option(help="What the log looks like, instead of log.format.")
+    ] = None,
+) -> None:
     """Run the daemon in the foreground, with its log on standard error.
 
     SIGTERM and SIGINT (Ctrl-C) stop it after what it has received is answered and what is open
@@ -28,6 +43,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     has passed on other sockets than it names.
     """
     import asyncio
+    import dataclasses
     import faulthandler
     import signal
     import sys
@@ -53,12 +69,13 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
         with long_lived():
             settings = load(config)
     except InheritError as error:
-        complain(str(error))
+        _tell(str(error))
         raise typer.Exit(EX_CONFIG) from None
     except ConfigError as error:
-        complain(config_error_text(error), prefix="")
+        _tell(config_error_text(error), prefix="")
         raise typer.Exit(error.exit_status) from None
-    sink = configure(settings.log, sys.stderr)
+    form = settings.log.format if log_format is None else log_format.value
+    sink = configure(dataclasses.replace(settings.log, format=form), sys.stderr)
     fault, status = None, 0
     try:
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
@@ -70,8 +87,21 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     finally:
         sink.close()
     if fault is not None:
-        complain(fault)
+        _tell(fault)
         raise typer.Exit(status)
+
+
+def _tell(fault: str, prefix: str = "chatredirect: ") -> None:
+    """Why it ends: on standard error, as an error if that leads to the journal (sd-daemon(3))."""
+    import os
+    import sys
+
+    from chatredirect.log.journal import reads_stderr
+
+    text = prefix + fault
+    if reads_stderr(sys.stderr, os.environ):
+        text = "\n".join(f"<3>{line}" for line in text.splitlines())
+    complain(text, prefix="")
 
 
 def _leave(number: int, frame: object) -> None:

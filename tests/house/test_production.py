@@ -110,7 +110,7 @@ def test_faulty_configuration_is_not_restarted(container: Container) -> None:
         _wait(lambda: _show(container, "ActiveState") == "failed", "a failure")
         assert _show(container, "ExecMainStatus") == "78"
         assert _show(container, "NRestarts") == "0"
-        assert "listen_to" in container.check("journalctl -u chatredirect -n 50 --no-pager")
+        assert "listen_to" in container.check("journalctl -u chatredirect -p err -n 9 --no-pager")
     finally:
         path.write_text(good)
         container.check("systemctl reset-failed chatredirect; systemctl restart chatredirect")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -152,3 +153,20 @@ def test_console_form(run_daemon: Run) -> None:
     assert daemon.stop() == 0
     assert not any(line.startswith("{") for line in daemon.log_text.splitlines())
     assert "\x1b" not in daemon.log_text  # no colours: it isn't a terminal
+
+
+def test_format_of_the_command_line(tmp_path: Path) -> None:
+    """`run --log-format console` is for people, whatever the configuration says."""
+    config = tmp_path / "chatredirect.yaml"
+    config.write_text(yaml.safe_dump(configuration(log={"format": "json"})))
+    process = subprocess.Popen(
+        command("run", "--config", config, "--log-format", "console"),
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stderr is not None
+    with process, process.stderr:
+        line = next(line for line in process.stderr if " started " in line)
+        process.terminate()
+    assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z info +started version=", line)

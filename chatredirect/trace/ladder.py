@@ -6,7 +6,7 @@
                    * endpoint sip:ocschat@contoso.com: 302 to <sip:ocschat@pcpool.contoso.com>
     #1     0.2 ms  |<------- 302 Moved Temporarily |                               |
 
-A call's first peer is its caller; who else takes part in it stands on the pool's side. ASCII only.
+A call's first peer is its caller; who else takes part in it stands on the pool's side.
 Nothing that a peer sent gets here unescaped: `clean` is the only way in.
 """
 
@@ -99,9 +99,10 @@ class Ladder:
             call = self._begin(sighting, lines)
         ends = sighting.ends or Ends("", ("", 0), ("", 0))
         on_the_left = self._side(call, ends, lines)
-        label = _label(sighting.data) + (" (again)" if call.repeats(sighting) else "")
+        label = _label(sighting.data)
+        mark = " (again)" if call.repeats(sighting) else ""
         rightwards = (sighting.kind is Kind.RECEIVED) is on_the_left
-        arrow = _arrow(label, self._lane, rightwards=rightwards)
+        arrow = _arrow(label, mark, self._lane, rightwards=rightwards)
         blank = " " * self._lane
         lanes = f"|{arrow}|{blank}|" if on_the_left else f"|{blank}|{arrow}|"
         lines.append(f"{f'#{call.number}':<4}{_elapsed(sighting.at - call.begun):>10} {lanes}")
@@ -164,10 +165,11 @@ def _label(data: bytes) -> str:
     return clean(data.partition(b" ")[0] if status is None else status[1])
 
 
-def _arrow(label: str, width: int, *, rightwards: bool) -> str:
-    longest = width - 7
+def _arrow(label: str, mark: str, width: int, *, rightwards: bool) -> str:
+    longest = width - 7 - len(mark)
     if len(label) > longest:
         label = label[: longest - len(_CUT)] + _CUT
+    label += mark
     if rightwards:
         return f"--- {label} ".ljust(width - 1, "-") + ">"
     return "<" + f" {label} ---".rjust(width - 1, "-")

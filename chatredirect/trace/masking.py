@@ -32,7 +32,7 @@ _URI_PASSWORD = re.compile(
     rb"(?<![a-z0-9])(sips?:[^\s:@<>\";?]*:)([^\s@<>\"]+)(?=@)", re.IGNORECASE
 )
 _ENCODED = re.compile(
-    rb"(?:\A|(?<=[\r\n]))(?:content-encoding|e)[ \t]*:[ \t]*+(?!identity[ \t]*[\r\n])",
+    rb"[\r\n](?:content-encoding|e)[ \t]*:[ \t]*+(?!identity[ \t]*[\r\n])",
     re.IGNORECASE,
 )
 _IN_BODY = (
@@ -42,6 +42,21 @@ _IN_BODY = (
         rb"(<(?:[\w.-]+:)?(?:password|token|ticket|cookie|BinarySecurityToken)\b[^>]*>)([^<]+)",
         re.IGNORECASE,
     ),
+)
+
+
+#: What there must be before it is worth the time to look closer; in lower case.
+_HINTS = (b"auth", b"cookie", b"p-access-token")
+_PASSWORD_HINT = re.compile(rb"sips?:[^\s:@<>\";?]*:[^\s@<>\"]+@")
+_BODY_HINTS = (
+    b"inline:",
+    b"k=",
+    b"ice-pwd",
+    b"key-mgmt",
+    b"password",
+    b"token",
+    b"ticket",
+    b"cookie",
 )
 
 
@@ -56,13 +71,22 @@ def mask(data: bytes) -> bytes:
         head, body = data, b""
     else:
         head, body = data[: end + len(HEAD_END)], data[end + len(HEAD_END) :]
-    head = _FIELD.sub(_mask_field, head)
-    head = _URI_PASSWORD.sub(_mask_second, head)
-    if body and _ENCODED.search(head):
-        return head + _MASK * len(body)
-    for pattern in _IN_BODY if body else ():
-        body = pattern.sub(_mask_second, body)
-    return head + (_URI_PASSWORD.sub(_mask_second, body) if body else b"")
+    lower = head.lower()
+    if any(hint in lower for hint in _HINTS):
+        head = _FIELD.sub(_mask_field, head)
+    if _PASSWORD_HINT.search(lower):
+        head = _URI_PASSWORD.sub(_mask_second, head)
+    return head + _mask_body(body, head) if body else head
+
+
+def _mask_body(body: bytes, head: bytes) -> bytes:
+    if _ENCODED.search(head):
+        return _MASK * len(body)
+    lower = body.lower()
+    if any(hint in lower for hint in _BODY_HINTS):
+        for pattern in _IN_BODY:
+            body = pattern.sub(_mask_second, body)
+    return _URI_PASSWORD.sub(_mask_second, body) if _PASSWORD_HINT.search(lower) else body
 
 
 def _mask_second(match: re.Match[bytes]) -> bytes:

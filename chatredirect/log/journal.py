@@ -10,7 +10,8 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from chatredirect.log.escape import Plain
@@ -21,6 +22,7 @@ SOCKET = "/run/systemd/journal/socket"
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 # Names that the journal, or we, give a meaning of their own.
 _TAKEN = re.compile(r"(MESSAGE|PRIORITY|EVENT|LEVEL|ERRNO|(SYSLOG|CODE|OBJECT|COREDUMP)_\w+)$")
+_CONSTANT = "SYSLOG_IDENTIFIER=chatredirect"
 _UNFIT = re.compile(r"[^A-Z0-9_]")
 _MAX_NAME = 64  # of a field, in the journal
 
@@ -50,14 +52,18 @@ def journal_renderer() -> Renderer:
 
     def render(_now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
         name, clean = cleaned(event, fields)
-        said = " ".join([name, *(f"{key}={shown(value)}" for key, value in clean.items())])
-        lines = [
-            f"MESSAGE={said}",
-            f"PRIORITY={_PRIORITIES.get(level, 6)}",
-            "SYSLOG_IDENTIFIER=chatredirect",
-            f"EVENT={name}",
-        ]
-        lines += (f"{_name(key)}={text}" for key, value in clean.items() for text in _texts(value))
+        said, lines = [name], []
+        for key, value in clean.items():
+            text = shown(value)
+            said.append(f"{key}={text}")
+            if isinstance(value, str):
+                lines.append(f"{_name(key)}={value}")
+            elif isinstance(value, list) and value:  # a field that is there several times
+                lines += (f"{_name(key)}={_text(item)}" for item in value)
+            else:
+                lines.append(f"{_name(key)}={text}")
+        priority = _PRIORITIES.get(level, 6)
+        lines.append(f"{_CONSTANT}\nPRIORITY={priority}\nEVENT={name}\nMESSAGE={' '.join(said)}")
         return "\n".join(lines)
 
     return render
@@ -83,15 +89,12 @@ class JournalWriter:
             self._sock.sendto(line.encode("utf-8", "replace") + b"\n", self._path)
 
 
+@lru_cache
 def _name(key: str) -> str:
     """A field's name as the journal wants it: capitals, digits, underscores, a letter first."""
     name = _UNFIT.sub("_", key.upper())[: _MAX_NAME - 1].lstrip("_0123456789") or "FIELD"
     return f"{name}_" if _TAKEN.match(name) else name
 
 
-def _texts(value: Plain) -> Iterator[str]:
-    """A list is a field that is there several times."""
-    if isinstance(value, list) and value:
-        yield from (item if isinstance(item, str) else shown(item) for item in value)
-    else:
-        yield value if isinstance(value, str) else shown(value)
+def _text(item: Plain) -> str:
+    return item if isinstance(item, str) else shown(item)

@@ -36,15 +36,15 @@ def test_fields(daemon: socket.socket) -> None:
     sink.emit("warning", "odd", {"call_id": "a b@c", "targets": ["x", 1], "none": None, "ok": True})
     sink.close()
     assert fields(daemon.recv(65536)) == [
-        ("MESSAGE", 'odd call_id="a b@c" targets=[x, 1] none=- ok=yes'),
-        ("PRIORITY", "4"),
-        ("SYSLOG_IDENTIFIER", "chatredirect"),
-        ("EVENT", "odd"),
         ("CALL_ID", "a b@c"),
         ("TARGETS", "x"),
         ("TARGETS", "1"),
         ("NONE", "-"),
         ("OK", "yes"),
+        ("SYSLOG_IDENTIFIER", "chatredirect"),
+        ("PRIORITY", "4"),
+        ("EVENT", "odd"),
+        ("MESSAGE", 'odd call_id="a b@c" targets=[x, 1] none=- ok=yes'),
     ]
 
 
@@ -65,14 +65,14 @@ def test_fields(daemon: socket.socket) -> None:
 )
 def test_names(key: str, name: str) -> None:
     """A field's name is one that the journal takes, and never one that means something else."""
-    line = journal_renderer()(0, "info", "e", {key: "v"}).splitlines()[-1]
+    line = journal_renderer()(0, "info", "e", {key: "v"}).splitlines()[0]
     assert line == f"{name}=v"
 
 
 def test_no_value_makes_a_field() -> None:
     """Octets of a peer's stay in their value: no line end gets through."""
     text = journal_renderer()(0, "info", "e", {"peer": "x\nPRIORITY=0\rA=\u2028\x00"})
-    assert text.splitlines()[-1] == r"PEER=x\x0aPRIORITY=0\x0dA=\u2028\x00"
+    assert text.splitlines()[0] == r"PEER=x\x0aPRIORITY=0\x0dA=\u2028\x00"
     assert len(text.splitlines()) == 5
 
 

@@ -17,7 +17,10 @@ from chatredirect.config import EndpointSettings, load
 from chatredirect.config.moment import parse_moment, written
 from chatredirect.directory import Building, Endpoint
 from chatredirect.pool import Pool
+from chatredirect.roles.closing import Closed
 from chatredirect.states import INTERVAL, States
+from tests.lookup.world import Client
+from tests.lookup.world import World as Lookups
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration, endpoint
 from tests.service.fixtures import Run, run_daemon
@@ -342,3 +345,21 @@ def test_it_opens_in_the_daemon(run_daemon: Run) -> None:
     daemon.event("endpoint_activated", endpoint="sip:soon@contoso.com")
     assert time.time() >= soon.timestamp()
     assert answer(daemon, "soon").status == 302
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_lookups_that_have_begun_go_on(transport: str) -> None:
+    """A state is for what is new: a retransmission gets its 200, a dialog goes to its end."""
+    lookups = Lookups(transport=transport)
+    _, served = lookups.server._directory.find(b"sip:ocschat@contoso.com")
+    assert served is not None
+    client = Client(lookups)
+    assert client.invite().status == 200
+    for disabled, status in ((False, 480), (True, 404)):
+        served.closed = Closed(disabled, None, "in maintenance", time.time)
+        again = lookups.send(client.first)
+        assert {each.status for each in again} <= {200}  # over TCP a 200 isn't sent for it
+        assert Client(lookups).invite().status == status
+    client.ack()
+    client.look_up()
+    client.hang_up()

@@ -123,6 +123,11 @@ PLAIN_HEAD = re.compile(
     rb")){1,%d}\Z" % PLAIN_FIELDS
 )
 
+#: A value of Route that is one entry, as nearly everybody writes it.
+PLAIN_ROUTE = re.compile(rb"<[A-Za-z]++:[^\x00-\x20\x7f<>,]++>\Z")
+#: What a parameter's value has in it if it has to be looked at properly.
+NOT_PLAIN = re.compile(rb'[ \t\r\n"]')
+
 # -- URIs (§19.1.1) ---------------------------------------------------------------------------
 _ESCAPED = rb"%[0-9A-Fa-f]{2}"
 # Wider than the rules: octets above 0x7f stand for themselves, as some clients leave them.

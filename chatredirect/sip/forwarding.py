@@ -6,7 +6,6 @@ exchanged, and the others are never looked into: their spelling, order, folds an
 octets that came. A response only loses its topmost Via (§16.7).
 """
 
-import re
 from dataclasses import dataclass, field
 
 from chatredirect.sip import abnf, headers
@@ -37,8 +36,6 @@ _KIND_BY_SPELLING = {
 }
 _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for name in names}
 
-#: A value of Route that is one entry, as nearly everybody writes it.
-_ONE_ROUTE = re.compile(rb"<[A-Za-z]+:[^\x00-\x20\x7f<>,]++>")
 _FIRST_HOPS = b"Max-Forwards: 70"
 _MOST_DIGITS = 6
 
@@ -115,7 +112,7 @@ class Draft:
         entries: list[Route] = []
         for at in self.routes:
             value = self._value(at)
-            if value[:1] == b"<" and _ONE_ROUTE.fullmatch(value):
+            if value[:1] == b"<" and abnf.PLAIN_ROUTE.match(value):
                 entries.append(Route(value[1:-1], value, at))
                 continue
             position = 0

@@ -4,7 +4,6 @@ Each reader takes the value of one header field as `chatredirect.sip.message` cu
 gives its parts as they stood there, or raises the fault that the answer will name.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +12,6 @@ from chatredirect.sip.errors import BadHeaderValue
 
 _MAX_CSEQ = 2**31 - 1  # §8.1.1.5
 MAX_PORT = 65535
-_UNUSUAL = re.compile(rb'[\s"]')
 
 
 @dataclass(slots=True)
@@ -191,7 +189,7 @@ def param(params: bytes, name: bytes) -> bytes | None:
     begin = b";%b=" % name
     if params.startswith(begin):
         value, _, _ = params[len(begin) :].partition(b";")
-        if value and not _UNUSUAL.search(value):
+        if value and not abnf.NOT_PLAIN.search(value):
             return value
     if name not in params.lower():
         return None

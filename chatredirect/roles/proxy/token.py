@@ -21,6 +21,7 @@ _TRANSPORTS: dict[bytes, Transport] = {b"u": "udp", b"t": "tcp", b"s": "tls"}
 _LETTERS = {transport: letter.decode() for letter, transport in _TRANSPORTS.items()}
 _TO_URI = bytes.maketrans(b"+/", b"-_")  # what a URI parameter may hold (RFC 3261 §25.1)
 _FROM_URI = bytes.maketrans(b"-_", b"+/")
+_KNOWN = 1024  # targets that are remembered; then anew
 MAX_TOKEN = 600
 """Octets; ours are much shorter."""
 
@@ -61,11 +62,12 @@ class Loops:
 class Tokens:
     """Writes and reads tokens with one key."""
 
-    __slots__ = ("_keyed",)
+    __slots__ = ("_keyed", "_targets")
 
     def __init__(self, key: bytes) -> None:
         """Prepare the hash; `key` may have any length."""
         self._keyed = blake2b(key=blake2b(key, person=b"record-route").digest(), digest_size=_MAC)
+        self._targets: dict[bytes, Target] = {}  # few, and all of our own writing
 
     def write(self, flow: bytes, target: Target, call_id: bytes, tag: bytes) -> bytes:
         """Make a token.
@@ -96,9 +98,14 @@ class Tokens:
             return None
         size = said[0]
         where = said[1 + size :]
-        address, _, domain = where[5:].decode().partition("/")
-        transport = _TRANSPORTS[where[:1]]
-        target = Target(transport, address, int(where[1:5], 16), domain, domain=domain)
+        target = self._targets.get(where)
+        if target is None:
+            if len(self._targets) >= _KNOWN:
+                self._targets.clear()
+            address, _, domain = where[5:].decode().partition("/")
+            transport = _TRANSPORTS[where[:1]]
+            target = Target(transport, address, int(where[1:5], 16), domain, domain=domain)
+            self._targets[where] = target
         return Dialog(said[1 : 1 + size], target, downstream, token)
 
     def _mac(self, said: bytes, call_id: bytes, tag: bytes) -> bytes:

@@ -209,9 +209,19 @@ class Transactions(Generic[U]):
 
     def _do(self, act: Act, transaction: Transaction[U], now: float) -> None:
         unreliable = not reliable(transaction.flow)
-        match act:
+        match act:  # the most frequent first
+            case Act.NO_RESEND:
+                transaction.resend_at = inf
             case Act.SEND:
                 self._out.append(Send(transaction.flow, transaction.message, transaction.user))
+            case Act.WAIT:
+                transaction.end_at = now + TIMEOUT
+            case Act.ABSORB:
+                transaction.end_at = now + (TIMEOUT if unreliable else 0)
+            case Act.LINGER:
+                transaction.end_at = now + (T4 if unreliable else 0)
+            case Act.NO_END:
+                transaction.end_at = inf
             case Act.RESEND_LATER:
                 transaction.pause = T1
                 transaction.resend_at = now + T1 if unreliable else inf
@@ -223,16 +233,6 @@ class Transactions(Generic[U]):
                 transaction.resend_at = now + transaction.pause
             case Act.SLOWLY:
                 transaction.resend_at = now + T2 if unreliable else inf
-            case Act.NO_RESEND:
-                transaction.resend_at = inf
-            case Act.NO_END:
-                transaction.end_at = inf
-            case Act.WAIT:
-                transaction.end_at = now + TIMEOUT
-            case Act.ABSORB:
-                transaction.end_at = now + (TIMEOUT if unreliable else 0)
-            case Act.LINGER:
-                transaction.end_at = now + (T4 if unreliable else 0)
 
     def _forget(self, transaction: Transaction[U]) -> None:
         transaction.state = State.TERMINATED

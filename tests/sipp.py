@@ -16,14 +16,39 @@ _ENVIRONMENT = {"TERM": "dumb", "PATH": "/usr/bin:/bin"}
 
 
 def sipp(
-    to: tuple[str, int], folder: Path, scenario: Path, *arguments: str, calls: int, rate: int = 200
+    to: tuple[str, int],
+    folder: Path,
+    scenario: Path,
+    *arguments: str,
+    calls: int,
+    rate: int = 200,
+    service: str = "ocschat",
 ) -> "subprocess.CompletedProcess[str]":
-    """SIPp as a client, until its calls are over; its exit status is 0 if none has failed."""
+    """SIPp as a client, until its calls are over; its exit status is 0 if none has failed.
+
+    Args:
+        to: whom it calls.
+        folder: for what it has to complain of; see `errors`.
+        scenario: an XML file.
+        arguments: more of its own.
+        calls: how many.
+        rate: calls a second.
+        service: what stands for [service] in the scenario.
+    """
     return subprocess.run(
         [
             *(program("sipp"), f"{to[0]}:{to[1]}", "-sf", str(scenario), "-i", "127.0.0.1"),
             *("-p", str(free_port()), "-m", str(calls), "-r", str(rate), "-l", "200", "-nostdin"),
-            *("-timeout", "60s", "-timeout_error", "-trace_err", "-error_file", "errors.log"),
+            *(
+                "-s",
+                service,
+                "-timeout",
+                "60s",
+                "-timeout_error",
+                "-trace_err",
+                "-error_file",
+                "errors.log",
+            ),
             *arguments,
         ],
         cwd=folder,

@@ -55,6 +55,15 @@ class Pool:
         self._open.append(peer)
         return peer
 
+    def hang_up(self) -> None:
+        """Close all connections, and wait until the other side has closed them as well."""
+        for peer in self._open:
+            with contextlib.suppress(OSError), peer.socket as sock:
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(65536):
+                    pass
+        self._open.clear()
+
     def close(self) -> None:
         """Close everything."""
         for each in (self._listening, *(peer.socket for peer in self._open)):

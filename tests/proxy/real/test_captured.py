@@ -50,15 +50,22 @@ class Client:
                 return message
 
 
-@pytest.fixture
-def contoso() -> Iterator[Pool]:
+@pytest.fixture(scope="module")
+def listening() -> Iterator[Pool]:
     with pool() as made:
         yield made
 
 
+@pytest.fixture(scope="module")
+def daemon(run_shared_daemon: Run, listening: Pool) -> Daemon:
+    return run_shared_daemon(endpoints=[proxied(listening.port)], dns=hosts())
+
+
 @pytest.fixture
-def daemon(run_daemon: Run, contoso: Pool) -> Daemon:
-    return run_daemon(endpoints=[proxied(contoso.port)], dns=hosts())
+def contoso(listening: Pool) -> Iterator[Pool]:
+    """The pool, which has no connection before and after a test."""
+    yield listening
+    listening.hang_up()
 
 
 def invited(daemon: Daemon, contoso: Pool) -> tuple[Client, Peer, Sent]:
@@ -217,8 +224,9 @@ def test_a_subscription_of_the_recorded_client(daemon: Daemon, contoso: Pool) ->
     assert client.receive().method == "BENOTIFY"
 
 
-def test_a_reload_leaves_dialogs_alone(daemon: Daemon, contoso: Pool) -> None:
+def test_a_reload_leaves_dialogs_alone(run_daemon: Run, contoso: Pool) -> None:
     """Also one whose endpoint is no longer there: its state is in its Route."""
+    daemon = run_daemon(endpoints=[proxied(contoso.port)], dns=hosts())
     client, server, invite = invited(daemon, contoso)
     text = daemon.config.read_text()
     daemon.config.write_text(text.replace("sip:ocschat@", "sip:other@"))

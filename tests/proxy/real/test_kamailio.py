@@ -70,10 +70,18 @@ def through(
 
 
 @pytest.mark.parametrize(
-    ("front", "back"),
-    [("udp", "udp"), ("tcp", "tcp"), ("tls", "tls"), ("udp", "tls"), ("tls", "tcp")],
+    ("caller", "front", "back"),
+    [
+        ("client_ends", "udp", "udp"),
+        ("client_ends", "tls", "tcp"),
+        ("client_ends", "tls", "tls"),
+        ("pool_ends", "tcp", "tcp"),
+        ("pool_ends", "udp", "tls"),
+        ("pool_ends", "tls", "tls"),
+        ("subscriber", "tcp", "tcp"),
+        ("subscriber", "tls", "tls"),
+    ],
 )
-@pytest.mark.parametrize("caller", ["client_ends", "pool_ends", "subscriber"])
 def test_front_end_and_pool(
     run_daemon: Run,
     tls: Section,

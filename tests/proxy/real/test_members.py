@@ -28,7 +28,7 @@ MEMBERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 PROGRAM = Path(__file__).with_name("member.py")
 RATE = 60  # calls a second
 HOLD = 0.3  # seconds that a call takes
-SECONDS = 7
+SECONDS = 6
 
 
 class Members:

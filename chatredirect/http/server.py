@@ -28,6 +28,7 @@ OCTETS = 16_384
 LINE = 4096
 """Octets of the request line, and of a header field."""
 
+_HEAD_END = b"\r\n\r\n"
 _METHODS = ("GET", "HEAD")
 _OTHER = "other"
 
@@ -131,7 +132,9 @@ class HttpServer:
 class _Connection(asyncio.Protocol):
     """One connection: what comes goes to aiohttp, as long as it is little and soon."""
 
-    __slots__ = ("_handler", "_octets", "_server", "_timer", "_transport", "begun")
+    __slots__ = (
+        "_asked", "_handler", "_octets", "_server", "_tail", "_timer", "_transport", "begun",
+    )  # fmt: skip
 
     def __init__(
         self, server: HttpServer, handler: web.RequestHandler, loop: asyncio.AbstractEventLoop
@@ -140,6 +143,8 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._handler = handler
         self._octets = 0
+        self._tail = b""
+        self._asked = False  # a request's head has come, or what may be one
         self.begun = False
         self._transport: asyncio.Transport | None = None
         self._timer = loop.call_later(SECONDS, self._too_long)
@@ -155,13 +160,16 @@ class _Connection(asyncio.Protocol):
         self._octets += len(data)
         if self._octets > OCTETS:
             self._too_long()
-        else:
-            self._handler.data_received(data)
+            return
+        tail = self._tail + data
+        self._asked = self._asked or _HEAD_END in tail
+        self._tail = tail[-len(_HEAD_END) + 1 :]
+        self._handler.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Hand it on. Who has asked and only sends no more still gets the answer."""
         self._handler.eof_received()
-        return self._octets > 0
+        return self._asked
 
     def pause_writing(self) -> None:
         """Hand it on."""

@@ -68,7 +68,7 @@ LOG_DROPPED = _counter("log_lines_dropped", "Log lines that found no room, or no
 
 REQUESTS = _counter(
     "requests",
-    "Requests that were answered, retransmissions that a lookup or the proxy absorbed apart",
+    "Requests that were answered; what a lookup or the proxy has had before is not counted again",
     *("endpoint", "method", "transport", "status"),
 )
 DROPPED = _counter("dropped", "Messages that got no answer, by reason", "reason")

@@ -108,6 +108,27 @@ async def test_who_says_no_more_still_gets_the_answer() -> None:
         assert answer.endswith(b"fine\n")
 
 
+async def test_who_hangs_up_in_the_middle_takes_no_place() -> None:
+    """At once, not when its time is over."""
+    async with listening() as (_, port):
+        for _ in range(3 * server.CONNECTIONS):
+            assert await said(port, b"GET /fine HTTP/1.1\r\nHost: a\r\n", end=True) == b""
+        for part in (b"GET /fine HTTP/1.0\r\n\r", b"GET /fine HTTP/1.0"):
+            assert await said(port, part, end=True) == b""
+        assert await fetched(port, "/fine") == ("HTTP/1.1 200 OK", b"fine\n")
+
+
+async def test_a_request_in_pieces() -> None:
+    async with listening() as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for octet in b"GET /fine HTTP/1.0\r\n\r\n":
+            writer.write(bytes((octet,)))
+            await asyncio.sleep(0.001)
+        writer.write_eof()
+        assert (await reader.read()).endswith(b"fine\n")
+        writer.close()
+
+
 async def test_a_fault_of_ours_is_told_in_the_log_alone() -> None:
     async with listening() as (listener, port):
         status, body = await fetched(port, "/faulty")

@@ -40,7 +40,7 @@ def test_what_export_csv_writes(
 @pytest.mark.parametrize(
     "text",
     [
-        "sep=;\r\nsip address;pool_fqdn;Port;Transport\r\na@contoso.com;p.contoso.com;5061;tls\r\n",
+        "sep=;\r\nsip address;pool_fqdn;Port;Transport\r\na@contoso.com;p.contoso.com;5061;TLS\r\n",
         "SIPADDRESS;PERSISTENTCHATPOOLFQDN;PORT;TRANSPORT\na@contoso.com;p.contoso.com;5061;tls",
         "SipAddress\tPoolFqdn\tPort\tTransport\na@contoso.com\tp.contoso.com\t5061\ttls\n\n",
         "\n\nSip-Address,PoolFqdn,Port,Transport\n, , ,\n a@contoso.com ,p.contoso.com,5061, tls\n",

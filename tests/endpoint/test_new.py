@@ -330,3 +330,37 @@ def test_what_is_written_is_what_is_read(
     assert read.sip_address == parse_sip_address(f"sip:{user}@{host}")
     assert (read.display_name or "") == name
     assert read.port == port
+
+
+def test_a_configuration_that_is_named_from_where_one_is(
+    endpoint: Command, config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path, for all four commands."""
+    monkeypatch.chdir(config.parent)
+    named = ("--config", config.name)
+    pool = ("-PersistentChatPoolFqdn", "pcpool.contoso.com")
+    assert endpoint("new", "-SipAddress", "a@contoso.com", *pool, *named).status == 0
+    assert set(files(folder)) == {"a@contoso.com.yaml"}
+    assert (
+        endpoint("set", "a@contoso.com", "-Transport", "TLS", "-State", "Disabled", *named).status
+        == 0
+    )
+    assert "endpoints.d/a@contoso.com.yaml:3" in endpoint("get", "a@contoso.com", *named).out
+    assert endpoint("remove", "a@contoso.com", *named).status == 0
+    assert not files(folder)
+
+
+def test_files_beside_the_main_file(
+    endpoint: Command, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pattern needs no folder of its own, only names of its own."""
+    config.write_text("listen: [udp://127.0.0.1:5060]\ninclude: endpoint-*.yml\n")
+    monkeypatch.chdir(config.parent)
+    pool = ("-PersistentChatPoolFqdn", "pcpool.contoso.com")
+    for named in (config, config.name):
+        arguments = ("--config", named)
+        assert endpoint("new", "-SipAddress", "a@contoso.com", *pool, *arguments).status == 0
+        assert set(files(config.parent)) == {"main.yaml", "endpoint-a@contoso.com.yml"}
+        assert endpoint("set", "a@contoso.com", "--port", 5070, *arguments).status == 0
+        assert endpoint("remove", "a@contoso.com", *arguments).status == 0
+        assert set(files(config.parent)) == {"main.yaml"}

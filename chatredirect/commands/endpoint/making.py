@@ -43,6 +43,7 @@ from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder
 from chatredirect.oserror import words
 
+_WORDS = ("mode", "transport", "state")  # one of a few each, which PowerShell takes in any case
 _SHOWN = 20  # endpoints, or files, that are named
 
 
@@ -137,8 +138,11 @@ def one(given: Mapping[str, str], where: Where) -> Making:
 
 
 def typed(given: Mapping[str, str]) -> Keys:
-    """Text as it is given, the port as a number where it is one."""
+    """Text as it is given, the port as a number where it is one, words as they are written."""
     keys: Keys = {name: given[name].strip() for name in OPTIONS if name in given}
+    for name in _WORDS:
+        if name in keys:
+            keys[name] = str(keys[name]).lower()
     port = str(keys.get("port", ""))
     if port.isascii() and port.isdigit() and len(port) < 10:
         keys["port"] = int(port)

@@ -14,7 +14,7 @@ class StreamConversation:
         unread: whether it was dropped because it didn't read.
     """
 
-    __slots__ = ("_seconds", "_writer", "closed", "unread")
+    __slots__ = ("_most", "_seconds", "_writer", "closed", "unread")
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class StreamConversation:
         self.closed = asyncio.Event()
         self.unread = False
         self._writer = writer
+        self._most = unread
         self._seconds = unread_seconds
         writer.transport.set_write_buffer_limits(high=unread)
 
@@ -49,6 +50,8 @@ class StreamConversation:
         if self._writer.is_closing():
             raise Gone
         self._writer.write(encode(line))
+        if self._writer.transport.get_write_buffer_size() <= self._most:
+            return  # a trace has many lines: setting up a time limit for each would cost more
         try:
             async with asyncio.timeout(self._seconds):
                 await self._writer.drain()

@@ -79,6 +79,22 @@ def test_failed_targets_are_left_for_last_for_a_while() -> None:
     world.expire()
 
 
+def test_silence_within_a_dialog_is_nobodys_fault() -> None:
+    """The dialog may be gone at the target, which is as good as ever for new ones."""
+    world = World(*targets(2))
+    caller = Caller(world)
+    caller.begin()
+    world.send(caller.write("INFO"))
+    world.pass_time(33.0)
+    assert world.core.counters.failures == {"no_response": 1}
+    assert len(world.core.penalties) == 0
+    invite = Caller(world)
+    world.target().take()
+    world.answer(0, invite.invite(), 180)
+    world.pass_time(181.0)  # Timer C: it rang
+    assert len(world.core.penalties) == 0
+
+
 def test_penalties_are_bounded() -> None:
     """Whatever targets come and go."""
     world = World()

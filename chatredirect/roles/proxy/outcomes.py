@@ -101,7 +101,7 @@ def _take(core: "Core", branch: Branch, response: Response, now: float) -> None:
         context.best = context.best or response
         context.why = f"{branch.target}: 503" if branch.target is not None else "503"
         core.counters.failed("503")
-        _go_on(core, branch, "503 Service Unavailable", now)
+        _go_on(core, branch, "503 Service Unavailable", True, now)
     elif status == 408 and not context.invite:
         context.silent = True  # RFC 4320 §4.2: such a 408 is passed on to nobody
         _conclude(core, context, now)
@@ -139,20 +139,23 @@ def _fail(core: "Core", branch: Branch, event: Event, now: float) -> None:
     core.counters.failed(counted)
     if context.finished or branch is not context.active:
         return
-    if event in (Event.LATE, Event.SILENCE, Event.TOO_LONG):
+    unheard = event in (Event.LATE, Event.SILENCE, Event.TOO_LONG)
+    if unheard:
         context.silent = True
     if event is not Event.NO_WAY or not context.why:  # who dials has said why
         context.why = why if branch.target is None else f"{branch.target}: {why}"
-    _go_on(core, branch, context.why, now)
+    # that nobody answers within a dialog says little of the target: the dialog may be gone there
+    blamed = event is not Event.TOO_LONG and not (unheard and context.endpoint is None)
+    _go_on(core, branch, context.why, blamed, now)
 
 
-def _go_on(core: "Core", branch: Branch, why: str, now: float) -> None:
+def _go_on(core: "Core", branch: Branch, why: str, blamed: bool, now: float) -> None:
     """To the next target (RFC 3263 §4.3), unless there is none or nobody waits any more."""
     context, target = branch.context, branch.target
     if context.cancelled:
         _conclude(core, context, now)
         return
-    if target is not None:
+    if target is not None and blamed:
         seconds = core.rules.target_penalty
         if core.penalties.punish(target, now + seconds):
             core.facts.append(Failed(str(target), why, seconds))

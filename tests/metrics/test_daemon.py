@@ -1,9 +1,11 @@
 """A daemon with everything, real traffic of every kind, and what its metrics say of it."""
 
 import re
+import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -31,6 +33,7 @@ from tests.service.fixtures import Run
 from tests.tls.authority import Authority, Leaf
 from tests.tls.client import talk_tls
 
+PROMTOOL = shutil.which("promtool")
 REDIRECTED, LOOKED_UP = "sip:redirected@contoso.com", "sip:ocschat@contoso.com"
 PROXIED, LOST = "sip:proxied@contoso.com", "sip:lost@contoso.com"
 
@@ -372,6 +375,17 @@ def test_every_metric_is_there(busy: Busy) -> None:
         family = scraped.families[name.removesuffix("_total")]
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == set(each.labels), name
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool (apt install prometheus)")
+def test_prometheus_finds_nothing_wrong_with_it(busy: Busy) -> None:
+    """Its own reader and its own rules for names and meanings."""
+    assert PROMTOOL is not None
+    text = fetch(busy.daemon, "/metrics")[1].encode()
+    done = subprocess.run(
+        [PROMTOOL, "check", "metrics"], input=text, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_every_metric_has_moved(busy: Busy) -> None:

@@ -36,6 +36,35 @@ def tls_warnings(settings: Settings) -> Iterator[Fault]:
                     f"tls, listener {url}: {lacks} no certificate makes a peer trusted, as "
                     "endpoints with peers: trusted ask for; only trusted_peers does",
                 )
+    yield from _shut_out_pools(settings)
+
+
+def _shut_out_pools(settings: Settings) -> Iterator[Fault]:
+    """Pools that could not connect to us, as they do for requests within proxied dialogs."""
+    profiles = settings.secure_listeners.values()
+    seen: set[str] = set()
+    for endpoint in settings.endpoints:
+        name = endpoint.pool_fqdn.lower()
+        if endpoint.mode != "proxy" or endpoint.pool_transport != "tls" or name in seen:
+            continue
+        seen.add(name)
+        if profiles and not any(_lets_in(profile, name) for profile in profiles):
+            file, _, line = endpoint.source.rpartition(":")
+            yield Fault(
+                file,
+                int(line) if line else 0,
+                0,
+                f"mode: proxy, and no TLS listener's allowed_peers has {name}: a pool's servers "
+                "connect for their requests within dialogs, and would be refused",
+            )
+
+
+def _lets_in(profile: TlsSettings, name: str) -> bool:
+    """Whether a certificate with this name is welcome; a `*.` on the list is any one label."""
+    if profile.verify_peer == "none" or not profile.allowed_peers:
+        return True
+    parent = "*." + name.partition(".")[2]
+    return any(each.lower() in (name, parent) for each in profile.allowed_peers)
 
 
 def _weakness(profile: TlsSettings) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.config import ListenUrl, Settings, TlsSettings, load
+from chatredirect.config import ListenUrl, Settings, TlsSettings, load, warnings
 
 Faults = Callable[[str], list[tuple[int, str]]]
 
@@ -139,3 +139,31 @@ def test_faults_of_what_a_listener_has_instead(faults: Faults) -> None:
     assert [line for line, _ in found] == [7, 9]
     assert "names can't be checked" in found[0][1]
     assert "is there already" in found[1][1]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "mode", "warned"),
+    [
+        ("[fe01.contoso.com]", "proxy", True),
+        ("[fe01.contoso.com, PCPOOL.contoso.com]", "proxy", False),
+        ("['*.contoso.com']", "proxy", False),
+        ("[]", "proxy", False),
+        ("[fe01.contoso.com]", "redirect", False),
+    ],
+)
+def test_a_pool_that_may_not_connect(
+    settings: Callable[[str], Settings], allowed: str, mode: str, warned: bool
+) -> None:
+    """A pool's requests within proxied dialogs come over connections that it opens itself."""
+    found = warnings(
+        settings(f"""
+        listen: [tls://127.0.0.1:5061]
+        tls: {{certificate: /etc/x.pem, ca: /etc/ca.pem, allowed_peers: {allowed}}}
+        endpoints:
+          - {{sip_address: a@contoso.com, pool_fqdn: pcpool.contoso.com, port: 5061,
+             transport: tls, mode: {mode}}}
+        """)
+    )
+    said = [each for each in found if "allowed_peers has pcpool.contoso.com" in each.message]
+    assert len(said) == warned
+    assert all(each.line == 4 for each in said)

@@ -5,7 +5,6 @@ The only module that knows them all. DNS is not waited for, since a daemon that 
 """
 
 import asyncio
-import platform
 import secrets
 import time
 from collections.abc import Callable
@@ -14,11 +13,12 @@ from functools import partial
 
 import structlog
 
-import chatredirect
+from chatredirect.announcing import tell_changed, tell_started
+from chatredirect.bounds import connection_limits, message_limits, stream_timeouts
 from chatredirect.certificates import INTERVAL, Certificates
-from chatredirect.changes import SHOWN, Changes, describe
+from chatredirect.changes import Changes
 from chatredirect.client.wire import CONNECTS, tls_connect
-from chatredirect.config import EndpointSettings, LimitSettings, ListenUrl, Settings
+from chatredirect.config import EndpointSettings, ListenUrl, Settings
 from chatredirect.counters import Counters
 from chatredirect.directory import Building, Directory
 from chatredirect.draining import drain
@@ -34,13 +34,11 @@ from chatredirect.proxying import Proxying
 from chatredirect.roles.registering import Registrars
 from chatredirect.roles.server import Answering, Server
 from chatredirect.roles.tap import Tapping
-from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import TagMaker
 from chatredirect.states import States
 from chatredirect.systemd.inherited import Inherited
-from chatredirect.transport.admission import Admission, ConnectionLimits
+from chatredirect.transport.admission import Admission
 from chatredirect.transport.outgoing import OutgoingLimits
-from chatredirect.transport.terms import StreamTimeouts
 from chatredirect.trust import Trust
 
 log = structlog.get_logger()
@@ -131,7 +129,7 @@ class Service:
             self.certificates.prepare, settings.secure_listeners, settings.tls
         )
         if self.listeners is None:
-            admission = Admission(_connection_limits(settings.limits), loop.time)
+            admission = Admission(connection_limits(settings.limits), loop.time)
             self.listeners = Listeners(loop, admission, self.inherited, self._watch)
             self.lookups = Lookups(self.counters, loop, self.tapping)
             self.outward = self._outward(loop, self.listeners, settings)
@@ -156,12 +154,12 @@ class Service:
                 http_plan.give_up()
             raise
         self.certificates.take(tls)
-        self.listeners.admission.limits = _connection_limits(settings.limits)
+        self.listeners.admission.limits = connection_limits(settings.limits)
         serving = Serving(
             server=self._server(settings, building, names, log_requests),
             trust=Trust(settings.trusted_peers),
-            limits=_limits(settings.limits),
-            timeouts=_timeouts(settings.limits),
+            limits=message_limits(settings.limits),
+            timeouts=stream_timeouts(settings.limits),
             security=tls.listeners,
         )
         self.listeners.carry_out(plan, serving)
@@ -182,10 +180,10 @@ class Service:
         if before is None:
             pools.start()
             self._looking = loop.create_task(self._look_at_certificates())
-            self._tell_started(loop, settings)
+            tell_started(loop, self.listening, settings)
         else:
             changes.compare(before, settings)
-            _tell_changed(changes)
+            tell_changed(changes)
             before = None  # its endpoints go one by one, with the directory
             await pools.keep(keys, pace)
             while old.take_apart(_AT_ONCE):
@@ -324,73 +322,10 @@ class Service:
             tapping=self.tapping,
             proxy=self.proxying.attendant,
         )
-        limits = _limits(settings.limits)
+        limits = message_limits(settings.limits)
         self._server_now = Server(building.done(), names, answering, limits, self.counters)
         return self._server_now
-
-    def _tell_started(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
-        endpoints = settings.endpoints
-        log.info(
-            "started",
-            version=chatredirect.__version__,
-            listen=[str(url) for url in self.listening],
-            endpoints=len(endpoints),
-            serving=[describe(each) for each in endpoints[:SHOWN]],
-            loop=type(loop).__module__.partition(".")[0],
-            python=platform.python_version(),
-        )
-        if settings.secure_listeners and isinstance(loop, asyncio.BaseEventLoop):
-            log.warning(
-                "no_uvloop",
-                why="with asyncio's own event loop an idle TLS connection takes some 300 KB, with "
-                "uvloop 30",
-                remedy="pip install uvloop, and loop: auto",
-            )
-
-
-def _tell_changed(changes: Changes) -> None:
-    """One line for a new configuration: what is different."""
-    if not changes:
-        log.info("configuration_unchanged")  # whoever asked for a reload waits for a word
-        return
-    log.info(
-        "configuration_changed",
-        added=changes.added.named,
-        removed=changes.removed.named,
-        changed=changes.changed.named,
-        counts=changes.counts,
-        settings=changes.sections,
-    )
 
 
 def _pool(pools: Pools, endpoint: EndpointSettings) -> Pool:
     return pools.get(*endpoint.pool)
-
-
-def _limits(settings: LimitSettings) -> Limits:
-    return Limits(
-        message=settings.message,
-        header_line=settings.header_line,
-        headers=settings.headers,
-        via_values=settings.via_values,
-        uri=settings.uri,
-    )
-
-
-def _timeouts(settings: LimitSettings) -> StreamTimeouts:
-    return StreamTimeouts(
-        idle=settings.idle_timeout,
-        message=settings.message_timeout,
-        write=settings.write_timeout,
-        handshake=settings.handshake_timeout,
-        keepalive=settings.keepalive,
-    )
-
-
-def _connection_limits(settings: LimitSettings) -> ConnectionLimits:
-    return ConnectionLimits(
-        connections=settings.connections,
-        connections_per_peer=settings.connections_per_peer,
-        handshakes=settings.handshakes,
-        handshakes_per_peer=settings.handshakes_per_peer,
-    )

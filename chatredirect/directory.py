@@ -7,7 +7,7 @@ configuration and never a mixture.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from chatredirect.config.endpoint import EndpointSettings
+from chatredirect.config.endpoint import EndpointSettings, State
 from chatredirect.pool import Pool
 from chatredirect.roles.closing import Closed
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
@@ -43,6 +43,13 @@ class Endpoint:
     lookup: LookupEndpoint | None = None
     proxy: ProxyEndpoint | None = None
     closed: Closed | None = None
+
+    @property
+    def state(self) -> State:
+        """The state that is in force, whatever the clock says by now."""
+        if self.closed is None:
+            return "active"
+        return "disabled" if self.closed.disabled else "maintenance"
 
 
 class Directory:

@@ -54,16 +54,16 @@ def status_command(
         now = clock()
         result = {"schema": SCHEMA} | overview(view, level, now) | traffic(view)
         result["dns"] = dns(view)
-        result["endpoints"] = await _endpoints(view, now, pace)
+        result["endpoints"] = await _endpoints(view, pace)
         result["pools"] = await _pools(view, pools_clock(), pace)
         if everything:
-            await _all(view, conversation, now, pools_clock(), pace)
+            await _all(view, conversation, pools_clock(), pace)
         return result
 
     return status
 
 
-async def _endpoints(view: View, now: float, pace: Pace) -> Json:
+async def _endpoints(view: View, pace: Pace) -> Json:
     service = view.service
     directory, counters = list(service.directory), service.counters
     modes: Counter[str] = Counter()
@@ -74,14 +74,14 @@ async def _endpoints(view: View, now: float, pace: Pace) -> Json:
     for some in _slices(directory):
         for each in some:
             modes[each.settings.mode] += 1
-            states[each.settings.state_at(now)] += 1
-            wrong = trouble(each, now)
+            states[each.state] += 1
+            wrong = trouble(each)
             number += bool(wrong)
             listed = bad if wrong else good
             if len(listed) < LISTED:
                 listed.append(each)
         await pace.breathe()
-    lines = [endpoint_line(each, counters, now) for each in (bad + good)[:LISTED]]
+    lines = [endpoint_line(each, counters) for each in (bad + good)[:LISTED]]
     return {
         "count": len(directory),
         "by_mode": dict(modes),
@@ -112,9 +112,7 @@ async def _pools(view: View, now: float, pace: Pace) -> Json:
     return {"count": len(every), "usable": usable, "troubled": number, "listed": lines}
 
 
-async def _all(
-    view: View, conversation: Conversation, now: float, pools_now: float, pace: Pace
-) -> None:
+async def _all(view: View, conversation: Conversation, pools_now: float, pace: Pace) -> None:
     """Every endpoint and every pool, some in a line.
 
     Raises:
@@ -124,7 +122,7 @@ async def _all(
     for some in _slices(list(service.directory), _SLICE):
         lines: list[Json] = []
         for each in some:
-            lines.append(endpoint_line(each, service.counters, now))
+            lines.append(endpoint_line(each, service.counters))
             await pace.breathe()
         await conversation.event({"endpoints": lines})
     pools = service.pools

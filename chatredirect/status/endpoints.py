@@ -1,23 +1,18 @@
 """The endpoints, each with what is wrong with it."""
 
+from chatredirect.config.moment import written
 from chatredirect.control.protocol import Json
 from chatredirect.counters import Counters
 from chatredirect.directory import Endpoint
 
 
-def trouble(endpoint: Endpoint, now: float) -> str:
-    """Why callers don't get through, or only for the time being; empty if they do.
-
-    Args:
-        endpoint: it.
-        now: seconds since the epoch.
-    """
+def trouble(endpoint: Endpoint) -> str:
+    """Why callers don't get through, or only for the time being; empty if they do."""
     settings = endpoint.settings
-    state = settings.state_at(now)
-    if state != "active":
+    if endpoint.closed is not None:
         if settings.active_from is not None:
-            return f"{state} until {settings.active_from.isoformat()}"
-        return str(state)
+            return f"{endpoint.state} until {written(settings.active_from)}"
+        return endpoint.state
     if endpoint.lookup is not None:
         channels = endpoint.lookup.channels
         return "" if channels.usable else channels.reason
@@ -29,14 +24,8 @@ def trouble(endpoint: Endpoint, now: float) -> str:
     return pool.reason
 
 
-def endpoint_line(endpoint: Endpoint, counters: Counters, now: float) -> dict[str, Json]:
-    """One endpoint.
-
-    Args:
-        endpoint: it.
-        counters: the daemon's.
-        now: seconds since the epoch.
-    """
+def endpoint_line(endpoint: Endpoint, counters: Counters) -> dict[str, Json]:
+    """One endpoint, with the daemon's counters of it."""
     settings, pool = endpoint.settings, endpoint.pool
     tally = counters.endpoints.get(endpoint.address)
     by_status: dict[str, int] = {}
@@ -47,11 +36,11 @@ def endpoint_line(endpoint: Endpoint, counters: Counters, now: float) -> dict[st
         "sip_address": endpoint.address,
         "display_name": settings.display_name,
         "mode": settings.mode,
-        "state": settings.state_at(now),
+        "state": endpoint.state,
         "pool_fqdn": pool.fqdn,
         "port": pool.port,
         "transport": pool.transport,
-        "trouble": trouble(endpoint, now),
+        "trouble": trouble(endpoint),
         "requests": 0 if tally is None else tally.requests,
         "answers": by_status if counters.together is None else None,
         "source": settings.source,

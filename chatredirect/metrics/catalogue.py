@@ -138,6 +138,10 @@ PROXIED = _counter(
     "Requests that were sent on: new ones, those within a dialog, and stateless (ACK, BENOTIFY)",
     "kind",
 )
+PROXY_TOOK = _histogram(
+    "proxy_seconds",
+    "From a request that went on to a target until its final response; ringing counts",
+)
 PROXY_RESPONSES = _counter("proxy_responses", "Responses that were passed back")
 PROXY_LATE = _counter("proxy_late_responses", "2xx that came after another final response")
 PROXY_CANCELLED = _counter("proxy_cancelled", "Requests that were cancelled")

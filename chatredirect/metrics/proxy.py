@@ -32,6 +32,7 @@ def readings(view: View) -> Iterator[Reading]:
         catalogue.PROXIED,
         [((kind,), counters.forwarded.get(kind, 0)) for kind in ("new", "dialog", "stateless")],
     )
+    yield catalogue.PROXY_TOOK, [((), counters.took)]
     yield catalogue.PROXY_RESPONSES, [((), counters.responses)]
     yield catalogue.PROXY_LATE, [((), counters.late)]
     yield catalogue.PROXY_CANCELLED, [((), counters.cancelled)]

@@ -304,6 +304,7 @@ MOVED: list[tuple[str, dict[str, str]]] = [
     ("outgoing_connections", {}),
     ("outgoing_connections_begun_total", {}),
     ("proxied_total", {"kind": "new"}),
+    ("proxy_seconds_count", {}),
     ("proxy_responses_total", {}),
     ("proxy_failovers_total", {}),
     ("proxy_failures_total", {"reason": "503"}),

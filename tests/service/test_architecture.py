@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "states": {"config", "directory", "roles"},
     "http": {"config", "transport"},
     "trace": {"client", "control", "log", "roles", "sip"},
-    "roles": {"config", "counters", "directory", "dns", "own_names", "pool", "sip"},
+    "roles": {"config", "counters", "directory", "dns", "histogram", "own_names", "pool", "sip"},
 }
 
 #: Parts -> the only ones that may import them.

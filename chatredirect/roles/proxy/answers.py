@@ -103,7 +103,7 @@ def done(core: "Core", context: Context, status: int) -> None:
     core.facts.append(
         Answered(
             request, context.source, server.flow.transport, status, context.endpoint, target,
-            context.why,
+            context.why, None if target is None else context.began,
         )
     )  # fmt: skip
     core.close(context)

@@ -254,19 +254,21 @@ class Attendant:
             facts = list(core.facts)
             core.facts.clear()
             for fact in facts:
-                self._tell(fact)
+                self._tell(fact, now)
             if not core.open:
                 self.on_idle()
         due = core.next_due()
         if due is not None:
             self._wake_at(due)
 
-    def _tell(self, fact: Fact) -> None:
+    def _tell(self, fact: Fact, now: float) -> None:
         tap = self._tapping.tap
         match fact:
             case Answered():
                 request = fact.request
                 status = fact.status
+                if fact.began is not None:
+                    self.core.counters.took.observe(now - fact.began)
                 if status:
                     transport, endpoint = fact.transport, fact.endpoint
                     self._counters.answered(status, request.method, transport, endpoint)

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, field
 
+from chatredirect.histogram import Histogram
 from chatredirect.sip.message import Request
 from chatredirect.sip.response import Source
 
 
 @dataclass(slots=True)
 class Answered:
-    """A request got its final response; `status` 0 is none, and right so (RFC 4320 §4.2)."""
+    """A request got its final response; `status` 0 is none, and right so (RFC 4320 §4.2).
+
+    `began` is when it came, for those that went on to a target.
+    """
 
     request: Request
     source: Source
@@ -17,6 +21,7 @@ class Answered:
     endpoint: str | None
     target: str | None
     why: str
+    began: float | None = None
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class ProxyCounters:
         cancelled: requests that were cancelled.
         late: 2xx that came after another final response.
         refused: requests that were refused here, by reason.
+        took: from a request to its final response.
     """
 
     forwarded: dict[str, int] = field(default_factory=dict)
@@ -65,6 +71,7 @@ class ProxyCounters:
     cancelled: int = 0
     late: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    took: Histogram = field(default_factory=Histogram)
 
     def sent_on(self, kind: str) -> None:
         """Count a request that is sent on."""

@@ -20,11 +20,21 @@ if TYPE_CHECKING:
 GROUPS = {
     "tests/house/test_boot": "containers",
     "tests/house/test_production": "containers",
+    "tests/lookup/test_kamailio": "calls",
+    "tests/peers/test_sipp": "calls",
+    "tests/proxy/real/": "calls",
+    "tests/tls/test_kamailio": "calls",
+    "tests/tls/test_stunnel": "calls",
     "tests/benchmarks/": "benchmarks",
 }
 
 #: What takes longest on its own begins first, or the others end early and the machine waits for it.
-FIRST = ("tests/house/", "tests/dns/test_faults_under_load.py", "tests/transport/test_stream.py")
+FIRST = (
+    "tests/house/",
+    "tests/proxy/real/",
+    "tests/dns/test_faults_under_load.py",
+    "tests/transport/test_stream.py",
+)
 
 
 def pytest_configure() -> None:

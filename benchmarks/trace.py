@@ -1,6 +1,6 @@
 """What the trace of one caller costs all the others: the same daemon, traced and not, in turns.
 
-    python -m benchmarks.trace [--rounds 9] [--requests 50000] [--calls 20]
+    python -m benchmarks.trace [--rounds 9] [--requests 50000] [--calls 2]
 
 The load is of a caller who isn't looked for; beside it the one who is calls now and then, in both
 turns. The figure is the CPU of the daemon while it is traced over that while it isn't, in the same
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=9, help="turns each way")
     add("--requests", type=int, default=50_000, help="requests in a turn")
     add("--outstanding", type=int, default=64, help="unanswered requests at any time")
-    add("--calls", type=float, default=20, help="calls a second of the caller who is traced")
+    add("--calls", type=float, default=2, help="calls a second of the caller who is traced")
     add("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="the daemon's loop")
     add("--max-ratio", type=float, default=1.05, help="fail when a trace costs more than this")
     add("--no-pin", dest="pin", action="store_false", help="let the kernel choose the cores")

@@ -51,10 +51,22 @@ def test_every_command_is_run_by_a_test() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """Every relative link of the README and of the pages beside it names a file."""
+    """Every relative link of the README and of the pages names a file, and a heading in it."""
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}"
+        text = page.read_text(encoding="utf-8")
+        for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text):
+            target = page.parent / link if link else page
+            told = f"{page.relative_to(ROOT)}: {link}#{anchor}"
+            assert target.exists(), told
+            if anchor:
+                assert anchor in _anchors(target.read_text(encoding="utf-8")), told
+
+
+def _anchors(text: str) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    bare = re.sub(r"(?ms)^```.*?^```$", "", text)
+    headings = re.findall(r"(?m)^#+ (.+)$", bare)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_in_a_hurry() -> None:

@@ -136,8 +136,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 with contenders(transport) as both:
                     faults += _cpu(callers, both, transport, options)
             if options.memory:
-                with contenders("tcp") as both:
-                    _memory(callers, both, options)
+                rows = []
+                for what, before, wait in (
+                    ("open", options.held // 10, 0.0),
+                    ("dialogs", 3 * options.held, TIMERS),
+                ):
+                    with contenders("tcp") as both:
+                        rows += _memory(callers, both, what, options, before, wait)
+                print_table(("", "server", "octets"), rows, options.markdown)
     except CannotMeasureError as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 2
@@ -184,24 +190,30 @@ def _over(ratio: Spread | None, transport: str, limit: float) -> list[str]:
     return [f"{transport}: ratio {ratio.median:.2f} is over {limit}"]
 
 
-def _memory(callers: Callers, both: list[Contender], options: argparse.Namespace) -> None:
-    """Octets for an open transaction and for a dialog: the second of two equal heaps of each.
+def _memory(
+    callers: Callers,
+    both: list[Contender],
+    what: str,
+    options: argparse.Namespace,
+    before: int,
+    wait: float,
+) -> list[tuple[str, str, str]]:
+    """Octets for an open transaction or a dialog; rows for the table.
 
-    The first heap leaves behind what a process keeps once it has had it.
+    Some go before those that count, for what a process keeps once it has had it: a few open ones,
+    and more dialogs than are weighed, since their transactions go.
     """
-    many, rows = options.held, []
-    for what, wait in (("dialogs", TIMERS), ("open", 0.0)):
-        grown: dict[str, float] = {}
-        for each in both:
-            sizes = []
-            for _ in range(2):
-                callers.run(what, "tcp", each.port("tcp"), many, options.outstanding)
-                time.sleep(wait)
-                sizes.append(_octets(each.server.pids))
-            grown[each.server.name] = (sizes[1] - sizes[0]) / many
+    rows = []
+    for each in both:
+        sizes = []
+        for many in (before, options.held):
+            callers.run(what, "tcp", each.port("tcp"), many, options.outstanding)
+            time.sleep(wait)
+            sizes.append(_octets(each.server.pids))
+        octets = (sizes[1] - sizes[0]) / options.held
         name = "dialog" if what == "dialogs" else "open transaction"
-        rows += [(name, server, f"{octets:,.0f}") for server, octets in grown.items()]
-    print_table(("", "server", "octets"), rows, options.markdown)
+        rows.append((name, each.server.name, f"{octets:,.0f}"))
+    return rows
 
 
 def _octets(pids: list[int]) -> float:

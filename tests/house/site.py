@@ -247,7 +247,8 @@ def _furnish(made: Site) -> None:
 
 def _pool(name: str, address: str, port: int) -> str:
     """A pool's configuration: it accepts calls for the contact object, as channel services do."""
-    called = ("ocschat@contoso.com", "gc-channel@contoso.com", f"persistentchat@{name}")
+    users = ("ocschat@contoso.com", "gc-channel@contoso.com", "persistentchat@contoso.com")
+    called = (*users, f"persistentchat@{name}")
     endpoints = "".join(
         f"  - {{sip_address: 'sip:{user}', pool_fqdn: {address}, port: 1, transport: tcp, "
         f"mode: lookup, channel_uris: ['sip:room@fe01.contoso.com']}}\n"

@@ -23,7 +23,7 @@ from chatredirect.transport.terms import Terms
 
 log = structlog.get_logger()
 
-_LINGER = 1.0  # seconds that what follows a framing fault is passed over
+_LINGER = 1.0  # seconds that what comes after the end is passed over
 _TLS_RECORD = b"\x16\x03"  # how a TLS handshake begins (RFC 8446 §5.1), and no SIP message does
 #: What is said of connections that we end for the peer's sake.
 _ENDINGS = {
@@ -142,7 +142,7 @@ class StreamConnection(asyncio.Protocol):
             terms.latency.observe(perf_counter() - began, len(answers))
         if broken is not None:
             tls_here = data.startswith(_TLS_RECORD)
-            self._hang_up("tls_here" if tls_here else "framing", str(broken.error))
+            self.hang_up("tls_here" if tls_here else "framing", str(broken.error))
         else:
             self._watch_message(bool(events))
 
@@ -220,11 +220,11 @@ class StreamConnection(asyncio.Protocol):
             self._transport.close()
             self._end_in_time()
 
-    def _hang_up(self, reason: str, why: str) -> None:
+    def hang_up(self, reason: str, why: str = "") -> None:
         """Say that nothing more comes, and pass over for a moment what the peer still sends.
 
         Closing a socket with octets unread resets the connection (RFC 1122 §4.2.2.13), and the
-        reset may overtake the answer that says what was wrong.
+        reset may overtake the answers before it.
         """
         transport = self._transport
         if transport is None or transport.is_closing():

@@ -41,7 +41,7 @@ class OpenConnections:
             patience: seconds until those that are left are cut off.
         """
         for connection in self:
-            connection.close("shutdown")
+            connection.hang_up("shutdown")
         if self._open:
             self._all_gone = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._all_gone,), timeout=patience)

@@ -198,3 +198,21 @@ def _until_done(
             data = tcp.recv(65536)
             assert data, "the connection has ended"
             incoming.write(data)
+
+
+def test_what_crosses_the_end_resets_nothing(manager: Manager) -> None:
+    """Requests that arrive while the daemon ends don't make a reset of its goodbye."""
+    daemon = manager.start(listen=_listen(manager))
+    daemon.event("started")
+    with socket.create_connection(("127.0.0.1", manager.port(1)), timeout=30) as tcp:
+        options = _OPTIONS.format("TCP").encode()
+        tcp.sendall(options)
+        assert tcp.recv(65536).startswith(b"SIP/2.0 200 ")
+        daemon.send_signal(signal.SIGTERM)
+        tcp.settimeout(0.002)
+        answered = 1
+        while answered:  # a reset would raise
+            tcp.sendall(options)
+            with contextlib.suppress(TimeoutError):
+                answered = len(tcp.recv(65536))
+    assert daemon.process.wait(30) == 0

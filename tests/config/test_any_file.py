@@ -68,6 +68,10 @@ VALUES = st.recursive(
 FILES = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=12)
 
 
+#: What YAML takes for the end of a line.
+BREAKS = [each.encode() for each in ("\n", "\r", "\x85", "\u2028", "\u2029")]
+
+
 def faults(path: Path, data: bytes) -> tuple[Fault, ...]:
     path.write_bytes(data)
     try:
@@ -77,7 +81,7 @@ def faults(path: Path, data: bytes) -> tuple[Fault, ...]:
 
 
 def check(path: Path, data: bytes) -> None:
-    lines = data.count(b"\n") + data.count(b"\r") + 2
+    lines = sum(map(data.count, BREAKS)) + 2
     for fault in faults(path, data):
         assert fault.file == str(path)
         assert 0 <= fault.line <= lines

@@ -1,0 +1,127 @@
+"""A pool member that misbehaves on its connection: the call goes to the other one, every time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.ports import free_port
+from tests.proxy.real.callers import Line, call
+from tests.proxy.real.dialog import hosts, proxied
+from tests.proxy.real.member import Member
+from tests.service.fixtures import Run
+
+BAD, GOOD = "127.0.0.2", "127.0.0.3"
+HEAD = b"\r\n\r\n"
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """At once."""
+
+
+async def closes_on_a_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Whatever it is."""
+    await reader.readuntil(HEAD)
+
+
+async def says_garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """What no framing can be found in."""
+    await reader.readuntil(HEAD)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html>")
+    await reader.read()
+
+
+async def stops_in_a_message(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """And closes."""
+    head = await reader.readuntil(HEAD)
+    via = next(line for line in head.split(b"\r\n") if line.startswith(b"Via:"))
+    writer.write(b"SIP/2.0 200 OK\r\n" + via + b"\r\nContent-Length: 500\r\n\r\nv=0")
+    await writer.drain()
+
+
+async def answers_to_nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Well-formed responses that match no transaction, and nothing else."""
+    await reader.readuntil(HEAD)
+    for number in range(1000):
+        writer.write(
+            b"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKno%d\r\n"
+            b"Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n"
+            b"To: <sip:b@c>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+            % number
+        )
+    await reader.read()
+
+
+async def is_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes everything and says nothing."""
+    await reader.read()
+
+
+async def is_overloaded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """503 to everything (RFC 3261 §21.5.4): another one may take it."""
+    while True:
+        head = await reader.readuntil(HEAD)
+        if head.startswith(b"ACK "):
+            continue
+        lines = [
+            line
+            for line in head.split(b"\r\n")
+            if line.partition(b":")[0] in (b"Via", b"From", b"Call-ID", b"CSeq", b"To")
+        ]
+        fields = b"\r\n".join(lines)
+        writer.write(b"SIP/2.0 503 Busy\r\n%b;tag=9\r\nContent-Length: 0\r\n\r\n" % fields)
+
+
+@contextlib.asynccontextmanager
+async def pool(folder: Path, behave: Behaviour) -> AsyncIterator[int]:
+    """One member of each kind on a port of its address."""
+    port = free_port()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await behave(reader, writer)
+        writer.close()
+
+    member = Member(GOOD, port, str(folder / "notes"), "tcp")
+    servers = [
+        await asyncio.start_server(serve, BAD, port),
+        await asyncio.start_server(member.serve, GOOD, port),
+    ]
+    try:
+        yield port
+    finally:
+        for server in servers:
+            server.close()
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        closes,
+        closes_on_a_request,
+        says_garbage,
+        stops_in_a_message,
+        answers_to_nobody,
+        is_silent,
+        is_overloaded,
+    ],
+)
+async def test_the_other_one_takes_the_call(
+    run_daemon: Run, tmp_path: Path, behave: Behaviour
+) -> None:
+    """Twenty callers, so that for some the bad one comes first; none notices more than a delay."""
+    async with pool(tmp_path, behave) as port:
+        daemon = run_daemon(
+            endpoints=[proxied(port)],
+            dns=hosts(BAD, GOOD),
+            proxy={"attempt_timeout": 0.3, "target_penalty": 0.5},
+        )
+        line = await Line.open("tcp", daemon.address("tcp"))
+        calls = await asyncio.gather(*(call(line, f"user{n}", 0.0, "INFO") for n in range(20)))
+        await line.close()
+    assert {status for each in calls for status in each.statuses.values()} == {200}
+    failed = daemon.events("target_failed")
+    assert {each["target"] for each in failed} == {f"tcp://{BAD}:{port}"}

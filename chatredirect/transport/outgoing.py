@@ -33,6 +33,7 @@ OnFlow: TypeAlias = Callable[[Flow], None]
 #: Takes why there is none, in words.
 OnFailure: TypeAlias = Callable[[str], None]
 
+_STOPPING = "the daemon stops"
 _REST = 0.5  # seconds after a failed attempt in which no other is made
 _KNOWN_FAILURES = 1024
 _STALLED = 10_000  # milliseconds for which a peer's machine may be silent about what it was sent
@@ -73,7 +74,7 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_attempts", "_book", "_by_place", "_connections", "_resting", "_security", "_waiting",
+        "_attempts", "_book", "_by_place", "_closed", "_connections", "_resting", "_security", "_waiting",
         "bound", "failed", "limits", "opened", "terms", "ways",
     )  # fmt: skip
 
@@ -109,6 +110,7 @@ class Outgoing:
         self._attempts: dict[Place, _Attempt] = {}
         self._resting: dict[Place, tuple[float, str]] = {}  # until when, and why
         self._waiting = 0
+        self._closed = False
 
     @property
     def connections(self) -> int:
@@ -161,7 +163,8 @@ class Outgoing:
             connection.be_patient_anew()
 
     async def aclose(self) -> None:
-        """Give up what is being opened, and close what is open."""
+        """Give up what is being opened, and close what is open; nothing is opened any more."""
+        self._closed = True
         tasks = [each.task for each in self._attempts.values() if each.task is not None]
         for task in tasks:
             task.cancel()
@@ -174,6 +177,8 @@ class Outgoing:
 
     def _refusal(self, target: Target, attempt: _Attempt | None) -> str | None:
         """Why no attempt is made, or why nobody else may wait for the one that is."""
+        if self._closed:
+            return _STOPPING
         if target.transport == "udp":
             return self._count("no_route", "no socket of ours gets there")
         if self._waiting >= self.limits.waiting:
@@ -193,7 +198,7 @@ class Outgoing:
 
     async def _open(self, target: Target, attempt: _Attempt) -> None:
         flow: Flow | None = None
-        why = "the daemon stops"
+        why = _STOPPING
         try:
             flow, why = await self._connect(target)
         except Exception:  # a fault of ours: who wait for it must hear of it all the same

@@ -436,3 +436,23 @@ async def test_closing_lets_what_was_written_arrive() -> None:
             for _ in range(100):
                 assert flow.send(REQUEST)
         await until(lambda: pool.received == REQUEST * 100)
+
+
+async def test_nothing_is_opened_by_a_daemon_that_stops() -> None:
+    """Who hears that there is no connection tries the next target: that must come to an end."""
+    sock, fillers, hole = black_hole()
+    told: list[str] = []
+    async with server() as pool, world(limits=OutgoingLimits(connect=20)) as ours:
+
+        def try_another(why: str) -> None:
+            told.append(why)
+            ours.outgoing.dial(pool.target(), told.append, told.append)  # type: ignore[arg-type]
+
+        ours.outgoing.dial(hole, told.append, try_another)  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await ours.outgoing.aclose()
+        await until(lambda: len(told) == 2)
+        assert told == ["the daemon stops"] * 2
+        assert pool.accepted == 0
+    for each in (sock, *fillers):
+        each.close()

@@ -8,6 +8,8 @@ from chatredirect.pools import Pools
 
 TARGETS = 16
 """Targets of one pool that are named."""
+NOT_PINGED = "not pinged"
+"""A target's state where `health` is off: it is taken to work."""
 
 
 def troubled(pool: Pool) -> bool:
@@ -47,7 +49,7 @@ def _target(pools: Pools, pool: Pool, index: int) -> Json:
     return {
         "target": str(target),
         "host": target.host,
-        "state": State.UP.value if health is None else health.state.value,
+        "state": NOT_PINGED if health is None else health.state.value,
         "pinged": health is not None and health.state is not State.UNKNOWN,
         "last_ping": "" if health is None else health.detail,
         "priority": target.priority,

@@ -385,8 +385,8 @@ class Core:
             told = self.transactions.happen(transaction, event, now)
             if event is Heard.PROVISIONAL:
                 told = True  # also to others than INVITE: it says that the target lives
-            else:
-                transaction.message = b""
+            elif told:
+                transaction.message = b""  # it won't be sent again
         if told and isinstance(branch, Branch):
             what = Event.PROVISIONAL if event is Heard.PROVISIONAL else Event.FINAL
             happen(self, branch, what, now, response)

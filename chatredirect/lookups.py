@@ -6,6 +6,7 @@ began.
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 
 import structlog
 
@@ -24,6 +25,7 @@ from chatredirect.waker import Waker
 log = structlog.get_logger()
 
 _AFTER_A_FAULT = 1.0  # seconds
+_NAMED = 20  # dialogs that a line of the log names
 _LOOK = 0.02  # seconds between two looks whether the last dialog has ended
 _GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is sent again (T1)
 
@@ -91,7 +93,13 @@ class Lookups:
         await self._until_idle(seconds)
         if self.idle:
             return True
-        log.warning("not_drained", lookups=len(self.attendant.core.dialogs), seconds=seconds)
+        dialogs = self.attendant.core.dialogs
+        log.warning(
+            "not_drained",
+            lookups=len(dialogs),
+            call_ids=[each.dialog.call_id for each in islice(dialogs.values(), _NAMED)],
+            seconds=seconds,
+        )
         self.attendant.hang_up()
         await self._until_idle(_GOODBYE)
         return False

@@ -5,11 +5,10 @@ The words may hold the peer's octets, so whoever shows them escapes them.
 
 import re
 
+from chatredirect.roles.unavailable import reason
 from chatredirect.roles.verdict import Verdict
 
 _CONTACT = re.compile(rb"^Contact: (.+)\r$", re.MULTILINE)
-#: RFC 3261 §20.43: code, agent, and the text in quotes.
-_WARNING = re.compile(rb'^Warning: \d{3} \S+ "(.*)"\r$', re.MULTILINE)
 
 _REASONS = {
     403: "the peer isn't trusted: its address isn't in trusted_peers, and it showed no certificate "
@@ -42,9 +41,7 @@ def explain_status(status: int, endpoint: str | None, why: str, fields: bytes = 
         contacts = b", ".join(_CONTACT.findall(fields))
         return f"{whose}{status} to {contacts.decode('utf-8', 'backslashreplace')}"
     if not why:
-        warning = _WARNING.search(fields)
-        if warning is not None:
-            why = warning[1].decode("utf-8", "backslashreplace")
+        why = reason(fields)
     if status == 404 and endpoint is not None:
         why = "it is disabled"
     return f"{whose}{status}, {why or _REASONS.get(status, 'answered here')}"

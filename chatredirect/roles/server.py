@@ -229,7 +229,7 @@ class Server:
         counters.answered(verdict.status, method, transport, address)
         if self.log_requests:
             fault = "" if verdict.fault is None else str(verdict.fault)
-            log_request(message, source, transport, verdict.status, address, fault)
+            log_request(message, source, transport, verdict.status, address, fault, verdict.fields)
         port = reply_port(via, source)
         if tap is not None:
             tap.decided(message.call_id, explain(verdict))

@@ -3,6 +3,8 @@
 480 and not 503, which would take the whole server out of a front end's rotation.
 """
 
+import re
+
 # RFC 5630 §6.2 and RFC 3261 §20.43
 SIPS_NOT_ALLOWED = b"380"
 MISCELLANEOUS = b"399"
@@ -24,3 +26,12 @@ def unavailable(retry_after: int, agent: bytes, code: bytes, why: str) -> bytes:
     """
     text = why.encode("ascii", "replace").translate(_QUOTED_TEXT)[:_MAX_TEXT]
     return b'Retry-After: %d\r\nWarning: %b %b "%b"\r\n' % (retry_after, code, agent, text)
+
+
+def reason(fields: bytes) -> str:
+    """The text of the Warning among header fields, empty if there is none."""
+    warning = _WARNING.search(fields)
+    return "" if warning is None else warning[1].decode("utf-8", "backslashreplace")
+
+
+_WARNING = re.compile(rb'^Warning: \d{3} \S+ "(.*)"\r$', re.MULTILINE)

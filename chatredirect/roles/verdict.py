@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from chatredirect.directory import Endpoint
+from chatredirect.roles.unavailable import reason
 from chatredirect.sip import headers
 from chatredirect.sip.errors import BadHeaderValue, SipError
 from chatredirect.sip.flow import peer_text
@@ -73,6 +74,7 @@ def log_request(
     status: int,
     endpoint: str | None,
     fault: str,
+    fields: bytes = b"",
 ) -> None:
     """One line for a request and its answer.
 
@@ -83,8 +85,10 @@ def log_request(
         status: of its answer.
         endpoint: the endpoint's address, if it was for one.
         fault: what was wrong with it, or empty.
+        fields: the answer's further header fields; the Warning of a 480 or 503 says why it is one.
     """
     peer = None
+    why = reason(fields) if status in (480, 503) else ""
     if source is not None:
         peer = peer_text(transport, source.host.decode("ascii"), source.port)
     log.info(
@@ -97,4 +101,5 @@ def log_request(
         call_id=request.call_id,
         peer=peer,
         **({"fault": fault} if fault else {}),
+        **({"why": why} if why else {}),
     )

@@ -1,5 +1,6 @@
 """The daemon is told to stop: what is open may finish, nothing new is begun, redirects go on."""
 
+import json
 import re
 import signal
 import socket
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.lookup.world import SDP
+from tests.lookup.world import REQURI, SDP
 from tests.service.client import Udp, ask, request, talk
 from tests.service.daemon import PATIENCE, Daemon, configuration, endpoint, eventually
 from tests.service.fixtures import Run
@@ -34,7 +35,8 @@ class Caller:
         self.number += number is None
         extra = f"Contact: <sip:user1@127.0.0.1:{self.udp.port}>\r\nMax-Forwards: 70\r\n"
         if body:
-            extra += "Content-Type: application/sdp\r\n"
+            kind = "application/sdp" if method == "INVITE" else "text/plain"
+            extra += f"Content-Type: {kind}\r\n"
         self.socket.sendto(
             request(
                 method,
@@ -152,3 +154,18 @@ def test_it_is_told_to_whom_it_may_concern(run_daemon: Run) -> None:
     eventually(lambda: first.process.poll() is not None, "its end")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(first.address())
+
+
+def test_the_log_tells_the_story_of_a_call(run_daemon: Run) -> None:
+    """Its Call-ID is in every line about it, from the INVITE to why it ended."""
+    daemon = run_daemon(lookups(drain=0.2))
+    caller = Caller(daemon).begin()
+    caller.send("INFO", body=REQURI)
+    assert "200" in caller.receive().partition("\r\n")[0]
+    assert caller.receive().startswith("INFO ")
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(PATIENCE) == 0
+    call_id = f"call-{caller.udp.port}"
+    story = [json.loads(line)["event"] for line in daemon.log_text.splitlines() if call_id in line]
+    assert story == ["request", "request", "lookup", "not_drained"]
+    assert daemon.event("lookup")["channel"] == "sip:lookup@pcpool.contoso.com"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.service.client import Udp, ask, request, talk
-from tests.service.daemon import PATIENCE, ROOT, command, configuration, eventually
+from tests.service.daemon import PATIENCE, ROOT, command, configuration, endpoint, eventually
 from tests.service.fixtures import Run
 
 
@@ -170,3 +170,14 @@ def test_format_of_the_command_line(tmp_path: Path) -> None:
         line = next(line for line in process.stderr if " started " in line)
         process.terminate()
     assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z info +started version=", line)
+
+
+def test_why_a_pool_cannot_be_had(run_daemon: Run) -> None:
+    """The line of a 480 has its reason: whoever greps for a call needn't look for the pool."""
+    dns = {"hosts": {"pcpool.contoso.com": ["192.0.2.20"]}, "nameservers": ["127.0.0.1:1"]}
+    daemon = run_daemon(dns=dns, endpoints=[endpoint(pool_fqdn="nowhere.contoso.com")])
+    with talk("udp", daemon.address()) as client:
+        answer = ask(client, request(call_id="a1"))
+        assert answer is not None
+        assert answer.status == 480
+    assert "nowhere.contoso.com" in daemon.event("request", call_id="a1")["why"]

@@ -172,12 +172,15 @@ class Attendant:
                         fact.status,
                         fact.endpoint,
                         fact.why,
+                        fact.fields,
                     )
-            case Found(endpoint, caller, _, uri):
+            case Found(endpoint, caller, call_id, uri):
                 if uri is None:
-                    log.warning("lookup_failed", endpoint=endpoint, caller=caller)
+                    log.warning("lookup_failed", endpoint=endpoint, caller=caller, call_id=call_id)
                 elif self.log_requests:
-                    log.info("lookup", endpoint=endpoint, caller=caller, channel=uri)
+                    log.info(
+                        "lookup", endpoint=endpoint, caller=caller, call_id=call_id, channel=uri
+                    )
             case Ended(endpoint, caller, call_id, why):
                 log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
 

@@ -86,8 +86,8 @@ class Reloader:
         config: the main file.
         service: serves it.
         level: goes by what the configuration says of the log.
-        done: reloads since the start.
-        refused: of these, how many were refused.
+        done: reloads since the start that were put in force.
+        refused: those that weren't.
         verdict: how the last one went.
         begins, ends: called around each, for whoever must know that one is under way.
     """
@@ -132,7 +132,6 @@ class Reloader:
         if before is not None:
             await asyncio.wait([before])
         self._running, self._following = self._following, None
-        self.done += 1
         self.begins()
         try:
             outcome = await self._reload()
@@ -141,6 +140,7 @@ class Reloader:
             self._tell(f"a reload was refused ({refused}) at")
             return refused
         else:
+            self.done += 1
             self._tell("reloaded at")
             return outcome
         finally:

@@ -29,8 +29,7 @@ def readings(view: View, readiness: Readiness, now: float) -> Iterator[Reading]:
     yield catalogue.READY, [((), readiness.ready)]
     yield catalogue.DRAINING, [((), service.draining)]
     reloader = view.reloader
-    done = reloader.done - reloader.refused
-    yield catalogue.RELOADS, [(("done",), done), (("refused",), reloader.refused)]
+    yield catalogue.RELOADS, [(("done",), reloader.done), (("refused",), reloader.refused)]
     yield catalogue.CONFIGURED, [((), service.configured_at)]
     yield from _endpoints(view, now)
     yield catalogue.LAG, [((), view.lag.seen)]

@@ -62,7 +62,7 @@ def _configuration(view: View) -> Json:
         "files": 0 if settings is None else len(settings.files),
         "fingerprint": "" if settings is None else settings.fingerprint,
         "in_force_since": view.service.configured_at,
-        "reloads": {"done": reloader.done - reloader.refused, "refused": reloader.refused},
+        "reloads": {"done": reloader.done, "refused": reloader.refused},
         "last_reload": None if verdict is None else {"what": verdict.what, "at": verdict.at},
     }
 

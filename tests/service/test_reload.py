@@ -1,9 +1,16 @@
 """SIGHUP: another configuration as a whole or not at all; what stays the same stays open."""
 
+import asyncio
 import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import yaml
 
+from chatredirect import reloading
+from chatredirect.loading.parent import LoadingError
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration, eventually
 from tests.service.fixtures import Run
@@ -52,3 +59,25 @@ def test_the_same_file_again_is_told(run_daemon: Run) -> None:
     daemon = run_daemon(settings)
     reload(daemon, "configuration_unchanged", daemon.config.read_text())
     assert not daemon.events("configuration_changed")
+
+
+async def test_a_reload_that_is_under_way_is_not_counted_as_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = asyncio.Event()
+
+    async def load(*_: Any) -> None:
+        await over.wait()
+        raise LoadingError("no process")
+
+    monkeypatch.setattr(reloading, "load_elsewhere", load)
+    service: Any = SimpleNamespace(settings=None)
+    level: Any = None
+    reloader = reloading.Reloader(Path("c.yaml"), service, level)
+    asked = asyncio.create_task(reloader.reload())
+    await asyncio.sleep(0.01)
+    assert (reloader.done, reloader.refused) == (0, 0)
+    over.set()
+    with pytest.raises(reloading.Refused):
+        await asked
+    assert (reloader.done, reloader.refused) == (0, 1)

@@ -8,7 +8,7 @@ connection serves one request, within a few seconds, of few octets; and there ar
 import asyncio
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -31,6 +31,7 @@ LINE = 4096
 _HEAD_END = b"\r\n\r\n"
 _METHODS = ("GET", "HEAD")
 _OTHER = "other"
+_HEADERS: Mapping[str, str] = {"Cache-Control": "no-store", "Server": "chatredirect"}
 
 log = structlog.get_logger()
 
@@ -54,14 +55,7 @@ class HttpServer:
         self._loop = loop
         self._open: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = web.Server(
-            self._answer,
-            access_log=None,
-            logger=_quiet,
-            lingering_time=0,
-            max_line_size=LINE,
-            max_field_size=LINE,
-        )
+        self._server = web.Server(self._answer)
 
     def accept(self, sock: socket.socket, _address: object) -> None:
         """Serve a connection, or close it at once if there are too many."""
@@ -69,7 +63,8 @@ class HttpServer:
             self._counters.busy += 1
             sock.close()
             return
-        connection = _Connection(self, self._server(), self._loop)
+        handler = _Handler(self._server, self._unreadable, self._loop)
+        connection = _Connection(self, handler, self._loop)
         self._open.add(connection)
         task = self._loop.create_task(self._begin(connection, sock))
         self._tasks.add(task)
@@ -107,7 +102,7 @@ class HttpServer:
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         make = self._pages.get(request.path)
         name = _OTHER if make is None else request.path
-        headers: Mapping[str, str] = {"Cache-Control": "no-store", "Server": "chatredirect"}
+        headers = _HEADERS
         if make is None:
             page = Page.text(404, "not found; there is " + ", ".join(self._pages))
         elif request.method not in _METHODS:
@@ -119,6 +114,12 @@ class HttpServer:
             except Exception:  # a fault of ours, told here and to nobody else
                 log.exception("http_failed", page=name)
                 page = Page.text(500, "a fault of chatredirect; its log says more")
+        return self._response(name, page, headers)
+
+    def _unreadable(self, status: int) -> web.Response:
+        return self._response(_OTHER, Page.text(status, "this is no HTTP request"), _HEADERS)
+
+    def _response(self, name: str, page: Page, headers: Mapping[str, str]) -> web.Response:
         self._counters.answered(name, page.status)
         response = web.Response(
             status=page.status,
@@ -127,6 +128,43 @@ class HttpServer:
         )
         response.force_close()
         return response
+
+
+class _Handler(web.RequestHandler):
+    """aiohttp's; to what can't be read it would tell its version, and tell nobody of it here."""
+
+    def __init__(
+        self,
+        manager: web.Server,
+        refuse: Callable[[int], web.Response],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Read requests; `refuse` makes the answer to what is none."""
+        super().__init__(
+            manager,
+            loop=loop,
+            access_log=_quiet,
+            logger=_quiet,
+            lingering_time=0,
+            max_line_size=LINE,
+            max_field_size=LINE,
+        )
+        self._refuse = refuse
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what can't be read.
+
+        Raises:
+            ConnectionError: an answer has begun already.
+        """
+        super().handle_error(request, status, exc, message)
+        return self._refuse(status)
 
 
 class _Connection(asyncio.Protocol):

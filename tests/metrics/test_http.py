@@ -153,10 +153,15 @@ async def test_a_fault_of_ours_is_told_in_the_log_alone() -> None:
     ids=["tls", "sip", "octets", "version", "lengths", "line", "field", "fields"],
 )
 async def test_garbage_is_refused(garbage: bytes) -> None:
-    """It gets no page, and whoever comes next is served."""
-    async with listening() as (_, port):
+    """It gets no page and learns no version, and whoever comes next is served."""
+    async with listening() as (listener, port):
         answer = await said(port, garbage, end=True)
         assert b"200 OK" not in answer
+        assert b"aiohttp" not in answer
+        assert b"Python" not in answer
+        if answer:
+            assert answer.startswith(b"HTTP/1.0 400 ")
+            assert listener.counters.requests == {("other", 400): 1}
         assert await fetched(port, "/fine") == ("HTTP/1.1 200 OK", b"fine\n")
 
 

@@ -168,7 +168,8 @@ def _does(endpoint: "EndpointSettings") -> str:
     methods = f", only {' '.join(endpoint.methods)}" if endpoint.methods else ""
     if endpoint.mode == "lookup":
         return f"lookup to {', '.join(map(str, endpoint.channels))}{methods}"
-    return f"{endpoint.redirect_status} to {_pool(endpoint)}{methods}"
+    how = "proxy" if endpoint.mode == "proxy" else endpoint.redirect_status
+    return f"{how} to {_pool(endpoint)}{methods}"
 
 
 def _channels(endpoint: "EndpointSettings") -> dict[str, object]:

@@ -35,6 +35,11 @@ def test_good(chatredirect: Command, write: Write) -> None:
     assert done.stdout.endswith("The configuration can be used.\n")
 
 
+def test_a_proxied_endpoint(chatredirect: Command, write: Write) -> None:
+    done = chatredirect("check", write(GOOD.replace("methods: [INVITE]", "mode: proxy")))
+    assert "  proxy to pcpool.contoso.com:5061 over tls\n" in done.stdout
+
+
 def test_bad(chatredirect: Command, write: Write) -> None:
     """78, every fault as `file:line:column: error: …`, and how many."""
     path = write(BAD)

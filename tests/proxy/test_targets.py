@@ -177,6 +177,19 @@ def test_a_late_200_of_an_abandoned_target_wins() -> None:
     world.expire()
 
 
+def test_a_late_200_while_the_next_target_is_being_dialled() -> None:
+    """Nothing has been sent there, and nothing will be."""
+    world = World(*targets(2, "tcp"))
+    world.ways.by_dialling.add("tcp")
+    world.send(Caller(world).write("INVITE"))
+    first = world.ways.connect().one()
+    world.pass_time(4.0)
+    (ok,) = world.answer(0, first, 200)
+    assert ok.kind == "200 INVITE"
+    assert not world.ways.connect().raw
+    world.expire()
+
+
 def test_an_abandoned_target_that_comes_to_life_is_cancelled() -> None:
     """§9.1: as soon as it has said something; its 487 is for nobody."""
     world = World(*targets(2))

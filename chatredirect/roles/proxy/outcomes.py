@@ -61,7 +61,8 @@ def happen(
             case Act.CANCEL:
                 _send_cancel(core, branch, now)
             case Act.QUIT:
-                answer(core, branch.context, 487, now)
+                if not branch.context.finished:
+                    answer(core, branch.context, 487, now)
 
 
 def cancel(core: "Core", context: Context, now: float) -> None:

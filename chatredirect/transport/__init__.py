@@ -13,6 +13,7 @@ flow         a way back to where a message came from
 flow_book    names for flows, short enough for a Record-Route
 outgoing     connections that we open, one to each target
 dialled      the owner of one of these
+reachable    where a peer can open a connection to us
 datagram_ways  UDP to whom one likes
 tls          TLS contexts, made of files
 certificate  whose certificate it is

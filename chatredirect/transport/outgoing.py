@@ -23,6 +23,7 @@ from chatredirect.transport.datagram_ways import DatagramWays
 from chatredirect.transport.dialled import Dialled
 from chatredirect.transport.flow_book import FlowBook
 from chatredirect.transport.open_connections import OpenConnections
+from chatredirect.transport.reachable import reachable_at
 from chatredirect.transport.secure import Security, explain
 from chatredirect.transport.terms import Terms
 
@@ -74,8 +75,8 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_attempts", "_book", "_by_place", "_closed", "_connections", "_resting", "_security", "_waiting",
-        "bound", "failed", "limits", "opened", "terms", "ways",
+        "_attempts", "_book", "_by_place", "_closed", "_connections", "_resting", "_security",
+        "_waiting", "bound", "failed", "limits", "opened", "terms", "ways",
     )  # fmt: skip
 
     def __init__(
@@ -216,7 +217,9 @@ class Outgoing:
     async def _connect(self, target: Target) -> tuple[Flow | None, str]:
         """A new connection; None and why, if there is none."""
         security = self._security() if target.transport == "tls" else None
-        dialled = Dialled(target, self.terms, security, self._reachable_at, self._over)
+        dialled = Dialled(
+            target, self.terms, security, partial(reachable_at, self.bound), self._over
+        )
         timeouts, loop = self.terms.timeouts, self.terms.loop
         sock = None
         try:
@@ -294,25 +297,9 @@ class Outgoing:
         if self._by_place.get(place) is dialled:
             del self._by_place[place]
 
-    def _reachable_at(self, transport: str, host: str, port: int) -> tuple[str, int]:
-        """Where we listen for this transport, on the same address if we do (RFC 3261 §18.1.1)."""
-        family = ":" in host
-        elsewhere: tuple[str, int] | None = None
-        for url in self.bound():
-            if url.transport != transport:
-                continue
-            if url.host == host or (url.host in _ANY and family == (url.host == "::")):
-                return host, url.port
-            if elsewhere is None and url.host not in _ANY and family == (":" in url.host):
-                elsewhere = url.host, url.port
-        return elsewhere or (host, port)
-
     def _call(self, then: Callable[[], None]) -> None:
         try:
             then()
         except Exception:  # one who waited must not keep the others from hearing of it
             self.terms.failures += 1
             log.exception("flow_not_taken")
-
-
-_ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound

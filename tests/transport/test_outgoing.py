@@ -70,6 +70,8 @@ async def test_our_own_address_is_one_where_we_listen() -> None:
         ([("tcp", "127.0.0.1", 5060)], ("127.0.0.1", 5060)),
         ([("tls", "127.0.0.1", 5061), ("tcp", "0.0.0.0", 5070)], ("127.0.0.1", 5070)),
         ([("tcp", "192.0.2.1", 5070), ("tcp", "::", 1)], ("192.0.2.1", 5070)),
+        ([("tcp", "::", 5070)], ("127.0.0.1", 5070)),
+        ([("tcp", "::", 1), ("tcp", "0.0.0.0", 5070)], ("127.0.0.1", 5070)),
     ):
         urls = tuple(ListenUrl(*each) for each in bound)  # type: ignore[arg-type]
         async with server() as pool, world(bound=urls) as ours:

@@ -17,7 +17,8 @@ from chatredirect.outward import Outward
 from chatredirect.own_names import OwnNames
 from chatredirect.pools import Pools
 from chatredirect.roles.proxy.attendant import Attendant
-from chatredirect.roles.proxy.core import Core, Rules
+from chatredirect.roles.proxy.core import Core
+from chatredirect.roles.proxy.rules import Rules
 from chatredirect.roles.proxy.token import Loops, Tokens
 from chatredirect.roles.proxy.within import wanted
 from chatredirect.roles.tap import Tapping

@@ -13,7 +13,8 @@ from chatredirect.dns.target import Target
 from chatredirect.own_names import OwnNames
 from chatredirect.pool import Pool
 from chatredirect.roles.proxy.attendant import Attendant
-from chatredirect.roles.proxy.core import Core, Rules
+from chatredirect.roles.proxy.core import Core
+from chatredirect.roles.proxy.rules import Rules
 from chatredirect.roles.proxy.token import Loops, Tokens
 from chatredirect.roles.server import Answering, Server
 from chatredirect.roles.tap import Tapping

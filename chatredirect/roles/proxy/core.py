@@ -6,14 +6,10 @@ due by itself, `next_due` says. What a request is checked for before it gets her
 and `within`; what comes of its branches is in `outcomes`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 
-from chatredirect.config.addresses import HostPort
-from chatredirect.directory import Directory
 from chatredirect.dns.target import Target
-from chatredirect.own_names import OwnNames
 from chatredirect.roles.proxy.answers import answer, trying
 from chatredirect.roles.proxy.branches import Branch, Event, State
 from chatredirect.roles.proxy.context import Context, Errand, User, Waiter
@@ -22,12 +18,12 @@ from chatredirect.roles.proxy.facts import Dropped, Fact, ProxyCounters
 from chatredirect.roles.proxy.outcomes import happen
 from chatredirect.roles.proxy.parcel import COOKIE
 from chatredirect.roles.proxy.penalties import Penalties
+from chatredirect.roles.proxy.rules import Rules
 from chatredirect.roles.proxy.sides import Sides
-from chatredirect.roles.proxy.token import Loops, Tokens
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import ack_of
 from chatredirect.sip.message import Response
-from chatredirect.sip.response import Source, TagMaker
+from chatredirect.sip.response import Source
 from chatredirect.sip.transaction import keys
 from chatredirect.sip.transaction.deadlines import Deadlines
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
@@ -43,45 +39,6 @@ TRYING_AFTER = 3.5
 """Seconds until timer E has come to T2, so that a 100 is due (RFC 4320 §4.1): 0.5 + 1 + 2."""
 
 _UNANSWERED = (Being.CALLING, Being.TRYING, Being.PROCEEDING)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a configuration says; a new one is for what comes from then on.
-
-    Attributes:
-        directory: the endpoints.
-        names: our own names.
-        advertise: the host that we call ourselves; None: the address that is used.
-        tags: makes To tags.
-        tokens: makes what stands in our Record-Route.
-        loops: makes what a loop is known by, of a request's octets.
-        is_target: whether an address is one of any pool's targets.
-        agent: our name in Warning header fields.
-        retry_after: seconds, for Retry-After.
-        attempt_timeout: seconds that a target has to say something.
-        target_penalty: seconds for which one that failed is left for last.
-        timer_c: seconds that an INVITE may go on without a provisional response.
-        proxy_require: option tags that are passed on, in lower case.
-        transactions: how many requests may be open.
-        transactions_per_peer: how many of one peer.
-    """
-
-    directory: Directory
-    names: OwnNames
-    advertise: HostPort | None
-    tags: TagMaker
-    tokens: Tokens
-    loops: Loops
-    is_target: Callable[[bytes], bool]
-    agent: bytes = b"chatredirect"
-    retry_after: int = 30
-    attempt_timeout: float = 4.0
-    target_penalty: float = 30.0
-    timer_c: float = 180.0
-    proxy_require: frozenset[bytes] = frozenset((b"ms-benotify",))
-    transactions: int = 20_000
-    transactions_per_peer: int = 5_000
 
 
 class Core:

@@ -1,0 +1,49 @@
+"""What a configuration says to the proxy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatredirect.config.addresses import HostPort
+from chatredirect.directory import Directory
+from chatredirect.own_names import OwnNames
+from chatredirect.roles.proxy.token import Loops, Tokens
+from chatredirect.sip.response import TagMaker
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a configuration says; a new one is for what comes from then on.
+
+    Attributes:
+        directory: the endpoints.
+        names: our own names.
+        advertise: the host that we call ourselves; None: the address that is used.
+        tags: makes To tags.
+        tokens: makes what stands in our Record-Route.
+        loops: makes what a loop is known by, of a request's octets.
+        is_target: whether an address is one of any pool's targets.
+        agent: our name in Warning header fields.
+        retry_after: seconds, for Retry-After.
+        attempt_timeout: seconds that a target has to say something.
+        target_penalty: seconds for which one that failed is left for last.
+        timer_c: seconds that an INVITE may go on without a provisional response.
+        proxy_require: option tags that are passed on, in lower case.
+        transactions: how many requests may be open.
+        transactions_per_peer: how many of one peer.
+    """
+
+    directory: Directory
+    names: OwnNames
+    advertise: HostPort | None
+    tags: TagMaker
+    tokens: Tokens
+    loops: Loops
+    is_target: Callable[[bytes], bool]
+    agent: bytes = b"chatredirect"
+    retry_after: int = 30
+    attempt_timeout: float = 4.0
+    target_penalty: float = 30.0
+    timer_c: float = 180.0
+    proxy_require: frozenset[bytes] = frozenset((b"ms-benotify",))
+    transactions: int = 20_000
+    transactions_per_peer: int = 5_000

@@ -79,8 +79,6 @@ def _plain_mistake(text: str) -> str | None:
         inner = re.search(r"<([^<>]*)>", text)
         write = f"write {inner[1]}" if inner else "write the URI alone"
         return f"has a display name or brackets: {write}, and the name in display_name"
-    if "*" in text.rpartition("@")[2]:
-        return "is a wildcard: each endpoint is one URI"
     scheme = _SCHEME.match(text)
     if scheme is not None and "@" not in text[: scheme.end()]:
         name = scheme[1].lower()
@@ -92,7 +90,17 @@ def _plain_mistake(text: str) -> str | None:
             return f"has slashes in it: write {name}:{text[scheme.end() :].lstrip('/')}"
     if "@" not in text:
         user = text[scheme.end() :] if scheme else text
+        if "." in user:
+            return f"has no user: write sip:USER@{user}"
         return f"has no domain: write sip:{user or 'ocschat'}@DOMAIN"
     if text.endswith("@"):
         return f"has no domain after the @: write {text}DOMAIN"
+    user, _, domain = text.rpartition("@")
+    if "*" in domain:
+        return "is a wildcard: each endpoint is one URI"
+    if "*" in user:  # RFC 3261 §25.1 allows it, and who writes it means something else
+        literally = f"{user.replace('*', '%2A')}@{domain}"
+        return f"is a wildcard: each endpoint is one URI; write {literally} if it has a star in it"
+    if "@." in text or ".." in domain:
+        return "has a dot too many in its domain"
     return None

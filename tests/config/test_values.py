@@ -150,6 +150,7 @@ def test_pool_fqdn_refused(text: str, says: str) -> None:
         ("chat@contoso.com:5070", "sip:chat@contoso.com:5070", "chat", "contoso.com", 5070),
         ("sips:a%20b@[::1]", "sips:a%20b@[::1]", "a%20b", "[::1]", None),
         ("sip:+123@192.0.2.1", "sip:+123@192.0.2.1", "+123", "192.0.2.1", None),
+        ("sip:%2A5@contoso.com", "sip:%2A5@contoso.com", "%2A5", "contoso.com", None),
     ],
 )
 def test_sip_address(text: str, full: str, user: str, host: str, port: int | None) -> None:
@@ -164,7 +165,8 @@ def test_sip_address(text: str, full: str, user: str, host: str, port: int | Non
     [
         ("ocschat", "no domain: write sip:ocschat@DOMAIN"),
         ("sip:ocschat", "no domain: write sip:ocschat@DOMAIN"),
-        ("contoso.com:5060", "no domain"),
+        ("contoso.com:5060", "no user: write sip:USER@contoso.com"),
+        ("sip:contoso.com", "no user: write sip:USER@contoso.com"),
         ("", "no domain"),
         ("sip:ocschat@", "no domain after the @"),
         ("sip:@contoso.com", "no SIP URI"),
@@ -176,6 +178,10 @@ def test_sip_address(text: str, full: str, user: str, host: str, port: int | Non
         ("sip:a@contoso.com?Subject=x", "has parameters"),
         ("sip:a:secret@contoso.com", "password"),
         ("sip:*@*.contoso.com", "wildcard"),
+        ("sip:*@contoso.com", "wildcard: each endpoint is one URI; write sip:%2A@contoso.com"),
+        ("chat*@contoso.com", "write chat%2A@contoso.com"),
+        ("sip:a@contoso..com", "a dot too many"),
+        ("sip:a@.contoso.com", "a dot too many"),
         ("sip:a b@contoso.com", "no SIP URI"),
         ("sip:a@contoso.com:99999", "no SIP URI"),
         ("sip:a@contoso.com\r\nX: y", "no SIP URI"),

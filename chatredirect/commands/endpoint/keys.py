@@ -30,7 +30,12 @@ Keys: TypeAlias = dict[str, Scalar]
 """Values by YAML key."""
 
 _ENDPOINT = TypeAdapter(EndpointSettings)
-_KEY = re.compile(rf"\b({'|'.join(OPTIONS)})\b:?")
+# A key, but no plain word that a key is called like ("has a port in it"), and nothing in quotes:
+# that is the user's own.
+_KEY = re.compile(
+    rf"\"[^\"]*\"|(?<![\w.:;@/-])(?:({'|'.join(OPTIONS)}):"
+    rf"|({'|'.join(name for name in OPTIONS if '_' in name)})\b)"
+)
 
 
 def endpoint_of(keys: Mapping[str, Scalar]) -> EndpointSettings:
@@ -59,7 +64,12 @@ def refuse_values(error: ValidationError) -> typer.BadParameter:
 
 def for_options(message: str) -> str:
     """A fault whose words are YAML's, in the words of the command line."""
-    return _KEY.sub(lambda found: OPTIONS[found[1]], message)
+
+    def option(found: re.Match[str]) -> str:
+        key = found[1] or found[2]
+        return found[0] if key is None else OPTIONS[key]
+
+    return _KEY.sub(option, message)
 
 
 def keys_of(endpoint: EndpointSettings) -> Keys:

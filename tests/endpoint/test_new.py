@@ -58,7 +58,10 @@ def test_sudo_says_who(new: Command, folder: Path, monkeypatch: pytest.MonkeyPat
     ("address", "told"),
     [
         ('"Chat" <sip:ocschat@contoso.com>', "write sip:ocschat@contoso.com"),
-        ("sip:ocschat@contoso.com;transport=tls", "parameters"),
+        (
+            "SIP:ocschat@contoso.com;transport=tls",
+            '"SIP:ocschat@contoso.com;transport=tls" has parameters: write SIP:ocschat@contoso.com',
+        ),
         ("sip:ocschat@contoso.com?subject=x", "parameters"),
         ("sip:ocs chat@contoso.com", "a space is %20"),
         ("tel:+1425555", "write sip:NUMBER@DOMAIN"),
@@ -67,6 +70,7 @@ def test_sudo_says_who(new: Command, folder: Path, monkeypatch: pytest.MonkeyPat
         ("ocschat", "write sip:ocschat@DOMAIN"),
         ("sip:ocschat@*.contoso.com", "wildcard"),
         ("sip:*@*", "wildcard"),
+        ("*@contoso.com", "wildcard"),
         ("http://contoso.com", "scheme http"),
         ("sip://ocschat@contoso.com", "slashes"),
         ("sip:ocschat:secret@contoso.com", "password"),
@@ -106,7 +110,8 @@ def test_spellings_that_will_do(new: Command, config: Path, address: str) -> Non
         ("sip:pcpool.contoso.com", "write pcpool.contoso.com"),
         (
             "pcpool.contoso.com:5061",
-            "--persistent-chat-pool-fqdn pcpool.contoso.com and --port 5061",
+            '"pcpool.contoso.com:5061" has a port in it: write --persistent-chat-pool-fqdn '
+            "pcpool.contoso.com and --port 5061",
         ),
         ("ocschat@pcpool.contoso.com", "write the host name alone"),
         ("pcpool contoso.com", "no host name"),
@@ -364,3 +369,18 @@ def test_files_beside_the_main_file(
         assert endpoint("set", "a@contoso.com", "--port", 5070, *arguments).status == 0
         assert endpoint("remove", "a@contoso.com", *arguments).status == 0
         assert set(files(config.parent)) == {"main.yaml"}
+
+
+@pytest.mark.parametrize("what_if", [(), ("-WhatIf",)])
+def test_a_time_that_has_passed_is_told(new: Command, what_if: tuple[str, ...]) -> None:
+    """A mistyped year would open an endpoint on the spot, and nobody would know."""
+    closed = ("--state", "maintenance", "--active-from")
+    done = new("sip:ocschat@contoso.com", *closed, "2020-12-07T06:00:00+01:00", *what_if)
+    assert done.status == 0
+    assert "warning: 2020-12-07T06:00:00+01:00 has passed: active at once" in done.err
+    assert "passed" not in new("sip:x@contoso.com", *closed, "2126-12-07T06:00:00Z", *what_if).err
+
+
+def test_a_warning_names_options(new: Command) -> None:
+    """What it says to do is to be done with the command at hand."""
+    assert "set --port 5061 and --transport tls" in new("x@contoso.com", "-Port", "5061").err

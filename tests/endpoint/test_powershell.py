@@ -92,6 +92,7 @@ def test_cmdlet_before_its_parameters(words: list[str]) -> None:
         (["new", "-InMemory"], "use -WhatIf"),
         (["new", "-Tenant", "x"], "no tenants"),
         (["get", "-LdapFilter", "x"], "use -Filter"),
+        (["get", "-Filter", "{Mode", "-ne", "}"], "put it in single quotes"),
         (["new", "-WhatIf:"], "the shell has replaced"),
         (["new", "-WhatIf:maybe"], "a switch is :$true or :$false"),
         (["new", "Get-CsPersistentChatEndpoint"], "is chatredirect endpoint get"),

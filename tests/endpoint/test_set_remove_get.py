@@ -69,7 +69,11 @@ def test_a_state_that_would_never_be_in_force(
 ) -> None:
     """A time that has passed means active, so it goes with a new state; one to come stays."""
     at = ("--active-from", "2020-01-01T00:00:00Z")
-    assert endpoint("set", "ocschat@contoso.com", *at).status == 0
+    for what_if in (("--what-if",), ()):
+        done = endpoint("set", "ocschat@contoso.com", *at, *what_if)
+        assert done.status == 0
+        assert "2020-01-01T00:00:00Z has passed: active at once" in done.err
+    assert "has passed" not in endpoint("set", "ocschat@contoso.com", "--port", "5062").err
     assert endpoint("set", "ocschat@contoso.com", "--state", "maintenance").status == 0
     assert load(config).endpoints[0].active_from is None
     at = ("--active-from", "2126-01-01T00:00:00Z")
@@ -177,9 +181,10 @@ def test_nobody_is_meant(
 def test_several_are_meant(endpoint: Command, new: Command) -> None:
     for user in "ab":
         assert new(f"{user}@contoso.com", "--display-name", "Chat").status == 0
-    done = endpoint("remove", "-Identity", "chat")
-    assert done.status == 1
-    assert "sip:a@contoso.com, sip:b@contoso.com" in done.err
+    for force in ((), ("-Force",)):
+        done = endpoint("remove", "-Identity", "chat", *force)
+        assert done.status == 1
+        assert "sip:a@contoso.com, sip:b@contoso.com" in done.err
 
 
 def test_remove(endpoint: Command, own_file: Path, folder: Path) -> None:
@@ -196,6 +201,9 @@ def test_remove(endpoint: Command, own_file: Path, folder: Path) -> None:
 
 def test_force_takes_nothing_for_something(endpoint: Command, own_file: Path) -> None:
     assert endpoint("remove", "nobody@contoso.com", "-Force").status == 0
+    done = endpoint("remove", "CN={33e5014b},CN=Application Contacts", "-Force")
+    assert done.status == 1  # there may well be one: it can't be told which is meant
+    assert "Active Directory" in done.err
     assert own_file.exists()
 
 
@@ -234,6 +242,7 @@ def test_get_lists_all(endpoint: Command, new: Command) -> None:
     assert addresses == ["sip:a@contoso.com", "sip:c@contoso.com"]
     assert len(endpoint("get", "-ResultSize", "2").out.splitlines()) == 3
     assert len(endpoint("get", "-ResultSize", "Unlimited").out.splitlines()) == 5
+    assert len(endpoint("get", "-ResultSize", "2147483647").out.splitlines()) == 5
     assert "no endpoint is like that" in endpoint("get", "-PoolFqdn", "other.contoso.com").err
 
 

@@ -15,11 +15,13 @@ import typer
 
 from chatredirect.commands.asking import control_socket
 from chatredirect.commands.endpoint.filing import Filed, FilingError, file_all
+from chatredirect.commands.endpoint.keys import for_options
 from chatredirect.commands.endpoint.locking import BusyError, locked
 from chatredirect.commands.output import EX_IOERR, complain, show
 from chatredirect.commands.report import config_error_text, counted
 from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, Settings, load, warnings
 from chatredirect.config.include_folder import IncludeFolder, NoFolderError, include_folder
+from chatredirect.config.moment import written
 from chatredirect.oserror import words
 
 NO = 1
@@ -197,9 +199,22 @@ def tell_doubts(settings: Settings, contents: Mapping[str, bytes | None]) -> Non
     """Warnings about the endpoints in these files, and nothing else."""
     told = [doubt for doubt in warnings(settings) if contents.get(doubt.file) is not None]
     for doubt in told[:20]:
-        complain(f"warning: {doubt.message}")
+        complain(f"warning: {for_options(doubt.message)}")
     if len(told) > 20:
         complain(f"and {counted(len(told) - 20, 'warning')} more: chatredirect check")
+
+
+def tell_passed(proposal: Proposal, now: float) -> None:
+    """Warn of a time that has just been given and is over: a mistyped year opens an endpoint."""
+    times = {
+        each.active_from
+        for each in proposal.settings.endpoints
+        if each.active_from is not None and proposal.contents.get(file_of(each)) is not None
+    }
+    passed = sorted(each for each in times if each.timestamp() <= now)
+    if passed:
+        more = f" (and {counted(len(passed) - 1, 'time')} more)" if len(passed) > 1 else ""
+        complain(f"warning: {written(passed[0])}{more} has passed: active at once")
 
 
 def _pattern(proposal: Proposal, config: Path) -> str:

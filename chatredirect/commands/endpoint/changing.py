@@ -23,6 +23,7 @@ from chatredirect.commands.endpoint.change import (
     find,
     refuse,
     tell_doubts,
+    tell_passed,
 )
 from chatredirect.commands.endpoint.identity import identified
 from chatredirect.commands.endpoint.keys import OPTIONS, endpoint_of, keys_of, refuse_values
@@ -155,6 +156,8 @@ def tell_what_if(work: Changing) -> None:
     """Say what would be different, after looking at everything that could speak against it."""
     change = work.propose()
     tell_doubts(change.proposal.settings, change.proposal.contents)
+    if work.values.get("active_from"):
+        tell_passed(change.proposal, time.time())
     show(f"What if: would change {change.endpoint.sip_address}")
     for path, content in change.proposal.contents.items():
         before = Path(path).read_text(encoding="utf-8").splitlines()
@@ -176,6 +179,8 @@ def change(work: Changing) -> EndpointSettings:
 
         def done() -> None:
             tell_doubts(made.proposal.settings, made.proposal.contents)
+            if work.values.get("active_from"):
+                tell_passed(made.proposal, now)
             work.where.say(f"Changed {described(after, now)}: {file_of(after)}")
 
         carry_out(made.proposal, work.where, done)

@@ -101,7 +101,7 @@ def _nothing(settings: "Settings", config: str) -> str:
 def _number(text: str | None) -> int | None:
     if text is None or text.lower() == "unlimited":
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and len(text) < 11):
         raise typer.BadParameter("must be a whole number or unlimited", param_hint="--result-size")
     return int(text)
 

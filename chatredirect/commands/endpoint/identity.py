@@ -4,11 +4,16 @@ from chatredirect.config import EndpointSettings, Settings, parse_sip_address
 from chatredirect.config.faults import quoted
 
 
+class NoSuchEndpointError(LookupError):
+    """There is no endpoint with this identity."""
+
+
 def identified(settings: Settings, identity: str) -> EndpointSettings:
     """The endpoint that an identity means.
 
     Raises:
-        LookupError: there is none, or several; with what to write instead.
+        NoSuchEndpointError: there is none.
+        LookupError: that can't be told; with what to write instead.
     """
     if identity.upper().startswith("CN="):
         raise LookupError(
@@ -33,6 +38,6 @@ def identified(settings: Settings, identity: str) -> EndpointSettings:
         raise LookupError(f"several endpoints are called {quoted(identity)}: {addresses}")
     if unread and "@" in identity:
         raise LookupError(unread)
-    raise LookupError(
+    raise NoSuchEndpointError(
         f"there is no endpoint {quoted(identity)}: chatredirect endpoint get lists all"
     )

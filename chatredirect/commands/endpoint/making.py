@@ -23,6 +23,7 @@ from chatredirect.commands.endpoint.change import (
     folder_of,
     refuse,
     tell_doubts,
+    tell_passed,
 )
 from chatredirect.commands.endpoint.csv_rows import CsvFault, Row, read_rows
 from chatredirect.commands.endpoint.keys import (
@@ -220,6 +221,7 @@ def tell_what_if(work: Making) -> None:
     """Say what would be made, after looking at everything that could speak against it."""
     proposal = work.propose()
     tell_doubts(proposal.settings, proposal.contents)
+    tell_passed(proposal, time.time())
     show(f"What if: would make {named(work.endpoints)}")
     for path, content in list(proposal.contents.items())[:_SHOWN]:
         show(f"\n{path}:\n{(content or b'').decode()}".rstrip())
@@ -237,6 +239,7 @@ def make(work: Making) -> list[EndpointSettings]:
 
         def done() -> None:
             tell_doubts(proposal.settings, proposal.contents)
+            tell_passed(proposal, now)
             for endpoint, path in list(zip(work.endpoints, proposal.contents, strict=True))[
                 :_SHOWN
             ]:

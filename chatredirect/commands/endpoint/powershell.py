@@ -222,6 +222,11 @@ def _translate(command: str, words: list[str], done: Understood) -> None:
                 raise ValueError(f"-{name} needs a value")
             value = words[position]
             position += 1
+            if option == "--filter" and value.startswith("{") and not value.endswith("}"):
+                raise ValueError(
+                    f"-{name}: the shell has taken it apart: put it in single quotes, as in "
+                    f"-{name} '{{Mode -eq \"lookup\"}}'"
+                )
         if option is None:
             continue
         if valued:

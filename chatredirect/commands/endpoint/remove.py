@@ -44,7 +44,7 @@ def remove(
     """
     from chatredirect.commands.endpoint import changing
     from chatredirect.commands.endpoint.change import Where, configured
-    from chatredirect.commands.endpoint.identity import identified
+    from chatredirect.commands.endpoint.identity import NoSuchEndpointError, identified
 
     wanted = one_identity(argument, identity)
     if not wanted:
@@ -53,9 +53,11 @@ def remove(
     if force:
         try:
             identified(configured(config), wanted)
-        except LookupError as error:
+        except NoSuchEndpointError as error:
             show(f"{error.args[0]}; nothing to do")
             return
+        except LookupError:
+            pass  # whom it means can't be told, and that isn't all right: told below
     if what_if or confirm:
         made = changing.removal(where, wanted)
         (file,) = made.proposal.contents

@@ -6,6 +6,7 @@ It blocks, as a command may. Whatever goes wrong is a `ControlError` whose text 
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 from chatredirect.control.protocol import (
@@ -74,7 +75,8 @@ def ask(
             raise _unreached(path, error) from None
         sock.settimeout(timeout)
         try:
-            sock.sendall(encode({"command": command, **(arguments or {})}))
+            with suppress(BrokenPipeError):  # it has said no already: that is still to be read
+                sock.sendall(encode({"command": command, **(arguments or {})}))
             return _answer(sock, on_event or (lambda fields: None))
         except TimeoutError:
             raise ControlError(

@@ -33,6 +33,7 @@ from chatredirect.control.protocol import (
 log = structlog.get_logger()
 
 _CHUNK = 4096
+_BUSY_SECONDS = 0.5  # for the request of one client too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,9 @@ class ControlServer:
         try:
             if busy:
                 counters.busy += 1
+                # to close with the request unread would reset the connection, answer and all
+                with suppress(TimeoutError, ValueError, ConnectionError):
+                    await asyncio.wait_for(reader.readline(), _BUSY_SECONDS)
                 raise Refusal("too many commands at a time: try again", status=EX_TEMPFAIL)
             request = await self._request(reader)
             if request is None:

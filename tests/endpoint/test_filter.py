@@ -1,6 +1,8 @@
 """-Filter: PowerShell's words, no regular expressions, and a sentence for what isn't understood."""
 
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -41,7 +43,15 @@ CHAT = EndpointSettings(
     ],
 )
 def test_filter(text: str, matches: bool) -> None:
-    assert parse_filter(text)(CHAT) is matches
+    assert parse_filter(text, 0.0)(CHAT) is matches
+
+
+@pytest.mark.parametrize(("now", "state"), [(99.0, "maintenance"), (100.0, "active")])
+def test_the_state_is_the_one_that_get_shows(now: float, state: str) -> None:
+    """What a file says is another one before its active_from, and after it."""
+    waiting = replace(CHAT, active_from=datetime.fromtimestamp(100, UTC))
+    assert parse_filter(f"State -eq {state}", now)(waiting)
+    assert not parse_filter(f"State -ne {state}", now)(waiting)
 
 
 @pytest.mark.parametrize(
@@ -63,14 +73,14 @@ def test_filter(text: str, matches: bool) -> None:
 )
 def test_not_understood(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as refused:
-        parse_filter(text)
+        parse_filter(text, 0.0)
     assert told in str(refused.value)
 
 
 @given(st.text(max_size=60))
 def test_never_anything_but_a_sentence(text: str) -> None:
     try:
-        condition = parse_filter(text)
+        condition = parse_filter(text, 0.0)
     except ValueError:
         return
     assert condition(CHAT) in (True, False)
@@ -79,4 +89,4 @@ def test_never_anything_but_a_sentence(text: str) -> None:
 @given(st.text(alphabet="-()!'\" abmodeqlike*?$null", max_size=60))
 def test_words_of_the_grammar_in_any_order(text: str) -> None:
     with suppress(ValueError):
-        parse_filter(f"Mode -eq lookup -and {text}")(CHAT)
+        parse_filter(f"Mode -eq lookup -and {text}", 0.0)(CHAT)

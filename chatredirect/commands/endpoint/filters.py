@@ -45,8 +45,12 @@ Condition: TypeAlias = Callable[[EndpointSettings], bool]
 _Token: TypeAlias = tuple[str, str]
 
 
-def parse_filter(text: str) -> Condition:
+def parse_filter(text: str, now: float) -> Condition:
     """Read a filter such as `SipAddress -like "*contoso.com" -and Mode -eq lookup`.
+
+    Args:
+        text: it.
+        now: seconds since the epoch, for the state that is in force: the one that `get` shows.
 
     Raises:
         ValueError: with what is understood instead.
@@ -59,7 +63,7 @@ def parse_filter(text: str) -> Condition:
     tokens = _tokens(bare)
     if not tokens:
         raise ValueError("is empty: write it as in SipAddress -like '*contoso.com'")
-    condition = _Reader(tokens).condition(0)
+    condition = _Reader(tokens, now).condition(0)
     if tokens:
         raise ValueError(f"{quoted(tokens[-1][1])} isn't expected here")
     return condition
@@ -89,8 +93,9 @@ def _tokens(text: str) -> list[_Token]:
 class _Reader:
     """Reads conditions from tokens; `tokens` has the next one last."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[_Token], now: float) -> None:
         self._tokens = tokens
+        self._now = now
 
     def condition(self, depth: int) -> Condition:
         left = self._clause(depth)
@@ -135,7 +140,8 @@ class _Reader:
         kind, value = self._tokens.pop() if self._tokens else ("end", "")
         if kind not in ("word", "single", "double"):
             raise ValueError(f"{name} {operator} lacks what to compare with")
-        return _compared(key, operator, "" if (kind, value.lower()) == ("word", "$null") else value)
+        wanted = "" if (kind, value.lower()) == ("word", "$null") else value
+        return _compared(key, operator, wanted, self._now)
 
 
 def _joined(joint: str, left: Condition, right: Condition) -> Condition:
@@ -144,18 +150,18 @@ def _joined(joint: str, left: Condition, right: Condition) -> Condition:
     return lambda endpoint: left(endpoint) or right(endpoint)
 
 
-def _compared(key: str, operator: str, value: str) -> Condition:
+def _compared(key: str, operator: str, value: str, now: float) -> Condition:
     if operator in ("-like", "-notlike"):
         pattern = re.compile(translate(value.casefold().replace("[", "[[]")))
         wanted = operator == "-like"
-        return lambda endpoint: (pattern.match(_text(endpoint, key)) is not None) == wanted
+        return lambda endpoint: (pattern.match(_text(endpoint, key, now)) is not None) == wanted
     text = value.casefold()
     wanted = operator == "-eq"
-    return lambda endpoint: (_text(endpoint, key) == text) == wanted
+    return lambda endpoint: (_text(endpoint, key, now) == text) == wanted
 
 
-def _text(endpoint: EndpointSettings, key: str) -> str:
-    value = getattr(endpoint, key)
+def _text(endpoint: EndpointSettings, key: str, now: float) -> str:
+    value = endpoint.state_at(now) if key == "state" else getattr(endpoint, key)
     if isinstance(value, datetime):
         value = written(value)
     return "" if value is None else str(value).casefold()

@@ -63,8 +63,9 @@ def get(
 
     wanted = one_identity(argument, identity)
     most = _number(result_size)
+    now = time.time()
     try:
-        condition = parse_filter(filter_) if filter_ is not None else None
+        condition = parse_filter(filter_, now) if filter_ is not None else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--filter") from None
     pool = _pool(persistent_chat_pool_fqdn)
@@ -81,7 +82,6 @@ def get(
         for each in found
         if (pool is None or each.pool_fqdn == pool) and (condition is None or condition(each))
     ][:most]
-    now = time.time()
     if as_json:
         show(json.dumps({"endpoints": [endpoint_json(each, now) for each in found]}, indent=2))
     elif wanted is not None and found:

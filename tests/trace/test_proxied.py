@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.lookup.peer import Peer
 from tests.service.client import request
-from tests.service.daemon import PATIENCE, endpoint
+from tests.service.daemon import PATIENCE, endpoint, eventually
 from tests.service.fixtures import Run
 from tests.trace.looking import looking
 
@@ -78,3 +78,30 @@ def test_both_sides_of_a_proxied_call(run_daemon: Run, control: str, tmp_path: P
     assert ("sent", "udp") in ways
     assert ("received", "udp") in ways
     assert ways[-1][0] in ("sent", "received")
+
+
+def test_a_target_that_fails_is_told_with_its_reason(
+    run_daemon: Run, control: str, tmp_path: Path
+) -> None:
+    """Also if another takes the request then: nobody would know what took so long."""
+    with pool() as port:
+        daemon = run_daemon(
+            control={"socket": control},
+            proxy={"attempt_timeout": 1},
+            endpoints=[endpoint(mode="proxy", port=port, transport="udp")],
+            dns={"hosts": {"pcpool.contoso.com": ["127.0.0.1", "127.0.0.9"]}},
+        )
+        with looking(tmp_path, control, "--from", "bob", "--json") as lines:
+            for number in range(20):  # one half of the callers has the other target first
+                with Peer("tcp", daemon.address("tcp")) as peer:
+                    caller = f"<sip:bob{number}@contoso.com>;tag=b{number}"
+                    peer.send(request(from_=caller, more="Contact: <sip:b@x>\r\n"))
+                    while (answer := peer.receive()).start.startswith("SIP/2.0 100"):
+                        pass
+                    assert answer.start == "SIP/2.0 200 OK"
+                if "on to the next target" in lines.text:
+                    break
+            eventually(lambda: "next target" in lines.text, "the one that failed")
+            told = [each["what"] for each in lines.lines if "next target" in each.get("what", "")]
+    assert len(told) == 1
+    assert told[0].startswith(f"udp://127.0.0.9:{port}: ")

@@ -18,7 +18,7 @@ from chatredirect.roles.proxy.context import Context, Waiter
 from chatredirect.roles.proxy.core import Core
 from chatredirect.roles.proxy.effects import Dial, Seek
 from chatredirect.roles.proxy.endpoint import ProxyEndpoint
-from chatredirect.roles.proxy.facts import Answered, Dropped, Fact, Failed
+from chatredirect.roles.proxy.facts import Answered, Dropped, Fact, Failed, FailedOver
 from chatredirect.roles.proxy.identity import ASSERTIONS
 from chatredirect.roles.proxy.outcomes import cancel
 from chatredirect.roles.tap import Tapping
@@ -286,6 +286,9 @@ class Attendant:
                 self._counters.dropped(reason)
                 if tap is not None:
                     tap.decided(call_id, f"dropped: {reason}")
+            case FailedOver(call_id, why):
+                if tap is not None:
+                    tap.decided(call_id, f"{why}; on to the next target")
             case Failed(target, why, seconds):
                 log.warning("target_failed", target=target, why=why, left_out=seconds)
 

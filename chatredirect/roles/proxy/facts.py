@@ -41,7 +41,15 @@ class Failed:
     seconds: float
 
 
-Fact = Answered | Dropped | Failed
+@dataclass(slots=True)
+class FailedOver:
+    """A request goes on to another target; `why` is for people."""
+
+    call_id: bytes | None
+    why: str
+
+
+Fact = Answered | Dropped | Failed | FailedOver
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from chatredirect.roles.proxy.answers import answer, done, give_none
 from chatredirect.roles.proxy.branches import TABLE, Act, Branch, Event
 from chatredirect.roles.proxy.context import Context
-from chatredirect.roles.proxy.facts import Failed
+from chatredirect.roles.proxy.facts import Failed, FailedOver
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.forwarding import cancel_of, returned
 from chatredirect.sip.message import Response
@@ -162,8 +162,10 @@ def _go_on(core: "Core", branch: Branch, why: str, blamed: bool, now: float) -> 
             core.facts.append(Failed(str(target), why, seconds))
     # whoever sent something else than an INVITE has stopped waiting by then
     in_time = context.invite or now < context.began + TIMEOUT
+    failed = FailedOver(None if context.request is None else context.request.call_id, context.why)
     if in_time and core.next_target(context, now):
         core.counters.failovers += 1
+        core.facts.append(failed)
     else:
         _conclude(core, context, now)
 

@@ -79,12 +79,12 @@ def _plain_mistake(text: str) -> str | None:
         inner = re.search(r"<([^<>]*)>", text)
         write = f"write {inner[1]}" if inner else "write the URI alone"
         return f"has a display name or brackets: {write}, and the name in display_name"
+    if text[:4].lower() == "tel:":  # with nothing but digits after it, it looks like a port
+        return "is a telephone number: write sip:NUMBER@DOMAIN"
     scheme = _SCHEME.match(text)
     if scheme is not None and "@" not in text[: scheme.end()]:
         name = scheme[1].lower()
         if name not in ("sip", "sips"):
-            if name == "tel":
-                return "is a telephone number: write sip:NUMBER@DOMAIN"
             return f"has the scheme {name}: write sip:USER@DOMAIN"
         if text[scheme.end() :].startswith("//"):
             return f"has slashes in it: write {name}:{text[scheme.end() :].lstrip('/')}"

@@ -171,6 +171,7 @@ def test_sip_address(text: str, full: str, user: str, host: str, port: int | Non
         ("sip:ocschat@", "no domain after the @"),
         ("sip:@contoso.com", "no SIP URI"),
         ("tel:+15550100", "telephone number"),
+        ("TEL:15550100", "telephone number"),
         ("mailto:a@contoso.com", "the scheme mailto"),
         ("sip://a@contoso.com", "write sip:a@contoso.com"),
         ('"Chat" <sip:a@contoso.com>', "write sip:a@contoso.com, and the name in display_name"),

@@ -88,7 +88,7 @@ def test_one_bad_row_and_nothing_is_written(endpoint: Command, folder: Path, she
     assert "control characters" in told[0]
     assert "telephone number" in told[1]
     assert "write p.contoso.com" in told[2]
-    assert 'the key "pool_fqdn" is missing' in told[3]
+    assert "there is no PersistentChatPoolFqdn" in told[3]
     assert "4 cells, and the header 3" in told[4]
     assert told[-1].endswith("6 faults in 7 rows; nothing has been made")
     assert not folder.exists()

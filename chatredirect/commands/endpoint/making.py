@@ -192,6 +192,15 @@ def _validated(
             wrong.append(f"{name}:{row.line}: {row.fault}")
             continue
         values = typed({**given, **row.values})
+        if "pool_fqdn" not in values:
+            what = (
+                "there is no PersistentChatPoolFqdn, nor --persistent-chat-pool-fqdn for all rows"
+            )
+            wrong.append(f"{name}:{row.line}: {what}")
+            continue
+        if "sip_address" not in values:
+            wrong.append(f"{name}:{row.line}: there is no SipAddress")
+            continue
         first = seen.setdefault(_key(row), row.line)
         try:
             endpoint = endpoint_of(values)

@@ -342,6 +342,25 @@ def test_overload() -> None:
         world.expire()
 
 
+@pytest.mark.parametrize(
+    ("hops", "more", "draining", "status"),
+    [(0, "", False, 483), (70, "Proxy-Require: foo\r\n", False, 420), (70, "", True, 503)],
+)
+def test_the_ack_of_a_refusal_goes_no_further(
+    hops: int, more: str, draining: bool, status: int
+) -> None:
+    """§17.1.1.3: it is from one hop to the next, so the pool never sees it."""
+    world = World()
+    world.core.draining = draining
+    caller = Caller(world)
+    (answer,) = world.send(caller.write("INVITE", hops=hops, more=more))
+    assert answer.status == status
+    caller.to = answer["To"]
+    assert not world.send(caller.write("ACK", number=1, branch=caller.last_branch))
+    assert not world.target().raw
+    assert world.counters.drops == {"ack": 1}
+
+
 def test_draining() -> None:
     """No new dialogs: 503; what is within one passes; idle when the last is answered."""
     world = World()

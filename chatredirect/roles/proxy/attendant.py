@@ -129,15 +129,18 @@ class Attendant:
             return False
         now = self._clock()
         if request.method == b"ACK":
+            tag = keys.tag_of(envelope.to, "To")
             transaction = core.transactions.server(keys.server_key(request, envelope))
             if (
                 transaction is not None
                 and transaction.state in (State.COMPLETED, State.CONFIRMED)
-                and transaction.tag == keys.tag_of(envelope.to, "To")
+                and transaction.tag == tag
             ):
                 core.transactions.happen(transaction, Event.ACK, now)
                 self._settle(now)
                 return True
+            if tag == core.rules.tags.tag(request, envelope.number):
+                return False  # of a refusal of our own, of which nothing is kept
         taken = within.run(core, request, envelope, source, reach, now)
         if not taken and source.trusted:
             taken = self._run_to_endpoint(request, envelope, source, reach, now)

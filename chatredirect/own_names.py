@@ -23,16 +23,21 @@ class OwnNames:
     Attributes:
         hosts: canonical host names and addresses, IPv6 in brackets.
         listeners: transport, address (no brackets) and port of each listener.
+        advertised: the name that we call ourselves with its port, where it has one of its own.
     """
 
     hosts: frozenset[bytes]
     listeners: frozenset[tuple[Transport, str, int]]
+    advertised: tuple[bytes, int] | None = None
 
     def names(self, uri: SipUri) -> bool:
         """Whether a URI's host and port are this server's, whatever its user part."""
-        if canonical_host(uri.host) not in self.hosts:
+        host, port = canonical_host(uri.host), uri.port
+        if host not in self.hosts:
             return False
-        return uri.port is None or any(uri.port == port for _, _, port in self.listeners)
+        if port is None or (host, port) == self.advertised:
+            return True
+        return any(port == each for _, _, each in self.listeners)
 
     def listens_on(self, target: Target) -> bool:
         """Whether a target is one of our own listeners."""
@@ -62,9 +67,13 @@ def own_names(
         for address in ((*local, url.host) if ip_address(url.host).is_unspecified else (url.host,))
     }
     hosts = {_canonical(address) for _, address, _ in listeners}
+    advertised = None
     if advertise is not None:
-        hosts.add(_canonical(advertise.host))
-    return OwnNames(frozenset(hosts), frozenset(listeners))
+        name = _canonical(advertise.host)
+        hosts.add(name)
+        if advertise.port is not None:  # what forwards to a listener may have another port
+            advertised = name, advertise.port
+    return OwnNames(frozenset(hosts), frozenset(listeners), advertised)
 
 
 def local_addresses() -> list[str]:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from chatredirect.config import ListenUrl
+from chatredirect.config import HostPort, ListenUrl
 from chatredirect.dns.target import Target
 from chatredirect.own_names import own_names
+from chatredirect.sip.uri import parse_uri
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,20 @@ def test_a_wildcard_listens_on_what_reaches_it(listener: str, address: str, own:
     assert names.listens_on(Target("tcp", address, 5060, "pcpool.contoso.com")) is own
     assert not names.listens_on(Target("tcp", address, 5061, "pcpool.contoso.com"))
     assert not names.listens_on(Target("udp", address, 5060, "pcpool.contoso.com"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "ours"),
+    [
+        (b"sip:cr.contoso.com", True),
+        (b"sip:CR.contoso.com:5080;lr", True),
+        (b"sip:cr.contoso.com:5060", True),
+        (b"sip:cr.contoso.com:5090", False),
+        (b"sip:192.0.2.1:5080", False),
+    ],
+)
+def test_the_advertised_port_is_ours_as_well(uri: bytes, ours: bool) -> None:
+    """It stands in what we write, though behind it there may be another one."""
+    listen = [ListenUrl("udp", "192.0.2.1", 5060)]
+    names = own_names(listen, HostPort("cr.contoso.com", 5080), ["192.0.2.1"])
+    assert names.names(parse_uri(uri)) is ours

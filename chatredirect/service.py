@@ -31,8 +31,10 @@ from chatredirect.pace import Pace
 from chatredirect.pool import Pool, PoolKey
 from chatredirect.pools import Pools
 from chatredirect.proxying import Proxying
+from chatredirect.roles.attendants import Attendants
 from chatredirect.roles.registering import Registrars
-from chatredirect.roles.server import Answering, Server
+from chatredirect.roles.server import Server
+from chatredirect.roles.table import Answering
 from chatredirect.roles.tap import Tapping
 from chatredirect.sip.response import TagMaker
 from chatredirect.states import States
@@ -317,10 +319,9 @@ class Service:
             retry_after=settings.retry_after,
             agent=agent.encode("ascii"),
             log_requests=log_requests,
-            attendant=self.lookups.attendant,
+            attendants=Attendants(self.lookups.attendant, self.proxying.attendant),
             registrars=Registrars.of(settings.registrars, building.lookup_domains),
             tapping=self.tapping,
-            proxy=self.proxying.attendant,
         )
         limits = message_limits(settings.limits)
         self._server_now = Server(building.done(), names, answering, limits, self.counters)

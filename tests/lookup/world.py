@@ -15,11 +15,13 @@ from chatredirect.dns.rfc3263 import Located, State
 from chatredirect.dns.target import Target
 from chatredirect.own_names import OwnNames
 from chatredirect.pool import Pool
+from chatredirect.roles.attendants import Attendants
 from chatredirect.roles.lookup.attendant import Attendant
 from chatredirect.roles.lookup.core import Core, Rules
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.registering import Registrars
-from chatredirect.roles.server import Answering, Server
+from chatredirect.roles.server import Server
+from chatredirect.roles.table import Answering
 from chatredirect.roles.tap import Tapping
 from chatredirect.sip.framing import PONG, StreamFramer
 from chatredirect.sip.limits import DEFAULT
@@ -162,7 +164,7 @@ class World:
                 30,
                 b"redirect",
                 log_requests=False,
-                attendant=attendant,
+                attendants=Attendants(lookup=attendant),
                 registrars=Registrars.of(
                     registrars or {}, [each.sip_address.host for each in lookups]
                 ),

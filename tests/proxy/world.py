@@ -12,11 +12,13 @@ from chatredirect.dns.rfc3263 import Located, State
 from chatredirect.dns.target import Target
 from chatredirect.own_names import OwnNames
 from chatredirect.pool import Pool
+from chatredirect.roles.attendants import Attendants
 from chatredirect.roles.proxy.attendant import Attendant
 from chatredirect.roles.proxy.core import Core
 from chatredirect.roles.proxy.rules import Rules
 from chatredirect.roles.proxy.token import Loops, Tokens
-from chatredirect.roles.server import Answering, Server
+from chatredirect.roles.server import Server
+from chatredirect.roles.table import Answering
 from chatredirect.roles.tap import Tapping
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
@@ -254,7 +256,9 @@ class World:
             tapping,
         )
         self.attendant.log_requests = False
-        answering = Answering(tags, 30, b"proxy", log_requests=False, proxy=self.attendant)
+        answering = Answering(
+            tags, 30, b"proxy", log_requests=False, attendants=Attendants(proxy=self.attendant)
+        )
         self.server = Server(directory, names, answering, DEFAULT, self.counters)
         self.client = Flow(transport)
 

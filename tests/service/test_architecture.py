@@ -59,7 +59,9 @@ SYNCHRONOUS = (
     *(
         "sip",
         "roles/proxy",
+        "roles/attendants.py",
         "roles/server.py",
+        "roles/table.py",
         "roles/redirection.py",
         "directory.py",
         "own_names.py",

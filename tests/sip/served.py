@@ -15,7 +15,8 @@ from chatredirect.dns.rfc3263 import Located, State
 from chatredirect.dns.target import Target
 from chatredirect.own_names import OwnNames
 from chatredirect.pool import Pool
-from chatredirect.roles.server import Answering, Server
+from chatredirect.roles.server import Server
+from chatredirect.roles.table import Answering
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.response import Source, TagMaker

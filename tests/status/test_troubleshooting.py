@@ -7,7 +7,9 @@ import io
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,15 @@ def closed_port(kind: socket.SocketKind) -> int:
     return port
 
 
-def traced(daemon: Daemon, control: str, folder: Path, uri: str = URI) -> str:
+def traced(
+    daemon: Daemon, control: str, folder: Path, uri: str = URI, method: str = "INVITE"
+) -> str:
     """What the page's trace shows of a call of bob's."""
     with (
         looking(folder, control, "--from", "bob@contoso.com") as trace,
         talk("udp", daemon.address()) as client,
     ):
-        ask(client, request(uri=uri, from_=BOB))
+        ask(client, request(method, uri=uri, from_=BOB))
         trace.shows("* ")
         eventually(lambda: trace.text.count("\n") >= 5, trace.text)
         return _unwrapped(trace)
@@ -220,3 +224,60 @@ def test_nothing_arrives(run_daemon: Run, control: str, tmp_path: Path) -> None:
         assert trace.text.count("\n") == 1, "its heading"
     gone = closed_port(socket.SOCK_STREAM)
     says("connection refused", asked("probe", URI, "--via", f"tcp:127.0.0.1:{gone}", status=69))
+
+
+def test_the_pool_of_a_proxied_endpoint_is_down(
+    run_daemon: Run, control: str, tmp_path: Path
+) -> None:
+    """Found out by the call itself first; by its pings then, and it is said as for a redirect."""
+    port = closed_port(socket.SOCK_STREAM)
+    daemon = run_daemon(
+        control={"socket": control},
+        endpoints=[endpoint(mode="proxy", port=port, transport="tcp")],
+        dns={"hosts": {"pcpool.contoso.com": ["127.0.0.1"]}},
+    )
+    shown = traced(daemon, control, tmp_path, method="SUBSCRIBE")
+    says("connection refused", shown)
+    assert f"500, tcp://127.0.0.1:{port}: " in shown
+    text = daemon.config.read_text()
+    daemon.config.write_text(f"{text}\nhealth: {{interval: 1, timeout: 1, losses: 1}}\n")
+    asked("reload", "--socket", control)
+    eventually(lambda: "target is down" in glance(control), "the ping to be lost")
+    shown = traced(daemon, control, tmp_path, method="SUBSCRIBE")
+    assert "480, pcpool.contoso.com: its only target is down" in shown
+
+
+def test_the_pool_shows_a_wrong_certificate(
+    run_daemon: Run,
+    control: str,
+    tmp_path: Path,
+    tls: Callable[..., dict[str, Any]],
+    stranger: Leaf,
+) -> None:
+    """A good one of another name: the trace, `status` and the page say whose."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(stranger.certificate, stranger.private_key)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    peer, _ = sock.accept()
+                    with suppress(OSError), context.wrap_socket(peer, server_side=True) as other:
+                        other.recv(1)
+
+        threading.Thread(target=serve, daemon=True).start()
+        daemon = run_daemon(
+            control={"socket": control},
+            endpoints=[endpoint(mode="proxy", port=port)],
+            dns={"hosts": {"pcpool.contoso.com": ["127.0.0.1"]}},
+            tls=tls(),
+        )
+        said = "its certificate names other.contoso.com, not pcpool.contoso.com"
+        says(said, traced(daemon, control, tmp_path, method="SUBSCRIBE"))
+        text = daemon.config.read_text()
+        daemon.config.write_text(f"{text}\nhealth: {{interval: 1, timeout: 1, losses: 1}}\n")
+        asked("reload", "--socket", control)
+        eventually(lambda: said in glance(control), "the ping to be lost")
+        sock.shutdown(socket.SHUT_RDWR)

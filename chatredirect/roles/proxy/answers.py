@@ -6,6 +6,7 @@ from chatredirect.roles.lookup.answers import Refusal, write
 from chatredirect.roles.proxy.context import Context
 from chatredirect.roles.proxy.facts import Answered
 from chatredirect.roles.unavailable import MISCELLANEOUS, unavailable
+from chatredirect.roles.unavailable import reason as warning_in
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, values
@@ -46,7 +47,7 @@ def refuse(
     data = write(request, envelope, source, refusal, tag)
     core.sends.append(Send(flow, data, None))
     core.counters.refusal(reason)
-    why = refusal.phrase or reason
+    why = refusal.phrase or warning_in(refusal.fields) or reason
     core.facts.append(
         Answered(request, source, flow.transport, refusal.status, endpoint, None, why)
     )

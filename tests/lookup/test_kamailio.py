@@ -56,7 +56,8 @@ def test_lookups_through_a_front_end(
     )
     with front_end_server(daemon, transport, tmp_path, authority, front_end) as port:
         scenario = HERE / "lookup.xml"
-        done = sipp(("127.0.0.1", port), tmp_path, scenario, calls=CALLS, rate=100)
+        # -nr: nothing is lost here, and what a busy machine makes SIPp repeat would confuse it
+        done = sipp(("127.0.0.1", port), tmp_path, scenario, "-nr", calls=CALLS, rate=100)
     assert done.returncode == 0, errors(tmp_path) + done.stderr
     assert len(daemon.events("lookup")) == CALLS
     infos = [each for each in daemon.events("request") if each["method"] == "BYE"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -83,6 +84,9 @@ async def _reading(
     # The same modules from the same places as here, and none from the working directory.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-P", "-m", "chatredirect.loading", os.fspath(config)]
+    # "systemctl kill --signal=HUP" means every process of the service: this one isn't to die of it.
+    # What is blocked here is blocked there.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         # Not the event loop's own: this one starts it with vfork, which doesn't copy our memory's
         # tables; and asyncio's has a thread wait for the end.
@@ -98,6 +102,8 @@ async def _reading(
         raise LoadingError(
             f"no process could be started to read the configuration: {error.strerror}"
         ) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     transports: list[asyncio.ReadTransport] = []
     try:
         readers = []

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 import yaml
 
 from chatredirect import reloading
-from chatredirect.loading.parent import LoadingError
+from chatredirect.loading import parent
+from chatredirect.loading.parent import LoadingError, load_elsewhere
+from chatredirect.pace import Pace
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration, eventually
 from tests.service.fixtures import Run
@@ -81,3 +84,22 @@ async def test_a_reload_that_is_under_way_is_not_counted_as_done(
     with pytest.raises(reloading.Refused):
         await asked
     assert (reloader.done, reloader.refused) == (0, 1)
+
+
+async def test_the_reading_process_does_not_die_of_a_hang_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`systemctl kill --signal=HUP` means all processes of a service, this one included."""
+
+    class HungUp(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **keys: Any) -> None:
+            super().__init__(*args, **keys)
+            self.send_signal(signal.SIGHUP)
+
+    monkeypatch.setattr(parent.subprocess, "Popen", HungUp)
+    config = tmp_path / "c.yaml"
+    config.write_text(yaml.safe_dump(configuration()))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    loaded = await load_elsewhere(config, Pace())
+    assert loaded.settings.endpoints
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask

@@ -69,7 +69,7 @@ class Inherited:
             raise InheritError(
                 "listen and the sockets from systemd differ: "
                 + "; ".join([*without_socket, *without_entry])
-                + f". After a change of the unit: systemctl restart {self._units()}"
+                + f". After a change of the unit: systemctl restart {self._units()} chatredirect"
             )
         return {url: self.sockets[place] for place, url in wanted.items()}
 

@@ -15,7 +15,8 @@ from chatredirect.transport.open_connections import OpenConnections
 from chatredirect.transport.secure import Security, explain
 from chatredirect.transport.terms import Answerer, SourceMaker, StreamTimeouts, Terms
 
-_BACKLOG = 1024
+BACKLOG = 4096
+"""Connections that may wait to be accepted. A socket of systemd's takes over what is said here."""
 _HANDSHAKES = 2.0  # seconds that handshakes get which are under way at the end
 
 
@@ -53,7 +54,7 @@ class StreamListener:
 
     def start(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""
-        self._acceptor = Acceptor(sock, self._accept, self.terms.loop, _BACKLOG)
+        self._acceptor = Acceptor(sock, self._accept, self.terms.loop, BACKLOG)
 
     def stop_accepting(self) -> None:
         """Close the listening socket; open connections stay."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chatredirect.transport.stream import BACKLOG
+
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd/chatredirect.service"
 
@@ -69,3 +71,9 @@ def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def test_the_sockets_keep_their_backlog() -> None:
+    """The daemon listens anew on systemd's sockets, which then have the backlog that it says."""
+    socket = (ROOT / "systemd/chatredirect.socket").read_text()
+    assert f"\nBacklog={BACKLOG}\n" in socket

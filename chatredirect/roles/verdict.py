@@ -75,6 +75,7 @@ def log_request(
     endpoint: str | None,
     fault: str,
     fields: bytes = b"",
+    target: str | None = None,
 ) -> None:
     """One line for a request and its answer.
 
@@ -86,6 +87,7 @@ def log_request(
         endpoint: the endpoint's address, if it was for one.
         fault: what was wrong with it, or empty.
         fields: the answer's further header fields; the Warning of a 480 or 503 says why it is one.
+        target: where it was passed on to, the last one tried.
     """
     peer = None
     why = reason(fields) if status in (480, 503) else ""
@@ -100,6 +102,7 @@ def log_request(
         caller=request.from_,
         call_id=request.call_id,
         peer=peer,
+        **({"target": target} if target else {}),
         **({"fault": fault} if fault else {}),
         **({"why": why} if why else {}),
     )

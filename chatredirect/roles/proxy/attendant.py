@@ -279,7 +279,13 @@ class Attendant:
                     self._counters.dropped("no_response")
                 if self.log_requests:
                     log_request(
-                        request, fact.source, fact.transport, status, fact.endpoint, fact.why
+                        request,
+                        fact.source,
+                        fact.transport,
+                        status,
+                        fact.endpoint,
+                        fact.why,
+                        target=fact.target,
                     )
                 if tap is not None:
                     why = fact.why or (f"passed on to {fact.target}" if fact.target else "")

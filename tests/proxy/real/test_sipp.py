@@ -95,6 +95,7 @@ def test_all_calls_succeed(
     elif invites:
         assert {each["status"] for each in invites} == {200}
         assert len({each["call_id"] for each in invites}) == CALLS
+    assert {each["target"] for each in invites} <= {f"{back}://127.0.0.1:{port}"}
 
 
 def test_lost_packets_as_the_pool_asks(run_daemon: Run, tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ def test_3_1_1_2_wide_range_of_valid_characters() -> None:
     user = b"az09-_.!~*'()&=+$,;?/:pw-_.!~*'()&=+$,"
     to = b'"NUL:\\\x00 BEL:\\\x07 DEL:\\\x7f \\\\ \\"" <sip:%b@contoso.com;a=[/:&+$]>' % user
     from_ = b"a-.!%*_+`'~ <sip:alice@contoso.com>;tag=-.!%*_+`'~9"
-    served = serve([endpoint("sip:az09-_.!~*'()&=+$,;?/@contoso.com")])
+    # a configuration writes a star escaped, lest it be meant as a wildcard: it is the same URI
+    served = serve([endpoint("sip:az09-_.!~%2A'()&=+$,;?/@contoso.com")])
     uri = b"sip:az09-_.!~*'()&=+$,;?/@contoso.com;a-_.!~*'()=[]/:&+$"
     data = request(
         method,

@@ -132,6 +132,8 @@ def _parameter(name: str, hint: object, info: ParameterInfo, required: bool) -> 
     of, repeated = _bare(hint)
     choices = _choices(of)
     metavar = (info.metavar or _metavar(of, name, choices)).strip("[]")
+    if not choices and "|" in metavar:  # words that the configuration's rules judge, not typer
+        choices = tuple(metavar.split("|"))
     is_path = metavar in {"DIRECTORY", "FILE", "PATH"}
     if isinstance(info, ArgumentInfo):
         return Parameter((), metavar, info.help or "", choices, is_path, required, repeated)

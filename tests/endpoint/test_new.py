@@ -384,3 +384,12 @@ def test_a_time_that_has_passed_is_told(new: Command, what_if: tuple[str, ...]) 
 def test_a_warning_names_options(new: Command) -> None:
     """What it says to do is to be done with the command at hand."""
     assert "set --port 5061 and --transport tls" in new("x@contoso.com", "-Port", "5061").err
+
+
+@pytest.mark.parametrize(
+    ("watch", "told"), [("true", "takes it up by itself"), ("false", "chatredirect reload")]
+)
+def test_from_when_on_it_counts(new: Command, config: Path, watch: str, told: str) -> None:
+    """Who has the files watched needs no reload."""
+    config.write_text(f"{config.read_text()}watch: {watch}\n")
+    assert told in new().out

@@ -156,6 +156,7 @@ def test_completion(script: Path, tmp_path: Path) -> None:
     assert offers("resolve", "--transport", "") == ["tcp", "tls", "udp"]
     assert offers("endpoint", "") == ["get", "new", "remove", "set"]
     assert offers("endpoint", "new", "--mode", "l") == ["lookup"]
+    assert offers("endpoint", "new", "--transport", "") == ["tcp", "tls", "udp"]
     assert offers("endpoint", "new", "--from-csv", "so") == ["some file.yaml", "some.d"]
     # bash splits at colons
     via = ("--via", "udp", ":", "//127.0.0.1", ":", "5060")

@@ -159,7 +159,10 @@ def carry_out(proposal: Proposal, where: Where, done: Callable[[], None]) -> Non
         raise _unwritable(error) from None
     if socket is None:
         done()
-        where.say("It counts from the service's next reload on: chatredirect reload")
+        if proposal.settings.watch:
+            where.say("A running service takes it up by itself: it watches its files.")
+        else:
+            where.say("It counts from the service's next reload on: chatredirect reload")
         return
     _reload(socket, filed, done)
     where.say("The running service has taken it up.")

@@ -64,6 +64,7 @@ def new(
     Exit status: 0 if it is made; 1 if there is one with this URI already, or the answer was no;
     2 if a value is wrong, 65 for those of a CSV file; 74 or 77 if its file can't be written; 78 if
     the configuration can't be used, or would lead back to itself. Then nothing has been changed.
+    With --reload also what reload says; if the service isn't running (69), the change stays.
     """
     from chatredirect.commands.endpoint import making
     from chatredirect.commands.endpoint.change import Where

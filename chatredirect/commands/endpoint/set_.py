@@ -48,7 +48,8 @@ def set_(
 
     Exit status: 0 if it is done; 1 if there is no such endpoint, if it stands in the main file or
     beside others, or the answer was no; 2 if a value is wrong; 74 or 77 if its file can't be
-    written; 78 if the configuration can't be used. Then nothing has been changed.
+    written; 78 if the configuration can't be used. Then nothing has been changed. With --reload
+    also what reload says; if the service isn't running (69), the change stays.
     """
     from chatredirect.commands.endpoint import changing
     from chatredirect.commands.endpoint.change import Where

@@ -15,6 +15,7 @@ from chatredirect.control.protocol import (
     EX_TEMPFAIL,
     EX_UNAVAILABLE,
     MAX_ANSWER,
+    UNREAD_SECONDS,
     BadLine,
     Json,
     decode,
@@ -103,7 +104,11 @@ def _answer(sock: socket.socket, on_event: OnEvent) -> Mapping[str, Json]:
             searched = len(buffer)
             data = sock.recv(_CHUNK)
             if not data:
-                raise _lost(sock.getpeername(), "it has ended, or was restarted")
+                raise _lost(
+                    sock.getpeername(),
+                    "it has ended, was restarted, or dropped this command, which read nothing for "
+                    f"{UNREAD_SECONDS:g} s (Ctrl-Z, a terminal that is held)",
+                )
             buffer += data
             continue
         line = decode(bytes(buffer[:end]))

@@ -40,15 +40,18 @@ class IncludeFolder:
             taken: names of files that are there.
         """
         used = {name.lower() for name in taken}
+        last: dict[str, int] = {}  # of addresses whose names differ in characters that no name has
         for key in keys:
             text = key.decode("utf-8", "replace").lower()
             stem = _UNSAFE.sub("_", text)[:_MAX_NAME]
             if not self.prefix and stem.startswith("."):
                 stem = f"_{stem[1:]}"  # a star doesn't take hidden files
-            name, number = f"{self.prefix}{stem}{self.suffix}", 1
+            number = last.get(stem, 1)
+            name = f"{self.prefix}{stem}{self.suffix}"
             while name.lower() in used:
                 number += 1
                 name = f"{self.prefix}{stem}-{number}{self.suffix}"
+            last[stem] = number
             used.add(name.lower())
             yield os.path.join(self.path, name)
 

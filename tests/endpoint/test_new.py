@@ -307,6 +307,15 @@ def test_names_are_never_the_same(keys: list[bytes]) -> None:
     assert all(len(os.path.basename(path).encode()) < 200 for path in paths)
 
 
+def test_names_that_differ_in_nothing() -> None:
+    """Addresses in a script that no file's name has: each finds its name without trying them all."""
+    keys = [b"\xc3\xbc@contoso.com"] * 30_000
+    taken = ["_@contoso.com.yaml", "_@contoso.com-3.yaml"]
+    names = list(IncludeFolder("d", "", ".yaml").names(keys, taken))
+    assert names[:2] == ["d/_@contoso.com-2.yaml", "d/_@contoso.com-4.yaml"]
+    assert len(set(names)) == 30_000
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     user=st.text(alphabet="abcXYZ019-_.!~*'()&=+$,;?/%20", min_size=1, max_size=20),

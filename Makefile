@@ -11,7 +11,7 @@ PYTESTFLAGS ?=
 WORKERS ?= 4
 PYTEST := -m pytest -n '$(WORKERS)' --dist loadscope --no-loadscope-reorder $(PYTESTFLAGS)
 
-# Where "make install" puts things: packaging/install tells all of it.
+# Where "make install" puts things: deploy/debian/install tells all of it.
 PREFIX  ?= /opt/chatredirect
 LOCAL   ?= /usr/local
 DESTDIR ?=
@@ -47,13 +47,13 @@ boot: ## As root: only the tests on a booted Debian, with the service installed 
 	@$(VENV)/bin/python -m pytest $(PYTESTFLAGS) tests/house/test_boot.py tests/house/test_production.py
 
 install: ## As root: install the service, from WHEELS=DIR if there is no network; again, for an upgrade
-	@packaging/install
+	@deploy/debian/install
 
 uninstall: ## As root: stop the service and take it away; /etc/chatredirect stays
-	@packaging/uninstall
+	@deploy/debian/uninstall
 
 wheels: ## Gather in WHEELS=DIR what "make install WHEELS=DIR" needs on a machine without a network
-	@packaging/wheels '$(or $(WHEELS),$(error WHEELS=DIR says where to put them))'
+	@deploy/debian/wheels '$(or $(WHEELS),$(error WHEELS=DIR says where to put them))'
 
 lint: install-test ## Check style and types: ruff check, ruff format, mypy --strict
 	$(VENV)/bin/ruff check .

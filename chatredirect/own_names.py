@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import ifaddr
 
-from chatredirect.config.addresses import HostPort, ListenUrl, Transport
+from chatredirect.config.addresses import HostPort, ListenUrl, Transport, bracketed
 from chatredirect.dns.target import Target
 from chatredirect.sip.uri import SipUri, canonical_host
 
@@ -86,5 +86,4 @@ def local_addresses() -> list[str]:
 
 
 def _canonical(host: str) -> bytes:
-    text = f"[{host}]" if ":" in host else host
-    return canonical_host(text.encode("ascii"))
+    return canonical_host(bracketed(host).encode("ascii"))

@@ -48,7 +48,7 @@ class ListenUrl:
 
     def __str__(self) -> str:
         """The URL as it is written in a file."""
-        return f"{self.transport}://{_bracketed(self.host)}:{self.port}"
+        return f"{self.transport}://{bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class HostPort:
 
     def __str__(self) -> str:
         """`host`, `host:port` or `[v6]:port`."""
-        host = _bracketed(self.host)
+        host = bracketed(self.host)
         return host if self.port is None else f"{host}:{self.port}"
 
 
@@ -284,5 +284,6 @@ def _punycode(name: str) -> str:
     return f": write {ascii_name}" if _is_name(ascii_name) else ""
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """A host as it stands before a port: IPv6 in brackets (RFC 3986 §3.2.2)."""
     return f"[{host}]" if ":" in host else host

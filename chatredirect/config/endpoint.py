@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, PlainValidator, StrictStr
 from pydantic.dataclasses import dataclass
 
-from chatredirect.config.addresses import Transport, Wanted, parse_pool_fqdn
+from chatredirect.config.addresses import Transport, Wanted, bracketed, parse_pool_fqdn
 from chatredirect.config.channeluri import ChannelUri, parse_channel_uri, parse_contact_uri
 from chatredirect.config.faults import quoted
 from chatredirect.config.fields import STRICT, TOKEN, Port, from_text, told
@@ -136,7 +136,7 @@ class EndpointSettings:
         if self.channel_uris:
             return self.channel_uris
         sip = self.sip_address
-        host = f"[{self.pool_fqdn}]" if ":" in self.pool_fqdn else self.pool_fqdn
+        host = bracketed(self.pool_fqdn)
         return (parse_channel_uri(f"{sip.scheme}:{sip.user}@{host}"),)
 
     @property

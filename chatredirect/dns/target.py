@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from chatredirect.config.addresses import Transport
+from chatredirect.config.addresses import Transport, bracketed
 
 #: What tells one server from another that is asked whether it works: transport, IP address, port,
 #: and over TLS the name that its certificate has to carry.
@@ -41,5 +41,4 @@ class Target:
 
     def __str__(self) -> str:
         """The way a listener is written in the configuration: `tcp://192.0.2.1:5060`."""
-        address = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.transport}://{address}:{self.port}"
+        return f"{self.transport}://{bracketed(self.address)}:{self.port}"

@@ -6,6 +6,7 @@ of their own only up to a number that the configuration says.
 
 from collections.abc import Iterator, Sequence
 
+from chatredirect.config.addresses import bracketed
 from chatredirect.health import Health, State
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View
@@ -99,10 +100,9 @@ def _single(pools: Sequence[Pool], now: float) -> Iterator[Reading]:
 
 def _name(pool: Pool) -> str:
     """A pool as a URI would have it: `pcpool.contoso.com:5061;transport=tls`."""
-    host = f"[{pool.fqdn}]" if ":" in pool.fqdn else pool.fqdn
     port = "" if pool.port is None else f":{pool.port}"
     transport = "" if pool.transport is None else f";transport={pool.transport}"
-    return f"{host}{port}{transport}"
+    return f"{bracketed(pool.fqdn)}{port}{transport}"
 
 
 def _targets(health: Health, few: int) -> Iterator[Reading]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from chatredirect.config.endpoint import ContactForm, EndpointSettings
 from chatredirect.dns.target import Target
 from chatredirect.pool import Pool
+from chatredirect.sip.request import hostport
 from chatredirect.sip.status import status_line
 
 
@@ -35,7 +36,7 @@ class Redirection:
     @classmethod
     def of(cls, settings: EndpointSettings) -> "Redirection":
         """Make an endpoint's redirection ready."""
-        host = _hostport(settings.pool_fqdn, settings.port)
+        host = hostport(settings.pool_fqdn, settings.port)
         transport = settings.transport
         # RFC 3261 §26.2.2: transport=tls is deprecated beside sips; RFC 5630 §3.1.1: no UDP
         secure = b"" if transport in (None, "tls") else _transport(transport)
@@ -89,7 +90,7 @@ def contacts_of_targets(
         field = b"Contact: <%b:%b@%b%b>;q=%b\r\n" % (
             b"sips" if sips else b"sip",
             user,
-            _hostport(host, target.port),
+            hostport(host, target.port),
             b"" if sips and target.transport == "tls" else _transport(target.transport),
             quality,
         )
@@ -105,11 +106,6 @@ def _qualities(targets: list[Target]) -> Iterator[bytes]:
     for target in targets:
         quality = 1 - priorities.index(target.priority) / max(len(priorities), 10)
         yield f"{max(quality, 0.001):.3f}".rstrip("0").rstrip(".").encode("ascii")
-
-
-def _hostport(host: str, port: int | None) -> bytes:
-    name = f"[{host}]" if ":" in host else host
-    return (name if port is None else f"{name}:{port}").encode("ascii")
 
 
 def _transport(transport: str | None) -> bytes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from chatredirect.config import ListenUrl
+from chatredirect.config.addresses import bracketed
 
 _FIRST = 3  # SD_LISTEN_FDS_START
 _KINDS = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}
@@ -32,8 +33,7 @@ class _Place:
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{_OPTION[self.kind]}={host}:{self.port}"
+        return f"{_OPTION[self.kind]}={bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

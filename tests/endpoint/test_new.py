@@ -308,7 +308,7 @@ def test_names_are_never_the_same(keys: list[bytes]) -> None:
 
 
 def test_names_that_differ_in_nothing() -> None:
-    """Addresses in a script that no file's name has: each finds its name without trying them all."""
+    """Letters that no file's name has: each address finds its name without trying them all."""
     keys = [b"\xc3\xbc@contoso.com"] * 30_000
     taken = ["_@contoso.com.yaml", "_@contoso.com-3.yaml"]
     names = list(IncludeFolder("d", "", ".yaml").names(keys, taken))

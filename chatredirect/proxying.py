@@ -124,7 +124,9 @@ class Proxying:
         return self.attendant is None or self.attendant.core.idle
 
     async def drain(self, seconds: float) -> bool:
-        """Begin no more dialogs, and let open requests finish; whether all have.
+        """Begin no more dialogs, and let open requests finish; whether all have in time.
+
+        Those that haven't get 500, and what rings for them is cancelled.
 
         Args:
             seconds: how long to wait for them.
@@ -142,6 +144,7 @@ class Proxying:
                 await idle.wait()
         except TimeoutError:
             log.warning("not_drained", open=len(attendant.core.open), seconds=seconds)
+            attendant.give_up()
             return False
         return True
 

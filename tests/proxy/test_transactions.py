@@ -378,3 +378,17 @@ def test_draining() -> None:
     world.answer(0, world.target().one(), 200)
     assert world.core.idle
     assert told == [True]
+
+
+def test_the_end_of_draining() -> None:
+    """What still rings is cancelled, and whoever waits is told, whatever he asked for."""
+    world = World()
+    ringing, other = Caller(world), Caller(world)
+    world.answer(0, ringing.invite(), 180)
+    world.send(other.write("SUBSCRIBE"))
+    world.target().take()
+    world.attendant.give_up()
+    assert sorted(sent.kind for sent in world.client.take()) == ["500 INVITE", "500 SUBSCRIBE"]
+    assert world.target().one().kind == "CANCEL"
+    assert world.core.idle
+    world.expire()

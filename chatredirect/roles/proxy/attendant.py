@@ -20,7 +20,7 @@ from chatredirect.roles.proxy.effects import Dial, Seek
 from chatredirect.roles.proxy.endpoint import ProxyEndpoint
 from chatredirect.roles.proxy.facts import Answered, Dropped, Fact, Failed, FailedOver
 from chatredirect.roles.proxy.identity import ASSERTIONS
-from chatredirect.roles.proxy.outcomes import cancel
+from chatredirect.roles.proxy.outcomes import cancel, give_up
 from chatredirect.roles.tap import Tapping
 from chatredirect.roles.verdict import log_request
 from chatredirect.sip.envelope import read_envelope
@@ -214,6 +214,12 @@ class Attendant:
         """Do what is due, and ask to be woken for what is due next."""
         now = self._clock()
         self.core.elapse(now)
+        self._settle(now)
+
+    def give_up(self) -> None:
+        """Answer whatever is open, since the daemon ends."""
+        now = self._clock()
+        give_up(self.core, now)
         self._settle(now)
 
     def _dialled(self, dial: Dial[Waiter], flow: Flow) -> None:

@@ -78,6 +78,16 @@ def cancel(core: "Core", context: Context, now: float) -> None:
         happen(core, context.active, Event.CANCEL, now)
 
 
+def give_up(core: "Core", now: float) -> None:
+    """The daemon ends: who still waits hears that, and a pool that still rings is cancelled."""
+    for context in list(core.open):
+        context.why = "the server stops"
+        branch = context.active
+        answer(core, context, 500, now)
+        if branch is not None:
+            happen(core, branch, Event.CANCEL, now)
+
+
 def _forward_provisional(core: "Core", context: Context, response: Response, now: float) -> None:
     context.attempt_at = float("inf")
     # 100 is from one hop to the next, and others than INVITE get nothing else (RFC 4320 §4.1)

@@ -3,45 +3,23 @@
 The checks are those of RFC 3261 §8.2 in its order: what the request requires, then its body.
 """
 
-from dataclasses import dataclass
-
+from chatredirect.roles import refusal as refusals
+from chatredirect.roles.refusal import Refusal, unsupported
 from chatredirect.sip import sdp
 from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, values
-from chatredirect.sip.response import Source, respond, stamp, with_body
-from chatredirect.sip.status import status_line
+from chatredirect.sip.response import Source, with_body
 
 METHODS = (b"ACK", b"BYE", b"CANCEL", b"INFO", b"INVITE", b"OPTIONS", b"UPDATE")
 ALLOW = b"Allow: %b\r\n" % b", ".join(METHODS)
 #: RFC 3261 §13.3.1.4 and §20.37: no extension is spoken.
 CAPABILITIES = ALLOW + b"Accept: application/sdp, text/plain\r\nSupported: \r\n"
 
-_MAX_TAGS = 256  # octets of unknown option tags that a 420 names
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request isn't done.
-
-    Attributes:
-        status: status code of the answer.
-        fields: its further header fields, each with its CRLF.
-        phrase: its reason phrase; None for the usual one.
-    """
-
-    status: int
-    fields: bytes = b""
-    phrase: str | None = None
-
 
 def required(request: Request) -> Refusal | None:
     """420 if the request requires an extension: none is spoken (RFC 3261 §8.2.2.3)."""
-    tags = b", ".join(b" ".join(value.split()) for value in values(request, b"require") if value)
-    if not tags:
-        return None
-    # as they came, but for what doesn't fit: the client knows what it has required
-    named = tags if len(tags) <= _MAX_TAGS else tags[:_MAX_TAGS].rpartition(b",")[0]
-    return Refusal(420, b"Unsupported: %b\r\n" % named if named else b"")
+    tags = [b" ".join(value.split()) for value in values(request, b"require") if value]
+    return unsupported(tags) if tags else None
 
 
 def content_type(request: Request) -> bytes:
@@ -87,21 +65,10 @@ def write(
     tag: bytes,
     body: bytes = b"",
 ) -> bytes:
-    """An answer.
+    """An answer; for the arguments see `refusal.write`.
 
     Args:
-        request: what it answers.
-        envelope: its envelope.
-        source: where it came from.
-        refusal: status and header fields; a 200 will do.
-        tag: our tag if its To has none, else `b""`.
         body: a session description, if there is one.
     """
-    answer = respond(
-        request,
-        status_line(refusal.status, refusal.phrase),
-        stamp(request.vias[0], envelope.via, source),
-        tag,
-        refusal.fields,
-    )
+    answer = refusals.write(request, envelope, source, refusal, tag)
     return with_body(answer, sdp.TYPE, body) if body else answer

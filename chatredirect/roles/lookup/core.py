@@ -10,11 +10,11 @@ from math import inf
 from typing import TypeAlias
 
 from chatredirect.roles.lookup import answers, states
-from chatredirect.roles.lookup.answers import Refusal
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.facts import Answered, Ended, Fact, LookupCounters
 from chatredirect.roles.lookup.lookup import Lookup
 from chatredirect.roles.lookup.states import TABLE, Act, Event
+from chatredirect.roles.refusal import Refusal
 from chatredirect.sip.dialog import key_within
 from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.headers import Envelope

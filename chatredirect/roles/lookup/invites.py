@@ -1,11 +1,12 @@
 """From an INVITE for a lookup endpoint to a lookup, or to why there is none (RFC 3261 §13.3.1)."""
 
 from chatredirect.roles.lookup import answers
-from chatredirect.roles.lookup.answers import ALLOW, Refusal
+from chatredirect.roles.lookup.answers import ALLOW
 from chatredirect.roles.lookup.core import Core
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.lookup import Lookup
 from chatredirect.roles.lookup.states import Event
+from chatredirect.roles.refusal import Refusal
 from chatredirect.roles.unavailable import MISCELLANEOUS, unavailable
 from chatredirect.sip import sdp
 from chatredirect.sip.dialog import UasDialog

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from chatredirect.roles.lookup import answers, xccos
-from chatredirect.roles.lookup.answers import ALLOW, CAPABILITIES, Refusal
+from chatredirect.roles.lookup.answers import ALLOW, CAPABILITIES
 from chatredirect.roles.lookup.core import Core
 from chatredirect.roles.lookup.facts import Found
 from chatredirect.roles.lookup.lookup import MAX_WAITING, Lookup
 from chatredirect.roles.lookup.states import Event, State
+from chatredirect.roles.refusal import Refusal
 from chatredirect.sip import sdp
 from chatredirect.sip.dialog import contact_of, key_within
 from chatredirect.sip.errors import SipError

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from chatredirect.roles.lookup.answers import Refusal, write
 from chatredirect.roles.proxy.context import Context
 from chatredirect.roles.proxy.facts import Answered
+from chatredirect.roles.refusal import Refusal, write
 from chatredirect.roles.unavailable import MISCELLANEOUS, unavailable
 from chatredirect.roles.unavailable import reason as warning_in
 from chatredirect.sip.flow import Flow

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from chatredirect.dns.target import Target
-from chatredirect.roles.lookup.answers import Refusal
 from chatredirect.roles.proxy.answers import later, refuse
 from chatredirect.roles.proxy.checks import Refused, check, pack, records
 from chatredirect.roles.proxy.context import Context, Errand
@@ -11,6 +10,7 @@ from chatredirect.roles.proxy.endpoint import ProxyEndpoint
 from chatredirect.roles.proxy.facts import Dropped
 from chatredirect.roles.proxy.parcel import Parcel, Record
 from chatredirect.roles.proxy.sides import token_in
+from chatredirect.roles.refusal import Refusal
 from chatredirect.roles.unavailable import MISCELLANEOUS, SIPS_NOT_ALLOWED, unavailable
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, Reach

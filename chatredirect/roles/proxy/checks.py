@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chatredirect.roles.lookup.answers import Refusal
 from chatredirect.roles.proxy.parcel import Parcel, Record
+from chatredirect.roles.refusal import Refusal, unsupported
 from chatredirect.roles.verdict import capabilities
 from chatredirect.sip.forwarding import Draft, Route
 from chatredirect.sip.headers import Envelope
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _WITHOUT_RECORD_ROUTE = frozenset((
     b"ACK", b"BYE", b"CANCEL", b"INFO", b"MESSAGE", b"OPTIONS", b"PRACK", b"PUBLISH", b"REGISTER",
 ))  # fmt: skip
-_SHOWN = 256  # octets of unknown option tags that a 420 names
 
 
 @dataclass(slots=True)
@@ -58,10 +57,7 @@ def check(core: "Core", request: Request, draft: Draft, routes: list[Route]) -> 
     known = core.rules.proxy_require
     unknown = [tag for tag in draft.required() if tag.lower() not in known]
     if unknown:
-        named = b", ".join(unknown)
-        if len(named) > _SHOWN:
-            named = named[:_SHOWN].rpartition(b",")[0] or unknown[0][:_SHOWN]
-        raise Refused(Refusal(420, b"Unsupported: %b\r\n" % named), "proxy_require")
+        raise Refused(unsupported(unknown), "proxy_require")
     identity = (request.uri, request.call_id, request.from_, request.to, request.cseq)
     same = b"\n".join(part or b"" for part in identity).rpartition(b" ")[0]  # without the method
     if routes:

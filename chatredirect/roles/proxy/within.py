@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatredirect.config.addresses import Transport, Wanted
-from chatredirect.roles.lookup.answers import Refusal
 from chatredirect.roles.proxy.answers import answer, later, refuse
 from chatredirect.roles.proxy.arrivals import repeated
 from chatredirect.roles.proxy.checks import Refused, check, pack, records
@@ -19,6 +18,7 @@ from chatredirect.roles.proxy.facts import Dropped
 from chatredirect.roles.proxy.parcel import Record
 from chatredirect.roles.proxy.sides import PARAM, token_in
 from chatredirect.roles.proxy.token import Dialog
+from chatredirect.roles.refusal import Refusal
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.forwarding import Draft, Route, lay_out

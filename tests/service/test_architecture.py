@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -87,6 +88,11 @@ def files(where: str = ".") -> Iterator[Path]:
     yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     """A file's module name without the package's: `sip.uri`, `sip` for the folder's own."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -99,7 +105,7 @@ def imports(path: Path, *, at_once: bool = False) -> Iterator[str]:
     With `at_once` only those that are imported with it: neither within a function nor for type
     checkers alone.
     """
-    for node in _nodes(ast.parse(path.read_text(encoding="utf-8")), at_once):
+    for node in _nodes(parsed(path), at_once):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -165,7 +171,7 @@ def test_the_way_of_a_redirect_waits_for_nothing(where: str) -> None:
         assert not tops & WAITS, f"{path.relative_to(PACKAGE)} imports {tops & WAITS}"
         waiting = [
             node
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for node in ast.walk(parsed(path))
             if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith)
         ]
         assert not waiting, f"{path.relative_to(PACKAGE)}, line {waiting[0].lineno}"

@@ -78,8 +78,10 @@ class Tokens:
             call_id: the request's.
             tag: its From tag.
         """
-        letter, host = _LETTERS[target.transport], target.domain
-        where = f"{letter}{target.port:04x}{target.address}/{host}".encode()
+        letter, names = _LETTERS[target.transport], target.domain
+        if target.transport == "tls" and target.host != names:
+            names += "/" + target.host  # which its certificate may carry instead (`srv_names`)
+        where = f"{letter}{target.port:04x}{target.address}/{names}".encode()
         said = b"%c%b%b" % (len(flow), flow, where)
         text = b2a_base64(said + self._mac(said, call_id, tag), newline=False)
         return text.rstrip(b"=").translate(_TO_URI)
@@ -102,9 +104,10 @@ class Tokens:
         if target is None:
             if len(self._targets) >= _KNOWN:
                 self._targets.clear()
-            address, _, domain = where[5:].decode().partition("/")
+            address, domain, *host = where[5:].decode().split("/")
             transport = _TRANSPORTS[where[:1]]
-            target = Target(transport, address, int(where[1:5], 16), domain, domain=domain)
+            name = host[0] if host else domain
+            target = Target(transport, address, int(where[1:5], 16), name, domain=domain)
             self._targets[where] = target
         return Dialog(said[1 : 1 + size], target, downstream, token)
 

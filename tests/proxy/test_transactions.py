@@ -235,8 +235,11 @@ def test_cancel_of_nothing() -> None:
 
 
 def test_timer_c() -> None:
-    """§16.8: every provisional response but 100 gives another three minutes; then CANCEL."""
-    world = World()
+    """§16.8: every provisional response but 100 gives another three minutes; then CANCEL.
+
+    What has rung for so long doesn't begin at the next target.
+    """
+    world = World(*targets(2))
     invite = Caller(world).invite()
     world.answer(0, invite, 180)
     world.pass_time(170.0)
@@ -251,6 +254,7 @@ def test_timer_c() -> None:
     world.answer(0, invite, 180)
     out = kinds(world.pass_time(212.4))
     assert out == [(212.0, "408 INVITE")]
+    assert not world.target(1).raw
 
 
 def test_503_is_not_passed_on() -> None:

@@ -216,9 +216,11 @@ def _tag_of(response: Response) -> bytes:
 
 def _send_cancel(core: "Core", branch: Branch, now: float) -> None:
     """Cancel a branch that has shown that it lives (§9.1); others than INVITE can't be."""
-    transaction = branch.transaction
-    branch.context.c_at = float("inf")
-    if transaction is None or branch.flow is None or not branch.context.invite:
+    transaction, context = branch.transaction, branch.context
+    context.c_at = float("inf")
+    if branch is context.active:
+        context.targets = []  # what has rung for so long isn't to begin elsewhere (§16.8)
+    if transaction is None or branch.flow is None or not context.invite:
         return
     key = keys.client_key(transaction.key.partition(b" ")[2], b"CANCEL")
     core.transactions.request(key, cancel_of(transaction.message), branch.flow, None, now)

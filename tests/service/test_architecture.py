@@ -125,14 +125,20 @@ def _nodes(tree: ast.AST, at_once: bool) -> Iterator[ast.AST]:
         yield from _nodes(node, at_once)
 
 
-def ours(path: Path, *, at_once: bool = False) -> Iterator[str]:
+@cache
+def known() -> frozenset[str]:
+    return frozenset(name_of(each) for each in files())
+
+
+@cache
+def ours(path: Path, *, at_once: bool = False) -> frozenset[str]:
     """The imported modules that are this package's, without its name."""
-    known = {name_of(each) for each in files()}
-    for name in imports(path, at_once=at_once):
-        package, _, module = name.partition(".")
-        if package == "chatredirect":
-            # the last part may be a name in a module
-            yield module if module in known else module.rpartition(".")[0] or "__init__"
+    names = (name.partition(".") for name in imports(path, at_once=at_once))
+    modules = (module for package, _, module in names if package == "chatredirect")
+    # the last part may be a name in a module
+    return frozenset(
+        each if each in known() else each.rpartition(".")[0] or "__init__" for each in modules
+    )
 
 
 def part(module: str) -> str:
@@ -157,7 +163,7 @@ def test_only_the_top_knows_everything(whom: str) -> None:
 
 
 def test_no_circles() -> None:
-    graph = {name_of(path): set(ours(path, at_once=True)) - {name_of(path)} for path in files()}
+    graph = {name_of(path): ours(path, at_once=True) - {name_of(path)} for path in files()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -1,6 +1,7 @@
 """docs/architecture.md, as far as a test can hold it: what may import what."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -143,6 +144,33 @@ def ours(path: Path, *, at_once: bool = False) -> frozenset[str]:
 
 def part(module: str) -> str:
     return module.partition(".")[0]
+
+
+def rows() -> Iterator[tuple[set[str], str]]:
+    """The rows of the table in docs/architecture.md: parts, and what they may import."""
+    page = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if line.startswith("| `"):
+            names = re.findall(r"`(\w+)(?:/|\.py)`", cells[1])
+            assert names, line
+            yield set(names), cells[3]
+
+
+def test_the_page_names_every_part() -> None:
+    """A part that nobody has explained is a part that nobody finds."""
+    named = [name for names, _ in rows() for name in names]
+    assert len(named) == len(set(named))
+    assert {part(name_of(path)) for path in files()} - {"__init__"} <= set(named)
+
+
+@pytest.mark.parametrize("who", MAY_IMPORT)
+def test_the_page_says_what_a_part_may_import(who: str) -> None:
+    (row,) = [row for row in rows() if who in row[0]]
+    parts, said = row
+    if parts <= set(MAY_IMPORT):
+        may = set().union(*(MAY_IMPORT[each] for each in parts)) - parts
+        assert set(re.findall(r"`(\w+)`", said)) == may
 
 
 @pytest.mark.parametrize("who", MAY_IMPORT)

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
 
+from chatredirect.addresses_in_use import AddressesInUse
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
 from chatredirect.config.addresses import Wanted
@@ -45,6 +46,7 @@ class Pools:
 
     Attributes:
         resolver: where their targets come from.
+        addresses: those of their targets.
         prober: pings their targets; None without health settings.
     """
 
@@ -79,6 +81,7 @@ class Pools:
         self.resolver = Resolver(
             dns, is_own=is_own, clock=clock, rng=self._rng, asker=asker, resolv_conf=resolv_conf
         )
+        self.addresses = AddressesInUse()
         self._pools: dict[PoolKey, Pool] = {}
         self._schedule: Schedule[PoolKey] = Schedule()
         self._unanswered = 0
@@ -271,6 +274,7 @@ class Pools:
         due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
         self._schedule.set(pool.key, due)
         if pool.targets != before:
+            self.addresses.exchange(before, pool.targets)
             self._watch(pool, before, pool.targets)
             self._review(pool)
         if pool.notes != notes:
@@ -300,15 +304,18 @@ class Pools:
             self._unanswered -= 1
         pool.want = None
         self._schedule.remove(pool.key)
+        self.addresses.exchange(pool.targets, ())
         self._watch(pool, pool.targets, ())
         self._watched.discard(pool.key)
 
     async def _look_around(self, now: float) -> None:
         """What is done now and then: changed files, records nobody asks for, lines left out."""
         self._files_at = now + FILES_INTERVAL
+        pace = Pace()
         if self.resolver.reread():
-            await self._refresh_all(Pace())
-        self.resolver.sweep()
+            await self._refresh_all(pace)
+        for _ in self.resolver.sweep():
+            await pace.breathe()
         self._log.tell_left_out()
 
     # --- health

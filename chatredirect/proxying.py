@@ -163,11 +163,8 @@ class Proxying:
             self._waker.at(self._loop.time() + _AFTER_A_FAULT)
 
     def _is_target(self, host: bytes) -> bool:
-        address = host.decode("ascii")
         pools = self._pools()
-        return pools is not None and any(
-            target.address == address for pool in pools for target in pool.targets
-        )
+        return pools is not None and host.decode("ascii") in pools.addresses
 
     def _seek(self, uri: SipUri, found: Callable[[tuple[Target, ...]], None]) -> None:
         """Find the targets of a URI; `found` is called later, always."""

@@ -6,7 +6,7 @@ pools: whoever wants targets asks for them with `locate`, and is told when to as
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import dns.resolver
 import structlog
@@ -176,9 +176,9 @@ class Resolver:
             log.info("dns_files_changed", nameservers=self.servers)
         return changed
 
-    def sweep(self) -> None:
-        """Forget answers that nobody asks for any more."""
-        self._cache.sweep(self._clock())
+    def sweep(self) -> Iterator[None]:
+        """Forget answers that nobody asks for any more, in short steps."""
+        return self._cache.sweep(self._clock())
 
     async def aclose(self) -> None:
         """Close all sockets."""

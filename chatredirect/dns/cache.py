@@ -9,6 +9,7 @@ Nothing here reads a clock or makes a random number: `now` and `fraction` (of th
 refresh is due) come from outside, so a test plays a week in milliseconds.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -27,6 +28,9 @@ TOGETHER = 0.03
 """What is due within this fraction of its TTL is refreshed along with what is due now."""
 ORPHAN = 300.0
 """Seconds after its refresh was due that an entry nobody asks for any more is kept."""
+
+
+_STEP = 500  # entries that are looked at without a break
 
 
 class Times(Protocol):
@@ -157,11 +161,15 @@ class RecordCache:
         self._keep(key, entry)
         return entry
 
-    def sweep(self, now: float) -> None:
-        """Forget what nobody has asked for since its refresh was due."""
-        orphans = [key for key, entry in self._entries.items() if now > entry.refresh_at + ORPHAN]
-        for key in orphans:
-            del self._entries[key]
+    def sweep(self, now: float) -> Iterator[None]:
+        """Forget what nobody has asked for since its refresh was due, a few entries a step."""
+        keys = list(self._entries)
+        for first in range(0, len(keys), _STEP):
+            for key in keys[first : first + _STEP]:
+                entry = self._entries.get(key)  # meanwhile it may have gone
+                if entry is not None and now > entry.refresh_at + ORPHAN:
+                    del self._entries[key]
+            yield
 
     def _keep(self, key: Key, entry: Entry) -> None:
         while len(self._entries) >= self.capacity > 0:

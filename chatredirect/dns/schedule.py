@@ -10,6 +10,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_STEP = 500
+"""Places left behind that are passed over in one call, so that none takes long."""
+
 
 class Schedule(Generic[T]):
     """Items by the time at which they are due, in seconds of whatever clock the user has."""
@@ -49,23 +52,32 @@ class Schedule(Generic[T]):
         return None if waits is None else waits[0]
 
     def next(self) -> float | None:
-        """When the next item is due; None if none is."""
+        """When the next item is due, or earlier if old places must be passed over first.
+
+        None if none is due.
+        """
         self._drop_old()
         return self._heap[0][0] if self._heap else None
 
     def pop(self, now: float) -> T | None:
-        """Take out an item that is due, the one due longest first; None if none is."""
-        self._drop_old()
-        if not self._heap or self._heap[0][0] > now:
+        """Take out an item that is due, the one due longest first.
+
+        None if none is, or if `next` must be asked first: it says whether there is more to do.
+        """
+        if not self._drop_old() or self._heap[0][0] > now:
             return None
         item = heapq.heappop(self._heap)[2]
         del self._times[item]
         return item
 
-    def _drop_old(self) -> None:
+    def _drop_old(self) -> bool:
+        """Pass over places left behind; whether there is an item now, and not another of them."""
         heap = self._heap
-        while heap:
+        for _ in range(_STEP):
+            if not heap:
+                return False
             when, number, item = heap[0]
             if self._times.get(item) == (when, number):
-                return
+                return True
             heapq.heappop(heap)
+        return False

@@ -123,7 +123,21 @@ def test_orphans_are_swept() -> None:
     """What nobody asks for any more is forgotten some minutes after it was due."""
     known = cache()
     known.answered(KEY, answer(60, "192.0.2.1"), 0.0, 0.9)
-    known.sweep(100.0)
+    _sweep(known, 100.0)
     assert len(known) == 1
-    known.sweep(1000.0)
+    _sweep(known, 1000.0)
     assert len(known) == 0
+
+
+def test_sweeping_many_gives_way() -> None:
+    """No request waits until a hundred thousand entries have been looked at."""
+    known = cache(capacity=10_000)
+    for number in range(10_000):
+        known.answered((f"h{number}", dns.rdatatype.A), answer(60, "192.0.2.1"), 0.0, 0.9)
+    assert _sweep(known, 1000.0) >= 10
+    assert len(known) == 0
+
+
+def _sweep(known: RecordCache, now: float) -> int:
+    """Do all of it; in how many steps."""
+    return len(list(known.sweep(now)))

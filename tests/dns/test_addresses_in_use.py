@@ -1,0 +1,43 @@
+"""Which addresses are those of a target: as the pools have them, whatever became of them."""
+
+import asyncio
+import random
+
+from chatredirect.pools import Pools
+from tests.dns.warp import now, warp
+from tests.dns.world import World, dns_settings
+
+POOL = "pcpool.contoso.com"
+
+
+def test_they_come_and_go_with_the_targets() -> None:
+    """With new records, and with the last pool that has them after a reload."""
+    world = World(negative_ttl=30)
+    world.records[POOL, "A"] = (60, ["192.0.2.1", "192.0.2.2"])
+
+    async def main() -> None:
+        kept = Pools(
+            dns_settings(), clock=now, rng=random.Random(1), asker=world, resolv_conf="/none"
+        )
+        found = kept.get(POOL, 5061)
+        for port in (5061, 5062):
+            kept.get("192.0.2.1", port, "tls")
+        kept.start()
+        await asyncio.sleep(1)
+        assert _in_use(kept) == {"192.0.2.1", "192.0.2.2"}
+        world.records[POOL, "A"] = (60, ["192.0.2.3"])
+        await asyncio.sleep(120)
+        assert _in_use(kept) == {"192.0.2.1", "192.0.2.3"}
+        await kept.keep({found.key, ("192.0.2.1", 5062, "tls")})
+        assert _in_use(kept) == {"192.0.2.1", "192.0.2.3"}
+        await kept.keep({("192.0.2.1", 5062, "tls")})
+        assert _in_use(kept) == {"192.0.2.1"}
+        await kept.keep(set())
+        assert _in_use(kept) == set()
+        await kept.aclose()
+
+    warp(main())
+
+
+def _in_use(pools: Pools) -> set[str]:
+    return {f"192.0.2.{n}" for n in range(10) if f"192.0.2.{n}" in pools.addresses}

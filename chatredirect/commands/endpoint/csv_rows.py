@@ -11,22 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chatredirect.commands.endpoint.properties import PROPERTIES
 from chatredirect.config.faults import quoted
 
 MAX_FILE = 64 * 1024 * 1024
 """Octets; 100,000 rows are about 8 MB."""
 _SEPARATORS = ",;\t"
-_COLUMNS = {
-    "sipaddress": "sip_address",
-    "persistentchatpoolfqdn": "pool_fqdn",
-    "poolfqdn": "pool_fqdn",
-    "displayname": "display_name",
-    "mode": "mode",
-    "port": "port",
-    "transport": "transport",
-    "state": "state",
-    "activefrom": "active_from",
-}
 
 
 class CsvFault(Exception):
@@ -139,7 +129,7 @@ def _known(cells: Sequence[str]) -> int:
 
 
 def _key(cell: str) -> str | None:
-    return _COLUMNS.get(re.sub(r"[\s\"_-]", "", cell).lower())
+    return PROPERTIES.get(re.sub(r"[\s\"_-]", "", cell).lower())
 
 
 def _header(cells: Sequence[str], line: int) -> tuple[list[str | None], list[str]]:

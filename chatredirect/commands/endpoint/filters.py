@@ -15,6 +15,7 @@ from datetime import datetime
 from fnmatch import translate
 from typing import TypeAlias
 
+from chatredirect.commands.endpoint.properties import PROPERTIES
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import did_you_mean, quoted
 from chatredirect.config.moment import written
@@ -27,19 +28,8 @@ _TOKEN = re.compile(
     |(?P<operator>[-\u2013](?:eq|ne|like|notlike|and|or|not))(?![\w-])|(?P<word>[^\s()'"!]+))""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-PROPERTIES: dict[str, str] = {
-    "sipaddress": "sip_address",
-    "identity": "sip_address",
-    "persistentchatpoolfqdn": "pool_fqdn",
-    "poolfqdn": "pool_fqdn",
-    "displayname": "display_name",
-    "mode": "mode",
-    "port": "port",
-    "transport": "transport",
-    "state": "state",
-    "activefrom": "active_from",
-}
-"""What can be asked for, without case and without signs between words, and the key that it is."""
+_PROPERTIES = PROPERTIES | {"identity": "sip_address"}
+"""What can be asked for, and the key that it is."""
 
 Condition: TypeAlias = Callable[[EndpointSettings], bool]
 _Token: TypeAlias = tuple[str, str]
@@ -125,10 +115,10 @@ class _Reader:
 
     def _comparison(self) -> Condition:
         kind, name = self._tokens.pop() if self._tokens else ("end", "")
-        key = PROPERTIES.get(name.lower().removeprefix("$_.").replace("_", ""))
+        key = _PROPERTIES.get(name.lower().removeprefix("$_.").replace("_", ""))
         if kind != "word" or key is None:
             known = "SipAddress, PersistentChatPoolFqdn, DisplayName, Mode, Port, Transport, State"
-            hint = did_you_mean(name, PROPERTIES) if kind == "word" else ""
+            hint = did_you_mean(name, _PROPERTIES) if kind == "word" else ""
             what = f"{quoted(name)} is no property{hint}" if name else "a property is missing"
             raise ValueError(f"{what}; there are {known} and ActiveFrom")
         kind, operator = self._tokens.pop() if self._tokens else ("end", "")

@@ -44,6 +44,17 @@ class PoolLog:
         else:
             log.info(event.value, **_where(pool), **fields)
 
+    def resolved(self, pool: Pool, seconds: float) -> None:
+        """A resolution has come to its end, whatever came of it; the next is due in `seconds`."""
+        failing = pool.stale or ("" if pool.usable else pool.reason)
+        log.debug(
+            "pool_looked_up",
+            **_where(pool),
+            targets=_told(pool.targets),
+            next_in=round(seconds, 1),
+            **({"why": failing} if failing else {}),
+        )
+
     def notes(self, pool: Pool) -> None:
         """Other things than before were left out of what DNS says of a pool."""
         if pool.notes and self._budget.allows("pool_answer_cut"):

@@ -282,6 +282,7 @@ class Pools:
             self._log.notes(pool)
         if change is not None:
             self._log.change(pool, change)
+        self._log.resolved(pool, due - now)
 
     def _want(self, pool: Pool) -> None:
         """A request has come for a pool that hasn't had its first whole answer: it goes first."""

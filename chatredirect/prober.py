@@ -85,6 +85,9 @@ class Prober:
             connect = self._connects[target.transport]
             outcome, detail = await ping(target, connect, self._settings.timeout)
         finally:
+            log.debug(
+                "ping", target=str(target), host=target.host, outcome=outcome.value, answer=detail
+            )
             if self._workers.running and self.health.observe(
                 target, outcome, detail, self._clock()
             ):

@@ -107,6 +107,7 @@ class StreamConnection(asyncio.Protocol):
         self.begun = True
         self._transport = stream
         self._terms.begun += 1
+        log.debug("connection_begun", peer=self._peer())
         self._owner.opened(self)
         if self.admit():
             self.look_at_peer()
@@ -171,6 +172,8 @@ class StreamConnection(asyncio.Protocol):
         if isinstance(exc, ssl.SSLError):
             why = explain(exc)
             self._tell("tls_connection_failed", why=why)
+        if self.begun:
+            log.debug("connection_over", peer=self._peer(), ended_here=self._ended)
         for timer in (self._idle, self._half_sent, self._unread):
             if timer is not None:
                 timer.cancel()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -234,3 +235,29 @@ def test_log_level_for_a_while(run_daemon: Run, control: str) -> None:
     assert {each["call_id"] for each in daemon.events("request")} >= {"seen", "still seen"}
     assert not {"unseen", "not seen"} & {each["call_id"] for each in daemon.events("request")}
     assert "there is no such level" in asked("log-level", "loud", "--socket", control, status=2)
+
+
+def test_what_debug_adds_to_the_log(run_daemon: Run, control: str) -> None:
+    """Pings, resolutions and connections that change nothing: nobody hears of them otherwise."""
+    with socket.create_server(("127.0.0.1", 0)) as pool:
+        daemon = run_daemon(
+            control={"socket": control},
+            endpoints=[endpoint(port=pool.getsockname()[1], transport="tcp")],
+            dns={"hosts": {"pcpool.contoso.com": ["127.0.0.1"]}},
+            health={"interval": 1, "timeout": 0.2, "losses": 5},
+        )
+        with talk("tcp", daemon.address("tcp")) as client:
+            ask(client, request())
+        assert not daemon.events("ping")
+        assert not daemon.events("connection_begun")
+        asked("log-level", "debug", "--socket", control)
+        daemon.event("ping", outcome="lost", host="pcpool.contoso.com")
+        with talk("tcp", daemon.address("tcp")) as client:
+            ask(client, request())
+        begun = daemon.event("connection_begun", level="debug")
+        daemon.event("connection_over", peer=begun["peer"], ended_here=False)
+        settings = yaml.safe_load(daemon.config.read_text())
+        settings["dns"]["hosts"]["other.contoso.com"] = ["127.0.0.1"]
+        daemon.config.write_text(yaml.safe_dump(settings))
+        asked("reload", "--socket", control)
+        daemon.event("pool_looked_up", pool="pcpool.contoso.com", level="debug")

@@ -351,7 +351,7 @@ def test_it_opens_in_the_daemon(run_daemon: Run) -> None:
 def test_lookups_that_have_begun_go_on(transport: str) -> None:
     """A state is for what is new: a retransmission gets its 200, a dialog goes to its end."""
     lookups = Lookups(transport=transport)
-    _, served = lookups.server._directory.find(b"sip:ocschat@contoso.com")
+    _, served = lookups.directory.find(b"sip:ocschat@contoso.com")
     assert served is not None
     client = Client(lookups)
     assert client.invite().status == 200

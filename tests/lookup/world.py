@@ -149,7 +149,7 @@ class World:
         self.attendant = attendant
         settings = endpoints or (endpoint(),)
         lookups = [each for each in settings if each.mode == "lookup"]
-        directory = build_directory(
+        self.directory = build_directory(
             settings,
             lambda each: self.pool(each.pool),
             lambda each: (
@@ -157,7 +157,7 @@ class World:
             ),
         )
         self.server = Server(
-            directory,
+            self.directory,
             OwnNames(frozenset({b"127.0.0.1"}), frozenset({("udp", "127.0.0.1", 5060)})),
             Answering(
                 tags,

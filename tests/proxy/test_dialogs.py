@@ -80,6 +80,31 @@ def test_the_connection_goes_while_the_request_is_under_way() -> None:
     world.expire()
 
 
+@pytest.mark.parametrize(
+    ("via", "port"), [("fe.contoso.com:5062", 5062), ("fe.contoso.com", 5060), (None, None)]
+)
+def test_a_response_whose_connection_is_gone(via: str | None, port: int | None) -> None:
+    """§18.2.2: it goes to where the front end listens; not to the end of a lost connection."""
+    world = World(transport="tcp")
+    world.ways.by_dialling.add("tcp")
+    caller = Caller(world, "TCP", via=via or "127.0.0.1:45154")
+    invite = caller.invite()
+    world.client.gone = True
+    assert not world.answer(0, invite, 180)
+    if port is None:
+        assert not world.ways.dialled
+        world.expire()
+        return
+    ((target, _, _),) = world.ways.dialled
+    assert (target.transport, target.address, target.port) == ("tcp", "127.0.0.1", port)
+    assert target.domain == "fe.contoso.com"
+    anew = world.ways.connect()
+    assert anew.one().kind == "180 INVITE"
+    assert not world.answer(0, invite, 200)
+    assert anew.one().kind == "200 INVITE"
+    world.expire()
+
+
 def test_to_the_next_route_when_the_connection_is_gone() -> None:
     """The front end has been started again: its own Record-Route says where it is."""
     world = World(transport="tcp")

@@ -2,18 +2,22 @@
 
 from typing import TYPE_CHECKING
 
-from chatredirect.roles.proxy.context import Context
+from chatredirect.config.addresses import Transport
+from chatredirect.dns.target import Target
+from chatredirect.roles.proxy.context import Context, Reply, User
+from chatredirect.roles.proxy.effects import Dial
 from chatredirect.roles.proxy.facts import Answered
 from chatredirect.roles.refusal import Refusal, write
 from chatredirect.roles.unavailable import MISCELLANEOUS, unavailable
 from chatredirect.roles.unavailable import reason as warning_in
 from chatredirect.sip.flow import Flow
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.headers import Envelope, read_via
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.response import Source, respond
 from chatredirect.sip.status import status_line
 from chatredirect.sip.transaction import keys
 from chatredirect.sip.transaction.layer import Send
+from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT
 
 if TYPE_CHECKING:
     from chatredirect.roles.proxy.core import Core
@@ -83,6 +87,23 @@ def answer(core: "Core", context: Context, status: int, now: float) -> None:
     server.tag = tag or keys.tag_of(request.to or b"", "To")
     core.transactions.respond(server, status, data, now)
     done(core, context, status)
+
+
+def answer_anew(core: "Core", context: Context, send: Send[User]) -> None:
+    """Send a response to where its sender listens: the connection that it came on is gone.
+
+    RFC 3261 §18.2.2: at the address that the request came from, at sent-by's port. Where that is
+    the lost connection's own end nobody listens.
+    """
+    flow, server = send.flow, context.server
+    via = read_via(context.via)
+    port = via.port or (DEFAULT_TLS_PORT if flow.transport == "tls" else DEFAULT_PORT)
+    if server is None or flow.transport == "udp" or port == flow.peer_port:
+        return
+    name = via.host.decode("ascii").strip("[]").lower().rstrip(".")
+    transport: Transport = "tls" if flow.transport == "tls" else "tcp"
+    target = Target(transport, flow.peer_host, port, name, domain=name)
+    core.dials.append(Dial(target, Reply(send.data, server)))
 
 
 def give_none(core: "Core", context: Context) -> None:

@@ -89,7 +89,20 @@ class Errand:
     target: Target | None
 
 
+@dataclass(slots=True, eq=False)
+class Reply:
+    """A response whose connection is gone, so that it needs another one (§18.2.2).
+
+    Attributes:
+        data: it.
+        server: its server transaction.
+    """
+
+    data: bytes
+    server: "Transaction[User]"
+
+
 #: Whom a transaction belongs to: a client's to a branch, a server's to a context.
 User: TypeAlias = Branch | Context | None
 #: Who waits for a way, or for targets.
-Waiter: TypeAlias = Branch | Errand
+Waiter: TypeAlias = Branch | Errand | Reply

@@ -10,9 +10,9 @@ from dataclasses import replace
 from math import inf
 
 from chatredirect.dns.target import Target
-from chatredirect.roles.proxy.answers import answer, trying
+from chatredirect.roles.proxy.answers import answer, answer_anew, trying
 from chatredirect.roles.proxy.branches import Branch, Event, State
-from chatredirect.roles.proxy.context import Context, Errand, User, Waiter
+from chatredirect.roles.proxy.context import Context, Errand, Reply, User, Waiter
 from chatredirect.roles.proxy.effects import Dial, FlowNames, Seek, Ways
 from chatredirect.roles.proxy.facts import Dropped, Fact, ProxyCounters
 from chatredirect.roles.proxy.outcomes import happen
@@ -285,6 +285,9 @@ class Core:
         waiting = dial.waiting
         if isinstance(waiting, Errand):
             self.run(waiting, flow, now)
+        elif isinstance(waiting, Reply):
+            waiting.server.flow = flow
+            self.sends.append(Send(flow, waiting.data, None))
         elif waiting.state is State.WAITING and waiting.target is dial.target:
             waiting.flow = flow
             happen(self, waiting, Event.WAY, now)
@@ -292,7 +295,7 @@ class Core:
     def not_dialled(self, dial: Dial[Waiter], why: str, now: float) -> None:
         """There is no way to a target."""
         waiting = dial.waiting
-        if isinstance(waiting, Errand):
+        if isinstance(waiting, Errand | Reply):
             self.facts.append(Dropped(None, "no_way"))
         elif waiting.state is State.WAITING and waiting.target is dial.target:
             waiting.context.why = f"{dial.target}: {why}"
@@ -310,9 +313,11 @@ class Core:
 
     def unsent(self, send: Send[User], now: float) -> None:
         """A message couldn't be sent: its flow is gone."""
-        branch = send.user
-        if isinstance(branch, Branch) and branch.transaction is not None:
-            self._lost(branch, now)
+        user = send.user
+        if isinstance(user, Context):
+            answer_anew(self, user, send)
+        elif user is not None and user.transaction is not None:
+            self._lost(user, now)
 
     def lost(self, flow: Flow, now: float) -> None:
         """A connection is gone, and with it the responses that were to come over it."""

@@ -27,7 +27,10 @@ FINE = {
     'chatredirect_pools{state="failed"}': "0+0x60",
     'chatredirect_pools{state="waiting"}': "0+0x60",
     'chatredirect_requests_total{status="302"}': "0+600x60",
+    'chatredirect_requests_total{status="408"}': "0+0x60",
     'chatredirect_requests_total{status="480"}': "0+10x60",
+    'chatredirect_requests_total{status="500"}': "0+0x60",
+    'chatredirect_requests_total{status="503"}': "0+0x60",
     'chatredirect_targets{state="up"}': "3+0x60",
     'chatredirect_targets{state="down"}': "0+0x60",
     'chatredirect_certificate_expiry_time_seconds{file="a.pem"}': f"{90 * 86400}+0x60",
@@ -187,6 +190,13 @@ def test_it_fires(tmp_path: Path, alert: str) -> None:
     different, labels = FIRES[alert]
     also = {each: FIRES[each][1] for each in ALONG.get(alert, ())}
     assert verdict(tmp_path, different, {alert: labels} | also) == ""
+
+
+@pytest.mark.parametrize("status", [408, 480, 500, 503])
+def test_callers_are_turned_away_with_more_than_one_status(tmp_path: Path, status: int) -> None:
+    """408 and 500 are what the proxy says for a pool that it can't reach; nothing else would."""
+    different = {f'chatredirect_requests_total{{status="{status}"}}': "0+60x60"}
+    assert verdict(tmp_path, different, {"ChatredirectUnavailable": {}}) == ""
 
 
 def test_a_daemon_that_drains_is_no_alarm(tmp_path: Path) -> None:

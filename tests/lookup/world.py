@@ -1,9 +1,8 @@
 """Lookups without a socket and without a clock: octets in, octets out, time goes on when told to.
 
-The answers are read by the reader of tests/service, which shares no code with the package.
+The answers are read by the reader of tests/sent, which shares no code with the package.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
@@ -26,6 +25,7 @@ from chatredirect.roles.tap import Tapping
 from chatredirect.sip.framing import PONG, StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Source, TagMaker
+from tests.sent import Sent, read
 
 TRANSPORTS = ("udp", "tcp", "tls")
 FRONT_END = Source(b"127.0.0.1", 45154, trusted=True)
@@ -53,54 +53,6 @@ class FakeFlow:
     def flow(self, port: int) -> "FakeFlow":
         """It is a way to itself."""
         return self
-
-
-@dataclass
-class Sent:
-    """A message that went out, read strictly."""
-
-    start: str
-    fields: list[tuple[str, str]]
-    body: str
-    raw: bytes
-
-    def all(self, name: str) -> list[str]:
-        """The values of a header field."""
-        return [value for key, value in self.fields if key == name]
-
-    def __getitem__(self, name: str) -> str:
-        (value,) = self.all(name)
-        return value
-
-    @property
-    def status(self) -> int:
-        """Of a response."""
-        assert self.start.startswith("SIP/2.0 "), self.raw
-        return int(self.start.split()[1])
-
-    @property
-    def method(self) -> str:
-        """Of a request; of a response that of its CSeq, with its status."""
-        if self.start.startswith("SIP/2.0 "):
-            return f"{self.status} {self['CSeq'].split()[1]}"
-        return self.start.split()[0]
-
-
-def read(raw: bytes) -> Sent:
-    """Read a message as strictly as it should have been written."""
-    head, end, body = raw.partition(b"\r\n\r\n")
-    assert end, raw
-    lines = re.split(r"\r\n(?![ \t])", head.decode("utf-8", "surrogateescape"))
-    fields = []
-    for line in lines[1:]:
-        name, colon, value = line.partition(": ")
-        assert colon, raw
-        assert "\n" not in value.replace("\r\n ", ""), raw
-        fields.append((name, value))
-    sent = Sent(lines[0], fields, body.decode(), raw)
-    assert int(sent["Content-Length"]) == len(body), raw
-    assert bool(body) == bool(sent.all("Content-Type")), raw
-    return sent
 
 
 class FixedTags(TagMaker):
@@ -322,15 +274,15 @@ class Client:
     def look_up(self) -> Sent:
         """INFO with cmd:requri; the INFO with the reply, which is answered."""
         ok, reply = self.ask("INFO", body=REQURI)
-        assert ok.method == "200 INFO"
-        assert reply.method == "INFO"
+        assert ok.kind == "200 INFO"
+        assert reply.kind == "INFO"
         assert not self.world.send(self.accept(reply))
         return reply
 
     def hang_up(self) -> None:
         """BYE and its answer."""
         (ok,) = self.ask("BYE")
-        assert ok.method == "200 BYE"
+        assert ok.kind == "200 BYE"
 
 
 _numbers = count(1)

@@ -4,7 +4,7 @@ import socket
 import ssl
 from typing import Any
 
-from tests.lookup.world import Sent, read
+from tests.sent import Sent, read
 from tests.service.daemon import PATIENCE
 
 

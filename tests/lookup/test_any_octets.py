@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lookup.test_captures import world
-from tests.lookup.world import TRANSPORTS, World, read
+from tests.lookup.world import TRANSPORTS, World
+from tests.sent import read
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.sip"))
 MESSAGES = [path.read_bytes() for path in CAPTURES]

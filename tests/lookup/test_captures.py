@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lookup.world import TRANSPORTS, FixedTags, Sent, World, endpoint
+from tests.lookup.world import TRANSPORTS, FixedTags, World, endpoint
+from tests.sent import Sent
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 REPLY = (
@@ -64,12 +65,12 @@ def test_the_recorded_conversation(transport: str) -> None:
     check_answer(answer)
     assert there.send(capture("2")) == []
     ok, reply = there.send(capture("3"))
-    assert ok.method == "200 INFO"
+    assert ok.kind == "200 INFO"
     check_reply(reply)
     assert reply["Via"].startswith(f"SIP/2.0/{transport.upper()} 127.0.0.1:5060;branch=z9hG4bKfe1")
     assert there.send(capture("4")) == []
     (bye,) = there.send(capture("5"))
-    assert bye.method == "200 BYE"
+    assert bye.kind == "200 BYE"
     assert not there.core.dialogs
     assert there.pass_time(64) == []
     assert there.empty
@@ -97,7 +98,7 @@ def test_split_at_every_position() -> None:
 
 def test_octet_by_octet() -> None:
     there = world()
-    out = [sent.method for i in range(len(WHOLE)) for sent in there.send(WHOLE[i : i + 1])]
+    out = [sent.kind for i in range(len(WHOLE)) for sent in there.send(WHOLE[i : i + 1])]
     assert out == ["200 INVITE", "200 INFO", "INFO", "200 BYE"]
 
 

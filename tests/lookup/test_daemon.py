@@ -10,7 +10,7 @@ import pytest
 
 from tests.lookup.peer import Peer
 from tests.lookup.test_captures import REPLY, capture
-from tests.lookup.world import Sent
+from tests.sent import Sent
 from tests.service.daemon import Daemon, endpoint
 from tests.service.fixtures import Run
 from tests.sipp import errors, sipp
@@ -78,18 +78,18 @@ def test_the_recorded_conversation(peer: Peer) -> None:
     recorded = Recorded(peer)
     peer.send(recorded.message(1))
     answer = peer.receive()
-    assert answer.method == "200 INVITE"
+    assert answer.kind == "200 INVITE"
     assert "m=message 5060 sip null" in answer.body
     recorded.learn(answer)
     peer.send(recorded.message(2))
     peer.send(recorded.message(3))
-    assert peer.receive().method == "200 INFO"
+    assert peer.receive().kind == "200 INFO"
     reply = peer.receive()
     assert reply.start == "INFO sip:user1@contoso.com:45154;maddr=127.0.0.1;transport=tcp SIP/2.0"
     assert reply.body == REPLY
     peer.send(recorded.answer(reply))
     peer.send(recorded.message(5))
-    assert peer.receive().method == "200 BYE"
+    assert peer.receive().kind == "200 BYE"
 
 
 @pytest.mark.parametrize("peer", ["tcp", "tls"], indirect=True)
@@ -104,9 +104,9 @@ def test_cut_into_pieces(peer: Peer) -> None:
     send(recorded.message(1))
     recorded.learn(peer.receive())
     send(recorded.message(2) + recorded.message(3))
-    assert peer.receive().method == "200 INFO"
+    assert peer.receive().kind == "200 INFO"
     send(recorded.answer(peer.receive()) + recorded.message(5))
-    assert peer.receive().method == "200 BYE"
+    assert peer.receive().kind == "200 BYE"
 
 
 def test_the_200_is_repeated_until_the_ack(peer: Peer) -> None:
@@ -120,7 +120,7 @@ def test_the_200_is_repeated_until_the_ack(peer: Peer) -> None:
     recorded.learn(first)
     peer.send(recorded.message(2))
     peer.send(recorded.message(5))
-    assert peer.receive().method == "200 BYE"
+    assert peer.receive().kind == "200 BYE"
 
 
 def test_a_dialog_ends_with_its_connection(daemon: Daemon, context: ssl.SSLContext) -> None:
@@ -151,12 +151,12 @@ def test_wildcard_listener(run_daemon: Run, listen: str, to: str) -> None:
         recorded.learn(answer)
         peer.send(recorded.message(2))
         peer.send(recorded.message(3))
-        assert peer.receive().method == "200 INFO"
+        assert peer.receive().kind == "200 INFO"
         reply = peer.receive()
         assert reply["Via"].startswith(f"SIP/2.0/UDP cr.contoso.com:{port};branch=")
         peer.send(recorded.answer(reply))
         peer.send(recorded.message(5))
-        assert peer.receive().method == "200 BYE"
+        assert peer.receive().kind == "200 BYE"
 
 
 def test_a_reload_leaves_dialogs_alone(run_daemon: Run) -> None:
@@ -177,11 +177,11 @@ def test_a_reload_leaves_dialogs_alone(run_daemon: Run) -> None:
         daemon.send_signal(signal.SIGHUP)
         daemon.event("configuration_changed")
         peer.send(recorded.message(3))
-        assert peer.receive().method == "200 INFO"
+        assert peer.receive().kind == "200 INFO"
         reply = peer.receive()
         assert reply.body == REPLY
         peer.send(recorded.answer(reply) + recorded.message(5))
-        assert peer.receive().method == "200 BYE"
+        assert peer.receive().kind == "200 BYE"
 
 
 def test_log(run_daemon: Run) -> None:
@@ -208,7 +208,7 @@ def test_over_the_limit(run_daemon: Run) -> None:
     daemon = run_daemon(endpoints=[lookup_endpoint()], limits={"dialogs": 1})
     with Peer("tcp", daemon.address("tcp")) as peer:
         peer.send(Recorded(peer).message(1))
-        assert peer.receive().method == "200 INVITE"
+        assert peer.receive().kind == "200 INVITE"
         peer.send(Recorded(peer).message(1).replace(b"3255258176", b"1"))
         refused = peer.receive()
         while refused.status == 200:

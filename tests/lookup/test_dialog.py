@@ -42,9 +42,9 @@ def test_bye_only_after_32_seconds_without_an_ack(world: World) -> None:
     """§15: the called side may send BYE when 64*T1 are over."""
     Client(world).invite()
     out = world.pass_time(31.99)
-    assert {sent.method for _, sent in out} == {"200 INVITE"}
+    assert {sent.kind for _, sent in out} == {"200 INVITE"}
     (at, bye) = world.pass_time(0.01)[0]
-    assert bye.method == "BYE"
+    assert bye.kind == "BYE"
     assert round(at, 3) == 0.01
     world.pass_time(64)
     assert world.empty
@@ -58,7 +58,7 @@ def test_an_idle_dialog_is_ended(world: World) -> None:
     client.look_up()
     assert world.pass_time(29.9) == []
     ((_, bye),) = world.pass_time(0.2)
-    assert bye.method == "BYE"
+    assert bye.kind == "BYE"
     assert not world.send(client.accept(bye))
     assert not world.core.dialogs
     assert client.ask("INFO", body=REQURI)[0].status == 481
@@ -129,7 +129,7 @@ def test_a_peer_that_does_not_answer_our_info() -> None:
     world.pass_time(25)
     client.ask("OPTIONS")
     ((at, bye),) = world.pass_time(8)
-    assert bye.method == "BYE"
+    assert bye.kind == "BYE"
     assert round(at, 3) == 7
     world.pass_time(64)
     assert world.core.counters.ended == {"refused": 1}
@@ -142,7 +142,7 @@ def test_a_peer_that_does_not_know_the_dialog(world: World, status: str) -> None
     client = Client(world).begin()
     _, reply = client.ask("INFO", body=REQURI)
     (bye,) = world.send(client.accept(reply, status))
-    assert bye.method == "BYE"
+    assert bye.kind == "BYE"
     world.send(client.accept(bye, status))
     assert not world.core.dialogs
 
@@ -156,7 +156,7 @@ def test_several_commands_and_several_infos(world: World) -> None:
     )
     ok, first = client.ask("INFO", body=two)
     (ok,) = client.ask("INFO", body=REQURI)
-    assert ok.method == "200 INFO"
+    assert ok.kind == "200 INFO"
     (second,) = world.send(client.accept(first))
     assert (first["CSeq"], second["CSeq"]) == ("1 INFO", "2 INFO")
     assert '<rpl id="rpl:requri" seqid="1"><commandid seqid="1" envid="7"/>' in first.body
@@ -488,7 +488,7 @@ def test_requests_over_a_new_connection_move_the_dialog() -> None:
     client = Client(world).begin()
     other = FakeFlow()
     out = world.send(client.write("INFO", body=REQURI), other)
-    assert [sent.method for sent in out] == ["200 INFO", "INFO"]
+    assert [sent.kind for sent in out] == ["200 INFO", "INFO"]
 
 
 def test_other_methods() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.lookup.world import TRANSPORTS, Client, World, read
+from tests.lookup.world import TRANSPORTS, Client, World
+from tests.sent import read
 
 
 def test_an_invite_gets_503_with_retry_after() -> None:

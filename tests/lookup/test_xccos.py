@@ -85,8 +85,8 @@ def test_what_asks_for_nothing_gets_no_reply() -> None:
     """An INFO without a body, and XCCOS without a command: 200 and no more."""
     client = Client(World()).begin()
     notice = '<xccos ver="1" envid="1" xmlns="urn:parlano:xml:ns:xccos"><ntc id="ntc:x"/></xccos>'
-    assert [sent.method for sent in client.ask("INFO")] == ["200 INFO"]
-    assert [sent.method for sent in client.ask("INFO", body=notice)] == ["200 INFO"]
+    assert [sent.kind for sent in client.ask("INFO")] == ["200 INFO"]
+    assert [sent.kind for sent in client.ask("INFO", body=notice)] == ["200 INFO"]
 
 
 def test_unknown_commands_get_a_reply() -> None:

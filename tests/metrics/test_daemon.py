@@ -171,7 +171,7 @@ class Busy:
                 caller = f"<sip:user{number}@contoso.com>;tag=f{{n}}"
                 more = "Max-Forwards: 70\r\nContact: <sip:user@192.0.2.1>\r\n"
                 peer.send(request(uri=PROXIED, via=via, from_=caller, more=more))
-                while peer.receive().method == "100 INVITE":
+                while peer.receive().kind == "100 INVITE":
                     pass
 
     def connections(self) -> None:
@@ -502,7 +502,7 @@ def test_a_daemon_that_drains_isnt_ready(run_daemon: Run) -> None:
         assert scraped.value("ready") == 0
         assert scraped.value("lookups") == 1
         peer.send(recorded.message(5))
-        assert peer.receive().method == "200 BYE"
+        assert peer.receive().kind == "200 BYE"
     assert daemon.process.wait(30) == 0
 
 

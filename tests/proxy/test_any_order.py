@@ -4,7 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.proxy.world import Caller, Flow, Sent, World, response, targets
+from tests.proxy.world import Caller, Flow, World, response, targets
+from tests.sent import Sent
 
 STATUSES = (100, 180, 183, 200, 202, 302, 404, 408, 486, 503, 600)
 

@@ -11,12 +11,12 @@ from tests.proxy.world import (
     Called,
     Caller,
     Flow,
-    Sent,
     World,
     record_route,
     response,
     targets,
 )
+from tests.sent import Sent
 
 
 def from_pool(

@@ -1,6 +1,5 @@
 """A proxy without a socket and without a clock: octets in, octets out, time when told to."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,6 +23,7 @@ from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Source, TagMaker
 from chatredirect.sip.uri import SipUri
+from tests.sent import Sent, read
 
 KEY = b"a key for tests"
 FRONT_END = Source(b"127.0.0.1", 45154, trusted=True)
@@ -58,79 +58,16 @@ class Flow:
         """It is a way to itself."""
         return self
 
-    def take(self) -> list["Sent"]:
+    def take(self) -> list[Sent]:
         """What was sent since the last time."""
-        sent = [read(raw) for raw in self.raw]
+        sent = [read(raw, ours=False) for raw in self.raw]
         self.raw.clear()
         return sent
 
-    def one(self) -> "Sent":
+    def one(self) -> Sent:
         """The only message that was sent since the last time."""
         (sent,) = self.take()
         return sent
-
-
-@dataclass
-class Sent:
-    """A message that went out."""
-
-    start: str
-    fields: list[tuple[str, str]]
-    body: str
-    raw: bytes
-
-    def all(self, name: str) -> list[str]:
-        """The values of a header field, each with its folds."""
-        return [value for key, value in self.fields if key.lower() == name.lower()]
-
-    def __getitem__(self, name: str) -> str:
-        (value,) = self.all(name)
-        return value
-
-    @property
-    def status(self) -> int:
-        """Of a response."""
-        assert self.start.startswith("SIP/2.0 "), self.raw
-        return int(self.start.split()[1])
-
-    @property
-    def kind(self) -> str:
-        """`INVITE` for a request, `200 INVITE` for a response."""
-        if self.start.startswith("SIP/2.0 "):
-            return f"{self.status} {self['CSeq'].split()[1]}"
-        return self.start.split()[0]
-
-    @property
-    def uri(self) -> str:
-        """The Request-URI."""
-        return self.start.split()[1]
-
-    @property
-    def branch(self) -> str:
-        """Of the topmost Via."""
-        return self.all("Via")[0].partition("branch=")[2].partition(";")[0]
-
-    @property
-    def routes(self) -> list[str]:
-        """The URIs of its Record-Route, from the top."""
-        return re.findall("<([^>]*)>", ",".join(self.all("Record-Route")))
-
-
-def read(raw: bytes) -> Sent:
-    """Read a message as strictly as it should have been written."""
-    head, end, body = raw.partition(b"\r\n\r\n")
-    assert end, raw
-    lines = re.split(r"\r\n(?![ \t])", head.decode("utf-8", "surrogateescape"))
-    fields = []
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        assert colon, raw
-        assert "\n" not in re.sub(r"\r\n[ \t]", "", value), raw
-        fields.append((name.strip(), value.strip()))
-    sent = Sent(lines[0], fields, body.decode("utf-8", "surrogateescape"), raw)
-    (length,) = sent.all("Content-Length") + sent.all("l")
-    assert int(length) == len(body), raw
-    return sent
 
 
 class Ways:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.lookup.peer import Peer
-from tests.lookup.world import Sent
 from tests.ports import free_port
+from tests.sent import Sent
 from tests.service.daemon import PATIENCE, endpoint
 
 POOL = "pcpool.contoso.com"

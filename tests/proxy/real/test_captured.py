@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.lookup.peer import Peer
-from tests.lookup.world import Sent
 from tests.proxy.real.dialog import Pool, answer, hosts, pool, proxied, route_of, routed, within
+from tests.sent import Sent
 from tests.service.daemon import Daemon
 from tests.service.fixtures import Run
 
@@ -76,10 +76,10 @@ def invited(daemon: Daemon, contoso: Pool) -> tuple[Client, Peer, Sent]:
     invite = server.receive()
     server.send(answer(invite, more=CONTACT))
     taken = client.receive()
-    assert taken.method == "200 INVITE"
+    assert taken.kind == "200 INVITE"
     client.route = route_of(taken)
     client.send("lookup-2")
-    assert server.receive().method == "ACK"
+    assert server.receive().kind == "ACK"
     return client, server, invite
 
 
@@ -108,10 +108,10 @@ def test_the_recorded_conversation(daemon: Daemon, contoso: Pool) -> None:
     assert ours.startswith("SIP/2.0/TCP 127.0.0.1:")
     assert theirs == f"SIP/2.0/tcp {client.peer.local}"
     server.send(answer(invite, "180 Ringing"))
-    assert client.receive().method == "180 INVITE"
+    assert client.receive().kind == "180 INVITE"
     server.send(answer(invite, more=CONTACT))
     taken = client.receive()
-    assert taken.method == "200 INVITE"
+    assert taken.kind == "200 INVITE"
     assert taken.all("Via") == [f"SIP/2.0/tcp {client.peer.local}"]
     assert taken["Contact"] == f"<{GRUU}>"
     client.route = route_of(taken)
@@ -127,7 +127,7 @@ def test_the_recorded_conversation(daemon: Daemon, contoso: Pool) -> None:
     assert info.start == f"INFO {GRUU} SIP/2.0"
     untouched(client.message("lookup-3"), info)
     server.send(answer(info))
-    assert client.receive().method == "200 INFO"
+    assert client.receive().kind == "200 INFO"
 
     # the pool's own INFO goes to a Contact behind which nothing listens
     body = '<xccos ver="1" envid="1"/>'
@@ -136,13 +136,13 @@ def test_the_recorded_conversation(daemon: Daemon, contoso: Pool) -> None:
     assert asked.start.startswith("INFO sip:user1@contoso.com:45154;maddr=127.0.0.1;transport=tcp ")
     assert asked.body == body
     client.peer.send(answer(asked))
-    assert server.receive().method == "200 INFO"
+    assert server.receive().kind == "200 INFO"
 
     client.send("lookup-5")
     bye = server.receive()
     untouched(client.message("lookup-5"), bye)
     server.send(answer(bye))
-    assert client.receive().method == "200 BYE"
+    assert client.receive().kind == "200 BYE"
 
 
 @pytest.mark.parametrize("method", ["INFO", "NOTIFY", "BYE", "SERVICE"])
@@ -151,9 +151,9 @@ def test_the_pools_requests_find_the_client(daemon: Daemon, contoso: Pool, metho
     client, server, invite = invited(daemon, contoso)
     server.send(within(invite, method, 1, server.local))
     asked = client.receive()
-    assert asked.method == method
+    assert asked.kind == method
     client.peer.send(answer(asked))
-    assert server.receive().method == f"200 {method}"
+    assert server.receive().kind == f"200 {method}"
 
 
 def test_they_may_come_over_another_connection(daemon: Daemon, contoso: Pool) -> None:
@@ -166,7 +166,7 @@ def test_they_may_come_over_another_connection(daemon: Daemon, contoso: Pool) ->
         trying_or_final = other.receive()
         while trying_or_final.status == 100:
             trying_or_final = other.receive()
-        assert trying_or_final.method == "200 INFO"
+        assert trying_or_final.kind == "200 INFO"
 
 
 def test_benotify(daemon: Daemon, contoso: Pool) -> None:
@@ -175,12 +175,12 @@ def test_benotify(daemon: Daemon, contoso: Pool) -> None:
     for number in range(1, 4):
         server.send(within(invite, "BENOTIFY", number, server.local, body="x"))
         told = client.receive()
-        assert (told.method, told["CSeq"]) == ("BENOTIFY", f"{number} BENOTIFY")
+        assert (told.kind, told["CSeq"]) == ("BENOTIFY", f"{number} BENOTIFY")
     # even if the client answers all the same, nothing comes back before the next response
     client.peer.send(answer(told))
     server.send(within(invite, "INFO", 9, server.local))
     client.peer.send(answer(client.receive()))
-    assert server.receive().method == "200 INFO"
+    assert server.receive().kind == "200 INFO"
 
 
 @pytest.mark.parametrize("method", ["INFO", "NOTIFY", "BYE"])
@@ -198,7 +198,7 @@ def test_a_connection_that_goes_while_the_pool_waits(daemon: Daemon, contoso: Po
     """The client has the request and hangs up: a final response comes before Timer F."""
     client, server, invite = invited(daemon, contoso)
     server.send(within(invite, "INFO", 1, server.local))
-    assert client.receive().method == "INFO"
+    assert client.receive().kind == "INFO"
     client.peer.socket.close()
     assert server.receive().status in (408, 430)
 
@@ -214,14 +214,14 @@ def test_a_subscription_of_the_recorded_client(daemon: Daemon, contoso: Pool) ->
     subscribe = server.receive()
     assert subscribe["Proxy-Require"] == "ms-benotify"
     server.send(answer(subscribe, more="Expires: 3600\r\n" + CONTACT))
-    assert client.receive().method == "200 SUBSCRIBE"
+    assert client.receive().kind == "200 SUBSCRIBE"
     server.send(within(subscribe, "NOTIFY", 1, server.local))
     notify = client.receive()
-    assert notify.method == "NOTIFY"
+    assert notify.kind == "NOTIFY"
     client.peer.send(answer(notify))
-    assert server.receive().method == "200 NOTIFY"
+    assert server.receive().kind == "200 NOTIFY"
     server.send(within(subscribe, "BENOTIFY", 2, server.local))
-    assert client.receive().method == "BENOTIFY"
+    assert client.receive().kind == "BENOTIFY"
 
 
 def test_a_reload_leaves_dialogs_alone(run_daemon: Run, contoso: Pool) -> None:
@@ -234,7 +234,7 @@ def test_a_reload_leaves_dialogs_alone(run_daemon: Run, contoso: Pool) -> None:
     daemon.event("configuration_changed")
     server.send(within(invite, "INFO", 1, server.local))
     client.peer.send(answer(client.receive()))
-    assert server.receive().method == "200 INFO"
+    assert server.receive().kind == "200 INFO"
     client.send("lookup-5")
     server.send(answer(server.receive()))
-    assert client.receive().method == "200 BYE"
+    assert client.receive().kind == "200 BYE"

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.lookup.peer import Peer
-from tests.lookup.world import read
 from tests.proxy.real.dialog import answer, branch, hosts, pool, proxied, route_of, within
+from tests.sent import read
 from tests.service.daemon import Daemon
 from tests.service.fixtures import Run
 
@@ -26,7 +26,7 @@ def final(peer: Peer) -> str:
     received = peer.receive()
     while received.status < 200:
         received = peer.receive()
-    return received.method
+    return received.kind
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from collections import Counter
 import pytest
 
 from tests.dns.until import until
-from tests.lookup.world import Sent, read
 from tests.ports import free_port
 from tests.proxy.real.dialog import answer, branch, hosts, proxied
+from tests.sent import Sent, read
 from tests.service.fixtures import Run
 
 CALLS = 150
@@ -43,15 +43,15 @@ class Pool(asyncio.DatagramProtocol):
                 send(answer(self.invites[call_id], words, more="Contact: <sip:room@127.0.0.1>\r\n"))
 
         call_id = message["Call-ID"]
-        if message.method == "INVITE" and call_id not in self.invites:
+        if message.kind == "INVITE" and call_id not in self.invites:
             self.invites[call_id] = message
             send(answer(message, "180 Ringing"))
             later = asyncio.get_running_loop().call_later
             later(self.rng.uniform(0, SPREAD), decide, 200, "200 OK")
-        elif message.method == "CANCEL":
+        elif message.kind == "CANCEL":
             send(answer(message))
             decide(487, "487 Request Terminated")
-        elif message.method == "ACK":
+        elif message.kind == "ACK":
             self.acks.add(call_id)
 
 

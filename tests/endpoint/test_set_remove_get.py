@@ -159,6 +159,17 @@ def test_set_what_if(endpoint: Command, own_file: Path) -> None:
     assert own_file.read_text() == OWN
 
 
+def test_what_if_as_json(endpoint: Command, new: Command, own_file: Path) -> None:
+    """Standard output is JSON alone, and has what would be."""
+    (would,) = json.loads(new("sip:b@contoso.com", "-WhatIf", "--json").out)["endpoints"]
+    assert would["sip_address"] == "sip:b@contoso.com"
+    done = endpoint("set", "ocschat@contoso.com", "--state", "disabled", "-WhatIf", "--json")
+    (would,) = json.loads(done.out)["endpoints"]
+    assert would["state"] == "disabled"
+    assert "What if: would change" in done.err
+    assert own_file.read_text() == OWN
+
+
 @pytest.mark.parametrize("command", [("set", "--state", "disabled"), ("remove",)])
 @pytest.mark.parametrize(
     ("identity", "told"),

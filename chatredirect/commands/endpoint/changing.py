@@ -45,6 +45,13 @@ class Change:
     endpoint: EndpointSettings
     proposal: Proposal
 
+    @property
+    def after(self) -> EndpointSettings:
+        """What it will be, if it isn't taken away."""
+        after = find(self.proposal.settings, self.endpoint.sip_address.key)
+        assert after is not None  # what has been proposed has it
+        return after
+
 
 @dataclass(frozen=True, slots=True)
 class Changing:
@@ -152,17 +159,18 @@ def endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings:
     return endpoint
 
 
-def tell_what_if(work: Changing) -> None:
+def tell_what_if(work: Changing) -> EndpointSettings:
     """Say what would be different, after looking at everything that could speak against it."""
     change = work.propose()
     tell_doubts(change.proposal.settings, change.proposal.contents)
     if work.values.get("active_from"):
         tell_passed(change.proposal, time.time())
-    show(f"What if: would change {change.endpoint.sip_address}")
+    work.where.say(f"What if: would change {change.endpoint.sip_address}")
     for path, content in change.proposal.contents.items():
         before = Path(path).read_text(encoding="utf-8").splitlines()
         after = (content or b"").decode().splitlines()
-        show("\n".join(unified_diff(before, after, path, path, lineterm="")))
+        work.where.say("\n".join(unified_diff(before, after, path, path, lineterm="")))
+    return change.after
 
 
 def change(work: Changing) -> EndpointSettings:
@@ -173,9 +181,7 @@ def change(work: Changing) -> EndpointSettings:
     """
     with alone(_folder(work.where, work.identity), work.where.config):
         made = work.propose()
-        after = find(made.proposal.settings, made.endpoint.sip_address.key)
-        assert after is not None  # what has been proposed has it
-        now = time.time()
+        after, now = made.after, time.time()
 
         def done() -> None:
             tell_doubts(made.proposal.settings, made.proposal.contents)

@@ -36,7 +36,7 @@ from chatredirect.commands.endpoint.keys import (
 )
 from chatredirect.commands.endpoint.showing import as_json as endpoint_json
 from chatredirect.commands.endpoint.showing import pool_text, sheet, state_text
-from chatredirect.commands.output import complain, show
+from chatredirect.commands.output import complain
 from chatredirect.commands.report import config_error_text, counted
 from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, load, parse_sip_address
 from chatredirect.config.endpoint_text import text_of
@@ -226,14 +226,15 @@ def _key(row: Row) -> bytes:
         return b"%d" % row.line  # no address is like that
 
 
-def tell_what_if(work: Making) -> None:
+def tell_what_if(work: Making) -> list[EndpointSettings]:
     """Say what would be made, after looking at everything that could speak against it."""
     proposal = work.propose()
     tell_doubts(proposal.settings, proposal.contents)
     tell_passed(proposal, time.time())
-    show(f"What if: would make {named(work.endpoints)}")
+    work.where.say(f"What if: would make {named(work.endpoints)}")
     for path, content in list(proposal.contents.items())[:_SHOWN]:
-        show(f"\n{path}:\n{(content or b'').decode()}".rstrip())
+        work.where.say(f"\n{path}:\n{(content or b'').decode()}".rstrip())
+    return _of(work, proposal)
 
 
 def make(work: Making) -> list[EndpointSettings]:
@@ -257,6 +258,11 @@ def make(work: Making) -> list[EndpointSettings]:
                 work.where.say(f"and {len(work.endpoints) - _SHOWN:,} more in {work.folder.path}")
 
         carry_out(proposal, work.where, done)
+    return _of(work, proposal)
+
+
+def _of(work: Making, proposal: Proposal) -> list[EndpointSettings]:
+    """The endpoints as the configuration has them, with their source."""
     made = {each.sip_address.key: each for each in proposal.settings.endpoints}
     return [made[each.sip_address.key] for each in work.endpoints]
 

@@ -83,7 +83,9 @@ def new(
     where = Where(config, socket, reload, as_json)
     work = making.one(keys, where) if from_csv is None else making.of_csv(from_csv, keys, where)
     if what_if:
-        making.tell_what_if(work)
+        would = making.tell_what_if(work)
+        if as_json:
+            show(making.shown(would, as_json=True))
         return
     if confirm and not _asked(work):
         raise typer.Exit(1)

@@ -72,7 +72,9 @@ def set_(
         raise typer.BadParameter("give what is to be different, as in --state maintenance")
     work = changing.Changing(Where(config, socket, reload, as_json), wanted, values)
     if what_if:
-        changing.tell_what_if(work)
+        would = changing.tell_what_if(work)
+        if as_json:
+            show(shown([would], as_json=True))
         return
     if confirm and not confirmed(f"Change {work.propose().endpoint.sip_address}?"):
         raise typer.Exit(1)

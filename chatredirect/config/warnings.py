@@ -13,7 +13,14 @@ from chatredirect.config.tls_warnings import tls_warnings
 
 def warnings(settings: Settings) -> tuple[Fault, ...]:
     """Every warning that the settings alone give reason for, one for each pool at most."""
-    return (*_general(settings), *tls_warnings(settings), *_pools(settings), *_channels(settings))
+    return (
+        *_general(settings),
+        *tls_warnings(settings),
+        *_pools(settings),
+        *_trusted(settings),
+        *_ways_back(settings),
+        *_channels(settings),
+    )
 
 
 def needs_srv(endpoint: EndpointSettings, dns: DnsSettings) -> bool:
@@ -65,16 +72,39 @@ def _pools(settings: Settings) -> Iterator[Fault]:
             yield from _pool(endpoint, settings.dns)
 
 
+def _trusted(settings: Settings) -> Iterator[Fault]:
+    """Two modes refuse everybody where nobody is trusted."""
+    proved = any(each.allowed_peers for each in settings.secure_listeners.values())
+    if settings.trusted_peers or proved:
+        return
+    for mode in ("lookup", "proxy"):
+        first = next((each for each in settings.endpoints if each.mode == mode), None)
+        if first is not None:
+            yield at_endpoint(
+                first,
+                f"the mode {mode} serves trusted peers only, and there are none: see trusted_peers "
+                "and tls.allowed_peers",
+            )
+
+
+def _ways_back(settings: Settings) -> Iterator[Fault]:
+    """One advertised port can't be that of two stream listeners."""
+    advertise = settings.advertise
+    port = None if advertise is None else advertise.port
+    listeners = {each.port for each in settings.listen if each.transport != "udp"}
+    proxied = next((each for each in settings.endpoints if each.mode == "proxy"), None)
+    if port is not None and len(listeners) > 1 and proxied is not None:
+        yield at_endpoint(
+            proxied,
+            f"mode: proxy, and advertise names port {port} for all listeners, though those of TCP "
+            "and TLS have several: the pool's requests within dialogs go to that one. Leave the "
+            "port out, and each listener's own is named",
+        )
+
+
 def _channels(settings: Settings) -> Iterator[Fault]:
     """A client's front end routes what is in its own domain, and not always anything else."""
     lookups = [endpoint for endpoint in settings.endpoints if endpoint.mode == "lookup"]
-    proved = any(each.allowed_peers for each in settings.secure_listeners.values())
-    if lookups and not settings.trusted_peers and not proved:
-        yield at_endpoint(
-            lookups[0],
-            "the mode lookup serves trusted peers only, and there are none: see trusted_peers and "
-            "tls.allowed_peers",
-        )
     for endpoint in lookups:
         domain = endpoint.sip_address.host.lower().strip("[]")
         others = [uri for uri in endpoint.channels if uri.host != domain]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chatredirect.config import Settings
+from chatredirect.config import Settings, warnings
 
 Load = Callable[[str], Settings]
 Faults = Callable[[str], list[tuple[int, str]]]
@@ -62,3 +62,23 @@ def test_values(settings: Load) -> None:
 def test_faults(faults: Faults, text: str, says: str) -> None:
     """Each says what is allowed."""
     assert says in only(faults(text))
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("", None),
+        ("trusted_peers: []\n", "the mode proxy serves trusted peers only, and there are none"),
+        ("advertise: cr.contoso.com\n", None),
+        ("advertise: cr.contoso.com:5060\n", "names port 5060 for all listeners"),
+    ],
+)
+def test_warnings(settings: Load, more: str, says: str | None) -> None:
+    """What makes everybody get 403, and what leads the pool's requests astray."""
+    text = PROXY.replace("udp://0.0.0.0:5060", "tcp://192.0.2.1:5060, tcp://192.0.2.1:5070")
+    found = [fault.message for fault in warnings(settings(text + more))]
+    if says is None:
+        assert not found
+    else:
+        assert len(found) == 1
+        assert says in found[0]

@@ -163,22 +163,26 @@ def _print_json(sighting: "Sighting") -> None:
 
 def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
     import os
+    from stat import S_ISREG
 
     from chatredirect.trace.pcap import PcapWriter
 
     def write(octets: bytes) -> None:
+        rest = memoryview(octets)
         try:
-            file.write(octets)
-            file.flush()  # whoever looks at it while it grows sees whole packets
+            while rest:  # at once: whoever looks at it while it grows sees whole packets
+                rest = rest[os.write(descriptor, rest) :]
         except OSError as error:
             _fail(path, error)
 
     try:
         # nobody else's business: it holds what people say to each other
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        if S_ISREG(os.fstat(descriptor).st_mode):  # it may have been there, for everybody
+            os.fchmod(descriptor, 0o600)
     except OSError as error:
         _fail(path, error)
-    file = stack.enter_context(os.fdopen(descriptor, "wb"))
+    stack.callback(os.close, descriptor)
     return PcapWriter(write).add
 
 

@@ -174,6 +174,8 @@ def test_a_capture_for_wireshark(
 ) -> None:
     """UDP and TLS in one file, readable by its owner alone, whole at every moment."""
     path = tmp_path / "trace.pcap"
+    path.write_text("an old one, for everybody")
+    path.chmod(0o644)
     with (
         looking(tmp_path, shared_control, "--from", "bob", "--write", str(path)) as trace,
         talk("udp", daemon.address()) as udp,
@@ -209,6 +211,7 @@ def test_it_ends_in_time_and_says_what_there_was(
         (("--from", "bob", "--for", "soon"), 2, "90s, 5m or 2h"),
         (("--from", "bob", "--for", "48h"), 2, "at most 86400"),
         (("--from", "bob", "--write", "/nowhere/at/all"), 74, "no such file or directory"),
+        (("--from", "bob", "--write", "/dev/full"), 74, "/dev/full: no space left on device\n"),
     ],
 )
 def test_what_cant_be_done_is_said(

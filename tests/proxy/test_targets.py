@@ -222,17 +222,17 @@ def test_both_answer_200() -> None:
     world.expire()
 
 
-def test_a_late_200_after_487() -> None:
-    """§16.7 step 5: also after another final response."""
+def test_a_200_long_after_the_cancel() -> None:
+    """§9.1: who has accepted is not stopped by a CANCEL any more, and the caller is told."""
     world = World()
     caller = Caller(world)
     invite = caller.invite()
     world.answer(0, invite, 180)
     world.send(caller.write("CANCEL", number=1, branch=caller.last_branch))
     world.pass_time(31.9)
-    world.client.take()
-    world.target().take()
-    world.answer(0, invite, 200)
+    assert not world.client.take()  # neither refused nor accepted so far
+    (ok,) = world.answer(0, invite, 200)
+    assert ok.kind == "200 INVITE"
     world.expire()
 
 

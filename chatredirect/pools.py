@@ -20,7 +20,6 @@ from chatredirect.dns.lookup import Asker
 from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.schedule import Schedule
 from chatredirect.dns.target import Place, Target
-from chatredirect.health import HealthCounters
 from chatredirect.pace import Pace
 from chatredirect.pool import Pool, PoolKey
 from chatredirect.pool_log import PoolLog
@@ -106,11 +105,6 @@ class Pools:
     def dns_counters(self) -> DnsCounters:
         """What DNS did since the start."""
         return self.resolver.counters
-
-    @property
-    def health_counters(self) -> HealthCounters | None:
-        """What the pings did since they were switched on."""
-        return None if self.prober is None else self.prober.health.counters
 
     def get(self, fqdn: str, port: int | None = None, transport: Wanted | None = None) -> Pool:
         """The pool of this name, port and transport; a new one is resolved from `start` on.

@@ -52,8 +52,8 @@ async def goes_down_and_comes_back(target: SipTarget, transport: str) -> None:
     with capture_logs() as logs:
         async with pinged(target.port, transport) as (pools, pool):
             assert pool.usable, "nobody waits for the first ping"
-            assert pools.health_counters is not None
-            counters = pools.health_counters
+            assert pools.prober is not None
+            counters = pools.prober.health.counters
             await until(lambda: counters.pings >= 3)
             assert pool.usable
             assert counters.lost == 0

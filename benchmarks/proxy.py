@@ -11,7 +11,6 @@ Kamailio's. Exit status 2: nothing could be measured.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,8 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.load import CannotMeasureError
+from benchmarks.load_process import LoadProcess
 from benchmarks.messages import POOL
-from benchmarks.processes import choose_cores, cpu_seconds, on_core
+from benchmarks.processes import choose_cores, cpu_seconds
 from benchmarks.proxy_load import Account, Task
 from benchmarks.report import Spread, environment, print_table, spread
 from benchmarks.servers import (
@@ -58,21 +58,16 @@ class Callers:
 
     def __init__(self, core: int | None, pool_port: int, files: Sequence[str]) -> None:
         """Start it on a core."""
-        command = [sys.executable, "-m", "benchmarks.proxy_load", str(pool_port), *files]
-        self._process = subprocess.Popen(
-            on_core(core, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._process = LoadProcess(core, "benchmarks.proxy_load", [str(pool_port), *files])
         self._first = int(time.time()) % 10_000 * 1000
-        self._read()
+        self._process.read()
 
     def run(self, what: str, transport: str, port: int, calls: int, outstanding: int) -> Account:
         """Give it something to do; raises WrongError where not all of it was done."""
-        assert self._process.stdin is not None
         self._first += calls
         task = Task(what, transport, port, calls, outstanding, self._first)
-        self._process.stdin.write(json.dumps(asdict(task)) + "\n")
-        self._process.stdin.flush()
-        account = Account(**json.loads(self._read()))
+        self._process.write(json.dumps(asdict(task)))
+        account = Account(**json.loads(self._process.read()))
         few = what == "calls" and account.acks < calls  # more are repetitions, when it is busy
         if account.wrong or account.done != calls or few:
             raise WrongError(
@@ -83,15 +78,7 @@ class Callers:
 
     def close(self) -> None:
         """End it."""
-        self._process.kill()
-        self._process.wait()
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise CannotMeasureError("the load process gave up; see above")
-        return line
+        self._process.close()
 
 
 class WrongError(Exception):

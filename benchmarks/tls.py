@@ -11,7 +11,6 @@ answer was wrong or lost, or a ratio is over its limit. Exit status 2: nothing c
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.load import CannotMeasureError
-from benchmarks.processes import Cores, choose_cores, cpu_seconds, on_core
+from benchmarks.load_process import LoadProcess
+from benchmarks.processes import Cores, choose_cores, cpu_seconds
 from benchmarks.report import Spread, environment, spread
 from benchmarks.servers import (
     Server,
@@ -63,12 +63,7 @@ class Client:
 
     def __init__(self, core: int | None, leaf: Leaf, ca: Path, options: argparse.Namespace) -> None:
         """Start it on a core."""
-        self._process = subprocess.Popen(
-            on_core(core, [sys.executable, "-m", "benchmarks.tls_load"]),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = LoadProcess(core, "benchmarks.tls_load")
         self._files = {
             "certificate": str(leaf.certificate),
             "private_key": str(leaf.private_key),
@@ -80,19 +75,19 @@ class Client:
     def begin(self, what: str, port: int, count: int, **more: int) -> None:
         """Give it something to do."""
         task = Task(what=what, port=port, count=count, **self._files, **more)
-        self._write(json.dumps(asdict(task)))
+        self._process.write(json.dumps(asdict(task)))
 
     def held(self) -> None:
         """Wait until it holds its connections."""
-        self._read()
+        self._process.read()
 
     def let_go(self) -> None:
         """Let it close the connections that it holds."""
-        self._write("")
+        self._process.write("")
 
     def account(self) -> Account:
         """What came of it. Raises CannotMeasureError where that is not what it must be."""
-        account = Account(**json.loads(self._read()))
+        account = Account(**json.loads(self._process.read()))
         if account.wrong or account.answered != account.count:
             raise WrongError(
                 f"{account.wrong} wrong answers, {account.count - account.answered} missing "
@@ -102,20 +97,7 @@ class Client:
 
     def close(self) -> None:
         """End it."""
-        self._process.kill()
-        self._process.wait()
-
-    def _write(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise CannotMeasureError("the load process gave up; see above")
-        return line
+        self._process.close()
 
 
 class WrongError(Exception):

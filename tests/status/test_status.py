@@ -261,3 +261,11 @@ def test_what_debug_adds_to_the_log(run_daemon: Run, control: str) -> None:
         daemon.config.write_text(yaml.safe_dump(settings))
         asked("reload", "--socket", control)
         daemon.event("pool_looked_up", pool="pcpool.contoso.com", level="debug")
+
+
+def test_a_configuration_that_is_not_there_is_not_taken_for_a_daemon_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    """A typing error after --config."""
+    told = asked("status", "--config", str(tmp_path / "chatredirct.yaml"), status=78)
+    assert "there is no such file" in told

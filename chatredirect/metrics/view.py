@@ -1,7 +1,8 @@
 """What the metrics are read from: the parts of a daemon, wherever its configuration has got to."""
 
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from chatredirect.control.server import ControlCounters
@@ -31,6 +32,7 @@ class View:
         lag: how late the event loop is.
         started: when the daemon started, in seconds since the epoch.
         http: what HTTP counts.
+        began: when the daemon started, on the clock that is never set (`time.monotonic`).
     """
 
     service: Service
@@ -40,3 +42,4 @@ class View:
     lag: Lag
     started: float
     http: HttpCounters
+    began: float = field(default_factory=time.monotonic)

@@ -35,7 +35,7 @@ def status_command(
     view: View,
     level: LogLevel,
     clock: Callable[[], float] = time.time,
-    pools_clock: Callable[[], float] = time.monotonic,
+    ticking: Callable[[], float] = time.monotonic,
 ) -> Handler:
     """`status`: argument `all`, to have every endpoint and pool in events before the result.
 
@@ -43,7 +43,7 @@ def status_command(
         view: the daemon.
         level: how much it logs.
         clock: seconds since the epoch.
-        pools_clock: the one that pools go by.
+        ticking: the clock that is never set; pools go by it.
     """
 
     async def status(request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
@@ -51,13 +51,13 @@ def status_command(
         if not isinstance(everything, bool):
             raise Refusal("all is to be true or false", status=2)
         pace = Pace()
-        now = clock()
-        result = {"schema": SCHEMA} | overview(view, level, now) | traffic(view)
+        now, ticks = clock(), ticking()
+        result = {"schema": SCHEMA} | overview(view, level, now, ticks) | traffic(view)
         result["dns"] = dns(view)
         result["endpoints"] = await _endpoints(view, pace)
-        result["pools"] = await _pools(view, pools_clock(), pace)
+        result["pools"] = await _pools(view, ticking(), pace)
         if everything:
-            await _all(view, conversation, pools_clock(), pace)
+            await _all(view, conversation, ticking(), pace)
         return result
 
     return status

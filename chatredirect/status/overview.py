@@ -12,13 +12,14 @@ from chatredirect.metrics.view import View
 from chatredirect.transport.stream import StreamListener
 
 
-def overview(view: View, level: LogLevel, now: float) -> dict[str, Json]:
+def overview(view: View, level: LogLevel, now: float, ticks: float) -> dict[str, Json]:
     """Version, configuration, listeners, certificates, log.
 
     Args:
         view: the daemon.
         level: how much it logs.
         now: seconds since the epoch.
+        ticks: seconds on the clock that is never set.
     """
     service = view.service
     return {
@@ -27,7 +28,7 @@ def overview(view: View, level: LogLevel, now: float) -> dict[str, Json]:
         "pid": os.getpid(),
         "now": now,
         "started": view.started,
-        "uptime": max(0.0, now - view.started),
+        "uptime": ticks - view.began,
         "draining": service.draining,
         "event_loop_lag": _lag(view.lag.seen),
         "configuration": _configuration(view),

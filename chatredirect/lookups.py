@@ -24,7 +24,6 @@ from chatredirect.waker import Waker
 
 log = structlog.get_logger()
 
-_AFTER_A_FAULT = 1.0  # seconds
 _NAMED = 20  # dialogs that a line of the log names
 _LOOK = 0.02  # seconds between two looks whether the last dialog has ended
 _GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is sent again (T1)
@@ -45,7 +44,7 @@ class Lookups:
         self._counters = counters
         self._loop = loop
         self._tapping = tapping
-        self._waker = Waker(loop, self._elapse)
+        self._waker = Waker(loop, self._elapse, "lookup")
 
     def serve(
         self,
@@ -116,11 +115,7 @@ class Lookups:
 
     def _elapse(self) -> None:
         assert self.attendant is not None
-        try:
-            self.attendant.elapse()
-        except Exception:  # a fault of ours in one dialog must not stop the timers of the others
-            log.exception("lookup_timer_failed")
-            self._waker.at(self._loop.time() + _AFTER_A_FAULT)
+        self.attendant.elapse()
 
 
 def lookup_of(

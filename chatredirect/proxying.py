@@ -28,7 +28,6 @@ from chatredirect.waker import Waker
 
 log = structlog.get_logger()
 
-_AFTER_A_FAULT = 1.0  # seconds
 _SEARCHES = 100  # for the hosts of Routes, at a time; more find nothing
 
 
@@ -63,7 +62,7 @@ class Proxying:
         self._outward = outward
         self._pools = pools
         self._searches: set[asyncio.Task[None]] = set()
-        self._waker = Waker(loop, self._elapse)
+        self._waker = Waker(loop, self._elapse, "proxy")
 
     def serve(
         self,
@@ -156,11 +155,7 @@ class Proxying:
 
     def _elapse(self) -> None:
         assert self.attendant is not None
-        try:
-            self.attendant.elapse()
-        except Exception:  # a fault of ours in one request must not stop the timers of the others
-            log.exception("proxy_timer_failed")
-            self._waker.at(self._loop.time() + _AFTER_A_FAULT)
+        self.attendant.elapse()
 
     def _is_target(self, host: bytes) -> bool:
         pools = self._pools()

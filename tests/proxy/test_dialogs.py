@@ -129,6 +129,38 @@ def test_to_the_next_route_when_the_connection_is_gone() -> None:
     world.expire()
 
 
+@pytest.mark.parametrize("method", ["INFO", "INVITE"])
+def test_to_the_next_route_when_the_connection_proves_to_be_gone(method: str) -> None:
+    """It goes while the request is under way: the same, and a CANCEL meanwhile is heard."""
+    world = World(transport="tcp")
+    caller = Caller(world, "TCP")
+    invite = caller.invite(more="Record-Route: <sip:fe.contoso.com:5060;transport=tcp;lr>\r\n")
+    (ok,) = world.answer(0, invite, 200, more=CONTACT + record_route(invite))
+    called = Called(world, invite, ok)
+    (front_end,) = targets(1, "tcp", "192.0.2.3")
+    data = called.write(method)
+    from_pool(world, data)
+    assert world.client.one().kind == method
+    world.attendant.lost(world.client)
+    ((_, found),) = world.sought
+    found((front_end,))
+    assert world.ways.of(front_end).one().kind == method
+    world.attendant.lost(world.ways.of(front_end))
+    assert len(world.sought) == 1
+    assert world.target().take()[-1].kind == f"430 {method}"
+    world.expire()
+    if method == "INVITE":
+        data = called.write(method)
+        from_pool(world, data)
+        world.attendant.lost(world.client)
+        world.client.take()
+        answers = from_pool(world, data.replace(b"INVITE", b"CANCEL"))
+        assert sorted(sent.kind for sent in answers) == ["200 CANCEL", "487 INVITE"]
+        world.sought[1][1]((front_end,))
+        assert not world.ways.of(front_end).raw
+        world.expire()
+
+
 def test_subscribe_and_notify() -> None:
     """RFC 6665: NOTIFY comes before the 200, gets a Record-Route, and finds its way."""
     world = World()

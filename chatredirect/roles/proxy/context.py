@@ -13,6 +13,7 @@ from chatredirect.roles.proxy.parcel import Parcel
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
 from chatredirect.sip.transaction.layer import Transaction
+from chatredirect.sip.uri import SipUri
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +36,7 @@ class Context:
         why: what went wrong last, for people.
         silent: whether a target didn't answer at all.
         to_caller: whether it goes to a dialog's caller, over his flow.
+        behind: its next Route, to be asked for should that flow prove to be gone.
         cancelled: whether it has been cancelled.
         finished: whether it has had its final response.
         too_large: the target for which a large request has been tried over TCP before UDP.
@@ -61,6 +63,7 @@ class Context:
     why: str = ""
     silent: bool = False
     to_caller: bool = False
+    behind: SipUri | None = None
     cancelled: bool = False
     finished: bool = False
     too_large: Target | None = None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from chatredirect.roles.proxy.answers import answer, done, give_none
 from chatredirect.roles.proxy.branches import TABLE, Act, Branch, Event
 from chatredirect.roles.proxy.context import Context
+from chatredirect.roles.proxy.effects import Seek
 from chatredirect.roles.proxy.facts import Failed, FailedOver
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.forwarding import cancel_of, returned
@@ -149,6 +150,10 @@ def _fail(core: "Core", branch: Branch, event: Event, now: float) -> None:
     counted, why = _FAILURES[event]
     core.counters.failed(counted)
     if context.finished or branch is not context.active:
+        return
+    if event is Event.LOST and context.behind is not None and not context.cancelled:
+        core.seeks.append(Seek(context.behind, context))
+        context.behind = context.active = None
         return
     unheard = event in (Event.LATE, Event.SILENCE, Event.TOO_LONG)
     if unheard:

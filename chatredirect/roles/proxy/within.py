@@ -229,10 +229,12 @@ def _to_caller(
     """Send a request to the dialog's caller: over his flow, or to who is next on the way there."""
     context.to_caller = True
     flow = core.names.find(dialog.flow)
+    behind = parse_uri(routes[0].uri) if routes else None
     if flow is not None:
+        context.behind = behind
         core.to_flow(context, flow, now)
-    elif routes:
-        core.seeks.append(Seek(parse_uri(routes[0].uri), context))
+    elif behind is not None:
+        core.seeks.append(Seek(behind, context))
     else:
         context.why = "the caller's connection is gone"
         answer(core, context, 430, now)  # RFC 5626 §5.3.1

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,9 @@ def check(
     ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no name server.")] = False,
     as_json: JsonOption = False,
+    as_elsewhere: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", readable=False, hidden=True)
+    ] = None,
 ) -> None:
     """Check a configuration file and all that it includes.
 
@@ -45,7 +49,7 @@ def check(
         raise typer.BadParameter("--live and --offline exclude each other")
     now = time.time()
     try:
-        settings = load(file)
+        settings = load(as_elsewhere or file)  # every other command has --config
         doubts = (*warnings(settings), *_files(settings), *_states(settings, now))
     except ConfigError as error:
         _refused(error, as_json=as_json)

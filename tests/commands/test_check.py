@@ -40,6 +40,12 @@ def test_a_proxied_endpoint(chatredirect: Command, write: Write) -> None:
     assert "  proxy to pcpool.contoso.com:5061 over tls\n" in done.stdout
 
 
+def test_the_option_of_the_other_commands(chatredirect: Command, write: Write) -> None:
+    """Every other command takes the file with --config, so a hand that types it is served."""
+    assert chatredirect("check", "--config", write(GOOD)).returncode == 0
+    assert chatredirect("check", "--config", write(BAD)).returncode == 78
+
+
 def test_bad(chatredirect: Command, write: Write) -> None:
     """78, every fault as `file:line:column: error: …`, and how many."""
     path = write(BAD)

@@ -10,7 +10,7 @@ from chatredirect.own_names import OwnNames
 from chatredirect.roles.explaining import explain
 from chatredirect.roles.table import Answering, Table
 from chatredirect.roles.tap import Tap
-from chatredirect.roles.verdict import log_request, refusal
+from chatredirect.roles.verdict import log_drop, log_request, refusal
 from chatredirect.sip import headers
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.envelope import read_envelope
@@ -81,6 +81,7 @@ class Server:
             message = parse_datagram(data, self._limits)
         except SipError as error:
             self._counters.dropped(error.counter)
+            log_drop(str(error), source, "udp")
             if self._tapping.tap is not None:
                 self._tapping.tap.unreadable(data, source, reach, str(error))
             return None
@@ -89,6 +90,7 @@ class Server:
         answered = self.answer(message, source, "udp", most - size - _ADDED, reach)
         if answered is not None and len(answered[0]) > most:
             self._counters.dropped("would_amplify")
+            log_drop("would_amplify", source, "udp", message)
             if self._tapping.tap is not None:
                 what = "the answer isn't sent: it is too large for so small a request"
                 self._tapping.tap.decided(message.call_id, what)
@@ -102,6 +104,7 @@ class Server:
         if isinstance(event, FramingFault):
             if event.message is None:
                 self._counters.dropped(event.error.counter)
+                log_drop(str(event.error), source, transport)
                 if self._tapping.tap is not None:
                     self._tapping.tap.unreadable(
                         event.error.offending, source, reach, str(event.error)
@@ -144,6 +147,7 @@ class Server:
         if isinstance(message, Response):
             if not self._attendants.respond(message, source):
                 self._drop("response", message, tap)
+                log_drop("response", source, transport, message)
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
@@ -155,6 +159,7 @@ class Server:
             via = headers.read_via(message.vias[0]) if envelope is None else envelope.via
         except (IndexError, BadHeaderValue):
             self._drop("no_via", message, tap)
+            log_drop("no_via", source, transport, message)
             return None
         try:
             if envelope is None or message.fault is not None:

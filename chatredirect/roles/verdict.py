@@ -9,7 +9,7 @@ from chatredirect.roles.unavailable import reason
 from chatredirect.sip import headers
 from chatredirect.sip.errors import BadHeaderValue, SipError
 from chatredirect.sip.flow import peer_text
-from chatredirect.sip.message import Request
+from chatredirect.sip.message import Message, Request
 from chatredirect.sip.response import Source
 from chatredirect.sip.status import status_line
 
@@ -106,3 +106,17 @@ def log_request(
         **({"fault": fault} if fault else {}),
         **({"why": why} if why else {}),
     )
+
+
+def log_drop(why: str, source: Source, transport: str, message: Message | None = None) -> None:
+    """A message that gets no answer, for who looks closer: at level debug.
+
+    Args:
+        why: the counter's name for it, or more.
+        source: where it came from.
+        transport: what it came on.
+        message: it, if it could be read so far.
+    """
+    peer = peer_text(transport, source.host.decode("ascii"), source.port)
+    about = {} if message is None else {"caller": message.from_, "call_id": message.call_id}
+    log.debug("dropped", why=why, **about, peer=peer)

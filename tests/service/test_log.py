@@ -28,6 +28,24 @@ def test_one_line_for_a_request(run_daemon: Run) -> None:
         assert "CSeq" in daemon.event("request", call_id="a2")["fault"]
 
 
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_what_gets_no_answer(run_daemon: Run, level: str) -> None:
+    """It is told with its sender at level debug; else anybody could fill the log with it."""
+    daemon = run_daemon(log={"level": level})
+    with talk("udp", daemon.address()) as client:
+        client.send(b"no SIP at all\r\n\r\n")
+        client.send(request(call_id="lost").replace(b"Via:", b"Viola:"))
+        ask(client, request(call_id="after"))
+        daemon.event("request", call_id="after")
+        told = daemon.events("dropped")
+        if level == "info":
+            assert not told
+            return
+        assert {each["peer"] for each in told} == {f"udp://127.0.0.1:{client.port}"}
+        assert [(each["why"], each.get("call_id")) for each in told][1] == ("no_via", "lost")
+        assert len(told) == 2
+
+
 def test_requests_can_be_left_out(run_daemon: Run) -> None:
     daemon = run_daemon(log={"requests": False})
     with talk("udp", daemon.address()) as client:

@@ -76,6 +76,7 @@ def log_request(
     fault: str,
     fields: bytes = b"",
     target: str | None = None,
+    why: str = "",
 ) -> None:
     """One line for a request and its answer.
 
@@ -88,9 +89,11 @@ def log_request(
         fault: what was wrong with it, or empty.
         fields: the answer's further header fields; the Warning of a 480 or 503 says why it is one.
         target: where it was passed on to, the last one tried.
+        why: the reason of its answer, where that isn't in a Warning.
     """
     peer = None
-    why = reason(fields) if status in (480, 503) else ""
+    if not why and status in (480, 503):
+        why = reason(fields)
     if source is not None:
         peer = peer_text(transport, source.host.decode("ascii"), source.port)
     log.info(

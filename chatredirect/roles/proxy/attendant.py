@@ -290,8 +290,9 @@ class Attendant:
                         fact.transport,
                         status,
                         fact.endpoint,
-                        fact.why,
+                        fault="",
                         target=fact.target,
+                        why=fact.why,
                     )
                 if tap is not None:
                     why = fact.why or (f"passed on to {fact.target}" if fact.target else "")

@@ -125,3 +125,15 @@ async def test_the_other_one_takes_the_call(
     assert {status for each in calls for status in each.statuses.values()} == {200}
     failed = daemon.events("target_failed")
     assert {each["target"] for each in failed} == {f"tcp://{BAD}:{port}"}
+
+
+async def test_the_log_says_why(run_daemon: Run) -> None:
+    """An answer's reason has one name in the log, whatever the mode: `why`, and no `fault`."""
+    daemon = run_daemon(endpoints=[proxied(free_port())], dns=hosts(BAD))
+    line = await Line.open("tcp", daemon.address("tcp"))
+    made = await call(line, "alice", 0.0)
+    await line.close()
+    request = daemon.event("request", call_id="alice")
+    assert request["status"] == made.statuses["INVITE"]
+    assert "refused" in request["why"]
+    assert "fault" not in request

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,15 +18,18 @@ import pytest
 from chatredirect.commands.endpoint import filing, locking
 from chatredirect.config import load
 from tests.endpoint.conftest import MAIN, Command, files
+from tests.privileges import AS_NOBODY
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534
 
 
-def process(config: Path, *arguments: object, **more: object) -> subprocess.CompletedProcess[str]:
-    """The same command as a process of its own."""
+def process(
+    config: Path, *arguments: object, before: Sequence[str] = (), **more: object
+) -> subprocess.CompletedProcess[str]:
+    """The same command as a process of its own, with another command before it."""
     return subprocess.run(
-        [sys.executable, "-m", "chatredirect", "endpoint", *map(str, arguments)],
+        [*before, sys.executable, "-m", "chatredirect", "endpoint", *map(str, arguments)],
         env={**os.environ, "CHATREDIRECT_CONFIG": str(config), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
@@ -153,13 +156,8 @@ def public() -> Iterator[Path]:
 @pytest.fixture
 def unprivileged(public: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command as somebody who may read everything and write nothing."""
-    config = public / "main.yaml"
-    user: dict[str, object] = {}
-    if ROOT:
-        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    if process(config, "get", **user).returncode != 0:
-        pytest.skip("an interpreter that user nobody may run")
-    return lambda *arguments: process(config, *arguments, **user)
+    before = AS_NOBODY if ROOT else ()
+    return lambda *arguments: process(public / "main.yaml", *arguments, before=before)
 
 
 def test_a_missing_right(

@@ -197,7 +197,7 @@ def site(folder: Path) -> Iterator[Site]:
     (folder / "root").mkdir()
     (folder / "bin").mkdir()
     for name, text in {
-        "chatredirect": f'#!/bin/sh\nexec "{sys.executable}" -m chatredirect "$@"\n',
+        "chatredirect": f'#!/bin/sh\nexec "{sys.executable}" -P -m chatredirect "$@"\n',
         "systemctl": _SYSTEMCTL,
     }.items():
         (folder / "bin" / name).write_text(text)

@@ -4,13 +4,13 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.privileges import WITHOUT_OVERRIDE
 from tests.service.client import ask, request, talk
 from tests.service.daemon import PATIENCE, ROOT, Daemon, command, configuration
 from tests.service.fixtures import Run
@@ -68,40 +68,33 @@ def test_a_control_socket_that_cannot_be(run_daemon: Run, tmp_path: Path, what: 
 
 
 @pytest.mark.parametrize("what", ["configuration", "control", "key"])
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_rights_that_are_missing(tmp_path: Path, what: str) -> None:
-    """Named with the user who hasn't them."""
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+    """Named, with what is missing."""
     settings = configured(tmp_path)
+    key = tmp_path / "key.pem"
     if what == "key":
-        key = tmp_path / "key.pem"
         key.touch(mode=0o600)
         settings |= {"listen": ["tls://127.0.0.1:0"], "tls": {"certificate": str(key)}}
     if what != "control":
         settings |= {"control": {"socket": False}}
     config = tmp_path / "chatredirect.yaml"
     config.write_text(yaml.safe_dump(settings))
-    config.chmod(0o600 if what == "configuration" else 0o644)
-    # Everything is loaded before, for the interpreter may be where nobody else may look.
-    code = (
-        "import os, sys\n"
-        "import chatredirect.cli, chatredirect.daemon, chatredirect.event_loop, watchfiles\n"
-        "os.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n"
-        "sys.argv = ['chatredirect', 'run', '--config', sys.argv[1]]\n"
-        "chatredirect.cli.main()\n"
-    )
+    config.chmod(0o600)
+    others = {"configuration": config, "control": tmp_path, "key": key}[what]
+    others.chmod(0o755 if what == "control" else 0o600)
+    os.chown(others, 65534, 65534)
     done = subprocess.run(
-        [sys.executable, "-c", code, str(config)],
+        [*WITHOUT_OVERRIDE, *command("run", "--config", config)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
-    assert "65534" in done.stderr or "permi" in done.stderr, done.stderr
+    assert "permi" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
-    named = {"configuration": config, "control": tmp_path / "control", "key": tmp_path / "key.pem"}
+    named = {"configuration": config, "control": tmp_path / "control", "key": key}
     assert str(named[what]) in done.stderr
     assert done.returncode == (EX_UNAVAILABLE if what == "control" else EX_CONFIG)
 

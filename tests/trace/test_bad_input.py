@@ -2,10 +2,10 @@
 
 import json
 import os
-import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from tests.privileges import AS_NOBODY
 from tests.service.client import request, talk
-from tests.service.daemon import PATIENCE, ROOT, Daemon, command, eventually
+from tests.service.daemon import PATIENCE, Daemon, command, eventually
 from tests.service.fixtures import Run
 from tests.trace.looking import asked
 
@@ -181,24 +182,19 @@ def test_garbage_is_refused_in_a_sentence(daemon: Daemon, control: str) -> None:
 def test_who_is_not_in_the_group_is_refused(daemon: Daemon, control: str, what: str) -> None:
     """A real user without the group's right: exit status 77, with what to do."""
     os.chmod(os.path.dirname(control), 0o755)
-    nobody = pwd.getpwnam("nobody")
     code = (
         "from chatredirect.control.client import ask, ControlError\n"
         "import sys\n"
         f"try: ask({control!r}, {what!r}, {{'from': 'bob'}})\n"
         "except ControlError as error: print(error); sys.exit(error.status)"
     )
-    # Debian's own Python: this one's home may be closed to others
     done = subprocess.run(
-        [
-            *("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"),
-            *("/usr/bin/python3", "-c", code),
-        ],
+        [*AS_NOBODY, sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=False,
         cwd="/",
-        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 77, done.stdout + done.stderr
     assert "isn't permitted" in done.stdout

@@ -9,12 +9,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def lossy(port: int, share: float, host: str = "127.0.0.1", seed: int = 1) -> Iterator[int]:
+def lossy(
+    port: int, share: float, host: str = "127.0.0.1", seed: int = 1, *, both_ways: bool = True
+) -> Iterator[int]:
     """Pass datagrams on to a port, and back to who sent the last one there, but for some.
 
     Args:
         port: where they go.
         share: of them that are lost, from 0 to 1.
+        both_ways: whether some are lost on the way back as well.
         host: likewise.
         seed: for chance to be the same each time.
     """
@@ -35,7 +38,8 @@ def lossy(port: int, share: float, host: str = "127.0.0.1", seed: int = 1) -> It
                     if sock is outer:
                         sender = source
                     to = (host, port) if sock is outer else sender
-                    if to is not None and rng.random() >= share:
+                    loses = both_ways or sock is outer
+                    if to is not None and not (loses and rng.random() < share):
                         (inner if sock is outer else outer).sendto(data, to)
 
         thread = threading.Thread(target=pass_on)

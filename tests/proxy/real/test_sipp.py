@@ -99,14 +99,15 @@ def test_all_calls_succeed(
 
 
 def test_lost_packets_as_the_pool_asks(run_daemon: Run, tmp_path: Path) -> None:
-    """A tenth of what goes either way on either side is lost: it is repeated.
+    """A tenth of what goes either way before the daemon, and to the pool, is lost: it is repeated.
 
-    On the caller's side SIPp loses them; as a server it doesn't recover from its own losses.
+    On the caller's side SIPp loses them; as a server it doesn't recover from its own losses, and
+    takes an INVITE whose 180 and 200 were both lost for another one when it is repeated.
     """
     program("sipp")
     with (
         answering(HERE / "lossy_pool_of_pool_ends.xml", tmp_path) as port,
-        lossy(port, 0.1) as lossy_port,
+        lossy(port, 0.1, both_ways=False) as lossy_port,
     ):
         daemon = run_daemon(endpoints=[proxied(lossy_port, "udp")], dns=hosts())
         arguments = ("-t", "u1", "-lost", "10")

@@ -17,14 +17,15 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.load import CannotMeasureError, Load, LoadResult, build, run_load
-from benchmarks.processes import Cores, choose_cores, cpu_seconds
+from benchmarks.load import CannotMeasureError, Load, build, run_load
+from benchmarks.processes import Cores, choose_cores
 from benchmarks.redirect import MAX_LOST, WARM_UP
 from benchmarks.report import Row, Sample, environment, print_rows, summarize
-from benchmarks.servers import Server, daemon, kamailio, versions
+from benchmarks.servers import daemon, kamailio, versions
+from benchmarks.turn import turn
 from tests.ports import free_port
 
 SCRAPED, OFF, PEER = "chatredirect, scraped", "chatredirect", "kamailio"
@@ -80,24 +81,10 @@ def _measure(options: argparse.Namespace, cores: Cores) -> list[Sample]:
         load = Load(options.requests, 1, options.outstanding, 1, 1)
         for number in range(options.rounds):
             for server in contenders if number % 2 == 0 else contenders[::-1]:
-                before = cpu_seconds(server.pids)
-                with _scrape(http) if server.name == SCRAPED else nullcontext():
-                    result = run_load("udp", server.port, load, cores.load)
-                samples.append(_sample(server, number, load, before, result))
+                beside = _scrape(http) if server.name == SCRAPED else None
+                samples.append(turn(server, number, load, cores, beside=beside))
         samples.sort(key=lambda sample: sample.round)
         return samples
-
-
-def _sample(server: Server, number: int, load: Load, before: float, result: LoadResult) -> Sample:
-    return Sample(
-        "udp",
-        server.name,
-        number,
-        microseconds=(cpu_seconds(server.pids) - before) / load.requests * 1e6,
-        per_second=result.answered / result.seconds,
-        lost=result.lost,
-        wrong=result.wrong,
-    )
 
 
 @contextmanager

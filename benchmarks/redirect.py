@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.load import CannotMeasureError, Load, build, run_load
-from benchmarks.processes import Cores, choose_cores, cpu_seconds
+from benchmarks.processes import Cores, choose_cores
 from benchmarks.report import (
     Row,
     Sample,
@@ -27,7 +27,8 @@ from benchmarks.report import (
     print_rows,
     summarize,
 )
-from benchmarks.servers import Server, daemon, kamailio, versions
+from benchmarks.servers import daemon, kamailio, versions
+from benchmarks.turn import turn
 
 DAEMON, PEER = "chatredirect", "kamailio"
 MAX_LOST = 1 / 1000
@@ -119,26 +120,9 @@ def _measure(
                         options.connections,
                         options.depth,
                     )
-                    samples.append(_sample(transport, server, number, load, cores))
+                    samples.append(turn(server, number, load, cores, transport=transport))
         samples.sort(key=lambda sample: (transports.index(sample.transport), sample.round))
         return samples, baseline
-
-
-def _sample(transport: str, server: Server, number: int, load: Load, cores: Cores) -> Sample:
-    before = cpu_seconds(server.pids)
-    result = run_load(transport, server.port, load, cores.load)
-    used = cpu_seconds(server.pids) - before
-    if result.wrong:
-        print(f"{server.name}: {result.complaint}", file=sys.stderr)
-    return Sample(
-        transport,
-        server.name,
-        number,
-        microseconds=used / load.requests * 1e6,
-        per_second=result.answered / result.seconds,
-        lost=result.lost,
-        wrong=result.wrong,
-    )
 
 
 def _many(endpoints: int) -> str:

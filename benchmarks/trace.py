@@ -20,10 +20,11 @@ from pathlib import Path
 
 from benchmarks.load import CannotMeasureError, Load, build, run_load
 from benchmarks.messages import POOL
-from benchmarks.processes import Cores, choose_cores, cpu_seconds
+from benchmarks.processes import Cores, choose_cores
 from benchmarks.redirect import MAX_LOST, WARM_UP
 from benchmarks.report import Row, Sample, environment, print_rows, summarize
-from benchmarks.servers import Server, daemon_configuration, endpoint_uri, running, versions
+from benchmarks.servers import daemon_configuration, endpoint_uri, running, versions
+from benchmarks.turn import turn
 from tests.ports import free_port
 
 TRACED, OFF = "chatredirect, traced", "chatredirect"
@@ -76,34 +77,18 @@ def _measure(options: argparse.Namespace, cores: Cores) -> tuple[list[Sample], i
         stack.enter_context(_bob_calls(port, options.calls))
         run_load("udp", port, Load(WARM_UP, 1), cores.load)
         samples, shown = [], 0
+        load = Load(options.requests, 1, options.outstanding, 1, 1)
         for number in range(options.rounds):
             turns = (TRACED, OFF) if number % 2 == 0 else (OFF, TRACED)
             for name in turns:
                 if name == TRACED:
                     with _tracing(control) as lines:
-                        samples.append(_sample(name, server, number, options, cores))
+                        samples.append(turn(server, number, load, cores, name=name))
                     shown += len(lines)
                 else:
-                    samples.append(_sample(name, server, number, options, cores))
+                    samples.append(turn(server, number, load, cores, name=name))
         samples.sort(key=lambda sample: (sample.server != TRACED, sample.round))
         return samples, shown
-
-
-def _sample(
-    name: str, server: Server, number: int, options: argparse.Namespace, cores: Cores
-) -> Sample:
-    load = Load(options.requests, 1, options.outstanding, 1, 1)
-    before = cpu_seconds(server.pids)
-    result = run_load("udp", server.port, load, cores.load)
-    return Sample(
-        "udp",
-        name,
-        number,
-        microseconds=(cpu_seconds(server.pids) - before) / load.requests * 1e6,
-        per_second=result.answered / result.seconds,
-        lost=result.lost,
-        wrong=result.wrong,
-    )
 
 
 @contextmanager

@@ -80,10 +80,7 @@ class Server:
         try:
             message = parse_datagram(data, self._limits)
         except SipError as error:
-            self._counters.dropped(error.counter)
-            log_drop(str(error), source, "udp")
-            if self._tapping.tap is not None:
-                self._tapping.tap.unreadable(data, source, reach, str(error))
+            self._unreadable(data, error, source, "udp", reach)
             return None
         size = len(data)
         most = MAX_AMPLIFICATION * size if size > _SMALL else SAFE_ANSWER
@@ -103,12 +100,7 @@ class Server:
         """The answer to what came on a stream, None where nothing may be answered."""
         if isinstance(event, FramingFault):
             if event.message is None:
-                self._counters.dropped(event.error.counter)
-                log_drop(str(event.error), source, transport)
-                if self._tapping.tap is not None:
-                    self._tapping.tap.unreadable(
-                        event.error.offending, source, reach, str(event.error)
-                    )
+                self._unreadable(event.error.offending, event.error, source, transport, reach)
                 return None
             # the framing decides, whatever else is wrong with it
             event.message.fault = event.error
@@ -189,6 +181,16 @@ class Server:
             if reach is not None:
                 tap.sent(answer, reach.flow(port), message.call_id)
         return answer, port
+
+    def _unreadable(
+        self, data: bytes, error: SipError, source: Source, transport: str, reach: Reach | None
+    ) -> None:
+        """Count octets that are no message, and say so."""
+        why = str(error)
+        self._counters.dropped(error.counter)
+        log_drop(why, source, transport)
+        if self._tapping.tap is not None:
+            self._tapping.tap.unreadable(data, source, reach, why)
 
     def _drop(self, reason: str, message: Message, tap: Tap | None) -> None:
         """Count a message that gets no answer; `reason` is a constant of ours."""

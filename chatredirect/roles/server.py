@@ -11,10 +11,9 @@ from chatredirect.roles.explaining import explain
 from chatredirect.roles.table import Answering, Table
 from chatredirect.roles.tap import Tap
 from chatredirect.roles.verdict import log_drop, log_request, refusal
-from chatredirect.sip import headers
 from chatredirect.sip.datagram import parse_datagram
-from chatredirect.sip.envelope import read_envelope
-from chatredirect.sip.errors import BadHeaderValue, SipError
+from chatredirect.sip.envelope import read_envelope, read_topmost_via
+from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Reach
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping
 from chatredirect.sip.limits import Limits
@@ -147,11 +146,12 @@ class Server:
                 self._drop(_NEVER_ANSWERED[method], message, tap)
             return None
         envelope = message.envelope
-        try:
-            via = headers.read_via(message.vias[0]) if envelope is None else envelope.via
-        except (IndexError, BadHeaderValue):
-            self._drop("no_via", message, tap)
-            log_drop("no_via", source, transport, message)
+        via = read_topmost_via(message) if envelope is None else envelope.via
+        if via is None and (transport == "udp" or not message.vias):
+            # a stream leads back to its sender whatever the Via says, a datagram doesn't
+            why = "header_line_too_long" if "Via" in message.overlong else "no_via"
+            self._drop(why, message, tap)
+            log_drop(why, source, transport, message)
             return None
         try:
             if envelope is None or message.fault is not None:
@@ -166,7 +166,7 @@ class Server:
         answer = respond(
             message,
             verdict.status_line,
-            stamp(message.vias[0], via, source),
+            message.vias[0] if via is None else stamp(message.vias[0], via, source),
             self._tags.tag(message, number) if verdict.tagged else b"",
             verdict.fields,
         )
@@ -175,7 +175,7 @@ class Server:
         if self.log_requests:
             fault = "" if verdict.fault is None else str(verdict.fault)
             log_request(message, source, transport, verdict.status, address, fault, verdict.fields)
-        port = reply_port(via, source)
+        port = source.port if via is None else reply_port(via, source)
         if tap is not None:
             tap.decided(message.call_id, explain(verdict))
             if reach is not None:

@@ -45,7 +45,8 @@ def refusal(request: Request, error: SipError) -> Verdict:
     """The answer to a malformed request; its To gets no tag if it can't take one."""
     status = error.status or 400
     complete = None not in (request.from_, request.call_id, request.cseq)
-    tagged = complete and request.to is not None and _has_no_tag(request.to)
+    readable = request.to is not None and "To" not in request.overlong
+    tagged = complete and readable and _has_no_tag(request.to or b"")
     return Verdict(status, status_line(status, error.reason), tagged=tagged, fault=error)
 
 

@@ -35,7 +35,11 @@ PORT = rb"[0-9]{1,5}+"
 _UNQUOTED_VALUE = rb'[^\x00-\x20\x7f",;<>]*+'
 PARAM_VALUE = rb"(?:" + QUOTED_STRING + rb"|" + _UNQUOTED_VALUE + rb")"
 PARAM = SWS + rb";" + SWS + TOKEN + rb"(?:" + SWS + rb"=" + SWS + PARAM_VALUE + rb")?"
-PARAMS = rb"(?:" + PARAM + rb")*"
+#: Parameters of one address, via-parm or URI. What has more can't be read: each of them costs the
+#: time of a hundred ordinary octets.
+MAX_PARAMS = 64
+_FEW = b"{0,%d}" % MAX_PARAMS
+PARAMS = rb"(?:" + PARAM + rb")" + _FEW
 
 # -- Request-Line and Status-Line (§7.1, §7.2) ------------------------------------------------
 METHOD = re.compile(TOKEN)
@@ -51,10 +55,12 @@ FIELD_END = re.compile(rb"\r\n(?![ \t])")
 BARE_LINE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 # -- Via (§20.42) -----------------------------------------------------------------------------
-_SENT_PROTOCOL = rb"(?i:SIP)" + SWS + rb"/" + SWS + rb"2\.0" + SWS + rb"/" + SWS + TOKEN
+# Wider than §25: any version of SIP, so that its sender can be told which one is spoken (§21.5.6).
+_VIA_VERSION = rb"([0-9]{1,9}+\.[0-9]{1,9}+)"
+_SENT_PROTOCOL = rb"(?i:SIP)" + SWS + rb"/" + SWS + _VIA_VERSION + SWS + rb"/" + SWS + TOKEN
 _SENT_BY = rb"(" + HOST + rb")(?:" + SWS + rb":" + SWS + rb"(" + PORT + rb"))?"
-#: The first via-parm of a Via value: host, port, parameters; it ends before the comma or at the
-#: value's end.
+#: The first via-parm of a Via value: version, host, port, parameters; it ends before the comma or
+#: at the value's end.
 VIA_PARM = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(" + PARAMS + rb")" + SWS + rb"(?=,|\Z)")
 #: Of a via-parm whose parameters can't be read: enough to send an answer.
 VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(?=[ \t\r\n;,]|\Z)")
@@ -99,7 +105,7 @@ CSEQ = re.compile(rb"(" + DIGITS + rb")" + LWS + rb"(" + TOKEN + rb")\Z")
 # -- a whole head, as most clients write it ---------------------------------------------------
 # Everything here is narrower than the rules above, never wider: what it matches they match, with
 # the same parts. Spaces only where everybody has them, nothing folded, no quoted parameter values.
-_PLAIN_PARAMS = rb"(?:;" + TOKEN + rb"(?:=" + _UNQUOTED_VALUE + rb")?)*"
+_PLAIN_PARAMS = rb"(?:;" + TOKEN + rb"(?:=" + _UNQUOTED_VALUE + rb")?)" + _FEW
 _PLAIN_NAME = rb'(?:"[^"\\\x00-\x1f]*+" ?|[A-Za-z0-9][A-Za-z0-9 ]*+)?'
 _PLAIN_ADDR = _PLAIN_NAME + rb"<" + _URI + rb">"
 # Names that begin with none of the letters that those of the fields above begin with, in their
@@ -143,10 +149,10 @@ def _escapable(reserved: bytes) -> bytes:
 _USER = rb"(?=[^@:])" + _escapable(rb"&=+$,;?/")
 _PASSWORD = _escapable(rb"&=+$,")
 _URI_PARAM = _escapable(rb"\[\]/:&+$")
-_URI_PARAMS = rb"(?:;(?=[^;=?])" + _URI_PARAM + rb"(?:=" + _URI_PARAM + rb")?)*"
+_URI_PARAMS = rb"(?:;(?=[^;=?])" + _URI_PARAM + rb"(?:=" + _URI_PARAM + rb")?)" + _FEW
 _HEADER = _escapable(rb"\[\]/?:+$")
 _URI_HEADER = rb"(?=[^=&])" + _HEADER + rb"=" + _HEADER
-_URI_HEADERS = rb"\?" + _URI_HEADER + rb"(?:&" + _URI_HEADER + rb")*"
+_URI_HEADERS = rb"\?" + _URI_HEADER + rb"(?:&" + _URI_HEADER + rb")" + _FEW
 #: scheme, user, password, host, port, parameters, headers
 SIP_URI = re.compile(
     rb"([Ss][Ii][Pp][Ss]?):(?:(" + _USER + rb")(?::(" + _PASSWORD + rb"))?@)?"

@@ -116,10 +116,8 @@ def contact_of(request: Request) -> bytes:
         raise MissingHeader(about="Contact")
     if len(found) > 1:
         raise BadHeaderValue(found[1], "Contact")
-    addresses = headers.read_addresses(found[0], "Contact")
-    if len(addresses) > 1:
-        raise BadHeaderValue(found[0], "Contact")
-    uri = addresses[0].uri
+    (address,) = headers.read_addresses(found[0], "Contact", 1)
+    uri = address.uri
     try:
         parse_uri(uri)
     except SipError:
@@ -129,8 +127,8 @@ def contact_of(request: Request) -> bytes:
 
 def _routes(invite: Request) -> tuple[bytes, ...]:
     """The route set: of the called side the Record-Route in its order (RFC 3261 §12.1.1)."""
-    return tuple(
-        b"<%b>%b" % (address.uri, one_line(address.params))
-        for value in values(invite, b"record-route")
-        for address in headers.read_addresses(value, "Record-Route")
-    )
+    found: list[headers.NameAddr] = []
+    for value in values(invite, b"record-route"):
+        room = headers.MAX_ADDRESSES - len(found)
+        found += headers.read_addresses(value, "Record-Route", room)
+    return tuple(b"<%b>%b" % (address.uri, one_line(address.params)) for address in found)

@@ -9,25 +9,49 @@ from chatredirect.sip.errors import (
     BadHeaderValue,
     BareLineBreak,
     CSeqMethodMismatch,
+    MessageTooLarge,
     MissingHeader,
+    NoHeaderEnd,
     VersionNotSupported,
 )
 from chatredirect.sip.headers import Envelope, Via
 from chatredirect.sip.message import Request
 
 
-def read_envelope(request: Request, via: Via) -> Envelope:
-    """Read From, To, Call-ID and CSeq, and find the first thing that is wrong with a request.
-
-    Args:
-        request: as it was parsed.
-        via: the first via-parm of its topmost Via.
+def envelope_of(request: Request) -> Envelope:
+    """A request's envelope, read if it hasn't been yet.
 
     Raises:
         SipError: the request is malformed.
     """
-    if isinstance(request.fault, BareLineBreak):
-        raise request.fault  # and not that the fields are missing that were withheld for it
+    return request.envelope or read_envelope(request, read_topmost_via(request))
+
+
+def read_topmost_via(request: Request) -> Via | None:
+    """The first via-parm of the topmost Via; None if there is none that can be read.
+
+    One that is over the limit isn't tried.
+    """
+    if not request.vias or "Via" in request.overlong:
+        return None
+    try:
+        return headers.read_via(request.vias[0])
+    except BadHeaderValue:
+        return None
+
+
+def read_envelope(request: Request, via: Via | None) -> Envelope:
+    """Read From, To, Call-ID and CSeq, and find the first thing that is wrong with a request.
+
+    Args:
+        request: as it was parsed.
+        via: the first via-parm of its topmost Via; None if it can't be read.
+
+    Raises:
+        SipError: the request is malformed.
+    """
+    if isinstance(request.fault, BareLineBreak | NoHeaderEnd):
+        raise request.fault  # and not that fields are missing that were withheld, or cut off
     if request.from_ is None:
         raise MissingHeader(about="From")
     if request.to is None:
@@ -36,12 +60,16 @@ def read_envelope(request: Request, via: Via) -> Envelope:
         raise MissingHeader(about="Call-ID")
     if request.cseq is None:
         raise MissingHeader(about="CSeq")
+    if isinstance(request.fault, MessageTooLarge):
+        raise request.fault  # before anything is read that may be as long as the message
     headers.read_from_to(request.from_, "From")
     to = headers.read_from_to(request.to, "To")
     headers.check_call_id(request.call_id)
     number, method = headers.read_cseq(request.cseq)
-    if not via.readable:
-        raise BadHeaderValue(request.vias[0], "Via")
+    if via is None or not via.readable:
+        raise BadHeaderValue(request.vias[0] if request.vias else b"", "Via")
+    if via.version != b"2.0":
+        raise VersionNotSupported(request.vias[0])
     version = request.version
     if version != b"SIP/2.0" and version.upper() != b"SIP/2.0" and _is_version(version):
         raise VersionNotSupported(version)

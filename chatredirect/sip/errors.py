@@ -8,10 +8,9 @@ counted. An instance adds the offending bytes.
     ├── Unanswerable          dropped: there is nobody to answer, or nothing to answer with
     │   ├── NotSip
     │   ├── EmptyDatagram
-    │   ├── NoHeaderEnd
     │   └── BadStatusLine
     ├── BadRequest            400
-    │   ├── BadStartLine, BadHeaderLine, BareLineBreak, BadRequestUri
+    │   ├── BadStartLine, BadHeaderLine, BareLineBreak, BadRequestUri, NoHeaderEnd
     │   ├── MissingHeader, BadHeaderValue, RepeatedHeader
     │   ├── CSeqMethodMismatch
     │   └── BadContentLength, MissingContentLength, TruncatedBody
@@ -80,12 +79,6 @@ class EmptyDatagram(Unanswerable):
     phrase, section, counter = "Empty Datagram", "RFC 3261 §7.5", "empty_datagram"
 
 
-class NoHeaderEnd(Unanswerable):
-    """A datagram without the empty line that ends the header fields."""
-
-    phrase, section, counter = "No End Of Header Fields", "RFC 3261 §7", "no_header_end"
-
-
 class BadStatusLine(Unanswerable):
     """A Status-Line that isn't one. Nothing ever answers a response."""
 
@@ -109,6 +102,12 @@ class BadHeaderLine(BadRequest):
     """A header line without a colon or with a name that is no token."""
 
     phrase, section, counter = "Bad Header Line", "RFC 3261 §7.3.1", "bad_header_line"
+
+
+class NoHeaderEnd(BadRequest):
+    """A datagram without the empty line that ends the header fields: some may be missing."""
+
+    phrase, section, counter = "No End Of Header Fields", "RFC 3261 §7", "no_header_end"
 
 
 class BareLineBreak(BadRequest):

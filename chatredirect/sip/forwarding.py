@@ -38,6 +38,7 @@ _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for 
 
 _FIRST_HOPS = b"Max-Forwards: 70"
 _MOST_DIGITS = 6
+_MAX_TAGS = 64  # option tags, more than there are (IANA's registry has some forty)
 
 
 @dataclass(slots=True)
@@ -99,31 +100,36 @@ class Draft:
             self.fields[self.max_forwards[0]] = b"Max-Forwards: %d" % (hops - 1)
 
     def required(self) -> list[bytes]:
-        """The option tags of Proxy-Require (§20.29)."""
+        """The option tags of Proxy-Require (§20.29).
+
+        Raises:
+            BadHeaderValue: there are more than may be.
+        """
         values = b",".join(map(self._value, self.proxy_require))
-        return [tag for tag in (part.strip() for part in values.split(b",")) if tag]
+        parts = values.split(b",", _MAX_TAGS)
+        if len(parts) > _MAX_TAGS:
+            raise BadHeaderValue(values, "Proxy-Require")
+        return [tag for tag in (part.strip() for part in parts) if tag]
 
     def route_set(self) -> list[Route]:
         """All entries of Route, from the top.
 
         Raises:
-            BadHeaderValue: one can't be read.
+            BadHeaderValue: one can't be read, or there are more than may be.
         """
+        if len(self.routes) > headers.MAX_ADDRESSES:
+            raise BadHeaderValue(self.fields[self.routes[-1]], "Route")
         entries: list[Route] = []
         for at in self.routes:
             value = self._value(at)
             if value[:1] == b"<" and abnf.PLAIN_ROUTE.match(value):
                 entries.append(Route(value[1:-1], value, at))
                 continue
-            position = 0
-            while True:
-                match = abnf.LISTED_ADDRESS.match(value, position)
-                if match is None:
-                    raise BadHeaderValue(value, "Route")
-                entries.append(Route(match[1] or match[2], match[0].strip(), at))
-                if match.end() == len(value):
-                    break
-                position = match.end() + 1
+            room = headers.MAX_ADDRESSES - len(entries)
+            entries += [
+                Route(match[1] or match[2], match[0].strip(), at)
+                for match in headers.listed_addresses(value, "Route", room)
+            ]
         return entries
 
     def keep_routes(self, entries: list[Route]) -> None:

@@ -4,14 +4,18 @@ Each reader takes the value of one header field as `chatredirect.sip.message` cu
 gives its parts as they stood there, or raises the fault that the answer will name.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from chatredirect.sip import abnf
 from chatredirect.sip.errors import BadHeaderValue
 
 _MAX_CSEQ = 2**31 - 1  # §8.1.1.5
 MAX_PORT = 65535
+MAX_ADDRESSES = 70
+"""Of a list that is read: as many as a message that goes by as many hops as it may can have."""
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class Via:
         params: the parameters with their semicolons, `b""` if there are none.
         end: how many octets of the value it takes; what follows are more via-parms.
         readable: False if the parameters break the grammar and only sent-by could be read.
+        version: of SIP, as its sent-protocol says.
     """
 
     host: bytes
@@ -31,6 +36,7 @@ class Via:
     params: bytes
     end: int
     readable: bool = True
+    version: bytes = b"2.0"
 
 
 def read_via(value: bytes) -> Via:
@@ -42,24 +48,24 @@ def read_via(value: bytes) -> Via:
     match = abnf.VIA_PARM.match(value)
     if match is None:
         return _read_sent_by(value)
-    host, port, params = match.groups()
+    version, host, port, params = match.groups()
     if port is None:
-        return Via(host, None, params, match.end())
+        return Via(host, None, params, match.end(), True, version)
     number = int(port)
     if number > MAX_PORT:
         raise BadHeaderValue(value, "Via")
-    return Via(host, number, params, match.end())
+    return Via(host, number, params, match.end(), True, version)
 
 
 def _read_sent_by(value: bytes) -> Via:
     match = abnf.VIA_SENT_BY.match(value)
     if match is None:
         raise BadHeaderValue(value, "Via")
-    host, port = match.groups()
+    version, host, port = match.groups()
     if port is not None and int(port) > MAX_PORT:
         raise BadHeaderValue(value, "Via")
     number = None if port is None else int(port)
-    return Via(host, number, b"", match.end(), readable=False)
+    return Via(host, number, b"", match.end(), readable=False, version=version)
 
 
 @dataclass(slots=True)
@@ -125,26 +131,37 @@ def read_from_to(value: bytes, name: str) -> NameAddr:
     return NameAddr(match[1] or match[2], match[3])
 
 
-def read_addresses(value: bytes, name: str) -> list[NameAddr]:
+def read_addresses(value: bytes, name: str, most: int = MAX_ADDRESSES) -> list[NameAddr]:
     """Read a list of addresses: a value of Contact, Route or Record-Route (RFC 3261 §20.10).
 
     Args:
         value: the header field's value.
         name: its name, for the fault.
+        most: how many there may be.
 
     Raises:
-        BadHeaderValue: it is no list of addresses. `*`, which only REGISTER may send, is none.
+        BadHeaderValue: it is no list of addresses, or too long a one. `*`, which only REGISTER may
+            send, is none.
     """
-    addresses: list[NameAddr] = []
+    found = listed_addresses(value, name, most)
+    return [NameAddr(match[1] or match[2], match[3]) for match in found]
+
+
+def listed_addresses(value: bytes, name: str, most: int) -> Iterator[re.Match[bytes]]:
+    """The addresses of a list as they are found, each a match of `abnf.LISTED_ADDRESS`.
+
+    For arguments and exceptions see `read_addresses`.
+    """
     position = 0
-    while True:
+    for _ in range(most):
         match = abnf.LISTED_ADDRESS.match(value, position)
         if match is None:
-            raise BadHeaderValue(value, name)
-        addresses.append(NameAddr(match[1] or match[2], match[3]))
+            break
+        yield match
         if match.end() == len(value):
-            return addresses
+            return
         position = match.end() + 1
+    raise BadHeaderValue(value, name)
 
 
 def read_cseq(value: bytes) -> tuple[int, bytes]:
@@ -200,6 +217,9 @@ def param(params: bytes, name: bytes) -> bytes | None:
 
 
 def param_pairs(params: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and value of each parameter, as written; a missing value is `b""`."""
-    for match in abnf.PARAM_PAIR.finditer(params):
+    """Name and value of each parameter, as written; a missing value is `b""`.
+
+    Of more than may be read, the first.
+    """
+    for match in islice(abnf.PARAM_PAIR.finditer(params), abnf.MAX_PARAMS):
         yield match[1], match[2] or b""

@@ -112,6 +112,8 @@ class Request:
         body: as many octets as Content-Length says, the rest of the datagram without one (§18.3).
         fault: the first thing that is wrong with it, or None. What the values hold isn't
             checked here.
+        overlong: which of the topmost Via, From, To, Call-ID and CSeq are over
+            `limits.header_line`: an answer repeats them, and nobody takes them apart.
         envelope: what the values hold, where it has been read already; it is good, whatever
             the fault is.
     """
@@ -129,11 +131,16 @@ class Request:
     body: bytes
     fault: SipError | None
     envelope: Envelope | None = None
+    overlong: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Response:
-    """A response as it came (RFC 3261 §7.2): a status code and a reason, the rest as `Request`."""
+    """A response as it came (RFC 3261 §7.2): a status code and a reason, the rest as `Request`.
+
+    Of a field that is over `limits.header_line` the value is left out: nobody answers a response,
+    so nobody needs it.
+    """
 
     status: int
     reason: bytes
@@ -207,7 +214,9 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
         fault = fault or TooManyHeaders()
         del lines[limits.headers :]
     framed = fault is None
-    if len(head) > limits.header_line:
+    overlong: list[str] = []
+    may_be_long = len(head) > limits.header_line
+    if may_be_long:
         fault = fault or _longest(lines, limits)
 
     vias: list[bytes] = []
@@ -225,6 +234,11 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
             framed = False
         elif slot:
             value = value.strip(b" \t\r\n")
+            if may_be_long and len(line) > limits.header_line:
+                if slot == _VIA:
+                    overlong += [] if vias else ["Via"]
+                elif found[slot] is None:
+                    overlong.append(_NAMES[slot][0].decode())
             if slot == _VIA:
                 vias.append(value)
                 via_values += 1 + value.count(b",")
@@ -252,10 +266,13 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
         match = abnf.STATUS_LINE.fullmatch(start_line)
         if match is None:
             raise BadStatusLine(start_line)
-        return Response(
+        response = Response(
             int(match[1]), match[2] or b"", head, vias, found[_FROM], found[_TO], found[_CALL_ID],
             found[_CSEQ], length, b"", fault,
         )  # fmt: skip
+        if overlong:
+            _withhold(response, overlong)
+        return response
     if not rest or (method not in _METHODS and abnf.METHOD.fullmatch(method) is None):
         raise NotSip(start_line)
     uri, _, version = rest.rpartition(b" ")
@@ -267,8 +284,16 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
         fault = fault or UriTooLong(uri)
     return Request(
         method, uri, version, head, vias, found[_FROM], found[_TO], found[_CALL_ID],
-        found[_CSEQ], length, b"", fault,
+        found[_CSEQ], length, b"", fault, None, tuple(overlong),
     )  # fmt: skip
+
+
+def _withhold(response: Response, names: list[str]) -> None:
+    response.vias = [] if "Via" in names else response.vias
+    response.from_ = None if "From" in names else response.from_
+    response.to = None if "To" in names else response.to
+    response.call_id = None if "Call-ID" in names else response.call_id
+    response.cseq = None if "CSeq" in names else response.cseq
 
 
 def _unusual_request_line(rest: bytes) -> tuple[bytes, bytes]:

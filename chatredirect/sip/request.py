@@ -185,7 +185,7 @@ def addresses(response: Response, name: str) -> list[headers.NameAddr]:
     found: list[headers.NameAddr] = []
     for value in values(response, name.lower().encode("ascii")):
         try:
-            found += headers.read_addresses(value, name)
+            found += headers.read_addresses(value, name, headers.MAX_ADDRESSES - len(found))
         except SipError:
             continue
     return found

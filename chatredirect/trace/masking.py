@@ -23,13 +23,16 @@ _SCHEME = re.compile(rb"[A-Za-z0-9!#-'*+.^_`|~-]+(?=[ \t\r\n])")
 #: A name, and a value that can't be the padding of something that stands alone.
 _PARAM = re.compile(
     rb"[ \t\r\n]*([A-Za-z-]{1,24})[ \t\r\n]*="
-    rb'[ \t\r\n]*("(?:[^"\\]|\\.)*"|[^",=\s]+)[ \t\r\n]*(?:,|\Z)',
+    rb'[ \t\r\n]*("[^"\\]*+(?:\\.[^"\\]*+)*"|[^",=\s]++)[ \t\r\n]*+(?:,|\Z)',
     re.DOTALL,
 )
 #: What says which account and which server, and proves nothing.
 _HARMLESS = frozenset(b"algorithm auth-param charset qop realm stale targetname version".split())
+#: In a run of octets that ends before an `@`: each octet is in one run only, so the time is linear.
 _URI_PASSWORD = re.compile(
-    rb"(?<![a-z0-9])(sips?:[^\s:@<>\";?]*:)([^\s@<>\"]+)(?=@)", re.IGNORECASE
+    rb"(?<![^\s@<>\"])(?=[^\s@<>\"]++@)"
+    rb"([^\s@<>\"]*?(?<![a-z0-9])sips?:[^\s:@<>\";?]*+:)([^\s@<>\"]++)",
+    re.IGNORECASE,
 )
 _ENCODED = re.compile(
     rb"[\r\n](?:content-encoding|e)[ \t]*:[ \t]*+(?!identity[ \t]*[\r\n])",
@@ -39,7 +42,8 @@ _IN_BODY = (
     re.compile(rb"(inline:)([^\s|;]+)", re.IGNORECASE),  # RFC 4568 §6.1
     re.compile(rb"((?:\A|(?<=[\r\n]))(?:k=|a=ice-pwd:|a=key-mgmt:))([^\r\n]+)", re.IGNORECASE),
     re.compile(
-        rb"(<(?:[\w.-]+:)?(?:password|token|ticket|cookie|BinarySecurityToken)\b[^>]*>)([^<]+)",
+        rb"(<(?:[\w.-]++:)?(?:password|token|ticket|cookie|BinarySecurityToken)\b[^<>]*+>)"
+        rb"([^<]++)",
         re.IGNORECASE,
     ),
 )
@@ -47,7 +51,6 @@ _IN_BODY = (
 
 #: What there must be before it is worth the time to look closer; in lower case.
 _HINTS = (b"auth", b"cookie", b"p-access-token")
-_PASSWORD_HINT = re.compile(rb"sips?:[^\s:@<>\";?]*:[^\s@<>\"]+@")
 _BODY_HINTS = (
     b"inline:",
     b"k=",
@@ -74,8 +77,7 @@ def mask(data: bytes) -> bytes:
     lower = head.lower()
     if any(hint in lower for hint in _HINTS):
         head = _FIELD.sub(_mask_field, head)
-    if _PASSWORD_HINT.search(lower):
-        head = _URI_PASSWORD.sub(_mask_second, head)
+    head = _mask_passwords(head)
     return head + _mask_body(body, head) if body else head
 
 
@@ -86,7 +88,11 @@ def _mask_body(body: bytes, head: bytes) -> bytes:
     if any(hint in lower for hint in _BODY_HINTS):
         for pattern in _IN_BODY:
             body = pattern.sub(_mask_second, body)
-    return _URI_PASSWORD.sub(_mask_second, body) if _PASSWORD_HINT.search(lower) else body
+    return _mask_passwords(body)
+
+
+def _mask_passwords(text: bytes) -> bytes:
+    return _URI_PASSWORD.sub(_mask_second, text) if b"@" in text else text
 
 
 def _mask_second(match: re.Match[bytes]) -> bytes:

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 MAX_TRACES = 8
 """At a time."""
-_CALL_ID = re.compile(rb"(?im)^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$")
+_CALL_ID = re.compile(rb"(?im)^(?:call-id|i)[ \t]*+:([^\r\n]*+)")
 
 
 class TooMany(Exception):
@@ -96,7 +96,7 @@ class Traces:
         with self._harmless():
             if call_id is None:
                 found = _CALL_ID.search(data)
-                call_id = None if found is None else found[1]
+                call_id = None if found is None else found[1].strip(b" \t")
             for session in self.sessions:
                 if session.follows(call_id):
                     ends = _ends(flow)

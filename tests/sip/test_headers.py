@@ -56,7 +56,7 @@ def test_via_of_which_only_sent_by_can_be_read(value: bytes) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b"SIP/2.0/UDP", b"SIP/2.0/UDP ", b"SIP/2.0 a", b"SIP/3.0/UDP a", b"HTTP/1.1/TCP a",
+        b"", b"SIP/2.0/UDP", b"SIP/2.0/UDP ", b"SIP/2.0 a", b"SIP/3/UDP a", b"HTTP/1.1/TCP a",
         b"UDP a",
         b"SIP/2.0/UDPa", b"SIP/2.0/UDP 2001:db8::1", b"SIP/2.0/UDP a:123456",
         b"SIP/2.0/UDP a:65536",

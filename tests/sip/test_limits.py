@@ -1,9 +1,14 @@
 """Limits: each is kept to the octet, has its answer and its count, and bounds memory."""
 
+import re
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 
+from chatredirect.sip import abnf
+from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.errors import HeaderLineTooLong
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT, Limits
 from tests.sip.served import ENDPOINT, Served, message, request, serve
@@ -84,6 +89,118 @@ def test_uri() -> None:
     uri = b"sip:ocschat@contoso.com;x=" + b"y" * 100
     within(Limits(uri=len(uri)), request(uri=uri))
     over(Limits(uri=len(uri) - 1), request(uri=uri), 414, b"Request-URI Too Long", "uri_too_long")
+
+
+FIELDS = ("via", "from_", "to", "call_id", "cseq")
+PARAMS = b";rport" * 10_000
+LONG = {
+    "via": b"SIP/2.0/UDP 192.0.2.99:40000" + PARAMS,
+    "from_": b"<sip:alice@contoso.com>" + PARAMS,
+    "to": b"<sip:ocschat@contoso.com>" + PARAMS,
+    "call_id": b"a" * 60_000,
+    "cseq": b"1" * 60_000 + b" INVITE",
+}
+
+
+class _Watched:
+    """An expression that says how long a text it was ever given."""
+
+    longest = 0
+
+    def __init__(self, pattern: "re.Pattern[bytes]") -> None:
+        self._pattern = pattern
+
+    def __getattr__(self, method: str) -> Callable[..., object]:
+        def read(text: bytes, *more: int) -> object:
+            _Watched.longest = max(_Watched.longest, len(text))
+            return getattr(self._pattern, method)(text, *more)
+
+        return read
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> type[_Watched]:
+    """Every expression that takes a value apart."""
+    _Watched.longest = 0
+    whole_head = ("FIELD_END", "BARE_LINE_BREAK", "PLAIN_HEAD", "ESCAPED")
+    for name, pattern in vars(abnf).copy().items():
+        if isinstance(pattern, re.Pattern) and name not in whole_head:
+            monkeypatch.setattr(abnf, name, _Watched(pattern))
+    return _Watched
+
+
+@pytest.mark.parametrize("method", [b"INVITE", b"ACK", b"BENOTIFY"])
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_over_its_limit_is_never_taken_apart(
+    field: str, method: bytes, watched: type[_Watched]
+) -> None:
+    """§21.5.7, docs/answers.md: it comes back octet for octet, with nothing added to it."""
+    data = request(method, **{field: LONG[field]})
+    served = serve()
+    answer = served.ask(data)
+    answers = [] if answer is None else [answer]
+    answers += served.stream(data, request(call_id=b"next"))
+    assert watched.longest <= DEFAULT.header_line
+    if method != b"INVITE":
+        assert [each.status for each in answers] == [302]
+        return
+    expected = [513, 302] if field == "via" else [513, 513, 302]  # a datagram's sender isn't known
+    assert [each.status for each in answers] == expected
+    name = {"from_": b"From", "call_id": b"Call-ID", "cseq": b"CSeq"}.get(
+        field, field.title().encode()
+    )
+    for each in answers[:-1]:
+        assert each.reason == b"Header Line Too Long"
+        assert each[name] == LONG[field]
+        assert len(each.raw) < len(data) + 200
+    drops = {"header_line_too_long": 1} if field == "via" else {}
+    assert served.counters.drops == drops
+    assert served.counters.faults == {"header_line_too_long": len(expected) - 1}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_an_overlong_field_of_a_response_is_left_out(field: str) -> None:
+    """Nobody answers a response, so nobody needs what nobody may read."""
+    start_line = b"INVITE sip:ocschat@contoso.com SIP/2.0"
+    data = request(**{field: LONG[field]}).replace(start_line, b"SIP/2.0 200 OK")
+    parsed = parse_datagram(data, DEFAULT)
+    assert isinstance(parsed.fault, HeaderLineTooLong)
+    assert not (parsed.vias if field == "via" else getattr(parsed, field))
+
+
+def test_faults_that_hide_an_overlong_field(watched: type[_Watched]) -> None:
+    """Whatever is said first: a bare CR, too many fields, no length, no end, too many octets."""
+    served = serve()
+    for field in FIELDS:
+        data = request(**{field: LONG[field]})
+        long = request(**{field: LONG[field]}, body=b"x" * 6000)
+        many = request(b"INVITE", ENDPOINT, *[b"X: y"] * 200, **{field: LONG[field]})
+        no_length = request(**{field: LONG[field]}, length=None)
+        for each in (data[:-4] + b"\r: x\r\n\r\n", many, no_length, data[:-2], long):
+            served.ask(each)
+            served.stream(each)
+    assert watched.longest <= DEFAULT.header_line
+
+
+def test_a_via_with_more_parameters_than_may_be() -> None:
+    """64: more is 400, whatever its length, since each of them costs time."""
+    via = b"SIP/2.0/UDP 192.0.2.99:40000"
+    assert [each.status for each in serve().stream(request(via=via + b";a" * 64))] == [302]
+    served = serve()
+    (answer,) = served.stream(request(via=via + b";a" * 65))
+    assert (answer.status, answer.reason) == (400, b"Bad Via")
+    assert answer[b"Via"] == via + b";a" * 65
+
+
+@pytest.mark.parametrize("via", [b"SIP/2.0/UDP [fe80::1%eth0]:5060;branch=z9hG4bKa", b"x", b""])
+def test_a_via_that_cannot_be_read_on_a_stream(via: bytes) -> None:
+    """§18.2.2: an answer goes back over its connection, so no sent-by is needed for it."""
+    served = serve()
+    bad, good = served.stream(request(via=via), request())
+    assert (bad.status, bad.reason, bad[b"Via"]) == (400, b"Bad Via", via)
+    assert good.status == 302
+    assert served.ask(request(via=via)) is None
+    assert served.counted == {"bad_header_value": 1, "no_via": 1}
 
 
 def test_defaults_are_generous() -> None:

@@ -218,9 +218,24 @@ def test_empty_lines_before_the_start_line() -> None:
 
 
 def test_no_end_of_the_header_fields(served: Served) -> None:
-    assert served.ask(request()[:-2]) is None
-    assert served.ask(request()[:40]) is None
-    assert served.counted == {"no_header_end": 2}
+    """§7: 400 if the whole lines say whom to tell, whatever fields are missing."""
+    whole = request()
+    for data in (whole[:-2], whole[:-4], whole[: whole.index(b"To: ")], whole[:-2] + b"X: cut"):
+        answer = served.ask(data)
+        assert answer is not None
+        assert (answer.status, answer.reason) == (400, b"No End Of Header Fields")
+    assert served.counted == {"no_header_end": 4}
+
+
+def test_what_a_datagram_without_an_end_does_not_say(served: Served) -> None:
+    """A line that may be cut says nothing: its port may be one that was meant to be longer."""
+    whole = request()
+    assert served.ask(whole[:20]) is None
+    assert served.ask(whole[: whole.index(b"0000;branch")]) is None
+    assert served.ask(request(b"ACK")[:-2]) is None
+    assert served.ask(whole.replace(b"\r\n", b"\n")) is None
+    assert served.ask(b"\x00\r\n") is None
+    assert served.counted == {"no_via": 1, "ack": 1, "not_sip": 3}
 
 
 def test_body_without_content_length() -> None:

@@ -8,6 +8,7 @@ from chatredirect.roles.refusal import Refusal, unsupported
 from chatredirect.sip import sdp
 from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, values
+from chatredirect.sip.request import one_line
 from chatredirect.sip.response import Source, with_body
 
 METHODS = (b"ACK", b"BYE", b"CANCEL", b"INFO", b"INVITE", b"OPTIONS", b"UPDATE")
@@ -18,7 +19,7 @@ CAPABILITIES = ALLOW + b"Accept: application/sdp, text/plain\r\nSupported: \r\n"
 
 def required(request: Request) -> Refusal | None:
     """420 if the request requires an extension: none is spoken (RFC 3261 §8.2.2.3)."""
-    tags = [b" ".join(value.split()) for value in values(request, b"require") if value]
+    tags = [one_line(value) for value in values(request, b"require") if value]
     return unsupported(tags) if tags else None
 
 

@@ -17,10 +17,10 @@ from chatredirect.roles.lookup.invites import invite
 from chatredirect.roles.lookup.within import within
 from chatredirect.roles.tap import Tap, Tapping
 from chatredirect.roles.verdict import log_request
-from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.envelope import envelope_of
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Reach
-from chatredirect.sip.headers import Envelope, read_via
+from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
 from chatredirect.sip.transaction.keys import response_key, server_key
@@ -95,8 +95,8 @@ class Attendant:
         if not self.core.transactions:
             return False
         try:
-            envelope = ack.envelope or read_envelope(ack, read_via(ack.vias[0]))
-        except (IndexError, SipError):
+            envelope = envelope_of(ack)
+        except SipError:
             return False
         now = self._clock()
         taken = self.core.acknowledge(ack, envelope, source, now)

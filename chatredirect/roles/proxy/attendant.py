@@ -23,7 +23,7 @@ from chatredirect.roles.proxy.identity import ASSERTIONS
 from chatredirect.roles.proxy.outcomes import cancel, give_up
 from chatredirect.roles.tap import Tapping
 from chatredirect.roles.verdict import log_request
-from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.envelope import envelope_of
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.forwarding import addressed_to, without
@@ -124,8 +124,8 @@ class Attendant:
         """Deal with an ACK, or BENOTIFY; False if it is for nothing that is known here."""
         core = self.core
         try:
-            envelope = request.envelope or read_envelope(request, read_via(request.vias[0]))
-        except (IndexError, SipError):
+            envelope = envelope_of(request)
+        except SipError:
             return False
         now = self._clock()
         if request.method == b"ACK":

@@ -89,7 +89,7 @@ def branch_key(response: Response) -> bytes | None:
     """
     if response.cseq is None or not response.vias:
         return None
-    cseq = response.cseq.split()
+    cseq = response.cseq.split(None, 2)
     if len(cseq) != 2 or not cseq[0].isdigit():
         return None
     # our own Via comes back as we wrote it

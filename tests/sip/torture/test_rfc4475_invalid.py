@@ -232,6 +232,19 @@ def test_3_1_2_16_unknown_protocol_version(served: Served, version: bytes) -> No
     refused(served, data, 505, b"Version Not Supported", "version_not_supported")
 
 
+@pytest.mark.parametrize("method", [b"OPTIONS", b"NEWMETHOD"])
+def test_3_1_2_16_unknown_protocol_version_in_via_too(served: Served, method: bytes) -> None:
+    """As the message stands there: 505, to where its Via says, and with what it asks for."""
+    data = request(method, via=b"SIP/7.0/UDP c.example.com;branch=z9hG4bKkdjuw;rport")
+    for each in (data, data.replace(b" SIP/2.0\r\n", b" SIP/7.0\r\n", 1)):
+        answer = served.ask(each)
+        assert answer is not None
+        assert (answer.status, answer.reason) == (505, b"Version Not Supported")
+        via = b"SIP/7.0/UDP c.example.com;branch=z9hG4bKkdjuw;rport=40000;received=192.0.2.99"
+        assert (answer[b"Via"], answer.port) == (via, 40000)
+    assert served.counted == {"version_not_supported": 2}
+
+
 @pytest.mark.parametrize(
     "version", [b"HTTP/1.1", b"SIP/2", b"SIP2.0", b"SIP/2.0.0", b"SIP/x.y", b"SIP"]
 )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 TYPE = b"application/sdp"
 MAX_MEDIA = 32
 """Media lines of an offer; more are taken for an attack."""
+MAX_LINES = 1000
+"""Of an offer, empty ones included."""
 
 _SPOKEN = (b"message", b"x-ms-message")
 _PORT = 5060  # says only that the line isn't rejected
@@ -83,6 +85,8 @@ def _head(host: str, version: int, times: bytes) -> list[bytes]:
 
 def _read(description: bytes) -> tuple[bytes, list[_Media]]:
     """The first t= line's value, and the media in their order."""
+    if max(description.count(b"\n"), description.count(b"\r")) > MAX_LINES:
+        raise BadSession
     lines = [line.strip(b" \t") for line in description.splitlines()]
     if not lines or lines[0] != b"v=0" or b"\x00" in description:
         raise BadSession

@@ -21,6 +21,7 @@ from chatredirect.sip.plain import read_plain
 from chatredirect.sip.request import ClientRequest
 from chatredirect.sip.response import Source
 from chatredirect.sip.uri import equivalent, parse_uri
+from tests.fuzz.bodies import bodies
 from tests.fuzz.proxied import proxied
 from tests.sip.served import Answer, Served, read_answer, serve
 
@@ -261,4 +262,5 @@ TARGETS: dict[str, Callable[[bytes], Hashable]] = {
     "values": values,
     "answered": answered,
     "proxied": proxied,
+    "bodies": bodies,
 }

@@ -59,6 +59,25 @@ WORDS = (
         b";ttl=",
         b";lr",
     ),
+    *(
+        b"<xccos ",
+        b'xmlns="urn:parlano:xml:ns:xccos"',
+        b' xmlns:x="u"',
+        b"<cmd ",
+        b' id="cmd:requri"',
+    ),
+    *(
+        b' envid="1"',
+        b"<data/>",
+        b"</cmd>",
+        b"</xccos>",
+        b"<!DOCTYPE a [",
+        b"<!ENTITY a 'b'>",
+        b"&#65;",
+    ),
+    *(b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?a?>", b"\xef\xbb\xbf", b"\xff\xfe", b"x:"),
+    *(b"\r\n--a", b"--a--", b"Content-Type: application/sdp", b";boundary=a", b";charset=utf-16"),
+    *(b"Content-Disposition: x;handling=optional", b"m=message 1 sip null\r\n", b"v=0\r\n"),
     *(b"-1", b"+1", b"0", b"00", b"2147483648", b"18446744073709551616", b"[", b"]", b"::", b":::"),
 )
 

@@ -1,13 +1,20 @@
 """XCCOS: what comes from clients is bounded, and nothing in it is believed (MS-XCCOSIP)."""
 
+import encodings
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count, islice
+from xml.etree.ElementTree import Element, fromstring, tostring
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.roles.lookup import xccos
-from chatredirect.roles.lookup.xccos import BadCommand, Command
+from chatredirect.roles.lookup.xccos import Command
+from chatredirect.sip.xml_body import BadXml
 from tests.lookup.world import REQURI, Client, World
 
 BOMB = (
@@ -31,8 +38,20 @@ REMOTE_DTD = '<!DOCTYPE x SYSTEM "http://192.0.2.1/x.dtd"><xccos xmlns="urn:parl
         ("<xccos", "Malformed XML"),
         ("hello", "Malformed XML"),
         ('<?xml version="1.0" encoding="nonsense"?><a/>', "Malformed XML"),
-        ("<a>" * 20000, "Malformed XML"),
+        (REQURI + "<", "Malformed XML"),
+        (REQURI.replace("<data/>", "<p:data/>"), "Malformed XML"),
+        (REQURI.replace("<data/>", '<data p:a=""/>'), "Malformed XML"),
+        (REQURI.replace("<data/>", "<?a b?>"), "Malformed XML"),
+        ("<a>" * 5000, "Not XCCOS"),
+        ("<a x='", "Malformed XML"),
         ("<xccos/>", "Not XCCOS"),
+        ('<xccos xmlns="urn:parlano:xml:ns:xccos/"/>', "Not XCCOS"),
+        (REQURI.replace("<data/>", "<a>" * 17), "XML Too Complex"),
+        (REQURI.replace("<data/>", "<data/>" * 256), "XML Too Complex"),
+        (REQURI.replace("<data/>", '<data a="" b=""/>' * 128), "XML Too Complex"),
+        (REQURI.replace("<data/>", f'<data a="{"x" * 1024}"/>'), "XML Too Complex"),
+        (REQURI.replace("<data/>", f"<{'x' * 65}/>"), "XML Too Complex"),
+        (REQURI.replace("<data/>", "".join(f"<n{n}/>" for n in range(41))), "XML Too Complex"),
         (REQURI.replace("<cmd ", '<cmd id="cmd:x"/>' * 16 + "<cmd "), "Too Many Commands"),
         (REQURI.replace("cmd:requri", "cmd:" + "x" * 61), "XCCOS Attribute Too Long"),
         (REQURI.replace("741776619", "7" * 65), "XCCOS Attribute Too Long"),
@@ -48,13 +67,13 @@ def test_bad_bodies(body: str, reason: str) -> None:
 
 
 def test_bodies_over_the_limit() -> None:
-    """64 KiB, whatever `limits.message` allows."""
+    """16 KiB, whatever `limits.message` allows."""
     world = World()
     world.framer._limits = type(world.framer._limits)(message=1_000_000)
     client = Client(world).begin()
-    padded = REQURI.replace("<data/>", f"<data>{'x' * 65536}</data>")
+    padded = REQURI.replace("<data/>", f"<data>{'x' * 16384}</data>")
     assert client.ask("INFO", body=padded)[0].status == 413
-    fits = REQURI.replace("<data/>", f"<data>{'x' * 65000}</data>")
+    fits = REQURI.replace("<data/>", f"<data>{'x' * 16000}</data>")
     assert client.ask("INFO", body=fits)[0].status == 200
 
 
@@ -73,6 +92,71 @@ def test_content_types(content_type: str, status: int) -> None:
     answer = client.ask("INFO", body=REQURI, content_type=content_type)[0]
     assert answer.status == status
     assert answer.all("Accept") == (["text/plain"] if status == 415 else [])
+
+
+@pytest.mark.parametrize(
+    ("content_type", "declared", "encoding"),
+    [
+        ("text/plain", "", "utf-8"),
+        ("text/plain", "utf-8", "utf-8"),
+        ("text/plain", "", "utf-8-sig"),
+        ("text/plain", "iso-8859-1", "iso-8859-1"),
+        ("text/plain", "utf-16", "utf-8"),  # what .NET's StringWriter declares
+        ("text/plain", "utf-16", "utf-16"),
+        ("text/plain", "", "utf-16-le"),
+        ("text/plain;charset=utf-8", "utf-16", "utf-8"),
+        ('text/xml ; a=b ; CharSet = "UTF-8"', "utf-16", "utf-8"),
+        ("text/plain;charset=UTF8", "iso-8859-1", "utf-8"),
+        ("text/plain;charset=iso-8859-1", "", "iso-8859-1"),
+        ("text/plain;charset=iso-8859-1", "utf-8", "iso-8859-1"),
+        ("text/plain;charset=us-ascii", "utf-16", "us-ascii"),
+        ("text/plain;charset=utf-16", "", "utf-16"),
+        ("text/plain;charset=utf-16", "utf-8", "utf-16-be"),
+        ("text/plain;charset=utf-16", "utf-8", "utf-16-le"),
+        ("text/plain;charset=utf-16be", "utf-8", "utf-16-be"),
+        ("text/plain;charset=iso-8859-1", "utf-16", "utf-8-sig"),
+        ("text/plain;charset=utf-8", "utf-8", "utf-16"),
+    ],
+)
+def test_charsets(content_type: str, declared: str, encoding: str) -> None:
+    """RFC 7303 §3.2: a byte order mark, then the charset parameter, then the declaration."""
+    name = "e" if encoding == "us-ascii" else "é"
+    text = REQURI.replace("requri", name)
+    if declared:
+        text = f'<?xml version="1.0" encoding="{declared}"?>{text}'
+    client = Client(World()).begin()
+    ok, reply = client.ask("INFO", body=text.encode(encoding), content_type=content_type)
+    assert ok.status == 200
+    assert f'<rpl id="rpl:{name}"' in reply.body
+
+
+@pytest.mark.parametrize("charset", ["koi8-r", "utf-7", "x" * 300, '""', "utf_8_sig", "idna"])
+def test_unknown_charsets(charset: str) -> None:
+    """RFC 3261 §8.2.3: 415 and not a guess; nothing is remembered of a name that was made up."""
+    known = set(encodings._cache)  # type: ignore[attr-defined]
+    client = Client(World()).begin()
+    (answer,) = client.ask("INFO", body=REQURI, content_type=f"text/plain;charset={charset}")
+    assert answer.start == "SIP/2.0 415 Unknown Charset"
+    assert answer["Accept"] == "text/plain;charset=utf-8"
+    declared = f'<?xml version="1.0" encoding="{charset[:40]}"?>{REQURI}'
+    (answer,) = client.ask("INFO", body=declared)
+    assert answer.start == "SIP/2.0 400 Malformed XML"
+    assert set(encodings._cache) == known  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("body", ["not XML", REQURI])
+def test_a_body_that_may_be_ignored(body: str) -> None:
+    """RFC 3261 §8.2.3, §20.11: 200, and no reply to what isn't understood."""
+    client = Client(World()).begin()
+    for handling in ("handling=optional", ' x; Handling = "OPTIONAL"'):
+        more = f"Content-Disposition: render;{handling}\r\n"
+        sent = client.ask("INFO", body=body, content_type="text/html", more=more)
+        assert [each.kind for each in sent] == ["200 INFO"]
+        gzip = more + "Content-Encoding: gzip\r\n"
+        assert [each.kind for each in client.ask("INFO", body=body, more=gzip)] == ["200 INFO"]
+    required = "Content-Disposition: render;handling=required\r\n"
+    sent = client.ask("INFO", body=body, content_type="text/html", more=required)
+    assert [each.status for each in sent] == [415]
 
 
 def test_encoded_bodies() -> None:
@@ -113,8 +197,135 @@ def test_no_usable_channel_service_is_told() -> None:
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
-    with suppress(BadCommand):
+    with suppress(BadXml):
         xccos.read(body)
+
+
+# -- what it costs ----------------------------------------------------------------------------
+
+
+def _numbered(form: str) -> Iterator[str]:
+    return (form.format(n) for n in count())
+
+
+def _tags(attributes: int) -> Iterator[str]:
+    names = _numbered("a{}")
+    while True:
+        yield "<t " + " ".join(f'{next(names)}=""' for _ in range(attributes)) + "/>"
+
+
+#: Ways to fill a body, each repeated until it is full.
+COSTLY = {
+    "elements": _numbered("<a/>"),
+    "names": _numbered("<n{}/>"),
+    "long names": _numbered("<" + "n" * 55 + "{}/>"),
+    "depth": _numbered("<a>"),
+    "attributes": _tags(60),
+    "one tag": iter(["<t ", *islice(_numbered('a{}="" '), 2000), "/>"]),
+    "few attributes": _tags(5),
+    "namespaces": _numbered('<a xmlns:n{}="u">'),
+    "long namespaces": _numbered('<a xmlns:n{}="' + "u" * 500 + '"/>'),
+    "attributes in namespaces": iter(
+        [f'<a xmlns:n="{"u" * 7000}" ', *islice(_numbered('n:a{}="" '), 700), "/>"]
+    ),
+    "comments": _numbered("<!---->"),
+    "one comment": iter(["<!--", "x" * 16000, "-->"]),
+    "CDATA": _numbered("<![CDATA[]]>"),
+    "character references": _numbered("&#65;"),
+    "references in attributes": _numbered('<a b="' + "&#65;" * 100 + '"/>'),
+    "line ends": _numbered("\n"),
+    "text": _numbered("x"),
+    "text and elements": _numbered("x<a/>"),
+    "an endless attribute": iter(['<a b="', "x" * 16000]),
+    "DTD": iter(["<!DOCTYPE a [", *islice(_numbered("<!ENTITY a{} 'x'>"), 900), "]>"]),
+}
+
+
+def _filled(pieces: Iterator[str], encoding: str) -> bytes:
+    head, body = REQURI.partition("<cmd")[0], ""
+    room = xccos.MAX_OCTETS // (2 if "16" in encoding else 1) - len(head) - 2
+    for piece in pieces:
+        if len(body) + len(piece) > room:
+            break
+        body += piece
+    return (head + body).encode(encoding)
+
+
+@pytest.mark.parametrize("name", COSTLY)
+def test_no_body_costs_much(name: str) -> None:
+    """Less than twice its octets of memory, and not the time of 10,000 empty elements in a tree."""
+    for encoding in ("utf-8", "utf-16"):
+        body = _filled(COSTLY[name], encoding)
+        xml = b"<a>" + b"<b/>" * 5000 + b"</a>"
+        usual = min(_seconds(lambda xml=xml: fromstring(xml)) for _ in range(5))  # type: ignore[misc]
+        took = min(_seconds(lambda body=body: _read(body)) for _ in range(5))  # type: ignore[misc]
+        assert took < 2 * usual
+        tracemalloc.start()
+        try:
+            _read(body)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 2 * xccos.MAX_OCTETS
+
+
+def _read(body: bytes) -> None:
+    with suppress(BadXml):
+        xccos.read(body)
+
+
+def _seconds(do: Callable[[], object]) -> float:
+    began = time.thread_time()
+    do()
+    return time.thread_time() - began
+
+
+# -- what is good -----------------------------------------------------------------------------
+
+SPACE = "urn:parlano:xml:ns:xccos"
+NAMES = st.sampled_from(("cmd", "xccos", "data", "ntc", "a.b-c"))
+SPACES = st.sampled_from((SPACE, "", "urn:other", SPACE + "/"))
+VALUES = st.text(
+    st.characters(
+        codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"
+    ),
+    max_size=20,
+)
+
+
+@st.composite
+def elements(draw: st.DrawFn, depth: int = 0) -> Element:
+    """A tree of up to three levels, in several namespaces."""
+    space, name = draw(SPACES), draw(NAMES)
+    if depth == 0 and draw(st.integers(0, 9)):
+        space, name = SPACE, "xccos"
+    element = Element(f"{{{space}}}{name}" if space else name)
+    element.text = draw(VALUES)
+    for key in draw(st.sets(st.sampled_from(("id", "seqid", "envid", "ver", "{urn:other}id")))):
+        element.set(key, draw(VALUES) if draw(st.booleans()) else f"cmd:{draw(NAMES)}")
+    if depth < 2:
+        for child in draw(st.lists(elements(depth + 1), max_size=3)):
+            element.append(child)
+            child.tail = draw(VALUES)
+    return element
+
+
+@given(elements(), st.sampled_from(("utf-8", "utf-16", "us-ascii", "iso-8859-1")))
+def test_what_is_good_is_read_as_a_tree_would_be(root: Element, encoding: str) -> None:
+    """The same commands as the standard library's tree of the whole document holds."""
+    body = tostring(root, encoding=encoding)
+    tree = fromstring(body)
+    if tree.tag != f"{{{SPACE}}}xccos":
+        with pytest.raises(BadXml, match="Not XCCOS"):
+            xccos.read(body)
+        return
+    expected = [
+        Command(
+            each.get("id", "").removeprefix("cmd:"), each.get("seqid", ""), tree.get("envid", "")
+        )
+        for each in tree.findall(f"{{{SPACE}}}cmd")
+    ]
+    assert xccos.read(body) == expected
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30)
@@ -123,8 +334,6 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), ma
 @given(TEXT, TEXT, TEXT)
 def test_replies_are_well_formed(name: str, number: str, envelope: str) -> None:
     """Whatever a command is called: its reply is XML that gives the same back."""
-    from defusedxml.ElementTree import fromstring
-
     commands = [Command(name, number, envelope)]
     root = fromstring(xccos.write(1, commands, "contoso.com", lambda: 'sip:"&<@contoso.com'))
     (reply,) = root

@@ -214,7 +214,7 @@ class Client:
         *,
         number: int | None = None,
         more: str = "",
-        body: str = "",
+        body: str | bytes = "",
         content_type: str = "text/plain",
         branch: str | None = None,
         contact: str | None = None,
@@ -226,6 +226,7 @@ class Client:
         if branch is None:
             branch = f";branch=z9hG4bK{next(_numbers)}" if self.branches else ""
         transport = self.world.flow.transport
+        octets = body if isinstance(body, bytes) else body.encode()
         if contact:
             more += f"Contact: {contact.format(name=self.name)}\r\n"
         if body:
@@ -238,8 +239,8 @@ class Client:
             f"Call-ID: {self.call_id}\r\n"
             f"CSeq: {number} {method}\r\n"
             f"Max-Forwards: 70\r\n{more}"
-            f"Content-Length: {len(body.encode())}\r\n\r\n{body}"
-        ).encode()
+            f"Content-Length: {len(octets)}\r\n\r\n"
+        ).encode() + octets
 
     def ask(self, method: str, **keys: object) -> list[Sent]:
         """Send a request; what comes back at once."""

@@ -6,6 +6,7 @@ The checks are those of RFC 3261 §8.2 in its order: what the request requires, 
 from chatredirect.roles import refusal as refusals
 from chatredirect.roles.refusal import Refusal, unsupported
 from chatredirect.sip import sdp
+from chatredirect.sip.body import MULTIPARTS, BadMultipart, Body, body_of, find
 from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.request import one_line
@@ -14,6 +15,8 @@ from chatredirect.sip.response import Source, with_body
 METHODS = (b"ACK", b"BYE", b"CANCEL", b"INFO", b"INVITE", b"OPTIONS", b"UPDATE")
 ALLOW = b"Allow: %b\r\n" % b", ".join(METHODS)
 #: RFC 3261 §13.3.1.4 and §20.37: no extension is spoken.
+#: What an offer comes in.
+_OFFERS = b", ".join((sdp.TYPE, *MULTIPARTS))
 CAPABILITIES = ALLOW + b"Accept: application/sdp, text/plain\r\nSupported: \r\n"
 
 
@@ -21,17 +24,6 @@ def required(request: Request) -> Refusal | None:
     """420 if the request requires an extension: none is spoken (RFC 3261 §8.2.2.3)."""
     tags = [one_line(value) for value in values(request, b"require") if value]
     return unsupported(tags) if tags else None
-
-
-def content_type(request: Request) -> bytes:
-    """The media type of its body in lower case, without parameters."""
-    found = values(request, b"content-type")
-    return found[0].partition(b";")[0].strip(b" \t\r\n").lower() if found else b""
-
-
-def encoded(request: Request) -> bool:
-    """Whether its body is in some encoding (RFC 3261 §20.12); none is understood."""
-    return any(value.lower() != b"identity" for value in values(request, b"content-encoding"))
 
 
 def session(request: Request, host: str, version: int) -> bytes | Refusal | None:
@@ -47,15 +39,32 @@ def session(request: Request, host: str, version: int) -> bytes | Refusal | None
     """
     if not request.body:
         return None
-    if encoded(request):
-        return Refusal(415, b"Accept-Encoding: identity\r\n")
-    if content_type(request) != sdp.TYPE:
-        return Refusal(415, b"Accept: application/sdp\r\n")
+    whole = body_of(request)
     try:
-        answer = sdp.answer(request.body, host, version)
+        offer = find(whole, sdp.TYPE)
+    except BadMultipart:
+        return Refusal(400, phrase="Bad Multipart Body")
+    if offer is None:
+        return not_understood(whole, _OFFERS)
+    try:
+        answer = sdp.answer(offer.octets, host, version)
     except sdp.BadSession:
         return Refusal(400, phrase="Bad Session Description")
     return Refusal(488) if answer is None else answer
+
+
+def not_understood(body: Body, accepted: bytes) -> Refusal | None:
+    """415 for a body that isn't understood; None if it may be ignored (RFC 3261 §8.2.3).
+
+    Args:
+        body: it.
+        accepted: the value of Accept.
+    """
+    if body.optional:
+        return None
+    if body.encoded:
+        return Refusal(415, b"Accept-Encoding: identity\r\n")
+    return Refusal(415, b"Accept: %b\r\n" % accepted)
 
 
 def write(

@@ -11,6 +11,7 @@ from chatredirect.roles.lookup.lookup import MAX_WAITING, Lookup
 from chatredirect.roles.lookup.states import Event, State
 from chatredirect.roles.refusal import Refusal
 from chatredirect.sip import sdp
+from chatredirect.sip.body import body_of
 from chatredirect.sip.dialog import contact_of, key_within
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Reach
@@ -18,6 +19,7 @@ from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.response import Source, reply_port
 from chatredirect.sip.transaction import keys
+from chatredirect.sip.xml_body import BadXml, UnknownCharset
 
 _LATER = b"Retry-After: 5\r\n"
 #: What commands come in: the first is what Group Chat's clients say, the others what it is.
@@ -112,18 +114,20 @@ def _unknown(request: Request, lookup: Lookup) -> _Outcome:
 
 def _info(request: Request, lookup: Lookup) -> _Outcome:
     """Commands; the reply to them follows in an INFO of our own."""
-    body = request.body
-    if not body:
+    if not request.body:
         return Refusal(200), b"", _active  # RFC 6086 §4.2.2
-    if len(body) > xccos.MAX_OCTETS:
+    if len(request.body) > xccos.MAX_OCTETS:
         return Refusal(413), b"", _active
-    if answers.encoded(request):
-        return Refusal(415, b"Accept-Encoding: identity\r\n"), b"", _active
-    if answers.content_type(request) not in _COMMAND_TYPES:
-        return Refusal(415, b"Accept: %b\r\n" % xccos.CONTENT_TYPE), b"", _active
+    body = body_of(request)
+    if body.encoded or body.kind not in _COMMAND_TYPES:
+        refusal = answers.not_understood(body, xccos.CONTENT_TYPE)
+        return refusal or Refusal(200), b"", _active
     try:
-        commands = xccos.read(body)
-    except xccos.BadCommand as bad:
+        commands = xccos.read(body.octets, body.param(b"charset"))
+    except UnknownCharset as unknown:
+        accept = b"Accept: %b;charset=utf-8\r\n" % xccos.CONTENT_TYPE
+        return Refusal(415, accept, str(unknown)), b"", _active
+    except BadXml as bad:
         return Refusal(400, phrase=str(bad)), b"", _active
 
     def reply(core: Core, lookup: Lookup, now: float) -> None:

@@ -3,32 +3,28 @@
 Only `cmd:requri` is understood: it asks for the URI of a channel service. Every other command
 is told that it isn't, since a client waits for the reply to each of its commands.
 
-The XML comes from clients: no DTD, no entity of its own, nothing external (defusedxml), and all of
-it is bounded before it is read.
+The XML comes from clients, and is read as `xml_body` says: as a stream, within bounds. What begins
+like no XCCOS is read no further.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from chatredirect.sip.xml_body import BadXml, read_xml
 
-MAX_OCTETS = 65536
+MAX_OCTETS = 16384
 """Of a body."""
 MAX_COMMANDS = 16
 """In one envelope."""
 _MAX_TEXT = 64  # characters of an attribute that a reply repeats
 
 _SPACE = "urn:parlano:xml:ns:xccos"
-_ENVELOPE = f"{{{_SPACE}}}xccos"
-_COMMAND = f"{{{_SPACE}}}cmd"
 _REQURI = "requri"
 CONTENT_TYPE = b"text/plain"
 
 
-class BadCommand(Exception):
+class BadCommand(BadXml):
     """A body that isn't XCCOS; the text is a reason phrase."""
 
 
@@ -52,32 +48,51 @@ class Command:
         return self.name == _REQURI
 
 
-def read(body: bytes) -> list[Command]:
+def read(body: bytes, charset: bytes | None = None) -> list[Command]:
     """The commands in a body, in order; none if it holds something else that is XCCOS.
 
+    Args:
+        body: at most `MAX_OCTETS`.
+        charset: the parameter of its Content-Type.
+
     Raises:
-        BadCommand: it isn't XCCOS, or there is too much of it.
+        BadXml: it isn't XCCOS, or there is too much of it.
     """
-    try:
-        root = fromstring(body, forbid_dtd=True, forbid_entities=True, forbid_external=True)
-    except DefusedXmlException:
-        raise BadCommand("DTD In XML Refused") from None
-    except (ParseError, LookupError, ValueError):  # the latter two: of an encoding nobody knows
-        raise BadCommand("Malformed XML") from None
-    if root.tag != _ENVELOPE:
-        raise BadCommand("Not XCCOS")
-    envelope = _attribute(root, "envid")
-    found = root.findall(_COMMAND)
-    if len(found) > MAX_COMMANDS:
-        raise BadCommand("Too Many Commands")
-    return [
-        Command(_attribute(each, "id").removeprefix("cmd:"), _attribute(each, "seqid"), envelope)
-        for each in found
-    ]
+    envelope = _Envelope()
+    read_xml(body, charset, envelope)
+    return envelope.commands
 
 
-def _attribute(element: Element, name: str) -> str:
-    text = element.get(name, "")
+class _Envelope:
+    """Takes the commands out of what is read."""
+
+    __slots__ = ("_number", "commands")
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self._number = ""
+
+    def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
+        """See `xml_body.Listener`."""
+        if depth == 0:
+            if (space, name) != (_SPACE, "xccos"):
+                raise BadCommand("Not XCCOS")
+            self._number = _attribute(attributes, "envid")
+        elif depth == 1 and (space, name) == (_SPACE, "cmd"):
+            if len(self.commands) == MAX_COMMANDS:
+                raise BadCommand("Too Many Commands")
+            named = _attribute(attributes, "id").removeprefix("cmd:")
+            self.commands.append(Command(named, _attribute(attributes, "seqid"), self._number))
+
+    def text(self, depth: int, text: str) -> None:
+        """Nothing that counts is text."""
+
+    def end(self, depth: int) -> None:
+        """Nothing that counts is at an end."""
+
+
+def _attribute(attributes: Mapping[str, str], name: str) -> str:
+    text = attributes.get(name, "")
     if len(text) > _MAX_TEXT:
         raise BadCommand("XCCOS Attribute Too Long")
     return text

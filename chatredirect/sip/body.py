@@ -1,0 +1,137 @@
+"""What a message says of its body (RFC 3261 §7.4, §20.11 to §20.15), and the parts of a multipart.
+
+Only what is needed to tell whether a body is understood, and whether it may be ignored if it
+isn't (§8.2.3). Of a multipart (RFC 2046 §5.1) few parts are read, and none of them is looked into
+further.
+"""
+
+from dataclasses import dataclass
+
+from chatredirect.sip import abnf, headers
+from chatredirect.sip.message import Request, values
+
+MAX_PARTS = 8
+_MAX_BOUNDARY = 70  # RFC 2046 §5.1.1
+_MAX_HEAD = 2048  # octets of a part's header fields
+_ALTERNATIVE = b"multipart/alternative"
+_MIXED = b"multipart/mixed"
+#: What `find` looks into.
+MULTIPARTS = (_ALTERNATIVE, _MIXED)
+
+
+class BadMultipart(Exception):
+    """It has no boundary, no parts, or too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body, or a part of one.
+
+    Attributes:
+        kind: its media type in lower case, without parameters.
+        params: the media type's parameters with their semicolons.
+        encoded: whether it is in some encoding (§20.12); none is understood.
+        optional: whether it may be ignored (§20.11).
+        octets: what it holds.
+    """
+
+    kind: bytes
+    params: bytes
+    encoded: bool
+    optional: bool
+    octets: bytes
+
+    def param(self, name: bytes) -> bytes | None:
+        """The value of a parameter of the media type, without quotes; None if it is missing."""
+        value = headers.param(self.params, name)
+        if value is not None and value[:1] == b'"':
+            return value[1:-1].replace(b"\\", b"")  # no value that means anything here has one
+        return value
+
+
+def body_of(request: Request) -> Body:
+    """The body of a request."""
+    return _body(
+        values(request, b"content-type"),
+        values(request, b"content-encoding"),
+        values(request, b"content-disposition"),
+        request.body,
+    )
+
+
+def find(body: Body, kind: bytes) -> Body | None:
+    """A part of a type in a multipart; the body itself if it is of that type.
+
+    Of alternatives it is the last that is understood (RFC 2046 §5.1.4). Of a mixture it is the
+    first, if whatever else there is may be ignored (RFC 3261 §8.2.3). A multipart within one is a
+    part that isn't understood.
+
+    Args:
+        body: it.
+        kind: the only type that is understood.
+
+    Returns:
+        None if it isn't understood.
+
+    Raises:
+        BadMultipart: it can't be taken apart.
+    """
+    if body.encoded:
+        return None
+    if body.kind not in MULTIPARTS:
+        return body if body.kind == kind else None
+    parts = _parts(body)
+    fitting = [part for part in parts if part.kind == kind and not part.encoded]
+    if not fitting:
+        return None
+    if body.kind == _ALTERNATIVE:
+        return fitting[-1]
+    others = (part for part in parts if part is not fitting[0])
+    return fitting[0] if all(part.optional for part in others) else None
+
+
+def _parts(body: Body) -> list[Body]:
+    boundary = body.param(b"boundary")
+    if not boundary or len(boundary) > _MAX_BOUNDARY:
+        raise BadMultipart
+    # before the first is a preamble, behind the last an epilogue
+    _, *pieces = (b"\r\n" + body.octets).split(b"\r\n--" + boundary, MAX_PARTS + 1)
+    parts = []
+    for piece in pieces:
+        if piece.startswith(b"--"):
+            break
+        parts.append(_part(piece))
+    if not parts or len(parts) > MAX_PARTS:
+        raise BadMultipart
+    return parts
+
+
+def _part(piece: bytes) -> Body:
+    """A part, with the rest of its delimiter's line before it."""
+    head, end, octets = piece.partition(b"\r\n\r\n")
+    if not end or len(head) > _MAX_HEAD:
+        raise BadMultipart
+    padding, *lines = abnf.FIELD_END.split(head)
+    if padding.strip(b" \t"):
+        raise BadMultipart  # the boundary goes on, so it was none
+    found: dict[bytes, bytes] = {}
+    for name, _, value in (line.partition(b":") for line in lines):
+        found.setdefault(name.rstrip(b" \t").lower(), value.strip(b" \t\r\n"))
+    named = (b"content-type", b"content-encoding", b"content-disposition")
+    types, encodings, dispositions = ([found[n]] if n in found else [] for n in named)
+    return _body(types, encodings, dispositions, octets)
+
+
+def _body(
+    types: list[bytes], encodings: list[bytes], dispositions: list[bytes], octets: bytes
+) -> Body:
+    kind, semicolon, params = types[0].partition(b";") if types else (b"", b"", b"")
+    _, _, handling = dispositions[0].partition(b";") if dispositions else (b"", b"", b"")
+    optional = headers.param(b";" + handling, b"handling") or b""
+    return Body(
+        kind.strip(b" \t\r\n").lower(),
+        semicolon + params,
+        any(value.lower() != b"identity" for value in encodings),
+        optional.strip(b'"').lower() == b"optional",
+        octets,
+    )

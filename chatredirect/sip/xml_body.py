@@ -1,0 +1,197 @@
+"""XML in a body, read as a stream within bounds.
+
+The XML comes from a peer. Nothing of it is kept but what the caller keeps: it is told each start
+tag, text and end as they come, and stops the reading by raising. Namespaces are resolved here, and
+not by expat, which would write a namespace's name out in front of each attribute: 60 KB of body
+became 1 GB.
+
+A DTD is refused, and with it every entity of its own and everything external; so is a processing
+instruction. What a tag may hold is bounded before expat takes it apart: the octets come to it in
+pieces, and a tag that doesn't end within `MAX_TAG` is the last that it sees.
+
+Which characters the octets stand for says a byte order mark, else the charset parameter, else
+the XML declaration, else it is UTF-8 (RFC 7303 §3.2). It must be one that expat knows by itself:
+Python would remember every name of an encoding that a peer makes up.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NoReturn, Protocol
+from xml.parsers.expat import ExpatError, ParserCreate
+
+MAX_DEPTH = 16
+MAX_ELEMENTS = 256
+MAX_ATTRIBUTES = 256
+"""Of all elements together."""
+MAX_NAMES = 40
+"""Different names of elements and attributes, which expat keeps."""
+MAX_NAME = 64
+"""Characters of one."""
+MAX_TAG = 640
+"""Octets of one tag or comment."""
+_PIECE = 256  # octets that expat gets at once; when something is refused it reads to their end
+_MAX_CHARSET = 40
+
+_CHARSETS = {
+    b"utf-8": "utf-8",
+    b"utf8": "utf-8",
+    b"us-ascii": "us-ascii",
+    b"ascii": "us-ascii",
+    b"iso-8859-1": "iso-8859-1",
+    b"iso8859-1": "iso-8859-1",
+    b"latin1": "iso-8859-1",
+    b"utf-16": "utf-16",
+    b"utf-16le": "utf-16le",
+    b"utf-16be": "utf-16be",
+}
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_DECLARED = re.compile(
+    rb"<\?xml[ \t\r\n][^>?]{0,100}?encoding[ \t\r\n]{0,8}=[ \t\r\n]{0,8}"
+    rb"[\"']([A-Za-z0-9._-]{1,40})[\"']"
+)
+_XML_SPACE = "http://www.w3.org/XML/1998/namespace"
+
+MALFORMED = "Malformed XML"
+TOO_COMPLEX = "XML Too Complex"
+
+
+class BadXml(Exception):
+    """It isn't read; the text is a reason phrase."""
+
+
+class UnknownCharset(BadXml):
+    """A charset that isn't read."""
+
+
+class Listener(Protocol):
+    """Who is told what is read."""
+
+    def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
+        """A start tag.
+
+        Args:
+            depth: how many elements it stands in.
+            space: its namespace, empty if it is in none.
+            name: its local name.
+            attributes: those without a prefix.
+        """
+
+    def text(self, depth: int, text: str) -> None:
+        """A part of the text of an element at this depth."""
+
+    def end(self, depth: int) -> None:
+        """An element at this depth has ended."""
+
+
+def read_xml(body: bytes, charset: bytes | None, listener: Listener) -> None:
+    """Tell a listener what is in a body.
+
+    Args:
+        body: its octets; who calls has bounded them.
+        charset: what Content-Type says of them.
+        listener: is told.
+
+    Raises:
+        BadXml: it isn't well-formed, or over a bound; or what the listener has raised.
+    """
+    reading = _Reading(listener)
+    parser = ParserCreate(_encoding(body, charset))
+    parser.ordered_attributes = True
+    parser.buffer_text = True
+    parser.buffer_size = _PIECE
+    parser.StartElementHandler = reading.start
+    parser.EndElementHandler = reading.end
+    parser.CharacterDataHandler = reading.text
+    parser.StartDoctypeDeclHandler = _dtd
+    parser.ProcessingInstructionHandler = _instruction
+    try:
+        for at in range(0, len(body), _PIECE):
+            parser.Parse(body[at : at + _PIECE], False)
+            if at + _PIECE - parser.CurrentByteIndex > MAX_TAG:
+                raise BadXml(TOO_COMPLEX)
+        parser.Parse(b"", True)
+    except ExpatError:
+        raise BadXml(MALFORMED) from None
+
+
+def _encoding(body: bytes, charset: bytes | None) -> str:
+    for mark, encoding in _MARKS:
+        if body.startswith(mark):
+            return encoding
+    if charset is not None:
+        known = _CHARSETS.get(charset[:_MAX_CHARSET].lower())
+        if known is None:
+            raise UnknownCharset("Unknown Charset")
+    elif body[1:2] == b"\0" or body[:1] == b"\0":
+        known = "utf-16"
+    else:
+        declared = _DECLARED.match(body)
+        # what says in ASCII that it is UTF-16 isn't
+        known = "utf-8" if declared is None else _CHARSETS.get(declared[1].lower())
+        if known is None:
+            raise BadXml(MALFORMED)
+        known = "utf-8" if known.startswith("utf-16") else known
+    if known == "utf-16":  # without a mark
+        return "utf-16le" if body[1:2] == b"\0" else "utf-16be"
+    return known
+
+
+def _dtd(*_: object) -> NoReturn:
+    raise BadXml("DTD In XML Refused")
+
+
+def _instruction(*_: object) -> NoReturn:
+    raise BadXml(MALFORMED)
+
+
+class _Reading:
+    """What expat tells, in the listener's words; and the bounds that are counted."""
+
+    __slots__ = ("_attributes", "_elements", "_listener", "_names", "_spaces")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._spaces: list[dict[str, str]] = [{"": "", "xml": _XML_SPACE}]
+        self._elements = 0
+        self._attributes = 0
+        self._names: set[str] = set()
+
+    def start(self, name: str, attributes: list[str]) -> None:
+        if len(attributes) > 2 * MAX_NAMES:
+            raise BadXml(TOO_COMPLEX)
+        names = (name, *attributes[::2])
+        self._elements += 1
+        self._attributes += len(names) - 1
+        self._names.update(names)
+        spaces = self._spaces[-1]
+        depth = len(self._spaces) - 1
+        if (
+            self._elements > MAX_ELEMENTS
+            or self._attributes > MAX_ATTRIBUTES
+            or len(self._names) > MAX_NAMES
+            or depth >= MAX_DEPTH
+            or max(map(len, names)) > MAX_NAME
+        ):
+            raise BadXml(TOO_COMPLEX)
+        plain: dict[str, str] = {}
+        prefixes = []
+        for at in range(0, len(attributes), 2):
+            prefix, colon, local = attributes[at].partition(":")
+            if prefix == "xmlns":
+                spaces = {**spaces, local: attributes[at + 1]}
+            elif colon:
+                prefixes.append(prefix)
+            else:
+                plain[prefix] = attributes[at + 1]
+        self._spaces.append(spaces)
+        prefix, _, local = name.rpartition(":")
+        if not spaces.keys() >= {prefix, *prefixes}:
+            raise BadXml(MALFORMED)
+        self._listener.start(depth, spaces[prefix], local, plain)
+
+    def end(self, _: str) -> None:
+        self._spaces.pop()
+        self._listener.end(len(self._spaces) - 1)
+
+    def text(self, text: str) -> None:
+        self._listener.text(len(self._spaces) - 2, text)

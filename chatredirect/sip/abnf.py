@@ -149,7 +149,10 @@ def _escapable(reserved: bytes) -> bytes:
 _USER = rb"(?=[^@:])" + _escapable(rb"&=+$,;?/")
 _PASSWORD = _escapable(rb"&=+$,")
 _URI_PARAM = _escapable(rb"\[\]/:&+$")
-_URI_PARAMS = rb"(?:;(?=[^;=?])" + _URI_PARAM + rb"(?:=" + _URI_PARAM + rb")?)" + _FEW
+# Wider than the rule: a value may be in quotes, as some clients send it.
+_QUOTED_PARAM = rb"\"" + _escapable(rb"\[\]/:&+$=,@") + rb"\""
+_URI_PARAM_VALUE = rb"(?:" + _QUOTED_PARAM + rb"|" + _URI_PARAM + rb")"
+_URI_PARAMS = rb"(?:;(?=[^;=?])" + _URI_PARAM + rb"(?:=" + _URI_PARAM_VALUE + rb")?)" + _FEW
 _HEADER = _escapable(rb"\[\]/?:+$")
 _URI_HEADER = rb"(?=[^=&])" + _HEADER + rb"=" + _HEADER
 _URI_HEADERS = rb"\?" + _URI_HEADER + rb"(?:&" + _URI_HEADER + rb")" + _FEW

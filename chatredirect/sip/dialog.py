@@ -95,8 +95,11 @@ class UasDialog:
 
 
 def dialog_key(call_id: bytes, local_tag: bytes, remote_tag: bytes) -> bytes:
-    """What identifies a dialog (RFC 3261 §12): no value has a line break in it."""
-    return b"%b\n%b\n%b" % (call_id, local_tag, remote_tag)
+    """What identifies a dialog (RFC 3261 §12): no value has a line break in it.
+
+    Tags are tokens, which are compared without case (§7.3.1).
+    """
+    return b"%b\n%b\n%b" % (call_id, local_tag.lower(), remote_tag.lower())
 
 
 def key_within(request: Request, envelope: Envelope) -> bytes:

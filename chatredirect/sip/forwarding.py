@@ -66,7 +66,7 @@ class Draft:
         routes: where Route fields stand.
         max_forwards: where Max-Forwards stands.
         proxy_require: where Proxy-Require fields stand.
-        has_length: whether there is a Content-Length.
+        length: where Content-Length stands; -1 for nowhere.
     """
 
     fields: list[bytes]
@@ -74,7 +74,7 @@ class Draft:
     routes: list[int] = field(default_factory=list)
     max_forwards: list[int] = field(default_factory=list)
     proxy_require: list[int] = field(default_factory=list)
-    has_length: bool = False
+    length: int = -1
 
     def hops(self) -> int | None:
         """The value of Max-Forwards, None if there is none (§20.22).
@@ -161,10 +161,18 @@ class Draft:
                 self.fields[at] = b""
 
     def rest(self, body: bytes) -> bytes:
-        """All header fields, the empty line and the body; a Content-Length is added if needed."""
+        """All header fields, the empty line and the body.
+
+        Content-Length is written anew: over UDP it may be missing, on a stream it must not (§18.3),
+        and whoever is behind us may read a fold, a space before the colon or a second one in
+        another way.
+        """
+        length = b"Content-Length: %d" % len(body)
+        if self.length >= 0:
+            self.fields[self.length] = length
         fields = list(filter(None, self.fields))
-        if not self.has_length:  # over UDP it may be missing, on a stream it must not (§18.3)
-            fields.append(b"Content-Length: %d" % len(body))
+        if self.length < 0:
+            fields.append(length)
         fields.append(b"\r\n" + body)
         return b"\r\n".join(fields)
 
@@ -197,7 +205,10 @@ def lay_out(head: bytes) -> Draft:
         elif kind == _MAX_FORWARDS:
             draft.max_forwards.append(at)
         elif kind == _LENGTH:
-            draft.has_length = True
+            if draft.length < 0:
+                draft.length = at
+            else:
+                fields[at] = b""
         else:
             draft.proxy_require.append(at)
     return draft
@@ -221,6 +232,8 @@ def returned(response: Response) -> bytes:
         and len(response.vias) > 1
         and head.startswith(first, end + 2)
         and head.startswith(b"\r\n", end + 2 + len(first))
+        and b"\r\n " not in head
+        and b"\r\n\t" not in head
     ):
         return b"%b%b\r\n\r\n%b" % (head[:end], head[end + 2 + len(first) :], response.body)
     draft = lay_out(head)
@@ -241,7 +254,7 @@ def addressed_to(response: Response, vias: list[bytes]) -> None:
     draft = lay_out(response.head)
     draft.fields[draft.via] += b"".join(b"\r\nVia: " + via for via in vias)
     start_line = response.head[: response.head.find(b"\r\n")]
-    response.head = b"\r\n".join((start_line, *draft.fields))
+    response.head = b"\r\n".join((start_line, *filter(None, draft.fields)))
     response.vias = [*response.vias, *vias]
 
 

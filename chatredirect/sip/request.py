@@ -94,7 +94,8 @@ def answers(response: Response, request: ClientRequest) -> bool:
     except SipError:
         return False
     ours = headers.param(headers.read_via(request.via).params, b"branch")
-    return theirs == ours and cseq == (request.cseq, request.method)
+    same = theirs is not None and ours is not None and theirs.lower() == ours.lower()  # §7.3.1
+    return same and cseq == (request.cseq, request.method)
 
 
 def ack(request: ClientRequest, response: Response) -> ClientRequest:

@@ -46,7 +46,8 @@ class SipUri:
         Args:
             name: the parameter's name in lower case.
         """
-        return _pairs(self.params, b";").get(name)
+        value = _pairs(self.params, b";").get(name)
+        return value[1:-1] if value and value[:1] == b'"' else value
 
     def canonical_key(self) -> bytes:
         """The contact object that this URI names, as the directory's key.

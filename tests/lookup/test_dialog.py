@@ -534,3 +534,18 @@ def test_register() -> None:
     assert (answer.status, "INVITE" in answer["Allow"]) == (405, True)
     assert Client(world).ask("REGISTER")[0].status == 405
     assert Client(world, target="sip:fabrikam.com").ask("REGISTER")[0].status == 404
+
+
+def test_tags_and_branches_count_no_case() -> None:
+    """§7.3.1: they are tokens. Some send what they were given back in another case."""
+    world = World()
+    client = Client(world).begin()
+    address, _, tag = client.to.partition(";tag=")
+    client.to = f"{address};tag={tag.upper()}"
+    assert client.to != f"{address};tag={tag}"
+    ok, command = client.ask("INFO", body=REQURI)
+    assert ok.status == 200
+    via = command["Via"].encode()
+    capitals = via.partition(b"z9")[0] + b"z9" + via.partition(b"z9")[2].upper()
+    assert not world.send(client.accept(command).replace(via, capitals))
+    assert client.ask("BYE")[0].status == 200

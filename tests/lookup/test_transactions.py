@@ -179,6 +179,7 @@ def test_keys_by_branch() -> None:
     assert request(via=BRANCH, number=2) != key
     assert request("ACK", via=BRANCH, to="<sip:ocschat@contoso.com>;tag=t") == key
     assert request("CANCEL", via=BRANCH) != key
+    assert request(via=BRANCH.replace("z9hG4bKx", "Z9HG4BKX")) == key  # §7.3.1
     assert request(via=BRANCH + "y") != key
     assert request(via=BRANCH.replace(":5070", ":5071")) != key
     assert request(via=BRANCH.replace(":5070", "")) == request(via=BRANCH.replace(":5070", ":5060"))

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from chatredirect.dns.target import Target
 from chatredirect.roles.proxy import branches
 from chatredirect.roles.proxy.token import Tokens
-from chatredirect.sip.forwarding import ack_of, cancel_of, lay_out, without
+from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.forwarding import (
+    ack_of,
+    addressed_to,
+    cancel_of,
+    lay_out,
+    returned,
+    without,
+)
+from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.message import Response
 from chatredirect.sip.transaction.deadlines import Deadlines
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.tables import INVITE_CLIENT, Event, State, event_of
@@ -235,5 +245,38 @@ def test_fields_are_found_in_any_spelling() -> None:
     assert draft.hops() == 7
     assert [route.uri for route in draft.route_set()] == [b"sip:x"]
     assert draft.required() == [b"a", b"b"]
-    assert draft.has_length
+    assert draft.fields[draft.length] == b"L: 0"
     assert without(head, frozenset((b"route", b"x"))).count(b"\r\n") == head.count(b"\r\n") - 2
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        b"Content-Length: 5", b"Content-Length:\r\n 5", b"l : 5", b"CONTENT-LENGTH:\t\r\n\t5 \r\n ",
+        b"Content-Length: 005", b"Content-Length: 5\r\nl: 5", b"l: 5\r\nX: y\r\nL:\r\n 5",
+    ],
+)  # fmt: skip
+def test_content_length_is_written_anew(length: bytes) -> None:
+    """§18.3: in one way that nobody can read otherwise; requests and responses."""
+    head = b"MESSAGE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\n" + length + b"\r\nX-End: 1"
+    written = lay_out(head).rest(b"hello")
+    assert written.lower().count(b"content-length") == 1
+    assert b"\r\nContent-Length: 5\r\n" in written
+    assert b"\nl" not in written
+    assert written.endswith(b"X-End: 1\r\n\r\nhello")
+    fields = (
+        b"Via: SIP/2.0/UDP ours\r\nVia: SIP/2.0/UDP a\r\nFrom: <sip:a@b>;tag=1\r\n"
+        b"To: <sip:c@d>;tag=2\r\nCall-ID: c\r\nCSeq: 1 MESSAGE\r\n"
+    )
+    answer = b"SIP/2.0 200 OK\r\n" + fields + length + b"\r\n\r\nhello"
+    parsed = parse_datagram(answer, DEFAULT)
+    assert isinstance(parsed, Response)
+    passed = returned(parsed)
+    assert b"ours" not in passed
+    again = parse_datagram(passed, DEFAULT)
+    assert (again.fault, again.content_length, again.body) == (None, 5, b"hello")
+    if b"\r\n " in length or b"\r\n\t" in length:
+        assert b"\r\nContent-Length: 5\r\n" in passed
+        assert b"\r\n " not in passed
+    addressed_to(parsed, [b"SIP/2.0/UDP b"])
+    assert b"\r\n\r\n" not in parsed.head

@@ -138,6 +138,16 @@ def test_2xx_are_passed_on_each_time() -> None:
     assert world.counters.drops["response"] == 1
 
 
+def test_a_branch_in_another_case() -> None:
+    """§7.3.1: a branch is a token, so a pool may write it in capitals."""
+    world = World()
+    invite = Caller(world).invite()
+    ours = invite.branch.encode()
+    world.deliver(response(invite, 200).replace(ours, ours.upper()), world.target())
+    assert world.client.one().status == 200
+    world.expire()
+
+
 def test_a_to_tag_that_changes() -> None:
     """Several called sides may answer: each 2xx is passed on with its own tag."""
     world = World()

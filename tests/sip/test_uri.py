@@ -25,6 +25,17 @@ def test_all_parts() -> None:
     assert uri.param(b"maddr") is None
 
 
+def test_quotes_around_a_parameter_value() -> None:
+    """docs/leniency.md: deployed clients send them, with what base64 is made of between them."""
+    uri = parse_uri(b'sip:127.0.0.1:443;transport="wss";thinfo="VG8+PoIUY/sWA=="?a=b')
+    assert (uri.host, uri.port, uri.headers) == (b"127.0.0.1", 443, b"?a=b")
+    assert uri.param(b"transport") == b"wss"
+    assert uri.param(b"thinfo") == b"VG8+PoIUY/sWA=="
+    for bad in (b'"', b'"a', b'a"', b'"a"b', b'"a;b"', b'"a b"', b'"a?b"', b'"a"b"', b'"<"'):
+        with pytest.raises(BadRequestUri):
+            parse_uri(b"sip:a@host;x=" + bad)
+
+
 @pytest.mark.parametrize(
     ("text", "user", "host", "port"),
     [

@@ -4,6 +4,8 @@ A client of RFC 3261 gives each transaction a branch of its own. Older ones give
 is no better than none, and are told apart by the whole of what identifies their request. Both
 kinds are common: Office Communicator's INVITE, ACK, INFO and BYE have no branch.
 
+Branches and tags are tokens, which are compared without case (RFC 3261 §7.3.1).
+
 What comes from a peer is kept as a hash, so that a key is short however long its parts are.
 """
 
@@ -40,7 +42,7 @@ def _key(request: Request, envelope: Envelope, method: bytes) -> bytes:
         # Call-ID and CSeq number are the same in whatever belongs to a transaction, so they change
         # nothing, unless a client uses a branch twice: then its requests are two all the same.
         sent_by = b"%b:%d" % (via.host.lower(), via.port or _NO_PORT)
-        parts = (method, branch, sent_by, request.call_id or b"", b"%d" % envelope.number)
+        parts = (method, branch.lower(), sent_by, request.call_id or b"", b"%d" % envelope.number)
         return _short(b" ".join(parts))
     # The older rule: Request-URI, To tag, From tag, Call-ID, CSeq and topmost Via. An INVITE is
     # told apart without its To tag, which its ACK has from the answer.
@@ -66,11 +68,11 @@ def merged_key(request: Request, envelope: Envelope) -> bytes:
 
 
 def tag_of(value: bytes, name: str) -> bytes:
-    """The tag of a From or To value that has been found good; `b""` if it has none."""
+    """The tag of a good From or To value, in lower case; `b""` if it has none."""
     _, bracket, params = value.rpartition(b">")
-    if bracket and b'"' not in params:  # else the bracket may stand in a quoted parameter
-        return (headers.param(params, b"tag") or b"") if params else b""
-    return headers.read_from_to(value, name).tag or b""
+    if not bracket or b'"' in params:  # the bracket may stand in a quoted parameter
+        params = headers.read_from_to(value, name).params
+    return (headers.param(params, b"tag") or b"").lower() if params else b""
 
 
 def _short(key: bytes) -> bytes:
@@ -79,7 +81,7 @@ def _short(key: bytes) -> bytes:
 
 def client_key(branch: bytes, method: bytes) -> bytes:
     """The key of a client transaction (RFC 3261 §17.1.3)."""
-    return b"%b %b" % (method, branch)
+    return b"%b %b" % (method, branch.lower())
 
 
 def branch_key(response: Response) -> bytes | None:

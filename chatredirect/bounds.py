@@ -3,7 +3,7 @@
 from chatredirect.config import LimitSettings
 from chatredirect.sip.limits import Limits
 from chatredirect.transport.admission import ConnectionLimits
-from chatredirect.transport.terms import StreamTimeouts
+from chatredirect.transport.terms import StreamLimits
 
 
 def message_limits(settings: LimitSettings) -> Limits:
@@ -17,14 +17,16 @@ def message_limits(settings: LimitSettings) -> Limits:
     )
 
 
-def stream_timeouts(settings: LimitSettings) -> StreamTimeouts:
-    """How long the peer of a stream may take."""
-    return StreamTimeouts(
+def stream_limits(settings: LimitSettings) -> StreamLimits:
+    """How long the peer of a stream may take, and how much of no use it may send."""
+    return StreamLimits(
         idle=settings.idle_timeout,
         message=settings.message_timeout,
         write=settings.write_timeout,
         handshake=settings.handshake_timeout,
         keepalive=settings.keepalive,
+        useless=settings.useless_messages,
+        pings=settings.pings,
     )
 
 

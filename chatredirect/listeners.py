@@ -20,7 +20,7 @@ from chatredirect.transport.binding import BindError, adopt, bind, bound_url
 from chatredirect.transport.datagrams import DatagramSocket
 from chatredirect.transport.secure import Security
 from chatredirect.transport.stream import StreamListener
-from chatredirect.transport.terms import StreamTimeouts, Terms, Watch, nobody_watches
+from chatredirect.transport.terms import StreamLimits, Terms, Watch, nobody_watches
 from chatredirect.transport.udp import UdpListener
 from chatredirect.trust import Trust
 
@@ -40,7 +40,7 @@ class Serving:
     server: Server
     trust: Trust
     limits: Limits
-    timeouts: StreamTimeouts
+    timeouts: StreamLimits
     security: Mapping[ListenUrl, Security]
 
 

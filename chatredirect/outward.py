@@ -14,11 +14,11 @@ from chatredirect.transport.datagram_ways import DatagramWays
 from chatredirect.transport.flow_book import FlowBook
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.secure import Security
-from chatredirect.transport.terms import StreamTimeouts, Terms, Watch, nobody_watches
+from chatredirect.transport.terms import StreamLimits, Terms, Watch, nobody_watches
 from chatredirect.transport.udp import UdpListener
 from chatredirect.trust import Trust
 
-_SOON = StreamTimeouts(idle=1, message=1, write=1, handshake=1)  # until something is served
+_SOON = StreamLimits(idle=1, message=1, write=1, handshake=1)  # until something is served
 
 
 class Outward:
@@ -61,7 +61,7 @@ class Outward:
         server: Server,
         trust: Trust,
         message_limits: Limits,
-        timeouts: StreamTimeouts,
+        timeouts: StreamLimits,
         limits: OutgoingLimits,
     ) -> None:
         """Go by a configuration from now on; its listeners are there already."""

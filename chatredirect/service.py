@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 
 from chatredirect.announcing import tell_changed, tell_started
-from chatredirect.bounds import connection_limits, message_limits, stream_timeouts
+from chatredirect.bounds import connection_limits, message_limits, stream_limits
 from chatredirect.certificates import INTERVAL, Certificates
 from chatredirect.changes import Changes
 from chatredirect.client.wire import CONNECTS, tls_connect
@@ -161,7 +161,7 @@ class Service:
             server=self._server(settings, building, names, log_requests),
             trust=Trust(settings.trusted_peers),
             limits=message_limits(settings.limits),
-            timeouts=stream_timeouts(settings.limits),
+            timeouts=stream_limits(settings.limits),
             security=tls.listeners,
         )
         self.listeners.carry_out(plan, serving)

@@ -178,6 +178,8 @@ class LimitSettings:
     handshakes: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 500
     handshakes_per_peer: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 50
     keepalive: Seconds | None = None
+    useless_messages: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 100
+    pings: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 10
     dialogs: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 20_000
     receive_buffer: Annotated[StrictInt, Field(ge=4096, le=1_073_741_824)] = 4_194_304
 

@@ -137,20 +137,20 @@ class Server:
             tap = None
         if isinstance(message, Response):
             if not self._attendants.respond(message, source):
-                self._drop("response", message, tap)
+                self._drop("response", message, tap, reach)
                 log_drop("response", source, transport, message)
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
             if not self._attendants.run(message, source, reach):
-                self._drop(_NEVER_ANSWERED[method], message, tap)
+                self._drop(_NEVER_ANSWERED[method], message, tap, reach)
             return None
         envelope = message.envelope
         via = read_topmost_via(message) if envelope is None else envelope.via
         if via is None and (transport == "udp" or not message.vias):
             # a stream leads back to its sender whatever the Via says, a datagram doesn't
             why = "header_line_too_long" if "Via" in message.overlong else "no_via"
-            self._drop(why, message, tap)
+            self._drop(why, message, tap, reach)
             log_drop(why, source, transport, message)
             return None
         try:
@@ -188,12 +188,16 @@ class Server:
         """Count octets that are no message, and say so."""
         why = str(error)
         self._counters.dropped(error.counter)
+        if reach is not None:
+            reach.useless()
         log_drop(why, source, transport)
         if self._tapping.tap is not None:
             self._tapping.tap.unreadable(data, source, reach, why)
 
-    def _drop(self, reason: str, message: Message, tap: Tap | None) -> None:
+    def _drop(self, reason: str, message: Message, tap: Tap | None, reach: Reach | None) -> None:
         """Count a message that gets no answer; `reason` is a constant of ours."""
         self._counters.dropped(reason)
+        if reach is not None:
+            reach.useless()
         if tap is not None:
             tap.decided(message.call_id, f"dropped: {reason}")

@@ -59,6 +59,9 @@ class Reach(Protocol):
                 have but one way.
         """
 
+    def useless(self) -> None:
+        """Say that the message was of no use to anybody; a connection with many of them ends."""
+
 
 def peer_text(transport: str, host: str, port: int) -> str:
     """A peer for people, written like a listener: `tcp://192.0.2.1:5060`, IPv6 in brackets."""

@@ -40,110 +40,131 @@ _PING = Ping()
 
 
 class StreamFramer:
-    """Cuts one connection's bytes into messages and keep-alives.
+    """Cuts one connection's bytes into messages and keep-alives, one at a time.
+
+    `receive` takes in octets, `next_event` gives what they complete: nothing is read before it is
+    asked for, so whoever asks decides how much work is done at a time.
 
     Attributes:
-        partial: whether a message has begun that isn't complete; a transport uses it to end
-            connections that never finish what they began.
+        partial: whether octets are left that `next_event` hasn't given yet; when it gives nothing
+            more, they are a message that isn't complete. A transport uses it to end connections
+            that never finish what they began.
     """
 
-    __slots__ = ("_broken", "_buffer", "_head", "_limits", "_line_breaks", "_searched")
+    __slots__ = (
+        "_broken", "_buffer", "_head", "_limits", "_line_breaks", "_position", "_searched",
+    )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         """Begin with an empty stream, within the given limits."""
         self._limits = limits
         self._buffer = b""
-        self._searched = 0  # octets of the buffer in which the head's end is known not to be
+        self._position = 0  # octets of the buffer that are dealt with
+        self._searched = 0  # position in the buffer before which the head's end is known not to be
         self._head: Message | None = None
         self._line_breaks = 0  # consecutive CRLFs between messages
         self._broken = False
 
     @property
     def partial(self) -> bool:
-        """Whether a message has begun that isn't complete."""
-        return self._head is not None or bool(self._buffer)
+        """Whether octets are left that no event has been given for."""
+        return self._head is not None or self._position < len(self._buffer)
+
+    def begins_with(self, octets: bytes) -> bool:
+        """Whether what is left begins with these octets."""
+        return self._head is None and self._buffer.startswith(octets, self._position)
+
+    def receive(self, data: bytes) -> None:
+        """Take in what the peer sent; after a `FramingFault` it is thrown away."""
+        if self._broken:
+            return
+        position = self._position
+        if position < len(self._buffer):
+            self._buffer = self._buffer[position:] + data
+            self._searched = max(0, self._searched - position)
+        else:
+            self._buffer = data
+            self._searched = 0
+        self._position = 0
+
+    def next_event(self) -> Event | None:
+        """What comes next of what has been received; None if more octets are needed for it.
+
+        After a `FramingFault` nothing more comes, whatever is received.
+        """
+        if self._broken:
+            return None
+        buffer = self._buffer
+        if self._head is None:
+            while buffer.startswith(b"\r\n", self._position):
+                self._position += 2
+                self._line_breaks += 1
+                if self._line_breaks == 2:  # RFC 5626 §3.5.1
+                    self._line_breaks = 0
+                    return _PING
+            position = self._position
+            if position >= len(buffer):
+                return None
+            end = buffer.find(HEAD_END, max(position, self._searched))
+            # over the limit or not: that must not hang on how the octets were split
+            octets = (len(buffer) if end < 0 else end + len(HEAD_END) - 1) - position
+            if octets >= self._limits.message:
+                return self._overflow(buffer[position : position + self._limits.message])
+            if end < 0:
+                # the end of the head may stand across this piece and the next
+                self._searched = max(position, len(buffer) - len(HEAD_END) + 1)
+                return None
+            self._line_breaks = 0
+            fault = self._read_head(buffer[position:end])
+            if fault is not None:
+                return fault
+            self._position = end + len(HEAD_END)
+            self._searched = 0
+        assert self._head is not None
+        message, position = self._head, self._position
+        size = message.content_length or 0
+        if len(buffer) - position < size:
+            return None
+        message.body = buffer[position : position + size]
+        self._head = None
+        self._position = position + size
+        return message
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take in what the peer sent; give what is complete with it, in order.
-
-        After a `FramingFault` nothing more comes, whatever is fed.
-        """
+        """Take in what the peer sent; give all that is complete with it, in order."""
+        self.receive(data)
         events: list[Event] = []
-        if self._broken:
-            return events
-        buffer = self._buffer + data if self._buffer else data
-        position = 0
-        while True:
-            if self._head is None:
-                position = self._skip_line_breaks(buffer, position, events)
-                if position >= len(buffer):
-                    break
-                end = buffer.find(HEAD_END, max(position, self._searched))
-                # over the limit or not: that must not hang on how the octets were split
-                octets = (len(buffer) if end < 0 else end + len(HEAD_END) - 1) - position
-                if octets >= self._limits.message:
-                    self._overflow(buffer[position:], events)
-                    return events
-                if end < 0:
-                    break
-                head = self._read_head(buffer[position:end], events)
-                if head is None:
-                    return events
-                self._head = head
-                position = end + len(HEAD_END)
-                self._searched = 0
-            size = self._head.content_length or 0
-            if len(buffer) - position < size:
-                break
-            self._head.body = buffer[position : position + size]
-            events.append(self._head)
-            self._head = None
-            position += size
-        self._buffer = buffer[position:]
-        if self._head is None:
-            # the end of the head may stand across this piece and the next
-            self._searched = max(0, len(self._buffer) - len(HEAD_END) + 1)
+        while (event := self.next_event()) is not None:
+            events.append(event)
         return events
 
-    def _skip_line_breaks(self, buffer: bytes, position: int, events: list[Event]) -> int:
-        """Pass over what stands between messages; every second CRLF is a ping (RFC 5626 §3.5.1)."""
-        while buffer.startswith(b"\r\n", position):
-            position += 2
-            self._line_breaks += 1
-            if self._line_breaks == 2:
-                self._line_breaks = 0
-                events.append(_PING)
-        return position
-
-    def _read_head(self, head: bytes, events: list[Event]) -> Message | None:
-        self._line_breaks = 0
+    def _read_head(self, head: bytes) -> FramingFault | None:
         try:
             message = read_head(head, self._limits)
         except SipError as error:
-            self._fail(events, error, None)
-            return None
+            return self._fail(error, None)
         size = message.content_length
         if size is None:
-            self._fail(events, message.fault or MissingContentLength(), message)
-            return None
+            return self._fail(message.fault or MissingContentLength(), message)
         if len(head) + len(HEAD_END) + size > self._limits.message:
-            self._fail(events, MessageTooLarge(b"%d" % size), message)
-            return None
-        return message
+            return self._fail(MessageTooLarge(b"%d" % size), message)
+        self._head = message
+        return None
 
-    def _overflow(self, begun: bytes, events: list[Event]) -> None:
+    def _overflow(self, begun: bytes) -> FramingFault:
         """A head that doesn't end in time: it is answered if its first lines say whose it is."""
-        whole_lines = begun[: self._limits.message].rpartition(b"\r\n")[0]
+        whole_lines = begun.rpartition(b"\r\n")[0]
         message = None
         if whole_lines:
             try:
                 message = parse_head(whole_lines, self._limits)
             except SipError:
                 message = None  # not SIP either: too large is all there is to say
-        self._fail(events, MessageTooLarge(whole_lines), message)
+        return self._fail(MessageTooLarge(whole_lines), message)
 
-    def _fail(self, events: list[Event], error: SipError, message: Message | None) -> None:
+    def _fail(self, error: SipError, message: Message | None) -> FramingFault:
         self._broken = True
         self._buffer = b""
+        self._position = 0
         self._head = None
-        events.append(FramingFault(error, message))
+        return FramingFault(error, message)

@@ -14,12 +14,14 @@ from typing import Protocol, cast
 import structlog
 
 from chatredirect.sip.flow import peer_text
-from chatredirect.sip.framing import PING, FramingFault, StreamFramer
+from chatredirect.sip.framing import PING, FramingFault, Ping, StreamFramer
 from chatredirect.sip.response import Source
 from chatredirect.transport.datagrams import plain_host
 from chatredirect.transport.flow import StreamFlow
+from chatredirect.transport.rate import SteadyRate
 from chatredirect.transport.secure import Refused, explain
 from chatredirect.transport.terms import Terms
+from chatredirect.transport.turns import turns_of
 
 log = structlog.get_logger()
 
@@ -31,6 +33,8 @@ _ENDINGS = {
     "half_sent": "a message wasn't complete within limits.message_timeout",
     "not_reading": "it left answers unread for limits.write_timeout",
     "tls_here": "it speaks TLS, and this connection isn't one of TLS",
+    "useless": "it sends more messages that get no answer than limits.useless_messages allows",
+    "pings": "it sends more keep-alives than limits.pings allows",
 }
 
 
@@ -76,8 +80,9 @@ class StreamConnection(asyncio.Protocol):
     """One connection of an owner."""
 
     __slots__ = (
-        "_active", "_ended", "_flow", "_framer", "_half_sent", "_idle", "_owner", "_source",
-        "_terms", "_transport", "_unread", "_verified", "begun", "host", "port", "transport",
+        "_active", "_blocked", "_ended", "_excess", "_flow", "_framer", "_half_sent", "_idle",
+        "_no_more", "_owner", "_pings", "_source", "_terms", "_transport", "_turns", "_unread",
+        "_useless", "_verified", "_waiting", "begun", "host", "port", "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, host: str, port: int) -> None:
@@ -97,6 +102,13 @@ class StreamConnection(asyncio.Protocol):
         self._unread: asyncio.TimerHandle | None = None
         self._verified = False
         self._ended = False  # we have said why we end it
+        self._turns = turns_of(self._terms.loop)
+        self._waiting = False  # for its turn, with reading paused
+        self._blocked = False  # the peer doesn't read what we write
+        self._no_more = False  # the peer has shut down its sending side
+        self._excess = ""  # why it is to be ended, of what it sends too much
+        self._useless: SteadyRate | None = None  # most connections send nothing of the kind
+        self._pings: SteadyRate | None = None
         self.begun = False
 
     # -- what the event loop calls ------------------------------------------------------------
@@ -115,57 +127,116 @@ class StreamConnection(asyncio.Protocol):
             self._watch_idle()
 
     def data_received(self, data: bytes) -> None:
-        """Answer what is complete with these bytes, all answers in one write."""
-        if self._ended:
-            return  # nothing that follows a framing fault is a message
-        began = perf_counter()
-        terms = self._terms
-        self._active = terms.loop.time()
-        events = self._framer.feed(data)
-        if not events and self._half_sent is None and data.startswith(_TLS_RECORD):
-            self.close("tls_here")
-            return
+        """Take in these bytes, and answer what is complete with them when it is our turn."""
+        if not self._ended:  # else nothing that still comes is a message
+            self._active = self._terms.loop.time()
+            self._framer.receive(data)
+        if not self._waiting and not self._blocked:
+            self._take_turn()
+
+    def _take_turn(self) -> None:
+        """Work now if there is time for it; else wait for it, and read nothing meanwhile."""
+        if self._turns.work(self):
+            self._waiting = True
+            if self._transport is not None:
+                self._transport.pause_reading()
+
+    def work(self, until: float) -> bool:
+        """Answer what has been received, all answers in one write; whether more is left."""
+        more = False
+        if not (self._ended or self._blocked or self._transport is None):
+            more = self._answer(until)
+        if not more and self._waiting:
+            self._waiting = False
+            if self._transport is not None and not self._blocked:
+                self._transport.resume_reading()
+        return more
+
+    def _answer(self, until: float) -> bool:
+        began = now = perf_counter()
+        terms, framer = self._terms, self._framer
         answers: list[bytes] = []
-        broken: FramingFault | None = None
-        for event in events:
+        progress = False
+        fault: FramingFault | None = None
+        while now < until and (event := framer.next_event()) is not None:
+            progress = True
             if isinstance(event, FramingFault):
-                broken = event
+                fault = event
+            elif isinstance(event, Ping):
+                self._pings = self._count(self._pings, terms.timeouts.pings, "pings")
             try:
                 answer = terms.answer(event, self._source, self.transport, self)
             except Exception:  # one message must not end the others' connection, whatever it is
                 terms.failures += 1
                 log.exception("message_failed", peer=self._peer())
-                continue
-            if answer is not None:
-                answers.append(answer)
+            else:
+                if answer is not None:
+                    answers.append(answer)
+            now = perf_counter()
         if answers and self._transport is not None:
             self._transport.write(b"".join(answers))
-            terms.latency.observe(perf_counter() - began, len(answers))
-        if broken is not None:
-            tls_here = data.startswith(_TLS_RECORD)
-            self.hang_up("tls_here" if tls_here else "framing", str(broken.error))
+            terms.latency.observe(now - began, len(answers))
+        if self._excess:
+            self.close(self._excess)
+        elif fault is not None:
+            tls_here = fault.error.offending.startswith(_TLS_RECORD)
+            self.hang_up("tls_here" if tls_here else "framing", str(fault.error))
+        elif now >= until:
+            return True
         else:
-            self._watch_message(bool(events))
+            self._all_answered(progress)
+        return False
+
+    def _all_answered(self, progress: bool) -> None:
+        """Nothing is left of what has been received but the beginning of a message."""
+        if not progress and self._half_sent is None and self._framer.begins_with(_TLS_RECORD):
+            self.close("tls_here")
+            return
+        self._watch_message(progress)
+        if self._no_more and self._transport is not None:
+            self._transport.close()
+
+    def useless(self) -> None:
+        """A message of the peer's was of no use to anybody; too many for too long end it."""
+        self._useless = self._count(self._useless, self._terms.timeouts.useless, "useless")
+
+    def _count(self, rate: SteadyRate | None, most: int, reason: str) -> SteadyRate:
+        rate = rate or SteadyRate()
+        if rate.exceeded(self._active, most):
+            self._excess = reason
+        return rate
 
     def eof_received(self) -> bool:
         """The peer sends no more; False closes our side once its answers are written."""
         self._end_in_time()
+        self._no_more = True
+        if not self._waiting or self._transport is None:
+            return False
+        if self._transport.can_write_eof():
+            return True  # it closes when everything is answered
+        self._turns.finish(self)  # over TLS there is no half of a connection: it closes now
         return False
 
     def pause_writing(self) -> None:
         """The peer doesn't read: take nothing more from it, and not for ever."""
+        self._blocked = True
         if self._transport is not None and self._unread is None:
             self._transport.pause_reading()
             self._end_in_time()
 
     def resume_writing(self) -> None:
         """The peer reads again; being closed, it has got its time and no more."""
+        self._blocked = False
         if self._transport is None or self._transport.is_closing():
             return
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
+        if self._waiting:
+            return  # the turn that it waits for goes on from here
         self._transport.resume_reading()
+        if self._framer.partial:
+            self._take_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything."""

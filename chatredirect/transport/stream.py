@@ -13,7 +13,7 @@ from chatredirect.transport.connection import StreamConnection
 from chatredirect.transport.datagrams import plain_host
 from chatredirect.transport.open_connections import OpenConnections
 from chatredirect.transport.secure import Security, explain
-from chatredirect.transport.terms import Answerer, SourceMaker, StreamTimeouts, Terms
+from chatredirect.transport.terms import Answerer, SourceMaker, StreamLimits, Terms
 
 BACKLOG = 4096
 """Connections that may wait to be accepted. A socket of systemd's takes over what is said here."""
@@ -133,7 +133,7 @@ class StreamListener:
         answer: Answerer,
         source: SourceMaker,
         message_limits: Limits,
-        timeouts: StreamTimeouts,
+        timeouts: StreamLimits,
         security: Security | None,
     ) -> None:
         """Serve by other rules from now on, also those whose connections are open.

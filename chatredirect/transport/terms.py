@@ -35,8 +35,8 @@ def nobody_watches(transport: str, host: str, port: int, what: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamTimeouts:
-    """How long a peer may take, in seconds.
+class StreamLimits:
+    """How long a peer may take, in seconds, and how much of no use it may send all the time.
 
     Attributes:
         idle: without a message before a connection is closed.
@@ -44,6 +44,9 @@ class StreamTimeouts:
         write: that answers may wait for the peer to read.
         handshake: for a TLS handshake.
         keepalive: of silence, after which we send a keep-alive of our own; None for never.
+        useless: messages a second that nobody has any use for: responses to no request of ours,
+            ACKs of nothing, what can't be read.
+        pings: keep-alives a second (RFC 5626 §3.5.1).
     """
 
     idle: float
@@ -51,6 +54,8 @@ class StreamTimeouts:
     write: float
     handshake: float
     keepalive: float | None = None
+    useless: int = 100
+    pings: int = 10
 
 
 @dataclass(slots=True)
@@ -73,7 +78,7 @@ class Terms:
     answer: Answerer
     source: SourceMaker
     message_limits: Limits
-    timeouts: StreamTimeouts
+    timeouts: StreamLimits
     loop: asyncio.AbstractEventLoop
     watch: Watch = nobody_watches
     failures: int = 0
@@ -91,7 +96,7 @@ class Terms:
         answer: Answerer,
         source: SourceMaker,
         message_limits: Limits,
-        timeouts: StreamTimeouts,
+        timeouts: StreamLimits,
     ) -> None:
         """Go by others from now on."""
         self.answer, self.source = answer, source

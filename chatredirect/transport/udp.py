@@ -16,6 +16,7 @@ from chatredirect.transport.datagrams import (
     with_port,
 )
 from chatredirect.transport.flow import DatagramFlow
+from chatredirect.transport.turns import turns_of
 
 log = structlog.get_logger()
 
@@ -25,7 +26,7 @@ Answerer = Callable[[bytes, Source, Reach], tuple[bytes, int] | None]
 #: Makes a source of an address and a port.
 SourceMaker = Callable[[str, int], Source]
 
-_ROUNDS = 8  # batches in a row before the event loop's other work gets its turn
+_LAST = 0.1  # seconds for what has come when a socket is closed
 _KNOWN_SOURCES = 4096
 _KNOWN_FLOWS = 1024
 
@@ -39,8 +40,8 @@ class UdpListener:
     """
 
     __slots__ = (
-        "_answer", "_at", "_datagrams", "_flows", "_loop", "_make_source", "_sources", "failures",
-        "latency",
+        "_answer", "_at", "_batch", "_closed", "_datagrams", "_flows", "_loop", "_make_source",
+        "_next", "_sources", "_turns", "_waiting", "failures", "latency",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +55,12 @@ class UdpListener:
         self._answer = answer
         self._make_source = make_source
         self._datagrams = sock
+        self._batch: list[tuple[bytes, bytes]] = []  # what was read last
+        self._next = 0  # the first of it that isn't dealt with yet
         self._at = 0  # the datagram that is being dealt with
+        self._closed = False
+        self._waiting = False  # for its turn; nothing is read meanwhile
+        self._turns = turns_of(loop)
         self._loop = loop
         # A front end is one source with many requests: its address is read once. Bounded, and
         # simply begun anew when it is full, so that forged addresses can't fill the memory.
@@ -111,6 +117,9 @@ class UdpListener:
             self._flows[key] = flow
         return flow
 
+    def useless(self) -> None:
+        """Nothing is known of who sends datagrams, and nothing of theirs can be ended."""
+
     @property
     def socket(self) -> DatagramSocket:
         """What it reads; others may send on it."""
@@ -118,36 +127,59 @@ class UdpListener:
 
     def close(self) -> None:
         """Answer what has already come, then close the socket."""
+        self._closed = True
         self._loop.remove_reader(self._datagrams.fileno())
-        self._on_readable()
+        self.work(perf_counter() + _LAST)
         self._datagrams.close()
 
     def _on_readable(self) -> None:
-        datagrams, sources = self._datagrams, self._sources
-        for _ in range(_ROUNDS):
-            batch = datagrams.receive()
-            began, answers = perf_counter(), 0
-            datagrams.batching = True  # what is sent over flows meanwhile leaves with the answers
-            for i, (data, name) in enumerate(batch):
-                self._at = i
-                try:
-                    source = sources.get(name) or self._source(name)
-                    answered = self._answer(data, source, self)
-                except Exception:  # one datagram must not stop the others, whatever it is
-                    self.failures += 1
-                    log.exception("datagram_failed", peer=host_and_port(name)[0])
-                    continue
+        if self._turns.work(self):
+            self._waiting = True
+            self._loop.remove_reader(self._datagrams.fileno())
+
+    def work(self, until: float) -> bool:
+        """Answer datagrams until there are none or the time is up; whether there may be more."""
+        if self._closed and self._waiting:
+            return False
+        more = True
+        while more and perf_counter() < until:
+            if self._next == len(self._batch):
+                self._batch, self._next = self._datagrams.receive(), 0
+            more = self._answer_batch(until)
+        if not more and self._waiting:
+            self._waiting = False
+            self._loop.add_reader(self._datagrams.fileno(), self._on_readable)
+        return more
+
+    def _answer_batch(self, until: float) -> bool:
+        """Answer what has been read, as far as the time goes; whether there may be more."""
+        datagrams, sources, batch = self._datagrams, self._sources, self._batch
+        began = now = perf_counter()
+        answers = 0
+        datagrams.batching = True  # what is sent over flows meanwhile leaves with the answers
+        for i in range(self._next, len(batch)):
+            if now >= until:
+                break
+            data, name = batch[i]
+            self._at, self._next = i, i + 1
+            try:
+                source = sources.get(name) or self._source(name)
+                answered = self._answer(data, source, self)
+            except Exception:  # one datagram must not stop the others, whatever it is
+                self.failures += 1
+                log.exception("datagram_failed", peer=host_and_port(name)[0])
+            else:
                 if answered is not None:
                     answer, port = answered
                     to = name if port == source.port else with_port(name, port)
                     datagrams.reply(i, answer, to)
                     answers += 1
-            datagrams.batching = False
-            datagrams.flush()
-            if answers:  # they leave together: each took as long as the batch
-                self.latency.observe(perf_counter() - began, answers)
-            if len(batch) < BATCH:
-                break
+            now = perf_counter()
+        datagrams.batching = False
+        datagrams.flush()
+        if answers:  # they leave together: each took as long as the batch
+            self.latency.observe(perf_counter() - began, answers)
+        return self._next < len(batch) or len(batch) == BATCH
 
     def _source(self, name: bytes) -> Source:
         """Who that is, remembered for the next time."""

@@ -50,6 +50,9 @@ class FakeFlow:
             self.sent.append(data)
         return not self.gone
 
+    def useless(self) -> None:
+        """Nothing comes of it here."""
+
     def flow(self, port: int) -> "FakeFlow":
         """It is a way to itself."""
         return self

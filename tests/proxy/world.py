@@ -54,6 +54,9 @@ class Flow:
             self.raw.append(data)
         return not self.gone
 
+    def useless(self) -> None:
+        """Nothing comes of it here."""
+
     def flow(self, port: int) -> "Flow":
         """It is a way to itself."""
         return self

@@ -304,9 +304,9 @@ def test_a_peer_that_stops_reading(daemon: Daemon, context: ssl.SSLContext, byst
                 client.send(data)
         serves(bystander)
         assert memory(daemon) - began < 20_000_000
+        why = "it left answers unread for limits.write_timeout"
+        daemon.event("connection_closed", reason="not_reading", why=why)
         eventually(lambda: descriptors(daemon) <= before, "the slow reader to be closed")
-    why = "it left answers unread for limits.write_timeout"
-    daemon.event("connection_closed", reason="not_reading", why=why)
 
 
 def test_a_peer_that_never_says_goodbye(daemon: Daemon, context: ssl.SSLContext) -> None:

@@ -17,7 +17,7 @@ from chatredirect.transport.datagram_ways import DatagramWays
 from chatredirect.transport.flow_book import FlowBook
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.secure import Security
-from chatredirect.transport.terms import StreamTimeouts, Terms
+from chatredirect.transport.terms import StreamLimits, Terms
 from chatredirect.transport.tls import client_context
 from chatredirect.transport.udp import UdpListener
 from chatredirect.trust import Trust
@@ -25,7 +25,7 @@ from tests.service.daemon import PATIENCE
 
 POOL = "pcpool.contoso.com"
 UNLIMITED = OutgoingLimits()
-PATIENT = StreamTimeouts(idle=30, message=30, write=30, handshake=30)
+PATIENT = StreamLimits(idle=30, message=30, write=30, handshake=30)
 
 
 @dataclass
@@ -68,7 +68,7 @@ class World:
 async def world(
     *,
     limits: OutgoingLimits = UNLIMITED,
-    timeouts: StreamTimeouts = PATIENT,
+    timeouts: StreamLimits = PATIENT,
     tls: TlsSettings | None = None,
     answer: bytes | None = None,
     bound: tuple[ListenUrl, ...] = (),

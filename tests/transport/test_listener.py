@@ -6,7 +6,7 @@ import socket
 from chatredirect.sip.limits import Limits
 from chatredirect.transport.admission import Admission, ConnectionLimits
 from chatredirect.transport.stream import StreamListener
-from chatredirect.transport.terms import StreamTimeouts, Terms
+from chatredirect.transport.terms import StreamLimits, Terms
 from chatredirect.trust import Trust
 from tests.service.daemon import PATIENCE
 
@@ -19,7 +19,7 @@ async def test_a_listener_that_closes_gives_back_what_it_has_just_accepted() -> 
         answer=lambda event, source, transport, reach: None,
         source=Trust(()).source,
         message_limits=Limits(),
-        timeouts=StreamTimeouts(idle=9, message=9, write=1, handshake=9),
+        timeouts=StreamLimits(idle=9, message=9, write=1, handshake=9),
         loop=loop,
     )
     listener = StreamListener(terms, admission)

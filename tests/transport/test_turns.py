@@ -1,0 +1,177 @@
+"""The event loop is shared: bounded work in one turn, bounded shares, nobody forgotten."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from chatredirect.transport.rate import SECONDS, SteadyRate
+from chatredirect.transport.turns import SHARE, TURN, Turns, turns_of
+
+
+class Loop:
+    """Only what a turn needs of an event loop: callbacks for the next one."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.soon: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def turn(self) -> None:
+        """Run what has been called for, and nothing that is called for meanwhile."""
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
+
+
+@dataclass(eq=False)
+class Peer:
+    """Has messages, each of which takes some time."""
+
+    loop: Loop
+    messages: int
+    each: float
+    done: list[tuple[float, "Peer"]] = field(default_factory=list)
+
+    def work(self, until: float) -> bool:
+        while self.messages:
+            self.messages -= 1
+            self.loop.now += self.each
+            self.done.append((self.loop.now, self))
+            if self.loop.now >= until:
+                return self.messages > 0
+        return False
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+@pytest.fixture
+def turns(loop: Loop) -> Turns:
+    return Turns(loop, lambda: loop.now)  # type: ignore[arg-type]
+
+
+def test_a_message_is_answered_at_once(loop: Loop, turns: Turns) -> None:
+    """A peer with one message waits for nothing, and no callback is made for it."""
+    peer = Peer(loop, 1, 0.00001)
+    assert not turns.work(peer)
+    assert not peer.messages
+    assert not loop.soon
+
+
+def test_a_flood_gets_its_share_and_others_are_served(loop: Loop, turns: Turns) -> None:
+    """One that has endless work takes 2 ms of a turn; who comes behind it waits for no more."""
+    flood, other = Peer(loop, 10_000, 0.00002), Peer(loop, 1, 0.00002)
+    assert turns.work(flood)
+    assert loop.now == pytest.approx(SHARE, abs=0.0001)
+    assert turns.work(other)  # it waits behind the one that came before it
+    began = loop.now
+    loop.turn()
+    assert not other.messages
+    assert loop.now - began <= SHARE + 0.0001
+
+
+def test_a_slow_message_is_one_message(loop: Loop, turns: Turns) -> None:
+    """Whatever a message costs, at least one is handled in a share, and then it is others' turn."""
+    slow, other = Peer(loop, 9, 3 * SHARE), Peer(loop, 1, 0.00002)
+    assert turns.work(slow)
+    assert slow.messages == 8
+    assert turns.work(other)
+    loop.turn()
+    assert slow.messages == 7
+    assert not other.messages
+
+
+def test_a_hundred_floods(loop: Loop, turns: Turns) -> None:
+    """However many there are: a turn is 10 ms, and a newcomer is served in the next round."""
+    floods = [Peer(loop, 10_000, 0.00001) for _ in range(100)]
+    for flood in floods:
+        assert turns.work(flood)
+    assert loop.now <= TURN + SHARE
+    other = Peer(loop, 1, 0.00001)
+    assert turns.work(other)
+    began = loop.now
+    while other.messages:
+        before = loop.now
+        loop.turn()
+        assert loop.now - before <= TURN + SHARE
+    assert loop.now - began <= 2 * TURN + SHARE
+
+
+def test_who_did_not_get_a_turn_is_first_in_the_next(loop: Loop, turns: Turns) -> None:
+    """More work than a turn has time for: all get the same number of shares."""
+    peers = [Peer(loop, 1000, SHARE) for _ in range(8)]
+    for each in peers:
+        turns.work(each)
+    before = [each.messages for each in peers]
+    for _ in range(8):  # of five shares each
+        loop.turn()
+    assert {was - each.messages for was, each in zip(before, peers, strict=True)} == {5}
+
+
+def test_a_loop_that_reads_on_and_on_for_one(loop: Loop, turns: Turns) -> None:
+    """uvloop hands over one piece after the other within a turn: the share holds all the same."""
+    flood = Peer(loop, 1, SHARE / 4)
+    pieces = 0
+    while not turns.work(flood):
+        flood.messages = 1
+        pieces += 1
+        assert pieces < 10
+    assert pieces <= 5
+    assert loop.now <= SHARE * 1.5
+
+
+def test_the_end_of_a_connection_gets_what_is_left_of_the_turn(loop: Loop, turns: Turns) -> None:
+    """Over TLS what is received can't wait for another turn when the peer closes."""
+    ending = Peer(loop, 10_000, 0.00001)
+    turns.finish(ending)
+    assert loop.now <= TURN + 0.001
+    before = ending.messages
+    turns.finish(ending)
+    assert ending.messages == before
+
+
+async def test_all_of_a_loop_share_its_turns() -> None:
+    loop = asyncio.get_running_loop()
+    assert turns_of(loop) is turns_of(loop)
+
+
+# -- what goes on for too long ----------------------------------------------------------------
+
+
+def seconds_until_exceeded(each_second: list[int], most: int) -> int | None:
+    """After how many seconds a rate is exceeded, None for never."""
+    rate = SteadyRate()
+    for second, count in enumerate(each_second):
+        for number in range(count):
+            if rate.exceeded(1000 + second + number / (count + 1), most):
+                return second + 1
+    return None
+
+
+def test_a_rate_that_holds_for_ten_seconds() -> None:
+    assert seconds_until_exceeded([101] * 20, 100) == SECONDS
+
+
+def test_at_the_rate_it_is_never_exceeded() -> None:
+    """A front end that pings once a second for days (RFC 5626 §4.4.1), or just at the limit."""
+    assert seconds_until_exceeded([1] * 86_400 * 2, 10) is None
+    assert seconds_until_exceeded([10] * 20_000, 10) is None
+
+
+@pytest.mark.parametrize(
+    "each_second",
+    [
+        pytest.param([100_000], id="one burst"),
+        pytest.param(([5000] * 9 + [0]) * 10, id="with a second of silence"),
+        pytest.param(([5000] * 9 + [100]) * 10, id="with a second at the limit"),
+    ],
+)
+def test_a_burst_is_no_rate(each_second: list[int]) -> None:
+    """A front end that comes back has much to say at once."""
+    assert seconds_until_exceeded(each_second, 100) is None

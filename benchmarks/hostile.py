@@ -1,18 +1,23 @@
 """Hostile input: what the worst that a peer can send costs, against a benign message of that size.
 
-    python -m benchmarks.hostile [--octets 65536] [--max-ratio 5]
+    python -m benchmarks.hostile [--octets 65536] [--max-ratio 5] [--max-message-ratio 100]
 
-Two things are fed: every regular expression of `chatredirect.sip.abnf`, used in the way that the
-package uses it (match, split, finditer …), and the whole parser. Nobody writes the inputs by hand:
-each is the beginning of something valid, then one short piece repeated, then an end that
-doesn't fit. All combinations are tried at a small size, and the slowest at full size.
+Whole messages of every kind, in every mode, go the whole way to what is sent for them; their
+yardstick is an ordinary request that is redirected (`hostile_messages`).
 
-The yardstick is ordinary input of the same size: for an expression the text of ordinary words that
-it reads through to the end, for the parser an INVITE. Exit status 1: something costs more than
-`--max-ratio` times its yardstick, or grows faster than its input.
+Two things are fed by themselves: every regular expression of `chatredirect.sip.abnf`, used in the
+way that the package uses it (match, split, finditer …), and the whole parser. Nobody writes the
+inputs by hand: each is the beginning of something valid, then one short piece repeated, then an end
+that doesn't fit. All combinations are tried at a small size, and the slowest at full size. Their
+yardstick is ordinary input of the same size: for an expression the text of ordinary words that it
+reads through to the end, for the parser an INVITE.
+
+Exit status 1: something costs more than `--max-ratio` times its yardstick, or grows faster than its
+input, or a message costs more than `--max-message-ratio` ordinary requests.
 """
 
 import argparse
+import logging
 import re
 import sys
 import time
@@ -24,7 +29,15 @@ from itertools import product
 from pathlib import Path
 from types import ModuleType
 
+import structlog
+
 import chatredirect
+from benchmarks.hostile_messages import (
+    print_messages,
+    redirect_seconds,
+    too_costly,
+    worst_messages,
+)
 from benchmarks.report import print_table
 from chatredirect.sip import abnf
 from chatredirect.sip.datagram import parse_datagram
@@ -113,6 +126,25 @@ class Finding:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Search, print, judge; returns the exit status."""
     options = _parser().parse_args(arguments)
+    faults = []
+    if options.only != "messages":
+        faults += _judge_expressions(options)
+    if options.only != "expressions":
+        faults += _judge_messages(options)
+    for fault in faults:
+        print(f"FAILED: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _judge_messages(options: argparse.Namespace) -> list[str]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    yardstick = redirect_seconds()
+    found = worst_messages()
+    print_messages(found, yardstick, options.markdown)
+    return too_costly(found, yardstick, options.max_message_ratio)
+
+
+def _judge_expressions(options: argparse.Namespace) -> list[str]:
     parse = _parser_of_messages(options.octets)
     whole = _best_of(parse, ordinary_message(options.octets), tries=20)
     subjects = [
@@ -121,14 +153,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     findings = [worst_input(subject, options.octets) for subject in subjects]
     _print(findings, options.markdown)
-    faults = [
+    return [
         f"{f.subject.name}: {f.ratio:.1f} times ordinary input, growth {f.growth:.1f}"
         for f in findings
         if f.ratio > options.max_ratio or (f.growth > GROWTH_LIMIT and f.seconds > _UNMEASURABLE)
     ]
-    for fault in faults:
-        print(f"FAILED: {fault}", file=sys.stderr)
-    return 1 if faults else 0
 
 
 def patterns(grammar: ModuleType, octets: int, whole: float) -> list[Subject]:
@@ -289,6 +318,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--octets", type=int, default=65536, help="size of every input")
     parser.add_argument("--max-ratio", type=float, default=5.0, help="fail over this")
+    parser.add_argument(
+        "--max-message-ratio", type=float, default=100.0, help="the same, for whole messages"
+    )
+    parser.add_argument("--only", choices=("expressions", "messages"), help="leave the rest out")
     parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     return parser
 

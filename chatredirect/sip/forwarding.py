@@ -38,6 +38,7 @@ _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for 
 
 _FIRST_HOPS = b"Max-Forwards: 70"
 _MOST_DIGITS = 6
+_MAX_ROUTE = 8192  # octets of all Route fields, which are one list (§7.3.1)
 _MAX_TAGS = 64  # option tags, more than there are (IANA's registry has some forty)
 
 
@@ -117,7 +118,8 @@ class Draft:
         Raises:
             BadHeaderValue: one can't be read, or there are more than may be.
         """
-        if len(self.routes) > headers.MAX_ADDRESSES:
+        octets = sum(len(self.fields[at]) for at in self.routes)
+        if len(self.routes) > headers.MAX_ADDRESSES or octets > _MAX_ROUTE:
             raise BadHeaderValue(self.fields[self.routes[-1]], "Route")
         entries: list[Route] = []
         for at in self.routes:

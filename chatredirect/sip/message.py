@@ -53,19 +53,19 @@ _SLOT_BY_LOWER_NAME = {
     name.lower(): slot for slot, names in _NAMES.items() for name in names if name
 }
 
-#: Compact forms of header fields that are read only when somebody asks (§7.3.3, RFC 6665 §8.2.1).
-_COMPACT = {
-    b"contact": b"m",
-    b"content-encoding": b"e",
-    b"content-type": b"c",
-    b"event": b"o",
-    b"subject": b"s",
-    b"supported": b"k",
-    b"via": b"v",
-    b"from": b"f",
-    b"to": b"t",
-    b"call-id": b"i",
-    b"content-length": b"l",
+#: Long forms of the compact ones (§7.3.3, RFC 6665 §8.2.1).
+_LONG = {
+    b"m": b"contact",
+    b"e": b"content-encoding",
+    b"c": b"content-type",
+    b"o": b"event",
+    b"s": b"subject",
+    b"k": b"supported",
+    b"v": b"via",
+    b"f": b"from",
+    b"t": b"to",
+    b"i": b"call-id",
+    b"l": b"content-length",
 }
 
 # Names as they are usually spelled, so that one dictionary look-up settles most lines. A name
@@ -114,6 +114,7 @@ class Request:
             checked here.
         overlong: which of the topmost Via, From, To, Call-ID and CSeq are over
             `limits.header_line`: an answer repeats them, and nobody takes them apart.
+        index: see `values`.
         envelope: what the values hold, where it has been read already; it is good, whatever
             the fault is.
     """
@@ -132,6 +133,7 @@ class Request:
     fault: SipError | None
     envelope: Envelope | None = None
     overlong: tuple[str, ...] = ()
+    index: "Index | None" = None
 
 
 @dataclass(slots=True)
@@ -153,9 +155,12 @@ class Response:
     content_length: int | None
     body: bytes
     fault: SipError | None
+    index: "Index | None" = None
 
 
 Message = Request | Response
+#: A head, and the values of its header fields by their long names in lower case.
+Index = tuple[bytes, dict[bytes, list[bytes]]]
 
 
 def parse_head(head: bytes, limits: Limits) -> Message:
@@ -312,24 +317,26 @@ def _unusual_request_line(rest: bytes) -> tuple[bytes, bytes]:
 def values(message: Message, name: bytes) -> list[bytes]:
     """All values of a header field, in order, not split at commas.
 
+    The head is gone through once, by whoever asks first.
+
     Args:
         message: where to look.
         name: the header field's long form in lower case; its compact form is found as well.
     """
-    compact = _COMPACT.get(name, name)
-    lower = message.head.lower()
-    # most of what is looked for isn't there, and a search is quicker than to split all lines
-    if b"\r\n" + name not in lower and not any(
-        b"\r\n%b%b" % (compact, end) in lower for end in (b":", b" ", b"\t")
-    ):
-        return []
-    names = (name, compact)
-    fields = abnf.FIELD_END.split(message.head)[1:]
-    return [
-        value.strip(b" \t\r\n")
-        for field, _, value in (line.partition(b":") for line in fields)
-        if field.rstrip(b" \t").lower() in names
-    ]
+    index = message.index
+    if index is None or index[0] is not message.head:
+        index = message.index = (message.head, _index(message.head))
+    return index[1].get(name, [])
+
+
+def _index(head: bytes) -> dict[bytes, list[bytes]]:
+    folded = b"\r\n " in head or b"\r\n\t" in head
+    found: dict[bytes, list[bytes]] = {}
+    for line in (abnf.FIELD_END.split(head) if folded else head.split(b"\r\n"))[1:]:
+        field, _, value = line.partition(b":")
+        name = field.rstrip(b" \t").lower()
+        found.setdefault(_LONG.get(name, name), []).append(value.strip(b" \t\r\n"))
+    return found
 
 
 def _slot_of(name: bytes) -> int | None:

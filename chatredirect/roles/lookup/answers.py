@@ -15,6 +15,8 @@ from chatredirect.sip.response import Source, with_body
 METHODS = (b"ACK", b"BYE", b"CANCEL", b"INFO", b"INVITE", b"OPTIONS", b"UPDATE")
 ALLOW = b"Allow: %b\r\n" % b", ".join(METHODS)
 #: RFC 3261 §13.3.1.4 and §20.37: no extension is spoken.
+_FIRST = 8  # values of Require
+_OCTETS = 512  # of one; a 420 names fewer
 #: What an offer comes in.
 _OFFERS = b", ".join((sdp.TYPE, *MULTIPARTS))
 CAPABILITIES = ALLOW + b"Accept: application/sdp, text/plain\r\nSupported: \r\n"
@@ -22,8 +24,9 @@ CAPABILITIES = ALLOW + b"Accept: application/sdp, text/plain\r\nSupported: \r\n"
 
 def required(request: Request) -> Refusal | None:
     """420 if the request requires an extension: none is spoken (RFC 3261 §8.2.2.3)."""
-    tags = [one_line(value) for value in values(request, b"require") if value]
-    return unsupported(tags) if tags else None
+    found = list(filter(None, values(request, b"require")))
+    # who has required them knows them, so not all need to be named
+    return unsupported([one_line(value[:_OCTETS]) for value in found[:_FIRST]]) if found else None
 
 
 def session(request: Request, host: str, version: int) -> bytes | Refusal | None:

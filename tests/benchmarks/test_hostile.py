@@ -1,0 +1,62 @@
+"""`python -m benchmarks.hostile`: what a message costs, and that what costs too much is told."""
+
+import pytest
+
+from benchmarks import hostile, hostile_messages
+from benchmarks.hostile_messages import (
+    EVERYWHERE,
+    FIELDS,
+    PIECES,
+    SHAPES,
+    Costly,
+    Kind,
+    changed,
+    kinds,
+    redirect_seconds,
+    too_costly,
+    worst_message,
+)
+from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.limits import DEFAULT
+
+KINDS = {kind.name: kind for kind in kinds()}
+
+
+@pytest.mark.parametrize("name", ["redirect, INVITE, datagram", "lookup, INVITE, tcp"])
+def test_no_message_costs_much(name: str) -> None:
+    """docs/benchmarks.md: at most a hundred redirects; the fields that most is read of."""
+    found = worst_message(KINDS[name], (b"Via", b"From", b"Route", b"Contact"))
+    assert not too_costly([found], redirect_seconds(), 200)  # a busy machine is no fault
+    assert found.seconds > found.ordinary
+
+
+def test_a_costly_message_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark that can't fail tells nothing: exit status 1."""
+    kind = Kind("slow", KINDS["redirect, INVITE, datagram"].ready)
+    slow = Costly(kind, 1e-5, 2e-3, "Via: b';a'", 8192)
+    assert too_costly([slow], 1e-5, 100) == ["slow: 200 times a redirect, for Via: b';a'"]
+    assert too_costly([slow], 1e-4, 100) == []
+    monkeypatch.setattr(hostile, "worst_messages", lambda: [slow])
+    monkeypatch.setattr(hostile, "redirect_seconds", lambda: 1e-5)
+    assert hostile.main(["--only", "messages"]) == 1
+    assert hostile.main(["--only", "messages", "--max-message-ratio", "300"]) == 0
+
+
+def test_every_kind_is_dealt_with_as_it_should_be() -> None:
+    """The ordinary message of each is a good one, so that its changes get as far as it does."""
+    for kind in KINDS.values():
+        take, data = kind.ready()
+        assert parse_datagram(data, DEFAULT).fault is None, kind.name
+        take(data)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_changes(shape: tuple[int, int, bool]) -> None:
+    """No message is longer than one may be, and its start-line and body stay whole."""
+    data = hostile_messages._INVITE + b"body"
+    for name in (EVERYWHERE, *FIELDS):
+        for piece in PIECES:
+            made = changed(data, name, piece, *shape)
+            assert len(made) <= DEFAULT.message
+            assert made.startswith(b"INVITE sip:ocschat@contoso.com")
+            assert made.endswith(b"\r\n\r\nbody")

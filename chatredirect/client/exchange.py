@@ -14,7 +14,7 @@ from chatredirect.client.timing import Resending
 from chatredirect.client.tls import Secured
 from chatredirect.client.wire import Wire
 from chatredirect.dns.target import Target
-from chatredirect.sip import headers
+from chatredirect.sip.envelope import read_topmost_via
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.message import HEAD_END, Message, Request, Response
 from chatredirect.sip.request import ClientRequest, ack, answers, hostport, via
@@ -208,11 +208,8 @@ class Exchange:
         self.notified |= request.method == b"NOTIFY"
         if request.method == b"INFO" and len(self.informed) < MAX_INFORMED:
             self.informed.append(request.body)
-        if request.method in _NEVER_ANSWERED or not request.vias:
-            return
-        try:
-            topmost = headers.read_via(request.vias[0])
-        except SipError:
+        topmost = read_topmost_via(request)
+        if request.method in _NEVER_ANSWERED or topmost is None:
             return
         source = Source(self.target.address.encode("ascii"), self.target.port)
         line = status_line(200) if request.method in _UNDERSTOOD else _NOT_IMPLEMENTED

@@ -8,15 +8,20 @@ looked into, since it is compressed, is masked as a whole.
 """
 
 import re
+from collections.abc import Callable
 
 from chatredirect.sip.message import HEAD_END
 
 _MASK = b"x"
+MAX_SECRETS = 128
+"""Of one kind that are masked one by one: each costs time. What has more is masked as a whole."""
+_MAX_CREDENTIALS = 8192  # octets that are looked into
+_MAX_PARAMS = 32  # of credentials
+# What is looked for begins with one of few octets, which is quick: text has a line break before it.
 _FIELD = re.compile(
-    rb"(?:\A|(?<=[\r\n]))"
-    rb"((?:proxy-)?(?:authorization|authenticate|authentication-info)|www-authenticate|cookie"
-    rb"|ms-identity-cookie|p-access-token)"
-    rb"([ \t]*:[ \t]*)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)",
+    rb"([\r\n](?:(?:proxy-)?(?:authorization|authenticate|authentication-info)|www-authenticate"
+    rb"|cookie|ms-identity-cookie|p-access-token)"
+    rb"[ \t]*+:[ \t]*+)([^\r\n]*+(?:\r?\n[ \t][^\r\n]*+)*)",
     re.IGNORECASE,
 )
 _SCHEME = re.compile(rb"[A-Za-z0-9!#-'*+.^_`|~-]+(?=[ \t\r\n])")
@@ -30,8 +35,8 @@ _PARAM = re.compile(
 _HARMLESS = frozenset(b"algorithm auth-param charset qop realm stale targetname version".split())
 #: In a run of octets that ends before an `@`: each octet is in one run only, so the time is linear.
 _URI_PASSWORD = re.compile(
-    rb"(?<![^\s@<>\"])(?=[^\s@<>\"]++@)"
-    rb"([^\s@<>\"]*?(?<![a-z0-9])sips?:[^\s:@<>\";?]*+:)([^\s@<>\"]++)",
+    rb"([\s@<>\"](?=[^\s@<>\"]++@)"
+    rb"[^\s@<>\"]*?(?<![a-z0-9])sips?:[^\s:@<>\";?]*+:)([^\s@<>\"]++)",
     re.IGNORECASE,
 )
 _ENCODED = re.compile(
@@ -40,7 +45,7 @@ _ENCODED = re.compile(
 )
 _IN_BODY = (
     re.compile(rb"(inline:)([^\s|;]+)", re.IGNORECASE),  # RFC 4568 §6.1
-    re.compile(rb"((?:\A|(?<=[\r\n]))(?:k=|a=ice-pwd:|a=key-mgmt:))([^\r\n]+)", re.IGNORECASE),
+    re.compile(rb"([\r\n](?:k=|a=ice-pwd:|a=key-mgmt:))([^\r\n]++)", re.IGNORECASE),
     re.compile(
         rb"(<(?:[\w.-]++:)?(?:password|token|ticket|cookie|BinarySecurityToken)\b[^<>]*+>)"
         rb"([^<]++)",
@@ -76,7 +81,7 @@ def mask(data: bytes) -> bytes:
         head, body = data[: end + len(HEAD_END)], data[end + len(HEAD_END) :]
     lower = head.lower()
     if any(hint in lower for hint in _HINTS):
-        head = _FIELD.sub(_mask_field, head)
+        head = _masked(_FIELD, _mask_field, head)
     head = _mask_passwords(head)
     return head + _mask_body(body, head) if body else head
 
@@ -87,12 +92,20 @@ def _mask_body(body: bytes, head: bytes) -> bytes:
     lower = body.lower()
     if any(hint in lower for hint in _BODY_HINTS):
         for pattern in _IN_BODY:
-            body = pattern.sub(_mask_second, body)
+            body = _masked(pattern, _mask_second, body)
     return _mask_passwords(body)
 
 
 def _mask_passwords(text: bytes) -> bytes:
-    return _URI_PASSWORD.sub(_mask_second, text) if b"@" in text else text
+    return _masked(_URI_PASSWORD, _mask_second, text) if b"@" in text else text
+
+
+def _masked(
+    pattern: "re.Pattern[bytes]", mask_one: Callable[[re.Match[bytes]], bytes], text: bytes
+) -> bytes:
+    """All that a pattern finds; the text as a whole if that is more than anybody sends."""
+    masked, found = pattern.subn(mask_one, b"\n" + text, MAX_SECRETS)
+    return masked[1:] if found < MAX_SECRETS else _hidden(text)
 
 
 def _mask_second(match: re.Match[bytes]) -> bytes:
@@ -100,7 +113,7 @@ def _mask_second(match: re.Match[bytes]) -> bytes:
 
 
 def _mask_field(match: re.Match[bytes]) -> bytes:
-    return match[1] + match[2] + _mask_credentials(match[3])
+    return match[1] + _mask_credentials(match[2])
 
 
 def _mask_credentials(value: bytes) -> bytes:
@@ -108,8 +121,10 @@ def _mask_credentials(value: bytes) -> bytes:
     scheme = _SCHEME.match(value)
     at = 0 if scheme is None else scheme.end()
     kept = [value[:at]]
+    if len(value) > _MAX_CREDENTIALS:
+        return kept[0] + _hidden(value[at:])
     while at < len(value):
-        param = _PARAM.match(value, at)
+        param = _PARAM.match(value, at) if len(kept) < 3 * _MAX_PARAMS else None
         if param is None or param.end() == at:
             kept.append(_hidden(value[at:]))
             break
@@ -124,7 +139,7 @@ def _mask_credentials(value: bytes) -> bytes:
 
 def _hidden(text: bytes) -> bytes:
     """The same, but for quotes around it and the breaks of folded lines."""
-    return _VISIBLE.sub(_MASK, text)
+    return text.translate(_HIDING)
 
 
-_VISIBLE = re.compile(rb'[^"\r\n \t]')
+_HIDING = bytes(octet if octet in b'"\r\n \t' else ord(_MASK) for octet in range(256))

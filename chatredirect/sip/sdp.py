@@ -12,6 +12,8 @@ MAX_MEDIA = 32
 """Media lines of an offer; more are taken for an attack."""
 MAX_LINES = 1000
 """Of an offer, empty ones included."""
+MAX_ANSWER = 4096
+"""Octets of an answer, which repeats the offer's media lines and is kept until its ACK comes."""
 
 _SPOKEN = (b"message", b"x-ms-message")
 _PORT = 5060  # says only that the line isn't rejected
@@ -59,7 +61,10 @@ def answer(offer: bytes, host: str, version: int) -> bytes | None:
             lines += [_DIRECTIONS[line] for line in each.attributes if line in _DIRECTIONS]
         else:
             lines.append(b"m=%b 0 %b" % (each.kind, each.rest))
-    return b"\r\n".join(lines) + b"\r\n"
+    made = b"\r\n".join(lines) + b"\r\n"
+    if len(made) > MAX_ANSWER:
+        raise BadSession
+    return made
 
 
 def offer(host: str, version: int) -> bytes:

@@ -100,3 +100,22 @@ def test_what_is_kept_of_an_invite_is_bounded() -> None:
     world.pass_time(64)
     world.pass_time(64)
     assert world.empty
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_what_is_refused_for_its_size_is_not_kept(transport: str) -> None:
+    """docs/answers.md: 513, within a dialog as well; an answer is kept for as long as 32 s."""
+    world = World(transport=transport)
+    vias = f"Via: SIP/2.0/UDP h;x={'x' * 1000}\r\n" * 4
+    before = len(world.core.transactions)
+    for _ in range(3):
+        assert Client(world).invite(more=vias).status == 513
+    assert len(world.core.transactions) == before
+    client = Client(world).begin()
+    before = len(world.core.transactions)
+    for method in ("INFO", "OPTIONS", "UPDATE", "INVITE", "BYE"):
+        (answer,) = client.ask(method, more=vias)
+        assert answer.status == 513
+    assert len(world.core.transactions) == before
+    client.look_up()
+    assert client.ask("BYE")[0].status == 200

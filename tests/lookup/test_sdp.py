@@ -53,6 +53,10 @@ def test_nothing_acceptable(media: str) -> None:
         ("nonsense", "application/sdp", "400 Bad Session Description"),
         (SDP.replace("5080", "port"), "application/sdp", "400 Bad Session Description"),
         (SDP + "m=a 1 b c\r\n" * 40, "application/sdp", "400 Bad Session Description"),
+        (SDP + "a=x\r\n" * 1000, "application/sdp", "400 Bad Session Description"),
+        (SDP + "\n" * 1000, "application/sdp", "400 Bad Session Description"),
+        (SDP + "\r" * 1001, "application/sdp", "400 Bad Session Description"),
+        (SDP + f"m=a 1 b {'c' * 4096}\r\n", "application/sdp", "400 Bad Session Description"),
         (SDP, "text/plain", "415 Unsupported Media Type"),
     ],
 )

@@ -12,6 +12,8 @@ from chatredirect.sip.message import Request, values
 from chatredirect.sip.request import one_line
 from chatredirect.sip.response import Source, with_body
 
+MAX_KEPT = 4096
+"""Octets of a request that its dialog and its answer repeat, all together."""
 METHODS = (b"ACK", b"BYE", b"CANCEL", b"INFO", b"INVITE", b"OPTIONS", b"UPDATE")
 ALLOW = b"Allow: %b\r\n" % b", ".join(METHODS)
 #: RFC 3261 §13.3.1.4 and §20.37: no extension is spoken.
@@ -20,6 +22,15 @@ _OCTETS = 512  # of one; a 420 names fewer
 #: What an offer comes in.
 _OFFERS = b", ".join((sdp.TYPE, *MULTIPARTS))
 CAPABILITIES = ALLOW + b"Accept: application/sdp, text/plain\r\nSupported: \r\n"
+
+
+def too_large(request: Request) -> Refusal | None:
+    """513 if an answer and a dialog would repeat more of a request than may be kept."""
+    listed = (b"contact", b"record-route")
+    repeated = [*request.vias, *(value for name in listed for value in values(request, name))]
+    single = (request.from_, request.to, request.call_id, request.cseq)
+    octets = sum(len(value) for value in (*repeated, *single) if value)
+    return Refusal(513) if octets > MAX_KEPT else None
 
 
 def required(request: Request) -> Refusal | None:

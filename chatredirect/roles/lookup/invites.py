@@ -17,9 +17,6 @@ from chatredirect.sip.message import Request, values
 from chatredirect.sip.response import Source, reply_port
 from chatredirect.sip.transaction import keys
 
-MAX_KEPT = 4096
-"""Octets of an INVITE that its dialog and its answer repeat, all together."""
-
 
 def invite(
     core: Core,
@@ -46,7 +43,7 @@ def invite(
         return
     flow = reach.flow(reply_port(envelope.via, source))
     merged = keys.merged_key(request, envelope)
-    refusal = _room(core, endpoint, merged)
+    refusal = _room(core, request, endpoint, merged)
     if refusal is not None:
         core.refuse(request, envelope, source, flow, refusal, endpoint)
         return
@@ -73,7 +70,7 @@ def invite(
     core.tell(request, accepted, flow, endpoint)
 
 
-def _room(core: Core, endpoint: LookupEndpoint, merged: bytes) -> Refusal | None:
+def _room(core: Core, request: Request, endpoint: LookupEndpoint, merged: bytes) -> Refusal | None:
     """Refusals that leave nothing behind."""
     rules = core.rules
     if core.transactions.is_merged(merged):
@@ -88,15 +85,13 @@ def _room(core: Core, endpoint: LookupEndpoint, merged: bytes) -> Refusal | None
         endpoint.channels.want()
         why = endpoint.channels.reason
         return Refusal(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
-    return None
+    return answers.too_large(request)
 
 
 def _decide(
     request: Request, envelope: Envelope, flow: Flow, endpoint: LookupEndpoint, tag: bytes
 ) -> tuple[Lookup, bytes] | Refusal:
     """A lookup and its session description."""
-    if _kept(request) > MAX_KEPT:
-        return Refusal(513)
     refusal = answers.required(request)
     if refusal is not None:
         return refusal
@@ -112,13 +107,6 @@ def _decide(
     lookup = Lookup(dialog, endpoint, flow, envelope.caller, sips, hash(described))
     lookup.offering = session is None
     return lookup, described
-
-
-def _kept(request: Request) -> int:
-    listed = (b"contact", b"record-route")
-    repeated = [*request.vias, *(value for name in listed for value in values(request, name))]
-    single = (request.from_, request.to, request.call_id, request.cseq)
-    return sum(len(value) for value in (*repeated, *single) if value)
 
 
 def _accepted(request: Request, lookup: Lookup, flow: Flow) -> bytes:

@@ -79,6 +79,9 @@ def _misplaced(
         return Refusal(403)
     if core.crowded:
         return Refusal(500, _LATER)
+    large = answers.too_large(request)
+    if large is not None:
+        return large
     if envelope.number <= lookup.dialog.remote_number:
         return Refusal(500, phrase="CSeq Out Of Order")  # RFC 3261 §12.2.2
     if request.method == b"INFO" and len(lookup.waiting) >= MAX_WAITING:

@@ -18,6 +18,7 @@ from benchmarks.hostile_messages import (
 )
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.limits import DEFAULT
+from tests.sip.watched import Watched
 
 KINDS = {kind.name: kind for kind in kinds()}
 
@@ -48,6 +49,18 @@ def test_every_kind_is_dealt_with_as_it_should_be() -> None:
         take, data = kind.ready()
         assert parse_datagram(data, DEFAULT).fault is None, kind.name
         take(data)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_value_over_its_limit_is_taken_apart(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/answers.md: whatever the message is, the mode, and the way that it came."""
+    for field in FIELDS:
+        take, data = KINDS[name].ready()
+        with monkeypatch.context() as patch:
+            watched = Watched(patch)
+            take(changed(data, field, b";a", 60_000, 1, False))
+            take(changed(data, field, b",<sip:a;lr>", 60_000, 1, True))
+            assert watched.longest <= DEFAULT.header_line, field
 
 
 @pytest.mark.parametrize("shape", SHAPES)

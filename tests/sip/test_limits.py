@@ -1,17 +1,15 @@
 """Limits: each is kept to the octet, has its answer and its count, and bounds memory."""
 
-import re
 import tracemalloc
-from collections.abc import Callable
 
 import pytest
 
-from chatredirect.sip import abnf
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.errors import HeaderLineTooLong
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT, Limits
 from tests.sip.served import ENDPOINT, Served, message, request, serve
+from tests.sip.watched import Watched
 
 LINE = b"X: " + b"y" * 97  # 100 octets
 
@@ -102,37 +100,16 @@ LONG = {
 }
 
 
-class _Watched:
-    """An expression that says how long a text it was ever given."""
-
-    longest = 0
-
-    def __init__(self, pattern: "re.Pattern[bytes]") -> None:
-        self._pattern = pattern
-
-    def __getattr__(self, method: str) -> Callable[..., object]:
-        def read(text: bytes, *more: int) -> object:
-            _Watched.longest = max(_Watched.longest, len(text))
-            return getattr(self._pattern, method)(text, *more)
-
-        return read
-
-
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> type[_Watched]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     """Every expression that takes a value apart."""
-    _Watched.longest = 0
-    whole_head = ("FIELD_END", "BARE_LINE_BREAK", "PLAIN_HEAD", "ESCAPED")
-    for name, pattern in vars(abnf).copy().items():
-        if isinstance(pattern, re.Pattern) and name not in whole_head:
-            monkeypatch.setattr(abnf, name, _Watched(pattern))
-    return _Watched
+    return Watched(monkeypatch)
 
 
 @pytest.mark.parametrize("method", [b"INVITE", b"ACK", b"BENOTIFY"])
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_field_over_its_limit_is_never_taken_apart(
-    field: str, method: bytes, watched: type[_Watched]
+    field: str, method: bytes, watched: Watched
 ) -> None:
     """§21.5.7, docs/answers.md: it comes back octet for octet, with nothing added to it."""
     data = request(method, **{field: LONG[field]})
@@ -168,7 +145,7 @@ def test_an_overlong_field_of_a_response_is_left_out(field: str) -> None:
     assert not (parsed.vias if field == "via" else getattr(parsed, field))
 
 
-def test_faults_that_hide_an_overlong_field(watched: type[_Watched]) -> None:
+def test_faults_that_hide_an_overlong_field(watched: Watched) -> None:
     """Whatever is said first: a bare CR, too many fields, no length, no end, too many octets."""
     served = serve()
     for field in FIELDS:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from chatredirect.config.endpoint import EndpointSettings, State
-from chatredirect.pool import Pool
+from chatredirect.pool import Pool, PoolKey
 from chatredirect.roles.closing import Closed
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.proxy.endpoint import ProxyEndpoint
@@ -115,7 +115,8 @@ class Building:
         addresses: the endpoints' addresses.
         lookup_domains: the SIP domains of those in the mode `lookup`.
         waiting: those that open at a time.
-        proxied: whether there is one in the mode `proxy`.
+        proxied_pools: the pools of those in the mode `proxy`, by their FQDN.
+        left_pools: those that were proxied for before, and aren't any more.
     """
 
     __slots__ = (
@@ -126,8 +127,9 @@ class Building:
         "_pool_of",
         "_shared",
         "addresses",
+        "left_pools",
         "lookup_domains",
-        "proxied",
+        "proxied_pools",
         "waiting",
     )
 
@@ -147,7 +149,8 @@ class Building:
         self.addresses: set[str] = set()
         self.waiting: list[Endpoint] = []
         self.lookup_domains: set[str] = set()
-        self.proxied = False
+        self.proxied_pools: dict[str, set[PoolKey]] = {}
+        self.left_pools: set[PoolKey] = set()
         self._pool_of = pool_of
         self._lookup_of = lookup_of
         self._closed_of = closed_of
@@ -167,7 +170,7 @@ class Building:
         if settings.mode == "lookup":
             self.lookup_domains.add(settings.sip_address.host)
         elif settings.mode == "proxy":
-            self.proxied = True
+            self.proxied_pools.setdefault(pool.key[0], set()).add(pool.key)
             proxy = ProxyEndpoint.of(settings, pool)
         endpoint = Endpoint(
             address=address,
@@ -186,6 +189,12 @@ class Building:
         self.addresses.add(address)
         self._by_key[settings.sip_address.key] = endpoint
         self._by_spelling[spelling] = endpoint
+
+    def succeed(self, endpoint: Endpoint) -> None:
+        """See an endpoint of the directory before, when all of this one have been added."""
+        key = endpoint.pool.key
+        if endpoint.proxy is not None and key not in self.proxied_pools.get(key[0], ()):
+            self.left_pools.add(key)
 
     def done(self) -> Directory:
         """The directory."""

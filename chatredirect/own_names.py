@@ -13,6 +13,7 @@ import ifaddr
 
 from chatredirect.config.addresses import HostPort, ListenUrl, Transport, bracketed
 from chatredirect.dns.target import Target
+from chatredirect.sip.destination import destination, without_maddr
 from chatredirect.sip.uri import SipUri, canonical_host
 
 
@@ -31,13 +32,19 @@ class OwnNames:
     advertised: tuple[bytes, int] | None = None
 
     def names(self, uri: SipUri) -> bool:
-        """Whether a URI's host and port are this server's, whatever its user part."""
-        host, port = canonical_host(uri.host), uri.port
+        """Whether a URI leads to this server, whatever its user part; by its maddr, if any."""
+        host, port = destination(uri).looked_up, uri.port
         if host not in self.hosts:
             return False
         if port is None or (host, port) == self.advertised:
             return True
         return any(port == each for _, _, each in self.listeners)
+
+    def freed(self, uri: SipUri) -> bytes | None:
+        """A URI without its maddr, where that is this server's (RFC 3261 §16.4); else None."""
+        if b"maddr" not in uri.params.lower() or uri.param(b"maddr") is None:
+            return None
+        return without_maddr(uri) if self.names(uri) else None
 
     def listens_on(self, target: Target) -> bool:
         """Whether a target is one of our own listeners."""

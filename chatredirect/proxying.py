@@ -5,25 +5,30 @@ What is under way outlives configurations: it ends by the rules with which it be
 
 import asyncio
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Set
+from dataclasses import replace
 
 import structlog
 
-from chatredirect.config import Settings
+from chatredirect.client.next_hop import next_hop
+from chatredirect.config import Settings, TlsSettings
 from chatredirect.counters import Counters
 from chatredirect.directory import Directory
 from chatredirect.dns.target import Target
 from chatredirect.outward import Outward
 from chatredirect.own_names import OwnNames
+from chatredirect.pool import PoolKey
 from chatredirect.pools import Pools
 from chatredirect.roles.proxy.attendant import Attendant
 from chatredirect.roles.proxy.core import Core
 from chatredirect.roles.proxy.rules import Rules
 from chatredirect.roles.proxy.token import Loops, Tokens
-from chatredirect.roles.proxy.within import wanted
 from chatredirect.roles.tap import Tapping
 from chatredirect.sip.response import TagMaker
-from chatredirect.sip.uri import SipUri
+from chatredirect.sip.uri import SipUri, canonical_host
+from chatredirect.transport.certificate import NameRules, matches
+from chatredirect.trust import Trust
 from chatredirect.waker import Waker
 
 log = structlog.get_logger()
@@ -72,7 +77,9 @@ class Proxying:
         key: bytes,
         agent: bytes,
         *,
-        wanted: bool,
+        trust: Trust,
+        pools: Mapping[str, Set[PoolKey]],
+        left: Set[PoolKey],
         log_requests: bool,
     ) -> None:
         """Go by a configuration from now on.
@@ -83,10 +90,12 @@ class Proxying:
             names: our own names.
             key: what tags and Record-Routes are signed with.
             agent: our name in Warning header fields.
-            wanted: whether there is an endpoint in the mode `proxy`.
+            trust: who is a trusted peer.
+            pools: those of endpoints in the mode `proxy`, by their FQDN.
+            left: those that were among them until now.
             log_requests: whether each request gets a line in the log.
         """
-        if self.attendant is None and not wanted:
+        if self.attendant is None and not pools:
             return
         proxy = settings.proxy
         rules = Rules(
@@ -97,11 +106,16 @@ class Proxying:
             tokens=Tokens(key),
             loops=Loops(key),
             is_target=self._is_target,
+            follows=_follows(trust, settings.tls),
+            pools=pools,
+            left=left,
             agent=agent,
             retry_after=settings.retry_after,
             attempt_timeout=proxy.attempt_timeout,
             target_penalty=proxy.target_penalty,
             timer_c=proxy.timer_c,
+            target_grace=proxy.target_grace,
+            dialog_age=proxy.dialog_age,
             proxy_require=frozenset(tag.lower().encode() for tag in proxy.proxy_require),
             transactions=proxy.transactions,
             transactions_per_peer=proxy.transactions_per_peer,
@@ -111,10 +125,16 @@ class Proxying:
             # from a random number on, so that a restart uses no branch twice
             core = Core(rules, outward.outgoing, outward.book, secrets.randbits(48))
             self.attendant = Attendant(
-                core, self._counters, self._loop.time, self._waker.at, self._seek, self._tapping
+                core,
+                self._counters,
+                self._loop.time,
+                self._waker.at,
+                self._seek,
+                self._tapping,
+                time.time,
             )
             outward.book.on_lost = self.attendant.lost
-        self.attendant.core.go_by(rules)
+        self.attendant.core.go_by(rules, self._loop.time())
         self.attendant.log_requests = log_requests
 
     @property
@@ -176,10 +196,38 @@ class Proxying:
         targets: tuple[Target, ...] = ()
         try:
             if pools is not None:
-                targets = (await pools.resolver.locate(*wanted(uri))).targets
+                targets = await _targets(pools, uri)
         except Exception:  # a fault of ours: who waits for it must hear of it all the same
             log.exception("route_not_resolved")
         try:
             found(targets)
         except Exception:  # and nobody is there to whom it could be told
             log.exception("route_not_taken")
+
+
+async def _targets(pools: Pools, uri: SipUri) -> tuple[Target, ...]:
+    """Where a URI leads; nothing if it leads nowhere."""
+    try:
+        hop = next_hop(uri)
+    except ValueError:
+        return ()
+    located = await pools.resolver.locate(hop.host, hop.port, hop.transport)
+    # with maddr another host is looked up, but the certificate must prove the URI's own
+    domain = canonical_host(uri.host).decode("ascii").strip("[]")
+    return tuple(replace(target, domain=domain) for target in located.targets)
+
+
+def _follows(trust: Trust, tls: TlsSettings) -> Callable[[Target], bool]:
+    """Whether a request may go to a target that a Route names.
+
+    Over UDP and TCP its address must be trusted. Over TLS its certificate will have to prove the
+    name, and `allowed_peers` must have that; without such a list, the address is asked about.
+    """
+    rules = NameRules(tls.common_name, tls.wildcards)
+
+    def follows(target: Target) -> bool:
+        if target.transport == "tls" and tls.allowed_peers:
+            return any(matches((target.domain,), each, rules) for each in tls.allowed_peers)
+        return trust.lists(target.address)
+
+    return follows

@@ -272,6 +272,7 @@ class Service:
         for endpoint in old:
             if new.get(endpoint.settings.sip_address.key) is None:
                 changes.removed.add(endpoint.settings)
+            building.succeed(endpoint)
             await pace.breathe()
         return changes, keys
 
@@ -311,7 +312,9 @@ class Service:
             names,
             key,
             agent.encode("ascii"),
-            wanted=building.proxied,
+            trust=Trust(settings.trusted_peers),
+            pools=building.proxied_pools,
+            left=building.left_pools,
             log_requests=log_requests,
         )
         answering = Answering(

@@ -24,12 +24,13 @@ class Trust:
             port: the port.
             verified: whether a certificate has proved one of the `allowed_peers`.
         """
-        return Source(host.encode("ascii"), port, verified or self._lists(host))
+        return Source(host.encode("ascii"), port, verified or self.lists(host))
 
     def source_of_datagrams(self, host: str, port: int) -> Source:
         """The same for a datagram, which no certificate stands for."""
         return self.source(host, port, False)
 
-    def _lists(self, host: str) -> bool:
+    def lists(self, host: str) -> bool:
+        """Whether an address is in one of the networks."""
         address = ip_address(host)
         return any(address in network for network in self.networks)

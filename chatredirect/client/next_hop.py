@@ -13,8 +13,9 @@ from chatredirect.config.addresses import (
 )
 from chatredirect.config.faults import quoted
 from chatredirect.config.sipaddress import parse_sip_address
+from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.uri import SipUri, canonical_host, parse_uri
+from chatredirect.sip.uri import SipUri, parse_uri
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!\d+$)")
 _VIA = re.compile(r"([A-Za-z]+):(?://)?(.*)", re.DOTALL)
@@ -92,14 +93,7 @@ def next_hop(uri: SipUri) -> NextHop:
     Raises:
         ValueError: nowhere, and why.
     """
-    transport = (uri.param(b"transport") or b"").lower().decode("ascii", "replace")
-    if uri.scheme == b"sips":
-        transport = "tls"  # RFC 3263 §4.1, RFC 3261 §26.2.2: of transport=tcp only TLS is left
-    elif transport and transport not in TRANSPORTS:
-        raise ValueError(f"its transport {quoted(transport)} is none of udp, tcp and tls")
-    host = canonical_host(uri.param(b"maddr") or uri.host).decode("utf-8", "replace")
-    if uri.port == 0:
-        raise ValueError("its port is 0")
-    return NextHop(
-        parse_pool_fqdn(host), uri.port, cast(Transport, transport) if transport else None
-    )
+    leads = destination(uri)
+    wanted = leads.wanted()
+    host = parse_pool_fqdn(leads.looked_up.decode("utf-8", "replace"))
+    return NextHop(host, leads.port, "tls" if wanted == "sips" else wanted)

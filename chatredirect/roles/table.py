@@ -10,6 +10,7 @@ from chatredirect.directory import Directory, Endpoint
 from chatredirect.own_names import OwnNames
 from chatredirect.roles.attendants import Attendants
 from chatredirect.roles.closing import Closed
+from chatredirect.roles.finding import find
 from chatredirect.roles.lookup.answers import ALLOW, CAPABILITIES
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.redirection import contact_of_pool, contacts_of_targets
@@ -97,7 +98,7 @@ class Table:
             SipError: its Request-URI can't be read.
         """
         method = request.method
-        uri, endpoint = self._directory.find(request.uri)
+        uri, endpoint = find(self._directory, self._own_names, request)
         if method == b"CANCEL":
             return self._cancel(request, envelope, endpoint, source)
         if envelope.in_dialog:

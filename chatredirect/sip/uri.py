@@ -106,7 +106,7 @@ def canonical_host(host: bytes) -> bytes:
     """
     if not host.startswith(b"["):
         return host.lower().rstrip(b".")
-    text = host[1:-1].decode("ascii")
+    text = host[1:-1].decode("latin-1")  # a maddr may hold any octet
     before, colons, after = text.rpartition(":::")
     if colons and "." in after:
         text = f"{before}::{after}"  # RFC 5118 §4.10: RFC 3261's grammar allowed a colon too many

@@ -1,5 +1,7 @@
 """The parts by themselves: the INVITE client transaction, tokens, the heap, a message's fields."""
 
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from chatredirect.dns.target import Target
 from chatredirect.roles.proxy import branches
-from chatredirect.roles.proxy.token import Tokens
+from chatredirect.roles.proxy.token import MAX_TOKEN, Tokens, signed
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.forwarding import (
     ack_of,
@@ -131,7 +133,9 @@ text = st.binary(max_size=30).filter(lambda octets: b"\n" not in octets)
     transport=st.sampled_from(["udp", "tcp", "tls"]),
     address=st.sampled_from(["192.0.2.1", "2001:db8::1"]),
     port=st.integers(1, 65535),
-    domain=st.sampled_from(["", "pcpool.contoso.com"]),
+    domain=st.sampled_from(["", "pcpool.contoso.com", "p" * 253]),
+    behind=st.binary(max_size=20),
+    made=st.integers(0, 2**32 - 1),
     call_id=text,
     tags=st.tuples(text, text),
 )
@@ -141,18 +145,23 @@ def test_tokens_come_back(
     address: str,
     port: int,
     domain: str,
+    behind: bytes,
+    made: int,
     call_id: bytes,
     tags: tuple[bytes, bytes],
 ) -> None:
     """Both ways, with this key alone, and for this dialog alone."""
     target = Target(transport, address, port, "x", domain=domain)  # type: ignore[arg-type]
     one, other = tags
-    token = TOKENS.write(flow, target, call_id, one)
-    assert len(token) < 200
+    token = TOKENS.write(flow, target, behind, made, call_id, one)
+    assert len(token) < (MAX_TOKEN if len(domain) > 20 else 200)
     assert set(token) <= set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
     down = TOKENS.read(token, call_id, one, other)
     assert down is not None
     assert (down.flow, down.target.place, down.downstream) == (flow, target.place, True)
+    assert down.made == made
+    assert TOKENS.leads_to(down, behind)
+    assert not TOKENS.leads_to(down, behind + b"x")
     if transport == "tls":  # the certificate may carry it (`tls.srv_names`)
         assert down.target.host == "x"
     up = TOKENS.read(token, call_id, other, one)
@@ -170,13 +179,78 @@ def test_whatever_stands_for_a_token(token: bytes, call_id: bytes) -> None:
 
 @given(at=st.integers(0, 60), octet=st.integers(0, 255))
 def test_a_token_with_another_octet(at: int, octet: int) -> None:
-    """It is another token, or says the same."""
+    """It is none: a token has one text, and every bit of it counts."""
     target = Target("udp", "192.0.2.1", 5070, "x", domain="pcpool.contoso.com")
-    token = TOKENS.write(b"12345678", target, b"call", b"tag")
+    token = TOKENS.write(b"12345678", target, b"", 0, b"call", b"tag")
     at %= len(token)
     changed = token[:at] + bytes([octet]) + token[at + 1 :]
     read = TOKENS.read(changed, b"call", b"tag", b"other")
-    assert read is None or read.target.place == target.place
+    assert (read is None) is (changed != token)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda token: token + b"=",
+        lambda token: token + b"\n",
+        lambda token: b"!" + token,
+        lambda token: token[:20] + b"%" + token[20:],
+        lambda token: token[:20] + b"\xe4" + token[20:],
+        lambda token: token.replace(b"-", b"+").replace(b"_", b"/") + b"+",
+        lambda token: token[:-1],
+        lambda token: token[:-1] + bytes([token[-1] ^ 1]),  # a bit that base64 leaves unused
+    ],
+)
+def test_a_token_has_one_text(change: Callable[[bytes], bytes]) -> None:
+    """RFC 4648 §3.3 and §3.5: foreign characters aren't skipped, spare bits not passed over."""
+    target = Target("udp", "192.0.2.1", 5070, "x", domain="pcpool.contoso.com")
+    token = TOKENS.write(b"12345678", target, b"", 0, b"call", b"tag")
+    assert TOKENS.read(token, b"call", b"tag", b"") is not None
+    assert TOKENS.read(change(token), b"call", b"tag", b"") is None
+
+
+octets = st.binary(max_size=12)
+
+
+@given(one=st.tuples(octets, octets, octets), other=st.tuples(octets, octets, octets))
+def test_what_is_signed_is_unambiguous(
+    one: tuple[bytes, bytes, bytes], other: tuple[bytes, bytes, bytes]
+) -> None:
+    """No two of (said, Call-ID, tag) have the same octets in the keyed hash."""
+    assert (signed(*one) == signed(*other)) is (one == other)
+
+
+@given(cuts=st.tuples(st.integers(0, 600), st.integers(0, 600)), shift=st.integers(1, 600))
+def test_what_is_signed_is_unambiguous_at_any_length(cuts: tuple[int, int], shift: int) -> None:
+    """The same octets cut elsewhere are something else, over 255 octets as well."""
+    whole = b"A" * 600
+    first, second = sorted(cuts)
+    moved = (first + shift) % 601
+    one = signed(whole[:first], whole[first:second], whole[second:])
+    other = signed(whole[:moved], whole[moved : max(moved, second)], whole[max(moved, second) :])
+    assert (one == other) is (moved == first)
+
+
+def test_a_call_id_of_256_octets_more() -> None:
+    """A token for a long Call-ID is good for no shorter one, whatever its client has put there."""
+    target = Target("tls", "192.0.2.1", 5061, "x", domain="pcpool.contoso.com")
+    token = TOKENS.write(b"12345678", target, b"", 0, b"c" * 256 + b"call", b"tag")
+    inside = a2b_base64(token.translate(bytes.maketrans(b"-_", b"+/")) + b"==")
+    longer = inside[:-10] + b"c" * 256 + inside[-10:]
+    for octets in (inside, longer):
+        text = b2a_base64(octets, newline=False).rstrip(b"=")
+        text = text.translate(bytes.maketrans(b"+/", b"-_"))
+        assert TOKENS.read(text, b"call", b"tag", b"") is None
+
+
+@given(said=st.binary(max_size=60))
+def test_what_is_signed_by_us_and_says_nothing(said: bytes) -> None:
+    """Any fault is a refusal: no exception, whatever stands behind a good signature."""
+    signer = Tokens(b"a key")
+    mac = signer._mac(said, b"call", b"tag")
+    text = b2a_base64(said + mac, newline=False).rstrip(b"=")
+    read = signer.read(text.translate(bytes.maketrans(b"+/", b"-_")), b"call", b"tag", b"")
+    assert read is None or isinstance(read.target, Target)
 
 
 @dataclass(eq=False)

@@ -159,6 +159,7 @@ class World:
         **rules: object,
     ) -> None:
         self.now = 1000.0
+        self.epoch = 1_800_000_000.0
         self.wakes: list[float] = []
         self.counters = Counters()
         self.targets = list(pool or targets())
@@ -174,7 +175,10 @@ class World:
         self.set_targets(self.targets)
         tags = TagMaker(KEY)
         directory = build_directory([self.endpoint], lambda each: self.pool)
-        names = OwnNames(frozenset({b"127.0.0.1"}), frozenset({("udp", "127.0.0.1", 5060)}))
+        names = OwnNames(
+            frozenset({b"127.0.0.1"}),
+            frozenset({("udp", "127.0.0.1", 5060), ("udp", "127.0.0.1", 5090)}),
+        )
         self.rules = Rules(
             directory=directory,
             names=names,
@@ -182,10 +186,13 @@ class World:
             tags=tags,
             tokens=Tokens(KEY),
             loops=Loops(KEY),
+            follows=lambda target: target.address.startswith("192.0.2."),
+            pools={self.pool.key[0]: {self.pool.key}},
             is_target=lambda host: any(host.decode() == each.address for each in self.targets),
             **rules,  # type: ignore[arg-type]
         )
         self.core = Core(self.rules, self.ways, self.names, 0)
+        self.core.go_by(self.rules, self.now)
         tapping = Tapping()
         self.attendant = Attendant(
             self.core,
@@ -194,6 +201,7 @@ class World:
             self.wakes.append,
             lambda uri, found: self.sought.append((uri, found)),
             tapping,
+            lambda: self.epoch,
         )
         self.attendant.log_requests = False
         answering = Answering(

@@ -4,17 +4,25 @@ from typing import TYPE_CHECKING
 
 from chatredirect.dns.target import Target
 from chatredirect.roles.proxy.answers import later, refuse
-from chatredirect.roles.proxy.checks import Refused, check, pack, records
+from chatredirect.roles.proxy.checks import (
+    Refused,
+    check,
+    no_tls,
+    pack,
+    plainly_ours,
+    records,
+    secure,
+    way_back,
+)
 from chatredirect.roles.proxy.context import Context, Errand
 from chatredirect.roles.proxy.endpoint import ProxyEndpoint
 from chatredirect.roles.proxy.facts import Dropped
 from chatredirect.roles.proxy.parcel import Parcel, Record
-from chatredirect.roles.proxy.sides import token_in
 from chatredirect.roles.refusal import Refusal
-from chatredirect.roles.unavailable import MISCELLANEOUS, SIPS_NOT_ALLOWED, unavailable
+from chatredirect.roles.unavailable import MISCELLANEOUS, unavailable
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, Reach
-from chatredirect.sip.forwarding import Route, lay_out
+from chatredirect.sip.forwarding import lay_out
 from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request
 from chatredirect.sip.response import Source, reply_port
@@ -34,6 +42,7 @@ def arrive(
     uri: SipUri | None,
     endpoint: ProxyEndpoint,
     now: float,
+    epoch: float,
 ) -> None:
     """Deal with a request for an endpoint, from a trusted peer.
 
@@ -46,6 +55,7 @@ def arrive(
         uri: its Request-URI; None if that names the server, so that the To URI has decided.
         endpoint: whose it is.
         now: seconds on the clock of all calls.
+        epoch: seconds since the epoch.
 
     Raises:
         SipError: a header field that a proxy reads can't be read.
@@ -59,8 +69,8 @@ def arrive(
             raise Refused(later(core), "overload")
         if core.draining and not envelope.in_dialog:
             raise Refused(later(core), "draining")
-        parcel, via = _prepare(core, request, envelope, source, flow, uri, endpoint)
-        targets = _targets(core, envelope, endpoint, uri is not None and uri.scheme == b"sips", now)
+        parcel, via = _prepare(core, request, envelope, source, flow, uri, endpoint, epoch)
+        targets = _targets(core, envelope, endpoint, secure(request.uri), now)
     except Refused as refused:
         address = endpoint.address
         refuse(core, request, envelope, source, flow, refused.refusal, refused.reason, address)
@@ -90,6 +100,7 @@ def run(
     uri: SipUri | None,
     endpoint: ProxyEndpoint,
     now: float,
+    epoch: float,
 ) -> None:
     """Send on what has no transaction and no answer: an ACK of a 2xx, or BENOTIFY.
 
@@ -97,12 +108,12 @@ def run(
     """
     flow = reach.flow(reply_port(envelope.via, source))
     try:
-        parcel, _ = _prepare(core, request, envelope, source, flow, uri, endpoint)
-        targets = _targets(core, envelope, endpoint, False, now)
+        parcel, _ = _prepare(core, request, envelope, source, flow, uri, endpoint, epoch)
+        targets = _targets(core, envelope, endpoint, secure(request.uri), now)
     except (Refused, SipError):
         core.facts.append(Dropped(request.call_id, "not_forwarded"))
         return
-    core.run(Errand(parcel, targets[0]), None, now)
+    core.run(Errand(parcel, targets[0], request.call_id), None, now)
 
 
 def repeated(
@@ -125,6 +136,7 @@ def _prepare(
     flow: Flow,
     uri: SipUri | None,
     endpoint: ProxyEndpoint,
+    epoch: float,
 ) -> tuple[Parcel, bytes]:
     """Check it, take our own Route away, and write what is sent on.
 
@@ -136,7 +148,7 @@ def _prepare(
     routes = draft.route_set() if draft.routes else []
     loop = check(core, request, draft, routes)
     if routes:
-        if not all(_is_ours(core, route) for route in routes):
+        if not all(plainly_ours(core, route.uri) for route in routes):
             # whoever asks for an endpoint gets to its pool, and by no other way
             raise Refused(Refusal(403, phrase="Route Leads Elsewhere"), "route")
         draft.keep_routes([])
@@ -148,21 +160,14 @@ def _prepare(
     if records(request.method):
         record = Record(
             inside=core.sides.of(flow),
-            secure=uri is not None and uri.scheme == b"sips",
-            token=b"",
+            secure=secure(request.uri),
             flow=core.names.name(flow),
+            behind=way_back(request),
+            made=int(epoch),
             call_id=request.call_id or b"",
             tag=keys.tag_of(envelope.from_, "From"),
         )
     return pack(request, envelope, source, draft, next_uri, loop, record)
-
-
-def _is_ours(core: "Core", route: Route) -> bool:
-    try:
-        uri = parse_uri(route.uri)
-    except SipError:
-        return False
-    return core.rules.names.names(uri) and token_in(route.uri) is None
 
 
 def _targets(
@@ -183,9 +188,6 @@ def _targets(
         raise Refused(Refusal(480, fields), "no_target")
     if secure:
         targets = tuple(target for target in targets if target.transport == "tls")
-        if not targets:  # RFC 5630 §6.2
-            fields = unavailable(
-                rules.retry_after, rules.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed"
-            )
-            raise Refused(Refusal(480, fields), "sips")
+        if not targets:
+            raise no_tls(core)
     return core.penalties.sort(targets, now)

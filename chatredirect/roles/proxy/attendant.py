@@ -12,9 +12,10 @@ import structlog
 from chatredirect.counters import Counters
 from chatredirect.dns.target import Target
 from chatredirect.roles.explaining import explain_status
+from chatredirect.roles.finding import find
 from chatredirect.roles.proxy import arrivals, within
 from chatredirect.roles.proxy.branches import Branch
-from chatredirect.roles.proxy.context import Context, Waiter
+from chatredirect.roles.proxy.context import Context, Seeking, Waiter
 from chatredirect.roles.proxy.core import Core
 from chatredirect.roles.proxy.effects import Dial, Seek
 from chatredirect.roles.proxy.endpoint import ProxyEndpoint
@@ -50,7 +51,8 @@ class Attendant:
     """
 
     __slots__ = (
-        "_clock", "_counters", "_seek", "_tapping", "_wake_at", "core", "log_requests", "on_idle",
+        "_clock", "_counters", "_epoch", "_seek", "_tapping", "_wake_at", "core", "log_requests",
+        "on_idle",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +63,7 @@ class Attendant:
         wake_at: Callable[[float], None],
         seek: Seeker,
         tapping: Tapping,
+        epoch: Callable[[], float],
     ) -> None:
         """Begin.
 
@@ -71,6 +74,7 @@ class Attendant:
             wake_at: asks for `elapse` to be called at a time; earlier calls stay as they are.
             seek: finds the targets of a URI that isn't a pool's.
             tapping: says who looks on.
+            epoch: seconds since the epoch.
         """
         self.core = core
         self.log_requests = True
@@ -80,6 +84,7 @@ class Attendant:
         self._wake_at = wake_at
         self._seek = seek
         self._tapping = tapping
+        self._epoch = epoch
 
     # -- what the table of answers hands over ---------------------------------------------------
 
@@ -98,7 +103,9 @@ class Attendant:
             SipError: a header field that a proxy reads can't be read.
         """
         now = self._clock()
-        arrivals.arrive(self.core, request, envelope, source, reach, uri, endpoint, now)
+        arrivals.arrive(
+            self.core, request, envelope, source, reach, uri, endpoint, now, self._epoch()
+        )
         self._settle(now)
 
     def repeats(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
@@ -116,7 +123,8 @@ class Attendant:
             SipError: a header field that a proxy reads can't be read.
         """
         now = self._clock()
-        taken = within.forward(self.core, request, envelope, source, reach, now)
+        epoch = self._epoch()
+        taken = within.forward(self.core, request, envelope, source, reach, now, epoch)
         self._settle(now)
         return taken
 
@@ -141,7 +149,7 @@ class Attendant:
                 return True
             if tag == core.rules.tags.tag(request, envelope.number):
                 return False  # of a refusal of our own, of which nothing is kept
-        taken = within.run(core, request, envelope, source, reach, now)
+        taken = within.run(core, request, envelope, source, reach, now, self._epoch())
         if not taken and source.trusted:
             taken = self._run_to_endpoint(request, envelope, source, reach, now)
         self._settle(now)
@@ -152,12 +160,14 @@ class Attendant:
     ) -> bool:
         """For callers that heed no Record-Route: the pool knows the dialog, if anybody does."""
         try:
-            uri, endpoint = self.core.rules.directory.find(request.uri)
+            rules = self.core.rules
+            uri, endpoint = find(rules.directory, rules.names, request)
         except SipError:
             return False
         if endpoint is None or endpoint.proxy is None or not envelope.in_dialog:
             return False
-        arrivals.run(self.core, request, envelope, source, reach, uri, endpoint.proxy, now)
+        epoch, proxy = self._epoch(), endpoint.proxy
+        arrivals.run(self.core, request, envelope, source, reach, uri, proxy, now, epoch)
         return True
 
     def cancels(self, request: Request, envelope: Envelope, source: Source) -> bool:
@@ -232,7 +242,7 @@ class Attendant:
         self.core.not_dialled(dial, why, now)
         self._settle(now)
 
-    def _found(self, seek: Seek[Context], targets: tuple[Target, ...]) -> None:
+    def _found(self, seek: Seek[Seeking], targets: tuple[Target, ...]) -> None:
         now = self._clock()
         self.core.found(seek, targets, now)
         self._settle(now)

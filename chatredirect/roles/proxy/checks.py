@@ -4,12 +4,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatredirect.roles.proxy.parcel import Parcel, Record
+from chatredirect.roles.proxy.sides import token_in
 from chatredirect.roles.refusal import Refusal, unsupported
+from chatredirect.roles.unavailable import SIPS_NOT_ALLOWED, unavailable
 from chatredirect.roles.verdict import capabilities
+from chatredirect.sip import abnf
+from chatredirect.sip.destination import destination
+from chatredirect.sip.errors import SipError
 from chatredirect.sip.forwarding import Draft, Route
 from chatredirect.sip.headers import Envelope
-from chatredirect.sip.message import Request
+from chatredirect.sip.message import Request, values
 from chatredirect.sip.response import Source, stamp
+from chatredirect.sip.uri import parse_uri
 
 if TYPE_CHECKING:
     from chatredirect.roles.proxy.core import Core
@@ -88,3 +94,38 @@ def pack(
 def records(method: bytes) -> bool:
     """Whether a request of this method gets our Record-Route."""
     return method not in _WITHOUT_RECORD_ROUTE
+
+
+def secure(uri: bytes) -> bool:
+    """Whether every hop of a request with this Request-URI must use TLS (RFC 3261 §26.2.2)."""
+    return uri[:5].lower() == b"sips:"
+
+
+def no_tls(core: "Core") -> Refused:
+    """Why a request that must go over TLS isn't forwarded: its target has none (RFC 5630 §6.2)."""
+    rules = core.rules
+    fields = unavailable(rules.retry_after, rules.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
+    return Refused(Refusal(480, fields), "sips")
+
+
+def way_back(request: Request) -> bytes:
+    """The next hop on the way to a request's sender, in canonical form; `b""` for himself.
+
+    It is the topmost Record-Route, since a request to him will have it in its Route below ours.
+    """
+    recorded = values(request, b"record-route")
+    match = abnf.LISTED_ADDRESS.match(recorded[0]) if recorded else None
+    if match is None:
+        return b""
+    try:
+        return destination(parse_uri(match[1] or match[2])).canonical
+    except SipError:
+        return b""  # nobody could be sent there
+
+
+def plainly_ours(core: "Core", route: bytes) -> bool:
+    """Whether a Route's URI names this server, and no dialog: an outbound proxy's (§16.4)."""
+    try:
+        return token_in(route) is None and core.rules.names.names(parse_uri(route))
+    except SipError:
+        return False

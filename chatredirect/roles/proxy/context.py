@@ -37,6 +37,7 @@ class Context:
         silent: whether a target didn't answer at all.
         to_caller: whether it goes to a dialog's caller, over his flow.
         behind: its next Route, to be asked for should that flow prove to be gone.
+        secure: whether it may only go over TLS on the way to the caller.
         cancelled: whether it has been cancelled.
         finished: whether it has had its final response.
         too_large: the target for which a large request has been tried over TCP before UDP.
@@ -64,6 +65,7 @@ class Context:
     silent: bool = False
     to_caller: bool = False
     behind: SipUri | None = None
+    secure: bool = False
     cancelled: bool = False
     finished: bool = False
     too_large: Target | None = None
@@ -86,10 +88,16 @@ class Errand:
     Attributes:
         parcel: what is sent on.
         target: where it goes; None for a dialog's caller.
+        call_id: its Call-ID, for people.
+        behind: its next Route, to be asked for should the caller's flow be gone.
+        secure: whether it may only go over TLS.
     """
 
     parcel: Parcel
     target: Target | None
+    call_id: bytes | None
+    behind: SipUri | None = None
+    secure: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +113,8 @@ class Reply:
     server: "Transaction[User]"
 
 
-#: Whom a transaction belongs to: a client's to a branch, a server's to a context.
-User: TypeAlias = Branch | Context | None
-#: Who waits for a way, or for targets.
+#: Whom a message is sent for: a client transaction's for a branch, a server's for a context.
+User: TypeAlias = Branch | Context | Errand | None
+#: Who waits for a way, and who for targets.
 Waiter: TypeAlias = Branch | Errand | Reply
+Seeking: TypeAlias = Context | Errand

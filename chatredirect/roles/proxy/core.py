@@ -12,13 +12,14 @@ from math import inf
 from chatredirect.dns.target import Target
 from chatredirect.roles.proxy.answers import answer, answer_anew, trying
 from chatredirect.roles.proxy.branches import Branch, Event, State
-from chatredirect.roles.proxy.context import Context, Errand, Reply, User, Waiter
+from chatredirect.roles.proxy.context import Context, Errand, Reply, Seeking, User, Waiter
 from chatredirect.roles.proxy.effects import Dial, FlowNames, Seek, Ways
 from chatredirect.roles.proxy.facts import Dropped, Fact, ProxyCounters
 from chatredirect.roles.proxy.outcomes import happen
 from chatredirect.roles.proxy.parcel import COOKIE
 from chatredirect.roles.proxy.penalties import Penalties
 from chatredirect.roles.proxy.rules import Rules
+from chatredirect.roles.proxy.served import ServedPools
 from chatredirect.roles.proxy.sides import Sides
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import ack_of
@@ -50,6 +51,7 @@ class Core:
         names: knows flows by name.
         sides: our own addresses.
         penalties: targets that have just failed.
+        served: the pools that are proxied for.
         draining: whether nothing new is begun any more.
         sends: messages that are to be sent, in order.
         dials: ways that are to be opened.
@@ -63,7 +65,7 @@ class Core:
 
     __slots__ = (
         "_branches", "_deadlines", "counters", "dials", "draining", "facts", "names", "open",
-        "peers", "penalties", "rules", "seeks", "sends", "sides", "transactions", "ways",
+        "peers", "penalties", "rules", "seeks", "sends", "served", "sides", "transactions", "ways",
     )  # fmt: skip
 
     def __init__(self, rules: Rules, ways: Ways, names: FlowNames, first_branch: int) -> None:
@@ -81,10 +83,11 @@ class Core:
         self.names = names
         self.sides = Sides(rules.advertise)
         self.penalties = Penalties()
+        self.served = ServedPools()
         self.draining = False
         self.sends: list[Send[User]] = []
         self.dials: list[Dial[Waiter]] = []
-        self.seeks: list[Seek[Context]] = []
+        self.seeks: list[Seek[Seeking]] = []
         self.facts: list[Fact] = []
         self.counters = ProxyCounters()
         self.open: set[Context] = set()
@@ -93,8 +96,9 @@ class Core:
         self._deadlines: Deadlines[Context | Transaction[User]] = Deadlines()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
 
-    def go_by(self, rules: Rules) -> None:
-        """Go by another configuration from now on."""
+    def go_by(self, rules: Rules, now: float) -> None:
+        """Go by a configuration from now on, the first one or another."""
+        self.served.serve(rules.pools, rules.left, rules.target_grace, now)
         if rules.advertise != self.rules.advertise:
             self.sides = Sides(rules.advertise)
         self.rules = rules
@@ -275,8 +279,17 @@ class Core:
         branch = self.new_branch(parcel.loop)
         side = self.sides.of(flow)
         data = parcel.write(self.rules.tokens, side, branch, errand.target)
-        self.sends.append(Send(flow, data, None))
+        self.sends.append(Send(flow, data, errand))
         self.counters.sent_on("stateless")
+
+    def errand_lost(self, errand: Errand) -> None:
+        """A request without a transaction has no way: who is next on it, if there is one?"""
+        behind, errand.behind = errand.behind, None
+        if behind is not None:
+            self.seeks.append(Seek(behind, errand))
+        else:
+            gone = "flow_gone" if errand.target is None else "no_way"
+            self.facts.append(Dropped(errand.call_id, gone))
 
     # -- what came of effects -----------------------------------------------------------------
 
@@ -295,20 +308,41 @@ class Core:
     def not_dialled(self, dial: Dial[Waiter], why: str, now: float) -> None:
         """There is no way to a target."""
         waiting = dial.waiting
-        if isinstance(waiting, Errand | Reply):
+        if isinstance(waiting, Errand):
+            self.facts.append(Dropped(waiting.call_id, "no_way"))
+        elif isinstance(waiting, Reply):
             self.facts.append(Dropped(None, "no_way"))
         elif waiting.state is State.WAITING and waiting.target is dial.target:
             waiting.context.why = f"{dial.target}: {why}"
             happen(self, waiting, Event.NO_WAY, now)
 
-    def found(self, seek: Seek[Context], targets: tuple[Target, ...], now: float) -> None:
-        """The targets of a Route's next entry are known, or that it has none."""
+    def found(self, seek: Seek[Seeking], targets: tuple[Target, ...], now: float) -> None:
+        """The targets of a Route's next entry are known, or that it has none.
+
+        They are a peer's choice, so only those that are trusted are followed.
+        """
         context = seek.waiting
+        follows = self.rules.follows
+        trusted = [
+            target
+            for target in targets
+            if follows(target) and (target.transport == "tls" or not context.secure)
+        ]
+        order = self.penalties.sort(trusted, now)
+        if isinstance(context, Errand):
+            if order:
+                context.target = order[0]
+                self.run(context, None, now)
+            else:
+                self.errand_lost(context)
+            return
         if context.finished:
             return
-        context.targets = self.penalties.sort(targets, now)
+        context.targets = order
         if not self.next_target(context, now):
-            context.why = "the caller's connection is gone, and nobody is behind the next Route"
+            context.why = "the caller's connection is gone, and the next Route leads to nobody"
+            if targets:
+                context.why += " who is trusted"
             answer(self, context, 430, now)  # RFC 5626 §5.3.1
 
     def unsent(self, send: Send[User], now: float) -> None:
@@ -316,6 +350,8 @@ class Core:
         user = send.user
         if isinstance(user, Context):
             answer_anew(self, user, send)
+        elif isinstance(user, Errand):
+            self.errand_lost(user)
         elif user is not None and user.transaction is not None:
             self._lost(user, now)
 

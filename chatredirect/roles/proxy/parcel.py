@@ -22,16 +22,20 @@ class Record:
         secure: whether its Request-URI is a SIPS URI.
         token: the dialog's token, where it has one already.
         flow: the name of the flow that the request came in on, where it is to get one.
+        behind: the next hop on the way back, in canonical form; `b""` if there is none.
+        made: when the request came, in seconds since the epoch.
         call_id: the request's.
         tag: its From tag.
     """
 
     inside: Side
     secure: bool
-    token: bytes
-    flow: bytes
-    call_id: bytes
-    tag: bytes
+    token: bytes = b""
+    flow: bytes = b""
+    behind: bytes = b""
+    made: int = 0
+    call_id: bytes = b""
+    tag: bytes = b""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +70,9 @@ class Parcel:
         if record is not None:
             token = record.token
             if not token and target is not None:
-                token = tokens.write(record.flow, target, record.call_id, record.tag)
+                token = tokens.write(
+                    record.flow, target, record.behind, record.made, record.call_id, record.tag
+                )
             fields = record_route(record.inside, side, token, record.secure)
         return b"%b\r\nVia: %b%b%b\r\n%b%b" % (
             self.start_line, side.via, branch, side.after, fields, self.rest,

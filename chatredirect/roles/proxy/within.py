@@ -2,23 +2,33 @@
 
 Nothing is kept of a dialog. The token in our Record-Route comes back as the token in a Route, and
 says where both ends are: the called side is a target, the caller is a flow (RFC 5626 §5.3). So a
-caller behind whose Contact nothing listens is reached as long as his connection lives.
+caller behind whose Contact nothing listens is reached as long as his connection lives. When it is
+gone the next Route says who is on the way to him, if it is the one that the dialog began with.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chatredirect.config.addresses import Transport, Wanted
 from chatredirect.roles.proxy.answers import answer, later, refuse
 from chatredirect.roles.proxy.arrivals import repeated
-from chatredirect.roles.proxy.checks import Refused, check, pack, records
+from chatredirect.roles.proxy.checks import (
+    Refused,
+    check,
+    no_tls,
+    pack,
+    plainly_ours,
+    records,
+    secure,
+)
 from chatredirect.roles.proxy.context import Context, Errand
 from chatredirect.roles.proxy.effects import Seek
 from chatredirect.roles.proxy.facts import Dropped
-from chatredirect.roles.proxy.parcel import Record
+from chatredirect.roles.proxy.identity import ASSERTIONS
+from chatredirect.roles.proxy.parcel import Parcel, Record
 from chatredirect.roles.proxy.sides import PARAM, token_in
 from chatredirect.roles.proxy.token import Dialog
 from chatredirect.roles.refusal import Refusal
+from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.forwarding import Draft, Route, lay_out
@@ -32,7 +42,9 @@ if TYPE_CHECKING:
     from chatredirect.roles.proxy.core import Core
 
 _MARK = PARAM + b"="
-_TRANSPORTS: dict[bytes, Transport] = {b"udp": "udp", b"tcp": "tcp", b"tls": "tls"}
+_CLOCKS_DIFFER = 2 * 3600
+"""Seconds by which the clock of an instance that has made a token may be ahead of ours."""
+_NO_DIALOG = Refusal(481)
 
 
 @dataclass(slots=True)
@@ -53,9 +65,17 @@ class Passing:
     came: list[Route]
     routes: list[Route]
 
+    @property
+    def secure(self) -> bool:
+        """Whether it may only go over TLS."""
+        return secure(self.uri)
+
 
 def passing(core: "Core", request: Request, envelope: Envelope) -> Passing | None:
-    """Look whether a request's Route, or its Request-URI, is our Record-Route.
+    """Look whether a request's Route, or its Request-URI, is our Record-Route (§16.4).
+
+    Entries on top that name this server and no dialog are an outbound proxy's, and passed over. The
+    first token decides. Another token of ours behind it is for when the request comes here again.
 
     Raises:
         SipError: its Route can't be read.
@@ -63,15 +83,22 @@ def passing(core: "Core", request: Request, envelope: Envelope) -> Passing | Non
     draft = lay_out(request.head)
     came = draft.route_set()
     uri, routes = request.uri, came
-    token = token_in(uri)
-    if token is not None and came:  # a strict router took us for the next hop (§16.4)
-        uri, routes = came[-1].uri, came[:-1]
-        place = request.uri
-    elif came:
-        place, routes = came[0].uri, came[1:]
-        token = token_in(place)
-    if token is None or not came:
+    if not came:
         return None
+    place, token = uri, token_in(uri)
+    if token is not None:  # a strict router took us for the next hop
+        uri, routes = came[-1].uri, came[:-1]
+    first = 0
+    while first < len(routes) and plainly_ours(core, routes[first].uri):
+        first += 1
+    routes = routes[first:]
+    if token is None:
+        if not routes:
+            return None
+        place, routes = routes[0].uri, routes[1:]
+        token = token_in(place)
+        if token is None:
+            return None
     dialog = core.rules.tokens.read(
         token,
         request.call_id or b"",
@@ -86,7 +113,13 @@ def passing(core: "Core", request: Request, envelope: Envelope) -> Passing | Non
 
 
 def forward(
-    core: "Core", request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
+    core: "Core",
+    request: Request,
+    envelope: Envelope,
+    source: Source,
+    reach: Reach,
+    now: float,
+    epoch: float,
 ) -> bool:
     """Deal with a request within a dialog; False if its Route doesn't lead here.
 
@@ -97,33 +130,29 @@ def forward(
         source: where it came from.
         reach: makes the way back.
         now: seconds on the clock of all calls.
+        epoch: seconds since the epoch.
 
     Raises:
         SipError: a header field that a proxy reads can't be read.
     """
     if _MARK not in request.head:
         return False  # nearly everything that doesn't come through here
-    key = keys.server_key(request, envelope)
-    if repeated(core, key, envelope, source, reach, now):
-        return True
     found = passing(core, request, envelope)
     if found is None:
         return False
     flow = reach.flow(reply_port(envelope.via, source))
     try:
-        dialog = _allowed(core, found, source)
+        _ask_trust(core, found, source)
+        key = keys.server_key(request, envelope)
+        if repeated(core, key, envelope, source, reach, now):
+            return True
+        dialog = _live(core, found, now, epoch)
         if not core.room_for(source):
             raise Refused(later(core), "overload")
-        loop = check(core, request, found.draft, found.came)
-        uri = _aim(found)
+        parcel, via, behind = _prepare(core, request, envelope, source, flow, found, dialog)
     except Refused as refused:
         refuse(core, request, envelope, source, flow, refused.refusal, refused.reason)
         return True
-    record = None
-    if records(request.method):  # the same token again: the route set stays as it is (§12.2)
-        secure = uri[:5].lower() == b"sips:"
-        record = Record(core.sides.of(flow), secure, dialog.token, b"", b"", b"")
-    parcel, via = pack(request, envelope, source, found.draft, uri, loop, record)
     context = Context(
         request=request,
         invite=request.method == b"INVITE",
@@ -135,18 +164,25 @@ def forward(
         parcel=parcel,
         targets=[dialog.target] if dialog.downstream else [],
         began=now,
+        secure=found.secure,
     )
     core.counters.sent_on("dialog")
     core.admit(context, key, flow, now)
     if dialog.downstream:
         core.next_target(context, now)
     else:
-        _to_caller(core, context, dialog, found.routes, now)
+        _to_caller(core, context, _flow_of(core, dialog, found), behind, now)
     return True
 
 
 def run(
-    core: "Core", request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
+    core: "Core",
+    request: Request,
+    envelope: Envelope,
+    source: Source,
+    reach: Reach,
+    now: float,
+    epoch: float,
 ) -> bool:
     """Send on what has no transaction and no answer; False if its Route doesn't lead here.
 
@@ -158,14 +194,10 @@ def run(
         found = passing(core, request, envelope)
         if found is None:
             return False
-        dialog = _allowed(core, found, source)
-        loop = check(core, request, found.draft, found.came)
-        uri = _aim(found)
-        record = None
-        if records(request.method):
-            inside = core.sides.of(reach.flow(reply_port(envelope.via, source)))
-            record = Record(inside, False, dialog.token, b"", b"", b"")
-        parcel, _ = pack(request, envelope, source, found.draft, uri, loop, record)
+        _ask_trust(core, found, source)
+        dialog = _live(core, found, now, epoch)
+        inside = reach.flow(reply_port(envelope.via, source))
+        parcel, _, behind = _prepare(core, request, envelope, source, inside, found, dialog)
     except Refused as refused:
         core.counters.refusal(refused.reason)
         core.facts.append(Dropped(request.call_id, refused.reason))
@@ -173,37 +205,101 @@ def run(
     except SipError as error:
         core.facts.append(Dropped(request.call_id, error.counter))
         return True
-    flow: Flow | None = None
-    if not dialog.downstream:
-        flow = core.names.find(dialog.flow)
-        if flow is None:
-            core.facts.append(Dropped(request.call_id, "flow_gone"))
-            return True
-    core.run(Errand(parcel, dialog.target if dialog.downstream else None), flow, now)
+    target = dialog.target if dialog.downstream else None
+    errand = Errand(parcel, target, request.call_id, behind, found.secure)
+    flow = None if dialog.downstream else _flow_of(core, dialog, found)
+    if target is None and flow is None:
+        core.errand_lost(errand)
+    else:
+        core.run(errand, flow, now)
     return True
 
 
-def _allowed(core: "Core", found: Passing, source: Source) -> Dialog:
-    """Whether this peer may send this within the dialog.
+def _ask_trust(core: "Core", found: Passing, source: Source) -> None:
+    """Ask whether this peer may send this within a dialog, before it is told anything of one.
 
     Down to the pool only trusted peers may. Up to the caller the pool may as well: whoever is a
-    target of the dialog, or of any pool.
+    target of any pool, or the one that the dialog went to.
 
     Raises:
-        Refused: it may not, or the Route is forged.
+        Refused: it may not.
+    """
+    if source.trusted:
+        return
+    dialog = found.dialog
+    if dialog is None:
+        known = core.rules.is_target(source.host)
+    else:
+        known = not dialog.downstream and (
+            source.host == dialog.target.address.encode("ascii")
+            or core.rules.is_target(source.host)
+        )
+    if not known:
+        raise Refused(Refusal(403), "not_trusted")
+
+
+def _live(core: "Core", found: Passing, now: float, epoch: float) -> Dialog:
+    """The dialog, if there is one of ours and it may still go on.
+
+    Raises:
+        Refused: 481, after which both ends take it for ended (RFC 5057 §5.1).
     """
     dialog = found.dialog
     if dialog is None:
-        raise Refused(Refusal(403, phrase="Route Not Ours"), "forged_route")
-    if not source.trusted and (
-        dialog.downstream
-        or (
-            source.host != dialog.target.address.encode("ascii")
-            and not core.rules.is_target(source.host)
-        )
-    ):
-        raise Refused(Refusal(403), "not_trusted")
+        raise Refused(_NO_DIALOG, "forged_route")
+    age = epoch - dialog.made
+    oldest = core.rules.dialog_age
+    if age < -_CLOCKS_DIFFER or (oldest is not None and age > oldest):
+        raise Refused(_NO_DIALOG, "dialog_age")
+    if not core.served.has(dialog.target, now):
+        raise Refused(_NO_DIALOG, "target_gone")
     return dialog
+
+
+def _prepare(
+    core: "Core",
+    request: Request,
+    envelope: Envelope,
+    source: Source,
+    flow: Flow,
+    found: Passing,
+    dialog: Dialog,
+) -> tuple[Parcel, bytes, SipUri | None]:
+    """What is sent on, the stamped Via for answers of our own, and who is next behind the flow.
+
+    Raises:
+        Refused: it isn't forwarded.
+        SipError: it can't be read.
+    """
+    loop = check(core, request, found.draft, found.came)
+    behind = None
+    if not dialog.downstream:
+        behind = _behind(core, dialog, found.routes)
+    elif found.secure and dialog.target.transport != "tls":
+        raise no_tls(core)
+    if not source.trusted:  # a pool's member that only its address speaks for (RFC 3325 §5)
+        found.draft.drop(ASSERTIONS)
+    uri = _aim(found)
+    record = None
+    if records(request.method):  # the same token again: the route set stays as it is (§12.2)
+        record = Record(core.sides.of(flow), found.secure, dialog.token)
+    parcel, via = pack(request, envelope, source, found.draft, uri, loop, record)
+    return parcel, via, behind
+
+
+def _behind(core: "Core", dialog: Dialog, routes: list[Route]) -> SipUri | None:
+    """Who is next on the way to the caller; None if nobody is between him and us.
+
+    Raises:
+        Refused: it is another one than when the dialog began, so nobody has vouched for it.
+        SipError: it can't be read.
+    """
+    if not routes:
+        return None
+    uri = parse_uri(routes[0].uri)
+    if not core.rules.tokens.leads_to(dialog, destination(uri).canonical):
+        raise Refused(Refusal(430), "next_hop")
+    return uri
 
 
 def _aim(found: Passing) -> bytes:
@@ -223,13 +319,19 @@ def _aim(found: Passing) -> bytes:
     return routes[0].uri
 
 
+def _flow_of(core: "Core", dialog: Dialog, found: Passing) -> Flow | None:
+    """The caller's flow, if it is there and may be used."""
+    flow = core.names.find(dialog.flow)
+    if flow is not None and found.secure and flow.transport != "tls":
+        return None
+    return flow
+
+
 def _to_caller(
-    core: "Core", context: Context, dialog: Dialog, routes: list[Route], now: float
+    core: "Core", context: Context, flow: Flow | None, behind: SipUri | None, now: float
 ) -> None:
     """Send a request to the dialog's caller: over his flow, or to who is next on the way there."""
     context.to_caller = True
-    flow = core.names.find(dialog.flow)
-    behind = parse_uri(routes[0].uri) if routes else None
     if flow is not None:
         context.behind = behind
         core.to_flow(context, flow, now)
@@ -237,12 +339,6 @@ def _to_caller(
         core.seeks.append(Seek(behind, context))
     else:
         context.why = "the caller's connection is gone"
+        if context.secure:
+            context.why += ", or has no TLS, which a sips: URI asks for"
         answer(core, context, 430, now)  # RFC 5626 §5.3.1
-
-
-def wanted(uri: SipUri) -> tuple[str, int | None, Wanted | None]:
-    """What to look for to find a URI's targets: host, port and transport (RFC 3263 §4.1)."""
-    transport: Wanted | None = _TRANSPORTS.get((uri.param(b"transport") or b"").lower())
-    if uri.scheme == b"sips":
-        transport = "sips" if transport is None else "tls"
-    return uri.host.decode("ascii").strip("[]").lower().rstrip("."), uri.port, transport

@@ -282,15 +282,20 @@ def ack_of(invite: bytes, to: bytes) -> bytes:
     return _derived(invite, b"ACK", to)
 
 
-def cancel_of(invite: bytes) -> bytes:
-    """The CANCEL of an INVITE (RFC 3261 §9.1), as it was sent."""
-    return _derived(invite, b"CANCEL", None)
+def cancel_of(invite: bytes, fields: bytes = b"") -> bytes:
+    """The CANCEL of an INVITE (RFC 3261 §9.1).
+
+    Args:
+        invite: as it was sent.
+        fields: what it says besides, each field with its CRLF.
+    """
+    return _derived(invite, b"CANCEL", None, fields)
 
 
 _KEPT = frozenset((b"route", b"from", b"f", b"to", b"t", b"call-id", b"i", b"cseq"))
 
 
-def _derived(invite: bytes, method: bytes, to: bytes | None) -> bytes:
+def _derived(invite: bytes, method: bytes, to: bytes | None, more: bytes = b"") -> bytes:
     """Same Request-URI, topmost Via, Route, From, To, Call-ID and CSeq number."""
     head = invite.partition(HEAD_END)[0]
     start_line, _, fields = head.partition(b"\r\n")
@@ -307,5 +312,5 @@ def _derived(invite: bytes, method: bytes, to: bytes | None) -> bytes:
             lines.append(b"To: " + to)
         else:
             lines.append(line)
-    lines.append(b"Content-Length: 0\r\n\r\n")
+    lines.append(more + b"Content-Length: 0\r\n\r\n")
     return b"\r\n".join(lines)

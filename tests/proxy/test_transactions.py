@@ -236,6 +236,40 @@ def test_a_cancelled_branch_that_says_nothing() -> None:
     world.expire()
 
 
+@pytest.mark.parametrize("rung", [True, False])
+def test_the_reason_of_a_cancel_goes_on_with_it(rung: bool) -> None:
+    """RFC 3326 §2: "completed elsewhere" is no missed call. Also if CANCEL has to wait (§9.1)."""
+    why = 'Reason: SIP;cause=200;text="Call completed elsewhere"\r\nreason:Q.850;cause=16\r\n'
+    world = World()
+    caller = Caller(world)
+    invite = caller.invite()
+    if rung:
+        world.answer(0, invite, 180)
+    world.send(caller.write("CANCEL", number=1, branch=caller.last_branch, more=why))
+    if not rung:
+        assert not world.target().raw
+        world.answer(0, invite, 180)
+    cancel = world.target().one()
+    assert cancel.all("Reason") == [
+        'SIP;cause=200;text="Call completed elsewhere"',
+        "Q.850;cause=16",
+    ]
+    world.answer(0, invite, 487)
+    world.expire()
+
+
+def test_a_reason_without_end_does_not_go_on() -> None:
+    """It waits with the request, so it is bounded; the CANCEL goes on all the same."""
+    world = World()
+    caller = Caller(world)
+    invite = caller.invite()
+    world.answer(0, invite, 180)
+    why = 'Reason: SIP;cause=200;text="' + "x" * 1000 + '"\r\n'
+    world.send(caller.write("CANCEL", number=1, branch=caller.last_branch, more=why))
+    cancel = world.target().one()
+    assert (cancel.kind, cancel.all("Reason")) == ("CANCEL", [])
+
+
 def test_cancel_of_nothing() -> None:
     """§16.10 and §9.2: 481; from a stranger as well, whatever he has guessed."""
     world = World()

@@ -21,7 +21,7 @@ from chatredirect.roles.proxy.effects import Dial, Seek
 from chatredirect.roles.proxy.endpoint import ProxyEndpoint
 from chatredirect.roles.proxy.facts import Answered, Dropped, Fact, Failed, FailedOver
 from chatredirect.roles.proxy.identity import ASSERTIONS
-from chatredirect.roles.proxy.outcomes import cancel, give_up
+from chatredirect.roles.proxy.outcomes import cancel, give_up, reasons
 from chatredirect.roles.tap import Tapping
 from chatredirect.roles.verdict import log_request
 from chatredirect.sip.envelope import envelope_of
@@ -180,7 +180,7 @@ class Attendant:
             if not source.trusted and source.host != context.source.host:
                 return False
             now = self._clock()
-            cancel(self.core, context, now)
+            cancel(self.core, context, reasons(request), now)
             self._settle(now)
         return True
 

@@ -38,6 +38,7 @@ class Context:
         to_caller: whether it goes to a dialog's caller, over his flow.
         behind: its next Route, to be asked for should that flow prove to be gone.
         secure: whether it may only go over TLS on the way to the caller.
+        reasons: the Reason fields of its CANCEL.
         cancelled: whether it has been cancelled.
         finished: whether it has had its final response.
         too_large: the target for which a large request has been tried over TCP before UDP.
@@ -66,6 +67,7 @@ class Context:
     to_caller: bool = False
     behind: SipUri | None = None
     secure: bool = False
+    reasons: bytes = b""
     cancelled: bool = False
     finished: bool = False
     too_large: Target | None = None

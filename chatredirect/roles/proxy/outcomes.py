@@ -9,7 +9,7 @@ from chatredirect.roles.proxy.effects import Seek
 from chatredirect.roles.proxy.facts import Failed, FailedOver
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.forwarding import cancel_of, returned
-from chatredirect.sip.message import Response
+from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.transaction import keys
 from chatredirect.sip.transaction.layer import Send
 from chatredirect.sip.transaction.tables import State as Being
@@ -26,6 +26,7 @@ _FAILURES = {
     Event.LOST: ("connection_lost", "the connection is gone"),
     Event.TOO_LONG: ("timer_c", "no response within proxy.timer_c"),
 }
+_LONGEST_REASONS = 1000  # octets: they wait until the pool has shown that it lives
 
 
 def happen(
@@ -66,11 +67,25 @@ def happen(
                     answer(core, branch.context, 487, now)
 
 
-def cancel(core: "Core", context: Context, now: float) -> None:
-    """A request's sender doesn't want it any more (§16.10)."""
+def reasons(cancel: Request) -> bytes:
+    """Why a request is cancelled: each Reason field with its CRLF; none where they are too long."""
+    fields = b"".join(b"Reason: %b\r\n" % value for value in values(cancel, b"reason"))
+    return fields if len(fields) <= _LONGEST_REASONS else b""
+
+
+def cancel(core: "Core", context: Context, why: bytes, now: float) -> None:
+    """A request's sender doesn't want it any more (§16.10).
+
+    Args:
+        core: the proxy.
+        context: the request's.
+        why: the Reason fields of the CANCEL, which go on with it (RFC 3326 §2).
+        now: seconds on the clock of all calls.
+    """
     if context.cancelled or context.finished or not context.invite:
         return
     context.cancelled = True
+    context.reasons = why
     context.attempt_at = context.c_at = float("inf")
     core.counters.cancelled += 1
     if context.active is None:  # its targets are still being looked for
@@ -228,5 +243,7 @@ def _send_cancel(core: "Core", branch: Branch, now: float) -> None:
     if transaction is None or branch.flow is None or not context.invite:
         return
     key = keys.client_key(transaction.key.partition(b" ")[2], b"CANCEL")
-    core.transactions.request(key, cancel_of(transaction.message), branch.flow, None, now)
+    core.transactions.request(
+        key, cancel_of(transaction.message, context.reasons), branch.flow, None, now
+    )
     core.transactions.give_up(transaction, now)

@@ -5,7 +5,7 @@ The only module that knows them all. DNS is not waited for, since a daemon that 
 """
 
 import asyncio
-import secrets
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from chatredirect.listeners import Listeners, Serving
 from chatredirect.lookups import Lookups, lookup_of
 from chatredirect.outward import Outward
 from chatredirect.own_names import OwnNames, local_addresses, own_names
+from chatredirect.own_secret import OwnSecret, own_secret
 from chatredirect.pace import Pace
 from chatredirect.pool import Pool, PoolKey
 from chatredirect.pools import Pools
@@ -96,7 +97,8 @@ class Service:
     configured_at: float = 0.0
     _server_now: Server | None = None
     _looking: asyncio.Task[None] | None = None
-    _spare_key: bytes = field(default_factory=partial(secrets.token_bytes, 32))
+    _own_secret: OwnSecret | None = None
+    _told_secret: bool = False
 
     @property
     def listening(self) -> list[ListenUrl]:
@@ -130,6 +132,8 @@ class Service:
         tls = await asyncio.to_thread(
             self.certificates.prepare, settings.secure_listeners, settings.tls
         )
+        if settings.secret is None and self._own_secret is None:
+            self._own_secret = await asyncio.to_thread(own_secret, os.environ)
         if self.listeners is None:
             admission = Admission(connection_limits(settings.limits), loop.time)
             self.listeners = Listeners(loop, admission, self.inherited, self._watch)
@@ -294,7 +298,14 @@ class Service:
         self, settings: Settings, building: Building, names: OwnNames, log_requests: bool
     ) -> Server:
         secret = settings.secret
-        key = self._spare_key if secret is None else secret.get_secret_value().encode()
+        if secret is not None:
+            key = secret.get_secret_value().encode()
+        else:
+            assert self._own_secret is not None  # it has been read
+            key = self._own_secret.key
+            if building.proxied_pools and not self._told_secret:
+                self._told_secret = True
+                self._own_secret.tell()
         agent = settings.advertise.host if settings.advertise is not None else "chatredirect"
         tags = TagMaker(key)
         assert self.lookups is not None

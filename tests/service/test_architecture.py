@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "control": {"oserror"},
     "config": {"own_names", "sip"},
     "own_names": {"config", "dns", "sip"},
+    "own_secret": {"oserror"},
     "trust": {"sip"},
     "transport": {"config", "dns", "histogram", "log", "oserror", "sip"},
     "dns": {"config", "oserror"},

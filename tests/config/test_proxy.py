@@ -41,6 +41,21 @@ def test_values(settings: Load) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "age"),
+    [
+        ("", 30 * 86400.0),
+        ("proxy: {dialog_age: off}\n", None),
+        ('proxy: {dialog_age: "off"}\n', None),
+        ("proxy: {dialog_age: 3600}\n", 3600.0),
+    ],
+)
+def test_the_age_of_dialogs(settings: Load, text: str, age: float | None) -> None:
+    """docs/configuration.md: 30 days, or seconds, or off."""
+    assert settings(PROXY + text).proxy.dialog_age == age
+    assert settings(PROXY + text).proxy.target_grace == 3600.0
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         (PROXY + "    contact: targets\n", "gives out no Contact of its own"),
@@ -50,6 +65,12 @@ def test_values(settings: Load) -> None:
         (PROXY + "proxy: {attempt_timeout: 33}\n", "proxy.attempt_timeout: must be at most 32"),
         (PROXY + "proxy: {proxy_require: [a b]}\n", "is no option tag"),
         (PROXY + "proxy: {transactions: 0}\n", "proxy.transactions: must be at least 1"),
+        (PROXY + "proxy: {dialog_age: 0}\n", "number of seconds from 1 to 31536000, or off"),
+        (PROXY + "proxy: {dialog_age: yes}\n", "number of seconds from 1 to 31536000, or off"),
+        (PROXY + "proxy: {dialog_age: .inf}\n", "number of seconds from 1 to 31536000, or off"),
+        (PROXY + "proxy: {dialog_age: never}\n", "number of seconds from 1 to 31536000, or off"),
+        (PROXY + "proxy: {target_grace: 0}\n", "proxy.target_grace: must be more than 0"),
+        (PROXY + "proxy: {target_grace: off}\n", "proxy.target_grace: must be"),
         (PROXY + "proxy: {forking: true}\n", "forking"),
         (
             PROXY.replace("pcpool.", "")

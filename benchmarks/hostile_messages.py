@@ -3,7 +3,7 @@
 Every kind of message that comes in, in every mode, as a datagram and on a stream: it gets a header
 field that is as long as one may be, far longer, or there as often as it may be, or all of them are
 long at once, filled with one short piece repeated. All combinations are tried, and the slowest
-again. Bodies are left out: whoever reads one bounds it by itself.
+again. Bodies are left out: `hostile_bodies` has them.
 """
 
 import time
@@ -142,6 +142,9 @@ def worst_message(kind: Kind, fields: Sequence[bytes]) -> Costly:
         (min(_once(kind, *rest) for _ in range(_TRIES)), *rest) for _, *rest in tried[:SLOWEST]
     ]
     seconds, name, piece, (octets, times, stays) = max(again, key=lambda each: each[0])
+    seconds = min(
+        seconds, *(_once(kind, name, piece, (octets, times, stays)) for _ in range(2 * _TRIES))
+    )
     ordinary = min(_take(*kind.ready()) for _ in range(_TRIES))
     data = changed(kind.ready()[1], name, piece, octets, times, stays)
     what = f"{(name or b'all').decode()}: {piece[:20]!r} … {octets:,} octets, {times} times"

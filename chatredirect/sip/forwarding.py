@@ -38,7 +38,7 @@ _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for 
 
 _FIRST_HOPS = b"Max-Forwards: 70"
 _MOST_DIGITS = 6
-_MAX_ROUTE = 8192  # octets of all Route fields, which are one list (§7.3.1)
+_MAX_ROUTE = 4096  # octets of all Route fields, which are one list (§7.3.1)
 _MAX_TAGS = 64  # option tags, more than there are (IANA's registry has some forty)
 
 

@@ -54,19 +54,14 @@ _SLOT_BY_LOWER_NAME = {
 }
 
 #: Long forms of the compact ones (§7.3.3, RFC 6665 §8.2.1).
-_LONG = {
-    b"m": b"contact",
-    b"e": b"content-encoding",
-    b"c": b"content-type",
-    b"o": b"event",
-    b"s": b"subject",
-    b"k": b"supported",
-    b"v": b"via",
-    b"f": b"from",
-    b"t": b"to",
-    b"i": b"call-id",
-    b"l": b"content-length",
-}
+_LONG = dict(
+    zip(
+        b"m e c o s k v f t i l".split(),
+        b"contact content-encoding content-type event subject supported via from to call-id"
+        b" content-length".split(),
+        strict=True,
+    )
+)
 
 # Names as they are usually spelled, so that one dictionary look-up settles most lines. A name
 # that isn't here is looked at properly, and isn't remembered: a peer could fill the memory.
@@ -221,8 +216,8 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
     framed = fault is None
     overlong: list[str] = []
     may_be_long = len(head) > limits.header_line
-    if may_be_long:
-        fault = fault or _longest(lines, limits)
+    if may_be_long and len(longest := max(lines, key=len, default=b"")) > limits.header_line:
+        fault = fault or HeaderLineTooLong(longest)
 
     vias: list[bytes] = []
     via_values = 0
@@ -343,11 +338,6 @@ def _slot_of(name: bytes) -> int | None:
     """The slot of a header name in an unusual spelling; None if it is no header name."""
     match = abnf.HEADER_NAME.fullmatch(name)
     return None if match is None else _SLOT_BY_LOWER_NAME.get(match[1].lower(), _OTHER)
-
-
-def _longest(lines: list[bytes], limits: Limits) -> SipError | None:
-    longest = max(lines, key=len, default=b"")
-    return HeaderLineTooLong(longest) if len(longest) > limits.header_line else None
 
 
 def _read_length(text: bytes) -> int | None:

@@ -194,6 +194,9 @@ def _traffic(status: Mapping[str, Json]) -> Table:
     for name in ("refused", "closed"):
         if counts := _counts(connections.get(name)):
             table.add_row(f"… {name}", counts)
+    for each in _list(connections, "sent_away"):
+        why = f"sent too much ({_text(each.get('reason'))}), closed {_when(each.get('at'))}"
+        table.add_row("… sent away", f"{_text(each.get('peer'))}: {why}")
     for name in ("lookups", "proxy"):
         section = _section(status, name)
         if section:

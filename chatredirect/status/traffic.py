@@ -43,8 +43,10 @@ def _connections(view: View) -> Json:
         return None
     admission = listeners.admission
     closed: dict[str, int] = {}
+    sent_away: list[tuple[str, str, float]] = []
     for each in listeners.open.values():
         if isinstance(each, StreamListener):
+            sent_away += each.terms.sent_away
             for reason, number in each.terms.closed.items():
                 closed[reason] = closed.get(reason, 0) + number
     peers = admission.by_peer
@@ -56,6 +58,7 @@ def _connections(view: View) -> Json:
         "by_peer": [{"peer": peer, "connections": number} for peer, number in most],
         "refused": dict(admission.refused),
         "closed": closed,
+        "sent_away": [{"peer": peer, "reason": reason, "at": at} for peer, reason, at in sent_away],
         "to_targets": 0 if outward is None else outward.outgoing.connections,
     }
 

@@ -177,11 +177,12 @@ class StreamConnection(asyncio.Protocol):
             self._transport.write(b"".join(answers))
             terms.latency.observe(now - began, len(answers))
         if self._excess:
+            terms.sends_away(self._peer(), self._excess)
             self.close(self._excess)
         elif fault is not None:
             tls_here = fault.error.offending.startswith(_TLS_RECORD)
             self.hang_up("tls_here" if tls_here else "framing", str(fault.error))
-        elif now >= until:
+        elif now >= until and framer.partial:
             return True
         else:
             self._all_answered(progress)

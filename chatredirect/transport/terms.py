@@ -5,6 +5,8 @@ connection doesn't know which of the two it belongs to.
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +29,7 @@ SourceMaker = Callable[[str, int, bool], Source]
 #: Hears of what becomes of connections: the transport, the peer's address and port, and what.
 Watch = Callable[[str, str, int, str], None]
 
+_REMEMBERED = 8  # peers that were sent away
 _QUIET = 60.0  # seconds between two log lines about one peer
 
 
@@ -72,6 +75,8 @@ class Terms:
         closed: connections that we ended, by reason.
         failures: events whose handling raised; a fault of ours, and the log has it.
         begun: connections that have begun.
+        sent_away: the last peers whose connections ended for what they sent all the time: peer,
+            reason, and when, in seconds since the epoch.
         latency: from when octets were read until the answers to what they completed were written.
     """
 
@@ -85,6 +90,9 @@ class Terms:
     begun: int = 0
     latency: Histogram = field(default_factory=Histogram)
     closed: dict[str, int] = field(default_factory=dict)
+    sent_away: deque[tuple[str, str, float]] = field(
+        default_factory=lambda: deque(maxlen=_REMEMBERED)
+    )
     _limited: RateLimited = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +113,10 @@ class Terms:
     def ended(self, reason: str) -> None:
         """Count a connection that we end."""
         self.closed[reason] = self.closed.get(reason, 0) + 1
+
+    def sends_away(self, peer: str, reason: str) -> None:
+        """Remember a peer for `status`."""
+        self.sent_away.append((peer, reason, time.time()))
 
     def tell(
         self,

@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-TURN = 0.010
+TURN = 0.005
 """Seconds of one turn of the loop that the work for peers may take, all of them together."""
 SHARE = 0.002
 """Seconds of it for one connection or socket; less if many wait, but always one message."""

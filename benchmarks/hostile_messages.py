@@ -56,7 +56,10 @@ PIECES = (
     *(b", SIP/2.0/UDP a", b",<a:b>" + b";a" * 64, b",<sip:127.0.0.1;lr" + b";a" * 60 + b">"),
 )
 #: Octets of a field, and how often it is there; whether what stood there stays before it.
-SHAPES = ((8100, 1, False), (64000, 1, False), (480, 120, False), (480, 120, True), (8100, 1, True))
+SHAPES = (
+    *((8100, 1, False), (8100, 1, True), (4000, 1, False), (3800, 1, True)),
+    *((64000, 1, False), (480, 120, False), (480, 120, True)),
+)
 EVERYWHERE = b""
 """Stands for all fields at once, each with its share of the octets."""
 REQUEST_URI = b"sip:ocschat@contoso.com"

@@ -46,6 +46,9 @@ class SipUri:
         Args:
             name: the parameter's name in lower case.
         """
+        # most of what is looked for isn't there, and a search is quicker than to take all apart
+        if name not in self.params.lower() and b"%" not in self.params:
+            return None
         value = _pairs(self.params, b";").get(name)
         return value[1:-1] if value and value[:1] == b'"' else value
 

@@ -21,6 +21,7 @@ from chatredirect.sip.plain import read_plain
 from chatredirect.sip.request import ClientRequest
 from chatredirect.sip.response import Source
 from chatredirect.sip.uri import equivalent, parse_uri
+from chatredirect.trace.masking import mask
 from tests.fuzz.bodies import bodies
 from tests.fuzz.proxied import proxied
 from tests.sip.served import Answer, Served, read_answer, serve
@@ -256,6 +257,17 @@ def answered(data: bytes) -> Hashable:
     return (ours, min(len(contacts), 3), min(len(dialog.route_set), 3), fault)
 
 
+def masked(data: bytes) -> Hashable:
+    """A trace shows every octet, or an `x` in its place."""
+    shown = mask(data)
+    if len(shown) != len(data):
+        raise Broken("another length")
+    changed = [new for old, new in zip(data, shown, strict=True) if old != new]
+    if set(changed) - {ord("x")}:
+        raise Broken(f"other octets in {shown!r}")
+    return min(len(changed), 40)
+
+
 TARGETS: dict[str, Callable[[bytes], Hashable]] = {
     "datagram": datagram,
     "stream": stream,
@@ -263,4 +275,5 @@ TARGETS: dict[str, Callable[[bytes], Hashable]] = {
     "answered": answered,
     "proxied": proxied,
     "bodies": bodies,
+    "masked": masked,
 }

@@ -78,6 +78,7 @@ WORDS = (
     *(b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?a?>", b"\xef\xbb\xbf", b"\xff\xfe", b"x:"),
     *(b"\r\n--a", b"--a--", b"Content-Type: application/sdp", b";boundary=a", b";charset=utf-16"),
     *(b"Content-Disposition: x;handling=optional", b"m=message 1 sip null\r\n", b"v=0\r\n"),
+    *(b"\r\nAuthorization: Digest ", b'realm="a", response="b"', b"sip:a:b@c", b"<token>a", b"k=a"),
     *(b"-1", b"+1", b"0", b"00", b"2147483648", b"18446744073709551616", b"[", b"]", b"::", b":::"),
 )
 

@@ -166,6 +166,24 @@ def test_oversized_requests() -> None:
     assert world.empty
 
 
+def test_what_is_read_of_a_route_is_bounded() -> None:
+    """docs/answers.md: entries, octets of all fields together, entries that name this server."""
+    ours = "sip:127.0.0.1;lr"
+    for routes, status in (
+        ([ours] * 8, 100),
+        ([ours] * 9, 403),
+        ([ours + ";a" * 65], 403),
+        (["sip:a;lr"] * 70, 403),
+        (["sip:a;lr"] * 71, 400),
+        (["sip:a;lr;x=" + "y" * 1400] * 3, 400),
+    ):
+        world = World()
+        (answer,) = world.send(Caller(world, routes=routes).write("INVITE"))
+        assert answer.status == status, routes[0]
+        assert bool(world.target().raw) is (status == 100)
+        world.expire()
+
+
 def test_routes_that_cannot_be_read() -> None:
     """400, and nothing goes anywhere."""
     world = World()

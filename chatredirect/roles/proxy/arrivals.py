@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from chatredirect.dns.target import Target
 from chatredirect.roles.proxy.answers import later, refuse
 from chatredirect.roles.proxy.checks import (
+    MAX_OWN,
     Refused,
     check,
     no_tls,
@@ -148,7 +149,7 @@ def _prepare(
     routes = draft.route_set() if draft.routes else []
     loop = check(core, request, draft, routes)
     if routes:
-        if not all(plainly_ours(core, route.uri) for route in routes):
+        if len(routes) > MAX_OWN or not all(plainly_ours(core, route.uri) for route in routes):
             # whoever asks for an endpoint gets to its pool, and by no other way
             raise Refused(Refusal(403, phrase="Route Leads Elsewhere"), "route")
         draft.keep_routes([])

@@ -26,6 +26,10 @@ _WITHOUT_RECORD_ROUTE = frozenset((
 ))  # fmt: skip
 
 
+MAX_OWN = 8
+"""Entries of Route that name this server and no dialog, which are passed over: each is read."""
+
+
 @dataclass(slots=True)
 class Refused(Exception):
     """A request that isn't forwarded.

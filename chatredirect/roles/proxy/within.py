@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from chatredirect.roles.proxy.answers import answer, later, refuse
 from chatredirect.roles.proxy.arrivals import repeated
 from chatredirect.roles.proxy.checks import (
+    MAX_OWN,
     Refused,
     check,
     no_tls,
@@ -89,7 +90,7 @@ def passing(core: "Core", request: Request, envelope: Envelope) -> Passing | Non
     if token is not None:  # a strict router took us for the next hop
         uri, routes = came[-1].uri, came[:-1]
     first = 0
-    while first < len(routes) and plainly_ours(core, routes[first].uri):
+    while first < min(len(routes), MAX_OWN) and plainly_ours(core, routes[first].uri):
         first += 1
     routes = routes[first:]
     if token is None:

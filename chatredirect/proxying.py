@@ -18,6 +18,7 @@ from chatredirect.directory import Directory
 from chatredirect.dns.target import Target
 from chatredirect.outward import Outward
 from chatredirect.own_names import OwnNames
+from chatredirect.pace import Pace
 from chatredirect.pool import PoolKey
 from chatredirect.pools import Pools
 from chatredirect.roles.proxy.attendant import Attendant
@@ -163,7 +164,10 @@ class Proxying:
                 await idle.wait()
         except TimeoutError:
             log.warning("not_drained", open=len(attendant.core.open), seconds=seconds)
-            attendant.give_up()
+            pace = Pace()
+            for context in list(attendant.core.open):
+                attendant.give_up(context)
+                await pace.breathe()
             return False
         return True
 

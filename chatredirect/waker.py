@@ -39,13 +39,14 @@ class Waker:
         self._when = 0.0
 
     def at(self, when: float) -> None:
-        """Ask to be called at a time of the loop's clock."""
+        """Ask to be called at a time of the loop's clock; one that is over means the next turn."""
         if self._handle is not None:
             if self._when <= when:
                 return
             self._handle.cancel()
         self._when = when
-        self._handle = self._loop.call_at(when + _LATE, self._ring)
+        over = when <= self._loop.time()
+        self._handle = self._loop.call_at(when if over else when + _LATE, self._ring)
 
     def close(self) -> None:
         """Call nobody any more."""

@@ -251,8 +251,7 @@ class StreamConnection(asyncio.Protocol):
                 timer.cancel()
         self._owner.gone(self)
         self._transport = None
-        if self._flow is not None:
-            self._flow.end()
+        self._end_flow()
 
     def admit(self) -> bool:
         """Ask whether the names in its certificate let the peer in; end the connection if not."""
@@ -283,7 +282,8 @@ class StreamConnection(asyncio.Protocol):
             if self._transport is not None:
                 own = self._transport.get_extra_info("sockname")[:2]
             own = self._owner.reachable(plain_host(own[0]), own[1])
-            self._flow = StreamFlow(self.transport, *own, self.host, self.port, self._transport)
+            stream = None if self._ended else self._transport
+            self._flow = StreamFlow(self.transport, *own, self.host, self.port, stream)
         return self._flow
 
     # -- ending it ----------------------------------------------------------------------------
@@ -325,11 +325,16 @@ class StreamConnection(asyncio.Protocol):
             return
         self._ended = True
         self._terms.ended(reason)
+        self._end_flow()  # what is sent from now on must find another way
         why = why or _ENDINGS.get(reason, "")
         if why:
             level = "info" if reason == "idle" else "warning"  # nothing is wrong with silence
             fields = {"reason": reason, "why": why}
             self._tell("connection_closed", level, **fields)
+
+    def _end_flow(self) -> None:
+        if self._flow is not None:
+            self._flow.end()
 
     def _end_in_time(self) -> None:
         """What waits for the peer to read it doesn't wait for ever."""
@@ -353,7 +358,7 @@ class StreamConnection(asyncio.Protocol):
                 left = min(left, keepalive - silent)
             else:
                 left = min(left, keepalive)
-                if self._transport is not None and self._unread is None:
+                if self._transport is not None and self._unread is None and not self._ended:
                     self._transport.write(PING)
         self._idle = loop.call_later(left, self._watch_idle)
 

@@ -9,7 +9,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
+from chatredirect.sip.flow import peer_text
 from chatredirect.transport.datagrams import DatagramSocket
+
+log = structlog.get_logger()
 
 MAX_UNREAD = 262_144
 """Octets that may wait for a peer to read them; one that lets more wait is given up."""
@@ -77,11 +82,20 @@ class StreamFlow:
         return self._stream is not None and not self._stream.is_closing()
 
     def send(self, data: bytes) -> bool:
-        """Send a message; False if the connection is gone, or its peer doesn't read."""
+        """Send a message; False if the connection is over, or its peer doesn't read."""
         stream = self._stream
-        if stream is None or stream.is_closing() or stream.get_write_buffer_size() > MAX_UNREAD:
+        if stream is None:
             return False
-        stream.write(data)
+        try:
+            if stream.is_closing() or stream.get_write_buffer_size() > MAX_UNREAD:
+                return False
+            stream.write(data)
+        except Exception:  # whatever a transport raises: nothing can be sent over it any more
+            log.exception(
+                "write_failed", peer=peer_text(self.transport, self.peer_host, self.peer_port)
+            )
+            self._stream = None
+            return False
         return True
 
     def named(self, name: bytes, when_over: Callable[["StreamFlow"], None]) -> None:
@@ -90,7 +104,7 @@ class StreamFlow:
         self._when_over = when_over
 
     def end(self) -> None:
-        """The connection is gone."""
+        """The connection is gone, or nothing more is to be sent over it."""
         self._stream = None
         when_over, self._when_over = self._when_over, None
         if when_over is not None:

@@ -9,9 +9,13 @@ import socket
 from collections.abc import Callable
 from ipaddress import ip_address
 
+import structlog
+
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.datagram_ways import DatagramWays
 from chatredirect.transport.flow import DatagramFlow, StreamFlow
+
+log = structlog.get_logger()
 
 _NUMBER = 8  # octets
 _WRAP = 1 << 8 * _NUMBER
@@ -74,7 +78,10 @@ class FlowBook:
 
     def _over(self, flow: StreamFlow) -> None:
         if self._by_name.pop(flow.name, None) is not None:
-            self.on_lost(flow)
+            try:
+                self.on_lost(flow)
+            except Exception:  # the connection has still more to tidy up
+                log.exception("lost_flow_not_told", peer=flow.peer_host)
 
 
 def _both_ends(flow: Flow) -> bytes:

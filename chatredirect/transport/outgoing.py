@@ -18,6 +18,7 @@ import structlog
 from chatredirect.config.addresses import ListenUrl
 from chatredirect.dns.target import Place, Target
 from chatredirect.oserror import words
+from chatredirect.pace import Pace
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.datagram_ways import DatagramWays
 from chatredirect.transport.dialled import Dialled
@@ -208,11 +209,17 @@ class Outgoing:
             log.exception("dialling_failed", target=str(target))
         finally:
             del self._attempts[target.place]
-            self._waiting -= len(attempt.waiting)
             if flow is None:
                 self._rest(target.place, why)
-            for on_flow, on_failure in attempt.waiting:
-                self._call(partial(on_failure, why) if flow is None else partial(on_flow, flow))
+            await self._tell_waiting(attempt, flow, why)
+
+    async def _tell_waiting(self, attempt: _Attempt, flow: Flow | None, why: str) -> None:
+        """Tell who waits what came of it. There may be thousands: others want their turns too."""
+        pace = Pace()
+        for on_flow, on_failure in attempt.waiting:
+            self._waiting -= 1
+            self._call(partial(on_failure, why) if flow is None else partial(on_flow, flow))
+            await pace.breathe()
 
     async def _connect(self, target: Target) -> tuple[Flow | None, str]:
         """A new connection; None and why, if there is none."""

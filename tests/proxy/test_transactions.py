@@ -435,7 +435,8 @@ def test_the_end_of_draining() -> None:
     world.answer(0, ringing.invite(), 180)
     world.send(other.write("SUBSCRIBE"))
     world.target().take()
-    world.attendant.give_up()
+    for context in list(world.core.open):
+        world.attendant.give_up(context)
     assert sorted(sent.kind for sent in world.client.take()) == ["500 INVITE", "500 SUBSCRIBE"]
     assert world.target().one().kind == "CANCEL"
     assert world.core.idle

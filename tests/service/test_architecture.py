@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "own_names": {"config", "dns", "sip"},
     "own_secret": {"oserror"},
     "trust": {"sip"},
-    "transport": {"config", "dns", "histogram", "log", "oserror", "sip"},
+    "transport": {"config", "dns", "histogram", "log", "oserror", "pace", "sip"},
     "dns": {"config", "oserror"},
     "resolver": {"config", "dns"},
     "health": {"config", "dns"},

@@ -17,7 +17,7 @@ from chatredirect.config.models import TlsSettings
 from chatredirect.dns.target import Target
 from chatredirect.sip.framing import PING, PONG, FramingFault, Ping
 from chatredirect.sip.message import Request, Response
-from chatredirect.transport.flow import MAX_UNREAD
+from chatredirect.transport.flow import MAX_UNREAD, StreamFlow
 from chatredirect.transport.outgoing import OutgoingLimits
 from tests.dns.until import until
 from tests.ports import free_port
@@ -120,15 +120,66 @@ async def test_garbage(garbage: bytes) -> None:
     """An answer that is no SIP ends the connection; half of one does so in time."""
 
     async def then(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)  # else it may be over before it is there
         writer.write(garbage)
 
     hasty = dataclasses.replace(PATIENT, message=0.3)
     async with server(then) as pool, world(timeouts=hasty) as ours:
         flow = await ours.flow(pool.target())
+        flow.send(REQUEST)
         await until(lambda: ours.lost == [flow])
         assert all(isinstance(event, FramingFault) for event, _, _ in ours.events)
         (why,) = ours.outgoing.terms.closed
         assert why in ("framing", "half_sent")
+
+
+async def test_a_connection_that_was_hung_up_is_over_at_once() -> None:
+    """After octets that are no SIP nothing is sent any more, and nothing raises.
+
+    The peer keeps its side open, so that ours is half-closed. Whoever holds the flow hears that it
+    is gone, and the target's next request gets a connection of its own.
+    """
+    stays = asyncio.Event()
+
+    async def then(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await stays.wait()
+
+    async with server(then) as pool, world() as ours:
+        flow = await ours.flow(pool.target())
+        flow.send(REQUEST)
+        await until(lambda: bool(ours.outgoing.terms.closed))
+        assert ours.outgoing.connections == 1, "it is closed, not hung up"
+        assert ours.lost == [flow]
+        assert not flow.send(REQUEST)
+        assert ours.outgoing.reach(pool.target()) is None
+        assert await ours.flow(pool.target()) is not flow
+        stays.set()
+
+
+async def test_a_transport_that_raises_is_a_flow_that_is_gone() -> None:
+    """Sending never raises, whatever the event loop's transport does."""
+
+    class Raising:
+        """A transport with a fault."""
+
+        def is_closing(self) -> bool:
+            """Not as far as it knows."""
+            return False
+
+        def get_write_buffer_size(self) -> int:
+            """Nothing waits."""
+            return 0
+
+        def write(self, data: bytes) -> None:
+            """As asyncio's does after `write_eof`."""
+            raise RuntimeError("Cannot call write() after write_eof()")
+
+    raising: Any = Raising()
+    flow = StreamFlow("tcp", "127.0.0.1", 1, "127.0.0.1", 2, raising)
+    assert not flow.send(REQUEST)
+    assert not flow.open
 
 
 async def test_a_target_that_does_not_read_holds_a_bounded_amount() -> None:

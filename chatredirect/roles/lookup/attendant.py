@@ -5,18 +5,20 @@ clock; sockets it knows only as flows.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from chatredirect.counters import Counters
 from chatredirect.roles.explaining import explain_status
-from chatredirect.roles.lookup.core import Core
+from chatredirect.roles.lookup.core import Core, User
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.facts import Answered, Ended, Fact, Found
 from chatredirect.roles.lookup.invites import invite
 from chatredirect.roles.lookup.within import within
 from chatredirect.roles.tap import Tap, Tapping
 from chatredirect.roles.verdict import log_request
+from chatredirect.roles.work_list import carry_out, forget
 from chatredirect.sip.envelope import envelope_of
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Reach
@@ -24,6 +26,7 @@ from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
 from chatredirect.sip.transaction.keys import response_key, server_key
+from chatredirect.sip.transaction.layer import Send
 
 log = structlog.get_logger()
 
@@ -127,7 +130,10 @@ class Attendant:
     def elapse(self) -> None:
         """Do what is due, and ask to be woken for what is due next."""
         now = self._clock()
-        self.core.elapse(now)
+        try:
+            self.core.elapse(now)
+        except Exception:  # what was due is taken out: the others' time comes all the same
+            log.exception("lookup_timer_failed")
         self._settle(now, None)
 
     def _settle(self, now: float, source: Source | None) -> None:
@@ -138,25 +144,24 @@ class Attendant:
         told = len(core.facts)
         if tap is not None:
             _show(core.facts, tap)  # first why, then what
-        position = 0
-        while position < len(sends):  # a flow that is gone may lead to more
-            send = sends[position]
-            position += 1
-            if tap is not None:
-                call_id = None if send.user is None else send.user.dialog.call_id
-                tap.sent(send.data, send.flow, call_id)
-            if not send.flow.send(send.data):
-                core.lost(send, now)
-        sends.clear()
+        while sends:  # a flow that is gone may lead to more
+            carry_out(sends, self._send, partial(core.lost, now=now), "send")
         if tap is not None:
             _show(core.facts[told:], tap)
-        if core.facts:
-            for fact in core.facts:
-                self._tell(fact, source)
-            core.facts.clear()
+        carry_out(core.facts, partial(self._tell, source=source), forget, "tell")
         due = core.next_due()
         if due is not None:
             self._wake_at(due)
+
+    def _send(self, send: Send[User]) -> bool:
+        tap = self._tapping.tap
+        if tap is not None:
+            call_id = None if send.user is None else send.user.dialog.call_id
+            try:
+                tap.sent(send.data, send.flow, call_id)
+            except Exception:  # it is sent all the same
+                log.exception("work_failed", what="trace")
+        return send.flow.send(send.data)
 
     def _tell(self, fact: Fact, source: Source | None) -> None:
         match fact:

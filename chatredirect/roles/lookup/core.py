@@ -15,6 +15,7 @@ from chatredirect.roles.lookup.facts import Answered, Ended, Fact, LookupCounter
 from chatredirect.roles.lookup.lookup import Lookup
 from chatredirect.roles.lookup.states import TABLE, Act, Event
 from chatredirect.roles.refusal import Refusal
+from chatredirect.roles.work_list import AT_ONCE
 from chatredirect.sip.dialog import key_within
 from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.headers import Envelope
@@ -95,8 +96,11 @@ class Core:
         return self._deadlines.next()
 
     def elapse(self, now: float) -> None:
-        """Do what is due."""
-        while (item := self._deadlines.pop(now)) is not None:
+        """Do what is due, `AT_ONCE` of it at most: `next_due` says whether there is more."""
+        for _ in range(AT_ONCE):
+            item = self._deadlines.pop(now)
+            if item is None:
+                return
             if isinstance(item, Lookup):
                 self.happen(item, Event.EXPIRED if now >= item.expire_at else Event.RESEND, now)
                 continue

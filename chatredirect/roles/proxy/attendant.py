@@ -15,7 +15,7 @@ from chatredirect.roles.explaining import explain_status
 from chatredirect.roles.finding import find
 from chatredirect.roles.proxy import arrivals, within
 from chatredirect.roles.proxy.branches import Branch
-from chatredirect.roles.proxy.context import Context, Seeking, Waiter
+from chatredirect.roles.proxy.context import Context, Seeking, User, Waiter
 from chatredirect.roles.proxy.core import Core
 from chatredirect.roles.proxy.effects import Dial, Seek
 from chatredirect.roles.proxy.endpoint import ProxyEndpoint
@@ -24,6 +24,7 @@ from chatredirect.roles.proxy.identity import ASSERTIONS
 from chatredirect.roles.proxy.outcomes import cancel, give_up, reasons
 from chatredirect.roles.tap import Tapping
 from chatredirect.roles.verdict import log_request
+from chatredirect.roles.work_list import carry_out, forget
 from chatredirect.sip.envelope import envelope_of
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, Reach
@@ -32,10 +33,13 @@ from chatredirect.sip.headers import Envelope, read_via
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
 from chatredirect.sip.transaction import keys
+from chatredirect.sip.transaction.layer import Send
 from chatredirect.sip.transaction.tables import Event, State
 from chatredirect.sip.uri import SipUri
 
 log = structlog.get_logger()
+
+_FAULT = "a fault of ours"
 
 #: Finds the targets of a URI, later, and says so.
 Seeker = Callable[[SipUri, Callable[[tuple[Target, ...]], None]], None]
@@ -215,21 +219,26 @@ class Attendant:
     # -- what comes of effects, and of time -----------------------------------------------------
 
     def lost(self, flow: Flow) -> None:
-        """A connection is gone."""
-        now = self._clock()
-        self.core.lost(flow, now)
-        self._settle(now)
+        """A connection is gone; many requests that were sent over it take several turns."""
+        self.core.lost(flow)
+        self.elapse()
 
     def elapse(self) -> None:
         """Do what is due, and ask to be woken for what is due next."""
         now = self._clock()
-        self.core.elapse(now)
+        try:
+            self.core.elapse(now)
+        except Exception:  # what was due is taken out: the others' time comes all the same
+            log.exception("proxy_timer_failed")
         self._settle(now)
 
-    def give_up(self) -> None:
-        """Answer whatever is open, since the daemon ends."""
+    def give_up(self, context: Context) -> None:
+        """Answer a request that is open, since the daemon ends."""
         now = self._clock()
-        give_up(self.core, now)
+        try:
+            give_up(self.core, context, now)
+        except Exception:
+            log.exception("work_failed", what="give up")
         self._settle(now)
 
     def _dialled(self, dial: Dial[Waiter], flow: Flow) -> None:
@@ -250,35 +259,37 @@ class Attendant:
     def _settle(self, now: float) -> None:
         """Carry out what the last call has led to."""
         core = self.core
-        tap = self._tapping.tap
-        sends = core.sends
-        position = 0
-        while position < len(sends):  # a flow that is gone may lead to more
-            send = sends[position]
-            position += 1
-            if not send.flow.send(send.data):
-                core.unsent(send, now)
-            elif tap is not None:
-                tap.sent(send.data, send.flow, call_id_of(send.data))
-        sends.clear()
-        while core.dials:
-            dial = core.dials.pop()
-            core.ways.dial(
-                dial.target, partial(self._dialled, dial), partial(self._not_dialled, dial)
+        while core.sends or core.dials or core.seeks:  # what can't be done may lead to more
+            carry_out(core.sends, self._send, partial(core.unsent, now=now), "send")
+            carry_out(
+                core.dials, self._dial, partial(core.not_dialled, why=_FAULT, now=now), "dial"
             )
-        while core.seeks:
-            seek = core.seeks.pop()
-            self._seek(seek.uri, partial(self._found, seek))
+            carry_out(core.seeks, self._look_for, partial(core.found, targets=(), now=now), "seek")
         if core.facts:
-            facts = list(core.facts)
-            core.facts.clear()
-            for fact in facts:
-                self._tell(fact, now)
+            carry_out(core.facts, partial(self._tell, now=now), forget, "tell")
             if not core.open:
                 self.on_idle()
         due = core.next_due()
         if due is not None:
             self._wake_at(due)
+
+    def _send(self, send: Send[User]) -> bool:
+        sent = send.flow.send(send.data)
+        tap = self._tapping.tap
+        if sent and tap is not None:
+            try:
+                tap.sent(send.data, send.flow, call_id_of(send.data))
+            except Exception:  # it is sent all the same, and once is enough
+                log.exception("work_failed", what="trace")
+        return sent
+
+    def _dial(self, dial: Dial[Waiter]) -> None:
+        self.core.ways.dial(
+            dial.target, partial(self._dialled, dial), partial(self._not_dialled, dial)
+        )
+
+    def _look_for(self, seek: Seek[Seeking]) -> None:
+        self._seek(seek.uri, partial(self._found, seek))
 
     def _tell(self, fact: Fact, now: float) -> None:
         tap = self._tapping.tap

@@ -6,6 +6,7 @@ due by itself, `next_due` says. What a request is checked for before it gets her
 and `within`; what comes of its branches is in `outcomes`.
 """
 
+from collections import deque
 from dataclasses import replace
 from math import inf
 
@@ -21,6 +22,7 @@ from chatredirect.roles.proxy.penalties import Penalties
 from chatredirect.roles.proxy.rules import Rules
 from chatredirect.roles.proxy.served import ServedPools
 from chatredirect.roles.proxy.sides import Sides
+from chatredirect.roles.work_list import AT_ONCE
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import ack_of
 from chatredirect.sip.message import Response
@@ -64,8 +66,9 @@ class Core:
     """
 
     __slots__ = (
-        "_branches", "_deadlines", "counters", "dials", "draining", "facts", "names", "open",
-        "peers", "penalties", "rules", "seeks", "sends", "served", "sides", "transactions", "ways",
+        "_branches", "_deadlines", "_losses", "counters", "dials", "draining", "facts", "names",
+        "open", "peers", "penalties", "rules", "seeks", "sends", "served", "sides",
+        "transactions", "ways",
     )  # fmt: skip
 
     def __init__(self, rules: Rules, ways: Ways, names: FlowNames, first_branch: int) -> None:
@@ -93,6 +96,7 @@ class Core:
         self.open: set[Context] = set()
         self.peers: dict[bytes, int] = {}
         self._branches = first_branch
+        self._losses: deque[Branch] = deque()  # their connections are gone, they don't know it yet
         self._deadlines: Deadlines[Context | Transaction[User]] = Deadlines()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
 
@@ -107,11 +111,17 @@ class Core:
 
     def next_due(self) -> float | None:
         """When something is due; None if nothing is."""
-        return self._deadlines.next()
+        return -inf if self._losses else self._deadlines.next()
 
     def elapse(self, now: float) -> None:
-        """Do what is due."""
-        while (item := self._deadlines.pop(now)) is not None:
+        """Do what is due, `AT_ONCE` of it at most: `next_due` says whether there is more."""
+        for _ in range(AT_ONCE):
+            if self._losses:
+                self._lost(self._losses.popleft(), now)
+                continue
+            item = self._deadlines.pop(now)
+            if item is None:
+                return
             if isinstance(item, Context):
                 self._context_due(item, now)
                 continue
@@ -355,12 +365,15 @@ class Core:
         elif user is not None and user.transaction is not None:
             self._lost(user, now)
 
-    def lost(self, flow: Flow, now: float) -> None:
-        """A connection is gone, and with it the responses that were to come over it."""
-        for context in list(self.open):
+    def lost(self, flow: Flow) -> None:
+        """A connection is gone, and with it the responses that were to come over it.
+
+        What that leads to is due at once: see `elapse`.
+        """
+        for context in self.open:
             branch = context.active
             if branch is not None and branch.flow is flow and branch.transaction is not None:
-                self._lost(branch, now)
+                self._losses.append(branch)
 
     def _lost(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction

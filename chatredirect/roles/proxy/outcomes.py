@@ -94,14 +94,15 @@ def cancel(core: "Core", context: Context, why: bytes, now: float) -> None:
         happen(core, context.active, Event.CANCEL, now)
 
 
-def give_up(core: "Core", now: float) -> None:
+def give_up(core: "Core", context: Context, now: float) -> None:
     """The daemon ends: who still waits hears that, and a pool that still rings is cancelled."""
-    for context in list(core.open):
-        context.why = "the server stops"
-        branch = context.active
-        answer(core, context, 500, now)
-        if branch is not None:
-            happen(core, branch, Event.CANCEL, now)
+    if context.finished:
+        return
+    context.why = "the server stops"
+    branch = context.active
+    answer(core, context, 500, now)
+    if branch is not None:
+        happen(core, branch, Event.CANCEL, now)
 
 
 def _forward_provisional(core: "Core", context: Context, response: Response, now: float) -> None:

@@ -1,0 +1,113 @@
+"""A fault in one place stops nobody else: what is to be done is done once, each by itself."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chatredirect.roles.work_list import AT_ONCE, carry_out
+from tests.proxy.world import FRONT_END, Caller, Flow, World, targets
+
+
+class Fault(Exception):
+    """What nobody reckons with."""
+
+
+def raising(*args: object) -> bool:
+    """In the place of any function."""
+    raise Fault
+
+
+def caller(world: World, name: str = "user1") -> Caller:
+    return Caller(world, name=name, transport=world.client.transport.upper())
+
+
+def client_sends(world: World) -> None:
+    world.client.send = raising  # type: ignore[method-assign]
+
+
+def target_sends(world: World) -> None:
+    world.target().send = raising  # type: ignore[method-assign]
+
+
+def dials(world: World) -> None:
+    world.ways.by_dialling = {world.targets[0].transport}
+    world.ways.dial = raising  # type: ignore[method-assign]
+
+
+FAULTS = [client_sends, target_sends, dials]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+@pytest.mark.parametrize("break_it", FAULTS)
+def test_a_fault_at_any_send_and_connect_stops_nobody_else(
+    break_it: Callable[[World], None], transport: str
+) -> None:
+    """No exception leaves a work list: the next call's messages are its own, and sent once."""
+    world = World(*targets(transport=transport), transport=transport)
+    break_it(world)
+    world.deliver(caller(world).write("INVITE"), world.client, FRONT_END)
+    world.deliver(caller(world).write("OPTIONS"), world.client, FRONT_END)
+    core = world.core
+    assert [*core.sends, *core.dials, *core.seeks, *core.facts] == []
+    world.ways.by_dialling.clear()
+    world.ways.flows.clear()
+    whole = Flow(transport, peer_port=45155)
+    world.deliver(caller(world, "user2").write("INVITE"), whole, FRONT_END)
+    kinds = [sent.kind for sent in whole.take()]
+    assert kinds == ["100 INVITE"]
+    assert [sent.kind for sent in world.target().take()] == ["INVITE"]
+    world.pass_time(400.0)
+    assert world.empty
+
+
+def test_a_fault_while_seeking_is_answered() -> None:
+    """RFC 5626 §5.3.1: who can't be looked for is nowhere; the request gets 430."""
+    world = World(transport="tcp")
+    called = caller(world).begin()
+    world.attendant._seek = raising
+    world.client.gone = True
+    target = world.target()
+    world.deliver(
+        called.write("INFO").replace(b"From:", b"Route: <sip:192.0.2.7;lr>\r\nFrom:", 1),
+        target,
+    )
+    assert [sent.kind for sent in target.take()] == ["430 INFO"]
+
+
+def test_what_is_put_into_a_list_meanwhile_is_done_once() -> None:
+    """Each item is worked on once, also where doing it calls for the whole list again."""
+    done: list[int] = []
+    items = [1, 2, 3]
+
+    def do(item: int) -> bool:
+        done.append(item)
+        carry_out(items, do, done.append, "test")
+        if item == 2:
+            raise Fault
+        return item != 3
+
+    failed: list[int] = []
+    carry_out(items, do, failed.append, "test")
+    assert (done, failed, items) == ([1, 2, 3], [2, 3], [])
+
+
+def test_a_lost_connection_with_many_requests_takes_several_turns() -> None:
+    """Others get the loop after each `AT_ONCE` of them, and nobody is forgotten."""
+    many = 3 * AT_ONCE
+    world = World(*targets(transport="tcp"), transport="tcp", transactions_per_peer=1000)
+    for n in range(many):
+        world.deliver(caller(world, f"user{n}").write("INVITE"), world.client, FRONT_END)
+    world.client.take()
+    flow = world.target()
+    flow.gone = True
+    world.ways.by_dialling = {"tcp"}
+    world.wakes.clear()
+    world.attendant.lost(flow)
+    turns = 1
+    while world.core.next_due() is not None and world.core.next_due() <= world.now:
+        assert any(wake <= world.now for wake in world.wakes), "nobody asked to be woken"
+        world.attendant.elapse()
+        turns += 1
+    assert turns >= many / AT_ONCE
+    assert len(world.client.take()) == many
+    assert world.core.idle

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from chatredirect.roles.work_list import AT_ONCE, carry_out
-from tests.proxy.world import FRONT_END, Caller, Flow, World, targets
+from tests.proxy.world import FRONT_END, Caller, Flow, World, response, targets
 
 
 class Fault(Exception):
@@ -109,5 +109,47 @@ def test_a_lost_connection_with_many_requests_takes_several_turns() -> None:
         world.attendant.elapse()
         turns += 1
     assert turns >= many / AT_ONCE
+    while world.ways.dialled:
+        world.ways.fail()
     assert len(world.client.take()) == many
     assert world.core.idle
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+def test_the_only_target_gets_the_same_octets_on_a_new_connection(method: str) -> None:
+    """RFC 3261 §18.4, §17.2.3: once, with the same branch; a second loss is 500."""
+    world = World(*targets(transport="tcp"), transport="tcp")
+    world.send(caller(world).write(method))
+    first = world.target()
+    (octets,) = first.raw
+    first.gone = True
+    world.ways.by_dialling = {"tcp"}
+    world.attendant.lost(first)
+    assert world.client.take() == []
+    second = world.ways.connect()
+    assert second.raw == [octets]
+    world.attendant.lost(first)  # what is over doesn't end what isn't
+    assert world.client.take() == []
+    world.deliver(response(second.one(), 200), second)
+    assert world.client.one().kind == f"200 {method}"
+    world.send(caller(world).write(method))
+    for gone in (second, None):
+        flow = gone or world.ways.connect()
+        flow.gone = True
+        world.attendant.lost(flow)
+    assert world.client.one().kind == f"500 {method}"
+
+
+def test_a_request_cancelled_while_it_waits_for_a_new_connection() -> None:
+    """§16.10: it isn't sent again, and gets 487."""
+    world = World(*targets(transport="tcp"), transport="tcp")
+    sender = caller(world)
+    world.send(sender.write("INVITE"))
+    first = world.target()
+    first.gone = True
+    world.ways.by_dialling = {"tcp"}
+    world.attendant.lost(first)
+    world.send(sender.write("CANCEL", number=sender.number, branch=sender.last_branch))
+    second = world.ways.connect()
+    assert second.raw == []
+    assert "487 INVITE" in [sent.kind for sent in world.client.take()] or world.core.idle

@@ -119,6 +119,7 @@ class Branch:
         state: where it is.
         flow: what it was sent over, once it was.
         transaction: its client transaction, likewise.
+        again: whether it has been sent once more, its first connection being gone.
     """
 
     context: "Context"
@@ -126,3 +127,4 @@ class Branch:
     state: State = State.WAITING
     flow: Flow | None = None
     transaction: "Transaction[User] | None" = None
+    again: bool = False

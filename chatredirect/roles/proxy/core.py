@@ -96,7 +96,8 @@ class Core:
         self.open: set[Context] = set()
         self.peers: dict[bytes, int] = {}
         self._branches = first_branch
-        self._losses: deque[Branch] = deque()  # their connections are gone, they don't know it yet
+        # branches that don't know yet that their connections are gone
+        self._losses: deque[tuple[Branch, Flow]] = deque()
         self._deadlines: Deadlines[Context | Transaction[User]] = Deadlines()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
 
@@ -117,7 +118,9 @@ class Core:
         """Do what is due, `AT_ONCE` of it at most: `next_due` says whether there is more."""
         for _ in range(AT_ONCE):
             if self._losses:
-                self._lost(self._losses.popleft(), now)
+                branch, flow = self._losses.popleft()
+                if branch.flow is flow:  # else it has another one by now
+                    self._lost(branch, now)
                 continue
             item = self._deadlines.pop(now)
             if item is None:
@@ -311,6 +314,8 @@ class Core:
         elif isinstance(waiting, Reply):
             waiting.server.flow = flow
             self.sends.append(Send(flow, waiting.data, None))
+        elif waiting.again:
+            self._send_again(waiting, flow, now)
         elif waiting.state is State.WAITING and waiting.target is dial.target:
             waiting.flow = flow
             happen(self, waiting, Event.WAY, now)
@@ -322,6 +327,8 @@ class Core:
             self.facts.append(Dropped(waiting.call_id, "no_way"))
         elif isinstance(waiting, Reply):
             self.facts.append(Dropped(None, "no_way"))
+        elif waiting.again:
+            self._lost(waiting, now)
         elif waiting.state is State.WAITING and waiting.target is dial.target:
             waiting.context.why = f"{dial.target}: {why}"
             happen(self, waiting, Event.NO_WAY, now)
@@ -373,14 +380,50 @@ class Core:
         for context in self.open:
             branch = context.active
             if branch is not None and branch.flow is flow and branch.transaction is not None:
-                self._losses.append(branch)
+                self._losses.append((branch, flow))
 
     def _lost(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
         if transaction is not None and transaction.state in _UNANSWERED:
+            if self._may_go_again(branch):
+                branch.again = True
+                gone, branch.flow = branch.flow, None
+                flow = self.ways.reach(branch.target) if branch.target is not None else None
+                if flow is not None and flow is not gone:
+                    self._send_again(branch, flow, now)
+                elif branch.target is not None:
+                    self.dials.append(Dial(branch.target, branch))
+                return
             self.transactions.end(transaction)
             branch.context.why = "the connection is gone"
             happen(self, branch, Event.LOST, now)
+
+    def _may_go_again(self, branch: Branch) -> bool:
+        """Whether its target, the only one that is left, may have a new connection for it.
+
+        A target that has closed an idle connection, or has been restarted, serves the next one. The
+        same octets with the same branch are no second request there (§17.2.3).
+        """
+        context = branch.context
+        return not (
+            branch.again
+            or branch.target is None
+            or branch is not context.active
+            or context.targets
+            or context.why  # another one has failed before
+            or context.cancelled
+            or context.finished
+        )
+
+    def _send_again(self, branch: Branch, flow: Flow, now: float) -> None:
+        transaction = branch.transaction
+        if transaction is None or transaction.state not in _UNANSWERED:
+            return
+        if branch.context.cancelled or branch.context.finished:
+            self._lost(branch, now)
+            return
+        branch.flow = transaction.flow = flow
+        self.sends.append(Send(flow, transaction.message, branch))
 
     # -- responses ----------------------------------------------------------------------------
 

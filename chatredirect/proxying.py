@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -21,6 +22,7 @@ from chatredirect.own_names import OwnNames
 from chatredirect.pace import Pace
 from chatredirect.pool import PoolKey
 from chatredirect.pools import Pools
+from chatredirect.random_numbers import random_numbers
 from chatredirect.roles.proxy.attendant import Attendant
 from chatredirect.roles.proxy.core import Core
 from chatredirect.roles.proxy.rules import Rules
@@ -123,8 +125,12 @@ class Proxying:
         )
         if self.attendant is None:
             outward = self._outward
-            # from a random number on, so that a restart uses no branch twice
-            core = Core(rules, outward.outgoing, outward.book, secrets.randbits(48))
+            core = Core(
+                rules,
+                outward.outgoing,
+                outward.book,
+                partial(next, random_numbers(secrets.token_bytes)),
+            )
             self.attendant = Attendant(
                 core,
                 self._counters,

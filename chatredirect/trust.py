@@ -16,15 +16,16 @@ class Trust:
 
     networks: tuple[IPv4Network | IPv6Network, ...]
 
-    def source(self, host: str, port: int, verified: bool) -> Source:
+    def source(self, host: str, port: int, verified: bool, names: tuple[str, ...] = ()) -> Source:
         """Where a request comes from, and whether that is a trusted peer.
 
         Args:
             host: IP address without brackets; v4-mapped ones as IPv4.
             port: the port.
             verified: whether a certificate has proved one of the `allowed_peers`.
+            names: what its certificate has proved.
         """
-        return Source(host.encode("ascii"), port, verified or self.lists(host))
+        return Source(host.encode("ascii"), port, verified or self.lists(host), names)
 
     def source_of_datagrams(self, host: str, port: int) -> Source:
         """The same for a datagram, which no certificate stands for."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from chatredirect.directory import Endpoint
 from chatredirect.roles.lookup.attendant import Attendant as LookupAttendant
 from chatredirect.roles.proxy.attendant import Attendant as ProxyAttendant
+from chatredirect.roles.unwanted import NO_REQUEST
 from chatredirect.sip.flow import Reach
 from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, Response
@@ -27,12 +28,17 @@ class Attendants:
     lookup: LookupAttendant | None = None
     proxy: ProxyAttendant | None = None
 
-    def respond(self, response: Response, source: Source) -> bool:
-        """Take a response; False if it is to none of our requests."""
+    def respond(self, response: Response, source: Source, reach: Reach | None) -> str | None:
+        """Take a response; why not, if it isn't taken: a constant for counting."""
         lookup, proxy = self.lookup, self.proxy
-        return (proxy is not None and proxy.respond(response, source)) or (
-            lookup is not None and lookup.respond(response, source)
-        )
+        why: str | None = NO_REQUEST
+        if reach is None:
+            return why
+        if proxy is not None:
+            why = proxy.respond(response, source, reach)
+        if why == NO_REQUEST and lookup is not None:
+            why = lookup.respond(response, source, reach)
+        return why
 
     def run(self, request: Request, source: Source, reach: Reach | None) -> bool:
         """Deal with an ACK or BENOTIFY, which gets no answer; False if nobody wants it."""
@@ -56,6 +62,7 @@ class Attendants:
             return True
         return (
             envelope.in_dialog
+            and source.trusted
             and lookup is not None
             and lookup.within(request, envelope, source, reach)
         )
@@ -87,5 +94,5 @@ class Attendants:
             lookup is not None
             and endpoint is not None
             and endpoint.lookup is not None
-            and lookup.cancels(cancel, envelope)
+            and lookup.cancels(cancel, envelope, source)
         )

@@ -136,9 +136,10 @@ class Server:
         if tap is not None and not tap.received(message, source, reach):
             tap = None
         if isinstance(message, Response):
-            if not self._attendants.respond(message, source):
-                self._drop("response", message, tap, reach)
-                log_drop("response", source, transport, message)
+            unwanted = self._attendants.respond(message, source, reach)
+            if unwanted is not None:
+                self._drop(unwanted, message, tap, reach)
+                log_drop(unwanted, source, transport, message)
             return None
         method = message.method
         if method in _NEVER_ANSWERED:

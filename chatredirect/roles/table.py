@@ -106,6 +106,8 @@ class Table:
                 return None
             # a caller that heeds no Record-Route: his pool knows the dialog, if anybody does
             if endpoint is None or endpoint.proxy is None or reach is None:
+                if self._attendants.lookup and not source.trusted and self._own_names.names(uri):
+                    return Verdict(403, _FORBIDDEN, tagged=False)  # whether there is one or not
                 return Verdict(481, _NO_DIALOG, tagged=False)
 
         user = uri.user

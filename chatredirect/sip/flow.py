@@ -18,6 +18,8 @@ class Flow(Protocol):
         port: our own port on it.
         peer_host: the peer's address; no brackets.
         peer_port: the peer's port.
+        peer_names: the names that the peer's certificate has proved.
+        open: whether something can be sent, as far as is known.
     """
 
     @property
@@ -39,6 +41,14 @@ class Flow(Protocol):
     @property
     def peer_port(self) -> int:
         """The peer's port."""
+
+    @property
+    def peer_names(self) -> tuple[str, ...]:
+        """The names that the peer's certificate has proved, in lower case."""
+
+    @property
+    def open(self) -> bool:
+        """Whether something can be sent, as far as is known."""
 
     def send(self, data: bytes) -> bool:
         """Send a message; False if the flow is gone. The protocol itself never calls this."""
@@ -66,6 +76,21 @@ class Reach(Protocol):
 def peer_text(transport: str, host: str, port: int) -> str:
     """A peer for people, written like a listener: `tcp://192.0.2.1:5060`, IPv6 in brackets."""
     return f"{transport}://[{host}]:{port}" if ":" in host else f"{transport}://{host}:{port}"
+
+
+def leads_back(flow: Flow, came: Flow) -> bool:
+    """Whether a response that came over `came` may be one to a request that was sent over `flow`.
+
+    A request that went over a connection is answered on it; when it is closed, on any other of the
+    same peer (RFC 3261 §18.2.2). One that went by UDP is answered from where it was sent to.
+    """
+    if came is flow:
+        return True
+    if flow.transport == "udp":
+        return came.transport == "udp" and came.peer_host == flow.peer_host
+    if flow.open or came.transport == "udp":
+        return False
+    return came.peer_host == flow.peer_host or not set(came.peer_names).isdisjoint(flow.peer_names)
 
 
 def reliable(flow: Flow) -> bool:

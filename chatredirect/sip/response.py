@@ -23,11 +23,17 @@ class Source:
         host: the IP address as text, without brackets; a v4-mapped address is an IPv4 address.
         port: the port.
         trusted: whether the peer is one that is trusted; who that is, others decide.
+        names: the names that its certificate has proved, in lower case; empty without one.
     """
 
     host: bytes
     port: int
     trusted: bool = False
+    names: tuple[str, ...] = ()
+
+    def is_same_peer(self, other: "Source") -> bool:
+        """Whether both are one peer: one address, or a name that both have proved."""
+        return self.host == other.host or not set(self.names).isdisjoint(other.names)
 
 
 class TagMaker:

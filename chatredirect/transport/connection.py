@@ -19,7 +19,7 @@ from chatredirect.sip.response import Source
 from chatredirect.transport.datagrams import plain_host
 from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.rate import SteadyRate
-from chatredirect.transport.secure import Refused, explain
+from chatredirect.transport.secure import Identity, Refused, explain
 from chatredirect.transport.terms import Terms
 from chatredirect.transport.turns import turns_of
 
@@ -54,8 +54,8 @@ class Owner(Protocol):
     def transport(self) -> str:
         """`tcp` or `tls`."""
 
-    def admit(self, tls: ssl.SSLObject | None) -> bool:
-        """Whether the peer has proved who it is; TLS has, None without it.
+    def admit(self, tls: ssl.SSLObject | None) -> Identity:
+        """Who the peer has proved to be; `tls` is None without TLS.
 
         Raises:
             Refused: it isn't welcome.
@@ -80,9 +80,9 @@ class StreamConnection(asyncio.Protocol):
     """One connection of an owner."""
 
     __slots__ = (
-        "_active", "_blocked", "_ended", "_excess", "_flow", "_framer", "_half_sent", "_idle",
-        "_no_more", "_owner", "_pings", "_source", "_terms", "_transport", "_turns", "_unread",
-        "_useless", "_verified", "_waiting", "begun", "host", "port", "transport",
+        "_active", "_blocked", "_ended", "_excess", "_flow", "_framer", "_half_sent", "_identity",
+        "_idle", "_no_more", "_owner", "_pings", "_source", "_terms", "_transport", "_turns",
+        "_unread", "_useless", "_waiting", "begun", "host", "port", "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, host: str, port: int) -> None:
@@ -100,7 +100,7 @@ class StreamConnection(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
         self._half_sent: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._verified = False
+        self._identity = Identity()
         self._ended = False  # we have said why we end it
         self._turns = turns_of(self._terms.loop)
         self._waiting = False  # for its turn, with reading paused
@@ -258,7 +258,7 @@ class StreamConnection(asyncio.Protocol):
         if self._transport is None:
             return True
         try:
-            self._verified = self._owner.admit(self._transport.get_extra_info("ssl_object"))
+            self._identity = self._owner.admit(self._transport.get_extra_info("ssl_object"))
         except Refused as refused:
             self._tell("peer_refused", why=str(refused))
             self.abort("peer_refused")
@@ -267,7 +267,8 @@ class StreamConnection(asyncio.Protocol):
 
     def look_at_peer(self) -> None:
         """Ask who the peer is, by the rule that holds now."""
-        self._source = self._terms.source(self.host, self.port, self._verified)
+        identity = self._identity
+        self._source = self._terms.source(self.host, self.port, identity.verified, identity.names)
 
     def be_patient_anew(self) -> None:
         """Wait for the peer as long as the timeouts say now."""
@@ -283,7 +284,9 @@ class StreamConnection(asyncio.Protocol):
                 own = self._transport.get_extra_info("sockname")[:2]
             own = self._owner.reachable(plain_host(own[0]), own[1])
             stream = None if self._ended else self._transport
-            self._flow = StreamFlow(self.transport, *own, self.host, self.port, stream)
+            self._flow = StreamFlow(
+                self.transport, *own, self.host, self.port, stream, self._identity.names
+            )
         return self._flow
 
     # -- ending it ----------------------------------------------------------------------------

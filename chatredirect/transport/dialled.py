@@ -6,7 +6,7 @@ from collections.abc import Callable
 from chatredirect.dns.target import Target
 from chatredirect.transport.connection import StreamConnection
 from chatredirect.transport.flow import StreamFlow
-from chatredirect.transport.secure import Refused, Security
+from chatredirect.transport.secure import Identity, Refused, Security
 from chatredirect.transport.terms import Terms
 
 #: Gives the address and port where a peer can open connections to us, of a transport and our own
@@ -63,15 +63,15 @@ class Dialled:
         """What is sent over it goes this way."""
         return self.connection.flow()
 
-    def admit(self, tls: ssl.SSLObject | None) -> bool:
-        """True: it is the one that we have chosen. Raises Refused."""
+    def admit(self, tls: ssl.SSLObject | None) -> Identity:
+        """It is the one that we have chosen. Raises Refused."""
         if self._security is not None and tls is not None:
             try:
-                self._security.check_server(tls, self.target.domain, self.target.host)
+                return self._security.check_server(tls, self.target.domain, self.target.host)
             except Refused as refused:
                 self.refusal = str(refused)
                 raise
-        return True
+        return Identity(verified=True)
 
     def reachable(self, host: str, port: int) -> tuple[str, int]:
         """Where the peer can open a connection to us, if anywhere."""

@@ -49,6 +49,16 @@ class DatagramFlow:
         """`udp`."""
         return "udp"
 
+    @property
+    def peer_names(self) -> tuple[str, ...]:
+        """None: over UDP nobody proves anything."""
+        return ()
+
+    @property
+    def open(self) -> bool:
+        """True: there is nothing that could be closed but the socket."""
+        return True
+
     def send(self, data: bytes) -> bool:
         """Send one datagram; False if the socket is closed. That it arrives nobody knows."""
         return self.sock.put(data, self.name, self.control)
@@ -64,6 +74,7 @@ class StreamFlow:
         port: our own port there.
         peer_host: the peer's address.
         peer_port: the peer's port.
+        peer_names: what its certificate has proved.
         name: what the flow book calls it; empty as long as nobody has asked.
     """
 
@@ -73,6 +84,7 @@ class StreamFlow:
     peer_host: str
     peer_port: int
     _stream: asyncio.Transport | None
+    peer_names: tuple[str, ...] = ()
     name: bytes = b""
     _when_over: Callable[["StreamFlow"], None] | None = None
 

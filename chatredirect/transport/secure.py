@@ -9,6 +9,19 @@ from chatredirect.transport.certificate import NameRules, matches, names_of
 _PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is known of the peer of a connection.
+
+    Attributes:
+        verified: whether it is one of those that the configuration names.
+        names: what its certificate has proved, in lower case.
+    """
+
+    verified: bool = False
+    names: tuple[str, ...] = ()
+
+
 class Refused(Exception):
     """A peer whose certificate is good, but whose names aren't on the list."""
 
@@ -30,12 +43,12 @@ class Security:
         """What counts as a name of a certificate."""
         return NameRules(self.profile.common_name, self.profile.wildcards)
 
-    def admit(self, tls: ssl.SSLObject) -> bool:
+    def admit(self, tls: ssl.SSLObject) -> Identity:
         """Look at a peer's names after its handshake.
 
         Returns:
-            Whether one of them is among the `allowed_peers`. False, but let in, where there
-            is no such list, and for a peer without a certificate where none is required.
+            Who it is: verified if one of its names is among the `allowed_peers`. Not verified, but
+            let in, where there is no such list, and without a certificate where none is required.
 
         Raises:
             Refused: none of them is among the `allowed_peers`.
@@ -46,14 +59,14 @@ class Security:
         names = names_of(certificate, rules)
         allowed = profile.allowed_peers
         if not allowed or (not certificate and profile.verify_peer != "required"):
-            return False
+            return Identity(names=names)
         if any(matches(names, each, rules) for each in allowed):
-            return True
+            return Identity(verified=True, names=names)
         raise Refused(
             f"its certificate names {_listed(names)}; tls.allowed_peers has none of these"
         )
 
-    def check_server(self, tls: ssl.SSLObject, domain: str, host: str) -> None:
+    def check_server(self, tls: ssl.SSLObject, domain: str, host: str) -> Identity:
         """Look at a server's names after a handshake with it.
 
         Args:
@@ -69,6 +82,7 @@ class Security:
         wanted = (domain, host) if self.profile.srv_names else (domain,)
         if not any(matches(names, each, self.rules) for each in wanted):
             raise Refused(f"its certificate names {_listed(names)}, not {' or '.join(wanted)}")
+        return Identity(verified=True, names=names)
 
 
 def _listed(names: tuple[str, ...]) -> str:

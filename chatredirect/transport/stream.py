@@ -12,7 +12,7 @@ from chatredirect.transport.admission import Admission
 from chatredirect.transport.connection import StreamConnection
 from chatredirect.transport.datagrams import plain_host
 from chatredirect.transport.open_connections import OpenConnections
-from chatredirect.transport.secure import Security, explain
+from chatredirect.transport.secure import Identity, Security, explain
 from chatredirect.transport.terms import Answerer, SourceMaker, StreamLimits, Terms
 
 BACKLOG = 4096
@@ -151,9 +151,9 @@ class StreamListener:
 
     # -- what connections need ----------------------------------------------------------------
 
-    def admit(self, tls: ssl.SSLObject | None) -> bool:
-        """Whether a peer's certificate is one of the `allowed_peers`. Raises Refused."""
-        return self.security is not None and tls is not None and self.security.admit(tls)
+    def admit(self, tls: ssl.SSLObject | None) -> Identity:
+        """Who a peer's certificate says that it is. Raises Refused."""
+        return Identity() if self.security is None or tls is None else self.security.admit(tls)
 
     def reachable(self, host: str, port: int) -> tuple[str, int]:
         """Where the peer has reached us."""

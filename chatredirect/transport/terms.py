@@ -24,8 +24,9 @@ log = structlog.get_logger()
 #: Takes a framed event, where it came from, on what, and a way to get back there later; gives the
 #: answer or None.
 Answerer = Callable[[Event, Source, str, Reach], bytes | None]
-#: Makes a source of an address, a port, and whether a certificate has proved who it is.
-SourceMaker = Callable[[str, int, bool], Source]
+#: Makes a source of an address, a port, whether a certificate has proved one of the allowed names,
+#: and all names that it has proved.
+SourceMaker = Callable[[str, int, bool, tuple[str, ...]], Source]
 #: Hears of what becomes of connections: the transport, the peer's address and port, and what.
 Watch = Callable[[str, str, int, str], None]
 

@@ -18,6 +18,9 @@ TURN = 0.005
 SHARE = 0.002
 """Seconds of it for one connection or socket; less if many wait, but always one message."""
 
+_ENDING = 0.050
+"""Seconds of a turn for those that can't wait for another one, since their connection ends."""
+
 _NOTED = 0.001  # seconds of work after which the end of the turn has to be noticed
 
 
@@ -81,10 +84,10 @@ class Turns:
         return True
 
     def finish(self, worker: Worker) -> None:
-        """Let a worker that can't wait any longer work for what is left of this turn."""
+        """Let a worker that can't wait any longer work; the turn may get a little longer."""
         began = self._clock()
-        if self._used < TURN:
-            worker.work(began + TURN - self._used)
+        if self._used < _ENDING:
+            worker.work(began + _ENDING - self._used)
             self._used += self._clock() - began
             self._arm()
 

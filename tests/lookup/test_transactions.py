@@ -12,7 +12,7 @@ from chatredirect.sip.message import Request, Response
 from chatredirect.sip.transaction import keys
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.tables import CLIENT, INVITE_SERVER, SERVER, Event, State
-from tests.lookup.world import FakeFlow
+from tests.lookup.world import FRONT_END, FakeFlow
 
 
 class Layer:
@@ -56,7 +56,7 @@ def test_tables_lead_to_an_end(table: object) -> None:
 def test_invite_server_provisional_then_refused(transport: str) -> None:
     """Figure 7: 100 is repeated for a retransmission; 404 by timer G over UDP, until H."""
     made = Layer(transport)
-    transaction = made.layer.serve(b"k", made.flow, "user", invite=True)
+    transaction = made.layer.serve(b"k", made.flow, "user", FRONT_END, invite=True)
     made.layer.respond(transaction, 100, b"100", 0.0)
     made.layer.repeated(transaction, made.flow, 0.1)
     made.layer.respond(transaction, 404, b"404", 1.0)
@@ -72,7 +72,7 @@ def test_invite_server_provisional_then_refused(transport: str) -> None:
 def test_invite_server_accepted() -> None:
     """RFC 6026: retransmissions are absorbed, the user's 2xx pass, timer L ends it."""
     made = Layer("udp")
-    transaction = made.layer.serve(b"k", made.flow, "user", invite=True)
+    transaction = made.layer.serve(b"k", made.flow, "user", FRONT_END, invite=True)
     made.layer.respond(transaction, 200, b"200", 0.0)
     made.layer.repeated(transaction, made.flow, 0.1)
     assert not made.layer.happen(transaction, Event.ACK, 0.2)
@@ -87,7 +87,7 @@ def test_server_with_provisional_responses() -> None:
     """Figure 8: nothing before the first response, then the last one for every retransmission."""
     for status in (200, 404):
         made = Layer("udp")
-        transaction = made.layer.serve(b"k", made.flow, "user", invite=False)
+        transaction = made.layer.serve(b"k", made.flow, "user", FRONT_END, invite=False)
         made.layer.repeated(transaction, made.flow, 0.1)
         assert made.out == []
         for data in (b"100", b"182"):

@@ -44,6 +44,13 @@ class FakeFlow:
     gone: bool = False
     sent: list[bytes] = field(default_factory=list)
 
+    peer_names: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether it is there."""
+        return not self.gone
+
     def send(self, data: bytes) -> bool:
         """Keep it."""
         if not self.gone:

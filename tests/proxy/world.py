@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 from chatredirect.config import EndpointSettings, HostPort
@@ -47,6 +48,13 @@ class Flow:
 
     def __post_init__(self) -> None:
         self.framer = StreamFramer(DEFAULT)
+
+    peer_names: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether it is there."""
+        return not self.gone
 
     def send(self, data: bytes) -> bool:
         """Keep it."""
@@ -191,7 +199,7 @@ class World:
             is_target=lambda host: any(host.decode() == each.address for each in self.targets),
             **rules,  # type: ignore[arg-type]
         )
-        self.core = Core(self.rules, self.ways, self.names, 0)
+        self.core = Core(self.rules, self.ways, self.names, partial(next, count(1)))
         self.core.go_by(self.rules, self.now)
         tapping = Tapping()
         self.attendant = Attendant(

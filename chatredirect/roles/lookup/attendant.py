@@ -17,11 +17,12 @@ from chatredirect.roles.lookup.facts import Answered, Ended, Fact, Found
 from chatredirect.roles.lookup.invites import invite
 from chatredirect.roles.lookup.within import within
 from chatredirect.roles.tap import Tap, Tapping
+from chatredirect.roles.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, unwanted
 from chatredirect.roles.verdict import log_request
 from chatredirect.roles.work_list import carry_out, forget
 from chatredirect.sip.envelope import envelope_of
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Reach
+from chatredirect.sip.flow import Reach, leads_back
 from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.response import Source
@@ -82,7 +83,9 @@ class Attendant:
         """Whether a request has come before; if so it gets the answer that it got then."""
         now = self._clock()
         key = server_key(request, envelope)
-        known = self.core.repeated(key, envelope, source, reach, now)
+        if self.core.transactions.server_of(key, source) is None:
+            return False
+        known = self.core.repeated(key, request, envelope, source, reach, now)
         self._settle(now, source)
         return known
 
@@ -106,20 +109,24 @@ class Attendant:
         self._settle(now, source)
         return taken
 
-    def cancels(self, cancel: Request, envelope: Envelope) -> bool:
-        """Whether a CANCEL is about an INVITE that is known."""
-        return self.core.cancels(cancel, envelope)
+    def cancels(self, cancel: Request, envelope: Envelope, source: Source) -> bool:
+        """Whether a CANCEL is about an INVITE of the same peer that is known."""
+        return self.core.cancels(cancel, envelope, source)
 
-    def respond(self, response: Response, source: Source) -> bool:
-        """Take a response; False if it is to none of our requests, or malformed."""
+    def respond(self, response: Response, source: Source, reach: Reach) -> str | None:
+        """Take a response; why not, if it isn't taken: a constant for counting."""
         core = self.core
         transaction = core.transactions.client(response_key(response))
-        if transaction is None or response.fault is not None or not source.trusted:
-            return False
+        if transaction is None:
+            return NO_REQUEST
+        if not leads_back(transaction.flow, reach.flow(source.port)):
+            return unwanted(transaction, ELSEWHERE, response, source, reach.transport)
+        if response.fault is not None:
+            return unwanted(transaction, MALFORMED, response, source, reach.transport)
         now = self._clock()
         core.respond(transaction, response.status, now)
         self._settle(now, source)
-        return True
+        return None
 
     def hang_up(self) -> None:
         """End every dialog that may be ended: we are about to stop."""

@@ -157,14 +157,26 @@ class Core:
         )
 
     def repeated(
-        self, key: bytes, envelope: Envelope, source: Source, reach: Reach, now: float
+        self,
+        key: bytes,
+        request: Request,
+        envelope: Envelope,
+        source: Source,
+        reach: Reach,
+        now: float,
     ) -> bool:
-        """Deal with a request that has come before; whether it has."""
+        """Deal with a request of a trusted peer that has come before; whether it has.
+
+        One that another peer has sent before gets 482: its answer is that peer's alone.
+        """
         transaction = self.transactions.server(key)
         if transaction is None:
             return False
-        self.counters.retransmissions += 1
         flow = reach.flow(reply_port(envelope.via, source))
+        if self.transactions.server_of(key, source) is None:
+            self.refuse(request, envelope, source, flow, Refusal(482))
+            return True
+        self.counters.retransmissions += 1
         self.transactions.repeated(transaction, flow, now)
         return True
 
@@ -176,23 +188,26 @@ class Core:
             return False
         lookup = self.dialogs.get(key_within(ack, envelope))
         if lookup is not None:
+            if not source.is_same_peer(lookup.peer):
+                return False
             if lookup.answer and envelope.number == lookup.answer_number:
                 lookup.answer = b""
                 lookup.offering = False  # whatever its answer is, there are no media
                 self.happen(lookup, Event.ACK, now)
             return True
-        transaction = self.transactions.server(keys.server_key(ack, envelope))
+        transaction = self.transactions.server_of(keys.server_key(ack, envelope), source)
         if transaction is None or transaction.tag != keys.tag_of(envelope.to, "To"):
             return False
         self.transactions.happen(transaction, transactions.Event.ACK, now)
         return True
 
-    def cancels(self, cancel: Request, envelope: Envelope) -> bool:
-        """Whether there is an INVITE that a CANCEL is about (RFC 3261 §9.2).
+    def cancels(self, cancel: Request, envelope: Envelope, source: Source) -> bool:
+        """Whether there is an INVITE of this peer that a CANCEL is about (RFC 3261 §9.2).
 
         It has been answered, so there is nothing left to be cancelled.
         """
-        return self.transactions.server(keys.cancelled_key(cancel, envelope)) is not None
+        key = keys.cancelled_key(cancel, envelope)
+        return self.transactions.server_of(key, source) is not None
 
     # -- what happens to a lookup -------------------------------------------------------------
 

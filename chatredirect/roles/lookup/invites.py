@@ -39,7 +39,7 @@ def invite(
         now: seconds on the clock of all calls.
     """
     key = keys.server_key(request, envelope)
-    if core.repeated(key, envelope, source, reach, now):
+    if core.repeated(key, request, envelope, source, reach, now):
         return
     flow = reach.flow(reply_port(envelope.via, source))
     merged = keys.merged_key(request, envelope)
@@ -48,9 +48,11 @@ def invite(
         core.refuse(request, envelope, source, flow, refusal, endpoint)
         return
     tag = core.rules.tags.tag(request, envelope.number)
-    decided = _decide(request, envelope, flow, endpoint, tag)
+    decided = _decide(request, envelope, source, flow, endpoint, tag)
     if isinstance(decided, Refusal):
-        transaction = core.transactions.serve(key, flow, None, invite=True, tag=tag, merged=merged)
+        transaction = core.transactions.serve(
+            key, flow, None, source, invite=True, tag=tag, merged=merged
+        )
         data = answers.write(request, envelope, source, decided, tag)
         core.transactions.respond(transaction, decided.status, data, now)
         core.tell(request, decided, flow, endpoint)
@@ -60,7 +62,9 @@ def invite(
         core.refuse(request, envelope, source, flow, Refusal(482), endpoint)
         return
     accepted = Refusal(200, _accepted(request, lookup, flow))
-    transaction = core.transactions.serve(key, flow, None, invite=True, tag=tag, merged=merged)
+    transaction = core.transactions.serve(
+        key, flow, None, source, invite=True, tag=tag, merged=merged
+    )
     lookup.answer = answers.write(request, envelope, source, accepted, tag, session)
     lookup.answer_number = envelope.number
     core.dialogs[lookup.dialog.key] = lookup
@@ -89,7 +93,12 @@ def _room(core: Core, request: Request, endpoint: LookupEndpoint, merged: bytes)
 
 
 def _decide(
-    request: Request, envelope: Envelope, flow: Flow, endpoint: LookupEndpoint, tag: bytes
+    request: Request,
+    envelope: Envelope,
+    source: Source,
+    flow: Flow,
+    endpoint: LookupEndpoint,
+    tag: bytes,
 ) -> tuple[Lookup, bytes] | Refusal:
     """A lookup and its session description."""
     refusal = answers.required(request)
@@ -104,7 +113,7 @@ def _decide(
         return Refusal(400, phrase=error.reason)
     described = session or sdp.offer(flow.host, 0)
     sips = request.uri[:5].lower() == b"sips:"
-    lookup = Lookup(dialog, endpoint, flow, envelope.caller, sips, hash(described))
+    lookup = Lookup(dialog, endpoint, source, flow, envelope.caller, sips, hash(described))
     lookup.offering = session is None
     return lookup, described
 

@@ -7,6 +7,7 @@ from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.states import State
 from chatredirect.sip.dialog import UasDialog
 from chatredirect.sip.flow import Flow
+from chatredirect.sip.response import Source
 from chatredirect.sip.transaction.timers import T1
 
 MAX_WAITING = 4
@@ -20,7 +21,8 @@ class Lookup:
     Attributes:
         dialog: the dialog.
         endpoint: the contact object that was called.
-        flow: where its client was heard of last.
+        peer: whom its INVITE came from.
+        flow: where that peer was heard of last.
         caller: the From URI.
         sips: whether our Contact must be a SIPS URI.
         state: where it is.
@@ -40,6 +42,7 @@ class Lookup:
 
     dialog: UasDialog
     endpoint: LookupEndpoint
+    peer: Source
     flow: Flow
     caller: bytes
     sips: bool

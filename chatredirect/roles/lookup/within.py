@@ -29,18 +29,18 @@ _COMMAND_TYPES = (xccos.CONTENT_TYPE, b"text/xml", b"application/xml")
 def within(
     core: Core, request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
 ) -> bool:
-    """Answer a request with a To tag, ACK and CANCEL apart; False if its dialog isn't known.
+    """Answer a trusted peer's request with a To tag; False if its dialog isn't known.
 
     Args:
         core: the lookups.
-        request: it.
+        request: neither ACK nor CANCEL.
         envelope: its envelope.
-        source: where it came from.
+        source: where it came from; strangers are told nothing of a dialog.
         reach: makes the way back.
         now: seconds on the clock of all calls.
     """
     key = keys.server_key(request, envelope)
-    if core.repeated(key, envelope, source, reach, now):
+    if core.repeated(key, request, envelope, source, reach, now):
         return True
     lookup = core.dialogs.get(key_within(request, envelope))
     if lookup is None:
@@ -48,15 +48,16 @@ def within(
     if lookup.state is State.CLOSING and request.method != b"BYE":
         return False  # §15: for us it is over
     flow = reach.flow(reply_port(envelope.via, source))
-    refusal = _misplaced(core, request, envelope, source, lookup)
+    refusal = _misplaced(core, request, envelope, lookup)
     if refusal is not None:
         core.refuse(request, envelope, source, flow, refusal, lookup.endpoint)
         return True
-    lookup.flow = flow
+    if source.is_same_peer(lookup.peer) or not lookup.flow.open:
+        lookup.flow = flow
     lookup.dialog.remote_number = envelope.number
     tag = keys.tag_of(envelope.to, "To")
     invite = request.method == b"INVITE"
-    transaction = core.transactions.serve(key, flow, None, invite=invite, tag=tag)
+    transaction = core.transactions.serve(key, flow, None, source, invite=invite, tag=tag)
     refusal = answers.required(request)
     body = b""
     done: _Done = _active
@@ -71,12 +72,8 @@ def within(
     return True
 
 
-def _misplaced(
-    core: Core, request: Request, envelope: Envelope, source: Source, lookup: Lookup
-) -> Refusal | None:
+def _misplaced(core: Core, request: Request, envelope: Envelope, lookup: Lookup) -> Refusal | None:
     """Refusals that leave nothing behind and don't touch the dialog."""
-    if not source.trusted:
-        return Refusal(403)
     if core.crowded:
         return Refusal(500, _LATER)
     large = answers.too_large(request)

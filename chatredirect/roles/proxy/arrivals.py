@@ -62,10 +62,10 @@ def arrive(
         SipError: a header field that a proxy reads can't be read.
     """
     key = keys.server_key(request, envelope)
-    if repeated(core, key, envelope, source, reach, now):
-        return
     flow = reach.flow(reply_port(envelope.via, source))
     try:
+        if repeated(core, key, envelope, source, reach, now):
+            return
         if not core.room_for(source):
             raise Refused(later(core), "overload")
         if core.draining and not envelope.in_dialog:
@@ -120,10 +120,16 @@ def run(
 def repeated(
     core: "Core", key: bytes, envelope: Envelope, source: Source, reach: Reach, now: float
 ) -> bool:
-    """Deal with a request that has come before; whether it has."""
+    """Deal with a request that has come before; whether it has.
+
+    Raises:
+        Refused: it has come from another peer, who alone gets the answer.
+    """
     transaction = core.transactions.server(key)
     if transaction is None:
         return False
+    if core.transactions.server_of(key, source) is None:
+        raise Refused(Refusal(482), "other_peer")
     core.counters.retransmissions += 1
     core.transactions.repeated(transaction, reach.flow(reply_port(envelope.via, source)), now)
     return True

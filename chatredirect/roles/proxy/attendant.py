@@ -23,11 +23,12 @@ from chatredirect.roles.proxy.facts import Answered, Dropped, Fact, Failed, Fail
 from chatredirect.roles.proxy.identity import ASSERTIONS
 from chatredirect.roles.proxy.outcomes import cancel, give_up, reasons
 from chatredirect.roles.tap import Tapping
+from chatredirect.roles.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, TOO_LATE, unwanted
 from chatredirect.roles.verdict import log_request
 from chatredirect.roles.work_list import carry_out, forget
 from chatredirect.sip.envelope import envelope_of
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.flow import Flow, Reach, leads_back
 from chatredirect.sip.forwarding import addressed_to, without
 from chatredirect.sip.headers import Envelope, read_via
 from chatredirect.sip.message import Request, Response
@@ -116,6 +117,8 @@ class Attendant:
         """Whether a request has come before; if so it gets the answer that it got then, if any."""
         now = self._clock()
         key = keys.server_key(request, envelope)
+        if self.core.transactions.server_of(key, source) is None:
+            return False
         known = arrivals.repeated(self.core, key, envelope, source, reach, now)
         self._settle(now)
         return known
@@ -142,7 +145,7 @@ class Attendant:
         now = self._clock()
         if request.method == b"ACK":
             tag = keys.tag_of(envelope.to, "To")
-            transaction = core.transactions.server(keys.server_key(request, envelope))
+            transaction = core.transactions.server_of(keys.server_key(request, envelope), source)
             if (
                 transaction is not None
                 and transaction.state in (State.COMPLETED, State.CONFIRMED)
@@ -176,37 +179,42 @@ class Attendant:
 
     def cancels(self, request: Request, envelope: Envelope, source: Source) -> bool:
         """Cancel the INVITE that a CANCEL is about; False if none is known (§16.10)."""
-        transaction = self.core.transactions.server(keys.cancelled_key(request, envelope))
+        key = keys.cancelled_key(request, envelope)
+        transaction = self.core.transactions.server_of(key, source)
         if transaction is None:
             return False
         context = transaction.user
         if isinstance(context, Context):
-            if not source.trusted and source.host != context.source.host:
-                return False
             now = self._clock()
             cancel(self.core, context, reasons(request), now)
             self._settle(now)
         return True
 
-    def respond(self, response: Response, source: Source) -> bool:
-        """Take a response; False if it is to none of our requests, or malformed (RFC 6026 §8.9)."""
+    def respond(self, response: Response, source: Source, reach: Reach) -> str | None:
+        """Take a response; why not, if it isn't taken: a constant for counting (RFC 6026 §8.9)."""
         core = self.core
         key = keys.branch_key(response)
         transaction = core.transactions.client(key)
-        if transaction is None or response.fault is not None or None in (
+        if transaction is None:
+            return NO_REQUEST
+        if not leads_back(transaction.flow, reach.flow(source.port)):
+            return unwanted(transaction, ELSEWHERE, response, source, reach.transport)
+        if response.fault is not None or None in (
             response.from_, response.to, response.call_id,
         ):  # fmt: skip
-            return False
+            return unwanted(transaction, MALFORMED, response, source, reach.transport)
         branch = transaction.user
         if isinstance(branch, Branch):
             try:
                 more = _has_further_via(response)
             except SipError:
-                return False
+                return unwanted(transaction, MALFORMED, response, source, reach.transport)
             if not more:
                 context = branch.context
                 if context.request is None:
-                    return False  # nobody is left whom it could be passed on to
+                    return unwanted(
+                        transaction, TOO_LATE, response, source, reach.transport
+                    )  # nobody is left whom it could be passed on to
                 # some answer an INVITE that was cancelled with the Via of the CANCEL
                 addressed_to(response, [context.via, *context.request.vias[1:]])
             if not source.trusted and branch.target is None:
@@ -214,7 +222,7 @@ class Attendant:
         now = self._clock()
         core.respond(response, transaction, now)
         self._settle(now)
-        return True
+        return None
 
     # -- what comes of effects, and of time -----------------------------------------------------
 

@@ -7,6 +7,7 @@ and `within`; what comes of its branches is in `outcomes`.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 
@@ -66,20 +67,21 @@ class Core:
     """
 
     __slots__ = (
-        "_branches", "_deadlines", "_losses", "counters", "dials", "draining", "facts", "names",
+        "_deadlines", "_losses", "_random64", "counters", "dials", "draining", "facts", "names",
         "open", "peers", "penalties", "rules", "seeks", "sends", "served", "sides",
         "transactions", "ways",
     )  # fmt: skip
 
-    def __init__(self, rules: Rules, ways: Ways, names: FlowNames, first_branch: int) -> None:
+    def __init__(
+        self, rules: Rules, ways: Ways, names: FlowNames, random64: Callable[[], int]
+    ) -> None:
         """Begin with none.
 
         Args:
             rules: may be exchanged at any time, with `go_by`.
             ways: the ways to targets.
             names: the names of flows.
-            first_branch: what our branches are numbered from; random, so that a restart uses none
-                twice.
+            random64: gives 64 random bits, so that nobody can guess a branch (RFC 3261 §8.1.1.7).
         """
         self.rules = rules
         self.ways = ways
@@ -95,7 +97,7 @@ class Core:
         self.counters = ProxyCounters()
         self.open: set[Context] = set()
         self.peers: dict[bytes, int] = {}
-        self._branches = first_branch
+        self._random64 = random64
         # branches that don't know yet that their connections are gone
         self._losses: deque[tuple[Branch, Flow]] = deque()
         self._deadlines: Deadlines[Context | Transaction[User]] = Deadlines()
@@ -185,7 +187,9 @@ class Core:
         self.open.add(context)
         host = context.source.host
         self.peers[host] = self.peers.get(host, 0) + 1
-        context.server = self.transactions.serve(key, flow, context, invite=context.invite)
+        context.server = self.transactions.serve(
+            key, flow, context, context.source, invite=context.invite
+        )
         if context.invite:
             trying(self, context, now)
         else:
@@ -271,8 +275,7 @@ class Core:
 
     def new_branch(self, loop: bytes) -> bytes:
         """A branch: it is like no other, and says what a loop is known by (§16.6 step 8)."""
-        self._branches += 1
-        return b"%b%b%x" % (COOKIE, loop, self._branches)
+        return b"%b%b%016x" % (COOKIE, loop, self._random64())
 
     def run(self, errand: Errand, flow: Flow | None, now: float) -> None:
         """Send a request on without a transaction (§16.11).

@@ -11,6 +11,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from chatredirect.sip.flow import Flow, reliable
+from chatredirect.sip.response import Source
 from chatredirect.sip.transaction.tables import (
     CLIENT,
     INVITE_CLIENT,
@@ -37,6 +38,7 @@ class Transaction(Generic[U]):
         state: where it is.
         flow: what its messages go over; a server's answer goes to where the request came from last.
         user: whoever wants to hear of it.
+        peer: whom a server's request came from; nobody else can repeat, confirm or cancel it.
         message: a client's request, or its ACK; a server's last answer; as far as it may have to be
             sent again.
         tag: a server's To tag, where an older client's ACK has to have it.
@@ -44,6 +46,7 @@ class Transaction(Generic[U]):
         pause: seconds until the next resending.
         resend_at: when; infinite for never.
         end_at: when its state ends.
+        complained: whether people have been told of a response to it that wasn't taken.
         queued: for whoever keeps the times; the layer never looks at it.
     """
 
@@ -59,6 +62,8 @@ class Transaction(Generic[U]):
     resend_at: float = inf
     end_at: float = inf
     queued: float = inf
+    peer: Source | None = None
+    complained: bool = False
 
     @property
     def due(self) -> float:
@@ -100,8 +105,15 @@ class Transactions(Generic[U]):
     # -- servers ------------------------------------------------------------------------------
 
     def server(self, key: bytes) -> Transaction[U] | None:
-        """The server transaction with this key."""
+        """The server transaction with this key, whoever began it."""
         return self._servers.get(key)
+
+    def server_of(self, key: bytes, peer: Source) -> Transaction[U] | None:
+        """The server transaction with this key that this peer began."""
+        transaction = self._servers.get(key)
+        if transaction is None or transaction.peer is None:
+            return transaction
+        return transaction if peer.is_same_peer(transaction.peer) else None
 
     def is_merged(self, merged: bytes) -> bool:
         """Whether this request has come already by another way (RFC 3261 §8.2.2.2)."""
@@ -112,6 +124,7 @@ class Transactions(Generic[U]):
         key: bytes,
         flow: Flow,
         user: U,
+        peer: Source,
         *,
         invite: bool,
         tag: bytes = b"",
@@ -119,7 +132,7 @@ class Transactions(Generic[U]):
     ) -> Transaction[U]:
         """Begin one for a request that is new; it is to be answered with `respond`."""
         table, state = (INVITE_SERVER, State.PROCEEDING) if invite else (SERVER, State.TRYING)
-        transaction = Transaction(key, table, state, flow, user, b"", tag, merged)
+        transaction = Transaction(key, table, state, flow, user, b"", tag, merged, peer=peer)
         self._servers[key] = transaction
         if merged is not None:
             self._merged.add(merged)

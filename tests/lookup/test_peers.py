@@ -1,0 +1,101 @@
+"""A lookup is its caller's: no stranger and no other trusted peer repeats, confirms or ends it."""
+
+from dataclasses import replace
+
+import pytest
+
+from chatredirect.sip.response import Source
+from tests.lookup.world import FRONT_END, REQURI, STRANGER, Client, FakeFlow, World
+
+OTHER = Source(b"192.0.2.77", 5060, trusted=True)
+
+
+def from_(world: World, source: Source, data: bytes) -> list[str]:
+    """What another peer gets for octets, over a flow of its own."""
+    before = world.source
+    world.source = source
+    flow = FakeFlow(world.flow.transport, peer_host=source.host.decode(), peer_port=source.port)
+    sent = world.send(data, flow)
+    world.source = before
+    return [each.kind for each in sent]
+
+
+@pytest.mark.parametrize(("source", "status"), [(STRANGER, "403"), (OTHER, "482")])
+def test_who_repeats_another_ones_invite(source: Source, status: str) -> None:
+    world = World(transport="udp")
+    client = Client(world)
+    assert client.invite().status == 200
+    assert from_(world, source, client.first) == [f"{status} INVITE"]
+    assert not world.flow.sent[1:]
+
+
+@pytest.mark.parametrize("source", [STRANGER, OTHER])
+def test_only_its_caller_acknowledges(source: Source) -> None:
+    """RFC 3261 §13.3.1.4: the 200 is repeated until the caller's own ACK."""
+    world = World(transport="udp")
+    client = Client(world)
+    client.invite()
+    ack = client.write("ACK", number=1)
+    assert from_(world, source, ack) == []
+    assert [sent.kind for _, sent in world.pass_time(0.6)] == ["200 INVITE"]
+    assert world.send(ack) == []
+    assert not world.pass_time(5.0)
+
+
+@pytest.mark.parametrize(("source", "status"), [(STRANGER, "481"), (OTHER, "481")])
+def test_only_its_caller_cancels(source: Source, status: str) -> None:
+    world = World(transport="udp")
+    client = Client(world)
+    client.invite()
+    branch = client.first.partition(b";branch=")[2].partition(b"\r\n")[0].decode()
+    to, client.to = client.to, "<sip:ocschat@contoso.com>"
+    target, client.target = client.target, "sip:ocschat@contoso.com"
+    cancel = client.write("CANCEL", number=1, branch=f";branch={branch}")
+    client.to, client.target = to, target
+    assert from_(world, source, cancel) == [f"{status} CANCEL"]
+    assert [each.kind for each in world.send(cancel)] == ["200 CANCEL"]
+
+
+def test_strangers_learn_nothing_of_a_dialog() -> None:
+    """The same answer whether there is such a dialog or not, and none of it moves."""
+    world = World(transport="udp")
+    client = Client(world).begin()
+    known = client.write("BYE")
+    unknown = known.replace(client.call_id.encode(), b"another")
+    assert from_(world, STRANGER, known) == from_(world, STRANGER, unknown) == ["403 BYE"]
+    assert world.core.dialogs
+
+
+def test_another_peer_does_not_take_the_flow() -> None:
+    """It is answered, being trusted; our own requests go on to the caller."""
+    world = World(transport="udp")
+    client = Client(world).begin()
+    assert from_(world, OTHER, client.write("OPTIONS")) == ["200 OPTIONS"]
+    before = len(world.flow.sent)
+    client.ask("INFO", body=REQURI)
+    assert len(world.flow.sent) == before + 2  # 200, and the reply
+
+
+@pytest.mark.parametrize("source", [STRANGER, OTHER])
+def test_a_response_from_elsewhere(source: Source) -> None:
+    """Our INFO is answered from where it was sent to."""
+    world = World(transport="udp")
+    client = Client(world).begin()
+    _, info = client.ask("INFO", body=REQURI)
+    assert from_(world, source, client.accept(info, "481 Gone")) == []
+    assert world.counters.drops["response_elsewhere"] == 1
+    assert world.core.dialogs
+
+
+def test_a_response_on_the_next_connection() -> None:
+    """RFC 3261 §18.2.2: the connection is closed, and the same peer answers on another one."""
+    world = World(transport="tcp")
+    client = Client(world).begin()
+    _, info = client.ask("INFO", body=REQURI)
+    ok = client.accept(info)
+    other = replace(FRONT_END, port=50_000)
+    assert from_(world, other, ok) == []
+    assert world.counters.drops["response_elsewhere"] == 1
+    world.flow.gone = True
+    assert from_(world, other, ok) == []
+    assert world.counters.drops["response_elsewhere"] == 1

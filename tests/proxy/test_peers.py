@@ -1,0 +1,175 @@
+"""Who may touch a request that is under way: its sender, and whom it was sent to. Nobody else."""
+
+from dataclasses import replace
+
+import pytest
+
+from chatredirect.sip.response import Source
+from tests.proxy.world import FRONT_END, STRANGER, Caller, Flow, World, response, targets
+
+OTHER = Source(b"192.0.2.77", 5060, trusted=True)
+"""Another trusted peer."""
+NAMED = Source(b"127.0.0.1", 45154, trusted=True, names=("fe01.contoso.com",))
+ELSEWHERE = replace(NAMED, host=b"192.0.2.78")
+"""The same peer by its certificate, at another address."""
+
+
+def flow_of(source: Source, transport: str = "udp") -> Flow:
+    return Flow(transport, peer_host=source.host.decode(), peer_port=source.port)
+
+
+def ringing(world: World, source: Source = FRONT_END, transport: str = "UDP") -> Caller:
+    """An INVITE that rings at the pool."""
+    caller = Caller(world, transport)
+    world.send(caller.write("INVITE"), source=source)
+    invite = world.target().one()
+    world.answer(0, invite, 180)
+    return caller
+
+
+@pytest.mark.parametrize(("source", "status"), [(STRANGER, 403), (OTHER, 482)])
+@pytest.mark.parametrize("finished", [False, True])
+def test_who_repeats_another_ones_request(source: Source, status: int, finished: bool) -> None:
+    """Branch, Call-ID and CSeq are known to whoever sees a message: the answer is its sender's."""
+    world = World()
+    caller = Caller(world)
+    first = caller.write("INVITE")
+    world.send(first)
+    invite = world.target().one()
+    if finished:
+        assert [sent.status for sent in world.answer(0, invite, 404)] == [404]
+    flow = flow_of(source)
+    assert [sent.status for sent in world.send(first, flow, source)] == [status]
+    assert not [sent for sent in world.target().take() if sent.kind == "INVITE"]
+    if not finished:
+        assert [sent.status for sent in world.answer(0, invite, 200)] == [200]
+    assert not flow.take()
+    assert [sent.status for sent in world.send(first)] == ([404] if finished else [])
+
+
+def test_a_flow_moves_for_the_same_peer() -> None:
+    """RFC 3261 §18.2.2: its new connection gets the answer; the name of a certificate counts."""
+    for source in (replace(NAMED, port=50_000), ELSEWHERE):
+        world = World(transport="tls")
+        caller = Caller(world, "TLS")
+        first = caller.write("INVITE")
+        world.send(first, source=NAMED)
+        invite = world.target().one()
+        world.client.gone = True
+        flow = flow_of(source, "tls")
+        assert [sent.status for sent in world.send(first, flow, source)] == [100]
+        world.deliver(response(invite, 200), world.target())
+        assert [sent.status for sent in flow.take()] == [200]
+
+
+@pytest.mark.parametrize("source", [STRANGER, OTHER])
+def test_only_its_sender_cancels(source: Source) -> None:
+    """RFC 3261 §9.2, and no trusted peer cancels another one's INVITE."""
+    world = World()
+    caller = ringing(world)
+    cancel = caller.write("CANCEL", number=1, branch=caller.last_branch)
+    assert [sent.status for sent in world.send(cancel, flow_of(source), source)] == [481]
+    assert not world.target().raw
+    assert [sent.status for sent in world.send(cancel)] == [200]
+    assert [sent.kind for sent in world.target().take()] == ["CANCEL"]
+
+
+@pytest.mark.parametrize("source", [replace(NAMED, port=50_000), ELSEWHERE])
+def test_a_cancel_on_the_next_connection(source: Source) -> None:
+    """The INVITE's connection is closed; its peer cancels on a new one."""
+    world = World(transport="tls")
+    caller = ringing(world, NAMED, "TLS")
+    world.client.gone = True
+    cancel = caller.write("CANCEL", number=1, branch=caller.last_branch)
+    flow = flow_of(source, "tls")
+    assert [sent.status for sent in world.send(cancel, flow, source)] == [200]
+    assert [sent.kind for sent in world.target().take()] == ["CANCEL"]
+
+
+@pytest.mark.parametrize("source", [STRANGER, OTHER])
+def test_only_its_sender_acknowledges(source: Source) -> None:
+    """RFC 3261 §17.2.1: a final response is repeated until its own peer's ACK comes."""
+    world = World()
+    caller = Caller(world)
+    invite = caller.invite()
+    world.answer(0, invite, 486)
+    ack = caller.write("ACK", number=1, branch=caller.last_branch)
+    ack = ack.replace(b"To: " + caller.to.encode(), b"To: " + response_to(invite))
+    world.send(ack, flow_of(source), source)
+    again = [sent.status for _, sent in world.pass_time(0.6)]
+    assert again == [486]
+    world.send(ack)
+    assert not world.pass_time(10.0)
+
+
+def response_to(invite: object) -> bytes:
+    """The To of the responses that the tests give to a request."""
+    data = response(invite, 486)  # type: ignore[arg-type]
+    return data.partition(b"\r\nTo: ")[2].partition(b"\r\n")[0]
+
+
+# -- responses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", [STRANGER, OTHER, FRONT_END])
+@pytest.mark.parametrize("status", [180, 200, 486])
+def test_a_response_from_elsewhere(source: Source, status: int) -> None:
+    """Over UDP it comes from the address that the request went to, else it isn't one."""
+    world = World()
+    invite = Caller(world).invite()
+    for _ in range(3):
+        world.deliver(response(invite, status), flow_of(source), source)
+    assert not world.client.take()
+    assert world.counters.drops == {"response_elsewhere": 3}
+    assert [sent.status for sent in world.answer(0, invite, 200)] == [200]
+
+
+def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line at level info for each request, whatever comes: no peer fills the log."""
+    world = World()
+    invite = Caller(world).invite()
+    for _ in range(5):
+        world.deliver(response(invite, 200), flow_of(STRANGER), STRANGER)
+    assert capsys.readouterr().out.count("response_dropped") == 1
+
+
+def test_a_response_over_another_connection() -> None:
+    """§18.2.2: only when the connection that the request went over is closed, from its peer."""
+    world = World(*targets(transport="tcp"))
+    invite = Caller(world).invite()
+    member = Source(world.targets[0].address.encode(), 41_000)
+    second = flow_of(member, "tcp")
+    world.deliver(response(invite, 200), second, member)
+    assert not world.client.take()
+    world.target().gone = True
+    world.deliver(response(invite, 200), flow_of(STRANGER, "tcp"), STRANGER)
+    assert not world.client.take()
+    world.deliver(response(invite, 200), second, member)
+    assert [sent.status for sent in world.client.take()] == [200]
+    assert world.counters.drops == {"response_elsewhere": 2}
+
+
+def test_over_tls_its_name_speaks_for_a_peer() -> None:
+    world = World(*targets(transport="tls"))
+    caller = Caller(world)
+    world.send(caller.write("INVITE"))
+    world.target().peer_names = ("pc0.contoso.com",)
+    invite = world.target().one()
+    world.target().gone = True
+    member = Source(b"192.0.2.99", 41_000, names=("pc0.contoso.com",))
+    flow = replace(flow_of(member, "tls"), peer_names=member.names)
+    world.deliver(response(invite, 200), flow, member)
+    assert [sent.status for sent in world.client.take()] == [200]
+
+
+def test_branches_are_random() -> None:
+    """64 bits of its own for each: who has seen one can't guess the next (§8.1.1.7)."""
+    world = World()
+    numbers = iter((0x0123456789ABCDEF, 1))
+    world.core._random64 = lambda: next(numbers)
+    branches = [
+        Caller(world).invite().all("Via")[0].partition(";branch=")[2].partition(";")[0]
+        for _ in range(2)
+    ]
+    assert branches[0].endswith("0123456789abcdef")
+    assert branches[1].endswith("0000000000000001")

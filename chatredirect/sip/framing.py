@@ -70,6 +70,11 @@ class StreamFramer:
         """Whether octets are left that no event has been given for."""
         return self._head is not None or self._position < len(self._buffer)
 
+    @property
+    def position(self) -> int:
+        """How many octets are dealt with of those that were left when `receive` was called last."""
+        return self._position
+
     def begins_with(self, octets: bytes) -> bool:
         """Whether what is left begins with these octets."""
         return self._head is None and self._buffer.startswith(octets, self._position)

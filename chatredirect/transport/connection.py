@@ -14,7 +14,7 @@ from typing import Protocol, cast
 import structlog
 
 from chatredirect.sip.flow import peer_text
-from chatredirect.sip.framing import PING, FramingFault, Ping, StreamFramer
+from chatredirect.sip.framing import PING, Event, FramingFault, Ping, StreamFramer
 from chatredirect.sip.response import Source
 from chatredirect.transport.datagrams import plain_host
 from chatredirect.transport.flow import StreamFlow
@@ -141,24 +141,27 @@ class StreamConnection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.pause_reading()
 
-    def work(self, until: float) -> bool:
+    def work(self, until: float, least: int) -> bool:
         """Answer what has been received, all answers in one write; whether more is left."""
         more = False
         if not (self._ended or self._blocked or self._transport is None):
-            more = self._answer(until)
+            more = self._answer(until, least)
         if not more and self._waiting:
             self._waiting = False
             if self._transport is not None and not self._blocked:
                 self._transport.resume_reading()
         return more
 
-    def _answer(self, until: float) -> bool:
+    def _answer(self, until: float, least: int) -> bool:
         began = now = perf_counter()
         terms, framer = self._terms, self._framer
         answers: list[bytes] = []
         progress = False
+        event: Event | None = None
         fault: FramingFault | None = None
-        while now < until and (event := framer.next_event()) is not None:
+        while (now < until or framer.position < least) and (
+            event := framer.next_event()
+        ) is not None:
             progress = True
             if isinstance(event, FramingFault):
                 fault = event
@@ -182,7 +185,7 @@ class StreamConnection(asyncio.Protocol):
         elif fault is not None:
             tls_here = fault.error.offending.startswith(_TLS_RECORD)
             self.hang_up("tls_here" if tls_here else "framing", str(fault.error))
-        elif now >= until and framer.partial:
+        elif event is not None and framer.partial:
             return True
         else:
             self._all_answered(progress)

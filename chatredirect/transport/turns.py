@@ -18,6 +18,10 @@ TURN = 0.005
 SHARE = 0.002
 """Seconds of it for one connection or socket; less if many wait, but always one message."""
 
+FIRST = 16_384
+"""Octets that are handled at once when nobody waits, however long that takes: time is the wall
+clock's, and on a busy machine it passes while nothing is done. Over TLS an end that comes behind
+them would cut off the answers."""
 _ENDING = 0.050
 """Seconds of a turn for those that can't wait for another one, since their connection ends."""
 
@@ -27,11 +31,12 @@ _NOTED = 0.001  # seconds of work after which the end of the turn has to be noti
 class Worker(Protocol):
     """A connection or a socket with messages to handle."""
 
-    def work(self, until: float) -> bool:
+    def work(self, until: float, least: int) -> bool:
         """Handle at least one message, and more until the time is up.
 
         Args:
             until: the end of its share, by `perf_counter`.
+            least: octets that are handled all the same, if there are so many.
 
         Returns:
             Whether there is more to do, which is asked for again in a later turn. Must not raise.
@@ -73,7 +78,7 @@ class Turns:
         if not self._queue and self._used < TURN and not again:
             self._last = worker
             began = self._clock()
-            more = worker.work(began + SHARE)
+            more = worker.work(began + SHARE, FIRST)
             self._used += self._clock() - began
             if self._used > _NOTED and not self._armed:
                 self._arm()
@@ -87,7 +92,7 @@ class Turns:
         """Let a worker that can't wait any longer work; the turn may get a little longer."""
         began = self._clock()
         if self._used < _ENDING:
-            worker.work(began + _ENDING - self._used)
+            worker.work(began + _ENDING - self._used, 0)
             self._used += self._clock() - began
             self._arm()
 
@@ -107,7 +112,7 @@ class Turns:
         share = min(SHARE, TURN / len(queue))
         for _ in range(len(queue)):  # each once: others on the loop want their turn as well
             worker = queue.popleft()
-            if worker.work(now + share):
+            if worker.work(now + share, 0):
                 queue.append(worker)
             now = clock()
             if now - began >= TURN:

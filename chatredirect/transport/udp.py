@@ -129,7 +129,7 @@ class UdpListener:
         """Answer what has already come, then close the socket."""
         self._closed = True
         self._loop.remove_reader(self._datagrams.fileno())
-        self.work(perf_counter() + _LAST)
+        self.work(perf_counter() + _LAST, 0)
         self._datagrams.close()
 
     def _on_readable(self) -> None:
@@ -137,8 +137,11 @@ class UdpListener:
             self._waiting = True
             self._loop.remove_reader(self._datagrams.fileno())
 
-    def work(self, until: float) -> bool:
-        """Answer datagrams until there are none or the time is up; whether there may be more."""
+    def work(self, until: float, least: int) -> bool:
+        """Answer datagrams until there are none or the time is up; whether there may be more.
+
+        `least` is for connections: no datagram's answer hangs on those behind it.
+        """
         if self._closed and self._waiting:
             return False
         more = True

@@ -36,7 +36,7 @@ class Peer:
     each: float
     done: list[tuple[float, "Peer"]] = field(default_factory=list)
 
-    def work(self, until: float) -> bool:
+    def work(self, until: float, least: int) -> bool:
         while self.messages:
             self.messages -= 1
             self.loop.now += self.each

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
@@ -125,6 +126,8 @@ def read_answer(
     nxdomain = rcode == dns.rcode.NXDOMAIN
     if not message.answer:  # most answers are a no, and need no chain of aliases to be followed
         soa = _soa_ttl(message, message.question[0].name)
+        if soa is None and not nxdomain and _is_referral(message):
+            raise AnswerError("referral to other servers", about_name=True)
         ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
         return Answer(Kind.NXDOMAIN if nxdomain else Kind.NODATA, (), ttl, name)
     first = message.answer[0]
@@ -183,6 +186,15 @@ def _records(rrset: dns.rrset.RRset, rdtype: dns.rdatatype.RdataType) -> tuple[R
     # the first are kept if there are too many, so the most wanted come first
     services.sort(key=lambda record: (record.priority, -record.weight, record.target, record.port))
     return (*sorted(addresses), *services, *sorted(pointers))
+
+
+def _is_referral(message: dns.message.Message) -> bool:
+    """Whether the server names others instead of answering (RFC 2308 §2.2).
+
+    An authoritative one that names itself and no SOA means NODATA (type 3 there).
+    """
+    named = any(rrset.rdtype == dns.rdatatype.NS for rrset in message.authority)
+    return named and not message.flags & dns.flags.AA
 
 
 def _soa_ttl(message: dns.message.Message, name: dns.name.Name) -> float | None:

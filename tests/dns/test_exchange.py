@@ -348,3 +348,89 @@ def test_same_id_twice_is_not_used(run: Run) -> None:
             await exchange.aclose()
 
     run(main())
+
+
+def many(query: dns.message.Message, records: int) -> bytes:
+    """An answer with so many addresses, whatever its size."""
+    addresses = [f"10.1.{number >> 8}.{number & 255}" for number in range(records)]
+    return reply(query, *addresses).to_wire(max_size=65_535)
+
+
+@pytest.mark.parametrize("tcp_only", [False, True], ids=["udp", "tcp"])
+def test_answer_over_the_bounds(run: Run, monkeypatch: pytest.MonkeyPatch, tcp_only: bool) -> None:
+    """An answer of 48 KB is refused before it is parsed, over UDP and TCP (docs/pools.md)."""
+    monkeypatch.setattr(dns.message, "from_wire", _only_queries(dns.message.from_wire))
+
+    def handler(query: dns.message.Message, tcp: bool) -> list[bytes]:
+        return [truncated(query) if tcp_only and not tcp else many(query, 3000)]
+
+    async def main() -> None:
+        error = await ask(handler)
+        assert isinstance(error, AnswerError)
+        assert "octets, more than" in str(error)
+
+    run(main())
+
+
+@pytest.mark.parametrize("section", [4, 6, 8])
+def test_counts_over_the_bounds(run: Run, monkeypatch: pytest.MonkeyPatch, section: int) -> None:
+    """Counts in the header that are too large, or can't be true, end it (RFC 1035 §4.1.1)."""
+    monkeypatch.setattr(dns.message, "from_wire", _only_queries(dns.message.from_wire))
+
+    def handler(query: dns.message.Message, tcp: bool) -> list[bytes]:
+        data = bytearray(good(query, tcp)[0])
+        data[section : section + 2] = (200).to_bytes(2, "big")
+        return [bytes(data)]
+
+    async def main() -> None:
+        assert isinstance(await ask(handler), AnswerError)
+
+    run(main())
+
+
+def test_more_records_than_are_read(run: Run) -> None:
+    """Over TCP 500 addresses are an answer, of which the first are used; 600 are none."""
+    for records, is_answer in ((500, True), (600, False)):
+
+        def handler(query: dns.message.Message, tcp: bool, number: int = records) -> list[bytes]:
+            return [many(query, number) if tcp else truncated(query)]
+
+        async def main(handler: Handler = handler, wanted: bool = is_answer) -> None:
+            assert isinstance(await ask(handler), Answer) is wanted
+
+        run(main())
+
+
+def test_referral_is_no_answer(run: Run) -> None:
+    """NOERROR with NS records, not authoritative, without SOA, isn't NODATA (RFC 2308 §2.2)."""
+
+    def handler(query: dns.message.Message, tcp: bool) -> list[bytes]:
+        response = dns.message.make_response(query)
+        response.authority.append(dns.rrset.from_text(".", 60, "IN", "NS", "a.root-servers.net."))
+        return [response.to_wire()]
+
+    async def main() -> None:
+        error = await ask(handler)
+        assert isinstance(error, AnswerError)
+        assert error.about_name
+
+    run(main())
+
+
+def truncated(query: dns.message.Message) -> bytes:
+    """The answer over UDP that sends the client to TCP (RFC 1035 §4.2.1)."""
+    response = dns.message.make_response(query)
+    response.flags |= dns.flags.TC
+    return response.to_wire()
+
+
+def _only_queries(
+    parse: Callable[..., dns.message.Message],
+) -> Callable[..., dns.message.Message]:
+    """A parser for the server in the test, which fails on what the server itself has sent."""
+
+    def guarded(data: bytes, **options: bool) -> dns.message.Message:
+        assert not data[2] & 0x80, "an answer over the bounds was parsed"
+        return parse(data, **options)
+
+    return guarded

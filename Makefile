@@ -22,7 +22,7 @@ export VENV PYTHON PREFIX LOCAL DESTDIR WHEELS
 # The shell's monitor mode (see "run") is bash's.
 SHELL := /bin/bash
 
-.PHONY: help run test boot install uninstall wheels lint format bench fuzz lock lowest clean-room clean FORCE
+.PHONY: help run test boot install uninstall wheels lint format bench fuzz attack lock lowest clean-room clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -72,6 +72,9 @@ bench: ## Measure CPU per request, beside Kamailio (BENCHFLAGS=--help tells more
 
 fuzz: install-test ## Feed the SIP layer mutated messages for SECONDS=60; shows executions and coverage
 	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --report
+
+attack: install-test ## Attack the daemon as docs/security.md has it, some minutes; shows a table of figures
+	@ATTACK=long $(VENV)/bin/python -m pytest $(PYTESTFLAGS) tests/attack
 
 lock: ## Write the lock files anew, with the newest versions
 	@tests/setup/lock

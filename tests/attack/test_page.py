@@ -1,0 +1,49 @@
+"""docs/security.md: its numbers are the code's."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from chatredirect.config import LimitSettings
+from chatredirect.config.proxy_section import ProxySettings
+from chatredirect.log import escape, sink
+from chatredirect.roles import work_list
+from chatredirect.sip import abnf, body, forwarding, headers, xml_body
+from chatredirect.transport import rate, turns
+
+PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+FIXED: dict[str, list[float]] = {
+    "work for all peers in one turn of the event loop": [turns.TURN * 1000],
+    "one connection's or socket's share of that": [turns.SHARE * 1000],
+    "parameters of one address": [abnf.MAX_PARAMS],
+    "addresses in one list": [headers.MAX_ADDRESSES],
+    "octets of all Route fields of a request": [forwarding._MAX_ROUTE],
+    "elements, attributes, depth of an XML body": [
+        xml_body.MAX_ELEMENTS,
+        xml_body.MAX_ATTRIBUTES,
+        xml_body.MAX_DEPTH,
+    ],
+    "parts of a multipart body": [body.MAX_PARTS],
+    "`proxy.transactions`": [ProxySettings().transactions],
+    "things of a lost connection in one slice": [work_list.AT_ONCE],
+    "octets of a text in one log line": [escape.MAX_TEXT],
+    "log lines that wait": [sink.MAX_LINES],
+}
+ROWS = re.findall(r"^\| ([^|]+) \| ([^|]*\d[^|]*) \| [^|]+ \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("bound", "said"), ROWS, ids=[row[0] for row in ROWS])
+def test_the_pages_numbers(bound: str, said: str) -> None:
+    """Every bound that the page gives is the one in the code."""
+    numbers = [float(each) for each in re.findall(r"\d+", said)]
+    key = re.fullmatch(r"`limits\.(\w+)`", bound)
+    if key is None:
+        assert numbers == FIXED[bound]
+    else:
+        assert numbers[0] == getattr(LimitSettings(), key[1])
+        assert numbers[1:] in ([], [rate.SECONDS])
+
+
+def test_all_are_there() -> None:
+    assert {bound for bound, _ in ROWS} >= set(FIXED)

@@ -1,0 +1,78 @@
+"""Messages that are big where it hurts: memory and time stay in proportion (docs/security.md)."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.attack.beside import peak
+from tests.attack.extent import extent
+from tests.lookup.peer import Peer
+from tests.proxy.real.dialog import branch, route_of, routed
+from tests.sent import Sent
+from tests.service.daemon import endpoint
+from tests.service.fixtures import Run
+
+GROWTH = 1.5
+STALL = 1.0
+TYPE = "application/x-xccos+xml"
+
+
+def long_namespaces(octets: int) -> str:
+    """XCCOS whose elements each repeat a namespace of some hundred octets."""
+    start = '<xccos xmlns="' + "u" * 8000 + '">'
+    item = "<a/>"
+    return start + item * ((octets - len(start) - 8) // len(item)) + "</xccos>"
+
+
+@pytest.mark.parametrize("octets", [16_000, 60_000])
+def test_a_body_with_long_namespaces(
+    run_daemon: Run, record_property: Callable[[str, object], None], octets: int
+) -> None:
+    """An INFO over 16,384 octets gets 413; a smaller one is read within bounds."""
+    daemon = run_daemon(
+        endpoints=[endpoint(mode="lookup")],
+        trusted_peers=["127.0.0.1"],
+        advertise="127.0.0.1",
+    )
+    with Peer("tcp", daemon.address("tcp")) as caller:
+        call_id = branch()
+        caller.send(message(caller, "INVITE", 1, call_id, "<sip:ocschat@contoso.com>"))
+        ok = caller.receive()
+        while ok.status < 200:
+            ok = caller.receive()
+        assert ok.status == 200
+        before = peak(daemon)
+        longest = 0.0
+        for number in range(extent(5, 50)):
+            data = message(caller, "INFO", number + 2, call_id, ok["To"], long_namespaces(octets))
+            begun = time.monotonic()
+            caller.send(routed(data, route_of(ok)))
+            answer = final(caller)
+            longest = max(longest, time.monotonic() - begun)
+            assert (answer.status == 413) == (octets > 16_384)
+    growth = peak(daemon) / before
+    record_property("figure longest wait", f"{longest * 1000:.0f} ms")
+    record_property("figure memory", f"{growth:.2f} times")
+    assert growth < GROWTH
+    assert longest < STALL
+
+
+def final(caller: Peer) -> Sent:
+    """The next response to an INFO; the daemon's own requests are passed over."""
+    while True:
+        got = caller.receive()
+        if got.start.startswith("SIP/2.0 ") and got["CSeq"].endswith("INFO"):
+            return got
+
+
+def message(caller: Peer, method: str, number: int, call_id: str, to: str, body: str = "") -> bytes:
+    """A request of the caller's."""
+    kind = f"Content-Type: {TYPE}\r\n" if body else ""
+    return (
+        f"{method} sip:ocschat@contoso.com SIP/2.0\r\n"
+        f"Via: SIP/2.0/TCP {caller.local};branch={branch()}\r\nMax-Forwards: 70\r\n"
+        f"From: <sip:a@contoso.com>;tag=1\r\nTo: {to}\r\nCall-ID: {call_id}\r\n"
+        f"CSeq: {number} {method}\r\nContact: <sip:a@{caller.local};transport=tcp>\r\n"
+        f"{kind}Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()

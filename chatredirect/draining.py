@@ -1,7 +1,8 @@
-"""The end of what has state: nothing new is begun, and what is open may finish.
+"""The end of what has state: what is open may finish, and little that is new is begun.
 
 A redirect has no state, and is answered until the sockets close. A lookup takes milliseconds and a
-proxied request seconds at most, unless somebody waits for a person to answer a call.
+proxied request seconds at most, unless somebody waits for a person to answer a call. So lookups are
+begun as long as there is time for them: a client whose INVITE is refused gives up.
 """
 
 import asyncio
@@ -28,6 +29,11 @@ async def drain(lookups: Lookups | None, proxying: Proxying | None, seconds: flo
     if waiting:
         log.info("draining", seconds=seconds)
     began = time.monotonic()
-    ended = await asyncio.gather(*(part.drain(seconds) for part in parts))
+    drains = []
+    if lookups is not None:
+        drains.append(lookups.drain(seconds, lambda: proxying is None or proxying.idle))
+    if proxying is not None:
+        drains.append(proxying.drain(seconds))
+    all_ended = all(await asyncio.gather(*drains))
     if waiting:
-        log.info("drained", seconds=round(time.monotonic() - began, 1), all_ended=all(ended))
+        log.info("drained", seconds=round(time.monotonic() - began, 1), all_ended=all_ended)

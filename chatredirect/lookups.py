@@ -7,6 +7,7 @@ began.
 import asyncio
 from collections.abc import Callable
 from itertools import islice
+from math import inf
 
 import structlog
 
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 _NAMED = 20  # dialogs that a line of the log names
 _LOOK = 0.02  # seconds between two looks whether the last dialog has ended
+_LEFT = 3.0  # seconds that a lookup which is begun then must have before the daemon stops
 _GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is sent again (T1)
 
 
@@ -80,19 +82,25 @@ class Lookups:
         """Whether no dialog is open."""
         return self.attendant is None or not self.attendant.core.dialogs
 
-    async def drain(self, seconds: float) -> bool:
-        """Begin no more dialogs, and let open ones finish; whether all have.
+    async def drain(self, seconds: float, others_idle: Callable[[], bool] = lambda: True) -> bool:
+        """Let open dialogs finish, and those that are begun as long as there is time for them.
 
         Args:
             seconds: how long to wait for their clients; then they get a BYE.
+            others_idle: whether nothing else is waited for.
+
+        Returns:
+            Whether all have finished.
         """
         if self.attendant is None:
             return True
-        self.attendant.core.draining = True
-        await self._until_idle(seconds)
+        core = self.attendant.core
+        core.begins_until = self._loop.time() + seconds - _LEFT
+        await self._until_idle(seconds, others_idle)
+        core.begins_until = -inf
         if self.idle:
             return True
-        dialogs = self.attendant.core.dialogs
+        dialogs = core.dialogs
         log.warning(
             "not_drained",
             lookups=len(dialogs),
@@ -103,10 +111,12 @@ class Lookups:
         await self._until_idle(_GOODBYE)
         return False
 
-    async def _until_idle(self, seconds: float) -> None:
+    async def _until_idle(
+        self, seconds: float, others_idle: Callable[[], bool] = lambda: True
+    ) -> None:
         end = self._loop.time() + seconds
         # a few looks when the daemon stops cost less than an event with every dialog
-        while not self.idle and self._loop.time() < end:  # noqa: ASYNC110
+        while not (self.idle and others_idle()) and self._loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)
 
     def close(self) -> None:

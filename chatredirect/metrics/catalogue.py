@@ -113,7 +113,7 @@ LOOKUPS_MOST = _gauge("lookups_limit", "How many lookups there may be")
 LOOKUPS_BEGUN = _counter("lookups_begun", "Lookups that have begun")
 LOOKUP_ANSWERS = _counter(
     "lookup_answers",
-    "Clients' commands by result: found, not_found (no channel service works), unknown",
+    "Clients' commands by result: found, not_found (none works, or closed), unknown",
     "result",
 )
 LOOKUPS_ENDED = _counter("lookups_ended", "Lookups that are over, by reason", "reason")

@@ -226,6 +226,17 @@ class Table:
             return Verdict(404, _NOT_FOUND, endpoint=endpoint)
         if endpoint.for_trusted and not source.trusted:
             return Verdict(403, _FORBIDDEN, endpoint=endpoint)
+        lookup, methods = endpoint.lookup, endpoint.methods
+        if (
+            lookup is not None
+            and reach is not None
+            and request.method == b"INVITE"
+            and (methods is None or b"INVITE" in methods)
+        ):  # a refusal of its INVITE would switch a client's group chat off
+            attendant = self._attendants.lookup
+            assert attendant is not None  # there is one where there are such endpoints
+            attendant.invite(request, envelope, source, reach, lookup, closed.why)
+            return None
         seconds = closed.retry_after(self._answering.retry_after)
         return self._unavailable(endpoint, MISCELLANEOUS, closed.why, seconds)
 

@@ -19,7 +19,7 @@ from chatredirect.directory import Building, Endpoint
 from chatredirect.pool import Pool
 from chatredirect.roles.closing import Closed
 from chatredirect.states import INTERVAL, States
-from tests.lookup.world import Client
+from tests.lookup.world import SDP, Client
 from tests.lookup.world import World as Lookups
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration, endpoint
@@ -296,9 +296,22 @@ def answer(daemon: Daemon, user: str, **fields: Any) -> Any:
         return ask(client, request(uri=f"sip:{user}@contoso.com", **fields))
 
 
+def accepts(daemon: Daemon, user: str) -> bool:
+    """Whether a lookup's INVITE gets 200."""
+    more = "Contact: <sip:user1@127.0.0.1>\r\nContent-Type: application/sdp\r\n"
+    invite = request(uri=f"sip:{user}@contoso.com", more=more, body=SDP)
+    with talk("udp", daemon.address()) as client:
+        client.send(invite)
+        data: bytes = client.socket.recv(65536)
+        return data.startswith(b"SIP/2.0 200 ")
+
+
 @pytest.mark.parametrize("mode", ["redirect", "lookup", "proxy"])
 def test_answers(run_daemon: Run, mode: str) -> None:
-    """Maintenance is 480 with Retry-After, disabled is 404, in every mode, and for OPTIONS too."""
+    """Maintenance is 480 with Retry-After, disabled is 404, in every mode, and for OPTIONS too.
+
+    In the mode `lookup` an INVITE gets 200: its client hears 503 when it asks.
+    """
     soon = datetime.now(UTC) + timedelta(seconds=20)
     daemon = run_daemon(
         configuration(
@@ -319,11 +332,15 @@ def test_answers(run_daemon: Run, mode: str) -> None:
         )
     )
     for method in ("INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE"):
+        assert answer(daemon, "off", method=method).status == 404
+        assert answer(daemon, "never", method=method).status == 404
+        if mode == "lookup" and method == "INVITE":
+            assert accepts(daemon, "down")
+            assert accepts(daemon, "soon")
+            continue
         down = answer(daemon, "down", method=method)
         assert (down.status, down["Retry-After"]) == (480, "600")
         assert 'in maintenance"' in down["Warning"]
-        assert answer(daemon, "off", method=method).status == 404
-        assert answer(daemon, "never", method=method).status == 404
         waits = answer(daemon, "soon", method=method)
         assert waits.status == 480
         assert 1 <= int(waits["Retry-After"]) <= 20
@@ -355,7 +372,7 @@ def test_lookups_that_have_begun_go_on(transport: str) -> None:
     assert served is not None
     client = Client(lookups)
     assert client.invite().status == 200
-    for disabled, status in ((False, 480), (True, 404)):
+    for disabled, status in ((False, 200), (True, 404)):
         served.closed = Closed(disabled, None, "in maintenance", time.time)
         again = lookups.send(client.first)
         assert {each.status for each in again} <= {200}  # over TCP a 200 isn't sent for it

@@ -1,8 +1,14 @@
 """Which channel service a caller gets: in turn, for a minute the same, and only those that work."""
 
+import time
+
+import pytest
+
+from chatredirect.pool import Pool
+from chatredirect.roles.closing import Closed
 from chatredirect.roles.lookup import channels
 from chatredirect.roles.lookup.channels import MAX_CALLERS, STABLE, Channel, Channels
-from tests.lookup.world import Client, World, endpoint
+from tests.lookup.world import FRONT_END, STRANGER, TRANSPORTS, Client, World, endpoint
 
 URIS = ("sip:a@one.contoso.com", "sip:b@two.contoso.com", "sip:c@three.contoso.com")
 
@@ -43,13 +49,58 @@ def test_only_those_that_work() -> None:
     assert ask(there, "bob") == URIS[2]
 
 
-def test_none_works() -> None:
-    """480 with Retry-After and the reason; OPTIONS gets the same."""
-    there = world("sip:a@down1.contoso.com", "sip:b@down2.contoso.com")
-    answer = Client(there).invite()
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_none_works(transport: str) -> None:
+    """docs/answers.md: the client asks, and hears 503, after which it comes again by itself.
+
+    OPTIONS is the health check and gets 480, with Retry-After and the reason.
+    """
+    uris = ("sip:a@down1.contoso.com", "sip:b@down2.contoso.com")
+    there = World(endpoint(channel_uris=uris), transport=transport)
+    client = Client(there).begin()
+    assert '<resp code="503">ERROR_SERVICE_UNAVAILABLE</resp><data/>' in client.look_up().body
+    client.hang_up()
+    assert there.core.counters.not_found == 1
+    answer = Client(there).ask("OPTIONS")[0]
     assert (answer.status, answer["Retry-After"]) == (480, "30")
     assert answer["Warning"] == '399 redirect "down1.contoso.com: NXDOMAIN"'
-    assert Client(there).ask("OPTIONS")[0].status == 480
+    there.pass_time(64)
+    assert there.empty
+
+
+def test_a_channel_that_comes_back_in_time() -> None:
+    """What counts is when the client asks, not when it calls; the pool is asked for at once."""
+    there = world("sip:a@down1.contoso.com")
+    wanted: list[Pool] = []
+    there.pool(("down1.contoso.com", None, None)).want = wanted.append
+    client = Client(there).begin()
+    assert len(wanted) == 1
+    there.set_usable(("down1.contoso.com", None, None), usable=True)
+    assert 'uri="sip:a@down1.contoso.com"' in client.look_up().body
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_closed_endpoint(transport: str) -> None:
+    """docs/answers.md: in maintenance a client hears 503, and goes on trying; everybody else 480.
+
+    One whose lookup began then is told so, whatever has become of the endpoint meanwhile.
+    """
+    there = World(endpoint(methods=("INVITE", "MESSAGE")), transport=transport)
+    _, served = there.directory.find(b"sip:ocschat@contoso.com")
+    assert served is not None
+    served.closed = Closed(False, None, "in maintenance", time.time)
+    client = Client(there).begin()
+    served.closed = None
+    assert '<resp code="503">ERROR_SERVICE_UNAVAILABLE</resp><data/>' in client.look_up().body
+    client.hang_up()
+    served.closed = Closed(False, None, "in maintenance", time.time)
+    for method in ("OPTIONS", "MESSAGE"):
+        assert Client(there).ask(method)[0].status == 480
+    there.source = STRANGER
+    assert Client(there).invite().status == 403
+    there.source = FRONT_END
+    served.closed = Closed(True, None, "disabled", time.time)
+    assert Client(there).invite().status == 404
     there.pass_time(64)
     assert there.empty
 

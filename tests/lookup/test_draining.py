@@ -1,4 +1,4 @@
-"""The daemon is about to stop: no new dialogs, open ones may finish, then they get a BYE."""
+"""The daemon is about to stop: lookups as long as there is time for them, then they get a BYE."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.sent import read
 def test_an_invite_gets_503_with_retry_after() -> None:
     """RFC 3261 §21.5.4: it may come again, and elsewhere at once. Nothing is kept of it."""
     there = World()
-    there.core.draining = True
+    there.core.begins_until = there.now - 0.1
     answer = Client(there).invite()
     assert answer.status == 503
     assert answer["Retry-After"] == "30"
@@ -18,10 +18,22 @@ def test_an_invite_gets_503_with_retry_after() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_lookup_for_which_there_is_time_is_served(transport: str) -> None:
+    """docs/answers.md: it takes milliseconds, and a client that is refused gives up."""
+    there = World(transport=transport)
+    there.core.begins_until = there.now + 0.1
+    client = Client(there).begin()
+    there.pass_time(0.2)
+    assert 'uri="' in client.look_up().body
+    client.hang_up()
+    assert Client(there).invite().status == 503
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_open_dialog_goes_on(transport: str) -> None:
     there = World(transport=transport)
     client = Client(there).begin()
-    there.core.draining = True
+    there.core.begins_until = there.now - 0.1
     client.look_up()
     client.hang_up()
     assert not there.core.dialogs

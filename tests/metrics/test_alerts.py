@@ -40,6 +40,8 @@ FINE = {
     'chatredirect_connections{listener="tls://192.0.2.1:5061"}': "20+0x60",
     "chatredirect_connections_limit": "10000+0x60",
     'chatredirect_connections_refused_total{reason="handshakes"}': "7+0x60",
+    'chatredirect_lookup_answers_total{result="found"}': "0+600x60",
+    'chatredirect_lookup_answers_total{result="not_found"}': "0+10x60",
     "chatredirect_lookups": "3+0x60",
     "chatredirect_lookups_limit": "20000+0x60",
     "chatredirect_proxy_open_requests": "3+0x60",
@@ -59,6 +61,10 @@ FIRES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "ChatredirectNotReady": ({"chatredirect_ready": "0+0x60"}, {}),
     "ChatredirectPoolWithoutTarget": ({'chatredirect_pools{state="down"}': "1+0x60"}, {}),
     "ChatredirectUnavailable": ({'chatredirect_requests_total{status="480"}': "0+60x60"}, {}),
+    "ChatredirectLookupsFail": (
+        {'chatredirect_lookup_answers_total{result="not_found"}': "0+60x60"},
+        {},
+    ),
     "ChatredirectDnsFails": ({'chatredirect_pools{state="stale"}': "1+0x60"}, {"state": "stale"}),
     "ChatredirectTargetDown": (
         {'chatredirect_targets{state="down"}': "1+0x60"},

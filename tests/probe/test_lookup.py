@@ -71,7 +71,8 @@ def test_a_redirect_is_no_lookup(probe: Probe, daemon: Daemon) -> None:
 def test_nothing_usable(probe: Probe, daemon: Daemon) -> None:
     probed = probe("sip:down@contoso.com", "--lookup", "--via", via(daemon))
     assert probed.status == 1
-    assert "480 Temporarily Unavailable" in probed.out
+    assert "200 OK" in probed.out
+    assert "no channel service: 503 ERROR_SERVICE_UNAVAILABLE" in probed.err
 
 
 def test_only_invite(probe: Probe, daemon: Daemon) -> None:

@@ -61,7 +61,10 @@ TransportOption: TypeAlias = Annotated[
 ]
 StateOption: TypeAlias = Annotated[
     StateName | None,
-    _choice("--state", "maintenance answers 480 with Retry-After, disabled answers 404."),
+    _choice(
+        "--state",
+        "maintenance tells clients to come again (480, lookups 503), disabled answers 404.",
+    ),
 ]
 ActiveFromOption: TypeAlias = Annotated[
     str | None,

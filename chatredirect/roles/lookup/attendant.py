@@ -73,10 +73,11 @@ class Attendant:
         source: Source,
         reach: Reach,
         endpoint: LookupEndpoint,
+        closed: str = "",
     ) -> None:
-        """Answer an INVITE without a To tag, from a trusted peer."""
+        """Answer an INVITE without a To tag, from a trusted peer; for `closed` see `invite`."""
         now = self._clock()
-        invite(self.core, request, envelope, source, reach, endpoint, now)
+        invite(self.core, request, envelope, source, reach, endpoint, now, closed)
         self._settle(now, source)
 
     def repeats(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
@@ -186,9 +187,11 @@ class Attendant:
                         fact.why,
                         fact.fields,
                     )
-            case Found(endpoint, caller, call_id, uri):
+            case Found(endpoint, caller, call_id, uri, why):
                 if uri is None:
-                    log.warning("lookup_failed", endpoint=endpoint, caller=caller, call_id=call_id)
+                    log.warning(
+                        "lookup_failed", endpoint=endpoint, caller=caller, call_id=call_id, why=why
+                    )
                 elif self.log_requests:
                     log.info(
                         "lookup", endpoint=endpoint, caller=caller, call_id=call_id, channel=uri
@@ -202,8 +205,8 @@ def _show(facts: list[Fact], tap: Tap) -> None:
         match fact:
             case Answered(request, status, endpoint, _, why, fields):
                 tap.decided(request.call_id, explain_status(status, endpoint, why, fields))
-            case Found(endpoint, _, call_id, uri):
-                what = "no channel service is usable" if uri is None else f"channel service {uri}"
+            case Found(endpoint, _, call_id, uri, why):
+                what = f"no channel service: {why}" if uri is None else f"channel service {uri}"
                 tap.decided(call_id, f"endpoint {endpoint}: {what}")
             case Ended(endpoint, _, call_id, why):
                 tap.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")

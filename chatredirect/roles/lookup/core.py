@@ -64,12 +64,12 @@ class Core:
         counters: what happened so far.
         transactions: all of them, ours and theirs.
         dialogs: the lookups by the key of their dialog.
-        draining: whether nothing new is begun any more.
+        begins_until: when no more lookups are begun, since the daemon is about to stop.
     """
 
     __slots__ = (
-        "_deadlines", "_new_branch", "counters", "dialogs", "draining", "facts", "rules", "sends",
-        "transactions",
+        "_deadlines", "_new_branch", "begins_until", "counters", "dialogs", "facts", "rules",
+        "sends", "transactions",
     )  # fmt: skip
 
     def __init__(self, rules: Rules, new_branch: Callable[[], bytes]) -> None:
@@ -83,7 +83,7 @@ class Core:
         self.sends: list[Send[User]] = []
         self.facts: list[Fact] = []
         self.counters = LookupCounters()
-        self.draining = False
+        self.begins_until = inf
         self.dialogs: dict[bytes, Lookup] = {}
         self._deadlines: Deadlines[Waiting] = Deadlines()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)

@@ -28,12 +28,13 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A caller was told the URI of a channel service; None: that there is none."""
+    """A caller was told the URI of a channel service; None: that there is none, and `why` not."""
 
     endpoint: str
     caller: bytes
     call_id: bytes
     uri: str | None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

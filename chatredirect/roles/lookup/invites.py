@@ -26,6 +26,7 @@ def invite(
     reach: Reach,
     endpoint: LookupEndpoint,
     now: float,
+    closed: str = "",
 ) -> None:
     """Answer an INVITE without a To tag.
 
@@ -37,13 +38,14 @@ def invite(
         reach: makes the way back.
         endpoint: whom it is for.
         now: seconds on the clock of all calls.
+        closed: why the endpoint serves nobody just now; empty if it does.
     """
     key = keys.server_key(request, envelope)
     if core.repeated(key, request, envelope, source, reach, now):
         return
     flow = reach.flow(reply_port(envelope.via, source))
     merged = keys.merged_key(request, envelope)
-    refusal = _room(core, request, endpoint, merged)
+    refusal = _room(core, request, merged, now)
     if refusal is not None:
         core.refuse(request, envelope, source, flow, refusal, endpoint)
         return
@@ -58,6 +60,9 @@ def invite(
         core.tell(request, decided, flow, endpoint)
         return
     lookup, session = decided
+    lookup.closed = closed
+    if not closed and not endpoint.channels.usable:  # its reply will say so, if they aren't by then
+        endpoint.channels.want()
     if lookup.dialog.key in core.dialogs:  # a retransmission that comes after half a minute
         core.refuse(request, envelope, source, flow, Refusal(482), endpoint)
         return
@@ -74,20 +79,20 @@ def invite(
     core.tell(request, accepted, flow, endpoint)
 
 
-def _room(core: Core, request: Request, endpoint: LookupEndpoint, merged: bytes) -> Refusal | None:
-    """Refusals that leave nothing behind."""
+def _room(core: Core, request: Request, merged: bytes, now: float) -> Refusal | None:
+    """Refusals that leave nothing behind.
+
+    That there is no channel service is none of them: a Group Chat client to whom the reply to its
+    command says so tries again by itself, and one whose INVITE is refused does not.
+    """
     rules = core.rules
     if core.transactions.is_merged(merged):
         return Refusal(482)  # RFC 3261 §8.2.2.2
-    if core.draining:  # §21.5.4: this whole server is about to be gone
+    if now > core.begins_until:  # §21.5.4: this whole server is about to be gone
         why = "this server is about to stop"
         return Refusal(503, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
     if core.full:
         why = "too many dialogs at the moment"
-        return Refusal(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
-    if not endpoint.channels.usable:
-        endpoint.channels.want()
-        why = endpoint.channels.reason
         return Refusal(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
     return answers.too_large(request)
 

@@ -37,6 +37,7 @@ class Lookup:
         waiting: replies that wait for their turn.
         sent: the key of our INFO or BYE that hasn't been answered, `b""` if there is none.
         why: why we end it; empty as long as we don't.
+        closed: why its endpoint served nobody when it began; empty if it did.
         queued: see `Deadlines`.
     """
 
@@ -59,6 +60,7 @@ class Lookup:
     waiting: tuple[bytes, ...] = ()
     sent: bytes = b""
     why: str = ""
+    closed: str = ""
     queued: float = inf
 
     @property

@@ -142,12 +142,15 @@ def _reply(core: Core, lookup: Lookup, commands: list[xccos.Command], now: float
     endpoint = lookup.endpoint
 
     def find() -> str | None:
-        uri = endpoint.channels.choose(lookup.caller, now)
+        uri = None if lookup.closed else endpoint.channels.choose(lookup.caller, now)
+        why = ""
         if uri is None:
             core.counters.not_found += 1
+            why = lookup.closed or endpoint.channels.reason
         else:
             core.counters.found += 1
-        core.facts.append(Found(endpoint.address, lookup.caller, lookup.dialog.call_id, uri))
+        call_id = lookup.dialog.call_id
+        core.facts.append(Found(endpoint.address, lookup.caller, call_id, uri, why))
         return uri
 
     core.counters.unknown += sum(not command.asks_for_uri for command in commands)

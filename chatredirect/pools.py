@@ -17,6 +17,7 @@ from chatredirect.config import DnsSettings, HealthSettings, Transport
 from chatredirect.config.addresses import Wanted
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.lookup import Asker
+from chatredirect.dns.resolv_conf import PATH
 from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.schedule import Schedule
 from chatredirect.dns.target import Place, Target
@@ -24,7 +25,7 @@ from chatredirect.pace import Pace
 from chatredirect.pool import Pool, PoolKey
 from chatredirect.pool_log import PoolLog
 from chatredirect.prober import Prober
-from chatredirect.resolver import RESOLV_CONF, Resolver
+from chatredirect.resolver import Resolver
 from chatredirect.workers import Workers
 
 AT_ONCE = 100
@@ -59,7 +60,7 @@ class Pools:
         rng: random.Random | None = None,
         asker: Asker | None = None,
         connects: Mapping[Transport, Connect] = CONNECTS,
-        resolv_conf: str = RESOLV_CONF,
+        resolv_conf: str = PATH,
     ) -> None:
         """Ask nothing yet; `start` does.
 

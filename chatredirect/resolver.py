@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-import dns.resolver
 import structlog
 
 from chatredirect.config import DnsSettings, HostPort
@@ -18,27 +17,18 @@ from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.exchange import Exchange
 from chatredirect.dns.hosts import Hosts
 from chatredirect.dns.lookup import Asker, Lookup
+from chatredirect.dns.resolv_conf import MOST_OCTETS, PATH, read_resolv_conf
 from chatredirect.dns.rfc3263 import AAAA, A, Located, Question, locate, locate_fixed
 from chatredirect.dns.servers import ServerList
 from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Trace
+from chatredirect.oserror import words
 
-RESOLV_CONF = "/etc/resolv.conf"
 SPARE_RECORDS = 1024
 RECORDS_PER_POOL = 16
 """How many records the cache keeps, at most: so many for each pool, and some to spare."""
 
 log = structlog.get_logger()
-
-
-def system_nameservers(path: str = RESOLV_CONF) -> tuple[HostPort, ...]:
-    """The name servers of a resolv.conf(5); none if there is none."""
-    reader = dns.resolver.Resolver(configure=False)
-    try:
-        reader.read_resolv_conf(path)
-    except (dns.resolver.NoResolverConfiguration, OSError, ValueError):
-        return ()
-    return tuple(HostPort(str(server), reader.port) for server in reader.nameservers)
 
 
 class Resolver:
@@ -56,7 +46,7 @@ class Resolver:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         asker: Asker | None = None,
-        resolv_conf: str = RESOLV_CONF,
+        resolv_conf: str = PATH,
     ) -> None:
         """Read the files that the settings name; ask nothing yet.
 
@@ -73,6 +63,7 @@ class Resolver:
         self._is_own = is_own
         self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
         self._resolv_conf = resolv_conf
+        self._resolv_faults: tuple[str, ...] = ()
         self._hosts = Hosts(settings.hosts, settings.hosts_file)
         self._servers = ServerList(self._nameservers())
         self._cache = RecordCache(settings, SPARE_RECORDS)
@@ -185,7 +176,20 @@ class Resolver:
         await self._exchange.aclose()
 
     def _nameservers(self) -> tuple[HostPort, ...]:
-        return self._settings.nameservers or system_nameservers(self._resolv_conf)
+        return self._settings.nameservers or self._system_nameservers()
+
+    def _system_nameservers(self) -> tuple[HostPort, ...]:
+        """Those of resolv.conf; a fault in it is told once, as long as it stays the same."""
+        try:
+            with open(self._resolv_conf, "rb") as file:
+                servers, faults = read_resolv_conf(file.read(MOST_OCTETS))
+        except OSError as error:
+            servers, faults = (), (f"unreadable: {words(error)}",)
+        if faults != self._resolv_faults:
+            self._resolv_faults = faults
+            for fault in faults:
+                log.warning("resolv_conf_faulty", file=self._resolv_conf, why=fault)
+        return servers
 
     def _tell_fault(self) -> None:
         fault = self._hosts.fault

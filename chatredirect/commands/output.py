@@ -20,7 +20,7 @@ def show(text: str) -> None:
     """
     _escape_what_does_not_fit()
     try:
-        typer.echo(text)
+        typer.echo(_harmless(text))
     except OSError as error:
         _tell_lost(error)
         raise typer.Exit(EX_IOERR) from None
@@ -29,7 +29,7 @@ def show(text: str) -> None:
 def complain(text: str, *, prefix: str = "chatredirect: ") -> None:
     """Print to standard error, with a line's end. There is no one to tell if that fails."""
     try:
-        typer.echo(f"{prefix}{text}", err=True)
+        typer.echo(f"{prefix}{_harmless(text)}", err=True)
     except OSError:
         _discard(sys.stderr.fileno())
 
@@ -43,6 +43,21 @@ def is_lost() -> bool:
         _tell_lost(error)
         return True
     return False
+
+
+def _harmless(text: str) -> str:
+    """What others have written must not steer the terminal: bidirectional marks, for instance.
+
+    They are shown as JSON writes them, so JSON stays JSON.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _tell_lost(error: OSError) -> None:

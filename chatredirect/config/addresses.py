@@ -33,6 +33,7 @@ DNS_PORT = 53
 HTTP_PORT = 9464
 """What others who export metrics use as well: OpenTelemetry's default."""
 
+_MAPPED = 96  # the prefix of v4-mapped addresses, ::ffff:0:0/96 (RFC 4291 §2.5.5.2)
 _LISTEN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?(.*)", re.DOTALL)
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|[^0-9\]:]|$)")
@@ -150,7 +151,7 @@ def parse_network(text: str) -> IPNetwork:
     """Read `192.0.2.0/24`, `2001:db8::/32`, or one address, which is a network of one."""
     bare = text.replace("[", "").replace("]", "")
     try:
-        return ip_network(bare)
+        return _plain_network(ip_network(bare))
     except ValueError:
         pass
     try:
@@ -160,6 +161,14 @@ def parse_network(text: str) -> IPNetwork:
             f"{quoted(text)} is no network: write 192.0.2.0/24, 2001:db8::/32 or one IP address"
         ) from None
     raise ValueError(f"{quoted(text)} has bits set after the prefix: did you mean {wider}?")
+
+
+def _plain_network(network: IPNetwork) -> IPNetwork:
+    """A network of v4-mapped addresses as the IPv4 network that it is: so its peers appear."""
+    mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped
+    if not mapped or network.prefixlen < _MAPPED:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED))
 
 
 @lru_cache(maxsize=4096)

@@ -29,6 +29,7 @@ import dns.rdatatype
 
 from chatredirect.dns.answer import AnswerError
 from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.name_cost import CostlyNamesError, check_names
 from chatredirect.dns.servers import Server
 
 PAYLOAD = 1232
@@ -265,7 +266,10 @@ class Exchange:
         if least > len(data):
             raise self._unreadable(f"{records} records in {len(data)} octets")
         try:
+            check_names(data, questions, records)
             return dns.message.from_wire(data, ignore_trailing=True)
+        except (CostlyNamesError, IndexError, struct.error) as error:
+            raise self._unreadable(str(error)) from None
         except (dns.exception.DNSException, ValueError) as error:
             raise self._unreadable(str(error) or type(error).__name__) from None
 

@@ -109,10 +109,14 @@ class _Search:
             return fixed
         if question.port is None:
             if question.transport in (None, "sips"):
+                failed: Located | None = None
                 for naptr_service in await self._naptr_services():
                     located = await self._through_srv([naptr_service])
-                    if located is not None:
+                    if located is not None and located.state is not State.FAILED:
                         return located
+                    failed = failed or located  # which hides no other service
+                if failed is not None:
+                    return failed
             located = await self._through_srv(self._srv_services())
             if located is not None:
                 return located

@@ -31,7 +31,9 @@ class Server:
         silences: questions in a row that it didn't answer.
         pause: seconds until a server that is down is asked again.
         ask_again_at: when that is.
-        edns: False once it has shown that it doesn't know EDNS (RFC 6891 §7).
+        edns: whether it is asked with EDNS: not once it has shown that it doesn't know it (RFC 6891
+            §7), nor when it has left such a question without an answer and never answered one.
+        knows_edns: whether it has answered a question with EDNS.
     """
 
     address: str
@@ -40,6 +42,7 @@ class Server:
     pause: float = 0.0
     ask_again_at: float = 0.0
     edns: bool = True
+    knows_edns: bool = False
     _text: str = ""
 
     def __post_init__(self) -> None:
@@ -103,12 +106,15 @@ class ServerList:
 
     def answered(self, server: Server) -> None:
         """It answered something."""
+        server.knows_edns = server.knows_edns or server.edns
         server.silences = 0
         server.pause = 0.0
 
     def silent(self, server: Server, now: float, *, gone: bool = False) -> None:
         """It didn't answer in time; `gone` if ICMP says that nobody listens there."""
         server.silences += 1
+        if not gone and not server.knows_edns:
+            server.edns = False  # it may be one of those that drop what they don't know
         if gone or server.silences >= DOWN_AFTER:
             server.pause = min(LAST_PAUSE, server.pause * 2) if server.down else FIRST_PAUSE
             server.ask_again_at = now + server.pause

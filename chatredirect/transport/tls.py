@@ -11,9 +11,8 @@ import stat
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from cryptography import x509
-
 from chatredirect.config.models import TlsSettings
+from chatredirect.transport.certificate_date import not_after
 from chatredirect.transport.purpose import allow_any_purpose
 
 #: What changes when one of some files is written, replaced, or linked elsewhere: for each its path,
@@ -159,12 +158,11 @@ def expiry(certificate: str) -> float:
     """
     try:
         with open(certificate, "rb") as file:
-            found = x509.load_pem_x509_certificate(file.read())
+            return not_after(file.read())
     except OSError as error:
         raise TlsError(f"{certificate}: {_why(error, 'unreadable')}") from None
-    except ValueError:
-        raise TlsError(f"{certificate}: no certificate in PEM form") from None
-    return found.not_valid_after_utc.timestamp()
+    except ValueError as error:
+        raise TlsError(f"{certificate}: {error}") from None
 
 
 def fingerprint(files: Iterable[str]) -> Fingerprint:

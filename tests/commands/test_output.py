@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from chatredirect.commands.output import complain, show
+
 Write = Callable[..., Path]
 MINIMAL = "listen: [udp://127.0.0.1:5060]\ndns: {nameservers: ['127.0.0.1:9'], timeout: 0.1}\n"
 FULL = b"chatredirect: standard output: no space left on device\n"
@@ -91,3 +93,12 @@ def test_names_that_fit_no_code(folder: Path) -> None:
     )
     assert done.returncode == 78, done.stderr
     assert done.stdout.startswith(b"caf\\udce9.yaml:1:")
+
+
+def test_nothing_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bidirectional marks and control characters of others are shown as escapes, here for all."""
+    show("sip:a\u202eb@contoso.com\t\u2066x\u2069\n\x1b[31m\u200f")
+    complain("\u202a\x9b")
+    printed = capsys.readouterr()
+    assert printed.out == "sip:a\\u202eb@contoso.com\t\\u2066x\\u2069\n\\u001b[31m\\u200f\n"
+    assert printed.err == "chatredirect: \\u202a\\u009b\n"

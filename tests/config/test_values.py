@@ -192,3 +192,18 @@ def test_sip_address_refused(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)) as caught:
         parse_sip_address(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("::ffff:192.0.2.2", "192.0.2.2/32"),
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+        ("2001:db8::/32", "2001:db8::/32"),
+    ],
+)
+def test_v4_mapped_networks(text: str, network: str) -> None:
+    """A peer of such an address appears as IPv4, so its network is one of IPv4."""
+    assert str(parse_network(text)) == network

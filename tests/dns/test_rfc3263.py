@@ -5,7 +5,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from chatredirect.dns.answer import AnswerError
 from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.servers import Server
 from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Trace
 from chatredirect.resolver import Resolver
@@ -403,3 +405,31 @@ def test_no_name_server() -> None:
     located = warp(run())
     assert located.state is State.FAILED
     assert "no name server" in located.reason
+
+
+def test_one_service_that_cannot_be_asked_for_hides_no_other() -> None:
+    """SERVFAIL for the SRV of one transport: another one's good SRV is used (RFC 3263 §4.2)."""
+
+    class OneFails(World):
+        async def ask(self, server: Server, name: str, rdtype: object) -> object:  # type: ignore[override]
+            if name.startswith("_sips."):
+                raise AnswerError("SERVFAIL", about_name=True)
+            return await super().ask(server, name, rdtype)  # type: ignore[arg-type]
+
+    records: Records = {
+        (POOL, "NAPTR"): (
+            60,
+            [
+                f'10 50 "s" "SIPS+D2T" "" _sips._tcp.{POOL}.',
+                f'20 50 "s" "SIP+D2T" "" _sip._tcp.{POOL}.',
+            ],
+        ),
+        (f"_sip._tcp.{POOL}", "SRV"): (60, ["0 1 5060 fe01.contoso.com."]),
+        ("fe01.contoso.com", "A"): (60, ["192.0.2.11"]),
+    }
+    for some in (records, {key: value for key, value in records.items() if key[1] != "NAPTR"}):
+        located, _ = locate(some, world=OneFails())
+        assert texts(located) == ["tcp://192.0.2.11:5060"]
+    located, _ = locate({}, world=OneFails())
+    assert located.state is State.FAILED
+    assert "SERVFAIL" in located.reason

@@ -72,3 +72,21 @@ def test_update_keeps_what_is_known() -> None:
     assert servers.update([FIRST])
     assert not servers.update([FIRST])
     assert servers.pick(0.1, [], 2.0) is None
+
+
+def test_a_server_that_drops_questions_with_edns() -> None:
+    """As glibc does: the next question goes without it, unless it has answered one with it."""
+    servers = ServerList([FIRST, SECOND])
+    drops, knows = servers
+    servers.silent(drops, 0.0)
+    servers.silent(drops, 0.0)  # two questions at a time are two silences
+    assert not drops.edns
+    servers.answered(drops)
+    assert not drops.edns
+    servers.answered(knows)
+    servers.silent(knows, 0.0)
+    assert knows.edns
+    gone = ServerList([FIRST]).pick(0.0, [], 2.0)
+    assert gone is not None
+    servers.silent(gone, 0.0, gone=True)
+    assert gone.edns

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "trust": {"sip"},
     "transport": {"config", "dns", "histogram", "log", "oserror", "pace", "sip"},
     "dns": {"config", "oserror"},
-    "resolver": {"config", "dns"},
+    "resolver": {"config", "dns", "oserror"},
     "health": {"config", "dns"},
     "pool": {"config", "dns"},
     "directory": {"config", "pool", "roles", "sip"},

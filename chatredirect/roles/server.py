@@ -24,6 +24,8 @@ from chatredirect.sip.response import Source, reply_port, respond, stamp
 SAFE_ANSWER = 1300
 MAX_AMPLIFICATION = 2
 _SMALL = SAFE_ANSWER // MAX_AMPLIFICATION  # octets of a request for which the first is more
+#: The factor up to which a small request's answer may grow by having several Contacts.
+_SEVERAL_CONTACTS = 3
 #: Octets that an answer has beyond what it repeats, Contacts apart: Status-Line, tag, received,
 #: rport, and long header names for compact ones.
 _ADDED = 250
@@ -73,8 +75,9 @@ class Server:
     ) -> tuple[bytes, int] | None:
         """The answer to a datagram, and the port at the source's address that it goes to.
 
-        It is at most the larger of twice the datagram and 1,300 octets, so nobody gains by
-        forging a source address. For `reach` see `answer`.
+        It is at most the larger of twice the datagram and 1,300 octets, and has no second Contact
+        where it would be more than three times the datagram, so nobody gains by forging a source
+        address. For `reach` see `answer`.
         """
         try:
             message = parse_datagram(data, self._limits)
@@ -82,8 +85,12 @@ class Server:
             self._unreadable(data, error, source, "udp", reach)
             return None
         size = len(data)
-        most = MAX_AMPLIFICATION * size if size > _SMALL else SAFE_ANSWER
-        answered = self.answer(message, source, "udp", most - size - _ADDED, reach)
+        if size > _SMALL:
+            most = several = MAX_AMPLIFICATION * size
+        else:
+            most = SAFE_ANSWER
+            several = min(most, _SEVERAL_CONTACTS * size)
+        answered = self.answer(message, source, "udp", several - size - _ADDED, reach)
         if answered is not None and len(answered[0]) > most:
             self._counters.dropped("would_amplify")
             log_drop("would_amplify", source, "udp", message)

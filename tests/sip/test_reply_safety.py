@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.limits import DEFAULT
 from tests.sip.served import ENDPOINT, Served, endpoint, message, request, serve
 from tests.sip.strategies import mutated, requests
 
@@ -87,7 +89,32 @@ def test_no_amplifier(data: bytes, uri: bytes) -> None:
         answered = served.server.answer_datagram(asked, served.source)
         if answered is not None:
             assert len(answered[0]) <= max(2 * len(asked), 1300)
+            if answered[0].count(b"\r\nContact: ") > 1:
+                assert len(answered[0]) <= 3 * len(asked)
     assert "would_amplify" not in served.counted
+
+
+def test_a_small_request_has_a_small_answer(served: Served) -> None:
+    """docs/answers.md: several Contacts at most thrice the request; the best one always stays.
+
+    On a stream, whose peer has shown that it is there, all of them are named.
+    """
+    data = (
+        b"A sip:many@contoso.com SIP/2.0\r\nv:SIP/2.0/UDP h\r\nf:<a:b>\r\nt:<a:b>\r\ni:123\r\n"
+        b"CSeq:1 A\r\nl:0\r\n\r\n"
+    )
+    assert len(data) == 91
+    answer = served.ask(data)
+    assert answer is not None
+    assert answer.status == 302
+    (best,) = answer.all(b"Contact")
+    answered = served.server.answer_event(parse_datagram(data, DEFAULT), served.source, "tcp")
+    assert answered is not None
+    assert answered.count(b"\r\nContact: ") == 64
+    assert answered.partition(b"\r\nContact: ")[2].startswith(best + b"\r\n")
+    longer = served.ask(data.replace(b"l:0", b"X:%b" % (b"x" * 300)))
+    assert longer is not None
+    assert 1 < len(longer.all(b"Contact")) < 64
 
 
 @pytest.mark.parametrize("name", [b"v", b"Via"])

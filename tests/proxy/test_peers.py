@@ -12,6 +12,8 @@ OTHER = Source(b"192.0.2.77", 5060, trusted=True)
 NAMED = Source(b"127.0.0.1", 45154, trusted=True, names=("fe01.contoso.com",))
 ELSEWHERE = replace(NAMED, host=b"192.0.2.78")
 """The same peer by its certificate, at another address."""
+NEIGHBOUR = replace(FRONT_END, port=50_001, trusted=False)
+"""A stranger at the address of a trusted peer, whose certificate has made it one."""
 
 
 def flow_of(source: Source, transport: str = "udp") -> Flow:
@@ -27,7 +29,9 @@ def ringing(world: World, source: Source = FRONT_END, transport: str = "UDP") ->
     return caller
 
 
-@pytest.mark.parametrize(("source", "status"), [(STRANGER, 403), (OTHER, 482)])
+@pytest.mark.parametrize(
+    ("source", "status"), [(STRANGER, 403), (NEIGHBOUR, 403), (OTHER, 482)]
+)
 @pytest.mark.parametrize("finished", [False, True])
 def test_who_repeats_another_ones_request(source: Source, status: int, finished: bool) -> None:
     """Branch, Call-ID and CSeq are known to whoever sees a message: the answer is its sender's."""
@@ -62,7 +66,7 @@ def test_a_flow_moves_for_the_same_peer() -> None:
         assert [sent.status for sent in flow.take()] == [200]
 
 
-@pytest.mark.parametrize("source", [STRANGER, OTHER])
+@pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
 def test_only_its_sender_cancels(source: Source) -> None:
     """RFC 3261 §9.2, and no trusted peer cancels another one's INVITE."""
     world = World()
@@ -86,7 +90,7 @@ def test_a_cancel_on_the_next_connection(source: Source) -> None:
     assert [sent.kind for sent in world.target().take()] == ["CANCEL"]
 
 
-@pytest.mark.parametrize("source", [STRANGER, OTHER])
+@pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
 def test_only_its_sender_acknowledges(source: Source) -> None:
     """RFC 3261 §17.2.1: a final response is repeated until its own peer's ACK comes."""
     world = World()

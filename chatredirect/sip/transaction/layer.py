@@ -109,11 +109,17 @@ class Transactions(Generic[U]):
         return self._servers.get(key)
 
     def server_of(self, key: bytes, peer: Source) -> Transaction[U] | None:
-        """The server transaction with this key that this peer began."""
+        """The server transaction with this key that this peer began.
+
+        Who has shown a certificate shares its address with others on the same host, or with who
+        forges it over UDP: what a trusted peer began is not for those who aren't trusted.
+        """
         transaction = self._servers.get(key)
         if transaction is None or transaction.peer is None:
             return transaction
-        return transaction if peer.is_same_peer(transaction.peer) else None
+        began = transaction.peer
+        theirs = peer.is_same_peer(began) and (peer.trusted or not began.trusted)
+        return transaction if theirs else None
 
     def is_merged(self, merged: bytes) -> bool:
         """Whether this request has come already by another way (RFC 3261 §8.2.2.2)."""

@@ -159,9 +159,7 @@ class StreamConnection(asyncio.Protocol):
         progress = False
         event: Event | None = None
         fault: FramingFault | None = None
-        while (now < until or framer.position < least) and (
-            event := framer.next_event()
-        ) is not None:
+        while (event := framer.next_event()) is not None:
             progress = True
             if isinstance(event, FramingFault):
                 fault = event
@@ -176,6 +174,8 @@ class StreamConnection(asyncio.Protocol):
                 if answer is not None:
                     answers.append(answer)
             now = perf_counter()
+            if now >= until and framer.position >= least:
+                break
         if answers and self._transport is not None:
             self._transport.write(b"".join(answers))
             terms.latency.observe(now - began, len(answers))
@@ -186,6 +186,7 @@ class StreamConnection(asyncio.Protocol):
             tls_here = fault.error.offending.startswith(_TLS_RECORD)
             self.hang_up("tls_here" if tls_here else "framing", str(fault.error))
         elif event is not None and framer.partial:
+            self._cancel_half_sent()  # what is complete by now isn't half sent while it waits
             return True
         else:
             self._all_answered(progress)
@@ -199,6 +200,7 @@ class StreamConnection(asyncio.Protocol):
         self._watch_message(progress)
         if self._no_more and self._transport is not None:
             self._transport.close()
+            self._end_in_time()
 
     def useless(self) -> None:
         """A message of the peer's was of no use to anybody; too many for too long end it."""
@@ -206,7 +208,8 @@ class StreamConnection(asyncio.Protocol):
 
     def _count(self, rate: SteadyRate | None, most: int, reason: str) -> SteadyRate:
         rate = rate or SteadyRate()
-        if rate.exceeded(self._active, most):
+        # by when it is handled: what floods come with waits for seconds, one read after another
+        if rate.exceeded(self._terms.loop.time(), most):
             self._excess = reason
         return rate
 
@@ -272,6 +275,8 @@ class StreamConnection(asyncio.Protocol):
         """Ask who the peer is, by the rule that holds now."""
         identity = self._identity
         self._source = self._terms.source(self.host, self.port, identity.verified, identity.names)
+        if self._flow is not None:
+            self._flow.peer_names = identity.names
 
     def be_patient_anew(self) -> None:
         """Wait for the peer as long as the timeouts say now."""
@@ -377,7 +382,11 @@ class StreamConnection(asyncio.Protocol):
                 self._half_sent.cancel()
             timeout = self._terms.timeouts.message
             self._half_sent = self._terms.loop.call_later(timeout, self.close, "half_sent")
-        elif self._half_sent is not None:
+        else:
+            self._cancel_half_sent()
+
+    def _cancel_half_sent(self) -> None:
+        if self._half_sent is not None:
             self._half_sent.cancel()
             self._half_sent = None
 

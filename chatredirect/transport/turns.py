@@ -13,6 +13,10 @@ from time import perf_counter
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+import structlog
+
+log = structlog.get_logger()
+
 TURN = 0.005
 """Seconds of one turn of the loop that the work for peers may take, all of them together."""
 SHARE = 0.002
@@ -112,8 +116,11 @@ class Turns:
         share = min(SHARE, TURN / len(queue))
         for _ in range(len(queue)):  # each once: others on the loop want their turn as well
             worker = queue.popleft()
-            if worker.work(now + share, 0):
-                queue.append(worker)
+            try:
+                if worker.work(now + share, 0):
+                    queue.append(worker)
+            except Exception:  # whoever waits behind it isn't to wait for ever
+                log.exception("work_failed", what="turn")
             now = clock()
             if now - began >= TURN:
                 break

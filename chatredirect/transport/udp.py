@@ -145,10 +145,12 @@ class UdpListener:
         if self._closed and self._waiting:
             return False
         more = True
-        while more and perf_counter() < until:
+        while more:
             if self._next == len(self._batch):
                 self._batch, self._next = self._datagrams.receive(), 0
             more = self._answer_batch(until)
+            if perf_counter() >= until:
+                break
         if not more and self._waiting:
             self._waiting = False
             self._loop.add_reader(self._datagrams.fileno(), self._on_readable)
@@ -161,8 +163,6 @@ class UdpListener:
         answers = 0
         datagrams.batching = True  # what is sent over flows meanwhile leaves with the answers
         for i in range(self._next, len(batch)):
-            if now >= until:
-                break
             data, name = batch[i]
             self._at, self._next = i, i + 1
             try:
@@ -178,6 +178,8 @@ class UdpListener:
                     datagrams.reply(i, answer, to)
                     answers += 1
             now = perf_counter()
+            if now >= until:
+                break
         datagrams.batching = False
         datagrams.flush()
         if answers:  # they leave together: each took as long as the batch

@@ -29,9 +29,7 @@ def ringing(world: World, source: Source = FRONT_END, transport: str = "UDP") ->
     return caller
 
 
-@pytest.mark.parametrize(
-    ("source", "status"), [(STRANGER, 403), (NEIGHBOUR, 403), (OTHER, 482)]
-)
+@pytest.mark.parametrize(("source", "status"), [(STRANGER, 403), (NEIGHBOUR, 403), (OTHER, 482)])
 @pytest.mark.parametrize("finished", [False, True])
 def test_who_repeats_another_ones_request(source: Source, status: int, finished: bool) -> None:
     """Branch, Call-ID and CSeq are known to whoever sees a message: the answer is its sender's."""

@@ -126,6 +126,25 @@ def test_a_loop_that_reads_on_and_on_for_one(loop: Loop, turns: Turns) -> None:
     assert loop.now <= SHARE * 1.5
 
 
+class Broken(Peer):
+    """Has a fault of ours."""
+
+    def work(self, until: float, least: int) -> bool:
+        raise ZeroDivisionError
+
+
+def test_a_fault_with_one_keeps_nobody_waiting(loop: Loop, turns: Turns) -> None:
+    """Who waits behind it gets its turn all the same."""
+    first, broken, last = Peer(loop, 50, 0.001), Broken(loop, 1, 0.0), Peer(loop, 3, 0.001)
+    for peer in (first, broken, last):
+        assert turns.work(peer)
+    for _ in range(100):
+        loop.turn()
+    assert not first.messages
+    assert not last.messages
+    assert not turns.waiting
+
+
 def test_the_end_of_a_connection_can_not_wait(loop: Loop, turns: Turns) -> None:
     """Over TLS what is received can't wait for another turn when the peer closes; not for ever."""
     ending = Peer(loop, 100_000, 0.00001)

@@ -1,0 +1,221 @@
+"""A connection in its turns, without a socket: what it waits for, and when it is given up."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from chatredirect.sip.flow import Reach
+from chatredirect.sip.framing import PONG, Event, Ping
+from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.response import Source
+from chatredirect.transport.connection import StreamConnection
+from chatredirect.transport.secure import Identity
+from chatredirect.transport.terms import StreamLimits, Terms
+from chatredirect.transport.turns import FIRST
+
+PINGS = b"\r\n\r\n" * FIRST
+"""More than is handled at once, so that some of it waits."""
+
+
+@dataclass(eq=False)
+class Timer:
+    """A call that is due."""
+
+    at: float
+    call: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass(eq=False)
+class Loop:
+    """Time goes on when told to."""
+
+    now: float = 1000.0
+    timers: list[Timer] = field(default_factory=list)
+    soon: list[Callable[[], None]] = field(default_factory=list)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.soon.append(call)
+
+    def call_later(self, seconds: float, call: Callable[..., None], *args: object) -> Timer:
+        self.timers.append(timer := Timer(self.now + seconds, lambda: call(*args)))
+        return timer
+
+    def pass_time(self, seconds: float) -> None:
+        """Call what is due in the next seconds, in no special order."""
+        self.now += seconds
+        due = [timer for timer in self.timers if timer.at <= self.now]
+        self.timers = [timer for timer in self.timers if timer.at > self.now]
+        for timer in due:
+            if not timer.cancelled:
+                timer.call()
+
+    def turn(self) -> None:
+        soon, self.soon = self.soon, []
+        for call in soon:
+            call()
+
+
+@dataclass(eq=False)
+class Transport:
+    """Writes down what is done to it. It closes when its peer has read everything: never."""
+
+    written: list[bytes] = field(default_factory=list)
+    reading: bool = True
+    closing: bool = False
+    aborted: bool = False
+
+    def get_extra_info(self, name: str) -> object:
+        return ("127.0.0.1", 5060) if name == "sockname" else None
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
+
+
+@dataclass(eq=False)
+class Owner:
+    """Whom the connection belongs to."""
+
+    terms: Terms
+    transport: str = "tcp"
+    names: tuple[str, ...] = ()
+
+    def admit(self, tls: object) -> Identity:
+        return Identity(names=self.names)
+
+    def reachable(self, host: str, port: int) -> tuple[str, int]:
+        return host, port
+
+    def opened(self, connection: StreamConnection) -> None:
+        """Nobody needs to know."""
+
+    def gone(self, connection: StreamConnection) -> None:
+        """Nobody needs to know."""
+
+
+class World:
+    """One connection that has begun."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.events = 0
+        self.each = 0.0  # seconds that the work on an event takes
+        limits = StreamLimits(idle=3600.0, message=30.0, write=20.0, handshake=10.0)
+        loop = cast(asyncio.AbstractEventLoop, self.loop)
+        self.owner = Owner(Terms(self.answer, self.source, DEFAULT, limits, loop))
+        self.connection = StreamConnection(self.owner, "192.0.2.1", 50_000)
+        self.transport = Transport()
+        self.connection.connection_made(cast(asyncio.Transport, self.transport))
+
+    def answer(self, event: Event, source: Source, transport: str, reach: Reach) -> bytes | None:
+        self.events += 1
+        self.loop.now += self.each
+        return PONG if isinstance(event, Ping) else None
+
+    def source(self, host: str, port: int, verified: bool, names: tuple[str, ...]) -> Source:
+        return Source(host.encode(), port, verified, names)
+
+    @property
+    def answers(self) -> int:
+        """How many answers have been written."""
+        return len(b"".join(self.transport.written)) // len(PONG)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_at_least_one_message_in_each_turn(world: World) -> None:
+    """Its share may be over before it begins: with a thousand others, or another process at work.
+
+    Else it would go on waiting, with complete messages that nobody asks for any more.
+    """
+    world.connection.data_received(PINGS)
+    assert not world.transport.reading
+    for turn in range(1, 4):
+        before = world.events
+        assert world.connection.work(0.0, 0), turn
+        assert world.events == before + 1
+    while not world.transport.reading:
+        world.loop.turn()
+    assert world.answers == world.events == FIRST
+
+
+def test_what_waits_for_its_turn_is_not_half_sent(world: World) -> None:
+    """`limits.message_timeout` is for messages that aren't complete."""
+    world.connection.data_received(b"OPTIONS sip:a@contoso.com SIP/2.0\r\n")
+    world.loop.pass_time(29)
+    world.connection.data_received(b"Content-Length: 0\r\n\r\n" + PINGS)
+    assert not world.transport.reading
+    world.loop.pass_time(2)
+    assert not world.transport.closing
+    while not world.transport.reading:
+        world.loop.turn()
+    assert world.answers == FIRST
+    world.connection.data_received(b"OPTIONS")  # this one isn't
+    world.loop.pass_time(31)
+    assert world.transport.closing
+
+
+def test_floods_that_wait_are_ended_all_the_same(world: World) -> None:
+    """`limits.pings`, by when they are handled: one read of a hundred floods takes many seconds."""
+    world.each = 0.05  # twenty a second, where ten are allowed
+    world.connection.data_received(b"\r\n\r\n" * 250)
+    assert world.transport.closing
+    assert world.owner.terms.closed == {"pings": 1}
+
+
+def test_who_has_shut_down_and_reads_no_more_is_given_up(world: World) -> None:
+    """`limits.write_timeout`, though the peer has read for a while after its end."""
+    world.connection.data_received(PINGS)
+    assert world.connection.eof_received()
+    world.connection.pause_writing()
+    world.connection.resume_writing()
+    while world.loop.soon:
+        world.loop.turn()
+    assert world.answers == FIRST
+    assert world.transport.closing
+    assert not world.transport.aborted
+    world.loop.pass_time(21)
+    assert world.transport.aborted
+
+
+def test_a_flow_has_the_names_that_count_now(world: World) -> None:
+    """RFC 3261 §18.2.2: after a reload a certificate may prove other names than before."""
+    world.owner.names = ("fe01.contoso.com",)
+    world.connection.admit()
+    world.connection.look_at_peer()
+    flow = world.connection.flow()
+    assert flow.peer_names == ("fe01.contoso.com",)
+    world.owner.names = ("fe02.contoso.com",)
+    world.connection.admit()
+    world.connection.look_at_peer()
+    assert flow.peer_names == ("fe02.contoso.com",)

@@ -1,0 +1,43 @@
+"""A UDP socket in its turns."""
+
+import asyncio
+import socket
+from typing import cast
+
+from chatredirect.sip.flow import Reach
+from chatredirect.sip.response import Source
+from chatredirect.transport.datagrams import DatagramSocket
+from chatredirect.transport.udp import UdpListener
+
+
+class Loop:
+    """Watches nothing: what comes is asked for."""
+
+    def add_reader(self, *args: object) -> None:
+        """Nobody is told."""
+
+    remove_reader = add_reader
+
+
+def test_at_least_one_datagram_in_each_turn() -> None:
+    """Its share may be over before it begins, with a thousand connections that wait as well."""
+    taken: list[bytes] = []
+
+    def answer(data: bytes, source: Source, reach: Reach) -> None:
+        taken.append(data)
+
+    def source_of(host: str, port: int) -> Source:
+        return Source(host.encode(), port)
+
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.setblocking(False)
+    loop = cast(asyncio.AbstractEventLoop, Loop())
+    listener = UdpListener(DatagramSocket(sock), answer, source_of, loop)
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        for number in range(3):
+            peer.sendto(b"%d" % number, sock.getsockname())
+    for count in range(1, 4):
+        listener.work(0.0, 0)
+        assert taken == [b"%d" % number for number in range(count)]
+    listener.close()

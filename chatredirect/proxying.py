@@ -141,6 +141,7 @@ class Proxying:
                 time.time,
             )
             outward.book.on_lost = self.attendant.lost
+            outward.outgoing.ways.on_unreachable = self.attendant.unreachable
         self.attendant.core.go_by(rules, self._loop.time())
         self.attendant.log_requests = log_requests
 

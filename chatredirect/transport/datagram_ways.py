@@ -14,7 +14,13 @@ from chatredirect.config.addresses import ListenUrl
 from chatredirect.transport.binding import BindError, bind
 from chatredirect.transport.datagrams import DatagramSocket, raw_name
 from chatredirect.transport.flow import DatagramFlow
-from chatredirect.transport.udp import Answerer, SourceMaker, UdpListener
+from chatredirect.transport.udp import (
+    Answerer,
+    SourceMaker,
+    UdpListener,
+    Unreachable,
+    nobody_minds,
+)
 
 _ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  where everybody may answer
 _KNOWN = 1024  # flows that are remembered; then anew
@@ -25,11 +31,12 @@ class DatagramWays:
 
     Attributes:
         failed: how often there was no way.
+        on_unreachable: is told to which addresses and ports datagrams don't get.
     """
 
     __slots__ = (
         "_answer", "_flows", "_listeners", "_loop", "_make_source", "_own", "_receive_buffer",
-        "failed",
+        "failed", "on_unreachable",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +64,7 @@ class DatagramWays:
         self._own: dict[socket.AddressFamily, UdpListener] = {}
         self._flows: dict[tuple[str, int], DatagramFlow] = {}
         self.failed = 0
+        self.on_unreachable: Unreachable = nobody_minds
 
     def serve(self, answer: Answerer, make_source: SourceMaker) -> None:
         """Serve with other functions from now on; listeners may have come and gone."""
@@ -64,6 +72,8 @@ class DatagramWays:
         self._flows.clear()
         for own in self._own.values():
             own.serve(answer, make_source)
+        for listener in self._listeners():
+            listener.on_unreachable = self._unreachable
 
     def close(self) -> None:
         """Close our own sockets."""
@@ -120,8 +130,12 @@ class DatagramWays:
             except BindError:
                 return None
             own = UdpListener(DatagramSocket(sock), self._answer, self._make_source, self._loop)
+            own.on_unreachable = self._unreachable
             self._own[family] = own
         return _flow(own.socket, own_host, host, port)
+
+    def _unreachable(self, unreachable: set[tuple[str, int]]) -> None:
+        self.on_unreachable(unreachable)
 
 
 def _family(host: str) -> socket.AddressFamily:

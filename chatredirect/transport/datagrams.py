@@ -18,8 +18,11 @@ import struct
 import sys
 from ipaddress import IPv6Address
 
+from chatredirect.transport.unreachable import listen_to_icmp, unreachable
+
 BATCH = 32
 SLOT = 65536  # octets; no UDP datagram is longer
+_TRIES = 8  # of a system call that fails for the sake of datagrams that were sent before
 # octets of a struct sockaddr_in and sockaddr_in6
 _NAME = {socket.AF_INET: 16, socket.AF_INET6: 28}
 _CONTROL = 64  # octets, more than one IP_PKTINFO or IPV6_PKTINFO takes
@@ -129,11 +132,12 @@ class DatagramSocket:
     Attributes:
         batching: whether what is put waits for `flush`, or for the batch to be full.
         unsent: datagrams that the kernel would not take.
+        failed: whether a call has failed since `unreachable` was asked, perhaps by an ICMP error.
     """
 
     __slots__ = (
         "_fd", "_fresh", "_host", "_in", "_interface", "_out", "_outgoing", "_port", "_sock",
-        "_wildcard", "batching", "unsent",
+        "_wildcard", "batching", "failed", "unsent",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket) -> None:
@@ -155,7 +159,9 @@ class DatagramSocket:
         self._fresh = bytes(self._in.headers)  # the kernel writes into them with every batch
         self._outgoing = 0
         self.batching = False
+        self.failed = False
         self.unsent = 0
+        listen_to_icmp(sock)
 
     def fileno(self) -> int:
         """The file descriptor, for an event loop to watch."""
@@ -188,12 +194,30 @@ class DatagramSocket:
         block = self._in
         block.headers[:] = self._fresh
         count: int = _recvmmsg(self._fd, block.address, BATCH, socket.MSG_DONTWAIT, None)
-        # a negative count is an error: there was nothing, or nothing of ours
+        if count < 0:
+            count = self._receive_all_the_same()
         data, names, words = block.data, block.names, block.words
         return [
             (data[i][: words[i * _HEADER_WORDS + _LEN_AT]].tobytes(), names[i].tobytes())
             for i in range(count)
         ]
+
+    def _receive_all_the_same(self) -> int:
+        """Receive after a call has failed: it may have been for the sake of another datagram."""
+        for _ in range(_TRIES):
+            if ctypes.get_errno() == errno.EAGAIN:
+                break
+            self.failed = True
+            address = self._in.address
+            count: int = _recvmmsg(self._fd, address, BATCH, socket.MSG_DONTWAIT, None)
+            if count >= 0:
+                return count
+        return 0
+
+    def unreachable(self) -> set[tuple[str, int]]:
+        """To which addresses and ports ICMP says that datagrams of ours don't get (§18.4)."""
+        self.failed = False
+        return {(plain_host(host), port) for host, port in unreachable(self._sock)}
 
     def reply(self, i: int, data: bytes, name: bytes) -> None:
         """Put an answer to datagram `i` into the outgoing batch.
@@ -295,19 +319,27 @@ class DatagramSocket:
 
     def flush(self) -> None:
         """Send the outgoing batch. What the kernel won't take is counted; SIP repeats itself."""
-        sent, count = 0, self._outgoing
+        sent, count, tries = 0, self._outgoing, 0
         self._outgoing = 0
         while sent < count:
             start = self._out.address + sent * ctypes.sizeof(_Mmsghdr)
             done: int = _sendmmsg(self._fd, start, count - sent, socket.MSG_DONTWAIT)
             if done > 0:
+                # what made it stop, if anything did, isn't told when some have been sent
+                self.failed = self.failed or done < count - sent
                 sent += done
+                tries = 0
                 continue
             error = ctypes.get_errno()
             if error == errno.EINTR:
                 continue
-            # a full buffer holds for all that are left, other errors for the first of them
-            lost = count - sent if error in (errno.EAGAIN, errno.ENOBUFS) else 1
+            self.failed = True
+            tries += 1
+            if error not in (errno.EAGAIN, errno.ENOBUFS) and tries < _TRIES:
+                continue  # it may be for the sake of a datagram that was sent before
+            # a full socket buffer holds for all that are left, other errors for the first of them
+            lost = count - sent if error == errno.EAGAIN else 1
+            tries = 0
             self.unsent += lost
             sent += lost
 

@@ -26,6 +26,9 @@ Answerer = Callable[[bytes, Source, Reach], tuple[bytes, int] | None]
 #: Makes a source of an address and a port.
 SourceMaker = Callable[[str, int], Source]
 
+#: Is told to which addresses and ports datagrams don't get.
+Unreachable = Callable[[set[tuple[str, int]]], None]
+
 _LAST = 0.1  # seconds for what has come when a socket is closed
 _KNOWN_SOURCES = 4096
 _KNOWN_FLOWS = 1024
@@ -37,11 +40,12 @@ class UdpListener:
     Attributes:
         failures: datagrams whose handling raised; a fault of ours, and the log has it.
         latency: from when datagrams were read until their answers were sent.
+        on_unreachable: is told what ICMP says of datagrams that were sent.
     """
 
     __slots__ = (
         "_answer", "_at", "_batch", "_closed", "_datagrams", "_flows", "_loop", "_make_source",
-        "_next", "_sources", "_turns", "_waiting", "failures", "latency",
+        "_next", "_sources", "_turns", "_waiting", "failures", "latency", "on_unreachable",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +73,7 @@ class UdpListener:
         self._flows: dict[tuple[bytes, int, str], DatagramFlow] = {}
         self.failures = 0
         self.latency = Histogram()
+        self.on_unreachable: Unreachable = nobody_minds
         loop.add_reader(sock.fileno(), self._on_readable)
 
     @property
@@ -133,9 +138,24 @@ class UdpListener:
         self._datagrams.close()
 
     def _on_readable(self) -> None:
-        if self._turns.work(self):
+        waiting = self._turns.work(self)
+        if self._datagrams.failed and not self._closed:
+            self._hear_errors()
+        if waiting:
             self._waiting = True
             self._loop.remove_reader(self._datagrams.fileno())
+
+    def _hear_errors(self) -> None:
+        unreachable = self._datagrams.unreachable()
+        # libuv watches a descriptor no more once it has had an error
+        self._loop.remove_reader(self._datagrams.fileno())
+        self._loop.add_reader(self._datagrams.fileno(), self._on_readable)
+        if unreachable:
+            try:
+                self.on_unreachable(unreachable)
+            except Exception:  # a fault of ours; the datagrams that come next are to be read
+                self.failures += 1
+                log.exception("unreachable_not_told")
 
     def work(self, until: float, least: int) -> bool:
         """Answer datagrams until there are none or the time is up; whether there may be more.
@@ -194,3 +214,7 @@ class UdpListener:
             self._sources.clear()
         self._sources[name] = source
         return source
+
+
+def nobody_minds(unreachable: set[tuple[str, int]]) -> None:
+    """Nobody is told."""

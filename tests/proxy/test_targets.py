@@ -249,3 +249,33 @@ def test_the_same_caller_gets_the_same_target() -> None:
 
 def _fields(target: object) -> dict[str, object]:
     return {name: getattr(target, name) for name in target.__slots__}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "SUBSCRIBE"])
+def test_icmp_moves_on_at_once(method: str) -> None:
+    """RFC 3261 §18.4, §16.9: who has heard nothing from that address and port; nobody else."""
+    world = World(*targets(2))
+    senders = Caller(world), Caller(world)
+    world.send(senders[0].write(method))
+    world.answer(0, world.target(0).one(), 100)
+    world.send(senders[1].write(method))
+    flow = world.target(0)
+    waiting = flow.one()
+    for elsewhere in ((flow.peer_host, flow.peer_port + 1), ("192.0.2.1", flow.peer_port)):
+        world.attendant.unreachable({elsewhere})
+    assert not world.target(1).raw
+    world.attendant.unreachable({(flow.peer_host, flow.peer_port)})
+    moved = world.target(1).one()
+    assert (moved["Call-ID"], moved.kind) == (waiting["Call-ID"], method)
+    assert world.core.counters.failures == {"unreachable": 1}
+    world.expire()
+
+
+def test_icmp_from_the_only_target() -> None:
+    """§18.4: as if it had been 503, which is 500 to the caller."""
+    world = World(*targets(1))
+    world.send(Caller(world).write("INVITE"))
+    flow = world.target(0)
+    world.attendant.unreachable({(flow.peer_host, flow.peer_port)})
+    assert "500 INVITE" in [sent.kind for sent in world.client.take()]
+    world.expire()

@@ -4,7 +4,7 @@ It stands between the table of answers, which hands it what is the proxy's, and 
 clock; sockets it knows only as flows and ways.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 
 import structlog
@@ -229,6 +229,11 @@ class Attendant:
     def lost(self, flow: Flow) -> None:
         """A connection is gone; many requests that were sent over it take several turns."""
         self.core.lost(flow)
+        self.elapse()
+
+    def unreachable(self, targets: Set[tuple[str, int]]) -> None:
+        """Datagrams don't get to these addresses and ports (RFC 3261 §18.4)."""
+        self.core.unreachable(targets)
         self.elapse()
 
     def elapse(self) -> None:

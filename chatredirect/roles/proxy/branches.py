@@ -47,6 +47,7 @@ class Event(Enum):
     TOO_LONG = auto()  # Timer C (§16.8)
     SILENCE = auto()  # timer B or F, or 64*T1 after CANCEL
     LOST = auto()  # its flow is gone
+    UNREACHABLE = auto()  # ICMP says so (§18.4), and nothing has been heard
     CANCEL = auto()  # nobody wants its answer any more
 
 
@@ -83,6 +84,7 @@ TABLE: Mapping[tuple[State, Event], Row] = {
     (State.TRIED, Event.TOO_LONG): _FAILED,
     (State.TRIED, Event.SILENCE): _FAILED,
     (State.TRIED, Event.LOST): _FAILED,
+    (State.TRIED, Event.UNREACHABLE): _FAILED,
     (State.TRIED, Event.CANCEL): (State.STOPPING, ()),
     (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, (Act.FORWARD,)),
     (State.PROCEEDING, Event.FINAL): _TAKEN,
@@ -94,6 +96,7 @@ TABLE: Mapping[tuple[State, Event], Row] = {
     (State.STOPPING, Event.FINAL): _TAKEN,
     (State.STOPPING, Event.SILENCE): _FAILED,
     (State.STOPPING, Event.LOST): _FAILED,
+    (State.STOPPING, Event.UNREACHABLE): _FAILED,
     (State.CANCELLED, Event.FINAL): _TAKEN,
     (State.CANCELLED, Event.SILENCE): _FAILED,
     (State.CANCELLED, Event.LOST): _FAILED,

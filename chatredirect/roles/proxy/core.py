@@ -7,7 +7,7 @@ and `within`; what comes of its branches is in `outcomes`.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from math import inf
 
@@ -98,8 +98,8 @@ class Core:
         self.open: set[Context] = set()
         self.peers: dict[bytes, int] = {}
         self._random64 = random64
-        # branches that don't know yet that their connections are gone
-        self._losses: deque[tuple[Branch, Flow]] = deque()
+        # branches that don't know yet that their ways are gone, and what happened to those
+        self._losses: deque[tuple[Branch, Flow, Event]] = deque()
         self._deadlines: Deadlines[Context | Transaction[User]] = Deadlines()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
 
@@ -120,9 +120,13 @@ class Core:
         """Do what is due, `AT_ONCE` of it at most: `next_due` says whether there is more."""
         for _ in range(AT_ONCE):
             if self._losses:
-                branch, flow = self._losses.popleft()
-                if branch.flow is flow:  # else it has another one by now
+                branch, flow, event = self._losses.popleft()
+                if branch.flow is not flow:
+                    continue  # it has another one by now
+                if event is Event.LOST:
                     self._lost(branch, now)
+                else:
+                    self._not_reached(branch, now)
                 continue
             item = self._deadlines.pop(now)
             if item is None:
@@ -383,7 +387,27 @@ class Core:
         for context in self.open:
             branch = context.active
             if branch is not None and branch.flow is flow and branch.transaction is not None:
-                self._losses.append((branch, flow))
+                self._losses.append((branch, flow, Event.LOST))
+
+    def unreachable(self, targets: Set[tuple[str, int]]) -> None:
+        """ICMP says that datagrams don't get to these addresses and ports (§18.4).
+
+        It is for who has heard nothing from there yet: who has been answered knows better. What it
+        leads to is due at once: see `elapse`.
+        """
+        for context in self.open:
+            branch = context.active
+            if branch is None or branch.flow is None or branch.transaction is None:
+                continue
+            flow = branch.flow
+            if flow.transport == "udp" and (flow.peer_host, flow.peer_port) in targets:
+                self._losses.append((branch, flow, Event.UNREACHABLE))
+
+    def _not_reached(self, branch: Branch, now: float) -> None:
+        transaction = branch.transaction
+        if transaction is not None and transaction.state in (Being.CALLING, Being.TRYING):
+            self.transactions.end(transaction)
+            happen(self, branch, Event.UNREACHABLE, now)
 
     def _lost(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction

@@ -24,6 +24,7 @@ _FAILURES = {
     Event.LATE: ("attempt_timeout", "no response within proxy.attempt_timeout"),
     Event.SILENCE: ("no_response", "no response"),
     Event.LOST: ("connection_lost", "the connection is gone"),
+    Event.UNREACHABLE: ("unreachable", "ICMP says that it can't be reached"),
     Event.TOO_LONG: ("timer_c", "no response within proxy.timer_c"),
 }
 _LONGEST_REASONS = 1000  # octets: they wait until the pool has shown that it lives
@@ -167,7 +168,8 @@ def _fail(core: "Core", branch: Branch, event: Event, now: float) -> None:
     core.counters.failed(counted)
     if context.finished or branch is not context.active:
         return
-    if event is Event.LOST and context.behind is not None and not context.cancelled:
+    gone = event in (Event.LOST, Event.UNREACHABLE)
+    if gone and context.behind is not None and not context.cancelled:
         core.seeks.append(Seek(context.behind, context))
         context.behind = context.active = None
         return

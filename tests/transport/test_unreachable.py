@@ -1,0 +1,104 @@
+"""ICMP errors over loopback: they are heard, and nobody else's datagrams are lost for them."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvloop
+
+from chatredirect.config import ListenUrl
+from chatredirect.transport.binding import bind
+from chatredirect.transport.datagram_ways import DatagramWays
+from chatredirect.transport.datagrams import DatagramSocket
+from chatredirect.transport.udp import UdpListener
+from chatredirect.trust import Trust
+from tests.dns.until import until
+
+Runner = Callable[[Coroutine[Any, Any, None]], None]
+BOUND = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "127.0.0.1"}
+
+
+def closed_port(host: str) -> int:
+    """A port where nobody is."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.bind((host, 0))
+        return int(sock.getsockname()[1])
+
+
+async def beside_a_closed_port(bound: str, host: str) -> None:
+    """Datagrams go to a closed and to a working port in turn, and the working one sends, too."""
+    loop = asyncio.get_running_loop()
+    trust = Trust(())
+    came: list[bytes] = []
+    told: list[tuple[str, int]] = []
+
+    def answer(data: bytes, source: Any, reach: Any) -> None:
+        came.append(data)
+
+    sock = DatagramSocket(bind(ListenUrl("udp", bound, 0), only_ipv6=False, receive_buffer=1 << 22))
+    listener = UdpListener(sock, answer, trust.source_of_datagrams, loop)
+    ways = DatagramWays(loop, lambda: [listener], answer, trust.source_of_datagrams, 1 << 20)
+    ways.serve(answer, trust.source_of_datagrams)
+    ways.on_unreachable = told.extend
+    peer = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    peer.bind((host, 0))
+    peer.settimeout(5)
+    working, closed = ways.to(host, peer.getsockname()[1]), ways.to(host, closed_port(host))
+    assert working is not None
+    assert closed is not None
+    rounds, each = 100, 31  # an odd number, so that either comes first in a batch
+    try:
+        for number in range(rounds):
+            sock.batching = number % 2 == 0
+            for _ in range(each):
+                closed.send(b"to nobody")
+                working.send(b"to the peer")
+                peer.sendto(b"to us", (host, sock.port))
+            sock.batching = False
+            sock.flush()
+            for _ in range(each):
+                assert await loop.run_in_executor(None, peer.recv, 100) == b"to the peer"
+        await until(lambda: len(came) == rounds * each)
+        assert set(told) == {(host, closed.peer_port)}
+        told.clear()
+        closed.send(b"once more, nothing else being under way")
+        await until(lambda: bool(told))
+        await asyncio.sleep(0.05)
+        peer.sendto(b"to us", (host, sock.port))  # the socket is still watched
+        await until(lambda: len(came) == rounds * each + 1)
+        assert sock.unsent == 0
+        assert listener.failures == 0
+    finally:
+        peer.close()
+        listener.close()
+        ways.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("bound", BOUND)
+def test_a_closed_port_costs_nobody_a_datagram(bound: str, run: Runner) -> None:
+    """RFC 3261 §18.4: ICMP is heard with address and port, and fails no other system call."""
+    run(beside_a_closed_port(bound, BOUND[bound]))
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_socket_of_our_own_hears_it(run: Runner) -> None:
+    """Where no listener gets there."""
+
+    async def scenario() -> None:
+        loop, trust = asyncio.get_running_loop(), Trust(())
+        told: list[tuple[str, int]] = []
+        ways = DatagramWays(loop, lambda: [], lambda *_: None, trust.source_of_datagrams, 65536)
+        ways.on_unreachable = told.extend
+        closed = ways.to("127.0.0.1", closed_port("127.0.0.1"))
+        assert closed is not None
+        closed.send(b"to nobody")
+        await until(lambda: bool(told))
+        assert told == [("127.0.0.1", closed.peer_port)]
+        ways.close()
+
+    run(scenario())

@@ -388,3 +388,33 @@ def test_strangers_learn_nothing_of_a_token() -> None:
     assert world.core.counters.refused == {"not_trusted": 4}
     world.target().take()
     world.send(response(called.invite, 200), source=STRANGER)
+
+
+def test_strangers_learn_nothing_of_a_token_in_a_foreign_uri() -> None:
+    """Nor where the URI isn't ours, or is none: a good token gets what a forged one gets."""
+    world = World()
+    caller = Caller(world)
+    caller.begin()
+    (own,) = {route.partition(";")[0] for route in caller.routes}
+    for place in ("sip:192.0.2.50:5060", "sip:[", "tel:1"):
+        good = caller.write("INFO").replace(own.encode() + b";", place.encode() + b";")
+        assert place.encode() in good
+        forged = good.replace(b"cr-flow=", b"cr-flow=A")
+        assert good != forged
+        kinds = [
+            [each.kind for each in world.send(data, source=STRANGER)] for data in (good, forged)
+        ]
+        assert kinds[0] == kinds[1], place
+
+
+def test_an_ack_with_a_forged_token_is_of_no_use() -> None:
+    """It gets no answer, so its connection ends when too many come (`limits.useless_messages`)."""
+    world = World()
+    caller = Caller(world)
+    caller.begin()
+    ack = caller.write("ACK", number=1)
+    for source in (STRANGER, FRONT_END):
+        for data in (ack.replace(b"cr-flow=", b"cr-flow=A"), ack):
+            world.client.vain = 0
+            assert not world.send(data, source=source)
+            assert world.client.vain == (source is STRANGER or data is not ack)

@@ -45,6 +45,7 @@ class Flow:
     gone: bool = False
     raw: list[bytes] = field(default_factory=list)
     names: str = ""
+    vain: int = 0
 
     def __post_init__(self) -> None:
         self.framer = StreamFramer(DEFAULT)
@@ -63,7 +64,8 @@ class Flow:
         return not self.gone
 
     def useless(self) -> None:
-        """Nothing comes of it here."""
+        """Count it."""
+        self.vain += 1
 
     def flow(self, port: int) -> "Flow":
         """It is a way to itself."""

@@ -113,6 +113,7 @@ def run(
         targets = _targets(core, envelope, endpoint, secure(request.uri), now)
     except (Refused, SipError):
         core.facts.append(Dropped(request.call_id, "not_forwarded"))
+        reach.useless()
         return
     core.run(Errand(parcel, targets[0], request.call_id), None, now)
 

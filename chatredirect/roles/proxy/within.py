@@ -72,13 +72,14 @@ class Passing:
         return secure(self.uri)
 
 
-def passing(core: "Core", request: Request, envelope: Envelope) -> Passing | None:
+def passing(core: "Core", request: Request, envelope: Envelope, source: Source) -> Passing | None:
     """Look whether a request's Route, or its Request-URI, is our Record-Route (§16.4).
 
     Entries on top that name this server and no dialog are an outbound proxy's, and passed over. The
     first token decides. Another token of ours behind it is for when the request comes here again.
 
     Raises:
+        Refused: this peer may not send it.
         SipError: its Route can't be read.
     """
     draft = lay_out(request.head)
@@ -106,8 +107,11 @@ def passing(core: "Core", request: Request, envelope: Envelope) -> Passing | Non
         keys.tag_of(envelope.from_, "From"),
         keys.tag_of(envelope.to, "To"),
     )
-    if dialog is None and not core.rules.names.names(parse_uri(place)):
-        return None  # another one's, who knows his own
+    trusted = _trusted(core, dialog, source)
+    if (dialog is None or not trusted) and not core.rules.names.names(parse_uri(place)):
+        return None  # another one's, who knows his own; strangers aren't told which token is good
+    if not trusted:
+        raise Refused(Refusal(403), "not_trusted")
     while routes and token_in(routes[0].uri) == token:  # our other side (RFC 5658 §4)
         routes = routes[1:]
     return Passing(dialog, draft, uri, came, routes)
@@ -138,12 +142,11 @@ def forward(
     """
     if _MARK not in request.head:
         return False  # nearly everything that doesn't come through here
-    found = passing(core, request, envelope)
-    if found is None:
-        return False
     flow = reach.flow(reply_port(envelope.via, source))
     try:
-        _ask_trust(core, found, source)
+        found = passing(core, request, envelope, source)
+        if found is None:
+            return False
         key = keys.server_key(request, envelope)
         if repeated(core, key, envelope, source, reach, now):
             return True
@@ -192,19 +195,20 @@ def run(
     if _MARK not in request.head:
         return False
     try:
-        found = passing(core, request, envelope)
+        found = passing(core, request, envelope, source)
         if found is None:
             return False
-        _ask_trust(core, found, source)
         dialog = _live(core, found, now, epoch)
         inside = reach.flow(reply_port(envelope.via, source))
         parcel, _, behind = _prepare(core, request, envelope, source, inside, found, dialog)
     except Refused as refused:
         core.counters.refusal(refused.reason)
         core.facts.append(Dropped(request.call_id, refused.reason))
+        reach.useless()
         return True
     except SipError as error:
         core.facts.append(Dropped(request.call_id, error.counter))
+        reach.useless()
         return True
     target = dialog.target if dialog.downstream else None
     errand = Errand(parcel, target, request.call_id, behind, found.secure)
@@ -216,27 +220,19 @@ def run(
     return True
 
 
-def _ask_trust(core: "Core", found: Passing, source: Source) -> None:
-    """Ask whether this peer may send this within a dialog, before it is told anything of one.
+def _trusted(core: "Core", dialog: Dialog | None, source: Source) -> bool:
+    """Whether this peer may send something within a dialog, before it is told anything of one.
 
     Down to the pool only trusted peers may. Up to the caller the pool may as well: whoever is a
     target of any pool, or the one that the dialog went to.
-
-    Raises:
-        Refused: it may not.
     """
     if source.trusted:
-        return
-    dialog = found.dialog
+        return True
     if dialog is None:
-        known = core.rules.is_target(source.host)
-    else:
-        known = not dialog.downstream and (
-            source.host == dialog.target.address.encode("ascii")
-            or core.rules.is_target(source.host)
-        )
-    if not known:
-        raise Refused(Refusal(403), "not_trusted")
+        return core.rules.is_target(source.host)
+    return not dialog.downstream and (
+        source.host == dialog.target.address.encode("ascii") or core.rules.is_target(source.host)
+    )
 
 
 def _live(core: "Core", found: Passing, now: float, epoch: float) -> Dialog:

@@ -70,14 +70,15 @@ def test_strangers_learn_nothing_of_a_dialog() -> None:
     assert world.core.dialogs
 
 
-def test_another_peer_does_not_take_the_flow() -> None:
-    """It is answered, being trusted; our own requests go on to the caller."""
-    world = World(transport="udp")
+@pytest.mark.parametrize("gone", [False, True])
+def test_another_peer_does_not_take_the_flow(gone: bool) -> None:
+    """It is answered, being trusted; our own requests are the caller's, and nobody else's."""
+    world = World(transport="tcp")
     client = Client(world).begin()
-    assert from_(world, OTHER, client.write("OPTIONS")) == ["200 OPTIONS"]
-    before = len(world.flow.sent)
-    client.ask("INFO", body=REQURI)
-    assert len(world.flow.sent) == before + 2  # 200, and the reply
+    world.flow.gone = gone
+    assert from_(world, OTHER, client.write("INFO", body=REQURI)) == ["200 INFO"]
+    assert sum(data.startswith(b"INFO ") for data in world.flow.sent) == (not gone)
+    assert world.core.counters.ended == ({"lost": 1} if gone else {})
 
 
 @pytest.mark.parametrize("source", [STRANGER, OTHER])

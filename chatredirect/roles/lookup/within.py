@@ -52,7 +52,7 @@ def within(
     if refusal is not None:
         core.refuse(request, envelope, source, flow, refusal, lookup.endpoint)
         return True
-    if source.is_same_peer(lookup.peer) or not lookup.flow.open:
+    if source.is_same_peer(lookup.peer):
         lookup.flow = flow
     lookup.dialog.remote_number = envelope.number
     tag = keys.tag_of(envelope.to, "To")

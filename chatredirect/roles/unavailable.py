@@ -1,11 +1,14 @@
 """The header fields of a 480: when to come again, and why it is so (RFC 3261 §20.33, §20.43).
 
+A 488 says why as well.
+
 480 and not 503, which would take the whole server out of a front end's rotation.
 """
 
 import re
 
-# RFC 5630 §6.2 and RFC 3261 §20.43
+# RFC 3261 §20.43 and RFC 5630 §6.2
+NO_SUCH_MEDIA = b"304"
 SIPS_NOT_ALLOWED = b"380"
 MISCELLANEOUS = b"399"
 _MAX_TEXT = 200  # octets of a Warning's text
@@ -24,8 +27,13 @@ def unavailable(retry_after: int, agent: bytes, code: bytes, why: str) -> bytes:
         code: one of the above.
         why: one line.
     """
+    return b"Retry-After: %d\r\n%b" % (retry_after, warning(agent, code, why))
+
+
+def warning(agent: bytes, code: bytes, why: str) -> bytes:
+    """Warning; for the arguments see `unavailable`."""
     text = why.encode("ascii", "replace").translate(_QUOTED_TEXT)[:_MAX_TEXT]
-    return b'Retry-After: %d\r\nWarning: %b %b "%b"\r\n' % (retry_after, code, agent, text)
+    return b'Warning: %b %b "%b"\r\n' % (code, agent, text)
 
 
 def reason(fields: bytes) -> str:

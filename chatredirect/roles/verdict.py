@@ -52,7 +52,7 @@ def refusal(request: Request, error: SipError) -> Verdict:
 
 def _has_no_tag(to: bytes) -> bool:
     try:
-        return headers.read_from_to(to, "To").tag is None
+        return headers.read_tag(to, "To") is None
     except BadHeaderValue:
         return False
 
@@ -64,8 +64,21 @@ def allow(methods: frozenset[bytes] | None) -> bytes:
 
 
 def capabilities(methods: frozenset[bytes] | None) -> bytes:
-    """What an OPTIONS is told (RFC 3261 §11.2): no body is understood, no extension is spoken."""
-    return allow(methods) + b"Accept: \r\nSupported: \r\n"
+    """What an OPTIONS for a redirect is told: no body is understood."""
+    return described(allow(methods), b"")
+
+
+def described(allowed: bytes, accept: bytes) -> bytes:
+    """What an OPTIONS is told (RFC 3261 §11.2): no extension is spoken, and reasons are English.
+
+    Args:
+        allowed: the Allow header field.
+        accept: the value of Accept.
+    """
+    return (
+        b"%bAccept: %b\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n"
+        % (allowed, accept)
+    )
 
 
 def log_request(
@@ -88,12 +101,12 @@ def log_request(
         status: of its answer.
         endpoint: the endpoint's address, if it was for one.
         fault: what was wrong with it, or empty.
-        fields: the answer's further header fields; the Warning of a 480 or 503 says why it is one.
+        fields: the answer's further header fields; the Warning of a 480, 488 or 503 says why.
         target: where it was passed on to, the last one tried.
         why: the reason of its answer, where that isn't in a Warning.
     """
     peer = None
-    if not why and status in (480, 503):
+    if not why and status in (480, 488, 503):
         why = reason(fields)
     if source is not None:
         peer = peer_text(transport, source.host.decode("ascii"), source.port)

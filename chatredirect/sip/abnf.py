@@ -108,6 +108,15 @@ CSEQ = re.compile(rb"(" + DIGITS + rb")" + LWS + rb"(" + TOKEN + rb")\Z")
 _PLAIN_PARAMS = rb"(?:;" + TOKEN + rb"(?:=" + _UNQUOTED_VALUE + rb")?)" + _FEW
 _PLAIN_NAME = rb'(?:"[^"\\\x00-\x1f]*+" ?|[A-Za-z0-9][A-Za-z0-9 ]*+)?'
 _PLAIN_ADDR = _PLAIN_NAME + rb"<" + _URI + rb">"
+# One tag at the most, and no empty one; as many parameters as `_FEW` in all.
+_BESIDE_TAG = (
+    rb"(?:;(?![Tt][Aa][Gg])"
+    + TOKEN
+    + rb"(?:="
+    + _UNQUOTED_VALUE
+    + rb")?){0,%d}" % ((MAX_PARAMS - 1) // 2)
+)
+_PLAIN_TAG = _BESIDE_TAG + rb"(?:;tag=(?![;\r]|\Z)" + _UNQUOTED_VALUE + _BESIDE_TAG + rb")?"
 # Names that begin with none of the letters that those of the fields above begin with, in their
 # compact forms too; and two that everybody sends.
 _OTHER_NAME = rb"(?:[ABDEGHJKM-SUW-Zabdeghjkm-suw-z]" + TOKEN + rb"|Contact|Content-Type)"
@@ -120,8 +129,8 @@ PLAIN_HEAD = re.compile(
     rb"([A-Z]++) (" + _URI + rb") SIP/2\.0(?:\r\n(?:"
     rb"Via: (?(3)(?!))(SIP/2\.0/" + TOKEN + rb" (" + HOST + rb")(?::(" + PORT + rb"))?"
     rb"(" + _PLAIN_PARAMS + rb"))"
-    rb"|From: (?(7)(?!))(" + _PLAIN_ADDR + _PLAIN_PARAMS + rb")"
-    rb"|To: (?(8)(?!))(" + _PLAIN_ADDR + _PLAIN_PARAMS + rb")"
+    rb"|From: (?(7)(?!))(" + _PLAIN_ADDR + _PLAIN_TAG + rb")"
+    rb"|To: (?(8)(?!))(" + _PLAIN_ADDR + _PLAIN_TAG + rb")"
     rb"|Call-ID: (?(9)(?!))(" + _CALL_ID + rb")"
     rb"|CSeq: (?(10)(?!))(([0-9]{1,9}+) \1)"
     rb"|Content-Length: (?(12)(?!))([0-9]{1,9}+)"

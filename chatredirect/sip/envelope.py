@@ -62,8 +62,8 @@ def read_envelope(request: Request, via: Via | None) -> Envelope:
         raise MissingHeader(about="CSeq")
     if isinstance(request.fault, MessageTooLarge):
         raise request.fault  # before anything is read that may be as long as the message
-    headers.read_from_to(request.from_, "From")
-    to = headers.read_from_to(request.to, "To")
+    headers.read_tag(request.from_, "From")
+    tag = headers.read_tag(request.to, "To")
     headers.check_call_id(request.call_id)
     number, method = headers.read_cseq(request.cseq)
     if via is None or not via.readable:
@@ -77,7 +77,7 @@ def read_envelope(request: Request, via: Via | None) -> Envelope:
         raise request.fault
     if method != request.method:
         raise CSeqMethodMismatch(request.cseq)
-    return Envelope(via, request.from_, request.to, number, to.tag is not None)
+    return Envelope(via, request.from_, request.to, number, tag is not None)
 
 
 def _is_version(text: bytes) -> bool:

@@ -109,11 +109,6 @@ class NameAddr:
     uri: bytes
     params: bytes
 
-    @property
-    def tag(self) -> bytes | None:
-        """The tag, None if there is none (§19.3)."""
-        return param(self.params, b"tag") if self.params else None
-
 
 def read_from_to(value: bytes, name: str) -> NameAddr:
     """Read the value of From or To.
@@ -129,6 +124,20 @@ def read_from_to(value: bytes, name: str) -> NameAddr:
     if match is None:
         raise BadHeaderValue(value, name)
     return NameAddr(match[1] or match[2], match[3])
+
+
+def read_tag(value: bytes, name: str) -> bytes | None:
+    """The tag in the value of From or To, None if there is none (RFC 3261 §19.3).
+
+    Raises:
+        BadHeaderValue: besides what `read_from_to` says: the tag is empty, or there are several,
+            so that nobody can say which dialog is meant.
+    """
+    params = read_from_to(value, name).params
+    tags = [found for key, found in param_pairs(params) if key.lower() == b"tag"] if params else []
+    if len(tags) > 1 or (tags and tags[0] in (b"", b'""')):
+        raise BadHeaderValue(value, name)
+    return tags[0] if tags else None
 
 
 def read_addresses(value: bytes, name: str, most: int = MAX_ADDRESSES) -> list[NameAddr]:

@@ -104,7 +104,7 @@ def _check_answer(answer: Answer, asked: object) -> None:
             raise Broken("To isn't repeated as it was")
     if answer.status in (200, 302, 404, 405, 480):
         headers.read_from_to(answer[b"From"], "From")
-        if headers.read_from_to(answer[b"To"], "To").tag is None and answer.status != 481:
+        if headers.read_tag(answer[b"To"], "To") is None and answer.status != 481:
             raise Broken("no To tag")
 
 
@@ -165,7 +165,7 @@ def values(data: bytes) -> Hashable:
     kinds: list[Hashable] = []
     for reader in (parse_uri, headers.read_via, headers.read_cseq, headers.check_call_id):
         kinds.append(_outcome(reader, data))
-    kinds.append(_outcome(lambda value: headers.read_from_to(value, "To").tag, data))
+    kinds.append(_outcome(lambda value: headers.read_tag(value, "To"), data))
     kinds.append(_outcome(lambda value: headers.read_addresses(value, "Contact"), data))
     kinds.append(_outcome(_uri_of_its_own, data))
     kinds.append(_outcome(_two_uris, data))

@@ -198,6 +198,7 @@ def test_re_invite_that_is_refused_changes_nothing(world: World) -> None:
     audio = SDP.replace("m=message 5080 sip null", "m=audio 5080 RTP/AVP 0")
     (answer,) = client.ask("INVITE", body=audio, content_type="application/sdp")
     assert answer.status == 488
+    assert answer["Warning"].startswith("304 redirect ")
     again = world.pass_time(1)
     assert len(again) == (1 if world.flow.transport == "udp" else 0)  # timer G
     client.ask("ACK", number=client.number)
@@ -503,6 +504,8 @@ def test_other_methods() -> None:
     assert answer.status == 200
     assert "INVITE" in answer["Allow"]
     assert "application/sdp" in answer["Accept"]
+    assert answer["Accept-Encoding"] == "identity"
+    assert answer["Accept-Language"] == "en"
     client = Client(world).begin()
     assert client.ask("SUBSCRIBE")[0].status == 405
     assert client.ask("OPTIONS")[0].status == 200

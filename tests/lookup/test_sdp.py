@@ -40,10 +40,12 @@ def test_ipv6() -> None:
 
 @pytest.mark.parametrize("media", ["m=audio 1 RTP/AVP 0\r\n", "m=message 0 sip null\r\n", ""])
 def test_nothing_acceptable(media: str) -> None:
-    """488, and no dialog."""
+    """488 with a Warning that says why (RFC 3261 §21.4.26, §20.43), and no dialog."""
     world = World()
     client = Client(world)
-    assert client.invite(body=HEAD + media).status == 488
+    answer = client.invite(body=HEAD + media)
+    assert answer.status == 488
+    assert answer["Warning"] == '304 redirect "no m=message, no m=x-ms-message"'
     assert not world.core.dialogs
 
 

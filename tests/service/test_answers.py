@@ -222,6 +222,8 @@ def test_options_tells_capabilities(client: Client, uri: str) -> None:
     assert answer is not None
     assert {"INVITE", "SUBSCRIBE", "OPTIONS", "CANCEL", "ACK"} <= set(answer["Allow"].split(", "))
     assert answer["Accept"] == ""
+    assert answer["Accept-Encoding"] == "identity"
+    assert answer["Accept-Language"] == "en"
     assert answer["Supported"] == ""
 
 
@@ -304,3 +306,20 @@ def test_counts_are_told_at_the_end(run_daemon: Run) -> None:
     stopped = daemon.event("stopped")
     assert stopped["answers"] == {"302": 3, "404": 5, "400": 1}
     assert stopped["drops"] == {"ack": 1}
+
+
+@pytest.mark.parametrize("mode", ["redirect", "lookup", "proxy"])
+@pytest.mark.parametrize("tag", [";tag=", ";tag", ';tag=""', ";tag=1;tag=2"])
+def test_a_tag_that_is_none(run_daemon: Run, mode: str, tag: str) -> None:
+    """docs/answers.md: 400 in every mode, and not an answer of a dialog that nobody knows."""
+    keys = configuration(endpoints=[endpoint("sip:ocschat@contoso.com", mode=mode)])
+    daemon = run_daemon(keys)
+    whole = "<sip:ocschat@contoso.com>"
+    with talk("udp", daemon.address()) as client:
+        for method in ("INVITE", "OPTIONS", "BYE", "CANCEL"):
+            for name, fields in (("To", {"to": whole + tag}), ("From", {"from_": whole + tag})):
+                answer = ask(client, request(method, "sip:ocschat@contoso.com", **fields))
+                assert answer is not None
+                assert (answer.status, answer.reason) == (400, f"Bad {name}")
+                if name == "To":
+                    assert answer["To"] == whole + tag

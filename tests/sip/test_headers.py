@@ -4,6 +4,8 @@ import pytest
 
 from chatredirect.sip import headers
 from chatredirect.sip.errors import BadHeaderValue
+from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.plain import read_plain
 
 # -- Via, §20.42 ------------------------------------------------------------------------------
 
@@ -109,13 +111,40 @@ def test_params() -> None:
         (b"<tel:+1201>;tag=1", b"tel:+1201", b"1"),
         (b"http://www.contoso.com", b"http://www.contoso.com", None),
         (b'<sip:a@b>;epid=0a;x="y, z";tag=1', b"sip:a@b", b"1"),
-        (b"<sip:a@b>;tag", b"sip:a@b", b""),
         (b"<sip:a@b>;x-tag=1", b"sip:a@b", None),
     ],
 )  # fmt: skip
 def test_from_to(value: bytes, uri: bytes, tag: bytes | None) -> None:
     address = headers.read_from_to(value, "From")
-    assert (address.uri, address.tag) == (uri, tag)
+    assert (address.uri, headers.read_tag(value, "From")) == (uri, tag)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"<sip:a@b>;tag",
+        b"<sip:a@b>;tag=",
+        b'<sip:a@b>;tag=""',
+        b"<sip:a@b>;TAG= ;x=1",
+        b"sip:a@b;tag=",
+        b"<sip:a@b>;tag=1;tag=2",
+        b"<sip:a@b>;tag=1;Tag=1",
+        b"<sip:a@b>;tag;tag=1",
+    ],
+)
+def test_no_tag_that_could_be_another(value: bytes) -> None:
+    """RFC 3261 §19.3, §25.1: a tag is a token, and there is one; others say which dialog is meant.
+
+    The short way of reading leaves such a value to the long one.
+    """
+    with pytest.raises(BadHeaderValue):
+        headers.read_tag(value, "To")
+    for pair in ((b"<sip:a@b>", value), (value, b"<sip:a@b>")):
+        head = (
+            b"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nFrom: %b\r\nTo: %b\r\nCall-ID: 1\r\n"
+            b"CSeq: 1 INVITE\r\nContent-Length: 0" % pair
+        )
+        assert read_plain(head, DEFAULT) is None
 
 
 @pytest.mark.parametrize(

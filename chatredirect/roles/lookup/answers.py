@@ -5,6 +5,8 @@ The checks are those of RFC 3261 §8.2 in its order: what the request requires, 
 
 from chatredirect.roles import refusal as refusals
 from chatredirect.roles.refusal import Refusal, unsupported
+from chatredirect.roles.unavailable import NO_SUCH_MEDIA, warning
+from chatredirect.roles.verdict import described
 from chatredirect.sip import sdp
 from chatredirect.sip.body import MULTIPARTS, BadMultipart, Body, body_of, find
 from chatredirect.sip.headers import Envelope
@@ -21,7 +23,16 @@ _FIRST = 8  # values of Require
 _OCTETS = 512  # of one; a 420 names fewer
 #: What an offer comes in.
 _OFFERS = b", ".join((sdp.TYPE, *MULTIPARTS))
-CAPABILITIES = ALLOW + b"Accept: application/sdp, text/plain\r\nSupported: \r\n"
+CAPABILITIES = described(ALLOW, b"application/sdp, text/plain")
+
+
+def accepted(contact: bytes) -> bytes:
+    """The header fields of a 2xx to INVITE or UPDATE (RFC 3261 §13.3.1.4), Record-Route apart.
+
+    Args:
+        contact: the value of our Contact.
+    """
+    return b"Contact: %b\r\n%bSupported: \r\n" % (contact, ALLOW)
 
 
 def too_large(request: Request) -> Refusal | None:
@@ -40,13 +51,14 @@ def required(request: Request) -> Refusal | None:
     return unsupported([one_line(value[:_OCTETS]) for value in found[:_FIRST]]) if found else None
 
 
-def session(request: Request, host: str, version: int) -> bytes | Refusal | None:
+def session(request: Request, host: str, version: int, agent: bytes) -> bytes | Refusal | None:
     """Our session description for a request with an offer.
 
     Args:
         request: an INVITE or UPDATE.
         host: our own address.
         version: see `sdp.answer`.
+        agent: our name in Warning header fields.
 
     Returns:
         The answer to its offer; None if it makes none.
@@ -64,7 +76,9 @@ def session(request: Request, host: str, version: int) -> bytes | Refusal | None
         answer = sdp.answer(offer.octets, host, version)
     except sdp.BadSession:
         return Refusal(400, phrase="Bad Session Description")
-    return Refusal(488) if answer is None else answer
+    if answer is None:  # RFC 3261 §21.4.26
+        return Refusal(488, warning(agent, NO_SUCH_MEDIA, "no m=message, no m=x-ms-message"))
+    return answer
 
 
 def not_understood(body: Body, accepted: bytes) -> Refusal | None:

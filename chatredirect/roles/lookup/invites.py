@@ -1,7 +1,6 @@
 """From an INVITE for a lookup endpoint to a lookup, or to why there is none (RFC 3261 §13.3.1)."""
 
 from chatredirect.roles.lookup import answers
-from chatredirect.roles.lookup.answers import ALLOW
 from chatredirect.roles.lookup.core import Core
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.lookup import Lookup
@@ -50,7 +49,7 @@ def invite(
         core.refuse(request, envelope, source, flow, refusal, endpoint)
         return
     tag = core.rules.tags.tag(request, envelope.number)
-    decided = _decide(request, envelope, source, flow, endpoint, tag)
+    decided = _decide(core, request, envelope, source, flow, endpoint, tag)
     if isinstance(decided, Refusal):
         transaction = core.transactions.serve(
             key, flow, None, source, invite=True, tag=tag, merged=merged
@@ -98,6 +97,7 @@ def _room(core: Core, request: Request, merged: bytes, now: float) -> Refusal | 
 
 
 def _decide(
+    core: Core,
     request: Request,
     envelope: Envelope,
     source: Source,
@@ -109,7 +109,7 @@ def _decide(
     refusal = answers.required(request)
     if refusal is not None:
         return refusal
-    session = answers.session(request, flow.host, 0)
+    session = answers.session(request, flow.host, 0, core.rules.agent)
     if isinstance(session, Refusal):
         return session
     try:
@@ -126,5 +126,4 @@ def _decide(
 def _accepted(request: Request, lookup: Lookup, flow: Flow) -> bytes:
     """The header fields of a 200 (RFC 3261 §12.1.1, §13.3.1.4)."""
     routes = [b"Record-Route: %b\r\n" % value for value in values(request, b"record-route")]
-    contact = b"Contact: %b\r\n" % lookup.endpoint.contact(flow, lookup.sips)
-    return b"%b%b%bSupported: \r\n" % (b"".join(routes), contact, ALLOW)
+    return b"".join(routes) + answers.accepted(lookup.endpoint.contact(flow, lookup.sips))

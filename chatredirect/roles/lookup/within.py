@@ -62,7 +62,7 @@ def within(
     body = b""
     done: _Done = _active
     if refusal is None:
-        refusal, body, done = _METHODS.get(request.method, _unknown)(request, lookup)
+        refusal, body, done = _METHODS.get(request.method, _unknown)(core, request, lookup)
     data = answers.write(request, envelope, source, refusal, b"", body)
     core.transactions.respond(transaction, refusal.status, data, now)
     core.tell(request, refusal, flow, lookup.endpoint)
@@ -96,7 +96,7 @@ def _active(core: Core, lookup: Lookup, now: float) -> None:
     core.happen(lookup, Event.ACTIVE, now)
 
 
-def _bye(request: Request, lookup: Lookup) -> _Outcome:
+def _bye(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     return Refusal(200), b"", _over
 
 
@@ -104,15 +104,15 @@ def _over(core: Core, lookup: Lookup, now: float) -> None:
     core.happen(lookup, Event.BYE, now)
 
 
-def _options(request: Request, lookup: Lookup) -> _Outcome:
+def _options(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     return Refusal(200, CAPABILITIES), b"", _active
 
 
-def _unknown(request: Request, lookup: Lookup) -> _Outcome:
+def _unknown(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     return Refusal(405, ALLOW), b"", _active
 
 
-def _info(request: Request, lookup: Lookup) -> _Outcome:
+def _info(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     """Commands; the reply to them follows in an INFO of our own."""
     if not request.body:
         return Refusal(200), b"", _active  # RFC 6086 §4.2.2
@@ -158,34 +158,35 @@ def _reply(core: Core, lookup: Lookup, commands: list[xccos.Command], now: float
     core.reply(lookup, xccos.write(lookup.replies, commands, endpoint.domain, find), now)
 
 
-def _invite(request: Request, lookup: Lookup) -> _Outcome:
+def _invite(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     """A re-INVITE (RFC 3261 §14.2)."""
-    refusal, body = _renew(request, lookup)
+    refusal, body = _renew(core, request, lookup)
     if refusal is not None:
         return refusal, b"", _active
     lookup.offering = not body
     if not body:
         body = _describe(lookup, lambda version: sdp.offer(lookup.flow.host, version))
-    return Refusal(200, _contact(lookup) + ALLOW), body, _accepted
+    return Refusal(200, _fields(lookup)), body, _accepted
 
 
 def _accepted(core: Core, lookup: Lookup, now: float) -> None:
     core.happen(lookup, Event.ACCEPTED, now)
 
 
-def _update(request: Request, lookup: Lookup) -> _Outcome:
+def _update(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     """RFC 3311 §5.2."""
     if request.body and lookup.offering:
         return Refusal(491), b"", _active
-    refusal, body = _renew(request, lookup)
+    refusal, body = _renew(core, request, lookup)
     if refusal is not None:
         return refusal, b"", _active
-    return Refusal(200, _contact(lookup) + ALLOW), body, _active
+    return Refusal(200, _fields(lookup)), body, _active
 
 
-def _renew(request: Request, lookup: Lookup) -> tuple[Refusal | None, bytes]:
+def _renew(core: Core, request: Request, lookup: Lookup) -> tuple[Refusal | None, bytes]:
     """Answer its offer, if it makes one, and take its Contact for the remote target (§12.2.2)."""
-    session = answers.session(request, lookup.flow.host, lookup.session_version)
+    agent = core.rules.agent
+    session = answers.session(request, lookup.flow.host, lookup.session_version, agent)
     if isinstance(session, Refusal):
         return session, b""
     if values(request, b"contact"):
@@ -197,7 +198,7 @@ def _renew(request: Request, lookup: Lookup) -> tuple[Refusal | None, bytes]:
         return None, b""
 
     def describe(version: int) -> bytes:
-        again = answers.session(request, lookup.flow.host, version)
+        again = answers.session(request, lookup.flow.host, version, agent)
         assert isinstance(again, bytes)  # as it was just now
         return again
 
@@ -214,11 +215,11 @@ def _describe(lookup: Lookup, describe: Callable[[int], bytes]) -> bytes:
     return made
 
 
-def _contact(lookup: Lookup) -> bytes:
-    return b"Contact: %b\r\n" % lookup.endpoint.contact(lookup.flow, lookup.sips)
+def _fields(lookup: Lookup) -> bytes:
+    return answers.accepted(lookup.endpoint.contact(lookup.flow, lookup.sips))
 
 
-_METHODS: Mapping[bytes, Callable[[Request, Lookup], _Outcome]] = {
+_METHODS: Mapping[bytes, Callable[[Core, Request, Lookup], _Outcome]] = {
     b"BYE": _bye,
     b"INFO": _info,
     b"INVITE": _invite,

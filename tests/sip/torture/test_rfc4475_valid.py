@@ -59,7 +59,7 @@ def test_3_1_1_1_short_tortuous_invite(served: Served) -> None:
     parsed = parse_request(data)
     assert parsed.body == b"hello"
     assert headers.read_cseq(parsed.cseq or b"") == (7, b"INVITE")
-    assert headers.read_from_to(parsed.from_ or b"", "From").tag == b"4711"
+    assert headers.read_tag(parsed.from_ or b"", "From") == b"4711"
     assert headers.read_from_to(parsed.to or b"", "To").uri == b"sip:ocschat@contoso.com;n=v"
     via = headers.read_via(parsed.vias[0])
     assert (via.host, via.port) == (b"192.0.2.99", None)

@@ -73,7 +73,7 @@ bench: ## Measure CPU per request, beside Kamailio (BENCHFLAGS=--help tells more
 fuzz: install-test ## Feed the SIP layer mutated messages for SECONDS=60; shows executions and coverage
 	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --report
 
-attack: install-test ## Attack the daemon as docs/security.md has it, some minutes; shows a table of figures
+attack: install-test ## Attack the daemon as docs/security.md has it, some minutes; shows a table of figures (ATTACKED=… for another version)
 	@ATTACK=long $(VENV)/bin/python -m pytest $(PYTESTFLAGS) tests/attack
 
 lock: ## Write the lock files anew, with the newest versions

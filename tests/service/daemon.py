@@ -48,8 +48,13 @@ def configuration(**keys: Any) -> dict[str, Any]:
 
 
 def command(*arguments: str | Path) -> list[str]:
-    """A command line for this interpreter's chatredirect."""
-    return [sys.executable, "-m", "chatredirect", *map(str, arguments)]
+    """A command line for this interpreter's chatredirect, or that of the variable ATTACKED.
+
+    With ATTACKED=/path/of/another/chatredirect `make attack` shows what another version does.
+    """
+    other = os.environ.get("ATTACKED")
+    begin = [other] if other else [sys.executable, "-m", "chatredirect"]
+    return [*begin, *map(str, arguments)]
 
 
 def eventually(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:

@@ -6,6 +6,7 @@ exchanged, and the others are never looked into: their spelling, order, folds an
 octets that came. A response only loses its topmost Via (§16.7).
 """
 
+import re
 from dataclasses import dataclass, field
 
 from chatredirect.sip import abnf, headers
@@ -156,10 +157,10 @@ class Draft:
         """Exchange the topmost Via value for one with where it came from (§18.2.1)."""
         self.fields[self.via] = b"Via: " + via
 
-    def drop(self, names: frozenset[bytes]) -> None:
-        """Leave out all fields of these names, which are in lower case."""
+    def drop(self, fields: re.Pattern[bytes]) -> None:
+        """Leave out all fields in which this pattern is found; see `named`."""
         for at, line in enumerate(self.fields):
-            if line and line.partition(b":")[0].rstrip(b" \t").lower() in names:
+            if line and fields.search(line):
                 self.fields[at] = b""
 
     def rest(self, body: bytes) -> bytes:
@@ -260,15 +261,24 @@ def addressed_to(response: Response, vias: list[bytes]) -> None:
     response.vias = [*response.vias, *vias]
 
 
-def without(head: bytes, names: frozenset[bytes]) -> bytes:
-    """A message's head without the fields of some names.
+def named(*names: bytes) -> re.Pattern[bytes]:
+    """What finds fields of these names, in every spelling that somebody might take for them.
+
+    Spaces or a fold before the colon, and what stands behind a fold or a line break that is none:
+    a receiver that knows no folds, or takes every line break for one, sees a field there.
+    """
+    return re.compile(rb"(?i)(?:\A|[\r\n])[ \t]*(?:" + rb"|".join(names) + rb")[ \t\r\n]*:")
+
+
+def without(head: bytes, fields: re.Pattern[bytes]) -> bytes:
+    """A message's head without some fields.
 
     Args:
         head: start-line and header fields, without the empty line.
-        names: in lower case.
+        fields: which; see `named`.
     """
     draft = lay_out(head)
-    draft.drop(names)
+    draft.drop(fields)
     return b"\r\n".join((head[: head.find(b"\r\n")], *filter(None, draft.fields)))
 
 

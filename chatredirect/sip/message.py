@@ -135,8 +135,13 @@ class Request:
 class Response:
     """A response as it came (RFC 3261 §7.2): a status code and a reason, the rest as `Request`.
 
-    Of a field that is over `limits.header_line` the value is left out: nobody answers a response,
-    so nobody needs it.
+    What nobody needs of it isn't judged (§16.7): it has a fault only if Via, From, To, Call-ID,
+    CSeq or Content-Length can't be told. Of one of these that is over `limits.header_line` the
+    value is left out.
+
+    Attributes:
+        head: without the lines that are no header fields.
+        left_out: how many lines those were.
     """
 
     status: int
@@ -151,6 +156,7 @@ class Response:
     body: bytes
     fault: SipError | None
     index: "Index | None" = None
+    left_out: int = 0
 
 
 Message = Request | Response
@@ -168,6 +174,8 @@ def parse_head(head: bytes, limits: Limits) -> Message:
     Raises:
         Unanswerable: the first line is no start-line.
     """
+    if head[:4].upper() == b"SIP/":
+        return _read_response(head, limits)
     fault: SipError | None = None
     most_lines = 1 + limits.headers * LINES_PER_HEADER
     lines = head.split(b"\r\n", most_lines)
@@ -262,17 +270,6 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
             length = None
 
     method, _, rest = start_line.partition(b" ")
-    if method[:4].upper() == b"SIP/":
-        match = abnf.STATUS_LINE.fullmatch(start_line)
-        if match is None:
-            raise BadStatusLine(start_line)
-        response = Response(
-            int(match[1]), match[2] or b"", head, vias, found[_FROM], found[_TO], found[_CALL_ID],
-            found[_CSEQ], length, b"", fault,
-        )  # fmt: skip
-        if overlong:
-            _withhold(response, overlong)
-        return response
     if not rest or (method not in _METHODS and abnf.METHOD.fullmatch(method) is None):
         raise NotSip(start_line)
     uri, _, version = rest.rpartition(b" ")
@@ -288,12 +285,54 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
     )  # fmt: skip
 
 
-def _withhold(response: Response, names: list[str]) -> None:
-    response.vias = [] if "Via" in names else response.vias
-    response.from_ = None if "From" in names else response.from_
-    response.to = None if "To" in names else response.to
-    response.call_id = None if "Call-ID" in names else response.call_id
-    response.cseq = None if "CSeq" in names else response.cseq
+def _read_response(head: bytes, limits: Limits) -> Response:
+    """Read a response: the six header fields that a proxy needs, and nothing of the others."""
+    folded = b"\r\n " in head or b"\r\n\t" in head
+    start_line, *fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
+    match = abnf.STATUS_LINE.fullmatch(start_line)
+    if match is None:
+        raise BadStatusLine(start_line)
+    fault: SipError | None = None
+    vias: list[bytes] = []
+    found: list[bytes | None] = [None] * len(_SLOTS)
+    strange: list[int] = []
+    for number, field in enumerate(fields):
+        name, colon, value = field.partition(b":")
+        slot = _SLOT_BY_SPELLING.get(name)
+        if slot is None:
+            slot = _slot_of(name)
+        if slot is None or not colon:
+            strange.append(number)
+        elif slot:
+            value = value.strip(b" \t\r\n")
+            if len(field) > limits.header_line:
+                fault = fault or HeaderLineTooLong(field)
+            elif b"\0" in value or (
+                (b"\n" in value or b"\r" in value) and abnf.BARE_LINE_BREAK.search(value)
+            ):
+                fault = fault or BareLineBreak(field)
+            elif slot == _VIA:
+                vias.append(value)
+            elif found[slot] is not None:
+                fault = fault or RepeatedHeader(field, _NAMES[slot][0].decode())
+                if slot == _CONTENT_LENGTH and value != found[slot]:
+                    found[slot] = b""  # nobody can tell
+            else:
+                found[slot] = value
+                if slot == _CONTENT_LENGTH and folded and b"\n" in field:
+                    fault = fault or BadContentLength(field)
+    text = found[_CONTENT_LENGTH]
+    length = None if text is None else _read_length(text)
+    if text is not None and length is None:
+        fault = fault or BadContentLength(text)
+    if strange:
+        left_out = set(strange)
+        fields = [field for number, field in enumerate(fields) if number not in left_out]
+        head = b"\r\n".join((start_line, *fields))
+    return Response(
+        int(match[1]), match[2] or b"", head, vias, found[_FROM], found[_TO], found[_CALL_ID],
+        found[_CSEQ], length, b"", fault, None, len(strange),
+    )  # fmt: skip
 
 
 def _unusual_request_line(rest: bytes) -> tuple[bytes, bytes]:

@@ -87,7 +87,8 @@ def _check_answer(answer: Answer, asked: object) -> None:
     """It repeats what it must, byte for byte, and is a message itself."""
     if not isinstance(asked, Request):
         raise Broken("answered what is no request")
-    ours = parse_datagram(answer.raw, _WIDE)
+    # a NUL of the request's is repeated; a proxy would drop a response for it
+    ours = parse_datagram(answer.raw.replace(b"\0", b"?"), _WIDE)
     if not isinstance(ours, Response) or ours.fault is not None:
         raise Broken(f"the answer isn't good: {ours.fault!r} in {answer.raw!r}")
     for name, theirs in (

@@ -18,6 +18,7 @@ from chatredirect.sip.forwarding import (
     addressed_to,
     cancel_of,
     lay_out,
+    named,
     returned,
     without,
 )
@@ -320,7 +321,7 @@ def test_fields_are_found_in_any_spelling() -> None:
     assert [route.uri for route in draft.route_set()] == [b"sip:x"]
     assert draft.required() == [b"a", b"b"]
     assert draft.fields[draft.length] == b"L: 0"
-    assert without(head, frozenset((b"route", b"x"))).count(b"\r\n") == head.count(b"\r\n") - 2
+    assert without(head, named(b"Route", b"X")).count(b"\r\n") == head.count(b"\r\n") - 2
 
 
 @pytest.mark.parametrize(
@@ -345,6 +346,11 @@ def test_content_length_is_written_anew(length: bytes) -> None:
     answer = b"SIP/2.0 200 OK\r\n" + fields + length + b"\r\n\r\nhello"
     parsed = parse_datagram(answer, DEFAULT)
     assert isinstance(parsed, Response)
+    # §16.7: a folded or repeated one is no way to say it, and such a response is dropped
+    single = b"\n" not in length
+    assert (parsed.fault is None) == single
+    if not single:
+        return
     passed = returned(parsed)
     assert b"ours" not in passed
     again = parse_datagram(passed, DEFAULT)

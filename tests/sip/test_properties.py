@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from chatredirect.sip import headers
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.envelope import read_envelope
-from chatredirect.sip.errors import SipError, Unanswerable
+from chatredirect.sip.errors import BadContentLength, RepeatedHeader, SipError, Unanswerable
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.message import Message, Request, Response, values
 from chatredirect.sip.uri import SipUri, equivalent, parse_uri
@@ -68,8 +68,11 @@ def test_the_same_for_responses(data: bytes, status: int, reason: bytes) -> None
     rest = data.partition(b"\r\n")[2]
     parsed = parse_datagram(b"SIP/2.0 %d %b\r\n%b" % (status, reason, rest), DEFAULT)
     assert isinstance(parsed, Response)
-    assert (parsed.status, parsed.reason, parsed.fault) == (status, reason, None)
-    assert parts(parse_datagram(written(parsed), WIDE)) == parts(parsed)
+    # §16.7: only of a Content-Length it matters how it is written
+    assert parsed.fault is None or isinstance(parsed.fault, BadContentLength | RepeatedHeader)
+    assert (parsed.status, parsed.reason) == (status, reason)
+    if parsed.fault is None:
+        assert parts(parse_datagram(written(parsed), WIDE)) == parts(parsed)
 
 
 @given(requests())

@@ -27,7 +27,7 @@ from chatredirect.roles.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, TOO_LA
 from chatredirect.roles.verdict import log_request
 from chatredirect.roles.work_list import carry_out, forget
 from chatredirect.sip.envelope import envelope_of
-from chatredirect.sip.errors import SipError
+from chatredirect.sip.errors import BadHeaderLine, SipError
 from chatredirect.sip.flow import Flow, Reach, leads_back
 from chatredirect.sip.forwarding import addressed_to, without
 from chatredirect.sip.headers import Envelope, read_via
@@ -199,6 +199,8 @@ class Attendant:
             return NO_REQUEST
         if not leads_back(transaction.flow, reach.flow(source.port)):
             return unwanted(transaction, ELSEWHERE, response, source, reach.transport)
+        if response.left_out:  # and the rest goes on without those lines
+            self._counters.malformed(BadHeaderLine.counter)
         if response.fault is not None or None in (
             response.from_, response.to, response.call_id,
         ):  # fmt: skip

@@ -4,7 +4,9 @@ Whoever is trusted may say so (RFC 3325 §5, MS-SIPRE §2.2); from anybody else 
 reach the pool.
 """
 
-ASSERTIONS = frozenset((
-    b"p-asserted-identity", b"p-preferred-identity", b"remote-party-id",
-    b"p-session-on-behalf-of", b"ms-edge-proxy-message-trust", b"ms-asserted-verification-level",
-))  # fmt: skip
+from chatredirect.sip.forwarding import named
+
+ASSERTIONS = named(
+    b"P-Asserted-Identity", b"P-Preferred-Identity", b"Remote-Party-ID",
+    b"P-Session-On-Behalf-Of", b"ms-edge-proxy-message-trust", b"ms-asserted-verification-level",
+)  # fmt: skip

@@ -2,19 +2,22 @@
 
 What comes after a message that can't be framed is never taken for a message: where it begins is
 exactly what is not known, and guessing is how requests get smuggled. So a framing fault is the
-last thing that a framer ever says.
+last thing that a framer ever says. A message that is too large and says well where it ends is none
+if its sender is trusted: others' messages come over the same connection.
 """
 
 from dataclasses import dataclass
 
 from chatredirect.sip.errors import MessageTooLarge, MissingContentLength, SipError
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.message import HEAD_END, Message, parse_head
+from chatredirect.sip.message import HEAD_END, Message, parse_head, values
 from chatredirect.sip.plain import read_head
 
 #: Asks whether the connection lives (RFC 5626 §4.4.1), and the answer.
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
+PASSED_OVER = 16
+"""How many times `limits.message` a message may be that is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,17 @@ class StreamFramer:
     asked for, so whoever asks decides how much work is done at a time.
 
     Attributes:
+        passes_over: whether a message that is too large and well delimited is given with
+            `MessageTooLarge` as its fault, without its body, and its octets are passed over. It is
+            for trusted peers, and may be changed at any time.
         partial: whether octets are left that `next_event` hasn't given yet; when it gives nothing
             more, they are a message that isn't complete. A transport uses it to end connections
             that never finish what they began.
     """
 
     __slots__ = (
-        "_broken", "_buffer", "_head", "_limits", "_line_breaks", "_position", "_searched",
+        "_broken", "_buffer", "_head", "_left_over", "_limits", "_line_breaks", "_position",
+        "_searched", "passes_over",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
@@ -63,12 +70,19 @@ class StreamFramer:
         self._searched = 0  # position in the buffer before which the head's end is known not to be
         self._head: Message | None = None
         self._line_breaks = 0  # consecutive CRLFs between messages
+        self._left_over = 0  # octets of a message that is passed over, still to come
         self._broken = False
+        self.passes_over = False
 
     @property
     def partial(self) -> bool:
-        """Whether octets are left that no event has been given for."""
-        return self._head is not None or self._position < len(self._buffer)
+        """Whether octets are left that no event has been given for, or are still to come."""
+        return bool(self._head is not None or self._left_over or self._position < len(self._buffer))
+
+    @property
+    def passing_over(self) -> bool:
+        """Whether octets of a message that is too large are still to come."""
+        return self._left_over > 0
 
     @property
     def position(self) -> int:
@@ -101,6 +115,8 @@ class StreamFramer:
             return None
         buffer = self._buffer
         if self._head is None:
+            if self._left_over and not self._pass_over():
+                return None
             while buffer.startswith(b"\r\n", self._position):
                 self._position += 2
                 self._line_breaks += 1
@@ -121,10 +137,12 @@ class StreamFramer:
                 return None
             self._line_breaks = 0
             fault = self._read_head(buffer[position:end])
-            if fault is not None:
+            if isinstance(fault, FramingFault):
                 return fault
             self._position = end + len(HEAD_END)
             self._searched = 0
+            if fault is not None:
+                return fault
         assert self._head is not None
         message, position = self._head, self._position
         size = message.content_length or 0
@@ -143,7 +161,15 @@ class StreamFramer:
             events.append(event)
         return events
 
-    def _read_head(self, head: bytes) -> FramingFault | None:
+    def _pass_over(self) -> bool:
+        """Pass over octets of a message that is too large; whether its end has come."""
+        octets = min(self._left_over, len(self._buffer) - self._position)
+        self._position += octets
+        self._left_over -= octets
+        return not self._left_over
+
+    def _read_head(self, head: bytes) -> FramingFault | Message | None:
+        """Begin a message; gives what its head alone is enough for."""
         try:
             message = read_head(head, self._limits)
         except SipError as error:
@@ -151,7 +177,13 @@ class StreamFramer:
         size = message.content_length
         if size is None:
             return self._fail(message.fault or MissingContentLength(), message)
-        if len(head) + len(HEAD_END) + size > self._limits.message:
+        octets = len(head) + len(HEAD_END) + size
+        if octets > self._limits.message:
+            within = octets <= PASSED_OVER * self._limits.message
+            if self.passes_over and within and _well_delimited(message):
+                self._left_over = size
+                message.fault = MessageTooLarge(b"%d" % size)
+                return message
             return self._fail(MessageTooLarge(b"%d" % size), message)
         self._head = message
         return None
@@ -173,3 +205,14 @@ class StreamFramer:
         self._position = 0
         self._head = None
         return FramingFault(error, message)
+
+
+def _well_delimited(message: Message) -> bool:
+    """Whether a head is surely one of SIP, and says once where its message ends."""
+    needed = (message.from_, message.to, message.call_id, message.cseq)
+    return (
+        message.fault is None
+        and bool(message.vias)
+        and None not in needed
+        and len(values(message, b"content-length")) == 1
+    )

@@ -81,13 +81,21 @@ class StreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_active", "_blocked", "_ended", "_excess", "_flow", "_framer", "_half_sent", "_identity",
-        "_idle", "_no_more", "_owner", "_pings", "_source", "_terms", "_transport", "_turns",
-        "_unread", "_useless", "_waiting", "begun", "host", "port", "transport",
+        "_idle", "_no_more", "_ours", "_owner", "_pings", "_source", "_terms", "_transport",
+        "_turns", "_unread", "_useless", "_waiting", "begun", "host", "port", "transport",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, host: str, port: int) -> None:
-        """Belong to an owner; nothing happens before `connection_made`."""
+    def __init__(self, owner: Owner, host: str, port: int, *, ours: bool = False) -> None:
+        """Belong to an owner; nothing happens before `connection_made`.
+
+        Args:
+            owner: whom it belongs to.
+            host: the peer's address.
+            port: the peer's port.
+            ours: whether we open it, so that the peer is one that we have chosen.
+        """
         self._owner = owner
+        self._ours = ours
         self._terms = owner.terms
         self.transport = owner.transport
         self.host = host
@@ -157,6 +165,7 @@ class StreamConnection(asyncio.Protocol):
         terms, framer = self._terms, self._framer
         answers: list[bytes] = []
         progress = False
+        passing_over = framer.passing_over
         event: Event | None = None
         fault: FramingFault | None = None
         while (event := framer.next_event()) is not None:
@@ -189,7 +198,7 @@ class StreamConnection(asyncio.Protocol):
             self._cancel_half_sent()  # what is complete by now isn't half sent while it waits
             return True
         else:
-            self._all_answered(progress)
+            self._all_answered(progress or (passing_over and not framer.passing_over))
         return False
 
     def _all_answered(self, progress: bool) -> None:
@@ -275,6 +284,7 @@ class StreamConnection(asyncio.Protocol):
         """Ask who the peer is, by the rule that holds now."""
         identity = self._identity
         self._source = self._terms.source(self.host, self.port, identity.verified, identity.names)
+        self._framer.passes_over = self._ours or self._source.trusted
         if self._flow is not None:
             self._flow.peer_names = identity.names
 

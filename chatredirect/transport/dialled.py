@@ -51,7 +51,7 @@ class Dialled:
         self._security = security
         self._reachable_at = reachable_at
         self._over = over
-        self.connection = StreamConnection(self, target.address, target.port)
+        self.connection = StreamConnection(self, target.address, target.port, ours=True)
 
     @property
     def transport(self) -> str:

@@ -308,3 +308,68 @@ def test_nothing_is_taken_for_sip_after_tls_bytes() -> None:
     assert [type(event) for event in events] == [FramingFault]
     assert isinstance(events[0], FramingFault)
     assert type(events[0].error) is NotSip
+
+
+# -- a trusted peer's message that is too large ------------------------------------------------
+
+
+def trusting(*pieces: bytes) -> list[Event]:
+    framer = StreamFramer(SMALL)
+    framer.passes_over = True
+    return [event for piece in pieces for event in framer.feed(piece)]
+
+
+def large(octets: int, more: bytes = b"") -> bytes:
+    """A message of that many octets, all in all."""
+    head = (
+        b"INFO sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:b@c>\r\n"
+        b"To: <sip:a@b>\r\nCall-ID: large\r\nCSeq: 1 INFO\r\n%bContent-Length: %05d\r\n\r\n"
+    )
+    size = octets - len(head % (more, 0))
+    return head % (more, size) + bytes(size)
+
+
+@given(st.data())
+def test_a_trusted_peers_large_message_is_passed_over(data: st.DataObject) -> None:
+    """docs/answers.md, "Streams": its head is given with the fault, its octets are no message."""
+    octets = data.draw(st.integers(601, 16 * 600))
+    stream = request(call_id=b"before") + large(octets) + request(call_id=b"after")
+    for pieces in ([stream], data.draw(splits(stream)), bytewise(stream)):
+        before, passed, after = trusting(*pieces)
+        assert isinstance(before, Request)
+        assert isinstance(passed, Request)
+        assert isinstance(after, Request)
+        assert (before.call_id, passed.call_id, after.call_id) == (b"before", b"large", b"after")
+        assert type(passed.fault) is MessageTooLarge
+        assert (passed.body, after.fault) == (b"", None)
+
+
+def test_what_is_passed_over_isnt_kept() -> None:
+    """docs/answers.md, "Streams": not in memory; until its end has come it is unfinished."""
+    framer = StreamFramer(SMALL)
+    framer.passes_over = True
+    stream = large(16 * 600)
+    for start in range(0, len(stream), 500):
+        framer.feed(stream[start : start + 500])
+        assert framer.partial is (start + 500 < len(stream))
+        assert len(framer._buffer) - framer.position <= 600
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        pytest.param(large(16 * 600 + 1), id="beyond what is passed over"),
+        pytest.param(large(700, b"broken line\r\n"), id="a broken line"),
+        pytest.param(large(700, b"l: 00420\r\n"), id="two lengths"),
+        pytest.param(large(700).replace(b"Content-Length", b"X"), id="no length"),
+        pytest.param(large(700).replace(b"SIP/2.0\r\n", b"HTTP/1.1\r\n", 1), id="HTTP"),
+        pytest.param(large(700).replace(b"Call-ID", b"X"), id="no Call-ID"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 700\r\n\r\n" + request(), id="a browser"
+        ),
+    ],
+)
+def test_what_isnt_well_delimited_ends_a_trusted_stream(stream: bytes) -> None:
+    """RFC 3261 §18.3: where the next message begins is known, or the stream is over."""
+    (event,) = trusting(stream + request())
+    assert isinstance(event, FramingFault)

@@ -509,3 +509,25 @@ async def test_nothing_is_opened_by_a_daemon_that_stops() -> None:
         assert pool.accepted == 0
     for each in (sock, *fillers):
         each.close()
+
+
+async def test_a_large_message_of_a_pools_doesnt_end_its_connection() -> None:
+    """docs/answers.md, "Streams": the others' messages come over the same connection."""
+    head = (
+        b"INFO sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:b@c>\r\n"
+        b"To: <sip:a@b>;tag=2\r\nCall-ID: %b\r\nCSeq: 1 INFO\r\nContent-Length: %d\r\n\r\n"
+    )
+
+    async def sends_much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head % (b"large", 200_000))
+        for _ in range(20):
+            writer.write(bytes(10_000))
+            await writer.drain()
+        writer.write(head % (b"next", 0))
+        await reader.read()
+
+    async with world() as made, server(sends_much) as served:
+        flow = await made.flow(served.target())
+        await until(lambda: len(made.events) == 2)
+        assert [event[0].call_id for event in made.events] == [b"large", b"next"]
+        assert flow.open

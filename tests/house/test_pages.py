@@ -6,6 +6,7 @@ compared with what the page says they print.
 
 import datetime
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,21 @@ def test_page(contoso: Site, page: str) -> None:
         assert done.returncode == each.status, told
         assert alike(shown, printed), f"{told}\n--- the page says:\n" + "\n".join(shown)
     assert steps > 3
+
+
+def test_the_way_back_through_a_front_end_that_was_killed(contoso: Site) -> None:
+    """docs/front-ends.md: a client's Contact has `maddr`; INFO goes both ways after a restart."""
+    program("kamailio")
+    for each in story("front-ends.md"):
+        if isinstance(each, File):
+            contoso.write(each.path, each.text)
+    client = Path(__file__).with_name("group_chat_client.py").read_text()
+    contoso.write("/root/client.py", client)
+    started = contoso.run("systemctl start chatredirect && systemctl start kamailio")
+    assert started.returncode == 0, contoso.logs()
+    contoso.wait_for("192.0.2.10", 5060)
+    done = contoso.run(f"'{sys.executable}' /root/client.py 2>&1")
+    assert done.stdout == "found\n", f"{done.stdout}\n{contoso.logs()}"
 
 
 @pytest.mark.parametrize(

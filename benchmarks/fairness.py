@@ -24,7 +24,7 @@ from pathlib import Path
 
 from benchmarks.load import CannotMeasureError
 from benchmarks.messages import POOL, endpoint_uri, numbered, redirect_exchange
-from benchmarks.servers import Server, running
+from benchmarks.servers import running
 from tests.ports import free_port
 from tests.tls.authority import Authority
 
@@ -33,7 +33,8 @@ ONE_P99 = 0.020
 """Seconds of p99 that one flooding connection may cost."""
 LONGEST = 0.100
 """Seconds that nobody waits longer than, however many there are."""
-_PATIENCE = 15.0
+PATIENCE = 15.0
+"""Seconds after which an answer is lost."""
 
 #: What is sent, over how many connections.
 FLOODS = (
@@ -54,24 +55,27 @@ class Waits:
     def at(self, part: float) -> float:
         """The wait that this part of all had at most."""
         if not self.seconds:
-            return _PATIENCE
+            return PATIENCE
         return sorted(self.seconds)[min(int(part * len(self.seconds)), len(self.seconds) - 1)]
 
     @property
     def longest(self) -> float:
         """The longest wait."""
-        return _PATIENCE if self.lost or not self.seconds else max(self.seconds)
+        return PATIENCE if self.lost or not self.seconds else max(self.seconds)
 
 
 class Client(threading.Thread):
     """The honest client: a request each hundredth of a second, whatever the answers do."""
 
-    def __init__(self, transport: str, port: int, seconds: float) -> None:
+    def __init__(
+        self, transport: str, port: int, seconds: float, patience: float = PATIENCE
+    ) -> None:
         """Connect."""
         super().__init__(daemon=True)
         kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
         self.waits = Waits()
         self._seconds = seconds
+        self._patience = patience
         self._socket = socket.socket(socket.AF_INET, kind)
         self._socket.connect(("127.0.0.1", port))
         self._request = numbered(
@@ -89,7 +93,7 @@ class Client(threading.Thread):
             time.sleep(max(0.0, began + number / RATE - time.monotonic()))
             self._sent[number] = time.monotonic()
             self._socket.send(self._request.replace(b"CSeq: ", b"CSeq: 1%06d" % number, 1))
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + self._patience
         while self._sent and time.monotonic() < end:
             time.sleep(0.01)
         self.waits.lost = len(self._sent)
@@ -144,7 +148,10 @@ class Pool(threading.Thread):
     def run(self) -> None:
         """Serve one connection after the other."""
         while True:
-            sock, _ = self._listening.accept()
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return  # it has been closed
             head = sock.recv(65536).partition(b"\r\n\r\n")[0].split(b"\r\n")
             copied = [line for line in head[1:] if line[:2] in (b"Vi", b"Fr", b"To", b"Ca", b"CS")]
             ringing = b"\r\n".join((b"SIP/2.0 180 Ringing", *copied, b"Content-Length: 0", b"\r\n"))
@@ -155,12 +162,19 @@ class Pool(threading.Thread):
                 pass
             sock.close()
 
+    def close(self) -> None:
+        """End."""
+        self.until = 0.0
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A daemon with everything that can be flooded."""
+    """A daemon with everything that can be flooded: its configuration, and where that is."""
 
-    server: Server
+    config: Path
+    port: int
     tls: int
     http: int
     control: Path
@@ -169,16 +183,17 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, command: Sequence[str]) -> Iterator[Bench]:
-    """Start the daemon; strangers come from loopback as well, so nobody is trusted but one."""
+def bench(folder: Path, loop: str = "auto") -> Iterator[Bench]:
+    """Write the configuration; strangers come from loopback too, so one address is trusted."""
     port, tls, http = free_port(), free_port(), free_port()
     authority = Authority(folder)
     leaf = authority.issue("contoso.com")
     pool = Pool()
     pool.start()
     control = folder / "control"
-    config = folder / "daemon.yaml"
+    config = folder / "flooded.yaml"
     config.write_text(
+        f"loop: {loop}\n"
         f"listen: [udp://127.0.0.1:{port}, tcp://127.0.0.1:{port}, tls://127.0.0.1:{tls}]\n"
         f"tls: {{certificate: {leaf.certificate}, private_key: {leaf.private_key}, "
         f"ca: {authority.file}, verify_peer: optional}}\n"
@@ -190,17 +205,18 @@ def bench(folder: Path, command: Sequence[str]) -> Iterator[Bench]:
         "  - {sip_address: 'sip:proxied@contoso.com', pool_fqdn: member.contoso.com, mode: proxy, "
         f"transport: tcp, port: {pool.port}}}\n"
     )
-    run = [*command, "run", "--config", str(config)]
-    with running("chatredirect", run, folder, port, None) as server:
-        files = (leaf.certificate, leaf.private_key, authority.file)
-        yield Bench(server, tls, http, control, files, pool)
+    files = (leaf.certificate, leaf.private_key, authority.file)
+    try:
+        yield Bench(config, port, tls, http, control, files, pool)
+    finally:
+        pool.close()
 
 
 @contextmanager
 def flooded(bench: Bench, kind: str, connections: int, seconds: float) -> Iterator[None]:
     """Somebody sends as fast as he can."""
     transport = kind.partition("/")[0]
-    host, port = "127.0.0.1", bench.server.port
+    host, port = "127.0.0.1", bench.port
     if transport == "pool":
         with ringing(bench, seconds):
             yield
@@ -226,7 +242,7 @@ def ringing(bench: Bench, seconds: float) -> Iterator[None]:
     bench.pool.until = time.monotonic() + seconds
     with socket.socket() as caller:
         caller.bind(("127.0.0.9", 0))
-        caller.connect(("127.0.0.1", bench.server.port))
+        caller.connect(("127.0.0.1", bench.port))
         invite = redirect_exchange("tcp", f"127.0.0.9:{caller.getsockname()[1]}").request
         uri = endpoint_uri(0).encode()
         caller.sendall(numbered(invite).replace(uri, b"sip:proxied@contoso.com"))
@@ -259,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.only and kind != "nobody" and not kind.startswith(tuple(options.only)):
                 continue
             try:
-                machine, udp, tcp = _beside(kind, connections, echoing, options)
+                machine, udp, tcp = _fresh(kind, connections, echoing, options)
             except CannotMeasureError as error:
                 print(error, file=sys.stderr)
                 return 2
@@ -277,22 +293,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if over else 2 if late else 0
 
 
-def _beside(
+def _fresh(
     kind: str, connections: int, echoing: int, options: argparse.Namespace
 ) -> tuple[Waits, Waits, Waits]:
-    """How long the machine, UDP and TCP took beside a flood; a daemon of its own for each."""
+    """A daemon of its own beside a flood."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fairness-")))
-        daemon = stack.enter_context(bench(folder, shlex.split(options.command)))
+        made = stack.enter_context(bench(folder))
+        run = [*shlex.split(options.command), "run", "--config", str(made.config)]
+        stack.enter_context(running("chatredirect", run, folder, made.port, None))
+        return beside(made, kind, connections, echoing, options.seconds)
+
+
+def beside(
+    bench: Bench,
+    kind: str,
+    connections: int,
+    echoing: int,
+    seconds: float,
+    patience: float = PATIENCE,
+) -> tuple[Waits, Waits, Waits]:
+    """How long the machine, UDP and TCP took beside a flood, over no connection for none."""
+    with ExitStack() as stack:
         if connections:
-            seconds = options.seconds + _PATIENCE
-            stack.enter_context(flooded(daemon, kind, connections, seconds))
+            stack.enter_context(flooded(bench, kind, connections, seconds + patience))
             time.sleep(0.5)
-        port = daemon.server.port
         clients = [
-            Client("udp", echoing, options.seconds),
-            Client("udp", port, options.seconds),
-            Client("tcp", port, options.seconds),
+            Client("udp", echoing, seconds, patience),
+            Client("udp", bench.port, seconds, patience),
+            Client("tcp", bench.port, seconds, patience),
         ]
         for client in clients:
             client.start()

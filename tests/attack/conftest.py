@@ -2,15 +2,16 @@
 
 import pytest
 
-from tests.service.fixtures import run_daemon, run_shared_daemon
+from tests.service.fixtures import run_daemon
+from tests.tls.conftest import authority
 
-__all__ = ["run_daemon", "run_shared_daemon"]
+__all__ = ["authority", "run_daemon"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The table, for comparing two versions."""
     rows = [
-        (report.nodeid.rpartition("/")[2], name, value)
+        (report.nodeid.rpartition("tests/attack/")[2], name, value)
         for outcome in ("passed", "failed")
         for report in terminalreporter.getreports(outcome)
         for name, value in report.user_properties

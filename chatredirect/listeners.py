@@ -18,6 +18,7 @@ from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.binding import BindError, adopt, bind, bound_url
 from chatredirect.transport.datagrams import DatagramSocket
+from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.secure import Security
 from chatredirect.transport.stream import StreamListener
 from chatredirect.transport.terms import StreamLimits, Terms, Watch, nobody_watches
@@ -80,7 +81,7 @@ class Listeners:
     _urls: dict[ListenUrl, ListenUrl] = field(default_factory=dict)
     _udp: dict[ListenUrl, UdpListener] = field(default_factory=dict)
     _streams: dict[ListenUrl, StreamListener] = field(default_factory=dict)
-    _closing: set[asyncio.Task[None]] = field(default_factory=set)
+    _closing: set[asyncio.Task[int]] = field(default_factory=set)
 
     @property
     def bound(self) -> list[ListenUrl]:
@@ -152,10 +153,22 @@ class Listeners:
             for stream in self._streams.values():
                 stream.stop_accepting()
 
-    async def close(self) -> None:
-        """Answer what has come, close every connection after its answers."""
+    async def say_goodbye(self) -> int:
+        """Close every connection that is open now after its answers, and go on listening.
+
+        Returns:
+            How many had to be cut off, since they didn't read.
+        """
+        return sum(await asyncio.gather(*(each.say_goodbye() for each in self._streams.values())))
+
+    async def close(self, patience: float = GOODBYE) -> None:
+        """Answer what has come, close every connection after its answers, and the ports.
+
+        Args:
+            patience: seconds that the peers of connections have.
+        """
         for url in list(self._urls):
-            self._end(url)
+            self._end(url, patience)
         self._urls = {}
         if self._closing:
             await asyncio.gather(*self._closing)
@@ -190,11 +203,11 @@ class Listeners:
             serving.security.get(url),
         )
 
-    def _end(self, url: ListenUrl) -> None:
+    def _end(self, url: ListenUrl, patience: float = GOODBYE) -> None:
         udp = self._udp.pop(url, None)
         if udp is not None:
             udp.close()
             return
-        task = self.loop.create_task(self._streams.pop(url).close())
+        task = self.loop.create_task(self._streams.pop(url).close(patience))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

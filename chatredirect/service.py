@@ -41,12 +41,14 @@ from chatredirect.sip.response import TagMaker
 from chatredirect.states import States
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
+from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.trust import Trust
 
 log = structlog.get_logger()
 
 _AT_ONCE = 50  # endpoints that are let go of before it is time to look whether it is time
+_LAST_PEERS = 0.4  # seconds for the peers that came while the others were waited for
 _LAST_ROUND = 0.1  # seconds in which what has reached our sockets is still read
 
 
@@ -217,10 +219,17 @@ class Service:
         # Closing a connection with requests unread would reset it, and a connection that waits to
         # be accepted is one too: so everything gets its turn once more.
         await asyncio.sleep(_LAST_ROUND)
-        if self.outward is not None:
-            await self.outward.aclose()
-        if self.listeners is not None:
-            await self.listeners.close()
+        if self._server_now is not None:
+            self._server_now.ending = True
+        if self.outward is not None and self.listeners is not None:
+            connections = self.listeners.admission.open
+            if connections:
+                log.info("closing_connections", connections=connections, seconds=GOODBYE)
+            _, late = await asyncio.gather(self.outward.aclose(), self.listeners.say_goodbye())
+            if late:
+                log.info("connections_cut_off", connections=late, why="they didn't read in time")
+            # last: until here who came was told to come back later, and not refused
+            await self.listeners.close(_LAST_PEERS)
         self.states.close()
         if self.lookups is not None:
             self.lookups.close()

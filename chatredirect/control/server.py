@@ -33,6 +33,7 @@ from chatredirect.control.protocol import (
 log = structlog.get_logger()
 
 _CHUNK = 4096
+_GOODBYE = 1.0  # seconds for those who are told that the daemon stops
 _BUSY_SECONDS = 0.5  # for the request of one client too many
 
 
@@ -125,7 +126,8 @@ class ControlServer:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # one that doesn't read is not waited for
+            await asyncio.wait(tasks, timeout=_GOODBYE)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -10,7 +10,7 @@ from chatredirect.own_names import OwnNames
 from chatredirect.roles.explaining import explain
 from chatredirect.roles.table import Answering, Table
 from chatredirect.roles.tap import Tap
-from chatredirect.roles.verdict import log_drop, log_request, refusal
+from chatredirect.roles.verdict import Verdict, log_drop, log_request, refusal
 from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.envelope import read_envelope, read_topmost_via
 from chatredirect.sip.errors import SipError
@@ -19,6 +19,7 @@ from chatredirect.sip.framing import PONG, Event, FramingFault, Ping
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Response
 from chatredirect.sip.response import Source, reply_port, respond, stamp
+from chatredirect.sip.status import status_line
 
 #: Octets of an answer over UDP that nobody can call an amplification, and the factor beyond.
 SAFE_ANSWER = 1300
@@ -32,6 +33,7 @@ _ADDED = 250
 #: Octets that Contacts may take on a stream, where the peer has shown that it is there.
 _STREAM_ROOM = 8192
 
+_LATER = status_line(503)
 #: What gets nothing, ever, and the name under which it is counted.
 _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
 
@@ -41,15 +43,18 @@ class Server:
 
     Attributes:
         log_requests: whether every request gets a line in the log; may be changed at any time.
+        ending: whether the daemon closes its ports in a moment, so that requests get 503.
     """
 
     __slots__ = (
         "_attendants",
         "_counters",
+        "_later",
         "_limits",
         "_table",
         "_tags",
         "_tapping",
+        "ending",
         "log_requests",
     )
 
@@ -69,6 +74,8 @@ class Server:
         self._counters = counters
         self._tapping = answering.tapping
         self.log_requests = answering.log_requests
+        self.ending = False
+        self._later = b"Retry-After: %d\r\n" % answering.retry_after
 
     def answer_datagram(
         self, data: bytes, source: Source, reach: Reach | None = None
@@ -164,7 +171,10 @@ class Server:
         try:
             if envelope is None or message.fault is not None:
                 envelope = read_envelope(message, via)
-            verdict = self._table.decide(message, envelope, source, room, reach)
+            if self.ending:
+                verdict: Verdict | None = Verdict(503, _LATER, self._later)
+            else:
+                verdict = self._table.decide(message, envelope, source, room, reach)
         except SipError as error:
             counters.malformed(error.counter)
             verdict = refusal(message, error)

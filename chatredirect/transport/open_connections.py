@@ -5,15 +5,20 @@ from collections.abc import Iterator
 
 from chatredirect.transport.connection import StreamConnection
 
+GOODBYE = 1.0
+"""Seconds that peers have at the end to read what has been written, and to close."""
+_AT_ONCE = 100  # connections that are ended before it is others' turn
+
 
 class OpenConnections:
     """A set that can be waited for until it is empty."""
 
-    __slots__ = ("_all_gone", "_open")
+    __slots__ = ("_all_gone", "_leaving", "_open")
 
     def __init__(self) -> None:
         """Begin with none."""
         self._open: set[StreamConnection] = set()
+        self._leaving: set[StreamConnection] = set()
         self._all_gone: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
@@ -31,19 +36,31 @@ class OpenConnections:
     def discard(self, connection: StreamConnection) -> None:
         """Forget one."""
         self._open.discard(connection)
-        if self._all_gone is not None and not self._open and not self._all_gone.done():
+        self._leaving.discard(connection)
+        if self._all_gone is not None and not self._leaving and not self._all_gone.done():
             self._all_gone.set_result(None)
 
-    async def close(self, patience: float) -> None:
-        """Close all; what has been written still reaches peers that read it in time.
+    async def close(self, patience: float = GOODBYE) -> int:
+        """Close those that are open now; what has been written reaches peers that read it in time.
 
         Args:
             patience: seconds until those that are left are cut off.
+
+        Returns:
+            How many had to be cut off.
         """
-        for connection in self:
+        self._leaving = leaving = set(self._open)
+        for number, connection in enumerate(tuple(leaving)):
             connection.hang_up("shutdown")
-        if self._open:
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+        if leaving:
             self._all_gone = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._all_gone,), timeout=patience)
-        for connection in self:
+            self._all_gone = None
+        late = tuple(leaving)
+        for number, connection in enumerate(late):
             connection.abort("shutdown")
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return len(late)

@@ -23,7 +23,7 @@ from chatredirect.sip.flow import Flow
 from chatredirect.transport.datagram_ways import DatagramWays
 from chatredirect.transport.dialled import Dialled
 from chatredirect.transport.flow_book import FlowBook
-from chatredirect.transport.open_connections import OpenConnections
+from chatredirect.transport.open_connections import GOODBYE, OpenConnections
 from chatredirect.transport.reachable import reachable_at
 from chatredirect.transport.secure import Security, explain
 from chatredirect.transport.terms import Terms
@@ -171,8 +171,8 @@ class Outgoing:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
-        await self._connections.close(self.terms.timeouts.write)
+            await asyncio.wait(tasks, timeout=GOODBYE)
+        await self._connections.close()
         self.ways.close()
 
     # -- an attempt ---------------------------------------------------------------------------

@@ -11,13 +11,12 @@ from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.connection import StreamConnection
 from chatredirect.transport.datagrams import plain_host
-from chatredirect.transport.open_connections import OpenConnections
+from chatredirect.transport.open_connections import GOODBYE, OpenConnections
 from chatredirect.transport.secure import Identity, Security, explain
 from chatredirect.transport.terms import Answerer, SourceMaker, StreamLimits, Terms
 
 BACKLOG = 4096
 """Connections that may wait to be accepted. A socket of systemd's takes over what is said here."""
-_HANDSHAKES = 2.0  # seconds that handshakes get which are under way at the end
 
 
 @dataclass(slots=True)
@@ -61,14 +60,37 @@ class StreamListener:
         if self._acceptor is not None:
             self._acceptor.close()
 
-    async def close(self) -> None:
-        """Close everything; answers that have been written still reach their peers."""
+    async def say_goodbye(self) -> int:
+        """Close the connections that are open now, and go on accepting others.
+
+        A handshake that is under way may end: a reset amid it looks like a refusal.
+
+        Returns:
+            How many had to be cut off.
+        """
+        late, _ = await asyncio.gather(self._connections.close(), self._await_handshakes(GOODBYE))
+        return late
+
+    async def close(self, patience: float = GOODBYE) -> int:
+        """Close everything; answers that have been written still reach their peers.
+
+        Args:
+            patience: seconds that handshakes and peers have.
+
+        Returns:
+            How many connections had to be cut off.
+        """
         self.stop_accepting()
-        if self._beginning:  # a reset amid a handshake looks like a refusal to who has just come
-            await asyncio.wait(self._beginning, timeout=_HANDSHAKES)
+        late, _ = await asyncio.gather(
+            self._connections.close(patience), self._await_handshakes(patience)
+        )
         for task in self._beginning:
             task.cancel()
-        await self._connections.close(self.terms.timeouts.write)
+        return late + await self._connections.close(patience)  # those that a handshake has led to
+
+    async def _await_handshakes(self, patience: float) -> None:
+        if self._beginning:
+            await asyncio.wait(self._beginning, timeout=patience)
 
     # -- beginning ----------------------------------------------------------------------------
 

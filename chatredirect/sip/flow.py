@@ -53,6 +53,12 @@ class Flow(Protocol):
     def send(self, data: bytes) -> bool:
         """Send a message; False if the flow is gone. The protocol itself never calls this."""
 
+    def hold(self) -> None:
+        """Something that the peer has asked is open: a peer that sends no more is waited with."""
+
+    def release(self) -> None:
+        """It is no more: once for each `hold`."""
+
 
 class Reach(Protocol):
     """Makes a flow to where the message came from that is being dealt with; only until then."""

@@ -25,6 +25,7 @@ from chatredirect.transport.turns import turns_of
 
 log = structlog.get_logger()
 
+_LAST_ANSWERS = 64.0  # seconds for answers to who has shut down its sending side
 _LINGER = 1.0  # seconds that what comes after the end is passed over
 _TLS_RECORD = b"\x16\x03"  # how a TLS handshake begins (RFC 8446 §5.1), and no SIP message does
 #: What is said of connections that we end for the peer's sake.
@@ -207,7 +208,7 @@ class StreamConnection(asyncio.Protocol):
             self.close("tls_here")
             return
         self._watch_message(progress)
-        if self._no_more and self._transport is not None:
+        if self._no_more and self._transport is not None and not self._stays():
             self._transport.close()
             self._end_in_time()
 
@@ -224,14 +225,48 @@ class StreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer sends no more; False closes our side once its answers are written."""
-        self._end_in_time()
         self._no_more = True
+        if not self._waiting and self._stays():
+            return True
+        self._end_in_time()
         if not self._waiting or self._transport is None:
             return False
         if self._transport.can_write_eof():
             return True  # it closes when everything is answered
         self._turns.finish(self)  # over TLS there is no half of a connection: it closes now
         return False
+
+    def _stays(self) -> bool:
+        """Whether a peer that sends no more has asked something that is still to be answered.
+
+        Over TLS there is no half of a connection, and on one that we have opened the peer can't
+        answer any more what we ask.
+        """
+        flow, transport = self._flow, self._transport
+        if transport is None or self._ended or self._ours or not transport.can_write_eof():
+            return False
+        if flow is None or not flow.held:
+            return False
+        flow.when_free = self._free
+        for timer in (self._half_sent, self._unread):
+            if timer is not None:
+                timer.cancel()
+        self._unread = None
+        self._half_sent = self._terms.loop.call_later(_LAST_ANSWERS, self._close_quietly)
+        return True
+
+    def _free(self) -> None:
+        """All that it has asked is answered, or its answer is about to be written."""
+        self._terms.loop.call_soon(self._close_if_free)
+
+    def _close_if_free(self) -> None:
+        if self._flow is None or not self._flow.held:
+            self._close_quietly()
+
+    def _close_quietly(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._end_in_time()
+            self._transport.close()
 
     def pause_writing(self) -> None:
         """The peer doesn't read: take nothing more from it, and not for ever."""

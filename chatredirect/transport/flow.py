@@ -63,6 +63,12 @@ class DatagramFlow:
         """Send one datagram; False if the socket is closed. That it arrives nobody knows."""
         return self.sock.put(data, self.name, self.control)
 
+    def hold(self) -> None:
+        """There is nothing that could be closed."""
+
+    def release(self) -> None:
+        """Nor is there afterwards."""
+
 
 @dataclass(slots=True, eq=False)
 class StreamFlow:
@@ -76,6 +82,8 @@ class StreamFlow:
         peer_port: the peer's port.
         peer_names: what its certificate has proved.
         name: what the flow book calls it; empty as long as nobody has asked.
+        held: how much that the peer has asked is open.
+        when_free: called when that comes to nothing.
     """
 
     transport: str
@@ -87,6 +95,8 @@ class StreamFlow:
     peer_names: tuple[str, ...] = ()
     name: bytes = b""
     _when_over: Callable[["StreamFlow"], None] | None = None
+    held: int = 0
+    when_free: Callable[[], None] | None = None
 
     @property
     def open(self) -> bool:
@@ -109,6 +119,16 @@ class StreamFlow:
             self._stream = None
             return False
         return True
+
+    def hold(self) -> None:
+        """Something more that the peer has asked is open."""
+        self.held += 1
+
+    def release(self) -> None:
+        """It is no more."""
+        self.held -= 1
+        if not self.held and self.when_free is not None:
+            self.when_free()
 
     def named(self, name: bytes, when_over: Callable[["StreamFlow"], None]) -> None:
         """Take a name, and tell whoever gave it when the connection is gone."""

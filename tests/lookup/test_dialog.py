@@ -27,6 +27,18 @@ def test_a_lookup_as_it_should_be(world: World) -> None:
     assert world.core.counters.ended == {"bye": 1}
 
 
+def test_a_dialog_holds_its_flow_until_it_ends(world: World) -> None:
+    """docs/answers.md, "Streams": a peer that sends no more still gets the reply."""
+    client = Client(world).begin()
+    assert world.flow.held == 1
+    client.look_up()
+    assert world.flow.held == 1
+    client.hang_up()
+    assert world.flow.held == 0
+    world.pass_time(400)
+    assert world.flow.held == 0
+
+
 def test_the_200_is_sent_again_until_its_ack(world: World) -> None:
     """§13.3.1.4: over every transport, from T1 on, doubled up to T2."""
     client = Client(world)

@@ -45,11 +45,20 @@ class FakeFlow:
     sent: list[bytes] = field(default_factory=list)
 
     peer_names: tuple[str, ...] = ()
+    held: int = 0
 
     @property
     def open(self) -> bool:
         """Whether it is there."""
         return not self.gone
+
+    def hold(self) -> None:
+        """Something is asked."""
+        self.held += 1
+
+    def release(self) -> None:
+        """It is answered."""
+        self.held -= 1
 
     def send(self, data: bytes) -> bool:
         """Keep it."""

@@ -51,11 +51,20 @@ class Flow:
         self.framer = StreamFramer(DEFAULT)
 
     peer_names: tuple[str, ...] = ()
+    held: int = 0
 
     @property
     def open(self) -> bool:
         """Whether it is there."""
         return not self.gone
+
+    def hold(self) -> None:
+        """Something is asked."""
+        self.held += 1
+
+    def release(self) -> None:
+        """It is answered."""
+        self.held -= 1
 
     def send(self, data: bytes) -> bool:
         """Keep it."""
@@ -286,6 +295,7 @@ class World:
         """After all timers nothing is kept."""
         self.pass_time(400.0)
         assert self.empty
+        assert self.client.held == 0
         assert self.core.next_due() is None
 
 

@@ -21,6 +21,12 @@ class Way:
     peer_port: int = 40312
     sent: list[bytes] = field(default_factory=list)
 
+    def hold(self) -> None:
+        """Nothing is kept here."""
+
+    def release(self) -> None:
+        """Nor let go."""
+
     def send(self, data: bytes) -> bool:
         """Keep it."""
         self.sent.append(data)

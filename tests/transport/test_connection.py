@@ -12,6 +12,7 @@ from chatredirect.sip.framing import PONG, Event, Ping
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Source
 from chatredirect.transport.connection import StreamConnection
+from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.secure import Identity
 from chatredirect.transport.terms import StreamLimits, Terms
 from chatredirect.transport.turns import FIRST
@@ -79,6 +80,9 @@ class Transport:
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def can_write_eof(self) -> bool:
         return True
@@ -219,3 +223,47 @@ def test_a_flow_has_the_names_that_count_now(world: World) -> None:
     world.connection.admit()
     world.connection.look_at_peer()
     assert flow.peer_names == ("fe02.contoso.com",)
+
+
+def half_closed(world: World) -> StreamFlow:
+    """The peer has asked two things, which somebody will answer, and sends no more."""
+    flow = world.connection.flow()
+    flow.hold()
+    flow.hold()
+    assert world.connection.eof_received()
+    return flow
+
+
+def test_who_sends_no_more_gets_its_answers(world: World) -> None:
+    """docs/answers.md, "Streams": all of them, however long it takes to write the first."""
+    flow = half_closed(world)
+    flow.release()
+    world.loop.pass_time(25)
+    world.loop.turn()
+    assert not world.transport.closing
+    flow.release()
+    assert flow.send(b"the last answer")
+    world.loop.turn()
+    assert world.transport.written == [b"the last answer"]
+    assert world.transport.closing
+
+
+def test_who_sends_no_more_is_waited_with_for_64_seconds(world: World) -> None:
+    """docs/answers.md, "Streams"; and then for `limits.write_timeout`, if it doesn't read."""
+    flow = half_closed(world)
+    world.loop.pass_time(63)
+    assert not world.transport.closing
+    world.loop.pass_time(2)
+    assert world.transport.closing
+    assert not world.transport.aborted
+    assert not flow.send(b"too late")
+    world.loop.pass_time(21)
+    assert world.transport.aborted
+
+
+def test_who_has_asked_nothing_and_sends_no_more_is_closed(world: World) -> None:
+    """docs/answers.md, "Streams": also if everything has been answered."""
+    flow = world.connection.flow()
+    flow.hold()
+    flow.release()
+    assert not world.connection.eof_received()

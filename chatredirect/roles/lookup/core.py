@@ -259,6 +259,8 @@ class Core:
 
     def _forget(self, lookup: Lookup) -> None:
         del self.dialogs[lookup.dialog.key]
+        if lookup.held is not None:
+            lookup.held.release()
         lookup.resend_at = lookup.expire_at = inf
         why = lookup.why
         ended = self.counters.ended

@@ -72,6 +72,8 @@ def invite(
     lookup.answer = answers.write(request, envelope, source, accepted, tag, session)
     lookup.answer_number = envelope.number
     core.dialogs[lookup.dialog.key] = lookup
+    lookup.held = flow
+    flow.hold()
     core.counters.begun += 1
     core.transactions.respond(transaction, 200, lookup.answer, now)
     core.happen(lookup, Event.ACCEPTED, now)

@@ -38,6 +38,7 @@ class Lookup:
         sent: the key of our INFO or BYE that hasn't been answered, `b""` if there is none.
         why: why we end it; empty as long as we don't.
         closed: why its endpoint served nobody when it began; empty if it did.
+        held: the flow that it keeps open, as long as its dialog is.
         queued: see `Deadlines`.
     """
 
@@ -61,6 +62,7 @@ class Lookup:
     sent: bytes = b""
     why: str = ""
     closed: str = ""
+    held: Flow | None = None
     queued: float = inf
 
     @property

@@ -46,6 +46,7 @@ class Transaction(Generic[U]):
         pause: seconds until the next resending.
         resend_at: when; infinite for never.
         end_at: when its state ends.
+        held: a server's flow, until the request has had its final response.
         complained: whether people have been told of a response to it that wasn't taken.
         queued: for whoever keeps the times; the layer never looks at it.
     """
@@ -63,6 +64,7 @@ class Transaction(Generic[U]):
     end_at: float = inf
     queued: float = inf
     peer: Source | None = None
+    held: Flow | None = None
     complained: bool = False
 
     @property
@@ -139,6 +141,8 @@ class Transactions(Generic[U]):
         """Begin one for a request that is new; it is to be answered with `respond`."""
         table, state = (INVITE_SERVER, State.PROCEEDING) if invite else (SERVER, State.TRYING)
         transaction = Transaction(key, table, state, flow, user, b"", tag, merged, peer=peer)
+        transaction.held = flow
+        flow.hold()
         self._servers[key] = transaction
         if merged is not None:
             self._merged.add(merged)
@@ -148,6 +152,8 @@ class Transactions(Generic[U]):
         """Send a response."""
         transaction.message = data
         self.happen(transaction, event_of(status), now)
+        if status >= 200:
+            _let_go(transaction)
         if transaction.state is State.ACCEPTED:
             transaction.message = b""  # repeating it is the user's business (RFC 6026 §7.1)
 
@@ -262,4 +268,11 @@ class Transactions(Generic[U]):
         if transaction.merged is not None:
             self._merged.discard(transaction.merged)
         transaction.resend_at = transaction.end_at = inf
+        _let_go(transaction)
         self._changed(transaction)
+
+
+def _let_go(transaction: Transaction[U]) -> None:
+    held, transaction.held = transaction.held, None
+    if held is not None:
+        held.release()

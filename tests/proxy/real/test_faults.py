@@ -137,3 +137,35 @@ async def test_the_log_says_why(run_daemon: Run) -> None:
     assert request["status"] == made.statuses["INVITE"]
     assert "refused" in request["why"]
     assert "fault" not in request
+
+
+async def test_a_caller_that_sends_no_more_gets_its_answer(run_daemon: Run) -> None:
+    """docs/answers.md, "Streams": shutdown(SHUT_WR) after a request; then the connection ends."""
+    asked = asyncio.Event()
+
+    async def answers_later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(HEAD)).split(b"\r\n")
+        await asked.wait()
+        copied = [
+            line for line in request if line.startswith((b"Via", b"From", b"To", b"Call", b"CSeq"))
+        ]
+        fields = [b"SIP/2.0 200 OK", *copied, b"Content-Length: 0"]
+        writer.write(b"\r\n".join(fields) + HEAD)
+        await reader.read()
+
+    async with await asyncio.start_server(answers_later, BAD, 0) as served:
+        port = served.sockets[0].getsockname()[1]
+        daemon = run_daemon(endpoints=[proxied(port)], dns=hosts(BAD))
+        reader, writer = await asyncio.open_connection(*daemon.address("tcp"))
+        writer.write(
+            b"MESSAGE sip:ocschat@contoso.com SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKh"
+            b"\r\nMax-Forwards: 70\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:ocschat@contoso.com>\r\n"
+            b"Call-ID: half\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"
+        )
+        writer.write_eof()
+        await asyncio.sleep(0.3)
+        asked.set()
+        async with asyncio.timeout(20):
+            answer = await reader.read()  # all, until it is closed
+        writer.close()
+    assert answer.startswith(b"SIP/2.0 200 OK\r\n"), answer

@@ -19,14 +19,14 @@ TYPE = "text/plain"  # as the clients say of XCCOS
 
 
 def long_namespaces(octets: int) -> str:
-    """XCCOS whose elements are each in a namespace of thousands of octets."""
+    """XCCOS whose elements have a name each, in a namespace of thousands of octets."""
     start = (
         '<xccos ver="1" envid="1" xmlns="urn:parlano:xml:ns:xccos">'
         '<cmd id="cmd:requri" seqid="1"><data xmlns:p="' + "u" * (octets // 2) + '">'
     )
     end = "</data></cmd></xccos>"
-    item = "<p:a/>"
-    return start + item * ((octets - len(start) - len(end)) // len(item)) + end
+    room = octets - len(start) - len(end)
+    return start + "".join(f"<p:a{n:04}/>" for n in range(room // len("<p:a0000/>"))) + end
 
 
 @pytest.mark.parametrize("octets", [16_000, 60_000])

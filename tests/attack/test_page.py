@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.config import LimitSettings
+from chatredirect.config import LimitSettings, loader
 from chatredirect.config.proxy_section import ProxySettings
+from chatredirect.control import protocol
+from chatredirect.dns import answer, exchange, hosts, name_cost
+from chatredirect.http import server as http
 from chatredirect.log import escape, sink
 from chatredirect.roles import work_list
+from chatredirect.roles.lookup import xccos
 from chatredirect.sip import abnf, body, forwarding, headers, xml_body
 from chatredirect.transport import rate, turns
 
@@ -16,6 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="
 FIXED: dict[str, list[float]] = {
     "work for all peers in one turn of the event loop": [turns.TURN * 1000],
     "one connection's or socket's share of that": [turns.SHARE * 1000],
+    "octets of one connection that are handled before the clock is asked": [turns.FIRST],
     "parameters of one address": [abnf.MAX_PARAMS],
     "addresses in one list": [headers.MAX_ADDRESSES],
     "octets of all Route fields of a request": [forwarding._MAX_ROUTE],
@@ -25,6 +30,26 @@ FIXED: dict[str, list[float]] = {
         xml_body.MAX_DEPTH,
     ],
     "parts of a multipart body": [body.MAX_PARTS],
+    "octets of an INFO's body to a lookup": [xccos.MAX_OCTETS],
+    "commands in one XCCOS body": [xccos.MAX_COMMANDS],
+    "octets of a DNS answer over UDP": [exchange.PAYLOAD],
+    "octets of a DNS answer over TCP": [exchange.MAX_TCP_ANSWER],
+    "records of a DNS answer": [exchange.MAX_ANSWER_RECORDS],
+    "labels of one name, of all names of a DNS answer": [
+        name_cost.LONGEST_NAME,
+        name_cost.MOST_LABELS,
+    ],
+    "records of a DNS answer that are used": [answer.MAX_RECORDS],
+    "octets of a request on the control socket": [protocol.MAX_REQUEST],
+    "clients on the control socket at a time": [protocol.CONNECTIONS],
+    "seconds for a request on the control socket, and for reading its answer": [
+        protocol.REQUEST_SECONDS
+    ],
+    "octets of a request to `http`": [http.OCTETS],
+    "connections to `http` at a time": [http.CONNECTIONS],
+    "seconds of a connection to `http`": [http.SECONDS],
+    "octets of a file of the configuration": [loader.MAX_FILE],
+    "characters of a hosts file that are read": [hosts.MAX_OCTETS],
     "`proxy.transactions`": [ProxySettings().transactions],
     "things of a lost connection in one slice": [work_list.AT_ONCE],
     "octets of a text in one log line": [escape.MAX_TEXT],

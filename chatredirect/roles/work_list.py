@@ -39,7 +39,7 @@ def carry_out(
         if done is False:
             try:
                 failed(item)
-            except Exception:
+            except Exception:  # nothing more can be done for it, and the next one waits
                 log.exception("work_failed", what=what)
 
 

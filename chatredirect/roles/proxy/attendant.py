@@ -252,7 +252,7 @@ class Attendant:
         now = self._clock()
         try:
             give_up(self.core, context, now)
-        except Exception:
+        except Exception:  # the others hear of the end all the same
             log.exception("work_failed", what="give up")
         self._settle(now)
 

@@ -8,10 +8,12 @@ refused with a log line, once, and the old certificate stays in use until the fi
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
 from chatredirect.config import ListenUrl, TlsSettings
+from chatredirect.file_thread import in_thread
 from chatredirect.transport.secure import Security
 from chatredirect.transport.tls import (
     Fingerprint,
@@ -112,25 +114,31 @@ class Certificates:
             _tell_exposed(profile)
         self._tell_expiries(prepared)
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Take up files that have changed, or refuse them and go on with the old."""
         prepared = self._in_use
         if prepared is None:
             return
-        for profile, before in prepared.states.items():
-            now = fingerprint(profile.files)
+        for profile, before in tuple(prepared.states.items()):
+            now = await in_thread(partial(fingerprint, profile.files))
             if now != before:
                 prepared.states[profile] = now
-                self._renew(prepared, profile)
-        self._tell_expiries(prepared)
+                await self._renew(prepared, profile)
+        if prepared is self._in_use:  # no reload has come meanwhile
+            self._tell_expiries(prepared)
 
-    def _renew(self, prepared: Prepared, profile: TlsSettings) -> None:
+    async def _renew(self, prepared: Prepared, profile: TlsSettings) -> None:
         users = [each for each in prepared.listeners.values() if each.profile == profile]
         certificate = profile.certificate
+        dials = prepared.outgoing.profile == profile
         try:
-            server = server_context(profile) if users else None
-            client = client_context(profile) if prepared.outgoing.profile == profile else None
-            until = None if certificate is None else expiry(certificate)
+            server, client, until = await in_thread(
+                lambda: (
+                    server_context(profile) if users else None,
+                    client_context(profile) if dials else None,
+                    None if certificate is None else expiry(certificate),
+                )
+            )
         except TlsError as error:
             self.refused += 1
             log.error("certificate_refused", why=str(error), remedy="the old one stays in use")

@@ -308,7 +308,7 @@ class Pools:
         """What is done now and then: changed files, records nobody asks for, lines left out."""
         self._files_at = now + FILES_INTERVAL
         pace = Pace()
-        if self.resolver.reread():
+        if await self.resolver.reread():
             await self._refresh_all(pace)
         for _ in self.resolver.sweep():
             await pace.breathe()

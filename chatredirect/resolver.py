@@ -7,6 +7,7 @@ pools: whoever wants targets asks for them with `locate`, and is told when to as
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 import structlog
 
@@ -22,11 +23,16 @@ from chatredirect.dns.rfc3263 import AAAA, A, Located, Question, locate, locate_
 from chatredirect.dns.servers import ServerList
 from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Trace
+from chatredirect.file_thread import in_thread
 from chatredirect.oserror import words
+from chatredirect.regular_file import read_file
 
 SPARE_RECORDS = 1024
 RECORDS_PER_POOL = 16
 """How many records the cache keeps, at most: so many for each pool, and some to spare."""
+
+Nameservers: TypeAlias = tuple[tuple[HostPort, ...], tuple[str, ...]]
+"""The servers of a resolv.conf, and its faults."""
 
 log = structlog.get_logger()
 
@@ -64,6 +70,7 @@ class Resolver:
         self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
         self._resolv_conf = resolv_conf
         self._resolv_faults: tuple[str, ...] = ()
+        self._looking = False
         self._hosts = Hosts(settings.hosts, settings.hosts_file)
         self._servers = ServerList(self._nameservers())
         self._cache = RecordCache(settings, SPARE_RECORDS)
@@ -156,11 +163,25 @@ class Resolver:
             self._cache.clear()  # other servers may know another world: a split DNS for instance
         return hosts_changed or servers_changed or before.prefer != settings.prefer
 
-    def reread(self) -> bool:
-        """Look at the hosts file and resolv.conf again; whether targets may now differ."""
-        changed = self._hosts.reread()
+    async def reread(self) -> bool:
+        """Look at the hosts file and resolv.conf again; whether targets may now differ.
+
+        One look at a time: a file system that hangs holds one, and nothing else.
+        """
+        if self._looking:
+            return False
+        self._looking = True
+        hosts, path = self._hosts, self._resolv_conf
+        try:
+            look, found = await in_thread(lambda: (hosts.look(), _read_nameservers(path)))
+        finally:
+            self._looking = False
+        if hosts is not self._hosts:  # other settings have come meanwhile, and were read with them
+            return False
+        changed = hosts.take(look)
         self._tell_fault()
-        if not self._settings.nameservers and self._servers.update(self._nameservers()):
+        servers = self._settings.nameservers or self._told(found)
+        if self._servers.update(servers):
             self._cache.clear()
             changed = True
         if changed:
@@ -179,12 +200,11 @@ class Resolver:
         return self._settings.nameservers or self._system_nameservers()
 
     def _system_nameservers(self) -> tuple[HostPort, ...]:
-        """Those of resolv.conf; a fault in it is told once, as long as it stays the same."""
-        try:
-            with open(self._resolv_conf, "rb") as file:
-                servers, faults = read_resolv_conf(file.read(MOST_OCTETS))
-        except OSError as error:
-            servers, faults = (), (f"unreadable: {words(error)}",)
+        return self._told(_read_nameservers(self._resolv_conf))
+
+    def _told(self, found: Nameservers) -> tuple[HostPort, ...]:
+        """The name servers; a fault of resolv.conf is told once, as long as it stays the same."""
+        servers, faults = found
         if faults != self._resolv_faults:
             self._resolv_faults = faults
             for fault in faults:
@@ -196,6 +216,13 @@ class Resolver:
         if fault is not None and fault != self._told_fault:
             log.warning("hosts_file_unreadable", file=self._settings.hosts_file, why=fault)
         self._told_fault = fault
+
+
+def _read_nameservers(path: str) -> Nameservers:
+    try:
+        return read_resolv_conf(read_file(path, MOST_OCTETS))
+    except OSError as error:
+        return (), (f"unreadable: {words(error)}",)
 
 
 def _fixed(settings: DnsSettings) -> tuple[Mapping[str, object], str]:

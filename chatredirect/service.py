@@ -22,6 +22,7 @@ from chatredirect.config import EndpointSettings, ListenUrl, Settings
 from chatredirect.counters import Counters
 from chatredirect.directory import Building, Directory
 from chatredirect.draining import drain
+from chatredirect.file_thread import in_thread
 from chatredirect.http.listener import HttpListener
 from chatredirect.listeners import Listeners, Serving
 from chatredirect.lookups import Lookups, lookup_of
@@ -131,11 +132,11 @@ class Service:
         loop = asyncio.get_running_loop()
         pace = pace or Pace()
         # it reads files, and the system's authorities are many
-        tls = await asyncio.to_thread(
-            self.certificates.prepare, settings.secure_listeners, settings.tls
+        tls = await in_thread(
+            partial(self.certificates.prepare, settings.secure_listeners, settings.tls)
         )
         if settings.secret is None and self._own_secret is None:
-            self._own_secret = await asyncio.to_thread(own_secret, os.environ)
+            self._own_secret = await in_thread(partial(own_secret, os.environ))
         if self.listeners is None:
             admission = Admission(connection_limits(settings.limits), loop.time)
             self.listeners = Listeners(loop, admission, self.inherited, self._watch)
@@ -253,7 +254,7 @@ class Service:
         while True:
             await asyncio.sleep(INTERVAL)
             try:
-                self.certificates.look()
+                await self.certificates.look()
             except Exception:  # a fault of ours must not take later renewals away as well
                 log.exception("certificates_not_looked_at")
 

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import structlog
 
 from chatredirect.config import Settings
+from chatredirect.file_thread import in_thread
 
 log = structlog.get_logger()
 
@@ -106,7 +107,7 @@ class Watching:
 
     async def _watch(self, files: Files) -> None:
         """Watch until cancelled."""
-        seen = await asyncio.to_thread(files.fingerprint)
+        seen = await in_thread(files.fingerprint)
         log.info("watching", folders=sorted(files.folders))
         settled, hampered, gone = False, False, False
         while True:
@@ -117,7 +118,7 @@ class Watching:
                     _tell_trouble(error)
                 hampered = True
                 await asyncio.sleep(LOOK)
-            now = await asyncio.to_thread(files.fingerprint)
+            now = await in_thread(files.fingerprint)
             settled = now == seen
             if settled:
                 continue

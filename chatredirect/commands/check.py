@@ -49,7 +49,7 @@ def check(
         raise typer.BadParameter("--live and --offline exclude each other")
     now = time.time()
     try:
-        settings = load(as_elsewhere or file)  # every other command has --config
+        settings = load(as_elsewhere or file, pipe=True)  # every other command has --config
         doubts = (*warnings(settings), *_files(settings), *_states(settings, now))
     except ConfigError as error:
         _refused(error, as_json=as_json)

@@ -6,7 +6,6 @@ time that a hundred thousand endpoints take: so it reads the file only as far as
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import yaml
 from yaml.events import (
@@ -17,7 +16,9 @@ from yaml.events import (
     ScalarEvent,
 )
 
+from chatredirect.config.document import MAX_FILE
 from chatredirect.config.models import DEFAULT_SOCKET
+from chatredirect.regular_file import opened
 
 
 def configured_socket(file: str | os.PathLike[str]) -> str | None:
@@ -26,7 +27,7 @@ def configured_socket(file: str | os.PathLike[str]) -> str | None:
     The default if the file says nothing, or can't be read.
     """
     try:
-        with Path(file).open("rb") as stream:
+        with opened(file, MAX_FILE) as descriptor, open(descriptor, "rb", closefd=False) as stream:
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             found = _socket(yaml.parse(stream, Loader=loader))
     except (OSError, ValueError, yaml.YAMLError):

@@ -29,6 +29,8 @@ from yaml.events import (
 from chatredirect.config.faults import Fault, quoted
 from chatredirect.config.syntax import line_and_column, reader_fault, syntax_fault
 
+MAX_FILE = 256 * 1024 * 1024
+"""Octets of one file; 100,000 endpoints are about 12 MB."""
 MAX_DEPTH = 32
 """Mappings and sequences inside each other; the configuration's own depth is 4."""
 MAX_ALIASED = 10_000

@@ -9,24 +9,20 @@ import os
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Contents
 from hashlib import sha256
-from pathlib import Path as FilePath
 from typing import TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from chatredirect.config.addresses import parse_address, parse_advertise, parse_listen
 from chatredirect.config.checks import Findings, Placed, check
-from chatredirect.config.document import Document, Mapping, Path, Sequence, Value, read
+from chatredirect.config.document import MAX_FILE, Document, Mapping, Path, Sequence, Value, read
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import ConfigError, Fault, quoted
 from chatredirect.config.messages import faults_of, kind_of
 from chatredirect.config.models import Settings
 from chatredirect.config.sipaddress import parse_sip_address
 from chatredirect.config.tls_section import TlsSection, without_listeners
-
-_SMALL = 65_536  # octets that nearly every file is shorter than
-MAX_FILE = 256 * 1024 * 1024
-"""Octets of one file; 100,000 endpoints are about 12 MB."""
+from chatredirect.regular_file import UnfitFileError, read_file
 
 Draft: TypeAlias = Contents[str, bytes | None]
 """Content by path, the path as `include` and the main file's folder give it; None: no such file."""
@@ -38,25 +34,28 @@ _SETTINGS = TypeAdapter(Settings)
 _STAND_INS = {"sip_address": "sip:faulty@faulty.invalid", "pool_fqdn": "pool.faulty.invalid"}
 
 
-def load(path: str | os.PathLike[str], draft: Draft | None = None) -> Settings:
+def load(
+    path: str | os.PathLike[str], draft: Draft | None = None, *, pipe: bool = False
+) -> Settings:
     """Read the configuration in `path` and the files that it includes.
 
     Args:
         path: the main file.
         draft: included files as they shall be, to see whether that would do.
+        pipe: whether the main file may be a pipe, whose writer has a few seconds.
 
     Raises:
         ConfigError: with all faults of all files, sorted by file and line.
     """
-    return _Reader(os.fspath(path), draft or {}).settings()
+    return _Reader(os.fspath(path), draft or {}, pipe=pipe).settings()
 
 
 class _Reader:
     """One reading of a configuration."""
 
-    def __init__(self, path: str, draft: Draft) -> None:
+    def __init__(self, path: str, draft: Draft, *, pipe: bool) -> None:
         self._contents = sha256()
-        self._main = self._open(path)
+        self._main = self._open(path, pipe=pipe)
         self._draft = draft
         self._findings = Findings(self._main)
         self._documents = [self._main]
@@ -179,19 +178,13 @@ class _Reader:
                 drafted = self._draft.get(path)
                 yield self._open(path) if drafted is None else read(drafted, path)
 
-    def _open(self, path: str) -> Document:
+    def _open(self, path: str, *, pipe: bool = False) -> Document:
         try:
-            with FilePath(path).open("rb") as file:
-                data = file.read(_SMALL)  # for a larger one memory is taken for the largest
-                if len(data) == _SMALL:
-                    data += file.read(MAX_FILE + 1 - _SMALL)
+            data = read_file(path, MAX_FILE, pipe=pipe)
         except OSError as error:
             return Document(path, faults=[Fault(path, 0, 0, _why(error))])
         except ValueError:  # a NUL in the name
             return Document(path, faults=[Fault(quoted(path), 0, 0, "is no file name")])
-        if len(data) > MAX_FILE:
-            message = f"larger than {MAX_FILE // 1024 // 1024} MiB"
-            return Document(path, faults=[Fault(path, 0, 0, message)])
         self._contents.update(data)
         return read(data, path)
 
@@ -223,10 +216,10 @@ def _tried(parse: Callable[[str], _T], value: Value) -> Iterator[_T]:
 
 def _why(error: OSError) -> str:
     match error:
+        case UnfitFileError():
+            return str(error)
         case FileNotFoundError():
             return "there is no such file"
-        case IsADirectoryError():
-            return "is a directory, not a file"
         case PermissionError():
             return f"user {os.geteuid()} isn't permitted to read it"
     return f"can't be read: {error.strerror}"

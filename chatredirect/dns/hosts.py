@@ -12,9 +12,11 @@ from ipaddress import ip_address
 
 from chatredirect.config.addresses import IPAddress
 from chatredirect.dns.address import address_text
+from chatredirect.oserror import words
+from chatredirect.regular_file import read_file
 
 MAX_OCTETS = 8 * 1024 * 1024
-"""Of a hosts file that is read; the rest of a larger one is passed over."""
+"""Of a hosts file; a larger one isn't read."""
 
 
 def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
@@ -53,6 +55,15 @@ class _Version:
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at the file found: `addresses` is None if it is as it was, or can't be read."""
+
+    version: _Version | None
+    addresses: dict[str, tuple[str, ...]] | None
+    fault: str | None = None
+
+
 class Hosts:
     """Addresses by name, from the configuration and a file.
 
@@ -80,18 +91,25 @@ class Hosts:
 
     def reread(self) -> bool:
         """Read the file if it has changed; whether any name did."""
+        return self.take(self.look())
+
+    def look(self) -> _Look:
+        """Read the file if it has changed, and leave everything as it is: for a thread."""
         version = _Version.of(self._path) if self._path else None
         if version == self._version and self.fault is None:
-            return False
-        self._version = version
-        before = self._file
-        self.fault = None
-        self._file = {}
-        if version is not None:
-            try:
-                with open(self._path, encoding="utf-8", errors="replace") as file:
-                    self._file = parse_hosts(file.read(MAX_OCTETS))
-            except OSError as error:
-                self._file = before  # names that were known are better than none
-                self.fault = error.strerror or str(error)
-        return self._file != before
+            return _Look(version, None)
+        if version is None:
+            return _Look(version, {})
+        try:
+            content = read_file(self._path, MAX_OCTETS)
+        except OSError as error:
+            return _Look(version, None, words(error))
+        return _Look(version, parse_hosts(content.decode("utf-8", "replace")))
+
+    def take(self, look: _Look) -> bool:
+        """Go by what a look has found; whether any name is different."""
+        self._version, self.fault = look.version, look.fault
+        if look.addresses is None or look.addresses == self._file:
+            return False  # names that were known are better than none
+        self._file = look.addresses
+        return True

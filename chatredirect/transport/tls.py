@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from chatredirect.config.models import TlsSettings
+from chatredirect.regular_file import UnfitFileError, look_at, read_file
 from chatredirect.transport.certificate_date import not_after
 from chatredirect.transport.purpose import allow_any_purpose
 
@@ -33,6 +34,12 @@ _VERSIONS = {
 #: Versions that OpenSSL 3 speaks only at security level 0, since their signatures use SHA-1.
 OLD_VERSIONS = ("TLSv1", "TLSv1.1")
 _OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
+
+
+MAX_CERTIFICATE = 1024 * 1024
+"""Octets of a file with a certificate or key; with all its issuers it has a few thousand."""
+MAX_AUTHORITIES = 16 * 1024 * 1024
+"""Octets of the file with authorities; a system's own has some 200 thousand."""
 
 
 class TlsError(Exception):
@@ -101,6 +108,7 @@ def _load_authorities(context: ssl.SSLContext, profile: TlsSettings) -> None:
         )
         return
     try:
+        look_at(profile.ca, MAX_AUTHORITIES)
         context.load_verify_locations(cafile=profile.ca)
     except OSError as error:
         raise TlsError(f"{profile.ca}: {_why(error, 'no CA certificates in PEM form')}") from None
@@ -109,8 +117,7 @@ def _load_authorities(context: ssl.SSLContext, profile: TlsSettings) -> None:
 def _load_pair(context: ssl.SSLContext, certificate: str, private_key: str | None) -> None:
     for file in filter(None, (certificate, private_key)):
         try:
-            with open(file, "rb"):
-                pass
+            look_at(file, MAX_CERTIFICATE)
         except OSError as error:
             raise TlsError(f"{file}: {_why(error, '')}") from None
     try:
@@ -138,6 +145,8 @@ def _no_passphrase() -> str:
 
 
 def _why(error: OSError, otherwise: str) -> str:
+    if isinstance(error, UnfitFileError):
+        return str(error)
     if isinstance(error, ssl.SSLError) or error.strerror is None:
         return otherwise
     return error.strerror.lower()
@@ -157,8 +166,7 @@ def expiry(certificate: str) -> float:
         TlsError: there is none in it.
     """
     try:
-        with open(certificate, "rb") as file:
-            return not_after(file.read())
+        return not_after(read_file(certificate, MAX_CERTIFICATE))
     except OSError as error:
         raise TlsError(f"{certificate}: {_why(error, 'unreadable')}") from None
     except ValueError as error:

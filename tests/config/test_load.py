@@ -483,7 +483,7 @@ def test_unreadable(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    monkeypatch.setattr(os, "open", refuse)  # root may read everything
     with pytest.raises(ConfigError, match="isn't permitted to read it"):
         load(path)
 

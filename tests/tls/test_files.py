@@ -3,6 +3,7 @@
 The files are real; the clock is the test's own.
 """
 
+import asyncio
 import os
 import shutil
 import ssl
@@ -22,6 +23,10 @@ from tests.tls.authority import DAY, NOW, Authority, Leaf, key_pem, new_key
 
 URL = ListenUrl("tls", "127.0.0.1", 5061)
 OTHER = ListenUrl("tls", "127.0.0.1", 5062)
+
+
+def look(certificates: Certificates) -> None:
+    asyncio.run(certificates.look())
 
 
 @pytest.fixture
@@ -191,7 +196,7 @@ def test_expiry_is_a_number(certificates: Certificates, issuer: Authority) -> No
     assert certificates.expiries == {str(leaf.certificate): 2208988800.0}
     assert expiry(str(leaf.certificate)) == 2208988800.0
     issuer.issue("sip.contoso.com", not_after=datetime(2041, 1, 1, tzinfo=UTC))
-    certificates.look()
+    look(certificates)
     assert certificates.expiries == {str(leaf.certificate): 2240611200.0}
 
 
@@ -202,19 +207,19 @@ def test_expiry_is_told_once_a_day(issuer: Authority) -> None:
     leaf = issuer.issue("sip.contoso.com", not_after=NOW + 40 * DAY)
     with capture_logs() as lines:
         taken(certificates, listener=settings(leaf))
-        certificates.look()
+        look(certificates)
         assert not lines
         clock.now += 11 * DAY.total_seconds()
         for _ in range(3):
-            certificates.look()
+            look(certificates)
         assert [line["event"] for line in lines] == ["certificate_expires"]
         assert "in 29 days" in lines[0]["why"]
         clock.now += DAY.total_seconds()
-        certificates.look()
+        look(certificates)
         assert len(lines) == 2
         issuer.issue("sip.contoso.com", not_after=NOW + 365 * DAY)
         clock.now += DAY.total_seconds()
-        certificates.look()
+        look(certificates)
         assert [line["event"] for line in lines[2:]] == ["certificate_renewed"]
 
 
@@ -242,12 +247,12 @@ def test_renewal(
     prepared = taken(certificates, listener=settings(leaf))
     security = prepared.listeners[URL]
     before, before_outgoing = security.context, prepared.outgoing.context
-    certificates.look()
+    look(certificates)
     assert security.context is before
     way(leaf, issuer.issue("sip.contoso.com", file="new", not_after=NOW + 400 * DAY))
     with capture_logs() as lines:
-        certificates.look()
-        certificates.look()
+        look(certificates)
+        look(certificates)
     assert security.context is not before
     assert prepared.outgoing.context is not before_outgoing
     assert (certificates.renewed, certificates.refused) == (1, 0)
@@ -272,7 +277,7 @@ def test_renewal_by_symbolic_links(
         if source is old:
             security = taken(certificates, listener=settings(link)).listeners[URL]
             before = security.context
-    certificates.look()
+    look(certificates)
     assert security.context is not before
 
 
@@ -293,7 +298,7 @@ def test_a_folder_behind_a_link(
     before = security.context
     link.unlink()
     link.symlink_to(tmp_path / "data2")
-    certificates.look()
+    look(certificates)
     assert security.context is not before
 
 
@@ -306,13 +311,13 @@ def test_a_half_written_pair_waits(certificates: Certificates, issuer: Authority
     os.replace(new.certificate, leaf.certificate)
     with capture_logs() as lines:
         for _ in range(3):
-            certificates.look()
+            look(certificates)
     assert [line["event"] for line in lines] == ["certificate_refused"]
     assert f"{leaf.private_key}: not the key of the certificate" in lines[0]["why"]
     assert "the old one stays" in lines[0]["remedy"]
     assert security.context is before
     os.replace(new.private_key, leaf.private_key)
-    certificates.look()
+    look(certificates)
     assert security.context is not before
     assert (certificates.renewed, certificates.refused) == (1, 1)
 
@@ -325,7 +330,7 @@ def test_what_cant_be_used_isnt_taken_up(
     security = taken(certificates, listener=settings(leaf)).listeners[URL]
     before = security.context
     BROKEN[case][0](leaf)
-    certificates.look()
+    look(certificates)
     assert security.context is before
     assert certificates.refused == 1
 
@@ -337,7 +342,7 @@ def test_renewed_authorities(certificates: Certificates, issuer: Authority) -> N
     before = security.context
     with issuer.file.open("ab") as file:
         file.write(Authority(issuer.folder / "second", "Second CA").file.read_bytes())
-    certificates.look()
+    look(certificates)
     assert security.context is not before
     assert len(security.context.get_ca_certs()) == 2
 
@@ -353,7 +358,7 @@ def test_only_what_changed_is_renewed(certificates: Certificates, issuer: Author
     before = {url: each.context for url, each in prepared.listeners.items()}
     assert before[URL] is before[third]
     issuer.issue("two.contoso.com", not_after=NOW + 400 * DAY)
-    certificates.look()
+    look(certificates)
     after = {url: each.context for url, each in prepared.listeners.items()}
     assert after[URL] is before[URL]
     assert after[OTHER] is not before[OTHER]

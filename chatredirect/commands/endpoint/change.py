@@ -20,9 +20,11 @@ from chatredirect.commands.endpoint.locking import BusyError, locked
 from chatredirect.commands.output import EX_IOERR, complain, show
 from chatredirect.commands.report import config_error_text, counted
 from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, Settings, load, warnings
+from chatredirect.config.document import MAX_FILE
 from chatredirect.config.include_folder import IncludeFolder, NoFolderError, include_folder
 from chatredirect.config.moment import written
 from chatredirect.oserror import words
+from chatredirect.regular_file import read_file
 
 NO = 1
 """Exit status: the answer is no, and nothing has been changed."""
@@ -97,7 +99,7 @@ def folder_of(config: Path) -> IncludeFolder:
         typer.Exit: nowhere, which has been told.
     """
     try:
-        content = config.read_bytes()
+        content = read_file(config, MAX_FILE)
     except (OSError, ValueError):
         configured(config)  # says it better
         raise

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from difflib import unified_diff
-from pathlib import Path
 
 import typer
 from pydantic import ValidationError
@@ -31,9 +30,11 @@ from chatredirect.commands.endpoint.making import described, typed
 from chatredirect.commands.endpoint.showing import pool_text
 from chatredirect.commands.output import complain, show
 from chatredirect.config import EndpointSettings, Settings
+from chatredirect.config.document import MAX_FILE
 from chatredirect.config.endpoint_text import NotEditableError, Scalar, changed
 from chatredirect.config.include_folder import NoFolderError, include_folder
 from chatredirect.oserror import words
+from chatredirect.regular_file import read_file
 
 _REQUIRED = ("pool_fqdn", "mode", "state")
 
@@ -78,7 +79,7 @@ class Changing:
             raise refuse_values(error) from None
         how = f"chatredirect endpoint set {' '.join(OPTIONS[name] for name in values)}"
         try:
-            content = Path(file).read_bytes()
+            content = read_file(file, MAX_FILE)
             made = changed(content, file, values, author(os.environ, datetime.now(UTC), how))
         except OSError as error:
             raise refuse(f"{file}: {words(error)}", NO) from None
@@ -122,7 +123,7 @@ def _folder(where: Where, identity: str) -> str:
         typer.Exit: there is no such endpoint, or it stands elsewhere, which has been told.
     """
     try:
-        folder = include_folder(str(where.config), where.config.read_bytes()).path
+        folder = include_folder(str(where.config), read_file(where.config, MAX_FILE)).path
     except (OSError, NoFolderError):
         folder = ""
     if folder and os.path.isdir(folder):
@@ -167,7 +168,7 @@ def tell_what_if(work: Changing) -> EndpointSettings:
         tell_passed(change.proposal, time.time())
     work.where.say(f"What if: would change {change.endpoint.sip_address}")
     for path, content in change.proposal.contents.items():
-        before = Path(path).read_text(encoding="utf-8").splitlines()
+        before = read_file(path, MAX_FILE).decode().splitlines()
         after = (content or b"").decode().splitlines()
         work.where.say("\n".join(unified_diff(before, after, path, path, lineterm="")))
     return change.after

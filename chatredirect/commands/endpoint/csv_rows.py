@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from chatredirect.commands.endpoint.properties import PROPERTIES
 from chatredirect.config.faults import quoted
 
-MAX_FILE = 64 * 1024 * 1024
+MAX_CSV = 64 * 1024 * 1024
 """Octets; 100,000 rows are about 8 MB."""
 _SEPARATORS = ",;\t"
+_SHOWN = 10  # columns that are named
 
 
 class CsvFault(Exception):
@@ -89,8 +90,8 @@ def read_rows(data: bytes) -> tuple[list[Row], list[str]]:
 
 
 def _decoded(data: bytes) -> str:
-    if len(data) > MAX_FILE:
-        raise CsvFault(f"larger than {MAX_FILE // 1024 // 1024} MiB")
+    if len(data) > MAX_CSV:
+        raise CsvFault(f"larger than {MAX_CSV // 1024 // 1024} MiB")
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "utf-16" if marked else "utf-8-sig"
     try:
@@ -135,11 +136,13 @@ def _key(cell: str) -> str | None:
 def _header(cells: Sequence[str], line: int) -> tuple[list[str | None], list[str]]:
     columns = [_key(cell) for cell in cells]
     if "sip_address" not in columns:
-        shown = ", ".join(quoted(cell.strip()) for cell in cells[:10])
+        shown = ", ".join(quoted(cell.strip()) for cell in cells[:_SHOWN])
         raise CsvFault(f"there is no column SipAddress; the first line has {shown}", line)
     twice = [cells[i] for i, key in enumerate(columns) if key and key in columns[:i]]
     if twice:
         raise CsvFault(f"the column {quoted(twice[0])} is there twice", line)
     unused = [cell.strip() for cell, key in zip(cells, columns, strict=True) if key is None]
-    notes = [f"columns that mean nothing here: {', '.join(unused)}"] if any(unused) else []
+    named = [quoted(each)[1:-1] for each in unused[:_SHOWN]]
+    more = f" and {len(unused) - _SHOWN:,} more" if len(unused) > _SHOWN else ""
+    notes = [f"columns that mean nothing here: {', '.join(named)}{more}"] if any(unused) else []
     return columns, notes

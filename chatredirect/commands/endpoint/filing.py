@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from chatredirect.config.document import MAX_FILE
+from chatredirect.regular_file import read_file
+
 HIDDEN = ".chatredirect-"
 """Beginning of names that no pattern with a star reads, and that a killed command may leave."""
 _ACCESS_LIST = "system.posix_acl_access"
@@ -125,8 +128,7 @@ def _keep(path: str, old: str) -> None:
     try:
         os.link(path, old, follow_symlinks=False)
     except OSError:  # a file system without hard links
-        with open(path, "rb") as source:
-            content = source.read()
+        content = read_file(path, MAX_FILE)
         os.rename(_write(os.path.dirname(old), content, path), old)
 
 

@@ -25,7 +25,7 @@ from chatredirect.commands.endpoint.change import (
     tell_doubts,
     tell_passed,
 )
-from chatredirect.commands.endpoint.csv_rows import CsvFault, Row, read_rows
+from chatredirect.commands.endpoint.csv_rows import MAX_CSV, CsvFault, Row, read_rows
 from chatredirect.commands.endpoint.keys import (
     OPTIONS,
     Keys,
@@ -43,6 +43,7 @@ from chatredirect.config.endpoint_text import text_of
 from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder
 from chatredirect.oserror import words
+from chatredirect.regular_file import read_file
 
 _WORDS = ("mode", "transport", "state")  # one of a few each, which PowerShell takes in any case
 _SHOWN = 20  # endpoints, or files, that are named
@@ -163,7 +164,10 @@ def of_csv(file: Path, given: Mapping[str, str], where: Where) -> Making:
             raise typer.BadParameter("can't go with --from-csv: it is the rows'", param_hint=option)
     name = "standard input" if str(file) == "-" else str(file)
     try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        if str(file) == "-":
+            data = sys.stdin.buffer.read(MAX_CSV + 1)
+        else:
+            data = read_file(file, MAX_CSV, pipe=True)
         rows, notes = read_rows(data)
     except OSError as error:
         raise refuse(f"{name}: {words(error)}", EX_DATAERR) from None

@@ -113,9 +113,11 @@ def stream(data: bytes) -> Hashable:
     """A stream's octets give the same events however they are split, and nothing after a fault."""
     limits = _SMALL if crc32(data) % 2 else Limits()
     whole = StreamFramer(limits)
+    whole.passes_over = trusted = crc32(data) % 4 > 1
     events = whole.feed(data)
     step = 1 + crc32(data) % 61 + len(data) // 50
     pieces = StreamFramer(limits)
+    pieces.passes_over = trusted
     split = []
     for start in range(0, len(data), step):
         split += pieces.feed(data[start : start + step])

@@ -39,16 +39,22 @@ def test_a_signal_stops_it_with_status_0(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_before_it_serves(tmp_path: Path, number: signal.Signals) -> None:
-    """While it reads its configuration, which is a pipe here, so that it can't be done too soon."""
-    pipe = tmp_path / "pipe.yaml"
-    os.mkfifo(pipe)
+    """While it reads its configuration, which is so large that it can't be done too soon."""
+    large = tmp_path / "large.yaml"
+    lines = (
+        f"  - {{sip_address: 'sip:a{n}@contoso.com', pool_fqdn: p.q}}\n" for n in range(200_000)
+    )
+    large.write_text(f"listen: [udp://127.0.0.1:0]\nendpoints:\n{''.join(lines)}")
     process = subprocess.Popen(
-        command("run", "--config", pipe),
+        command("run", "--config", large),
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
-    with process, pipe.open("w"):  # waits until it is read
+    stat = Path(f"/proc/{process.pid}/stat")
+    ticks = os.sysconf("SC_CLK_TCK")  # after a second of CPU time it reads
+    with process:
+        eventually(lambda: int(stat.read_text().split()[13]) > ticks, "it to read")
         process.send_signal(number)
         _, text = process.communicate(timeout=PATIENCE)
     assert (process.returncode, text) == (0, b"")

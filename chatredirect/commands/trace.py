@@ -163,6 +163,7 @@ def _print_json(sighting: "Sighting") -> None:
 
 def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
     import os
+    from errno import ELOOP
     from stat import S_ISREG
 
     from chatredirect.trace.pcap import PcapWriter
@@ -176,11 +177,24 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
             _fail(path, error)
 
     try:
-        # nobody else's business: it holds what people say to each other
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        if S_ISREG(os.fstat(descriptor).st_mode):  # it may have been there, for everybody
-            os.fchmod(descriptor, 0o600)
+        # Nobody else's business: it holds what people say to each other. A link may have been put
+        # there by somebody else, to have its target written over; and so may a file.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        if path.is_symlink() and path.exists() and not path.is_file():
+            flags = os.O_WRONLY | os.O_CLOEXEC  # /dev/stdout
+        descriptor = os.open(path, flags, 0o600)
+        status = os.fstat(descriptor)
+        if S_ISREG(status.st_mode):
+            if status.st_uid != os.geteuid() or status.st_nlink > 1:
+                os.close(descriptor)
+                complain(f"{path}: another user's file, or one with two names: name a new file")
+                raise typer.Exit(EX_IOERR)
+            os.fchmod(descriptor, 0o600)  # it may have been there, for everybody
+            os.ftruncate(descriptor, 0)
     except OSError as error:
+        if error.errno == ELOOP:
+            complain(f"{path}: a symbolic link: name the file itself")
+            raise typer.Exit(EX_IOERR) from None
         _fail(path, error)
     stack.callback(os.close, descriptor)
     return PcapWriter(write).add

@@ -44,8 +44,15 @@ Value: TypeAlias = "str | int | float | bool | Mapping | Sequence | None"
 class Mapping(dict[str, Value]):
     """A YAML mapping. `at` is where its places begin in the document's `places`."""
 
-    __slots__ = ("at",)
+    __slots__ = ("_order", "at")
     at: int
+
+    def position(self, key: str) -> int:
+        """The how manieth key it is, from 0; worked out once for all of them."""
+        order: dict[str, int] | None = getattr(self, "_order", None)
+        if order is None:
+            order = self._order = {each: number for number, each in enumerate(self)}
+        return order[key]
 
 
 class Sequence(list[Value]):
@@ -57,12 +64,16 @@ class Sequence(list[Value]):
 
 @dataclass(slots=True)
 class Document:
-    """One file: its `root` value and the faults of its YAML, which `place` and `fault` locate."""
+    """One file: its `root` value and the faults of its YAML, which `place` and `fault` locate.
+
+    `hints` is how many more unknown keys are compared with those that are known.
+    """
 
     file: str
     root: Value = None
     faults: list[Fault] = field(default_factory=list)
     places: "array[int]" = field(default_factory=lambda: array("Q"))
+    hints: int = 50
 
     def place(self, path: Path, *, of_key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at `path` or of its key.
@@ -74,7 +85,7 @@ class Document:
             found = self.places[node.at]
         for step, key in enumerate(path):
             if isinstance(node, Mapping) and key in node:
-                index = 1 + 2 * list(node).index(str(key))
+                index = 1 + 2 * node.position(str(key))
                 last = step == len(path) - 1
                 found = self.places[node.at + index + (0 if last and of_key else 1)]
                 node = node[str(key)]

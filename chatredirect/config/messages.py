@@ -26,7 +26,7 @@ def faults_of(
         loc = details["loc"][:-1] if of_key else details["loc"]
         kind = details["type"]
         if kind == "unexpected_keyword_argument":
-            yield document.fault(path + loc, _unknown_key(loc, model), of_key=True)
+            yield document.fault(path + loc, _unknown_key(loc, model, document), of_key=True)
         elif kind == "missing":
             message = f"the key {quoted(loc[-1])} is missing{_in(loc[:-1])}"
             yield document.fault((path + loc)[:-1], message)
@@ -65,14 +65,17 @@ def _in(path: Path) -> str:
     return f" in {dotted(path)}" if path else ""
 
 
-def _unknown_key(loc: Path, model: type[object]) -> str:
+def _unknown_key(loc: Path, model: type[object], document: Document) -> str:
+    key = str(loc[-1])
+    document.hints -= 1
+    if document.hints < 0:  # a file that is no configuration: who reads it knows by now
+        return f"unknown key {quoted(key)}{_in(loc[:-1])}"
     section: type[object] | None = model
     for part in loc[:-1]:
         section = _section(section, str(part))
     known = [key.name for key in fields(section) if key.init] if is_dataclass(section) else []
     if loc[:-1] == ("tls",):
         known.append("listeners")  # which is taken out before the section is validated
-    key = str(loc[-1])
     hint = did_you_mean(key, known) or f"; known: {', '.join(known)}"
     return f"unknown key {quoted(key)}{_in(loc[:-1])}{hint}"
 

@@ -18,6 +18,7 @@ def warnings(settings: Settings) -> tuple[Fault, ...]:
         *tls_warnings(settings),
         *_pools(settings),
         *_trusted(settings),
+        *_amplifiers(settings),
         *_ways_back(settings),
         *_channels(settings),
     )
@@ -84,6 +85,23 @@ def _trusted(settings: Settings) -> Iterator[Fault]:
                 first,
                 f"the mode {mode} serves trusted peers only, and there are none: see trusted_peers "
                 "and tls.allowed_peers",
+            )
+
+
+def _amplifiers(settings: Settings) -> Iterator[Fault]:
+    """Over UDP an address proves nothing, and what nobody acknowledges is sent again (§17)."""
+    udp = [each for each in settings.listen if each.transport == "udp"]
+    reachable = any(not ip_address(each.host).is_loopback for each in udp)
+    if not reachable or all(network.is_loopback for network in settings.trusted_peers):
+        return
+    for mode, times in (("lookup", 23), ("proxy", 50)):
+        first = next((each for each in settings.endpoints if each.mode == mode), None)
+        if first is not None:
+            yield at_endpoint(
+                first,
+                f"the mode {mode} can be reached over udp://: who forges a trusted peer's address "
+                f"has it sent up to {times} times the octets, by SIP's own timers; listen with "
+                "tls:// or tcp:// alone, or keep forged addresses out of this network",
             )
 
 

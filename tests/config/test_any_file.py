@@ -1,5 +1,6 @@
 """Whatever is in the file: settings, or ConfigError with faults that have a place. Nothing else."""
 
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -142,3 +143,21 @@ def test_any_damage(path: Path, changes: list[tuple[int, int, bytes]]) -> None:
     for at, length, piece in changes:
         data = data[:at] + piece + data[at + length :]
     check(path, data)
+
+
+def test_a_hundred_thousand_unknown_keys(tmp_path: Path) -> None:
+    """Placing a fault and looking for what was meant cost the same for each, however many."""
+
+    def seconds(keys: int) -> float:
+        file = tmp_path / f"{keys}.yaml"
+        file.write_text(
+            "listen: [udp://127.0.0.1:5060]\n" + "".join(f"k{n}: 1\n" for n in range(keys))
+        )
+        began = time.process_time()
+        with pytest.raises(ConfigError) as refused:
+            load(file)
+        assert len(refused.value.faults) == keys
+        return time.process_time() - began
+
+    few = min(seconds(5_000) for _ in range(3))
+    assert seconds(100_000) < 20 * few * 5  # it was quadratic: 400 times

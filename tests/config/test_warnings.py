@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.config import Settings, load, warnings
+from chatredirect.config import EndpointSettings, Settings, load, warnings
 
 MAIN = """
     listen: [udp://127.0.0.1:5060]
@@ -75,3 +75,25 @@ def test_hosts_file_that_is_not_there(settings: Callable[[str], Settings]) -> No
         """)
     )
     assert "/nonexistent/hosts" in found.message
+
+
+@pytest.mark.parametrize(
+    ("listen", "trusted", "mode", "warned"),
+    [
+        ("udp://0.0.0.0:5060", "192.0.2.0/24", "lookup", True),
+        ("udp://0.0.0.0:5060", "192.0.2.0/24", "proxy", True),
+        ("udp://0.0.0.0:5060", "192.0.2.0/24", "redirect", False),
+        ("udp://0.0.0.0:5060", "127.0.0.0/8", "proxy", False),
+        ("udp://127.0.0.1:5060", "192.0.2.0/24", "proxy", False),
+        ("tcp://0.0.0.0:5060", "192.0.2.0/24", "proxy", False),
+    ],
+)
+def test_modes_with_state_over_udp(listen: str, trusted: str, mode: str, warned: bool) -> None:
+    """docs/lookup.md, docs/proxy.md: what isn't acknowledged is sent again."""
+    endpoint = EndpointSettings(
+        sip_address="sip:a@contoso.com", pool_fqdn="p.contoso.com", mode=mode, port=5061,
+        transport="tls",
+    )  # fmt: skip
+    settings = Settings(listen=(listen,), trusted_peers=(trusted,), endpoints=(endpoint,))
+    found = [each.message for each in warnings(settings) if "SIP's own timers" in each.message]
+    assert len(found) == warned

@@ -2,6 +2,7 @@
 
 import shutil
 import ssl
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests.lookup.peer import Peer
 from tests.service.client import ask, request, talk
-from tests.service.daemon import Daemon, endpoint
+from tests.service.daemon import PATIENCE, Daemon, command, endpoint
 from tests.service.fixtures import Run
 from tests.tls.authority import Leaf
 from tests.tls.client import client_context, talk_tls
@@ -223,3 +224,26 @@ def test_what_cant_be_done_is_said(
 def test_no_daemon(tmp_path: Path) -> None:
     path = str(tmp_path / "nobody")
     assert "isn't running" in asked("trace", "--socket", path, "--from", "bob", status=69)
+
+
+@pytest.mark.parametrize("kind", ["symbolic link", "second name"])
+def test_write_touches_nobody_elses_file(
+    daemon: Daemon, tmp_path: Path, shared_control: str, kind: str
+) -> None:
+    """Who can put a link where the capture goes has no other file written over."""
+    victim, path = tmp_path / "victim", tmp_path / "capture.pcap"
+    victim.write_text("kept")
+    victim.chmod(0o644)
+    path.symlink_to(victim) if kind == "symbolic link" else path.hardlink_to(victim)
+    done = subprocess.run(
+        command("trace", "--socket", shared_control, "--from", "bob", "--write", path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 74
+    assert f"chatredirect: {path}: " in done.stderr
+    assert "name " in done.stderr
+    assert victim.read_text() == "kept"
+    assert victim.stat().st_mode & 0o777 == 0o644

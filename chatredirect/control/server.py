@@ -5,9 +5,11 @@ long and how much is bounded, and whatever doesn't fit is answered if it can be,
 """
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -28,11 +30,24 @@ from chatredirect.control.protocol import (
     Json,
     Refusal,
     decode,
+    encode,
 )
+from chatredirect.transport.acceptor import Acceptor
 
 log = structlog.get_logger()
 
 _CHUNK = 4096
+_BACKLOG = 100  # clients that may wait to be accepted
+#: To whom there is no file descriptor for. It is kept ready, since it is too late then to make it.
+_NO_DESCRIPTOR = encode(
+    {
+        "ok": False,
+        "error": "the daemon has no file descriptor left: raise LimitNOFILE, or lower "
+        "limits.connections",
+        "status": EX_TEMPFAIL,
+        "faults": [],
+    }
+)
 _GOODBYE = 1.0  # seconds for those who are told that the daemon stops
 _BUSY_SECONDS = 0.5  # for the request of one client too many
 
@@ -91,7 +106,7 @@ class ControlServer:
         self._commands = dict(commands)
         self._bounds = bounds
         self._place: Place | None = None
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def offer(self, commands: Mapping[str, Handler]) -> None:
@@ -110,8 +125,8 @@ class ControlServer:
             PlaceError: it can't be listened on.
         """
         place = take_place(path)
-        self._server = await asyncio.start_unix_server(
-            self._accept, sock=place.sock, limit=self._bounds.request
+        self._acceptor = Acceptor(
+            place.sock, self._begin, asyncio.get_running_loop(), _BACKLOG, _NO_DESCRIPTOR
         )
         self._place = place
 
@@ -120,19 +135,35 @@ class ControlServer:
         if self._place is not None:
             self._place.leave()
             self._place = None
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:  # one that doesn't read is not waited for
             await asyncio.wait(tasks, timeout=_GOODBYE)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _begin(self, sock: socket.socket, _address: object) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(sock))
         self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, sock))
+
+    def _ended(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # before it began: else the connection owns the socket
+            sock.close()
+
+    async def _serve(self, sock: socket.socket) -> None:
+        try:
+            limit = self._bounds.request
+            reader, writer = await asyncio.open_unix_connection(sock=sock, limit=limit)
+        except OSError:
+            sock.close()  # it was gone before it began
+            return
+        await self._accept(reader, writer)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._talk(reader, writer, busy=len(self._tasks) > self._bounds.connections)
         except asyncio.CancelledError:
@@ -140,7 +171,6 @@ class ControlServer:
         except Exception:  # a fault of ours must not reach the event loop's handler
             log.exception("control_failed")
         finally:
-            self._tasks.discard(task)
             writer.close()
 
     async def _talk(

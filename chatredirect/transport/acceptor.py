@@ -34,7 +34,8 @@ class Acceptor:
     """
 
     __slots__ = (
-        "_loop", "_on_accept", "_paused", "_reserve", "_sock", "_told_at", "_where", "exhausted",
+        "_farewell", "_loop", "_on_accept", "_paused", "_reserve", "_sock", "_told_at", "_where",
+        "exhausted",
     )  # fmt: skip
 
     def __init__(
@@ -43,15 +44,26 @@ class Acceptor:
         on_accept: OnAccept,
         loop: asyncio.AbstractEventLoop,
         backlog: int,
+        farewell: bytes = b"",
     ) -> None:
-        """Listen and accept from now on."""
+        """Listen and accept from now on.
+
+        Args:
+            sock: bound.
+            on_accept: takes what is accepted.
+            loop: where it runs.
+            backlog: connections that may wait.
+            farewell: what is told to one that is refused for want of a file descriptor.
+        """
+        self._farewell = farewell
         self._sock = sock
         self._on_accept = on_accept
         self._loop = loop
         self._reserve = _reserve()
         self._paused: asyncio.TimerHandle | None = None
         self._told_at: float | None = None
-        self._where = "{}:{}".format(*sock.getsockname()[:2])
+        name = sock.getsockname()
+        self._where = name if isinstance(name, str) else "{}:{}".format(*name[:2])
         self.exhausted = 0
         sock.listen(backlog)
         self._accept_on()
@@ -102,8 +114,10 @@ class Acceptor:
         if self._reserve >= 0:
             os.close(self._reserve)
             # gone, or another process took the descriptor: then it stays in the backlog
-            with contextlib.suppress(OSError):
-                self._sock.accept()[0].close()
+            with contextlib.suppress(OSError), self._sock.accept()[0] as refused:
+                refused.setblocking(False)
+                if self._farewell:
+                    refused.send(self._farewell)
         self._reserve = _reserve()
         if self._reserve < 0:
             # the connection stays readable: looking at it again and again would take all the CPU

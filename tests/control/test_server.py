@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +16,10 @@ from structlog.testing import capture_logs
 from chatredirect.control.client import ControlError, ask
 from chatredirect.control.protocol import Conversation, Gone, Json, Refusal
 from chatredirect.control.server import Bounds, ControlServer
+from tests.service.daemon import eventually
+from tests.service.fixtures import Run, run_daemon
+
+__all__ = ["run_daemon"]
 
 PATIENCE = 20.0
 DEFAULT = Bounds()
@@ -257,3 +262,28 @@ async def test_who_asked_is_in_the_log(tmp_path: Path) -> None:
     (told,) = [event for event in events if event["event"] == "control_request"]
     assert told["command"] == "echo"
     assert (told["pid"], told["uid"], told["gid"]) == (os.getpid(), os.geteuid(), os.getegid())
+
+
+def test_no_file_descriptor_left(run_daemon: Run, tmp_path: Path) -> None:
+    """Who asks then is told so, and not that the daemon isn't running; later all is well again."""
+    path = str(tmp_path / "control")
+    daemon = run_daemon(control={"socket": path})
+    assert ask(path, "status")
+    limit = len(os.listdir(f"/proc/{daemon.process.pid}/fd")) + 10
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    clients = [socket.create_connection(daemon.address("tcp")) for _ in range(30)]
+    try:
+        daemon.event("no_file_descriptors")
+        with pytest.raises(ControlError, match="no file descriptor left: raise LimitNOFILE"):
+            ask(path, "status")
+    finally:
+        for client in clients:
+            client.close()
+
+    def answered() -> object:
+        try:
+            return ask(path, "status")
+        except ControlError:
+            return None
+
+    eventually(answered, "the control socket to answer again")

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "event_loop": {"config"},
     "log": {"config"},
     "systemd": {"config"},
-    "control": {"oserror"},
+    "control": {"oserror", "transport"},
     "config": {"own_names", "regular_file", "sip"},
     "own_names": {"config", "dns", "sip"},
     "own_secret": {"oserror"},

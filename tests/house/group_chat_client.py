@@ -4,10 +4,13 @@ Run within a site, by test_pages.py. Its Contact is a captured client's: the por
 connection, and the address stands in `maddr`.
 """
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 FRONT_END = ("192.0.2.10", 5060)
 PORT = 48172
@@ -84,7 +87,9 @@ def main() -> None:
     uri = contact[1]
     client.sendall(request("ACK", uri, 1, to, routes, ""))
     client.close()
-    subprocess.run(["systemctl", "stop", "kamailio"], check=False)
+    pid = Path("/run/kamailio.pid")
+    os.killpg(os.getpgid(int(pid.read_text())), signal.SIGKILL)  # all of its processes
+    pid.unlink()
     for _ in range(50):  # until the old one has let go of its ports
         if subprocess.run(["systemctl", "start", "kamailio"], check=False).returncode == 0:
             break

@@ -220,7 +220,8 @@ class Service:
         # Closing a connection with requests unread would reset it, and a connection that waits to
         # be accepted is one too: so everything gets its turn once more.
         await asyncio.sleep(_LAST_ROUND)
-        if self._server_now is not None:
+        # what systemd's sockets still bring here is answered: the next process is there in a moment
+        if self._server_now is not None and not self.inherited.sockets:
             self._server_now.ending = True
         if self.outward is not None and self.listeners is not None:
             connections = self.listeners.admission.open

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from chatredirect.control.client import ControlError, ask
@@ -254,8 +255,10 @@ async def test_the_end_of_the_daemon_is_told(tmp_path: Path) -> None:
         assert not os.listdir(tmp_path)
 
 
-async def test_who_asked_is_in_the_log(tmp_path: Path) -> None:
+async def test_who_asked_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SO_PEERCRED: process, user and group."""
+    # another test may have had the module's own logger settled for good
+    monkeypatch.setattr("chatredirect.control.server.log", structlog.get_logger())
     with capture_logs() as events:
         async with served(tmp_path) as server:
             await asked(server, "echo")

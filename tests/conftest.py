@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -68,3 +69,9 @@ def pytest_xdist_make_scheduler(
             return group(nodeid)
 
     return Groups(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_by_default() -> None:
+    """What one test has said to structlog in this process is nothing to the next one's events."""
+    structlog.reset_defaults()

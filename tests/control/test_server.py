@@ -8,11 +8,10 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
 from chatredirect.control.client import ControlError, ask
 from chatredirect.control.protocol import Conversation, Gone, Json, Refusal
@@ -257,13 +256,12 @@ async def test_the_end_of_the_daemon_is_told(tmp_path: Path) -> None:
 
 async def test_who_asked_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SO_PEERCRED: process, user and group."""
-    # another test may have had the module's own logger settled for good
-    monkeypatch.setattr("chatredirect.control.server.log", structlog.get_logger())
-    with capture_logs() as events:
-        async with served(tmp_path) as server:
-            await asked(server, "echo")
-    (told,) = [event for event in events if event["event"] == "control_request"]
-    assert told["command"] == "echo"
+    told: dict[str, object] = {}
+    log = SimpleNamespace(info=lambda event, **fields: told.update(fields, event=event))
+    monkeypatch.setattr("chatredirect.control.server.log", log)
+    async with served(tmp_path) as server:
+        await asked(server, "echo")
+    assert (told["event"], told["command"]) == ("control_request", "echo")
     assert (told["pid"], told["uid"], told["gid"]) == (os.getpid(), os.geteuid(), os.getegid())
 
 

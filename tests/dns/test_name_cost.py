@@ -68,12 +68,11 @@ def test_too_many_labels_by_pointers() -> None:
         checked(hostile(few + 3, LONGEST_NAME))
 
 
-@pytest.mark.parametrize("cut", range(12, 200, 7))
+@pytest.mark.parametrize("cut", range(12, 90, 7))
 def test_a_message_that_ends_too_soon(cut: int) -> None:
     message = answer("SRV", ["0 0 5061 a.contoso.com.", "0 0 5061 b.contoso.com."])[:cut]
-    if cut < 100:
-        with pytest.raises((IndexError, struct.error)):
-            checked(message)
+    with pytest.raises((IndexError, struct.error)):
+        checked(message)
 
 
 def test_a_pointer_that_leads_to_itself() -> None:

@@ -15,6 +15,7 @@ from chatredirect.client.identity import new_branch
 from chatredirect.config import EndpointSettings, HostPort, Settings
 from chatredirect.config.endpoint import PoolName
 from chatredirect.counters import Counters
+from chatredirect.pace import Pace
 from chatredirect.pool import Pool
 from chatredirect.roles.lookup.attendant import Attendant
 from chatredirect.roles.lookup.core import Core, Rules
@@ -107,7 +108,10 @@ class Lookups:
             call_ids=[each.dialog.call_id for each in islice(dialogs.values(), _NAMED)],
             seconds=seconds,
         )
-        self.attendant.hang_up()
+        pace = Pace(rest=0)  # in pieces: others are still answered
+        for lookup in list(dialogs.values()):
+            self.attendant.hang_up(lookup)
+            await pace.breathe()
         await self._until_idle(_GOODBYE)
         return False
 

@@ -7,6 +7,7 @@ holds it keeps nothing alive, and is told that it is gone when he sends.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -117,6 +118,8 @@ class StreamFlow:
                 "write_failed", peer=peer_text(self.transport, self.peer_host, self.peer_port)
             )
             self._stream = None
+            with suppress(Exception):  # so that who waits for answers over it hears that it is gone
+                stream.abort()
             return False
         return True
 

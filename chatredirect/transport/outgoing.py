@@ -170,9 +170,10 @@ class Outgoing:
         tasks = [each.task for each in self._attempts.values() if each.task is not None]
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=GOODBYE)
-        await self._connections.close()
+        await asyncio.gather(
+            asyncio.wait(tasks, timeout=GOODBYE) if tasks else asyncio.sleep(0),
+            self._connections.close(),
+        )
         self.ways.close()
 
     # -- an attempt ---------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import pytest
 
+from chatredirect.roles.lookup.core import Core
+from chatredirect.roles.lookup.lookup import Lookup
 from tests.lookup.world import TRANSPORTS, Client, World
 from tests.sent import read
 
@@ -39,10 +41,16 @@ def test_an_open_dialog_goes_on(transport: str) -> None:
     assert not there.core.dialogs
 
 
+def hang_up(there: World) -> None:
+    """As the daemon does at its end."""
+    for lookup in list(there.core.dialogs.values()):
+        there.attendant.hang_up(lookup)
+
+
 def test_what_is_left_gets_a_bye() -> None:
     there = World()
     client = Client(there).begin()
-    there.attendant.hang_up()
+    hang_up(there)
     (bye,) = there.flow.sent[-1:]
     assert bye.startswith(b"BYE ")
     assert there.core.dialogs, "its answer is waited for"
@@ -51,10 +59,31 @@ def test_what_is_left_gets_a_bye() -> None:
     assert there.core.counters.ended == {"stopping": 1}
 
 
+def test_a_fault_with_one_dialog_keeps_no_other_from_its_bye(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each dialog is ended by itself."""
+    there = World()
+    first = Client(there, name="user1").begin()
+    Client(there, name="user2").begin()
+    ending = Core.hang_up
+
+    def hang_up_all_but_the_first(core: Core, lookup: Lookup, now: float) -> None:
+        if lookup.dialog.call_id == first.call_id.encode():
+            raise RuntimeError
+        ending(core, lookup, now)
+
+    monkeypatch.setattr(Core, "hang_up", hang_up_all_but_the_first)
+    there.flow.sent.clear()
+    hang_up(there)
+    (bye,) = there.flow.sent
+    assert read(bye).kind == "BYE"
+
+
 def test_no_bye_before_the_ack() -> None:
     """RFC 3261 §15: a callee must not send BYE before it has received the ACK."""
     there = World()
     Client(there).invite()
-    there.attendant.hang_up()
+    hang_up(there)
     assert not any(data.startswith(b"BYE ") for data in there.flow.sent)
     assert there.core.dialogs

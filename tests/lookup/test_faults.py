@@ -2,6 +2,8 @@
 
 import pytest
 
+from chatredirect.roles.lookup.core import Core
+from chatredirect.sip.transaction.layer import Transactions
 from tests.lookup.world import TRANSPORTS, Client, FakeFlow, World
 
 
@@ -38,4 +40,32 @@ def test_a_fault_at_any_send_stops_no_other_lookup(transport: str, step: str) ->
     raws = world.flow.sent
     assert len(raws) == len(set(raws)), "sent twice"
     world.pass_time(400.0)
+    assert not world.core.dialogs
+
+
+@pytest.mark.parametrize("where", [(Core, "happen"), (Transactions, "elapse")])
+def test_a_fault_in_a_timer_ends_what_it_hits_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
+) -> None:
+    """What has left the heap is waited for by nobody: it ends at once, the others at their time."""
+    world = World(transport="udp")
+    Client(world, name="user1").begin()
+    world.pass_time(1.0)
+    second = Client(world, name="user2").begin()
+    whole = getattr(*where)
+    hits = 0
+
+    def raising_once(*args: object) -> object:
+        nonlocal hits
+        hits += 1
+        if hits == 1:
+            raise Fault
+        return whole(*args)
+
+    monkeypatch.setattr(*where, raising_once)
+    world.pass_time(29.5)  # the first one's idle time is over
+    assert hits
+    assert second.call_id.encode() in {each.dialog.call_id for each in world.core.dialogs.values()}
+    world.pass_time(400.0)
+    assert world.empty
     assert not world.core.dialogs

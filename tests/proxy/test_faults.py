@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from chatredirect.roles.proxy import core as proxy_core
 from chatredirect.roles.work_list import AT_ONCE, carry_out
+from chatredirect.sip.transaction.layer import Transactions
 from tests.proxy.world import FRONT_END, Caller, Flow, World, response, targets
 
 
@@ -58,6 +60,62 @@ def test_a_fault_at_any_send_and_connect_stops_nobody_else(
     assert [sent.kind for sent in world.target().take()] == ["INVITE"]
     world.pass_time(400.0)
     assert world.empty
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_fault_where_the_way_is_asked_for_is_answered(method: str, lost: bool) -> None:
+    """RFC 3261 §16.9: as if the target couldn't be reached; no request stays open without an end.
+
+    It may come with the first sending, or when the connection is gone and another is wanted.
+    """
+    world = World(*targets(transport="tcp"), transport="tcp")
+    if lost:
+        world.send(caller(world).write(method))
+    first = world.target()
+    world.ways.reach = raising  # type: ignore[assignment]
+    world.ways.dial = raising  # type: ignore[method-assign]
+    if lost:
+        first.gone = True
+        world.attendant.lost(first)
+    else:
+        world.deliver(caller(world).write(method), world.client, FRONT_END)
+    assert world.client.take()[-1].kind == f"500 {method}"
+    assert world.core.idle
+    world.expire()
+
+
+def raising_once(whole: Callable[..., object]) -> Callable[..., object]:
+    """A function that fails the first time."""
+    hits: list[None] = []
+
+    def once(*args: object) -> object:
+        hits.append(None)
+        if len(hits) == 1:
+            raise Fault
+        return whole(*args)
+
+    return once
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+@pytest.mark.parametrize("where", ["a transaction's time", "a request's time"])
+def test_a_fault_in_a_timer_ends_what_it_hits_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, method: str, where: str
+) -> None:
+    """What has left the heap is waited for by nobody: its sender gets 500, the others go on."""
+    several = where == "a request's time"  # one that has another target is due by itself
+    world = World(*targets(2 if several else 1))
+    world.send(caller(world).write(method))
+    second = caller(world, "user2")
+    world.now += 0.01
+    world.send(second.write(method))
+    place = (proxy_core.Core, "_context_due") if several else (Transactions, "elapse")
+    monkeypatch.setattr(*place, raising_once(getattr(*place)))
+    finals = {sent.kind for _, sent in world.pass_time(4.2) if sent.status >= 200}
+    assert finals == {f"500 {method}"}
+    assert len(world.core.open) == 1, "the second one is nobody's fault"
+    world.expire()
 
 
 def test_a_fault_while_seeking_is_answered() -> None:
@@ -152,4 +210,5 @@ def test_a_request_cancelled_while_it_waits_for_a_new_connection() -> None:
     world.send(sender.write("CANCEL", number=sender.number, branch=sender.last_branch))
     second = world.ways.connect()
     assert second.raw == []
-    assert "487 INVITE" in [sent.kind for sent in world.client.take()] or world.core.idle
+    assert [sent.kind for sent in world.client.take()] == ["487 INVITE"]
+    assert world.core.idle

@@ -5,12 +5,13 @@ import dataclasses
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from chatredirect.config.addresses import ListenUrl
 from chatredirect.config.models import TlsSettings
@@ -180,6 +181,41 @@ async def test_a_transport_that_raises_is_a_flow_that_is_gone() -> None:
     flow = StreamFlow("tcp", "127.0.0.1", 1, "127.0.0.1", 2, raising)
     assert not flow.send(REQUEST)
     assert not flow.open
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_write_that_raises_ends_its_connection_and_no_other(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    """Who waits for answers over it hears that it is gone, and the next one has a connection."""
+
+    async def write_to_two() -> None:
+        async with server() as pool, server() as other, world() as ours:
+            flow, whole = await ours.flow(pool.target()), await ours.flow(other.target())
+            flow._stream = Faulty(flow._stream)  # type: ignore[assignment]
+            assert not flow.send(REQUEST)
+            assert whole.send(REQUEST)
+            await until(lambda: ours.lost == [flow])
+            assert ours.outgoing.connections == 1
+            again = await ours.flow(pool.target())
+            assert again.send(REQUEST)
+            await until(lambda: pool.received == REQUEST and other.received == REQUEST)
+
+    run(write_to_two())
+
+
+class Faulty:
+    """A real connection's transport, but for its `write`."""
+
+    def __init__(self, whole: asyncio.Transport) -> None:
+        self.whole = whole
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.whole, name)
+
+    def write(self, data: bytes) -> None:
+        """As asyncio's does after `write_eof`."""
+        raise RuntimeError("Cannot call write() after write_eof()")
 
 
 async def test_a_target_that_does_not_read_holds_a_bounded_amount() -> None:

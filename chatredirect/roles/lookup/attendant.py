@@ -15,6 +15,7 @@ from chatredirect.roles.lookup.core import Core, User
 from chatredirect.roles.lookup.endpoint import LookupEndpoint
 from chatredirect.roles.lookup.facts import Answered, Ended, Fact, Found
 from chatredirect.roles.lookup.invites import invite
+from chatredirect.roles.lookup.lookup import Lookup
 from chatredirect.roles.lookup.within import within
 from chatredirect.roles.tap import Tap, Tapping
 from chatredirect.roles.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, unwanted
@@ -129,10 +130,13 @@ class Attendant:
         self._settle(now, source)
         return None
 
-    def hang_up(self) -> None:
-        """End every dialog that may be ended: we are about to stop."""
+    def hang_up(self, lookup: Lookup) -> None:
+        """End a dialog, if it may be ended: we are about to stop."""
         now = self._clock()
-        self.core.hang_up(now)
+        try:
+            self.core.hang_up(lookup, now)
+        except Exception:  # the others get their BYE all the same
+            log.exception("work_failed", what="hang up")
         self._settle(now, None)
 
     def elapse(self) -> None:

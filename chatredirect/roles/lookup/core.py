@@ -101,18 +101,37 @@ class Core:
             item = self._deadlines.pop(now)
             if item is None:
                 return
-            if isinstance(item, Lookup):
-                self.happen(item, Event.EXPIRED if now >= item.expire_at else Event.RESEND, now)
-                continue
-            if now < item.end_at and now >= item.resend_at:
-                self.counters.resent += 1
-            if self.transactions.elapse(item, now) and item.user is not None:
-                self.answered(item, item.user, 408, now)  # §8.1.3.1: silence is a 408
+            try:
+                self._due(item, now)
+            except Exception:  # it waits for no time any more, so nothing else would end it
+                self._abandon(item)
+                raise
 
-    def hang_up(self, now: float) -> None:
-        """End every dialog that may be ended: we are about to stop."""
-        for lookup in list(self.dialogs.values()):
-            self.happen(lookup, Event.STOPPING, now)
+    def _due(self, item: Waiting, now: float) -> None:
+        if isinstance(item, Lookup):
+            self.happen(item, Event.EXPIRED if now >= item.expire_at else Event.RESEND, now)
+            return
+        if now < item.end_at and now >= item.resend_at:
+            self.counters.resent += 1
+        if self.transactions.elapse(item, now) and item.user is not None:
+            self.answered(item, item.user, 408, now)  # §8.1.3.1: silence is a 408
+
+    def _abandon(self, item: Waiting) -> None:
+        """A fault of ours has hit a transaction or a lookup: it ends without a word."""
+        lookup = item if isinstance(item, Lookup) else item.user
+        if not isinstance(item, Lookup):
+            self.transactions.end(item)
+            if lookup is None or item.key != lookup.sent:
+                return  # it is one of the client's, and its lookup doesn't wait for it
+        assert lookup is not None
+        if lookup.dialog.key in self.dialogs:
+            lookup.state, lookup.why = states.State.OVER, "fault"
+            self._withdraw(lookup)
+            self._forget(lookup)
+
+    def hang_up(self, lookup: Lookup, now: float) -> None:
+        """End a dialog, if it may be ended: we are about to stop."""
+        self.happen(lookup, Event.STOPPING, now)
 
     def lost(self, send: Send[User], now: float) -> None:
         """A message couldn't be sent: its flow is gone."""

@@ -131,13 +131,37 @@ class Core:
             item = self._deadlines.pop(now)
             if item is None:
                 return
-            if isinstance(item, Context):
-                self._context_due(item, now)
-                continue
-            if now < item.end_at and now >= item.resend_at:
-                self.counters.resent += 1
-            if self.transactions.elapse(item, now) and isinstance(item.user, Branch):
-                happen(self, item.user, Event.SILENCE, now)
+            try:
+                self._due(item, now)
+            except Exception:  # it waits for no time any more, so nothing else would end it
+                self._abandon(item, now)
+                raise
+
+    def _due(self, item: Context | Transaction[User], now: float) -> None:
+        if isinstance(item, Context):
+            self._context_due(item, now)
+            return
+        if now < item.end_at and now >= item.resend_at:
+            self.counters.resent += 1
+        if self.transactions.elapse(item, now) and isinstance(item.user, Branch):
+            happen(self, item.user, Event.SILENCE, now)
+
+    def _abandon(self, item: Context | Transaction[User], now: float) -> None:
+        """A fault of ours has hit a transaction or a request: it ends, and its sender gets 500."""
+        user: Context | User = item if isinstance(item, Context) else item.user
+        if not isinstance(item, Context):
+            self.transactions.end(item)
+        context = user.context if isinstance(user, Branch) else user
+        if not isinstance(context, Context) or context.finished:
+            return
+        context.why = "a fault of ours"
+        try:
+            answer(self, context, 500, now)
+        finally:
+            if not context.finished:  # not even that could be done
+                assert context.server is not None
+                self.transactions.end(context.server)
+                self.close(context)
 
     def changed(self, context: Context) -> None:
         """A context may be due at another time than before."""
@@ -244,12 +268,19 @@ class Core:
         self._deadlines.changed(context)
 
     def _reach(self, branch: Branch, target: Target, now: float) -> None:
-        flow = self.ways.reach(target)
+        flow = self._way(target)
         if flow is None:
             self.dials.append(Dial(target, branch))
         else:
             branch.flow = flow
             happen(self, branch, Event.WAY, now)
+
+    def _way(self, target: Target) -> Flow | None:
+        """The way to a target, if it is there."""
+        try:
+            return self.ways.reach(target)
+        except Exception:  # who dials meets the same fault, says so, and who waits hears of it
+            return None
 
     def send(self, branch: Branch, now: float) -> None:
         """Send a branch's request over its flow (§16.6 steps 8 to 10)."""
@@ -290,7 +321,7 @@ class Core:
             now: seconds on the clock of all calls.
         """
         if flow is None and errand.target is not None:
-            flow = self.ways.reach(errand.target)
+            flow = self._way(errand.target)
             if flow is None:
                 self.dials.append(Dial(errand.target, errand))
                 return
@@ -415,7 +446,7 @@ class Core:
             if self._may_go_again(branch):
                 branch.again = True
                 gone, branch.flow = branch.flow, None
-                flow = self.ways.reach(branch.target) if branch.target is not None else None
+                flow = self._way(branch.target) if branch.target is not None else None
                 if flow is not None and flow is not gone:
                     self._send_again(branch, flow, now)
                 elif branch.target is not None:

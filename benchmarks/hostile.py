@@ -42,8 +42,8 @@ from benchmarks.hostile_messages import (
 )
 from benchmarks.report import print_table
 from chatredirect.sip import abnf
-from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.errors import SipError
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.message import LINES_PER_HEADER
 

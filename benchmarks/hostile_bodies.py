@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from chatredirect.roles.lookup import xccos
+from chatredirect.lookup import xccos
 from chatredirect.sip import sdp
 from chatredirect.sip.body import BadMultipart, Body, find
 from chatredirect.sip.limits import DEFAULT

@@ -21,8 +21,8 @@ import uvloop
 
 from chatredirect.config import DnsSettings, HostPort
 from chatredirect.dns.order import Order
-from chatredirect.dns.target import Target
-from chatredirect.pools import Pools
+from chatredirect.net.target import Target
+from chatredirect.pools.refresh import Pools
 from tests.dns.real_servers import free_port, needs
 from tests.dns.until import until
 

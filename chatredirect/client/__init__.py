@@ -2,7 +2,7 @@
 
 The daemon pings targets and `chatredirect probe` plays the old client; both need a way to a target
 and a client transaction, as far as one request and its answers go. Messages are written and matched
-by `chatredirect.sip.request`; in here are the sockets and the clock.
+by `chatredirect.sip.client_request`; in here are the sockets and the clock.
 
     wire       a way to one target, one class per transport
     tls        who is at the other end, or why there is no connection

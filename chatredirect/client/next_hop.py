@@ -4,15 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import cast
 
-from chatredirect.config.addresses import (
-    TRANSPORTS,
-    HostPort,
-    Transport,
-    parse_advertise,
-    parse_pool_fqdn,
-)
+from chatredirect.config.address_syntax import parse_advertise, parse_pool_fqdn
 from chatredirect.config.faults import quoted
-from chatredirect.config.sipaddress import parse_sip_address
+from chatredirect.config.sip_addresses import parse_sip_address
+from chatredirect.net.addresses import TRANSPORTS, HostPort, Transport
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import SipUri, parse_uri

@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from chatredirect.client.tls import NotSecureError, Secured, closed, not_secure, secured
-from chatredirect.config.addresses import Transport
-from chatredirect.dns.target import Target
-from chatredirect.sip.datagram import parse_datagram
+from chatredirect.net.addresses import Transport
+from chatredirect.net.target import Target
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.framing import FramingFault, StreamFramer
+from chatredirect.sip.framing import FramingFault, StreamFramer, parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Message
-from chatredirect.transport.secure import Security
+from chatredirect.transport.peer_identity import Security
 
 #: What comes from a target: a message, or why a datagram is none.
 Received: TypeAlias = Message | SipError

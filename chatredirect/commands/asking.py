@@ -22,7 +22,7 @@ def control_socket(config: Path, socket: Path | None) -> str:
     """
     import os
 
-    from chatredirect.config.control_section import configured_socket
+    from chatredirect.config.control_socket import configured_socket
 
     if socket is None and config != DEFAULT_CONFIG and not os.access(config, os.R_OK):
         complain(

@@ -95,7 +95,7 @@ def _files(settings: "Settings") -> "tuple[Fault, ...]":
 
     if settings.tls == TlsSettings() and not settings.secure_listeners:
         return ()  # without importing what reads them
-    from chatredirect.commands.tls_files import tls_doubts
+    from chatredirect.commands.live import tls_doubts
 
     return tls_doubts(settings)
 
@@ -106,7 +106,7 @@ def _asked(settings: "Settings") -> "tuple[Fault, ...]":
 
     if not any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
         return ()  # without importing what asks
-    from chatredirect.commands.dns_doubts import dns_doubts
+    from chatredirect.commands.live import dns_doubts
     from chatredirect.log import silence
 
     silence()

@@ -1,15 +1,19 @@
 """`check --live`: would it work this minute? Each pool resolved, each of its targets pinged."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chatredirect.commands.pinging import Pinged, ping_all
 from chatredirect.commands.readiness import Item, is_ready, readiness
 from chatredirect.commands.report import counted
-from chatredirect.commands.resolution_text import target_text
-from chatredirect.commands.resolving import Resolution, Way, resolve_all
-from chatredirect.config import EndpointSettings, Settings
+from chatredirect.commands.resolving import Resolution, Way, resolve_all, target_text
+from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings, TlsSettings
+from chatredirect.config.warnings import at_endpoint, needs_srv, udp_warning
+from chatredirect.dns.rfc3263 import State
 from chatredirect.log.escape import escape
+from chatredirect.transport.tls import TlsError
+from chatredirect.transport.tls_contexts import Certificates, file_doubts
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +102,60 @@ def _decisive(endpoint: EndpointSettings, pools: dict[Way, LivePool]) -> LivePoo
         return pools[Way.of(endpoint)]
     channels = [pools[Way(*endpoint.channel_pool(uri))] for uri in endpoint.channels]
     return next((pool for pool in channels if pool.ready), channels[0])
+
+
+MAX_POOLS = 100
+"""Pools that are asked for; a check should not be a load test of a name server."""
+
+
+def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
+    """A warning for each pool without port and transport whose name has no SRV records.
+
+    Takes as long as DNS does, at most `dns.lifetime` for each step of RFC 3263.
+    """
+    first: dict[Way, EndpointSettings] = {}
+    for endpoint in settings.endpoints:
+        if len(first) < MAX_POOLS and needs_srv(endpoint, settings.dns):
+            first.setdefault(Way.of(endpoint), endpoint)
+    if not first:
+        return ()
+    found = resolve_all(first, settings)
+    doubts = (_doubt(first[resolution.way], resolution) for resolution in found)
+    return tuple(doubt for doubt in doubts if doubt is not None)
+
+
+def _doubt(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
+    located = resolution.located
+    if located.state is not State.FOUND:
+        where = endpoint.pool_fqdn
+        return at_endpoint(endpoint, f"{where} has no targets just now: {located.reason}")
+    has_srv = any(step.type == "SRV" and step.records for step in resolution.trace.steps)
+    if has_srv or resolution.way.transport is not None:
+        return None
+    return udp_warning(endpoint, "with neither port nor transport nor SRV records")
+
+
+def tls_doubts(settings: Settings) -> tuple[Fault, ...]:
+    """Make every context, and give the warnings that the files give reason for.
+
+    Raises:
+        ConfigError: files, or ciphers, that can't be used.
+    """
+    main = settings.files[0] if settings.files else "(settings)"
+    profiles = tuple(dict.fromkeys((settings.tls, *settings.secure_listeners.values())))
+    faults, doubts = list[Fault](), list[Fault]()
+    for profile in profiles:
+        try:
+            _use(settings, profile)
+            doubts += (Fault(file, 0, 0, why) for file, why in file_doubts(profile, time.time()))
+        except TlsError as error:
+            faults.append(Fault(main, 0, 0, f"tls: {error}"))
+    if faults:
+        raise ConfigError(dict.fromkeys(faults))
+    return tuple(dict.fromkeys(doubts))
+
+
+def _use(settings: Settings, profile: TlsSettings) -> None:
+    served = {url: each for url, each in settings.secure_listeners.items() if each == profile}
+    outgoing = profile if profile == settings.tls else TlsSettings()
+    Certificates(time.time).prepare(served, outgoing)

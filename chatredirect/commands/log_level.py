@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatredirect.commands.duration import seconds
 from chatredirect.commands.options import (
     DEFAULT_CONFIG,
     ConfigOption,
     JsonOption,
     SocketOption,
+    seconds,
 )
 from chatredirect.commands.output import complain, show
 

@@ -61,7 +61,7 @@ def _escaped(character: str) -> str:
 
 
 def _tell_lost(error: OSError) -> None:
-    from chatredirect.oserror import words
+    from chatredirect.runtime.os_errors import words
 
     _discard(sys.stdout.fileno())
     if not isinstance(error, BrokenPipeError):

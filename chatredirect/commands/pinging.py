@@ -8,10 +8,10 @@ from functools import partial
 from chatredirect.client.tls import NotSecureError, Secured
 from chatredirect.client.wire import CONNECTS, Connect, Wire, tls_connect
 from chatredirect.config import HealthSettings, Settings, Transport
-from chatredirect.dns.target import Target
-from chatredirect.health import Outcome
-from chatredirect.ping import ping
-from chatredirect.transport.secure import Security
+from chatredirect.net.target import Target
+from chatredirect.pools.health import Outcome
+from chatredirect.pools.options_ping import ping
+from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.tls import client_context
 
 AT_ONCE = 64

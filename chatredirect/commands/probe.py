@@ -25,8 +25,8 @@ from chatredirect.commands.tls_options import (
 )
 
 if TYPE_CHECKING:
-    from chatredirect.client.probe import Ending, Plan, Watcher
     from chatredirect.config import DnsSettings, TlsSettings
+    from chatredirect.probe.probe import Ending, Plan, Watcher
 
 EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": 69}  # EX_UNAVAILABLE
 EX_USAGE = 2  # as for every other mistake on the command line
@@ -126,13 +126,13 @@ def probe(
     dns, tls = _sections(config, named=named)
     tls = _opened(options, tls)
     if as_json:
-        from chatredirect.client.report import JsonReport
+        from chatredirect.probe.report import JsonReport
 
         collected = JsonReport(verbose=verbose)
         ending = _probe(plan, dns, tls, collected)
         show(json.dumps(collected.as_json(ending), indent=2))
     else:
-        from chatredirect.client.report import TextReport
+        from chatredirect.probe.report import TextReport
 
         printed = TextReport(method.value, show, complain, verbose=verbose)
         ending = _probe(plan, dns, tls, printed)
@@ -150,8 +150,8 @@ def _plan(
     lookup: bool,
 ) -> "Plan":
     from chatredirect.client.next_hop import next_hop, parse_target_uri, parse_via
-    from chatredirect.client.probe import Plan
-    from chatredirect.config.addresses import parse_host_name
+    from chatredirect.config.address_syntax import parse_host_name
+    from chatredirect.probe.probe import Plan
     from chatredirect.sip.uri import parse_uri
 
     where = "--timeout"
@@ -233,9 +233,9 @@ def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
 def _probe(plan: "Plan", dns: "DnsSettings", tls: "TlsSettings", watcher: "Watcher") -> "Ending":
     import asyncio
 
-    from chatredirect.client.probe import probe as run_probe
     from chatredirect.client.wire import CONNECTS
-    from chatredirect.resolver import Resolver
+    from chatredirect.dns.resolver import Resolver
+    from chatredirect.probe.probe import probe as run_probe
 
     connects = {**CONNECTS, "tls": connect_over_tls(tls)}
 

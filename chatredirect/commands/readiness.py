@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from chatredirect.certificates import EXPIRY_WARNING
 from chatredirect.commands.pinging import Pinged
 from chatredirect.commands.report import counted
 from chatredirect.commands.resolving import Resolution
 from chatredirect.config import EndpointSettings
 from chatredirect.config.moment import written
 from chatredirect.dns.rfc3263 import State
+from chatredirect.transport.tls_contexts import EXPIRY_WARNING
 
 
 class Grade(StrEnum):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chatredirect.commands.pinging import Pinged
     from chatredirect.commands.resolving import Resolution, Way
     from chatredirect.config import Settings
-    from chatredirect.dns.target import Target
+    from chatredirect.net.target import Target
 
 EXIT_STATUS = {"found": 0, "none": 1, "failed": 75}  # EX_TEMPFAIL: it may be otherwise in a minute
 
@@ -56,8 +56,7 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
-    from chatredirect.commands.resolution_text import resolution_lines
-    from chatredirect.commands.resolving import Way, resolve_all
+    from chatredirect.commands.resolving import Way, resolution_lines, resolve_all
     from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
 

@@ -1,15 +1,18 @@
 """One resolution for a command: what was found, and every step of the way."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+from chatredirect.commands.pinging import Pinged
 from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Settings
-from chatredirect.config.addresses import Wanted
+from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import Located
-from chatredirect.dns.trace import Trace
-from chatredirect.own_names import local_addresses, own_names
-from chatredirect.resolver import Resolver
+from chatredirect.dns.trace import Step, Trace
+from chatredirect.log.escape import escape
+from chatredirect.net.addresses import Wanted
+from chatredirect.net.own_names import local_addresses, own_names
+from chatredirect.net.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +88,51 @@ async def _resolve(way: Way, resolver: Resolver) -> Resolution:
     trace = Trace()
     located = await resolver.locate(way.fqdn, way.port, way.transport, trace=trace)
     return Resolution(way, located, trace)
+
+
+def resolution_lines(
+    resolution: Resolution, health: Mapping[Target, Pinged] | None = None
+) -> Iterator[str]:
+    """The way and its end; without control characters, for names in DNS hold any octet.
+
+    Args:
+        resolution: what was found.
+        health: what pings of its targets said, if there were any.
+    """
+    return map(escape, _lines(resolution, health or {}))
+
+
+def target_text(target: Target) -> str:
+    """A target with the name that its address belongs to."""
+    named = f"  {target.host}" if target.host != target.address else ""
+    return escape(f"{target}{named}")
+
+
+def _lines(resolution: Resolution, health: Mapping[Target, Pinged]) -> Iterator[str]:
+    located = resolution.located
+    yield str(resolution.way)
+    for step in resolution.trace.steps:
+        yield from _step(step)
+    for note in located.notes:
+        yield f"  note: {note}"
+    for target in located.targets:
+        srv = f", priority {target.priority}, weight {target.weight}"
+        yield f"  → {target_text(target)}{srv}{_health(health.get(target))}"
+    if not located.targets:
+        yield f"  no targets: {located.reason}"
+
+
+def _health(pinged: Pinged | None) -> str:
+    if pinged is None:
+        return ""
+    return f", {'works' if pinged.works else 'FAILS'}: {pinged.detail}"
+
+
+def _step(step: Step) -> Iterator[str]:
+    ttl = f", TTL {step.ttl:g} s" if step.ttl is not None else ""
+    yield f"  {step.type:<5} {step.name}: {step.outcome} ({step.source}{ttl})"
+    for record in step.records:
+        yield f"          {record}"
+    for attempt in step.attempts:
+        spent = f"{attempt.seconds * 1000:.0f} ms"
+        yield f"          {attempt.server} over {attempt.transport}: {attempt.outcome}, {spent}"

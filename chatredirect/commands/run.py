@@ -56,10 +56,10 @@ def run(
 
     from chatredirect.commands.report import config_error_text
     from chatredirect.config import EX_CONFIG, ConfigError, load
-    from chatredirect.control.place import PlaceError
-    from chatredirect.event_loop import loop_factory
+    from chatredirect.control.socket_file import PlaceError
+    from chatredirect.daemon.event_loop import loop_factory
     from chatredirect.log import configure
-    from chatredirect.pace import long_lived
+    from chatredirect.runtime.slicing import long_lived
     from chatredirect.systemd.inherited import InheritError, inherit
     from chatredirect.transport.binding import BindError
     from chatredirect.transport.tls import TlsError
@@ -120,13 +120,13 @@ async def _serve(
     import asyncio
     import signal
 
-    from chatredirect.stopping import Stopping
+    from chatredirect.daemon.stop_signals import Stopping
 
     stopping = Stopping()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):  # first: importing the rest takes its time
         loop.add_signal_handler(number, stopping.signalled)
 
-    from chatredirect.daemon import serve
+    from chatredirect.daemon.main import serve
 
     await serve(config, settings, sink, stopping, inherited)

@@ -5,12 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatredirect.commands.options import (
-    DEFAULT_CONFIG,
-    ConfigOption,
-    JsonOption,
-    SocketOption,
-)
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, SocketOption
 from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:

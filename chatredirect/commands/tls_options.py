@@ -149,7 +149,7 @@ def connect_over_tls(settings: "TlsSettings") -> "Connect":
     """How to get to a target over TLS; the files are opened for the first one."""
     from chatredirect.client.tls import NotSecureError, Remedy
     from chatredirect.client.wire import tls_connect
-    from chatredirect.transport.secure import Security
+    from chatredirect.transport.peer_identity import Security
     from chatredirect.transport.tls import TlsError, client_context
 
     @cache

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from chatredirect.commands.duration import seconds
 from chatredirect.commands.options import (
     DEFAULT_CONFIG,
     ConfigOption,
     JsonOption,
     SocketOption,
+    seconds,
 )
 from chatredirect.commands.output import EX_IOERR, complain, show
 
@@ -201,7 +201,7 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
 
 
 def _fail(path: Path, error: OSError) -> NoReturn:
-    from chatredirect.oserror import words
+    from chatredirect.runtime.os_errors import words
 
     complain(f"{path}: {words(error)}")
     raise typer.Exit(EX_IOERR) from None

@@ -9,17 +9,7 @@
 `load` is all that most callers need. Settings can also be made in code: `Settings(listen=(...,))`.
 """
 
-from chatredirect.config.addresses import (
-    HostPort,
-    IPAddress,
-    IPNetwork,
-    ListenUrl,
-    Transport,
-    default_port,
-    parse_listen,
-    parse_nameserver,
-    parse_pool_fqdn,
-)
+from chatredirect.config.address_syntax import parse_listen, parse_nameserver, parse_pool_fqdn
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import EX_CONFIG, ConfigError, Fault
 from chatredirect.config.http_section import HttpSettings
@@ -30,12 +20,20 @@ from chatredirect.config.models import (
     HealthSettings,
     LimitSettings,
     LogSettings,
+    ProxySettings,
     Settings,
     TlsSettings,
 )
-from chatredirect.config.proxy_section import ProxySettings
-from chatredirect.config.sipaddress import SipAddress, parse_sip_address
+from chatredirect.config.sip_addresses import SipAddress, parse_sip_address
 from chatredirect.config.warnings import warnings
+from chatredirect.net.addresses import (
+    HostPort,
+    IPAddress,
+    IPNetwork,
+    ListenUrl,
+    Transport,
+    default_port,
+)
 
 __all__ = [
     "EX_CONFIG",

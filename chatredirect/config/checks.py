@@ -8,17 +8,12 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address
 
-from chatredirect.config.addresses import (
-    HostPort,
-    IPAddress,
-    ListenUrl,
-    default_port,
-)
 from chatredirect.config.document import Document, Mapping, Path
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import Fault, quoted
 from chatredirect.config.http_section import http_faults
 from chatredirect.config.models import DnsSettings, HealthSettings
+from chatredirect.net.addresses import HostPort, IPAddress, ListenUrl, default_port
 
 
 @dataclass(slots=True)
@@ -306,7 +301,7 @@ class _Loops:
 
     def _addresses_of_this_machine(self) -> frozenset[IPAddress]:
         if self._own is None:
-            from chatredirect.own_names import local_addresses  # noqa: PLC0415 - for wildcards only
+            from chatredirect.net.own_names import local_addresses  # noqa: PLC0415 - for wildcards only
 
             self._own = frozenset(map(ip_address, local_addresses()))
         return self._own

@@ -8,12 +8,18 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, PlainValidator, StrictStr
 from pydantic.dataclasses import dataclass
 
-from chatredirect.config.addresses import Transport, Wanted, bracketed, parse_pool_fqdn
-from chatredirect.config.channeluri import ChannelUri, parse_channel_uri, parse_contact_uri
+from chatredirect.config.address_syntax import parse_pool_fqdn
 from chatredirect.config.faults import quoted
 from chatredirect.config.fields import STRICT, TOKEN, Port, from_text, told
 from chatredirect.config.moment import EXAMPLE, parse_moment
-from chatredirect.config.sipaddress import SipAddress, parse_sip_address
+from chatredirect.config.sip_addresses import (
+    ChannelUri,
+    SipAddress,
+    parse_channel_uri,
+    parse_contact_uri,
+    parse_sip_address,
+)
+from chatredirect.net.addresses import Transport, Wanted, bracketed
 
 Mode: TypeAlias = Literal["redirect", "proxy", "lookup"]
 RedirectStatus: TypeAlias = Literal[300, 301, 302, 305]

@@ -7,11 +7,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, Strict, StrictStr
 from pydantic_core import PydanticCustomError
 
-from chatredirect.config.addresses import (
-    HostPort,
-    IPAddress,
-    IPNetwork,
-    ListenUrl,
+from chatredirect.config.address_syntax import (
     parse_address,
     parse_advertise,
     parse_host_name,
@@ -20,6 +16,7 @@ from chatredirect.config.addresses import (
     parse_network,
     parse_peer_name,
 )
+from chatredirect.net.addresses import HostPort, IPAddress, IPNetwork, ListenUrl
 
 Family: TypeAlias = Literal["ipv4", "ipv6"]
 

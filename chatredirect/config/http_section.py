@@ -6,10 +6,11 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, StrictBool, StrictInt
 from pydantic.dataclasses import dataclass
 
-from chatredirect.config.addresses import HostPort, ListenUrl, parse_http
+from chatredirect.config.address_syntax import parse_http
 from chatredirect.config.document import Document, Mapping
 from chatredirect.config.faults import Fault
 from chatredirect.config.fields import STRICT, told
+from chatredirect.net.addresses import HostPort, ListenUrl
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
 

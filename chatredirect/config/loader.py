@@ -13,16 +13,16 @@ from typing import TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from chatredirect.config.addresses import parse_address, parse_advertise, parse_listen
+from chatredirect.config.address_syntax import parse_address, parse_advertise, parse_listen
 from chatredirect.config.checks import Findings, Placed, check
 from chatredirect.config.document import MAX_FILE, Document, Mapping, Path, Sequence, Value, read
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import ConfigError, Fault, quoted
 from chatredirect.config.messages import faults_of, kind_of
 from chatredirect.config.models import Settings
-from chatredirect.config.sipaddress import parse_sip_address
+from chatredirect.config.sip_addresses import parse_sip_address
 from chatredirect.config.tls_section import TlsSection, without_listeners
-from chatredirect.regular_file import UnfitFileError, read_file
+from chatredirect.runtime.regular_file import UnfitFileError, read_file
 
 Draft: TypeAlias = Contents[str, bytes | None]
 """Content by path, the path as `include` and the main file's folder give it; None: no such file."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from chatredirect.config.addresses import ListenUrl, parse_listen
+from chatredirect.config.address_syntax import parse_listen
 from chatredirect.config.document import Document, Mapping, Path, Value
 from chatredirect.config.faults import Fault, quoted
 from chatredirect.config.messages import faults_of, kind_of
 from chatredirect.config.models import TlsSettings
+from chatredirect.net.addresses import ListenUrl
 
 _SETTINGS = TypeAdapter(TlsSettings)
 _LISTENERS = "listeners"

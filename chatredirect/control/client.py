@@ -21,7 +21,7 @@ from chatredirect.control.protocol import (
     decode,
     encode,
 )
-from chatredirect.oserror import words
+from chatredirect.runtime.os_errors import words
 
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65536

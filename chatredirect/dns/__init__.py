@@ -15,5 +15,5 @@ Bottom up, each module knows only those above it in this list:
 - `order`: targets in RFC 2782's weighted order, the same for the same caller;
 - `schedule`: what is due when.
 
-`chatredirect.resolver` puts them together; `chatredirect.pool` holds what requests read.
+`chatredirect.dns.resolver` puts them together; `chatredirect.pools.pool` holds what requests read.
 """

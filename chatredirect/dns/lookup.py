@@ -19,7 +19,7 @@ from chatredirect.dns.cache import Entry, Key, RecordCache
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.servers import Server, ServerList
 from chatredirect.dns.trace import Attempt, Source, Step, Trace
-from chatredirect.oserror import words
+from chatredirect.runtime.os_errors import words
 
 MAX_ALIASES = 8
 """Aliases that are followed from answer to answer; within one answer dnspython follows 16."""

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from math import log
 
 from chatredirect.config.fields import Family
-from chatredirect.dns.target import Target
+from chatredirect.net.target import Target
 
 #: RFC 2782: a weight of 0 has "a very small chance of being selected" beside others that have one.
 WEIGHT_OF_ZERO = 0.1

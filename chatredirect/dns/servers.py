@@ -11,8 +11,9 @@ A response code is not held against a server: SERVFAIL and REFUSED are mostly ab
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
-from chatredirect.config.addresses import DNS_PORT, HostPort
+from chatredirect.net.addresses import DNS_PORT, HostPort
 
 DOWN_AFTER = 3
 """Questions in a row without an answer that make a server count as down."""
@@ -118,3 +119,38 @@ class ServerList:
         if gone or server.silences >= DOWN_AFTER:
             server.pause = min(LAST_PAUSE, server.pause * 2) if server.down else FIRST_PAUSE
             server.ask_again_at = now + server.pause
+
+
+PATH = "/etc/resolv.conf"
+MOST_OCTETS = 65_536
+_MOST_SERVERS = 8
+_LONGEST = 80  # characters of a line that people are shown
+
+
+def read_resolv_conf(text: bytes) -> tuple[tuple[HostPort, ...], tuple[str, ...]]:
+    """The name servers, and what is wrong with lines that should name one.
+
+    Other keywords are other programs' affair: no `search` domain is ever added to a pool's name.
+
+    Args:
+        text: the file; a comment may be in any code.
+    """
+    servers: list[HostPort] = []
+    faults: list[str] = []
+    for number, line in enumerate(text.decode("utf-8", "replace").splitlines(), 1):
+        words = line.split()
+        if not words or words[0] != "nameserver":  # comments begin with # or ;
+            continue
+        if len(words) < 2:
+            faults.append(f"line {number}: nameserver without an address")
+            continue
+        try:
+            ip_address(words[1])
+        except ValueError:
+            shown = words[1][:_LONGEST]
+            faults.append(f'line {number}: nameserver "{shown}" is no IP address')
+            continue
+        server = HostPort(words[1], DNS_PORT)
+        if server not in servers and len(servers) < _MOST_SERVERS:
+            servers.append(server)
+    return tuple(servers), tuple(faults[:_MOST_SERVERS])

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from chatredirect.config import HostPort, ListenUrl
-from chatredirect.http.counters import HttpCounters
-from chatredirect.http.pages import Pages
+from chatredirect.http.pages import HttpCounters, Pages
 from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.binding import bind, bound_url
 

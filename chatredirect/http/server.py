@@ -16,8 +16,7 @@ from typing import cast
 import structlog
 from aiohttp import web
 
-from chatredirect.http.counters import HttpCounters
-from chatredirect.http.pages import Page, Pages
+from chatredirect.http.pages import HttpCounters, Page, Pages
 
 CONNECTIONS = 32
 """Open connections; one more is closed at once."""

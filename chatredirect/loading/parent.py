@@ -11,16 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatredirect.config import EndpointSettings, Fault, Settings
-from chatredirect.loading.frames import (
-    HEADER,
-    MAX_ALL,
-    MAX_FRAME,
-    Faults,
-    Head,
-    Kind,
-    payload,
-)
-from chatredirect.pace import Pace, long_lived
+from chatredirect.loading.frames import HEADER, MAX_ALL, MAX_FRAME, Faults, Head, Kind, payload
+from chatredirect.runtime.slicing import Pace, long_lived
 
 SECONDS = 120.0
 """How long reading may take in all; 100,000 endpoints take about ten."""

@@ -14,7 +14,7 @@ from types import TracebackType
 
 import structlog
 
-from chatredirect.log.ratelimit import RateLimited
+from chatredirect.log.budget import RateLimited
 from chatredirect.log.sink import LogSink
 
 _MAX_FRAMES = 16

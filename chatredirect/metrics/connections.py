@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View
 from chatredirect.transport.admission import REASONS
-from chatredirect.transport.stream import StreamListener
+from chatredirect.transport.stream_listener import StreamListener
 
 
 def readings(view: View) -> Iterator[Reading]:

@@ -16,9 +16,9 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, ProcessCollector, genera
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from chatredirect.histogram import Histogram
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.view import Reading, Samples
+from chatredirect.runtime.histogram import Histogram
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 PATIENCE = 0.001

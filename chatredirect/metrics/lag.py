@@ -3,7 +3,7 @@
 import asyncio
 from time import perf_counter
 
-from chatredirect.histogram import Histogram
+from chatredirect.runtime.histogram import Histogram
 
 INTERVAL = 0.5
 """Seconds between two looks."""

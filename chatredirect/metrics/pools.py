@@ -6,11 +6,11 @@ of their own only up to a number that the configuration says.
 
 from collections.abc import Iterator, Sequence
 
-from chatredirect.config.addresses import bracketed
-from chatredirect.health import Health, State
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View
-from chatredirect.pool import Pool
+from chatredirect.net.addresses import bracketed
+from chatredirect.pools.health import Health, State
+from chatredirect.pools.pool import Pool
 
 _SLICE = 500  # pools or targets in a row
 

@@ -8,8 +8,8 @@ an instance that is taken out of service takes all the others along.
 import asyncio
 from dataclasses import dataclass
 
-from chatredirect.directory import Endpoint
-from chatredirect.service import Service
+from chatredirect.endpoints.directory import Endpoint
+from chatredirect.service.service import Service
 
 _SLICE = 1000  # endpoints in a row, before others have their turn
 _NAMED = 20  # endpoints that are named

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from chatredirect.config import ListenUrl
-from chatredirect.counters import Answers, Counters
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View
-from chatredirect.transport.terms import Terms
-from chatredirect.transport.udp import UdpListener
+from chatredirect.responses.counters import Answers, Counters
+from chatredirect.transport.connection_settings import Terms
+from chatredirect.transport.udp_listener import UdpListener
 
 NOBODY = "none"
 """The label of what was for no endpoint."""

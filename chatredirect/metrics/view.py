@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from chatredirect.control.server import ControlCounters
-from chatredirect.histogram import Histogram
-from chatredirect.http.counters import HttpCounters
+from chatredirect.http.pages import HttpCounters
 from chatredirect.log import LogSink
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.lag import Lag
-from chatredirect.reloading import Reloader
-from chatredirect.service import Service
+from chatredirect.runtime.histogram import Histogram
+from chatredirect.service.reload import Reloader
+from chatredirect.service.service import Service
 
 #: A metric and its samples: the labels' values, in the order of their names, and the value.
 Samples: TypeAlias = Iterable[tuple[tuple[str, ...], float | Histogram]]

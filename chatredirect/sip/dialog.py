@@ -7,11 +7,11 @@ how parameters that nobody here understands (`maddr`, `gruu`, `opaque`) find the
 from dataclasses import dataclass
 
 from chatredirect.sip import headers
+from chatredirect.sip.client_request import ClientRequest, one_line, routed
 from chatredirect.sip.errors import BadHeaderValue, MissingHeader, SipError
 from chatredirect.sip.headers import Envelope
 from chatredirect.sip.message import Request, values
-from chatredirect.sip.request import ClientRequest, one_line, routed
-from chatredirect.sip.transaction.keys import tag_of
+from chatredirect.sip.transaction.matching import tag_of
 from chatredirect.sip.uri import parse_uri
 
 

@@ -11,14 +11,12 @@ from itertools import islice
 from typing import TypeVar
 
 from chatredirect.control.protocol import Conversation, Handler, Json, Refusal
-from chatredirect.directory import Endpoint
-from chatredirect.log_level import LogLevel
+from chatredirect.endpoints.directory import Endpoint
+from chatredirect.log.level import LogLevel
 from chatredirect.metrics.view import View
-from chatredirect.pace import Pace
-from chatredirect.pool import Pool
-from chatredirect.status.endpoints import endpoint_line, trouble
-from chatredirect.status.overview import overview
-from chatredirect.status.pools import dns, pool_line, troubled
+from chatredirect.pools.pool import Pool
+from chatredirect.runtime.slicing import Pace
+from chatredirect.status.overview import dns, endpoint_line, overview, pool_line, trouble, troubled
 from chatredirect.status.traffic import traffic
 
 SCHEMA = 1

@@ -5,11 +5,17 @@ import platform
 from math import inf
 
 import chatredirect
+from chatredirect.config.moment import written
 from chatredirect.control.protocol import Json
-from chatredirect.histogram import Histogram
-from chatredirect.log_level import LogLevel
+from chatredirect.endpoints.directory import Endpoint
+from chatredirect.log.level import LogLevel
 from chatredirect.metrics.view import View
-from chatredirect.transport.stream import StreamListener
+from chatredirect.pools.health import State
+from chatredirect.pools.pool import Pool
+from chatredirect.pools.refresh import Pools
+from chatredirect.responses.counters import Counters
+from chatredirect.runtime.histogram import Histogram
+from chatredirect.transport.stream_listener import StreamListener
 
 
 def overview(view: View, level: LogLevel, now: float, ticks: float) -> dict[str, Json]:
@@ -78,3 +84,112 @@ def _listeners(view: View) -> Json:
         else {"url": str(url)}
         for url, each in listeners.open.items()
     ]
+
+
+def trouble(endpoint: Endpoint) -> str:
+    """Why callers don't get through, or only for the time being; empty if they do."""
+    settings = endpoint.settings
+    if endpoint.closed is not None:
+        if settings.active_from is not None:
+            return f"{endpoint.state} until {written(settings.active_from)}"
+        return endpoint.state
+    if endpoint.lookup is not None:
+        channels = endpoint.lookup.channels
+        return "" if channels.usable else channels.reason
+    pool = endpoint.pool
+    if pool.usable:
+        return ""
+    if settings.on_all_down == "serve" and pool.resolved:
+        return f"{pool.reason}; serves all the same"
+    return pool.reason
+
+
+def endpoint_line(endpoint: Endpoint, counters: Counters) -> dict[str, Json]:
+    """One endpoint, with the daemon's counters of it."""
+    settings, pool = endpoint.settings, endpoint.pool
+    tally = counters.endpoints.get(endpoint.address)
+    by_status: dict[str, int] = {}
+    if tally is not None and counters.together is None:
+        for (_, _, status), number in tally.counts.items():
+            by_status[str(status)] = by_status.get(str(status), 0) + number
+    return {
+        "sip_address": endpoint.address,
+        "display_name": settings.display_name,
+        "mode": settings.mode,
+        "state": endpoint.state,
+        "pool_fqdn": pool.fqdn,
+        "port": pool.port,
+        "transport": pool.transport,
+        "trouble": trouble(endpoint),
+        "requests": 0 if tally is None else tally.requests,
+        "answers": by_status if counters.together is None else None,
+        "source": settings.source,
+    }
+
+
+TARGETS = 16
+"""Targets of one pool that are named."""
+NOT_PINGED = "not pinged"
+"""A target's state where `health` is off: it is taken to work."""
+
+
+def troubled(pool: Pool) -> bool:
+    """Whether there is anything wrong with a pool."""
+    return not pool.usable or pool.stale is not None or len(pool.live) < len(pool.targets)
+
+
+def pool_line(pools: Pools, pool: Pool, now: float) -> dict[str, Json]:
+    """One pool.
+
+    Args:
+        pools: all of them.
+        pool: it.
+        now: seconds by the pools' clock.
+    """
+    due = pools.due(pool)
+    return {
+        "pool_fqdn": pool.fqdn,
+        "port": pool.port,
+        "transport": pool.transport,
+        "usable": pool.usable,
+        "why": pool.reason,
+        "stale": pool.stale,
+        "dns_age": None if pool.good_at is None else max(0.0, round(now - pool.good_at, 3)),
+        "next_refresh": None if due is None else max(0.0, round(due - now, 3)),
+        "notes": list(pool.notes[:TARGETS]),
+        "targets": [
+            _target(pools, pool, index) for index in range(min(TARGETS, len(pool.targets)))
+        ],
+        "more_targets": max(0, len(pool.targets) - TARGETS),
+    }
+
+
+def _target(pools: Pools, pool: Pool, index: int) -> Json:
+    target = pool.targets[index]
+    health = None if pools.prober is None else pools.prober.health.get(target.place)
+    return {
+        "target": str(target),
+        "host": target.host,
+        "state": NOT_PINGED if health is None else health.state.value,
+        "pinged": health is not None and health.state is not State.UNKNOWN,
+        "last_ping": "" if health is None else health.detail,
+        "priority": target.priority,
+        "weight": target.weight,
+    }
+
+
+def dns(view: View) -> Json:
+    """What DNS did since the start."""
+    pools = view.service.pools
+    if pools is None:
+        return None
+    counters = pools.dns_counters
+    return {
+        "queries": counters.queries,
+        "answers": counters.answers,
+        "negatives": counters.negatives,
+        "timeouts": counters.timeouts,
+        "refusals": counters.refusals,
+        "failures": counters.failures,
+        "stale": counters.stale,
+    }

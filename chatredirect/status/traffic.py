@@ -4,7 +4,7 @@ import heapq
 
 from chatredirect.control.protocol import Json
 from chatredirect.metrics.view import View
-from chatredirect.transport.stream import StreamListener
+from chatredirect.transport.stream_listener import StreamListener
 
 PEERS = 20
 """Peers that are named: those with the most connections."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from chatredirect.config import ListenUrl
-from chatredirect.config.addresses import bracketed
+from chatredirect.net.addresses import bracketed
 
 _FIRST = 3  # SD_LISTEN_FDS_START
 _KINDS = {socket.SOCK_DGRAM: "udp", socket.SOCK_STREAM: "tcp"}

@@ -15,8 +15,8 @@ import textwrap
 import time
 from dataclasses import dataclass, field
 
-from chatredirect.client.ladder import clean
 from chatredirect.log.escape import escape
+from chatredirect.probe.ladder import clean
 from chatredirect.sip.flow import peer_text
 from chatredirect.trace.session import Ends, Kind, Sighting
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import structlog
 
-from chatredirect.roles.tap import Tapping
 from chatredirect.sip.flow import Flow, Reach
 from chatredirect.sip.message import Message
+from chatredirect.sip.observer import Tapping
 from chatredirect.sip.response import Source
 from chatredirect.trace.filter import Filter
 from chatredirect.trace.session import Ends, Kind, Session, Sighting, octets_of

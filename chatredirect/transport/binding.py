@@ -4,7 +4,7 @@ import errno
 import socket
 from dataclasses import dataclass
 
-from chatredirect.config.addresses import ListenUrl
+from chatredirect.net.addresses import ListenUrl
 
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 

@@ -8,20 +8,21 @@ and until then they hold a bounded amount of memory.
 
 import asyncio
 import ssl
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Protocol, cast
 
 import structlog
 
+from chatredirect.runtime.steady_rate import SteadyRate
+from chatredirect.runtime.turns import turns_of
 from chatredirect.sip.flow import peer_text
 from chatredirect.sip.framing import PING, Event, FramingFault, Ping, StreamFramer
 from chatredirect.sip.response import Source
-from chatredirect.transport.datagrams import plain_host
+from chatredirect.transport.connection_settings import Terms
 from chatredirect.transport.flow import StreamFlow
-from chatredirect.transport.rate import SteadyRate
-from chatredirect.transport.secure import Identity, Refused, explain
-from chatredirect.transport.terms import Terms
-from chatredirect.transport.turns import turns_of
+from chatredirect.transport.mmsg import plain_host
+from chatredirect.transport.peer_identity import Identity, Refused, explain
 
 log = structlog.get_logger()
 
@@ -440,3 +441,64 @@ class StreamConnection(asyncio.Protocol):
 
     def _tell(self, event: str, level: str = "warning", **fields: object) -> None:
         self._terms.tell(event, self.transport, self.host, self.port, level, **fields)
+
+
+GOODBYE = 1.0
+"""Seconds that peers have at the end to read what has been written, and to close."""
+_AT_ONCE = 100  # connections that are ended before it is others' turn
+
+
+class OpenConnections:
+    """A set that can be waited for until it is empty."""
+
+    __slots__ = ("_all_gone", "_leaving", "_open")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._open: set[StreamConnection] = set()
+        self._leaving: set[StreamConnection] = set()
+        self._all_gone: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[StreamConnection]:
+        """Those that are open now, even if some end meanwhile."""
+        return iter(tuple(self._open))
+
+    def add(self, connection: StreamConnection) -> None:
+        """Remember one."""
+        self._open.add(connection)
+
+    def discard(self, connection: StreamConnection) -> None:
+        """Forget one."""
+        self._open.discard(connection)
+        self._leaving.discard(connection)
+        if self._all_gone is not None and not self._leaving and not self._all_gone.done():
+            self._all_gone.set_result(None)
+
+    async def close(self, patience: float = GOODBYE) -> int:
+        """Close those that are open now; what has been written reaches peers that read it in time.
+
+        Args:
+            patience: seconds until those that are left are cut off.
+
+        Returns:
+            How many had to be cut off.
+        """
+        self._leaving = leaving = set(self._open)
+        for number, connection in enumerate(tuple(leaving)):
+            connection.hang_up("shutdown")
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+        if leaving:
+            self._all_gone = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._all_gone,), timeout=patience)
+            self._all_gone = None
+        late = tuple(leaving)
+        for number, connection in enumerate(late):
+            connection.abort("shutdown")
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return len(late)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from chatredirect.sip.flow import peer_text
-from chatredirect.transport.datagrams import DatagramSocket
+from chatredirect.transport.mmsg import DatagramSocket
 
 log = structlog.get_logger()
 

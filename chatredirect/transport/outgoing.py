@@ -8,6 +8,7 @@ What arrives on such a connection is answered like what arrives on any other.
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,18 +16,124 @@ from typing import TypeAlias
 
 import structlog
 
-from chatredirect.config.addresses import ListenUrl
-from chatredirect.dns.target import Place, Target
-from chatredirect.oserror import words
-from chatredirect.pace import Pace
+from chatredirect.net.addresses import ListenUrl
+from chatredirect.net.target import Place, Target
+from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.slicing import Pace
 from chatredirect.sip.flow import Flow
-from chatredirect.transport.datagram_ways import DatagramWays
-from chatredirect.transport.dialled import Dialled
-from chatredirect.transport.flow_book import FlowBook
-from chatredirect.transport.open_connections import GOODBYE, OpenConnections
-from chatredirect.transport.reachable import reachable_at
-from chatredirect.transport.secure import Security, explain
-from chatredirect.transport.terms import Terms
+from chatredirect.transport.connection import GOODBYE, OpenConnections, StreamConnection
+from chatredirect.transport.connection_settings import Terms
+from chatredirect.transport.flow import StreamFlow
+from chatredirect.transport.flow_table import FlowBook
+from chatredirect.transport.peer_identity import Identity, Refused, Security, explain
+from chatredirect.transport.udp_sender import DatagramWays
+
+#: Gives the address and port where a peer can open connections to us, of a transport and our own
+#: address and port on a connection.
+ReachableAt = Callable[[str, str, int], tuple[str, int]]
+
+
+class Dialled:
+    """One connection to a target, from the attempt to its end.
+
+    Attributes:
+        target: whom it is for.
+        terms: what it goes by.
+        connection: it; nothing happens on it before it has begun.
+        refusal: why the peer isn't the one that was meant; None if he is.
+    """
+
+    __slots__ = (
+        "_over", "_reachable_at", "_security", "connection", "refusal", "target", "terms",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        target: Target,
+        terms: Terms,
+        security: Security | None,
+        reachable_at: ReachableAt,
+        over: Callable[["Dialled"], None],
+    ) -> None:
+        """Prepare a connection.
+
+        Args:
+            target: whom it is for.
+            terms: what it goes by.
+            security: TLS, None without it.
+            reachable_at: see there.
+            over: is told when it has begun and is over.
+        """
+        self.target = target
+        self.terms = terms
+        self.refusal: str | None = None
+        self._security = security
+        self._reachable_at = reachable_at
+        self._over = over
+        self.connection = StreamConnection(self, target.address, target.port, ours=True)
+
+    @property
+    def transport(self) -> str:
+        """`tcp` or `tls`."""
+        return self.target.transport
+
+    @property
+    def flow(self) -> StreamFlow:
+        """What is sent over it goes this way."""
+        return self.connection.flow()
+
+    def admit(self, tls: ssl.SSLObject | None) -> Identity:
+        """It is the one that we have chosen. Raises Refused."""
+        if self._security is not None and tls is not None:
+            try:
+                return self._security.check_server(tls, self.target.domain, self.target.host)
+            except Refused as refused:
+                self.refusal = str(refused)
+                raise
+        return Identity(verified=True)
+
+    def reachable(self, host: str, port: int) -> tuple[str, int]:
+        """Where the peer can open a connection to us, if anywhere."""
+        return self._reachable_at(self.transport, host, port)
+
+    def opened(self, connection: StreamConnection) -> None:
+        """Nobody else needs to know yet: whoever opens it waits for that."""
+
+    def gone(self, connection: StreamConnection) -> None:
+        """Tell that it is over."""
+        self._over(self)
+
+
+_ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+
+
+def reachable_at(
+    bound: Callable[[], Iterable[ListenUrl]], transport: str, host: str, port: int
+) -> tuple[str, int]:
+    """The address and port for our Via on a connection that we have opened (RFC 3261 §18.1.1).
+
+    A listener of the transport on the connection's own address, else any other of its family; the
+    connection's own end where there is none.
+
+    Args:
+        bound: gives the addresses that we listen on.
+        transport: the connection's.
+        host: our own address on it.
+        port: our own port on it.
+    """
+    is_ipv6 = ":" in host
+    elsewhere: tuple[str, int] | None = None
+    for url in bound():
+        if url.transport != transport:
+            continue
+        if url.host == host or (url.host in _ANY and is_ipv6 == (url.host == "::")):
+            return host, url.port
+        if elsewhere is None and url.host == "::":  # which takes IPv4 as well
+            elsewhere = host, url.port
+        elif elsewhere is None and url.host not in _ANY and is_ipv6 == (":" in url.host):
+            elsewhere = url.host, url.port
+    return elsewhere or (host, port)
+
 
 log = structlog.get_logger()
 

@@ -5,16 +5,42 @@ works does it take the old one's place: a certificate without its key, or half a
 everything as it was. Connections that are open keep what they were made with.
 """
 
+import ctypes
 import os
 import ssl
 import stat
+import sys
 from collections.abc import Iterable
 from typing import TypeAlias
 
 from chatredirect.config.models import TlsSettings
-from chatredirect.regular_file import UnfitFileError, look_at, read_file
+from chatredirect.runtime.regular_file import UnfitFileError, look_at, read_file
 from chatredirect.transport.certificate_date import not_after
-from chatredirect.transport.purpose import allow_any_purpose
+
+_PURPOSE_ANY = 7  # X509_PURPOSE_ANY of openssl/x509v3.h
+
+
+def allow_any_purpose(context: ssl.SSLContext) -> None:
+    """Let peers' certificates be meant for anything. Nothing else of the verification changes.
+
+    Raises:
+        OSError: this interpreter isn't CPython, or its libssl can't be called.
+    """
+    import _ssl  # noqa: PLC0415 - private, and only who asks for this needs it
+
+    library = getattr(_ssl, "__file__", None)
+    if sys.implementation.name != "cpython" or library is None:
+        raise OSError("this Python's libssl can't be called")
+    set_purpose = getattr(ctypes.CDLL(library), "SSL_CTX_set_purpose", None)
+    if set_purpose is None:
+        raise OSError("this Python's libssl can't be called")
+    set_purpose.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    set_purpose.restype = ctypes.c_int
+    # PySSLContext in CPython's Modules/_ssl.c: the object's head, then SSL_CTX *ctx
+    handle = ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
+    if not handle or set_purpose(handle, _PURPOSE_ANY) != 1:
+        raise OSError("libssl refused it")
+
 
 #: What changes when one of some files is written, replaced, or linked elsewhere: for each its path,
 #: inode, time of change in nanoseconds, and size in octets.

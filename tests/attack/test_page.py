@@ -6,15 +6,14 @@ from pathlib import Path
 import pytest
 
 from chatredirect.config import LimitSettings, loader
-from chatredirect.config.proxy_section import ProxySettings
+from chatredirect.config.models import ProxySettings
 from chatredirect.control import protocol
 from chatredirect.dns import answer, exchange, hosts, name_cost
 from chatredirect.http import server as http
 from chatredirect.log import escape, sink
-from chatredirect.roles import work_list
-from chatredirect.roles.lookup import xccos
+from chatredirect.lookup import xccos
+from chatredirect.runtime import steady_rate, turns, work_list
 from chatredirect.sip import abnf, body, forwarding, headers, xml_body
-from chatredirect.transport import rate, turns
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 FIXED: dict[str, list[float]] = {
@@ -67,7 +66,7 @@ def test_the_pages_numbers(bound: str, said: str) -> None:
         assert numbers == FIXED[bound]
     else:
         assert numbers[0] == getattr(LimitSettings(), key[1])
-        assert numbers[1:] in ([], [rate.SECONDS])
+        assert numbers[1:] in ([], [steady_rate.SECONDS])
 
 
 def test_all_are_there() -> None:

@@ -16,7 +16,7 @@ from benchmarks.hostile_messages import (
     too_costly,
     worst_message,
 )
-from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from tests.sip.watched import Watched
 

@@ -20,7 +20,7 @@ from chatredirect.config import (
     Settings,
     load,
 )
-from chatredirect.own_names import local_addresses
+from chatredirect.net.own_names import local_addresses
 
 Load = Callable[[str], Settings]
 Faults = Callable[[str], list[tuple[int, str]]]

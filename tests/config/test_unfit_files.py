@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from chatredirect import regular_file
 from chatredirect.config import ConfigError, load
-from chatredirect.config.control_section import configured_socket
+from chatredirect.config.control_socket import configured_socket
 from chatredirect.config.models import DEFAULT_SOCKET, TlsSettings
 from chatredirect.dns.hosts import Hosts
-from chatredirect.regular_file import UnfitFileError, read_file
+from chatredirect.runtime import regular_file
+from chatredirect.runtime.regular_file import UnfitFileError, read_file
 from chatredirect.transport.tls import TlsError, client_context, expiry, server_context
 from tests.service.daemon import configuration
 from tests.tls.authority import Authority

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from chatredirect.config import HostPort, ListenUrl, parse_listen, parse_pool_fqdn
-from chatredirect.config.addresses import parse_advertise, parse_nameserver, parse_network
-from chatredirect.config.sipaddress import parse_sip_address
+from chatredirect.config.address_syntax import parse_advertise, parse_nameserver, parse_network
+from chatredirect.config.sip_addresses import parse_sip_address
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.config.control_section import configured_socket
+from chatredirect.config.control_socket import configured_socket
 from chatredirect.config.models import DEFAULT_SOCKET
 from chatredirect.control.client import ControlError, ask
 

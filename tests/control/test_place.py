@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.control.place import PlaceError, peer_of, take_place
+from chatredirect.control.socket_file import PlaceError, peer_of, take_place
 
 
 def test_only_owner_and_group_may_use_it(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from chatredirect.pools import Pools
+from chatredirect.pools.refresh import Pools
 from tests.dns.warp import now, warp
 from tests.dns.world import World, dns_settings
 

@@ -2,9 +2,9 @@
 
 from chatredirect.config import EndpointSettings
 from chatredirect.dns.rfc3263 import Located, State
-from chatredirect.dns.target import Target
-from chatredirect.pool import Pool
-from chatredirect.roles.redirection import Redirection, contacts_of_targets
+from chatredirect.endpoints.redirection import Redirection, contacts_of_targets
+from chatredirect.net.target import Target
+from chatredirect.pools.pool import Pool
 
 
 def contacts(form: str) -> list[bytes]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.config import HealthSettings
-from chatredirect.dns.target import Target
-from chatredirect.health import Health, Outcome, PlaceHealth, State
+from chatredirect.net.target import Target
+from chatredirect.pools.health import Health, Outcome, PlaceHealth, State
 
 TARGET = Target("udp", "192.0.2.1", 5060, "fe01.contoso.com")
 OK, LOST = Outcome.ANSWERED, Outcome.LOST

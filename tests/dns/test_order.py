@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.dns.order import Order
-from chatredirect.dns.target import Target
+from chatredirect.net.target import Target
 
 
 def target(name: str, priority: int = 0, weight: int = 0, address: str | None = None) -> Target:

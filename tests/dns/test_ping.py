@@ -8,10 +8,10 @@ from typing import TypeAlias
 import pytest
 
 from chatredirect.client.wire import CONNECTS
-from chatredirect.dns.target import Target
-from chatredirect.health import Outcome
-from chatredirect.ping import options, ping
-from chatredirect.sip.datagram import parse_datagram
+from chatredirect.net.target import Target
+from chatredirect.pools.health import Outcome
+from chatredirect.pools.options_ping import options, ping
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.headers import read_cseq, read_from_to, read_via
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request

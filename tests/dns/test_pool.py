@@ -1,8 +1,8 @@
 """A pool as requests see it: which events there are, and what it says of itself."""
 
 from chatredirect.dns.rfc3263 import Located, State
-from chatredirect.dns.target import Target
-from chatredirect.pool import Event, Pool
+from chatredirect.net.target import Target
+from chatredirect.pools.pool import Event, Pool
 
 ONE = Target("tls", "192.0.2.1", 5061, "fe01.contoso.com", 0, 1)
 TWO = Target("tls", "192.0.2.2", 5061, "fe02.contoso.com", 0, 1)

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from chatredirect.config import HostPort
-from chatredirect.dns.target import Target
-from chatredirect.pools import Pools
+from chatredirect.net.target import Target
+from chatredirect.pools.refresh import Pools
 from tests.dns.warp import now, warp
 from tests.dns.world import World, dns_settings
 

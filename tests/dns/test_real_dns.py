@@ -8,11 +8,11 @@ from ipaddress import ip_address
 import pytest
 
 from chatredirect.config import DnsSettings, HostPort
+from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import State
 from chatredirect.dns.trace import Trace
-from chatredirect.pool import Pool
-from chatredirect.pools import Pools
-from chatredirect.resolver import Resolver
+from chatredirect.pools.pool import Pool
+from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers
 from tests.dns.odd_servers import odd_server, silent
 from tests.dns.real_servers import DnsServer, free_port

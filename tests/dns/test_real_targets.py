@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from chatredirect.config import DnsSettings, HealthSettings
-from chatredirect.pool import Pool
-from chatredirect.pools import Pools
+from chatredirect.pools.pool import Pool
+from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers
 from tests.dns.real_targets import Kamailio, Sipp, SipTarget
 from tests.dns.until import until

@@ -3,7 +3,7 @@
 import pytest
 
 from chatredirect.config import HostPort
-from chatredirect.dns.resolv_conf import read_resolv_conf
+from chatredirect.dns.servers import read_resolv_conf
 
 GOOD = (HostPort("192.0.2.53", 53),)
 

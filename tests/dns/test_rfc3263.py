@@ -6,11 +6,11 @@ from ipaddress import ip_address
 import pytest
 
 from chatredirect.dns.answer import AnswerError
+from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import Located, State
 from chatredirect.dns.servers import Server
-from chatredirect.dns.target import Target
 from chatredirect.dns.trace import Trace
-from chatredirect.resolver import Resolver
+from chatredirect.net.target import Target
 from tests.dns.warp import now, warp
 from tests.dns.world import World, dns_settings
 

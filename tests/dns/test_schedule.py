@@ -1,6 +1,6 @@
 """What is due when, also for items whose time changes."""
 
-from chatredirect.dns.schedule import Schedule
+from chatredirect.runtime.schedule import Schedule
 
 
 def test_in_the_order_of_their_times() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.commands.endpoint import filing, locking
+from chatredirect.commands.endpoint import files as endpoint_files
 from chatredirect.config import load
 from tests.endpoint.conftest import MAIN, Command, files
 from tests.privileges import AS_NOBODY
@@ -61,7 +61,7 @@ def test_commands_wait_for_one_another(
 ) -> None:
     """Who waits says so, and gives up some time."""
     folder.mkdir()
-    monkeypatch.setattr(locking, "_PATIENCE", 0.2)
+    monkeypatch.setattr(endpoint_files, "_PATIENCE", 0.2)
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -69,7 +69,7 @@ def test_commands_wait_for_one_another(
         assert done.status == 75
         assert "waiting for it" in done.err
         assert not files(folder)
-        monkeypatch.setattr(locking, "_PATIENCE", 30.0)
+        monkeypatch.setattr(endpoint_files, "_PATIENCE", 30.0)
         threading.Timer(0.3, os.close, [handle]).start()
         assert endpoint(*new("a@contoso.com")).status == 0
     except BaseException:
@@ -270,8 +270,8 @@ def test_a_change_that_fails_half_way_is_taken_back(
         str(folder / "new1"): b"1",
         str(folder / "new2"): b"2",
     }
-    with pytest.raises(filing.FilingError):
-        filing.file_all(str(folder), contents, str(like))
+    with pytest.raises(endpoint_files.FilingError):
+        endpoint_files.file_all(str(folder), contents, str(like))
     assert files(folder) == before
 
 
@@ -287,10 +287,10 @@ def test_a_change_can_be_taken_back(tmp_path: Path) -> None:
         str(gone): None,
         str(folder / "new"): b"1",
     }
-    filed = filing.file_all(str(folder), contents, str(like), keep=True)
+    filed = endpoint_files.file_all(str(folder), contents, str(like), keep=True)
     visible = {name: text for name, text in files(folder).items() if not name.startswith(".")}
     assert visible == {"old": b"changed", "new": b"1"}
     filed.undo()
     assert files(folder) == before
-    filing.file_all(str(folder), contents, str(like), keep=True).forget()
+    endpoint_files.file_all(str(folder), contents, str(like), keep=True).forget()
     assert files(folder) == {"old": b"changed", "new": b"1"}

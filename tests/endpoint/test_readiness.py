@@ -16,9 +16,9 @@ from chatredirect.commands.pinging import Pinged
 from chatredirect.commands.readiness import Grade, Item, is_ready, readiness
 from chatredirect.commands.resolving import Resolution, Way
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.located import Located, State
-from chatredirect.dns.target import Target
+from chatredirect.dns.rfc3263 import Located, State
 from chatredirect.dns.trace import Trace
+from chatredirect.net.target import Target
 from tests.endpoint.conftest import Command
 
 NOW = 1_800_000_000.0

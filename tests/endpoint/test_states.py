@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from chatredirect.config import EndpointSettings, load
 from chatredirect.config.moment import parse_moment, written
-from chatredirect.directory import Building, Endpoint
-from chatredirect.pool import Pool
-from chatredirect.roles.closing import Closed
-from chatredirect.states import INTERVAL, States
+from chatredirect.endpoints.activation import INTERVAL, States
+from chatredirect.endpoints.directory import Building, Endpoint
+from chatredirect.endpoints.unavailability import Closed
+from chatredirect.pools.pool import Pool
 from tests.lookup.world import SDP, Client
 from tests.lookup.world import World as Lookups
 from tests.service.client import ask, request, talk

@@ -4,11 +4,11 @@ from collections.abc import Hashable
 from contextlib import suppress
 from xml.etree.ElementTree import ParseError, fromstring
 
-from chatredirect.roles.lookup import xccos
+from chatredirect.lookup import xccos
 from chatredirect.sip import sdp
 from chatredirect.sip.body import BadMultipart, Body, body_of, find
-from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.errors import SipError
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Request
 from chatredirect.sip.xml_body import BadXml

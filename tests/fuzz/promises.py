@@ -8,17 +8,16 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from zlib import crc32
 
+from chatredirect.sip import client_request as client
 from chatredirect.sip import headers
-from chatredirect.sip import request as client
-from chatredirect.sip.datagram import parse_datagram
-from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.client_request import ClientRequest
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.framing import FramingFault, Ping, StreamFramer
+from chatredirect.sip.fast_path import read_plain
+from chatredirect.sip.framing import FramingFault, Ping, StreamFramer, parse_datagram
 from chatredirect.sip.limits import Limits
+from chatredirect.sip.mandatory_headers import read_envelope
 from chatredirect.sip.message import HEAD_END, Request, Response, parse_head
 from chatredirect.sip.message import values as values_of
-from chatredirect.sip.plain import read_plain
-from chatredirect.sip.request import ClientRequest
 from chatredirect.sip.response import Source
 from chatredirect.sip.uri import equivalent, parse_uri
 from chatredirect.trace.masking import mask

@@ -3,8 +3,8 @@
 from collections.abc import Hashable
 from zlib import crc32
 
-from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.errors import SipError
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Request, Response
 from tests.proxy.world import FRONT_END, Caller, World, targets

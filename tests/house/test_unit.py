@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.transport.stream import BACKLOG
+from chatredirect.transport.stream_listener import BACKLOG
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd/chatredirect.service"

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from chatredirect.pool import Pool
-from chatredirect.roles.closing import Closed
-from chatredirect.roles.lookup import channels
-from chatredirect.roles.lookup.channels import MAX_CALLERS, STABLE, Channel, Channels
+from chatredirect.endpoints import channels
+from chatredirect.endpoints.channels import MAX_CALLERS, STABLE, Channel, Channels
+from chatredirect.endpoints.unavailability import Closed
+from chatredirect.pools.pool import Pool
 from tests.lookup.world import FRONT_END, STRANGER, TRANSPORTS, Client, World, endpoint
 
 URIS = ("sip:a@one.contoso.com", "sip:b@two.contoso.com", "sip:c@three.contoso.com")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chatredirect.roles.lookup.core import Core
-from chatredirect.roles.lookup.lookup import Lookup
+from chatredirect.lookup.core import Core
+from chatredirect.lookup.session import Lookup
 from tests.lookup.world import TRANSPORTS, Client, World
 from tests.sent import read
 

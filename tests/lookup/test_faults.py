@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatredirect.roles.lookup.core import Core
+from chatredirect.lookup.core import Core
 from chatredirect.sip.transaction.layer import Transactions
 from tests.lookup.world import TRANSPORTS, Client, FakeFlow, World
 

@@ -4,14 +4,14 @@ from math import inf
 
 import pytest
 
-from chatredirect.sip.datagram import parse_datagram
-from chatredirect.sip.envelope import read_envelope
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.headers import read_via
 from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.mandatory_headers import read_envelope
 from chatredirect.sip.message import Request, Response
-from chatredirect.sip.transaction import keys
+from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
-from chatredirect.sip.transaction.tables import CLIENT, INVITE_SERVER, SERVER, Event, State
+from chatredirect.sip.transaction.state_machines import CLIENT, INVITE_SERVER, SERVER, Event, State
 from tests.lookup.world import FRONT_END, FakeFlow
 
 
@@ -162,7 +162,7 @@ def request(
     )
     message = parse_datagram(data.encode(), DEFAULT)
     assert isinstance(message, Request)
-    return keys.server_key(message, read_envelope(message, read_via(message.vias[0])))
+    return matching.server_key(message, read_envelope(message, read_via(message.vias[0])))
 
 
 BRANCH = "SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bKx"
@@ -221,4 +221,4 @@ def test_responses_that_are_nobodys(fields: str) -> None:
     data = f"SIP/2.0 200 OK\r\n{fields}\r\nContent-Length: 0\r\n\r\n"
     message = parse_datagram(data.encode(), DEFAULT)
     assert isinstance(message, Response)
-    assert keys.response_key(message) is None
+    assert matching.response_key(message) is None

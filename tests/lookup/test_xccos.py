@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.roles.lookup import xccos
-from chatredirect.roles.lookup.xccos import Command
+from chatredirect.lookup import xccos
+from chatredirect.lookup.xccos import Command
 from chatredirect.sip.xml_body import BadXml
 from tests.lookup.world import REQURI, Client, World
 

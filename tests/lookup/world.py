@@ -7,23 +7,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
+from chatredirect.answering.dispatch import Answering
+from chatredirect.answering.registrar import Registrars
+from chatredirect.answering.request_handler import Server
+from chatredirect.answering.stateful import Attendants
 from chatredirect.config import EndpointSettings, HostPort
-from chatredirect.counters import Counters
-from chatredirect.directory import build_directory
 from chatredirect.dns.rfc3263 import Located, State
-from chatredirect.dns.target import Target
-from chatredirect.own_names import OwnNames
-from chatredirect.pool import Pool
-from chatredirect.roles.attendants import Attendants
-from chatredirect.roles.lookup.attendant import Attendant
-from chatredirect.roles.lookup.core import Core, Rules
-from chatredirect.roles.lookup.endpoint import LookupEndpoint
-from chatredirect.roles.registering import Registrars
-from chatredirect.roles.server import Server
-from chatredirect.roles.table import Answering
-from chatredirect.roles.tap import Tapping
+from chatredirect.endpoints.directory import build_directory
+from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
+from chatredirect.lookup.core import Core, Rules
+from chatredirect.lookup.driver import Attendant
+from chatredirect.net.own_names import OwnNames
+from chatredirect.net.target import Target
+from chatredirect.pools.pool import Pool
+from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import PONG, StreamFramer
 from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.observer import Tapping
 from chatredirect.sip.response import Source, TagMaker
 from tests.sent import Sent, read
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatredirect.counters import OTHER, Counters
+from chatredirect.responses.counters import OTHER, Counters
 
 SALES, CHAT = "sip:sales@contoso.com", "sip:ocschat@contoso.com"
 

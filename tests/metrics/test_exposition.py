@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatredirect.histogram import Histogram
 from chatredirect.metrics.catalogue import CATALOGUE, Family
 from chatredirect.metrics.exposition import exposition
 from chatredirect.metrics.view import Reading
+from chatredirect.runtime.histogram import Histogram
 
 COUNTER = Family("chatredirect_test_total", "counter", "A test", ("name",))
 GAUGE = Family("chatredirect_level", "gauge", "A level")

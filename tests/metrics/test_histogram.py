@@ -2,7 +2,7 @@
 
 from math import inf
 
-from chatredirect.histogram import BOUNDS, Histogram
+from chatredirect.runtime.histogram import BOUNDS, Histogram
 
 
 def test_a_duration_is_in_every_bucket_that_it_fits_into() -> None:

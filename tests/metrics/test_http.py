@@ -11,9 +11,8 @@ import pytest
 
 from chatredirect.config import HostPort
 from chatredirect.http import server
-from chatredirect.http.counters import HttpCounters
 from chatredirect.http.listener import HttpListener
-from chatredirect.http.pages import Page
+from chatredirect.http.pages import HttpCounters, Page
 from chatredirect.transport.binding import BindError
 
 BIG = b"x" * 30_000_000
@@ -241,7 +240,7 @@ async def test_a_plan_that_is_given_up_leaves_nothing() -> None:
 def test_it_costs_nothing_while_it_is_off() -> None:
     """Neither of the two libraries is imported by a daemon that nobody asks for metrics."""
     code = (
-        "import sys, chatredirect.daemon\n"
+        "import sys, chatredirect.daemon.main\n"
         "print([name for name in ('aiohttp', 'prometheus_client') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from chatredirect.config import HealthSettings, HttpSettings
+from chatredirect.dns.resolver import DnsCounters
 from chatredirect.dns.rfc3263 import Located, State
-from chatredirect.dns.target import Target
-from chatredirect.health import Health, Outcome
 from chatredirect.metrics import pools
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.ready import Readiness, readiness
-from chatredirect.pool import Pool
-from chatredirect.resolver import DnsCounters
+from chatredirect.net.target import Target
+from chatredirect.pools.health import Health, Outcome
+from chatredirect.pools.pool import Pool
 from tests.sip.served import endpoint
 
 NOW = 1000.0

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.client.exchange import Step
-from chatredirect.client.ladder import WIDTH, heading, rung, whole
 from chatredirect.client.next_hop import NextHop, next_hop, parse_via
 from chatredirect.client.timing import Resending
-from chatredirect.dns.target import Target
+from chatredirect.net.target import Target
+from chatredirect.probe.exchange import Step
+from chatredirect.probe.ladder import WIDTH, heading, rung, whole
 from chatredirect.sip.uri import parse_uri
 
 TARGET = Target("udp", "192.0.2.20", 5060, "pcpool.contoso.com")

@@ -1,4 +1,4 @@
-"""Requests as `chatredirect.sip.request` writes them."""
+"""Requests as `chatredirect.sip.client_request` writes them."""
 
 from dataclasses import replace
 
@@ -6,10 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.sip.datagram import parse_datagram
-from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.message import Request, Response
-from chatredirect.sip.request import (
+from chatredirect.sip.client_request import (
     ClientRequest,
     Dialog,
     ack,
@@ -20,6 +17,9 @@ from chatredirect.sip.request import (
     hostport,
     via,
 )
+from chatredirect.sip.framing import parse_datagram
+from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.message import Request, Response
 
 INVITE = ClientRequest(
     b"INVITE",

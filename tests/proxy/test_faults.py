@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from chatredirect.roles.proxy import core as proxy_core
-from chatredirect.roles.work_list import AT_ONCE, carry_out
+from chatredirect.proxy import core as proxy_core
+from chatredirect.runtime.work_list import AT_ONCE, carry_out
 from chatredirect.sip.transaction.layer import Transactions
 from tests.proxy.world import FRONT_END, Caller, Flow, World, response, targets
 

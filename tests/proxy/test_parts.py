@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.dns.target import Target
-from chatredirect.roles.proxy import branches
-from chatredirect.roles.proxy.token import MAX_TOKEN, Tokens, signed
-from chatredirect.sip.datagram import parse_datagram
+from chatredirect.net.target import Target
+from chatredirect.proxy import branches
+from chatredirect.proxy.record_route import MAX_TOKEN, Tokens, signed
 from chatredirect.sip.forwarding import (
     ack_of,
     addressed_to,
@@ -22,11 +21,12 @@ from chatredirect.sip.forwarding import (
     returned,
     without,
 )
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Response
-from chatredirect.sip.transaction.deadlines import Deadlines
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
-from chatredirect.sip.transaction.tables import INVITE_CLIENT, Event, State, event_of
+from chatredirect.sip.transaction.state_machines import INVITE_CLIENT, Event, State, event_of
+from chatredirect.sip.transaction.timer_heap import Deadlines
 from tests.proxy.world import Flow
 
 

@@ -131,7 +131,7 @@ def test_it_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line at level info for each request, whatever comes: no peer fills the log."""
     told: list[object] = []
     log = SimpleNamespace(info=lambda event, **fields: told.append((event, fields["why"])))
-    monkeypatch.setattr("chatredirect.roles.unwanted.log", log)
+    monkeypatch.setattr("chatredirect.responses.unwanted.log", log)
     world = World()
     invite = Caller(world).invite()
     for _ in range(5):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chatredirect.dns.target import Target
+from chatredirect.net.target import Target
 from chatredirect.sip.response import Source
 from tests.proxy.test_dialogs import from_pool
 from tests.proxy.world import (

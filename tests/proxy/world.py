@@ -5,23 +5,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
+from chatredirect.answering.dispatch import Answering
+from chatredirect.answering.request_handler import Server
+from chatredirect.answering.stateful import Attendants
 from chatredirect.config import EndpointSettings, HostPort
-from chatredirect.counters import Counters
-from chatredirect.directory import build_directory
 from chatredirect.dns.rfc3263 import Located, State
-from chatredirect.dns.target import Target
-from chatredirect.own_names import OwnNames
-from chatredirect.pool import Pool
-from chatredirect.roles.attendants import Attendants
-from chatredirect.roles.proxy.attendant import Attendant
-from chatredirect.roles.proxy.core import Core
-from chatredirect.roles.proxy.rules import Rules
-from chatredirect.roles.proxy.token import Loops, Tokens
-from chatredirect.roles.server import Server
-from chatredirect.roles.table import Answering
-from chatredirect.roles.tap import Tapping
+from chatredirect.endpoints.directory import build_directory
+from chatredirect.net.own_names import OwnNames
+from chatredirect.net.target import Target
+from chatredirect.pools.pool import Pool
+from chatredirect.proxy.core import Core
+from chatredirect.proxy.driver import Attendant
+from chatredirect.proxy.record_route import Loops, Tokens
+from chatredirect.proxy.settings import Rules
+from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.observer import Tapping
 from chatredirect.sip.response import Source, TagMaker
 from chatredirect.sip.uri import SipUri
 from tests.sent import Sent, read

@@ -3,8 +3,8 @@
 import pytest
 
 from chatredirect.config import HostPort, ListenUrl
-from chatredirect.dns.target import Target
-from chatredirect.own_names import own_names
+from chatredirect.net.own_names import own_names
+from chatredirect.net.target import Target
 from chatredirect.sip.uri import parse_uri
 
 

@@ -5,9 +5,9 @@ import gc
 
 import pytest
 
-from chatredirect.changes import SHOWN, Changes
 from chatredirect.config import EndpointSettings
-from chatredirect.pace import Pace, long_lived
+from chatredirect.runtime.slicing import Pace, long_lived
+from chatredirect.service.changes import SHOWN, Changes
 
 
 async def test_work_gives_way() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from chatredirect import reloading
 from chatredirect.loading import parent
 from chatredirect.loading.parent import LoadingError, load_elsewhere
-from chatredirect.pace import Pace
+from chatredirect.runtime.slicing import Pace
+from chatredirect.service import reload as service_reload
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration, eventually
 from tests.service.fixtures import Run
@@ -73,15 +73,15 @@ async def test_a_reload_that_is_under_way_is_not_counted_as_done(
         await over.wait()
         raise LoadingError("no process")
 
-    monkeypatch.setattr(reloading, "load_elsewhere", load)
+    monkeypatch.setattr(service_reload, "load_elsewhere", load)
     service: Any = SimpleNamespace(settings=None)
     level: Any = None
-    reloader = reloading.Reloader(Path("c.yaml"), service, level)
+    reloader = service_reload.Reloader(Path("c.yaml"), service, level)
     asked = asyncio.create_task(reloader.reload())
     await asyncio.sleep(0.01)
     assert (reloader.done, reloader.refused) == (0, 0)
     over.set()
-    with pytest.raises(reloading.Refused):
+    with pytest.raises(service_reload.Refused):
         await asked
     assert (reloader.done, reloader.refused) == (0, 1)
 

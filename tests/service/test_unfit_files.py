@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chatredirect.file_thread import in_thread
+from chatredirect.runtime.regular_file import in_thread
 from tests.service.client import ask, request, talk
 from tests.service.daemon import ROOT, Daemon, command, configuration, eventually
 from tests.service.fixtures import Run

@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from chatredirect.answering.dispatch import Answering
+from chatredirect.answering.request_handler import Server
 from chatredirect.config import EndpointSettings
-from chatredirect.counters import Counters
-from chatredirect.directory import build_directory
 from chatredirect.dns.rfc3263 import Located, State
-from chatredirect.dns.target import Target
-from chatredirect.own_names import OwnNames
-from chatredirect.pool import Pool
-from chatredirect.roles.server import Server
-from chatredirect.roles.table import Answering
+from chatredirect.endpoints.directory import build_directory
+from chatredirect.net.own_names import OwnNames
+from chatredirect.net.target import Target
+from chatredirect.pools.pool import Pool
+from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.response import Source, TagMaker

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chatredirect.config.addresses import HostPort, ListenUrl
-from chatredirect.own_names import own_names
+from chatredirect.net.addresses import HostPort, ListenUrl
+from chatredirect.net.own_names import own_names
 from chatredirect.sip.destination import destination, without_maddr
 from chatredirect.sip.uri import parse_uri
 

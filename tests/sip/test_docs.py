@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.roles import server
+from chatredirect.answering import request_handler
 from chatredirect.sip import errors
 from chatredirect.sip.errors import BadRequest, SipError, Unanswerable
-from chatredirect.sip.status import PHRASES
+from chatredirect.sip.reason_phrases import PHRASES
 
 DOCS = Path(__file__).parents[2] / "docs"
 ANSWERS = (DOCS / "answers.md").read_text()
@@ -43,14 +43,17 @@ def test_every_fault_has_its_row(error: type[SipError]) -> None:
 
 
 def test_every_other_drop_is_told() -> None:
-    source = Path(server.__file__).read_text()
-    for reason in (*re.findall(r'dropped\("(\w+)"\)', source), *server._NEVER_ANSWERED.values()):
+    source = Path(request_handler.__file__).read_text()
+    for reason in (
+        *re.findall(r'dropped\("(\w+)"\)', source),
+        *request_handler._NEVER_ANSWERED.values(),
+    ):
         assert f"drop `{reason}`" in ANSWERS
 
 
 def test_every_answer_is_told() -> None:
     """Of those that the table of the mode redirect gives, with the RFC's own phrase."""
-    source = Path(server.__file__).read_text()
+    source = Path(request_handler.__file__).read_text()
     for status in {int(code) for code in re.findall(r"= status_line\((\d+)\)", source)}:
         rows = [row for row in ROWS if row[1].startswith(str(status))]
         assert rows, status

@@ -4,9 +4,8 @@ import tracemalloc
 
 import pytest
 
-from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.errors import HeaderLineTooLong
-from chatredirect.sip.framing import StreamFramer
+from chatredirect.sip.framing import StreamFramer, parse_datagram
 from chatredirect.sip.limits import DEFAULT, Limits
 from tests.sip.served import ENDPOINT, Served, message, request, serve
 from tests.sip.watched import Watched

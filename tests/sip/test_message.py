@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from chatredirect.sip.datagram import parse_datagram
 from chatredirect.sip.errors import (
     BadHeaderLine,
     BareLineBreak,
@@ -13,6 +12,7 @@ from chatredirect.sip.errors import (
     NotSip,
     SipError,
 )
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request, Response, parse_head, values
 from tests.sip.served import ENDPOINT, Served, message, request

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from benchmarks.messages import numbered, redirect_exchange
 from chatredirect.sip import abnf
-from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import SipError
+from chatredirect.sip.fast_path import read_plain
 from chatredirect.sip.headers import read_via
 from chatredirect.sip.limits import DEFAULT, Limits
+from chatredirect.sip.mandatory_headers import read_envelope
 from chatredirect.sip.message import HEAD_END, Request, parse_head
-from chatredirect.sip.plain import read_plain
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 

@@ -4,8 +4,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatredirect.sip import headers
-from chatredirect.sip.datagram import parse_datagram
-from chatredirect.sip.envelope import read_envelope
 from chatredirect.sip.errors import (
     BadContentLength,
     BareLineBreak,
@@ -13,7 +11,9 @@ from chatredirect.sip.errors import (
     SipError,
     Unanswerable,
 )
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT, Limits
+from chatredirect.sip.mandatory_headers import read_envelope
 from chatredirect.sip.message import Message, Request, Response, values
 from chatredirect.sip.uri import SipUri, equivalent, parse_uri
 from tests.sip.served import Served, read_answer, request, serve

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from tests.sip.served import ENDPOINT, Served, endpoint, message, request, serve
 from tests.sip.strategies import mutated, requests

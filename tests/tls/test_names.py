@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.transport.certificate import STRICT, NameRules, matches, names_of
+from chatredirect.transport.peer_identity import STRICT, NameRules, matches, names_of
 from tests.tls.authority import Authority
 from tests.tls.handshake import shown_certificate
 

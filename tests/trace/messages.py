@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message
 from chatredirect.sip.response import Source

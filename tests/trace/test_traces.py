@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from chatredirect.control.protocol import Json, Refusal
-from chatredirect.roles.tap import Tapping
+from chatredirect.sip.observer import Tapping
 from chatredirect.trace import session as bounds
 from chatredirect.trace.command import read_filter
 from chatredirect.trace.filter import Filter

@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatredirect.config.addresses import ListenUrl, Transport
 from chatredirect.config.models import TlsSettings
-from chatredirect.dns.target import Target
+from chatredirect.net.addresses import ListenUrl, Transport
+from chatredirect.net.target import Target
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.framing import Event
 from chatredirect.sip.limits import Limits
-from chatredirect.transport.datagram_ways import DatagramWays
-from chatredirect.transport.flow_book import FlowBook
+from chatredirect.transport.connection_settings import StreamLimits, Terms
+from chatredirect.transport.flow_table import FlowBook
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
-from chatredirect.transport.secure import Security
-from chatredirect.transport.terms import StreamLimits, Terms
+from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.tls import client_context
-from chatredirect.transport.udp import UdpListener
-from chatredirect.trust import Trust
+from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.udp_listener import UdpListener
+from chatredirect.transport.udp_sender import DatagramWays
 from tests.service.daemon import PATIENCE
 
 POOL = "pcpool.contoso.com"

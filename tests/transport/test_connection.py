@@ -7,15 +7,15 @@ from typing import cast
 
 import pytest
 
+from chatredirect.runtime.turns import FIRST
 from chatredirect.sip.flow import Reach
 from chatredirect.sip.framing import PONG, Event, Ping
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Source
 from chatredirect.transport.connection import StreamConnection
+from chatredirect.transport.connection_settings import StreamLimits, Terms
 from chatredirect.transport.flow import StreamFlow
-from chatredirect.transport.secure import Identity
-from chatredirect.transport.terms import StreamLimits, Terms
-from chatredirect.transport.turns import FIRST
+from chatredirect.transport.peer_identity import Identity
 
 PINGS = b"\r\n\r\n" * FIRST
 """More than is handled at once, so that some of it waits."""

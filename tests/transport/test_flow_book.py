@@ -5,12 +5,12 @@ import socket
 
 import pytest
 
-from chatredirect.config.addresses import ListenUrl
-from chatredirect.dns.target import Target
+from chatredirect.net.addresses import ListenUrl
+from chatredirect.net.target import Target
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.binding import bind
-from chatredirect.transport.datagrams import DatagramSocket
-from chatredirect.transport.udp import UdpListener
+from chatredirect.transport.mmsg import DatagramSocket
+from chatredirect.transport.udp_listener import UdpListener
 from tests.dns.until import until
 from tests.service.daemon import PATIENCE
 from tests.transport.outgoing import World, server, world

@@ -5,9 +5,9 @@ import socket
 
 from chatredirect.sip.limits import Limits
 from chatredirect.transport.admission import Admission, ConnectionLimits
-from chatredirect.transport.stream import StreamListener
-from chatredirect.transport.terms import StreamLimits, Terms
-from chatredirect.trust import Trust
+from chatredirect.transport.connection_settings import StreamLimits, Terms
+from chatredirect.transport.stream_listener import StreamListener
+from chatredirect.transport.trusted_peers import Trust
 from tests.service.daemon import PATIENCE
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from chatredirect.config.addresses import ListenUrl
 from chatredirect.config.models import TlsSettings
-from chatredirect.dns.target import Target
+from chatredirect.net.addresses import ListenUrl
+from chatredirect.net.target import Target
 from chatredirect.sip.framing import PING, PONG, FramingFault, Ping
 from chatredirect.sip.message import Request, Response
 from chatredirect.transport.flow import MAX_UNREAD, StreamFlow

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chatredirect.transport.rate import SECONDS, SteadyRate
-from chatredirect.transport.turns import SHARE, TURN, Turns, turns_of
+from chatredirect.runtime.steady_rate import SECONDS, SteadyRate
+from chatredirect.runtime.turns import SHARE, TURN, Turns, turns_of
 
 
 class Loop:

@@ -6,8 +6,8 @@ from typing import cast
 
 from chatredirect.sip.flow import Reach
 from chatredirect.sip.response import Source
-from chatredirect.transport.datagrams import DatagramSocket
-from chatredirect.transport.udp import UdpListener
+from chatredirect.transport.mmsg import DatagramSocket
+from chatredirect.transport.udp_listener import UdpListener
 
 
 class Loop:

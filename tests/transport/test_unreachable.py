@@ -10,10 +10,10 @@ import uvloop
 
 from chatredirect.config import ListenUrl
 from chatredirect.transport.binding import bind
-from chatredirect.transport.datagram_ways import DatagramWays
-from chatredirect.transport.datagrams import DatagramSocket
-from chatredirect.transport.udp import UdpListener
-from chatredirect.trust import Trust
+from chatredirect.transport.mmsg import DatagramSocket
+from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.udp_listener import UdpListener
+from chatredirect.transport.udp_sender import DatagramWays
 from tests.dns.until import until
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]

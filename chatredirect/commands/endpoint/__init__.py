@@ -10,9 +10,9 @@ showing   endpoints for people and for scripts
 import typer
 
 from chatredirect.commands.endpoint.get import get
-from chatredirect.commands.endpoint.new import new
+from chatredirect.commands.endpoint.new_command import new
 from chatredirect.commands.endpoint.remove import remove
-from chatredirect.commands.endpoint.set_ import set_
+from chatredirect.commands.endpoint.set_command import set_
 
 app = typer.Typer(
     help="Make, show, change and remove endpoints, as the cmdlets for them do.",

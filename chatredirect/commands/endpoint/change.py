@@ -6,25 +6,35 @@ whole configuration, under a lock that makes commands wait for one another.
 """
 
 import os
+import pwd
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 
 from chatredirect.commands.asking import control_socket
-from chatredirect.commands.endpoint.filing import Filed, FilingError, file_all
+from chatredirect.commands.endpoint.files import BusyError, Filed, FilingError, file_all, locked
 from chatredirect.commands.endpoint.keys import for_options
-from chatredirect.commands.endpoint.locking import BusyError, locked
 from chatredirect.commands.output import EX_IOERR, complain, show
 from chatredirect.commands.report import config_error_text, counted
-from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, Settings, load, warnings
+from chatredirect.config import (
+    EX_CONFIG,
+    ConfigError,
+    EndpointSettings,
+    Settings,
+    load,
+    parse_sip_address,
+    warnings,
+)
 from chatredirect.config.document import MAX_FILE
+from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder, NoFolderError, include_folder
 from chatredirect.config.moment import written
-from chatredirect.oserror import words
-from chatredirect.regular_file import read_file
+from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.regular_file import read_file
 
 NO = 1
 """Exit status: the answer is no, and nothing has been changed."""
@@ -237,3 +247,72 @@ def _unwritable(failed: FilingError, what: str = "nothing has been changed:") ->
             EX_NOPERM,
         )
     return refuse(f"{what} {failed.path}: {words(error)}", EX_IOERR)
+
+
+_MAX_NAME = 64
+
+
+def author(environ: Mapping[str, str], now: datetime, command: str) -> str:
+    """`alice with sudo on 2026-11-22 08:31:05 UTC: chatredirect endpoint new`.
+
+    Args:
+        environ: the process's environment.
+        now: with its offset from UTC.
+        command: what was called.
+    """
+    name = _printable(_user())
+    before = _printable(environ.get("SUDO_USER", ""))
+    who = f"{before} with sudo" if before and before != name and os.geteuid() == 0 else name
+    when = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{who} on {when}: {_printable(command, 200)}"
+
+
+def _user() -> str:
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container's user needn't have a name
+        return f"user {uid}"
+
+
+def _printable(text: str, most: int = _MAX_NAME) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)[:most]
+
+
+class NoSuchEndpointError(LookupError):
+    """There is no endpoint with this identity."""
+
+
+def identified(settings: Settings, identity: str) -> EndpointSettings:
+    """The endpoint that an identity means.
+
+    Raises:
+        NoSuchEndpointError: there is none.
+        LookupError: that can't be told; with what to write instead.
+    """
+    if identity.upper().startswith("CN="):
+        raise LookupError(
+            f"{quoted(identity)} is a name in Active Directory, where nothing is kept: "
+            "give the SIP address"
+        )
+    try:
+        key = parse_sip_address(identity).key
+    except ValueError as error:
+        unread = str(error)
+    else:
+        for each in settings.endpoints:
+            if each.sip_address.key == key:
+                return each
+        unread = ""
+    name = identity.casefold()
+    named = [each for each in settings.endpoints if (each.display_name or "").casefold() == name]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        addresses = ", ".join(str(each.sip_address) for each in named[:5])
+        raise LookupError(f"several endpoints are called {quoted(identity)}: {addresses}")
+    if unread and "@" in identity:
+        raise LookupError(unread)
+    raise NoSuchEndpointError(
+        f"there is no endpoint {quoted(identity)}: chatredirect endpoint get lists all"
+    )

@@ -10,21 +10,21 @@ from difflib import unified_diff
 import typer
 from pydantic import ValidationError
 
-from chatredirect.commands.endpoint.author import author
 from chatredirect.commands.endpoint.change import (
     NO,
     Proposal,
     Where,
     alone,
+    author,
     carry_out,
     configured,
     file_of,
     find,
+    identified,
     refuse,
     tell_doubts,
     tell_passed,
 )
-from chatredirect.commands.endpoint.identity import identified
 from chatredirect.commands.endpoint.keys import OPTIONS, endpoint_of, keys_of, refuse_values
 from chatredirect.commands.endpoint.making import described, typed
 from chatredirect.commands.endpoint.showing import pool_text
@@ -33,8 +33,8 @@ from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.document import MAX_FILE
 from chatredirect.config.endpoint_text import NotEditableError, Scalar, changed
 from chatredirect.config.include_folder import NoFolderError, include_folder
-from chatredirect.oserror import words
-from chatredirect.regular_file import read_file
+from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.regular_file import read_file
 
 _REQUIRED = ("pool_fqdn", "mode", "state")
 

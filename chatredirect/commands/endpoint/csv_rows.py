@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chatredirect.commands.endpoint.properties import PROPERTIES
+from chatredirect.commands.endpoint.filters import PROPERTIES
 from chatredirect.config.faults import quoted
 
 MAX_CSV = 64 * 1024 * 1024

@@ -15,10 +15,23 @@ from datetime import datetime
 from fnmatch import translate
 from typing import TypeAlias
 
-from chatredirect.commands.endpoint.properties import PROPERTIES
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import did_you_mean, quoted
 from chatredirect.config.moment import written
+
+PROPERTIES = {
+    "sipaddress": "sip_address",
+    "persistentchatpoolfqdn": "pool_fqdn",
+    "poolfqdn": "pool_fqdn",
+    "displayname": "display_name",
+    "mode": "mode",
+    "port": "port",
+    "transport": "transport",
+    "state": "state",
+    "activefrom": "active_from",
+}
+"""Their names, without case and without signs between words, and the YAML key that each is."""
+
 
 MAX_FILTER = 4096
 """Characters."""

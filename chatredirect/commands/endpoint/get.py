@@ -55,9 +55,8 @@ def get(
     import json
     import time
 
-    from chatredirect.commands.endpoint.change import configured
+    from chatredirect.commands.endpoint.change import configured, identified
     from chatredirect.commands.endpoint.filters import parse_filter
-    from chatredirect.commands.endpoint.identity import identified
     from chatredirect.commands.endpoint.showing import as_json as endpoint_json
     from chatredirect.commands.endpoint.showing import sheet, table
 

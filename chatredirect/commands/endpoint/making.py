@@ -12,13 +12,13 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 
-from chatredirect.commands.endpoint.author import author
 from chatredirect.commands.endpoint.change import (
     EX_DATAERR,
     NO,
     Proposal,
     Where,
     alone,
+    author,
     carry_out,
     folder_of,
     refuse,
@@ -42,8 +42,8 @@ from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, load, 
 from chatredirect.config.endpoint_text import text_of
 from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder
-from chatredirect.oserror import words
-from chatredirect.regular_file import read_file
+from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.regular_file import read_file
 
 _WORDS = ("mode", "transport", "state")  # one of a few each, which PowerShell takes in any case
 _SHOWN = 20  # endpoints, or files, that are named

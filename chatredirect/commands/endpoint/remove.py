@@ -44,8 +44,12 @@ def remove(
     reload says; if the service isn't running (69), the change stays.
     """
     from chatredirect.commands.endpoint import changing
-    from chatredirect.commands.endpoint.change import Where, configured
-    from chatredirect.commands.endpoint.identity import NoSuchEndpointError, identified
+    from chatredirect.commands.endpoint.change import (
+        NoSuchEndpointError,
+        Where,
+        configured,
+        identified,
+    )
 
     wanted = one_identity(argument, identity)
     if not wanted:

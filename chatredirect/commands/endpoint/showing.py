@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from chatredirect.config.addresses import HostPort
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.moment import written
+from chatredirect.net.addresses import HostPort
 
 _COLUMNS = ("SipAddress", "PersistentChatPoolFqdn", "Mode", "State", "DisplayName")
 

@@ -12,18 +12,21 @@ from typing import Generic, TypeVar
 
 from chatredirect.sip.flow import Flow, reliable
 from chatredirect.sip.response import Source
-from chatredirect.sip.transaction.tables import (
+from chatredirect.sip.transaction.state_machines import (
     CLIENT,
     INVITE_CLIENT,
     INVITE_SERVER,
     SERVER,
+    T1,
+    T2,
+    T4,
+    TIMEOUT,
     Act,
     Event,
     State,
     Table,
     event_of,
 )
-from chatredirect.sip.transaction.timers import T1, T2, T4, TIMEOUT
 
 U = TypeVar("U")
 

@@ -5,7 +5,7 @@ The messages are our own. Where the RFC leaves a choice, docs/leniency.md says w
 
 import pytest
 
-from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request
 from tests.sip.served import CONTACT, Answer, Served, message, request

@@ -4,7 +4,7 @@ The messages are our own; each exercises what its section is about.
 """
 
 from chatredirect.sip import headers
-from chatredirect.sip.datagram import parse_datagram
+from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.uri import parse_uri

@@ -1,0 +1,98 @@
+"""Who remembers requests: the modes `lookup` and `proxy`, each of which may be absent.
+
+The table of answers remembers nothing. What belongs to something that came before, it offers here:
+whoever knows it deals with it and sends what is to be sent.
+"""
+
+from dataclasses import dataclass
+
+from chatredirect.endpoints.directory import Endpoint
+from chatredirect.lookup.driver import Attendant as LookupAttendant
+from chatredirect.proxy.driver import Attendant as ProxyAttendant
+from chatredirect.responses.unwanted import NO_REQUEST
+from chatredirect.sip.flow import Reach
+from chatredirect.sip.headers import Envelope
+from chatredirect.sip.message import Request, Response
+from chatredirect.sip.response import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Attendants:
+    """Both of them.
+
+    Attributes:
+        lookup: deals with lookups; None where there are none.
+        proxy: passes requests on; None where there is nothing to be passed on.
+    """
+
+    lookup: LookupAttendant | None = None
+    proxy: ProxyAttendant | None = None
+
+    def respond(self, response: Response, source: Source, reach: Reach | None) -> str | None:
+        """Take a response; why not, if it isn't taken: a constant for counting."""
+        lookup, proxy = self.lookup, self.proxy
+        why: str | None = NO_REQUEST
+        if reach is None:
+            return why
+        if proxy is not None:
+            why = proxy.respond(response, source, reach)
+        if why == NO_REQUEST and lookup is not None:
+            why = lookup.respond(response, source, reach)
+        return why
+
+    def run(self, request: Request, source: Source, reach: Reach | None) -> bool:
+        """Deal with an ACK or BENOTIFY, which gets no answer; False if nobody wants it."""
+        lookup, proxy = self.lookup, self.proxy
+        if lookup is not None and request.method == b"ACK" and lookup.acknowledge(request, source):
+            return True
+        return proxy is not None and reach is not None and proxy.run(request, source, reach)
+
+    def within(
+        self, request: Request, envelope: Envelope, source: Source, reach: Reach | None
+    ) -> bool:
+        """Whether a request belongs to a dialog that came through here, or to a lookup.
+
+        Raises:
+            SipError: a header field that a proxy reads can't be read.
+        """
+        if reach is None:
+            return False
+        lookup, proxy = self.lookup, self.proxy
+        if proxy is not None and proxy.within(request, envelope, source, reach):
+            return True
+        return (
+            envelope.in_dialog
+            and source.trusted
+            and lookup is not None
+            and lookup.within(request, envelope, source, reach)
+        )
+
+    def repeats(
+        self,
+        request: Request,
+        envelope: Envelope,
+        source: Source,
+        reach: Reach | None,
+        endpoint: Endpoint,
+    ) -> bool:
+        """Whether a request for an endpoint has come before; it gets its answer again then."""
+        attendant = self.lookup if endpoint.lookup is not None else self.proxy
+        return (
+            attendant is not None
+            and reach is not None
+            and attendant.repeats(request, envelope, source, reach)
+        )
+
+    def cancels(
+        self, cancel: Request, envelope: Envelope, endpoint: Endpoint | None, source: Source
+    ) -> bool:
+        """Whether a CANCEL is about an INVITE that is remembered, which is cancelled then."""
+        lookup, proxy = self.lookup, self.proxy
+        if proxy is not None and proxy.cancels(cancel, envelope, source):
+            return True
+        return (
+            lookup is not None
+            and endpoint is not None
+            and endpoint.lookup is not None
+            and lookup.cancels(cancel, envelope, source)
+        )

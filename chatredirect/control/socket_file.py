@@ -1,0 +1,158 @@
+"""The control socket's file.
+
+A socket that a crash has left behind refuses connections and is taken over. One that answers
+belongs to a living daemon: two daemons with one control socket are a mistake, and the second is
+told so. The folder is locked between looking and binding, so that two that start at once can't both
+take over.
+"""
+
+import fcntl
+import os
+import socket
+import stat
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from chatredirect.runtime.os_errors import words
+
+MODE = 0o660
+_BACKLOG = 64
+_PATIENCE = 1.0  # seconds for a lock that is held for less than one thousandth
+_CREDENTIALS = struct.Struct("3i")  # unix(7): struct ucred
+
+
+@dataclass(slots=True)
+class PlaceError(Exception):
+    """The control socket can't be opened.
+
+    Attributes:
+        path: its file.
+        why: what is wrong, and what to do.
+        taken: whether another process has it.
+    """
+
+    path: str
+    why: str
+    taken: bool = False
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"can't open the control socket {self.path}: {self.why}"
+
+
+@dataclass(slots=True)
+class Place:
+    """A listening control socket.
+
+    Attributes:
+        path: its file.
+        sock: it, non-blocking.
+    """
+
+    path: str
+    sock: socket.socket
+    _identity: tuple[int, int]
+
+    def leave(self) -> None:
+        """Remove the file, unless another has put its own there. The socket isn't closed."""
+        try:
+            if _identity(self.path) == self._identity:
+                os.unlink(self.path)
+        except OSError:
+            pass  # the folder has gone, as systemd removes it: nothing is left to remove
+
+
+def take_place(path: str) -> Place:
+    """Listen on a path.
+
+    Raises:
+        PlaceError: another daemon has it, something else is there, or it isn't permitted.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        with _locked(os.path.dirname(path) or "."):
+            _clear(path)
+            sock.bind(path)
+            os.chmod(path, MODE)  # before it listens: until then nobody gets in
+            sock.listen(_BACKLOG)
+        return Place(path, sock, _identity(path))
+    except OSError as error:
+        sock.close()
+        raise PlaceError(path, _why(path, error)) from None
+    except BaseException:
+        sock.close()
+        raise
+
+
+def peer_of(sock: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group at the other end (SO_PEERCRED)."""
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    process, user, group = _CREDENTIALS.unpack(raw)
+    return process, user, group
+
+
+def _clear(path: str) -> None:
+    try:
+        kind = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise PlaceError(
+            path,
+            "there is a file of that name which is no socket; remove it, or set control.socket",
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)  # left over from a crash
+            return
+        except BlockingIOError:  # it listens, and its queue is full
+            owner = ""
+        else:
+            owner = f" (process {peer_of(probe)[0]})"
+    raise PlaceError(
+        path,
+        f"another chatredirect{owner} answers there: two daemons on one configuration? "
+        "Stop that one, or give this one a control.socket of its own",
+        taken=True,
+    )
+
+
+@contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:  # in a folder that everybody may lock, somebody may hold it for ever
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
+
+
+def _why(path: str, error: OSError) -> str:
+    folder = os.path.dirname(path) or "."
+    match error:
+        case FileNotFoundError():
+            return f"there is no folder {folder}; make it, or set control.socket"
+        case PermissionError():
+            return (
+                f"user {os.geteuid()} isn't permitted to write to {folder}; "
+                "change its owner, or set control.socket"
+            )
+    if error.errno is None:  # bind: the path doesn't fit into an address
+        return "a socket's path has at most 107 octets; set control.socket to a shorter one"
+    return words(error)

@@ -1,0 +1,108 @@
+"""What the control socket's commands do in the daemon."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import get_args
+
+from chatredirect.config import Fault
+from chatredirect.config.models import LogLevel as Level
+from chatredirect.control.protocol import Conversation, Gone, Handler, Json, Refusal
+from chatredirect.log.level import LogLevel
+from chatredirect.service.reload import Outcome, Refused, Reloader
+
+_BEAT = 2.0  # seconds between two signs of life to whoever waits
+_MAX_FAULTS = 1000  # told to whoever asked; `chatredirect check` has more
+
+
+def reload_command(reloader: Reloader) -> Handler:
+    """`reload`: the verdict on the files as they are now."""
+
+    async def reload(_request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
+        reloading = asyncio.create_task(reloader.reload())
+        try:
+            while not (await asyncio.wait([reloading], timeout=_BEAT))[0]:
+                try:
+                    await conversation.event({"stage": "working"})
+                except Gone:
+                    break  # the reload goes on, and the log has the verdict
+            return _told(await reloading)
+        except Refused as refused:
+            raise Refusal(
+                str(refused),
+                status=refused.status,
+                faults=[_placed(fault) for fault in refused.faults[:_MAX_FAULTS]],
+            ) from None
+        finally:
+            reloading.cancel()
+
+    return reload
+
+
+def _told(outcome: Outcome) -> dict[str, Json]:
+    changes = outcome.changes
+    return {
+        "changed": bool(changes),
+        "endpoints": {
+            name: {"count": kind.count, "named": kind.named}
+            for name, kind in (
+                ("added", changes.added),
+                ("removed", changes.removed),
+                ("changed", changes.changed),
+            )
+        },
+        "settings": changes.sections,
+        "restart": outcome.restart,
+        "warnings": [_placed(doubt) for doubt in outcome.doubts[:_MAX_FAULTS]],
+    }
+
+
+def _placed(fault: Fault) -> dict[str, Json]:
+    return {
+        "file": fault.file,
+        "line": fault.line,
+        "column": fault.column,
+        "message": fault.message,
+    }
+
+
+DEFAULT_SECONDS = 600.0
+MAX_SECONDS = 86_400.0
+CONFIGURED = "configured"
+"""Asks for the configuration's level again."""
+_EX_USAGE = 2
+_LEVELS: Mapping[str, Level] = {name: name for name in get_args(Level)}
+
+
+def log_level_command(level: LogLevel) -> Handler:
+    """`log-level`: arguments `level` and `seconds`; without a level nothing changes."""
+
+    async def log_level(request: Mapping[str, Json], _: Conversation) -> dict[str, Json]:
+        wanted, seconds = request.get("level"), request.get("seconds", DEFAULT_SECONDS)
+        if wanted == CONFIGURED:
+            level.fall_back()
+        elif wanted is not None:
+            name = _LEVELS.get(wanted) if isinstance(wanted, str) else None
+            if name is None:
+                known = ", ".join((*_LEVELS, CONFIGURED))
+                raise Refusal(f"there is no such level; there are {known}", status=_EX_USAGE)
+            level.change(name, _seconds(seconds))
+        return {
+            "level": level.level,
+            "configured": level.configured.level,
+            "until": level.until,
+            "requests": level.sink.requests,
+        }
+
+    return log_level
+
+
+def _seconds(value: Json) -> float:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value <= MAX_SECONDS
+    ):
+        raise Refusal(
+            f"a level lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=_EX_USAGE
+        )
+    return float(value)

@@ -1,0 +1,186 @@
+"""The daemon around the service: signals, the control socket, reloads.
+
+`service` knows how to serve a configuration; this decides when, and who may say so.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from chatredirect.config import Settings, warnings
+from chatredirect.config.models import DEFAULT_SOCKET
+from chatredirect.control.server import ControlServer
+from chatredirect.control.socket_file import PlaceError
+from chatredirect.daemon.config_watch import Watching
+from chatredirect.daemon.control_commands import log_level_command, reload_command
+from chatredirect.daemon.stop_signals import Stopping
+from chatredirect.http.pages import HttpCounters
+from chatredirect.log import LogSink, log_loop_exception
+from chatredirect.log.level import LogLevel
+from chatredirect.metrics.lag import Lag
+from chatredirect.metrics.serving import http_listener
+from chatredirect.metrics.view import View
+from chatredirect.runtime.slicing import Pace, long_lived
+from chatredirect.service.reload import Refused, Reloader, tell_doubts
+from chatredirect.service.service import Service
+from chatredirect.status.command import status_command
+from chatredirect.systemd.inherited import Inherited
+from chatredirect.systemd.notify import Notifier
+from chatredirect.systemd.watchdog import Watchdog, interval
+from chatredirect.trace.command import trace_command
+from chatredirect.trace.traces import Traces
+
+
+def status_line(service: Service, reloader: Reloader) -> str:
+    """What is served, what has been done so far, and what is wrong.
+
+    Args:
+        service: the running daemon.
+        reloader: knows how the last reload went.
+    """
+    endpoints = 0 if service.settings is None else len(service.settings.endpoints)
+    parts = [f"serving {_count(endpoints, 'endpoint')}"]
+    if service.pools is not None:
+        unusable = sum(not pool.usable for pool in service.pools)
+        if unusable:
+            parts.append(f"{unusable} of {_count(len(service.pools), 'pool')} unusable")
+    answers = sum(service.counters.answers.values())
+    parts.append(_count(answers, "answer"))
+    drops = sum(service.counters.drops.values())
+    if drops:
+        parts.append(f"{drops} dropped")
+    line = ", ".join(parts)
+    verdict = reloader.verdict
+    if verdict is not None:
+        line += f"; {verdict.what} {time.strftime('%H:%M:%S UTC', time.gmtime(verdict.at))}"
+    return line
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+log = structlog.get_logger()
+
+
+async def serve(
+    config: Path,
+    settings: Settings,
+    sink: LogSink,
+    stopping: Stopping,
+    inherited: Inherited,
+) -> None:
+    """Serve until told to stop.
+
+    Args:
+        config: the main file, for reloads.
+        settings: what it said.
+        sink: the log.
+        stopping: says when to stop.
+        inherited: sockets that systemd has bound.
+
+    Raises:
+        BindError: an address can't be listened on.
+        InheritError: systemd's sockets and `listen` differ.
+        PlaceError: the control socket can't be opened.
+        TlsError: a certificate, key or CA file can't be used.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_loop_exception)
+    service = Service(inherited=inherited)
+    level = LogLevel(settings.log, sink, service.log_requests)
+    reloader = Reloader(config, service, level)
+    # Commands: a name and its handler, made of what it needs.
+    control = ControlServer(
+        {
+            "reload": reload_command(reloader),
+            "trace": trace_command(Traces(service.tapping)),
+        }
+    )
+    hung_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    watchdog = Watchdog(loop, Notifier(), partial(status_line, service, reloader), interval())
+    watching = Watching(os.fspath(config), partial(_reload, reloader))
+
+    def reloaded() -> None:
+        watchdog.ready()
+        if service.settings is not None:
+            watching.serve(service.settings)
+
+    reloader.begins, reloader.ends = watchdog.reloading, reloaded
+    lag = Lag(loop)
+    view = View(service, reloader, sink, control.counters, lag, time.time(), HttpCounters())
+    service.http = http_listener(view, loop)
+    control.offer({"status": status_command(view, level), "log-level": log_level_command(level)})
+    tell_doubts(warnings(settings))
+    try:
+        await _open(control, settings.control.socket)
+        with long_lived():
+            await service.apply(settings, log_requests=sink.requests, pace=Pace(rest=0))
+        watchdog.start()
+        watching.serve(settings)
+        listening = loop.create_task(_reload_when_asked(hung_up, reloader))
+        await stopping.asked.wait()
+        log.info("stopping")
+        watchdog.stopping()
+        listening.cancel()
+        watching.close()
+        await _end(reloader, service, stopping)
+    finally:
+        await control.close()
+        watchdog.stop()
+        lag.close()
+
+
+async def _reload_when_asked(asked: asyncio.Event, reloader: Reloader) -> None:
+    """Reload on each SIGHUP, until cancelled."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        await _reload(reloader)
+
+
+async def _reload(reloader: Reloader) -> None:
+    with suppress(Refused):  # the log has it
+        await reloader.reload()
+
+
+async def _end(reloader: Reloader, service: Service, stopping: Stopping) -> None:
+    """Stop as politely as there is time for."""
+
+    async def politely() -> None:
+        await reloader.close()
+        await service.stop()
+
+    ending = asyncio.create_task(politely())
+    hurried = asyncio.create_task(stopping.at_once.wait())
+    await asyncio.wait((ending, hurried), return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if ending.done():
+        await ending
+    else:
+        log.warning("stopped_at_once", why="a second signal: what was open has not been finished")
+        ending.cancel()
+
+
+async def _open(control: ControlServer, path: str | None) -> None:
+    """Open the control socket; at its default place it may be missing.
+
+    Raises:
+        PlaceError: it is wanted elsewhere, and can't be opened.
+    """
+    if path is None:
+        return
+    try:
+        await control.open(path)
+    except PlaceError as error:
+        if path != DEFAULT_SOCKET:
+            raise
+        remedy = "commands can't reach this daemon; set control.socket, or switch it off"
+        log.warning("no_control_socket", why=str(error), remedy=remedy)

@@ -1,0 +1,227 @@
+"""RFC 3263 on dnspython: the parts of `chatredirect.dns` put together for one set of settings.
+
+A resolver knows which names are fixed, which servers there are and what they said. It does not know
+pools: whoever wants targets asks for them with `locate`, and is told when to ask again.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+import structlog
+
+from chatredirect.config import DnsSettings, HostPort
+from chatredirect.dns.cache import RecordCache
+from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.exchange import Exchange
+from chatredirect.dns.hosts import Hosts
+from chatredirect.dns.lookup import Asker, Lookup
+from chatredirect.dns.rfc3263 import AAAA, A, Located, Question, locate, locate_fixed
+from chatredirect.dns.servers import MOST_OCTETS, PATH, ServerList, read_resolv_conf
+from chatredirect.dns.trace import Trace
+from chatredirect.net.addresses import Wanted
+from chatredirect.net.target import Target
+from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.regular_file import in_thread, read_file
+
+SPARE_RECORDS = 1024
+RECORDS_PER_POOL = 16
+"""How many records the cache keeps, at most: so many for each pool, and some to spare."""
+
+Nameservers: TypeAlias = tuple[tuple[HostPort, ...], tuple[str, ...]]
+"""The servers of a resolv.conf, and its faults."""
+
+log = structlog.get_logger()
+
+
+class Resolver:
+    """Finds targets, within settings that may change.
+
+    Attributes:
+        counters: what was asked and what came of it.
+    """
+
+    def __init__(
+        self,
+        settings: DnsSettings,
+        *,
+        is_own: Callable[[Target], bool] = lambda target: False,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+        asker: Asker | None = None,
+        resolv_conf: str = PATH,
+    ) -> None:
+        """Read the files that the settings name; ask nothing yet.
+
+        Args:
+            settings: name servers, fixed names and times.
+            is_own: whether a target is a listener of this daemon, and so no target.
+            clock: seconds that never go back.
+            rng: spreads refreshes over time.
+            asker: carries questions to servers; over the network unless a test has another.
+            resolv_conf: where the system's name servers are, if the settings have none.
+        """
+        self.counters = DnsCounters()
+        self._settings = settings
+        self._is_own = is_own
+        self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
+        self._resolv_conf = resolv_conf
+        self._resolv_faults: tuple[str, ...] = ()
+        self._looking = False
+        self._hosts = Hosts(settings.hosts, settings.hosts_file)
+        self._servers = ServerList(self._nameservers())
+        self._cache = RecordCache(settings, SPARE_RECORDS)
+        self._exchange = Exchange(self.counters)
+        self._lookup = Lookup(
+            asker or self._exchange,
+            self._cache,
+            self._servers,
+            settings,
+            clock=clock,
+            counters=self.counters,
+        )
+        self._clock = clock
+        self._told_fault: str | None = None
+        self._tell_fault()
+
+    async def locate(
+        self,
+        fqdn: str,
+        port: int | None = None,
+        transport: Wanted | None = None,
+        *,
+        spread: bool = False,
+        trace: Trace | None = None,
+    ) -> Located:
+        """The targets of a pool, and when to ask again; see `rfc3263`. Raises nothing.
+
+        Args:
+            fqdn: a host name in lower case, or an IP address.
+            port: None to let DNS decide.
+            transport: None to let DNS decide.
+            spread: many are asked for at once: refresh the answers at any time of their TTL, so
+                that not all come back at once.
+            trace: takes down the way.
+        """
+        self.counters.refreshes += 1
+        question = self._question(fqdn, port, transport)
+        question.trace = trace
+        if spread:
+            question.fraction = self._rng.uniform(0.05, 0.95)
+        return await locate(question, self._lookup, self._hosts)
+
+    async def glance(self, fqdn: str) -> bool:
+        """Whether a name surely has addresses: one quick question. False says nothing."""
+        return await self._lookup.glance(fqdn, A if self._settings.prefer == "ipv4" else AAAA)
+
+    def fixed(
+        self, fqdn: str, port: int | None = None, transport: Wanted | None = None
+    ) -> Located | None:
+        """The same for a name that needs no DNS, without waiting; None if it needs DNS."""
+        return locate_fixed(self._question(fqdn, port, transport), self._lookup, self._hosts)
+
+    def _question(self, fqdn: str, port: int | None, transport: Wanted | None) -> Question:
+        return Question(
+            fqdn,
+            port,
+            transport,
+            prefer=self._settings.prefer,
+            fraction=self._rng.uniform(0.85, 0.95),
+            is_own=self._is_own,
+        )
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The name servers, for people."""
+        return tuple(map(str, self._servers))
+
+    def expect(self, pools: int) -> None:
+        """Make room for the records of so many pools."""
+        self._cache.capacity = SPARE_RECORDS + RECORDS_PER_POOL * pools
+
+    def update(
+        self, settings: DnsSettings, *, is_own: Callable[[Target], bool] | None = None
+    ) -> bool:
+        """Take other settings; answers that are still good stay. Whether targets may now differ."""
+        before = self._settings
+        self._settings = settings
+        self._lookup.patience = settings
+        self._cache.update(settings)
+        if is_own is not None:
+            self._is_own = is_own
+        hosts_changed = _fixed(before) != _fixed(settings)
+        if hosts_changed:
+            self._hosts = Hosts(settings.hosts, settings.hosts_file)
+        else:
+            hosts_changed = self._hosts.reread()
+        self._tell_fault()
+        servers_changed = self._servers.update(self._nameservers())
+        if servers_changed:
+            self._cache.clear()  # other servers may know another world: a split DNS for instance
+        return hosts_changed or servers_changed or before.prefer != settings.prefer
+
+    async def reread(self) -> bool:
+        """Look at the hosts file and resolv.conf again; whether targets may now differ.
+
+        One look at a time: a file system that hangs holds one, and nothing else.
+        """
+        if self._looking:
+            return False
+        self._looking = True
+        hosts, path = self._hosts, self._resolv_conf
+        try:
+            look, found = await in_thread(lambda: (hosts.look(), _read_nameservers(path)))
+        finally:
+            self._looking = False
+        if hosts is not self._hosts:  # other settings have come meanwhile, and were read with them
+            return False
+        changed = hosts.take(look)
+        self._tell_fault()
+        servers = self._settings.nameservers or self._told(found)
+        if self._servers.update(servers):
+            self._cache.clear()
+            changed = True
+        if changed:
+            log.info("dns_files_changed", nameservers=self.servers)
+        return changed
+
+    def sweep(self) -> Iterator[None]:
+        """Forget answers that nobody asks for any more, in short steps."""
+        return self._cache.sweep(self._clock())
+
+    async def aclose(self) -> None:
+        """Close all sockets."""
+        await self._exchange.aclose()
+
+    def _nameservers(self) -> tuple[HostPort, ...]:
+        return self._settings.nameservers or self._system_nameservers()
+
+    def _system_nameservers(self) -> tuple[HostPort, ...]:
+        return self._told(_read_nameservers(self._resolv_conf))
+
+    def _told(self, found: Nameservers) -> tuple[HostPort, ...]:
+        """The name servers; a fault of resolv.conf is told once, as long as it stays the same."""
+        servers, faults = found
+        if faults != self._resolv_faults:
+            self._resolv_faults = faults
+            for fault in faults:
+                log.warning("resolv_conf_faulty", file=self._resolv_conf, why=fault)
+        return servers
+
+    def _tell_fault(self) -> None:
+        fault = self._hosts.fault
+        if fault is not None and fault != self._told_fault:
+            log.warning("hosts_file_unreadable", file=self._settings.hosts_file, why=fault)
+        self._told_fault = fault
+
+
+def _read_nameservers(path: str) -> Nameservers:
+    try:
+        return read_resolv_conf(read_file(path, MOST_OCTETS))
+    except OSError as error:
+        return (), (f"unreadable: {words(error)}",)
+
+
+def _fixed(settings: DnsSettings) -> tuple[Mapping[str, object], str]:
+    return (settings.hosts, settings.hosts_file)

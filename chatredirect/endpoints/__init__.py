@@ -1,0 +1,1 @@
+"""Which endpoints are served, when, and in which mode."""

@@ -1,0 +1,216 @@
+"""Carries out what the core of the lookups says: sends, counts, logs, and asks to be woken.
+
+It stands between the table of answers, which hands it what is a lookup's, and the core. It has a
+clock; sockets it knows only as flows.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
+from chatredirect.lookup.core import Core, User
+from chatredirect.lookup.events import Answered, Ended, Fact, Found
+from chatredirect.lookup.in_dialog import within
+from chatredirect.lookup.invites import invite
+from chatredirect.lookup.session import Lookup
+from chatredirect.responses.counters import Counters
+from chatredirect.responses.explain import explain_status
+from chatredirect.responses.planned import log_request
+from chatredirect.responses.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, unwanted
+from chatredirect.runtime.work_list import carry_out, forget
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.flow import Reach, leads_back
+from chatredirect.sip.headers import Envelope
+from chatredirect.sip.mandatory_headers import envelope_of
+from chatredirect.sip.message import Request, Response
+from chatredirect.sip.observer import Tap, Tapping
+from chatredirect.sip.response import Source
+from chatredirect.sip.transaction.layer import Send
+from chatredirect.sip.transaction.matching import response_key, server_key
+
+log = structlog.get_logger()
+
+
+class Attendant:
+    """All lookups of a daemon, kept while configurations come and go.
+
+    Attributes:
+        core: their state.
+        log_requests: whether every request gets a line in the log.
+    """
+
+    __slots__ = ("_clock", "_counters", "_tapping", "_wake_at", "core", "log_requests")
+
+    def __init__(
+        self,
+        core: Core,
+        counters: Counters,
+        clock: Callable[[], float],
+        wake_at: Callable[[float], None],
+        tapping: Tapping,
+    ) -> None:
+        """Begin.
+
+        Args:
+            core: without any lookup.
+            counters: the daemon's.
+            clock: seconds that never go back.
+            wake_at: asks for `elapse` to be called at a time; earlier calls stay as they are.
+            tapping: says who looks on.
+        """
+        self.core = core
+        self.log_requests = True
+        self._counters = counters
+        self._clock = clock
+        self._wake_at = wake_at
+        self._tapping = tapping
+
+    def invite(
+        self,
+        request: Request,
+        envelope: Envelope,
+        source: Source,
+        reach: Reach,
+        endpoint: LookupEndpoint,
+        closed: str = "",
+    ) -> None:
+        """Answer an INVITE without a To tag, from a trusted peer; for `closed` see `invite`."""
+        now = self._clock()
+        invite(self.core, request, envelope, source, reach, endpoint, now, closed)
+        self._settle(now, source)
+
+    def repeats(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+        """Whether a request has come before; if so it gets the answer that it got then."""
+        now = self._clock()
+        key = server_key(request, envelope)
+        if self.core.transactions.server_of(key, source) is None:
+            return False
+        known = self.core.repeated(key, request, envelope, source, reach, now)
+        self._settle(now, source)
+        return known
+
+    def within(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+        """Answer a request with a To tag; False if its dialog isn't known."""
+        now = self._clock()
+        known = within(self.core, request, envelope, source, reach, now)
+        self._settle(now, source)
+        return known
+
+    def acknowledge(self, ack: Request, source: Source) -> bool:
+        """Take an ACK; False if it is for none of our answers, or malformed."""
+        if not self.core.transactions:
+            return False
+        try:
+            envelope = envelope_of(ack)
+        except SipError:
+            return False
+        now = self._clock()
+        taken = self.core.acknowledge(ack, envelope, source, now)
+        self._settle(now, source)
+        return taken
+
+    def cancels(self, cancel: Request, envelope: Envelope, source: Source) -> bool:
+        """Whether a CANCEL is about an INVITE of the same peer that is known."""
+        return self.core.cancels(cancel, envelope, source)
+
+    def respond(self, response: Response, source: Source, reach: Reach) -> str | None:
+        """Take a response; why not, if it isn't taken: a constant for counting."""
+        core = self.core
+        transaction = core.transactions.client(response_key(response))
+        if transaction is None:
+            return NO_REQUEST
+        if not leads_back(transaction.flow, reach.flow(source.port)):
+            return unwanted(transaction, ELSEWHERE, response, source, reach.transport)
+        if response.fault is not None:
+            return unwanted(transaction, MALFORMED, response, source, reach.transport)
+        now = self._clock()
+        core.respond(transaction, response.status, now)
+        self._settle(now, source)
+        return None
+
+    def hang_up(self, lookup: Lookup) -> None:
+        """End a dialog, if it may be ended: we are about to stop."""
+        now = self._clock()
+        try:
+            self.core.hang_up(lookup, now)
+        except Exception:  # the others get their BYE all the same
+            log.exception("work_failed", what="hang up")
+        self._settle(now, None)
+
+    def elapse(self) -> None:
+        """Do what is due, and ask to be woken for what is due next."""
+        now = self._clock()
+        try:
+            self.core.elapse(now)
+        except Exception:  # what was due is taken out: the others' time comes all the same
+            log.exception("lookup_timer_failed")
+        self._settle(now, None)
+
+    def _settle(self, now: float, source: Source | None) -> None:
+        """Send and tell what the last call has led to."""
+        core = self.core
+        sends = core.sends
+        tap = self._tapping.tap
+        told = len(core.facts)
+        if tap is not None:
+            _show(core.facts, tap)  # first why, then what
+        while sends:  # a flow that is gone may lead to more
+            carry_out(sends, self._send, partial(core.lost, now=now), "send")
+        if tap is not None:
+            _show(core.facts[told:], tap)
+        carry_out(core.facts, partial(self._tell, source=source), forget, "tell")
+        due = core.next_due()
+        if due is not None:
+            self._wake_at(due)
+
+    def _send(self, send: Send[User]) -> bool:
+        tap = self._tapping.tap
+        if tap is not None:
+            call_id = None if send.user is None else send.user.dialog.call_id
+            try:
+                tap.sent(send.data, send.flow, call_id)
+            except Exception:  # it is sent all the same
+                log.exception("work_failed", what="trace")
+        return send.flow.send(send.data)
+
+    def _tell(self, fact: Fact, source: Source | None) -> None:
+        match fact:
+            case Answered():
+                self._counters.answered(
+                    fact.status, fact.request.method, fact.transport, fact.endpoint
+                )
+                if self.log_requests:
+                    log_request(
+                        fact.request,
+                        source,
+                        fact.transport,
+                        fact.status,
+                        fact.endpoint,
+                        fact.why,
+                        fact.fields,
+                    )
+            case Found(endpoint, caller, call_id, uri, why):
+                if uri is None:
+                    log.warning(
+                        "lookup_failed", endpoint=endpoint, caller=caller, call_id=call_id, why=why
+                    )
+                elif self.log_requests:
+                    log.info(
+                        "lookup", endpoint=endpoint, caller=caller, call_id=call_id, channel=uri
+                    )
+            case Ended(endpoint, caller, call_id, why):
+                log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
+
+
+def _show(facts: list[Fact], tap: Tap) -> None:
+    for fact in facts:
+        match fact:
+            case Answered(request, status, endpoint, _, why, fields):
+                tap.decided(request.call_id, explain_status(status, endpoint, why, fields))
+            case Found(endpoint, _, call_id, uri, why):
+                what = f"no channel service: {why}" if uri is None else f"channel service {uri}"
+                tap.decided(call_id, f"endpoint {endpoint}: {what}")
+            case Ended(endpoint, _, call_id, why):
+                tap.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")

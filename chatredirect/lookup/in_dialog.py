@@ -1,0 +1,227 @@
+"""Requests within a lookup's dialog (RFC 3261 §12.2.2): commands, BYE, and what else may come."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from chatredirect.lookup import xccos, xccos_replies
+from chatredirect.lookup.core import Core
+from chatredirect.lookup.events import Found
+from chatredirect.lookup.session import MAX_WAITING, Event, Lookup, State
+from chatredirect.lookup.xccos_replies import ALLOW, CAPABILITIES
+from chatredirect.responses.planned import Refusal
+from chatredirect.sip import sdp
+from chatredirect.sip.body import body_of
+from chatredirect.sip.dialog import contact_of, key_within
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.flow import Reach
+from chatredirect.sip.headers import Envelope
+from chatredirect.sip.message import Request, values
+from chatredirect.sip.response import Source, reply_port
+from chatredirect.sip.transaction import matching
+from chatredirect.sip.xml_body import BadXml, UnknownCharset
+
+_LATER = b"Retry-After: 5\r\n"
+#: What commands come in: the first is what Group Chat's clients say, the others what it is.
+_COMMAND_TYPES = (xccos.CONTENT_TYPE, b"text/xml", b"application/xml")
+
+
+def within(
+    core: Core, request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
+) -> bool:
+    """Answer a trusted peer's request with a To tag; False if its dialog isn't known.
+
+    Args:
+        core: the lookups.
+        request: neither ACK nor CANCEL.
+        envelope: its envelope.
+        source: where it came from; strangers are told nothing of a dialog.
+        reach: makes the way back.
+        now: seconds on the clock of all calls.
+    """
+    key = matching.server_key(request, envelope)
+    if core.repeated(key, request, envelope, source, reach, now):
+        return True
+    lookup = core.dialogs.get(key_within(request, envelope))
+    if lookup is None:
+        return False
+    if lookup.state is State.CLOSING and request.method != b"BYE":
+        return False  # §15: for us it is over
+    flow = reach.flow(reply_port(envelope.via, source))
+    refusal = _misplaced(core, request, envelope, lookup)
+    if refusal is not None:
+        core.refuse(request, envelope, source, flow, refusal, lookup.endpoint)
+        return True
+    if source.is_same_peer(lookup.peer):
+        lookup.flow = flow
+    lookup.dialog.remote_number = envelope.number
+    tag = matching.tag_of(envelope.to, "To")
+    invite = request.method == b"INVITE"
+    transaction = core.transactions.serve(key, flow, None, source, invite=invite, tag=tag)
+    refusal = xccos_replies.required(request)
+    body = b""
+    done: _Done = _active
+    if refusal is None:
+        refusal, body, done = _METHODS.get(request.method, _unknown)(core, request, lookup)
+    data = xccos_replies.write(request, envelope, source, refusal, b"", body)
+    core.transactions.respond(transaction, refusal.status, data, now)
+    core.tell(request, refusal, flow, lookup.endpoint)
+    if invite and refusal.status < 300:
+        lookup.answer, lookup.answer_number = data, envelope.number
+    done(core, lookup, now)
+    return True
+
+
+def _misplaced(core: Core, request: Request, envelope: Envelope, lookup: Lookup) -> Refusal | None:
+    """Refusals that leave nothing behind and don't touch the dialog."""
+    if core.crowded:
+        return Refusal(500, _LATER)
+    large = xccos_replies.too_large(request)
+    if large is not None:
+        return large
+    if envelope.number <= lookup.dialog.remote_number:
+        return Refusal(500, phrase="CSeq Out Of Order")  # RFC 3261 §12.2.2
+    if request.method == b"INFO" and len(lookup.waiting) >= MAX_WAITING:
+        return Refusal(500, _LATER)
+    return None
+
+
+#: What follows the answer.
+_Done: TypeAlias = Callable[[Core, Lookup, float], None]
+#: An answer, its body, and what follows it.
+_Outcome: TypeAlias = tuple[Refusal, bytes, _Done]
+
+
+def _active(core: Core, lookup: Lookup, now: float) -> None:
+    core.happen(lookup, Event.ACTIVE, now)
+
+
+def _bye(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+    return Refusal(200), b"", _over
+
+
+def _over(core: Core, lookup: Lookup, now: float) -> None:
+    core.happen(lookup, Event.BYE, now)
+
+
+def _options(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+    return Refusal(200, CAPABILITIES), b"", _active
+
+
+def _unknown(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+    return Refusal(405, ALLOW), b"", _active
+
+
+def _info(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+    """Commands; the reply to them follows in an INFO of our own."""
+    if not request.body:
+        return Refusal(200), b"", _active  # RFC 6086 §4.2.2
+    if len(request.body) > xccos.MAX_OCTETS:
+        return Refusal(413), b"", _active
+    body = body_of(request)
+    if body.encoded or body.kind not in _COMMAND_TYPES:
+        refusal = xccos_replies.not_understood(body, xccos.CONTENT_TYPE)
+        return refusal or Refusal(200), b"", _active
+    try:
+        commands = xccos.read(body.octets, body.param(b"charset"))
+    except UnknownCharset as unknown:
+        accept = b"Accept: %b;charset=utf-8\r\n" % xccos.CONTENT_TYPE
+        return Refusal(415, accept, str(unknown)), b"", _active
+    except BadXml as bad:
+        return Refusal(400, phrase=str(bad)), b"", _active
+
+    def reply(core: Core, lookup: Lookup, now: float) -> None:
+        core.happen(lookup, Event.ACTIVE, now)
+        if commands:
+            _reply(core, lookup, commands, now)
+
+    return Refusal(200), b"", reply
+
+
+def _reply(core: Core, lookup: Lookup, commands: list[xccos.Command], now: float) -> None:
+    endpoint = lookup.endpoint
+
+    def find() -> str | None:
+        uri = None if lookup.closed else endpoint.channels.choose(lookup.caller, now)
+        why = ""
+        if uri is None:
+            core.counters.not_found += 1
+            why = lookup.closed or endpoint.channels.reason
+        else:
+            core.counters.found += 1
+        call_id = lookup.dialog.call_id
+        core.facts.append(Found(endpoint.address, lookup.caller, call_id, uri, why))
+        return uri
+
+    core.counters.unknown += sum(not command.asks_for_uri for command in commands)
+    lookup.replies += 1
+    core.reply(lookup, xccos.write(lookup.replies, commands, endpoint.domain, find), now)
+
+
+def _invite(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+    """A re-INVITE (RFC 3261 §14.2)."""
+    refusal, body = _renew(core, request, lookup)
+    if refusal is not None:
+        return refusal, b"", _active
+    lookup.offering = not body
+    if not body:
+        body = _describe(lookup, lambda version: sdp.offer(lookup.flow.host, version))
+    return Refusal(200, _fields(lookup)), body, _accepted
+
+
+def _accepted(core: Core, lookup: Lookup, now: float) -> None:
+    core.happen(lookup, Event.ACCEPTED, now)
+
+
+def _update(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+    """RFC 3311 §5.2."""
+    if request.body and lookup.offering:
+        return Refusal(491), b"", _active
+    refusal, body = _renew(core, request, lookup)
+    if refusal is not None:
+        return refusal, b"", _active
+    return Refusal(200, _fields(lookup)), body, _active
+
+
+def _renew(core: Core, request: Request, lookup: Lookup) -> tuple[Refusal | None, bytes]:
+    """Answer its offer, if it makes one, and take its Contact for the remote target (§12.2.2)."""
+    agent = core.rules.agent
+    session = xccos_replies.session(request, lookup.flow.host, lookup.session_version, agent)
+    if isinstance(session, Refusal):
+        return session, b""
+    if values(request, b"contact"):
+        try:
+            lookup.dialog.target = contact_of(request)
+        except SipError as error:
+            return Refusal(400, phrase=error.reason), b""
+    if session is None:
+        return None, b""
+
+    def describe(version: int) -> bytes:
+        again = xccos_replies.session(request, lookup.flow.host, version, agent)
+        assert isinstance(again, bytes)  # as it was just now
+        return again
+
+    return None, _describe(lookup, describe)
+
+
+def _describe(lookup: Lookup, describe: Callable[[int], bytes]) -> bytes:
+    """Our session description; another one than before has another version (RFC 3264 §8)."""
+    made = describe(lookup.session_version)
+    if hash(made) != lookup.session:
+        lookup.session_version += 1
+        made = describe(lookup.session_version)
+        lookup.session = hash(made)
+    return made
+
+
+def _fields(lookup: Lookup) -> bytes:
+    return xccos_replies.accepted(lookup.endpoint.contact(lookup.flow, lookup.sips))
+
+
+_METHODS: Mapping[bytes, Callable[[Core, Request, Lookup], _Outcome]] = {
+    b"BYE": _bye,
+    b"INFO": _info,
+    b"INVITE": _invite,
+    b"OPTIONS": _options,
+    b"UPDATE": _update,
+}

@@ -1,0 +1,1 @@
+"""Values about networks: hosts, ports, transports, targets, and our own names."""

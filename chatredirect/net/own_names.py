@@ -1,0 +1,96 @@
+"""Which hosts and ports are this server itself.
+
+Asked in two places: a Request-URI that names the server says nothing about the contact object, so
+the To URI decides; and a pool that resolves to one of our own listeners would be a redirect
+that leads back here, round and round.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import ifaddr
+
+from chatredirect.net.addresses import HostPort, ListenUrl, Transport, bracketed
+from chatredirect.net.target import Target
+from chatredirect.sip.destination import destination, without_maddr
+from chatredirect.sip.uri import SipUri, canonical_host
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNames:
+    """The names under which this server can be reached.
+
+    Attributes:
+        hosts: canonical host names and addresses, IPv6 in brackets.
+        listeners: transport, address (no brackets) and port of each listener.
+        advertised: the name that we call ourselves with its port, where it has one of its own.
+    """
+
+    hosts: frozenset[bytes]
+    listeners: frozenset[tuple[Transport, str, int]]
+    advertised: tuple[bytes, int] | None = None
+
+    def names(self, uri: SipUri) -> bool:
+        """Whether a URI leads to this server, whatever its user part; by its maddr, if any."""
+        host, port = destination(uri).looked_up, uri.port
+        if host not in self.hosts:
+            return False
+        if port is None or (host, port) == self.advertised:
+            return True
+        return any(port == each for _, _, each in self.listeners)
+
+    def freed(self, uri: SipUri) -> bytes | None:
+        """A URI without its maddr, where that is this server's (RFC 3261 §16.4); else None."""
+        if b"maddr" not in uri.params.lower() or uri.param(b"maddr") is None:
+            return None
+        return without_maddr(uri) if self.names(uri) else None
+
+    def listens_on(self, target: Target) -> bool:
+        """Whether a target is one of our own listeners."""
+        place = (target.transport, target.address, target.port)
+        if place in self.listeners:
+            return True
+        # the interface has one address of 127.0.0.0/8 and takes what is sent to any of them
+        wildcard = (target.transport, "0.0.0.0", target.port)  # noqa: S104  # compared, not bound
+        either = (target.transport, "::", target.port)
+        return target.address.startswith("127.") and bool({wildcard, either} & self.listeners)
+
+
+def own_names(
+    bound: Iterable[ListenUrl], advertise: HostPort | None, local_addresses: Iterable[str]
+) -> OwnNames:
+    """Work out our own names.
+
+    Args:
+        bound: the listeners with the ports that they really have.
+        advertise: the name that we put into messages, if the configuration gives one.
+        local_addresses: all addresses of this machine, which a wildcard listener listens on.
+    """
+    local = tuple(local_addresses)
+    listeners = {
+        (url.transport, address, url.port)
+        for url in bound
+        for address in ((*local, url.host) if ip_address(url.host).is_unspecified else (url.host,))
+    }
+    hosts = {_canonical(address) for _, address, _ in listeners}
+    advertised = None
+    if advertise is not None:
+        name = _canonical(advertise.host)
+        hosts.add(name)
+        if advertise.port is not None:  # what forwards to a listener may have another port
+            advertised = name, advertise.port
+    return OwnNames(frozenset(hosts), frozenset(listeners), advertised)
+
+
+def local_addresses() -> list[str]:
+    """Every IP address of this machine's interfaces, as text without brackets and scope."""
+    found = []
+    for adapter in ifaddr.get_adapters():
+        for each in adapter.ips:
+            found.append(each.ip if isinstance(each.ip, str) else each.ip[0].partition("%")[0])
+    return found
+
+
+def _canonical(host: str) -> bytes:
+    return canonical_host(bracketed(host).encode("ascii"))

@@ -1,0 +1,44 @@
+"""Where a request can be sent: the end of every resolution."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from chatredirect.net.addresses import Transport, bracketed
+
+#: What tells one server from another that is asked whether it works: transport, IP address, port,
+#: and over TLS the name that its certificate has to carry.
+Place: TypeAlias = tuple[Transport, str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One transport, address and port of a pool (RFC 3263 §4).
+
+    Attributes:
+        transport: `udp`, `tcp` or `tls`.
+        address: an IP address, IPv6 without brackets, v4-mapped ones as IPv4.
+        port: 1 to 65535.
+        host: the name that the address belongs to: an SRV target, or the pool's own name.
+        priority: the SRV record's (RFC 2782); lower is tried first. 0 without SRV.
+        weight: the SRV record's share among those of its priority. 0 without SRV.
+        domain: the name that was asked for: the one that a certificate must carry, since what an
+            SRV record says can be forged (RFC 5922 §4).
+    """
+
+    transport: Transport
+    address: str
+    port: int
+    host: str
+    priority: int = 0
+    weight: int = 0
+    domain: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where it is, which several targets of several pools may share."""
+        domain = self.domain if self.transport == "tls" else ""
+        return (self.transport, self.address, self.port, domain)
+
+    def __str__(self) -> str:
+        """The way a listener is written in the configuration: `tcp://192.0.2.1:5060`."""
+        return f"{self.transport}://{bracketed(self.address)}:{self.port}"

@@ -1,0 +1,1 @@
+"""The targets of each pool: resolved again and again, pinged, and ordered."""

@@ -1,0 +1,90 @@
+"""What is logged of pools: a line for each change, none for a refresh that changes nothing.
+
+When DNS goes away under ten thousand pools, the first lines say what there is to know; the rest of
+a kind is counted, and the count is told.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from chatredirect.log.budget import LogBudget
+from chatredirect.net.target import Target
+from chatredirect.pools.pool import Change, Event, Pool
+
+TARGETS_TOLD = 8
+"""Targets that one line names."""
+
+log = structlog.get_logger()
+
+
+class PoolLog:
+    """Writes lines about pools, within a budget for each kind."""
+
+    __slots__ = ("_budget",)
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` gives seconds that never go back."""
+        self._budget = LogBudget(clock)
+
+    def change(self, pool: Pool, change: Change) -> None:
+        """Something has happened to a pool; the event's value is the line's name."""
+        event = change.event
+        if not self._budget.allows(event.value):
+            return
+        fields: dict[str, object] = {}
+        if change.added:
+            fields["targets" if event is Event.RESOLVED else "added"] = _told(change.added)
+        if change.removed:
+            fields["removed"] = _told(change.removed)
+        if change.reason:
+            fields["why"] = change.reason
+        if event in (Event.STALE, Event.FAILED):
+            log.warning(event.value, **_where(pool), **fields)
+        else:
+            log.info(event.value, **_where(pool), **fields)
+
+    def resolved(self, pool: Pool, seconds: float) -> None:
+        """A resolution has come to its end, whatever came of it; the next is due in `seconds`."""
+        failing = pool.stale or ("" if pool.usable else pool.reason)
+        log.debug(
+            "pool_looked_up",
+            **_where(pool),
+            targets=_told(pool.targets),
+            next_in=round(seconds, 1),
+            **({"why": failing} if failing else {}),
+        )
+
+    def notes(self, pool: Pool) -> None:
+        """Other things than before were left out of what DNS says of a pool."""
+        if pool.notes and self._budget.allows("pool_answer_cut"):
+            left_out = list(pool.notes[:TARGETS_TOLD])
+            log.warning("pool_answer_cut", **_where(pool), left_out=left_out, count=len(pool.notes))
+
+    def usable(self, pool: Pool) -> None:
+        """Pings have made a pool usable, or not usable."""
+        if pool.usable and self._budget.allows("pool_up"):
+            log.info("pool_up", **_where(pool), live=_told(pool.live))
+        elif not pool.usable and self._budget.allows("pool_down"):
+            log.warning("pool_down", **_where(pool), why=pool.reason)
+
+    def tell_left_out(self) -> None:
+        """Now and then: how many lines were left out."""
+        for kind, count in self._budget.left_out().items():
+            log.warning("log_lines_left_out", event_name=kind, count=count)
+
+
+def _where(pool: Pool) -> dict[str, object]:
+    where: dict[str, object] = {"pool": pool.fqdn}
+    if pool.port is not None:
+        where["port"] = pool.port
+    if pool.transport is not None:
+        where["transport"] = pool.transport
+    return where
+
+
+def _told(targets: tuple[Target, ...]) -> list[str]:
+    """Targets for a line, a few and how many more."""
+    told = [str(target) for target in targets[:TARGETS_TOLD]]
+    more = len(targets) - len(told)
+    return [*told, f"and {more} more"] if more else told

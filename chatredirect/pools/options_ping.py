@@ -1,0 +1,95 @@
+"""One OPTIONS to one target, and whether its answer says that it works (RFC 3261 §11).
+
+How bytes get there is a `Connect`, one for each transport (`chatredirect.client.wire`). A ping over
+UDP is sent again as RFC 3261 §17.1.2.2 says, so one lost datagram is no lost ping.
+"""
+
+import asyncio
+
+from chatredirect import __version__
+from chatredirect.client.identity import new_branch, new_call_id, new_tag
+from chatredirect.client.timing import Resending
+from chatredirect.client.wire import Connect, Wire
+from chatredirect.net.target import Target
+from chatredirect.pools.health import Outcome
+from chatredirect.runtime.os_errors import words
+from chatredirect.sip.client_request import ClientRequest, answers, hostport, via
+from chatredirect.sip.message import Response
+
+RETRY_ELSEWHERE = 503
+"""Service Unavailable: the one answer that says that the target doesn't work (RFC 3261 §21.5.4)."""
+
+
+async def ping(target: Target, connect: Connect, seconds: float) -> tuple[Outcome, str]:
+    """Ping a target; what came of it, also in words. Never raises for what the target does.
+
+    Args:
+        target: whom.
+        connect: how to get there.
+        seconds: for all of it.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            wire = await connect(target)
+            try:
+                response = await _transaction(wire, options(target, wire.local))
+            finally:
+                wire.close()
+    except TimeoutError:
+        return Outcome.LOST, f"no response within {seconds:.3g} s"
+    except OSError as error:
+        return Outcome.LOST, words(error)
+    reason = response.reason.decode("ascii", "replace")
+    told = f"{response.status} {reason}"[:80].strip()
+    outcome = Outcome.LOST if response.status == RETRY_ELSEWHERE else Outcome.ANSWERED
+    return outcome, "".join(c if c.isprintable() else "?" for c in told)
+
+
+async def _transaction(wire: Wire, request: ClientRequest) -> Response:
+    """A non-INVITE client transaction (RFC 3261 §17.1.2), as far as a ping needs one."""
+    data = request.write()
+    wire.send(data)
+    resending = None if wire.reliable else asyncio.create_task(_resend(wire, data))
+    try:
+        while True:
+            message = await wire.receive()
+            # a provisional response says that somebody is there, not yet whether he works
+            if not isinstance(message, Response) or message.status < 200:
+                continue
+            if answers(message, request):
+                return message
+    finally:
+        if resending is not None:
+            resending.cancel()
+
+
+async def _resend(wire: Wire, data: bytes) -> None:
+    timer = Resending(invite=False, reliable=wire.reliable)
+    while True:
+        await asyncio.sleep(timer.pause)
+        try:
+            wire.send(data)
+        except OSError:
+            return  # who waits for the answer hears of it
+        timer.sent()
+
+
+def options(target: Target, local: tuple[str, int]) -> ClientRequest:
+    """The request (RFC 3261 §11.1). `local` is the address and port that it is sent from."""
+    transport = target.transport.encode("ascii")
+    parameter = b"" if transport == b"udp" else b";transport=" + transport
+    uri = b"sip:%b%b" % (hostport(target.host, target.port), parameter)
+    own = hostport(local[0], None)
+    return ClientRequest(
+        b"OPTIONS",
+        uri,
+        via(target.transport, hostport(*local), new_branch()),
+        b"<sip:chatredirect@%b>;tag=%b" % (own, new_tag()),
+        b"<%b>" % uri,
+        new_call_id(),
+        1,
+        fields=(
+            (b"User-Agent", b"chatredirect/" + __version__.encode("ascii")),
+            (b"Accept", b"application/sdp"),
+        ),
+    )

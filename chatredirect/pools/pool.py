@@ -1,0 +1,223 @@
+"""A pool as a request sees it: what it takes is ready, nothing is looked up.
+
+`usable` and `reason` are plain attributes, `order` is a short computation. They change between
+requests, when a refresh or a ping has found something out; that is the business of
+`chatredirect.pools.refresh`, which calls `take` and `review` and tells what came of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from chatredirect.config.fields import Family
+from chatredirect.dns.order import Order
+from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.net.addresses import Wanted
+from chatredirect.net.target import Place, Target
+
+__all__ = ["Change", "Event", "Pool", "PoolKey", "Target"]
+
+#: What tells one pool from another: FQDN in lower case (or IP address), port, transport.
+PoolKey: TypeAlias = tuple[str, int | None, Wanted | None]
+
+
+class Event(Enum):
+    """What happened to a pool; the values are the names of log events."""
+
+    RESOLVED = "pool_resolved"  # it has targets and had none
+    CHANGED = "pool_changed"  # it has other targets than before
+    STALE = "pool_stale"  # DNS fails; the last good answer serves on
+    FRESH = "pool_fresh"  # DNS answers again, as before
+    FAILED = "pool_failed"  # it has no targets, for another reason than before
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event of a pool, to be told: with the targets that came and went, and why."""
+
+    event: Event
+    added: tuple[Target, ...] = ()
+    removed: tuple[Target, ...] = ()
+    reason: str = ""
+
+
+class Pool:
+    """One pool of one or more endpoints.
+
+    At the start of very many pools, one whose name has addresses is `usable` before its targets are
+    known: a redirect to its name is right whatever they are. `order` is empty until then.
+
+    Attributes:
+        fqdn: host name in lower case, or an IP address.
+        port: None if DNS decides.
+        transport: None if DNS decides.
+        usable: whether there is a target that works, as far as is known.
+        reason: why it isn't usable: a line of printable ASCII without quotes, for a Warning header.
+        targets: the last good answer, all of it.
+        live: those of them that work, as far as is known.
+        generation: grows with each change of `live`, for whoever has made something of it.
+        good_at: when DNS last confirmed the targets; None if it never has.
+        stale: why the targets are outdated; None if they aren't.
+        notes: what of the DNS's answer was left out, and why.
+        want: asks for the first resolution out of turn; None once there was one.
+        answered: whether anything has been heard of it, good or bad.
+    """
+
+    __slots__ = (
+        "_order",
+        "_prefer",
+        "_told",
+        "answered",
+        "fqdn",
+        "generation",
+        "good_at",
+        "live",
+        "notes",
+        "port",
+        "reason",
+        "stale",
+        "targets",
+        "transport",
+        "usable",
+        "want",
+    )
+
+    def __init__(self, key: PoolKey, prefer: Family) -> None:
+        """Begin without targets."""
+        self.fqdn, self.port, self.transport = key
+        self._prefer: Family = prefer
+        self._order: Order | None = None
+        self._told: str | None = None
+        self.usable = False
+        self.reason = f"{self.fqdn}: not resolved yet"
+        self.targets: tuple[Target, ...] = ()
+        self.live: tuple[Target, ...] = ()
+        self.generation = 0
+        self.good_at: float | None = None
+        self.stale: str | None = None
+        self.notes: tuple[str, ...] = ()
+        self.want: Callable[[Pool], None] | None = None
+        self.answered = False
+
+    @property
+    def key(self) -> PoolKey:
+        """What tells it from other pools."""
+        return (self.fqdn, self.port, self.transport)
+
+    @property
+    def resolved(self) -> bool:
+        """Whether there are targets, working or not."""
+        return bool(self.targets)
+
+    def order(self, caller: bytes) -> tuple[Target, ...]:
+        """Where to send this caller's requests, the first to be tried first.
+
+        The live targets by RFC 3263 and RFC 2782, or all if none is live, for who serves all the
+        same (`on_all_down: serve`). The same caller gets the same order as long as they are the
+        same.
+
+        Args:
+            caller: whatever tells callers apart, the From URI for instance.
+        """
+        if self._order is None:
+            self._order = Order(self.live or self.targets, self._prefer)
+        return self._order.for_caller(caller)
+
+    def take(self, located: Located, now: float, stale_limit: float) -> Change | None:
+        """Take the end of a resolution; what there is to tell of it, if anything.
+
+        Args:
+            located: what DNS says, or that it says nothing.
+            now: seconds on the clock that all calls share.
+            stale_limit: seconds that targets serve without being confirmed.
+        """
+        self.answered = True
+        self.want = None
+        if located.state is State.FOUND:
+            return self._confirmed(located, now)
+        overdue = self.good_at is None or now >= self.good_at + stale_limit
+        if located.state is State.FAILED and self.targets and not overdue:
+            first, self.stale = self.stale is None, located.reason
+            return Change(Event.STALE, reason=located.reason) if first else None
+        removed = self.targets
+        reason = f"{self.fqdn}: {_printable(located.reason)}"
+        # which server failed how may be another every time: that nobody answers is told once
+        told = located.reason if located.state is State.NONE else located.state.value
+        told_before = told == self._told
+        self._told = told
+        self.stale = None
+        self.notes = located.notes
+        self.reason = reason
+        self.usable = False
+        self._set_targets(())
+        if removed or not told_before:
+            return Change(Event.FAILED, removed=removed, reason=reason)
+        return None
+
+    def exists(self) -> None:
+        """The name is known to have addresses; where they lead isn't known yet."""
+        self.answered = True
+        self.usable = True
+        self.reason = f"{self.fqdn}: targets not resolved yet"
+
+    def review(self, is_down: Callable[[Place], bool]) -> bool:
+        """Look which targets are down; whether that changed anything."""
+        live = tuple(target for target in self.targets if not is_down(target.place))
+        if live == self.live:
+            return False
+        self._set_live(live)
+        return True
+
+    def prefer(self, family: Family) -> None:
+        """Put the addresses of a family first."""
+        if family != self._prefer:
+            self._prefer = family
+            self._set_live(self.live)
+
+    def _confirmed(self, located: Located, now: float) -> Change | None:
+        before = self.targets
+        self._told = None
+        was_stale, self.stale = self.stale, located.stale
+        if located.stale is None or self.good_at is None:
+            self.good_at = now
+        self.notes = located.notes
+        if located.targets != before:
+            self._set_targets(located.targets)
+        if not before:
+            return Change(Event.RESOLVED, located.targets, reason=located.stale or "")
+        added = tuple(target for target in located.targets if target not in before)
+        removed = tuple(target for target in before if target not in located.targets)
+        if added or removed:
+            return Change(Event.CHANGED, added, removed, reason=located.stale or "")
+        if located.stale is not None and was_stale is None:
+            return Change(Event.STALE, reason=located.stale)
+        if located.stale is None and was_stale is not None:
+            return Change(Event.FRESH)
+        return None
+
+    def _set_targets(self, targets: tuple[Target, ...]) -> None:
+        # whether new ones are down is looked up by `review`, which follows
+        gone = set(self.targets) - set(self.live)
+        self.targets = targets
+        self._set_live(tuple(target for target in targets if target not in gone))
+
+    def _set_live(self, live: tuple[Target, ...]) -> None:
+        self.live = live
+        self.generation += 1
+        self._order = None
+        self.usable = bool(live)
+        if live:
+            self.reason = ""
+        elif self.targets:
+            count = len(self.targets)
+            which = "its only target is down" if count == 1 else f"all {count} targets are down"
+            self.reason = f"{self.fqdn}: {which}"
+
+
+def _printable(text: str) -> str:
+    """One line of ASCII that fits into a quoted string as it is; names in DNS hold any octet."""
+    return "".join(
+        character if " " <= character <= "~" and character not in '"\\' else "?"
+        for character in text.replace('"', "'")
+    )[:200]

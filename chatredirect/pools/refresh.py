@@ -1,0 +1,377 @@
+"""All pools, kept fresh in the background.
+
+Each pool is due for a refresh when the first of its records is (`chatredirect.dns.cache` says when,
+with jitter). One schedule holds them all; a bounded number is resolved at a time. Requests never
+come here: they hold their `Pool` and read it.
+
+After a reload the same pools are still there, with what was known of them.
+"""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+
+from chatredirect.client.wire import CONNECTS, Connect
+from chatredirect.config import DnsSettings, HealthSettings, Transport
+from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.lookup import Asker
+from chatredirect.dns.resolver import Resolver
+from chatredirect.dns.rfc3263 import Located
+from chatredirect.dns.servers import PATH
+from chatredirect.net.addresses import Wanted
+from chatredirect.net.target import Place, Target
+from chatredirect.pools.log import PoolLog
+from chatredirect.pools.pool import Pool, PoolKey
+from chatredirect.pools.prober import Prober
+from chatredirect.runtime.schedule import Schedule
+from chatredirect.runtime.slicing import Pace
+from chatredirect.runtime.worker_pool import Workers
+
+
+class AddressesInUse:
+    """Addresses, and how many targets have each."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._counts: Counter[str] = Counter()
+
+    def __contains__(self, address: object) -> bool:
+        """Whether a target has it."""
+        return address in self._counts
+
+    def exchange(self, before: Iterable[Target], after: Iterable[Target]) -> None:
+        """A pool has other targets than before."""
+        counts = self._counts
+        for target in after:
+            counts[target.address] += 1
+        for target in before:
+            counts[target.address] -= 1
+            if not counts[target.address]:
+                del counts[target.address]
+
+
+AT_ONCE = 100
+"""Pools that are being resolved at the same time."""
+CROWD = 200
+"""Pools that wait for their first answer before each gets no more than a glance at first."""
+CROWD_SECONDS = 10.0
+CROWD_PACE = 200.0
+"""The whole answer is asked for within so many seconds, or later at so many pools a second."""
+SOONEST = 0.5
+"""Seconds between two refreshes of one pool, at least, whatever DNS and settings say."""
+FILES_INTERVAL = 5.0
+"""Seconds between two looks at the hosts file and resolv.conf."""
+
+
+class Pools:
+    """Pools by FQDN, port and transport.
+
+    Attributes:
+        resolver: where their targets come from.
+        addresses: those of their targets.
+        prober: pings their targets; None without health settings.
+    """
+
+    def __init__(
+        self,
+        dns: DnsSettings,
+        health: HealthSettings | None = None,
+        *,
+        is_own: Callable[[Target], bool] = lambda target: False,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+        asker: Asker | None = None,
+        connects: Mapping[Transport, Connect] = CONNECTS,
+        resolv_conf: str = PATH,
+    ) -> None:
+        """Ask nothing yet; `start` does.
+
+        Args:
+            dns: how to resolve.
+            health: how to ping; None to take all targets for live.
+            is_own: whether a target is one of this daemon's listeners.
+            clock: seconds that never go back; the loop's own in earnest.
+            rng: spreads load over time.
+            asker: carries questions to name servers, a test's pretended network for instance.
+            connects: carries pings to targets, by transport.
+            resolv_conf: the system's, where the settings name no server.
+        """
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
+        self._dns = dns
+        self._connects = connects
+        self.resolver = Resolver(
+            dns, is_own=is_own, clock=clock, rng=self._rng, asker=asker, resolv_conf=resolv_conf
+        )
+        self.addresses = AddressesInUse()
+        self._pools: dict[PoolKey, Pool] = {}
+        self._schedule: Schedule[PoolKey] = Schedule()
+        self._unanswered = 0
+        self._files_at = clock() + FILES_INTERVAL
+        self._log = PoolLog(clock)
+        self._workers = Workers(self._next, self._work, clock, AT_ONCE)
+        self._by_place: dict[Place, dict[PoolKey, Pool]] = {}
+        self.prober: Prober | None = None
+        self._watched: set[PoolKey] = set()
+        self._started = False
+        self._set_health(health)
+
+    def __len__(self) -> int:
+        """How many pools there are."""
+        return len(self._pools)
+
+    def __iter__(self) -> Iterator[Pool]:
+        """All pools, in the order of their making."""
+        return iter(self._pools.values())
+
+    @property
+    def dns_counters(self) -> DnsCounters:
+        """What DNS did since the start."""
+        return self.resolver.counters
+
+    def get(self, fqdn: str, port: int | None = None, transport: Wanted | None = None) -> Pool:
+        """The pool of this name, port and transport; a new one is resolved from `start` on.
+
+        One whose name needs no DNS (an IP address, a name in the hosts file) has its targets at
+        once.
+
+        Args:
+            fqdn: host name in any case, or an IP address.
+            port: None to let DNS decide.
+            transport: None to let DNS decide; `sips` for the pool of a sips: endpoint.
+        """
+        key = (fqdn.lower().rstrip("."), port, transport)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = Pool(key, self._dns.prefer)
+            self.resolver.expect(len(self._pools))
+            pool.want = self._want
+            self._unanswered += 1
+            self._begin_to_watch(pool)
+            located = self.resolver.fixed(*key)
+            if located is None:
+                self._schedule.set(key, self._clock())
+                self._workers.wake()
+            else:
+                self._take(pool, located)
+        return pool
+
+    def due(self, pool: Pool) -> float | None:
+        """When a pool's next refresh is due, by the clock of all calls; None while it is on."""
+        return self._schedule.due(pool.key)
+
+    def start(self) -> None:
+        """Resolve and ping from now on; returns at once. Needs a running loop."""
+        self._started = True
+        self._workers.start()
+        if self.prober is not None:
+            self.prober.start()
+
+    async def aclose(self) -> None:
+        """Stop, give up what is under way, close all sockets."""
+        self._started = False
+        if self.prober is not None:
+            await self.prober.aclose()
+        await self._workers.aclose()
+        await self.resolver.aclose()
+
+    async def update(
+        self,
+        dns: DnsSettings,
+        health: HealthSettings | None,
+        *,
+        is_own: Callable[[Target], bool] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        """Take other settings; the pools stay.
+
+        Targets, answers and health that are still valid stay, and serve on until something else is
+        known. If name servers or fixed names have changed, everything is resolved again.
+
+        Args:
+            dns: how to resolve.
+            health: how to ping; None to take all targets for live.
+            is_own: whether a target is one of this daemon's listeners.
+            pace: says when to give way to requests.
+        """
+        pace = pace or Pace()
+        changed = self.resolver.update(dns, is_own=is_own)
+        before, self._dns = self._dns, dns
+        if before.prefer != dns.prefer:
+            for pool in list(self._pools.values()):
+                pool.prefer(dns.prefer)
+                await pace.breathe()
+        if changed or is_own is not None:
+            await self._refresh_all(pace)
+        if health is None and self.prober is not None:
+            await self.prober.aclose()
+        if self._set_health(health):
+            for pool in list(self._pools.values()):
+                if pool.key in self._pools:
+                    self._begin_to_watch(pool)
+                    self._review(pool)
+                await pace.breathe()
+
+    async def keep(self, keys: Set[PoolKey], pace: Pace | None = None) -> None:
+        """Let go of all pools but these."""
+        pace = pace or Pace()
+        for key in list(self._pools):
+            if key not in keys:
+                self._drop(self._pools.pop(key))
+            await pace.breathe()
+
+    def _set_health(self, health: HealthSettings | None) -> bool:
+        """Ping by these settings; whether all pools must be looked at again."""
+        if health is not None and self.prober is not None:
+            self.prober.update(health)
+            return False
+        if health is None and self.prober is None:
+            return False
+        self.prober = None
+        self._by_place.clear()
+        self._watched.clear()
+        if health is not None:
+            self.prober = Prober(
+                health,
+                self._place_changed,
+                clock=self._clock,
+                rng=self._rng,
+                connects=self._connects,
+            )
+            if self._started:
+                self.prober.start()
+        return True
+
+    # --- refreshing
+
+    def _next(self) -> float | None:
+        due = self._schedule.next()
+        return self._files_at if due is None else min(due, self._files_at)
+
+    async def _work(self) -> bool:
+        now = self._clock()
+        if now >= self._files_at:
+            await self._look_around(now)
+            return True
+        key = self._schedule.pop(now)
+        if key is None:
+            return False
+        pool = self._pools[key]
+        if not pool.answered and self._unanswered > CROWD and await self._glance(pool):
+            return True
+        spread = pool.want is not None and len(self._pools) > CROWD
+        try:
+            located = await self.resolver.locate(*key, spread=spread)
+        except BaseException:  # a fault of ours, or a cancelled task: the pool comes back
+            self._schedule.set(key, now + self._dns.retry)
+            raise
+        if self._pools.get(key) is pool:
+            self._take(pool, located)
+        return True
+
+    async def _glance(self, pool: Pool) -> bool:
+        """Whether one quick question makes the pool usable; the whole resolution follows later."""
+        self._unanswered -= 1
+        pool.answered = True
+        if not await self.resolver.glance(pool.fqdn):
+            return False
+        if self._pools.get(pool.key) is pool:
+            pool.exists()
+            seconds = max(CROWD_SECONDS, len(self._pools) / CROWD_PACE)
+            self._schedule.set(pool.key, self._clock() + self._rng.uniform(1.0, seconds))
+        return True
+
+    def _take(self, pool: Pool, located: Located) -> None:
+        """Hand a resolution's end to the pool, tell what is new, and say when the next is due."""
+        now = self._clock()
+        if not pool.answered:
+            self._unanswered -= 1
+        before, notes = pool.targets, pool.notes
+        change = pool.take(located, now, self._dns.stale)
+        due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
+        self._schedule.set(pool.key, due)
+        if pool.targets != before:
+            self.addresses.exchange(before, pool.targets)
+            self._watch(pool, before, pool.targets)
+            self._review(pool)
+        if pool.notes != notes:
+            self.resolver.counters.refused_targets += len(pool.notes)
+            self._log.notes(pool)
+        if change is not None:
+            self._log.change(pool, change)
+        self._log.resolved(pool, due - now)
+
+    def _want(self, pool: Pool) -> None:
+        """A request has come for a pool that hasn't had its first whole answer: it goes first."""
+        if pool.key in self._schedule:
+            self._schedule.set(pool.key, float("-inf"))
+            self._workers.wake()
+
+    async def _refresh_all(self, pace: Pace) -> None:
+        """Resolve everything again, a thousand pools a second."""
+        now = self._clock()
+        spread = len(self._pools) / 1000
+        for key in list(self._pools):
+            if key in self._pools:
+                self._schedule.set(key, now + self._rng.uniform(0, spread))
+            await pace.breathe()
+        self._workers.wake()
+
+    def _drop(self, pool: Pool) -> None:
+        if not pool.answered:
+            self._unanswered -= 1
+        pool.want = None
+        self._schedule.remove(pool.key)
+        self.addresses.exchange(pool.targets, ())
+        self._watch(pool, pool.targets, ())
+        self._watched.discard(pool.key)
+
+    async def _look_around(self, now: float) -> None:
+        """What is done now and then: changed files, records nobody asks for, lines left out."""
+        self._files_at = now + FILES_INTERVAL
+        pace = Pace()
+        if await self.resolver.reread():
+            await self._refresh_all(pace)
+        for _ in self.resolver.sweep():
+            await pace.breathe()
+        self._log.tell_left_out()
+
+    # --- health
+
+    def _watch(self, pool: Pool, before: tuple[Target, ...], after: tuple[Target, ...]) -> None:
+        """Ping the targets that a pool has now, and no more those that it had."""
+        if self.prober is None or pool.key not in self._watched:
+            return
+        for target in before:
+            pools = self._by_place.get(target.place)
+            if pools is not None:
+                pools.pop(pool.key, None)
+                if not pools:
+                    del self._by_place[target.place]
+        for target in after:
+            self._by_place.setdefault(target.place, {})[pool.key] = pool
+        self.prober.exchange(before, after)
+
+    def _begin_to_watch(self, pool: Pool) -> None:
+        """A pool's targets are pinged from now on, and those that it will have."""
+        if self.prober is not None and pool.key not in self._watched:
+            self._watched.add(pool.key)
+            self._watch(pool, (), pool.targets)
+
+    def _place_changed(self, place: Place) -> None:
+        for pool in self._by_place.get(place, {}).values():
+            self._review(pool)
+
+    def _review(self, pool: Pool) -> None:
+        before = pool.usable
+        is_down = _never if self.prober is None else self.prober.health.is_down
+        if not pool.review(is_down) or pool.usable == before or not pool.targets:
+            return
+        self._log.usable(pool)
+
+
+def _never(place: Place) -> bool:
+    return False

@@ -1,0 +1,1 @@
+"""The engine of `chatredirect probe`: calls an endpoint as an old client does."""

@@ -1,0 +1,254 @@
+"""One request to one target, with all that politeness asks for after its answer.
+
+A call that was accepted is hung up again (RFC 3261 §15.1.1), one that only rang is cancelled
+(§9.1), a subscription's last NOTIFY is waited for (RFC 6665 §4.4.1): a probe leaves nothing behind.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from chatredirect.client.tls import NotSecureError, Secured, hint
+from chatredirect.client.wire import Connect
+from chatredirect.net.addresses import Transport
+from chatredirect.net.target import Target
+from chatredirect.probe import requri
+from chatredirect.probe.exchange import Exchange, NoAnswerError, Step
+from chatredirect.probe.requri import Reply
+from chatredirect.runtime.os_errors import words
+from chatredirect.sip.client_request import ClientRequest, Dialog, cancel
+from chatredirect.sip.message import Response
+
+MAX_STEPS = 200
+"""Messages of one attempt that are told; a target may send as many as it likes."""
+AFTERWARDS = 1.0
+"""Seconds that a NOTIFY, or the end of what was cancelled, is waited for."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request to one target, and what came of it.
+
+    Attributes:
+        uri: the Request-URI.
+        target: whom it was sent to.
+        local: our own address and port; empty if there was no connection.
+        secured: what TLS has agreed on; None without TLS.
+        steps: the messages, in order.
+        more: how many further messages were not kept.
+        response: the final answer; None if none came.
+        error: why there is no final answer, for people; empty if there is one.
+        hint: what a person might look at then; empty if there is nothing to say.
+        notes: what else went wrong.
+        found: what came of a lookup; None if there was none.
+    """
+
+    uri: bytes
+    target: Target
+    local: str = ""
+    secured: Secured | None = None
+    steps: list[Step] = field(default_factory=list)
+    more: int = 0
+    response: Response | None = None
+    error: str = ""
+    hint: str = ""
+    notes: list[str] = field(default_factory=list)
+    found: Reply | None = None
+
+
+#: Makes the request, when the wire that it goes over is known.
+MakeRequest: TypeAlias = Callable[[Exchange], ClientRequest]
+#: The target of a URI; None if it can't be found.
+Locate: TypeAlias = Callable[[bytes], Awaitable[Target | None]]
+
+
+class _LateError(Exception):
+    """There was no connection in time."""
+
+
+class Call:
+    """Everything that is needed to make one."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        seconds: float,
+        connects: Mapping[Transport, Connect],
+        locate: Locate,
+        connected: Callable[[], None],
+        tell: Callable[[Step], None],
+        *,
+        lookup: bool = False,
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            attempt: is filled in.
+            seconds: until the final answer has to be there.
+            connects: how to get to a target, one for each transport.
+            locate: finds the way of requests within a dialog.
+            connected: is called when `attempt.local` is known.
+            tell: is called with each step that is kept.
+            lookup: whether to ask who accepts an INVITE for a channel service.
+        """
+        self._attempt = attempt
+        self._seconds = seconds
+        self._connects = connects
+        self._locate = locate
+        self._connected = connected
+        self._tell = tell
+        self._lookup = lookup
+        self._now = asyncio.get_running_loop().time
+
+    async def make(self, make_request: MakeRequest) -> None:
+        """Make it. Raises nothing for what the target does."""
+        attempt = self._attempt
+        until = self._now() + self._seconds
+        exchange = None
+        try:
+            exchange = await self._connect(attempt.target, until)
+            attempt.local = exchange.local.decode("ascii")
+            attempt.secured = exchange.secured
+            self._connected()
+            await self._exchange(exchange, make_request(exchange), until)
+        except _LateError as late:
+            attempt.error = str(late)
+        except NotSecureError as failure:
+            attempt.error, attempt.hint = failure.why, hint(failure, attempt.target)
+        except OSError as error:
+            attempt.error = words(error)
+            if isinstance(error, ConnectionRefusedError):
+                attempt.hint = "Nothing listens there: is the daemon running?"
+        finally:
+            if exchange is not None:
+                exchange.close()
+
+    async def _connect(self, target: Target, until: float) -> Exchange:
+        """Raises OSError and _LateError."""
+        begun = self._now()
+        try:
+            async with asyncio.timeout_at(until) as timeout:
+                wire = await self._connects[target.transport](target)
+        except TimeoutError:
+            if not timeout.expired():
+                raise  # the system's own, which gave up before
+            raise _LateError(f"no connection within {self._seconds:g} s") from None
+        return Exchange(wire, target, self._step, begun)
+
+    async def _exchange(self, exchange: Exchange, request: ClientRequest, until: float) -> None:
+        attempt = self._attempt
+        try:
+            response = await exchange.transact(request, until)
+        except NoAnswerError as none:
+            self._tell_silence(none)
+            if none.provisional and request.method == b"INVITE":
+                await self._cancel(exchange, request)
+            return
+        attempt.response = response
+        if not 200 <= response.status < 300:
+            return
+        if request.method == b"INVITE":
+            await self._hang_up(exchange, request, response)
+        elif request.method == b"SUBSCRIBE":
+            with suppress(OSError):  # it has answered: whatever comes after that may fail
+                await exchange.listen(self._now() + AFTERWARDS, lambda: exchange.notified)
+
+    def _tell_silence(self, none: NoAnswerError) -> None:
+        attempt = self._attempt
+        within = f"within {self._seconds:g} s"
+        if none.provisional:
+            attempt.error = f"no final answer {within}"
+            return
+        times = f", asked {none.sent} times" if none.sent > 1 else ""
+        attempt.error = f"no answer {within}{times}"
+        if not all(step.sent for step in attempt.steps):
+            attempt.hint = "What came answers something else, or is no SIP."
+        elif attempt.target.transport == "udp":
+            attempt.hint = "Is the daemon running there, and does every firewall let UDP through?"
+        else:
+            attempt.hint = "Something listens there, but is it a SIP server?"
+
+    async def _cancel(self, exchange: Exchange, invite: ClientRequest) -> None:
+        try:
+            exchange.send(cancel(invite))
+            response = await exchange.final(invite, self._now() + AFTERWARDS)
+        except (NoAnswerError, OSError):
+            self._attempt.notes.append("nothing ended it after CANCEL: it may still be ringing")
+            return
+        if response.status < 300:  # it was accepted just then
+            await self._hang_up(exchange, invite, response)
+
+    async def _hang_up(self, exchange: Exchange, invite: ClientRequest, response: Response) -> None:
+        """ACK and BYE, the way that the dialog says (RFC 3261 §12.2.1.1)."""
+        dialog = Dialog.of(invite, response)
+        within = await self._within(exchange, dialog)
+        acknowledgement = dialog.request(b"ACK", invite.cseq, within.new_via())
+        number = invite.cseq + 1
+        try:
+            exchange.confirm(invite, lambda: within.send(acknowledgement))
+            if self._lookup:
+                await self._look_up(within, dialog, number)
+                number += 1
+            bye = dialog.request(b"BYE", number, within.new_via())
+            await within.transact(bye, self._now() + self._seconds)
+        except NoAnswerError:
+            self._attempt.notes.append(f"BYE: no answer within {self._seconds:g} s")
+        except OSError as error:
+            self._attempt.notes.append(f"BYE: {words(error)}")
+        finally:
+            if within is not exchange:
+                within.close()
+
+    async def _look_up(self, within: Exchange, dialog: Dialog, number: int) -> None:
+        """INFO with the command, then the target's INFO with its reply (MS-XCCOSIP)."""
+        info = replace(
+            dialog.request(b"INFO", number, within.new_via()),
+            fields=((b"Content-Type", requri.CONTENT_TYPE),),
+            body=requri.command(number),
+        )
+        attempt, until = self._attempt, self._now() + self._seconds
+        try:
+            response = await within.transact(info, until)
+        except NoAnswerError:
+            attempt.found = Reply("", f"INFO: no answer within {self._seconds:g} s")
+            return
+        if response.status >= 300:
+            reason = response.reason.decode("utf-8", "backslashreplace")
+            attempt.found = Reply("", f"INFO: {response.status} {reason}")
+            return
+
+        def read() -> Reply | None:
+            replies = (requri.read(body, number) for body in within.informed)
+            return next((reply for reply in replies if reply is not None), None)
+
+        await within.listen(until, lambda: read() is not None)
+        attempt.found = read() or Reply("", f"no reply within {self._seconds:g} s")
+
+    async def _within(self, exchange: Exchange, dialog: Dialog) -> Exchange:
+        """The exchange for a dialog's requests: this one, unless they go somewhere else."""
+        target = await self._locate(dialog.next_hop)
+        if target is None or _reaches(exchange.target, target):
+            return exchange
+        try:
+            return await self._connect(target, self._now() + self._seconds)
+        except _LateError as late:
+            why = str(late)
+        except OSError as error:
+            why = words(error)
+        self._attempt.notes.append(f"{target}, where ACK and BYE should go: {why}")
+        return exchange
+
+    def _step(self, step: Step) -> None:
+        attempt = self._attempt
+        if len(attempt.steps) >= MAX_STEPS:
+            attempt.more += 1
+            return
+        attempt.steps.append(step)
+        self._tell(step)
+
+
+def _reaches(one: Target, other: Target) -> bool:
+    """Whether what leads to one target leads to the other, whichever name is asked for."""
+    return one.place[:3] == other.place[:3]

@@ -1,0 +1,230 @@
+"""Requests on one wire and what comes back, step by step, for somebody to watch.
+
+A client transaction (RFC 3261 §17.1) as far as one needs it who waits: the request is sent, sent
+again while nothing answers, and the first final answer ends it; an INVITE's gets its ACK. What
+comes besides is answered or passed over, and always told.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatredirect.client.identity import new_branch
+from chatredirect.client.timing import Resending
+from chatredirect.client.tls import Secured
+from chatredirect.client.wire import Wire
+from chatredirect.net.target import Target
+from chatredirect.sip.client_request import ClientRequest, ack, answers, hostport, via
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.mandatory_headers import read_topmost_via
+from chatredirect.sip.message import HEAD_END, Message, Request, Response
+from chatredirect.sip.reason_phrases import status_line
+from chatredirect.sip.response import Source, respond, stamp
+
+MAX_INFORMED = 16
+"""INFOs that are kept."""
+
+_UNDERSTOOD = frozenset((b"NOTIFY", b"BYE", b"OPTIONS", b"INFO", b"MESSAGE"))
+_NEVER_ANSWERED = frozenset((b"ACK", b"BENOTIFY"))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One message of an exchange.
+
+    Attributes:
+        seconds: since the exchange began.
+        sent: whether we sent it.
+        peer: whom to, or who did.
+        summary: method, or status code and reason phrase, as the message has it.
+        remark: what is to be said of it besides; empty as a rule.
+        message: all of it; empty if what came was no SIP message.
+    """
+
+    seconds: float
+    sent: bool
+    peer: Target
+    summary: bytes
+    remark: str
+    message: bytes
+
+
+@dataclass(slots=True, eq=False)
+class NoAnswerError(Exception):
+    """No final answer came in time.
+
+    Attributes:
+        sent: how often the request was sent.
+        provisional: whether a provisional answer came.
+    """
+
+    sent: int
+    provisional: bool
+
+
+class Exchange:
+    """What goes over one wire, from now on.
+
+    Attributes:
+        target: where the wire leads.
+        local: our own address and port on it, as Via and Contact have them.
+        notified: whether the target has sent a NOTIFY.
+        informed: the bodies of the INFOs that the target has sent, the first few.
+    """
+
+    def __init__(
+        self, wire: Wire, target: Target, tell: Callable[[Step], None], begun: float
+    ) -> None:
+        """Begin.
+
+        Args:
+            wire: is closed with the exchange.
+            target: where it leads.
+            tell: is called with each step.
+            begun: when, by the event loop's clock.
+        """
+        self._wire = wire
+        self.target = target
+        self.local = hostport(*wire.local)
+        self._tell = tell
+        self._begun = begun
+        self._now = asyncio.get_running_loop().time
+        self._requests: dict[ClientRequest, bool] = {}  # those sent, and whether answered
+        self._acks: dict[ClientRequest, Callable[[], None]] = {}
+        self.notified = False
+        self.informed: list[bytes] = []
+
+    @property
+    def secured(self) -> Secured | None:
+        """What TLS has agreed on; None without TLS."""
+        return self._wire.secured
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return self._now() - self._begun
+
+    def new_via(self) -> bytes:
+        """A Via value for a new transaction on this wire."""
+        return via(self.target.transport, self.local, new_branch())
+
+    def close(self) -> None:
+        """Close the wire."""
+        self._wire.close()
+
+    def send(self, request: ClientRequest, remark: str = "") -> None:
+        """Send a request, as it is. Raises OSError."""
+        if request.method != b"ACK":  # which nothing answers
+            self._requests.setdefault(request, False)
+        self._send(request.write(), request.method, remark)
+
+    async def transact(self, request: ClientRequest, until: float) -> Response:
+        """Send a request and wait for its final answer.
+
+        Args:
+            request: an INVITE's answer other than 2xx gets its ACK.
+            until: by the event loop's clock.
+
+        Raises:
+            NoAnswerError: none came in time.
+            OSError: the way is broken.
+        """
+        self.send(request)
+        resending = Resending(invite=request.method == b"INVITE", reliable=self._wire.reliable)
+        return await self.final(request, until, resending)
+
+    async def final(
+        self, request: ClientRequest, until: float, resending: Resending | None = None
+    ) -> Response:
+        """Wait for the final answer to a request that was sent before; see `transact`."""
+        none = NoAnswerError(1, False)
+        resending = resending or Resending(invite=False, reliable=True)
+        sent_at = self._now()
+        while self._now() < until:
+            received = await self._receive(min(sent_at + resending.pause, until))
+            if received is not None:
+                response = self._take(received, request)
+                if response is not None and response.status >= 200:
+                    return response
+                if response is not None:
+                    none.provisional = True
+                    resending.provisional()
+            elif self._now() < until:
+                none.sent += 1
+                self.send(request, "again")
+                sent_at = self._now()
+                resending.sent()
+        raise none
+
+    async def listen(self, until: float, enough: Callable[[], bool]) -> None:
+        """Take what comes without waiting for an answer, until a time or until it is enough."""
+        while self._now() < until and not enough():
+            received = await self._receive(until)
+            if received is not None:
+                self._take(received, None)
+
+    def confirm(self, invite: ClientRequest, send_ack: Callable[[], None]) -> None:
+        """Send the ACK of a 2xx, now and whenever the 2xx comes again (RFC 3261 §13.2.2.4)."""
+        self._acks[invite] = send_ack
+        send_ack()
+
+    async def _receive(self, until: float) -> Message | SipError | None:
+        try:
+            async with asyncio.timeout_at(until) as timeout:
+                return await self._wire.receive()
+        except TimeoutError:
+            if timeout.expired():
+                return None
+            raise  # the connection's own: it is an OSError
+
+    def _take(self, received: Message | SipError, awaited: ClientRequest | None) -> Response | None:
+        """Tell what came and do what it asks for; the response, if it is the awaited one."""
+        if isinstance(received, SipError):
+            self._step(False, b"", f"no SIP: {received}", b"")
+            return None
+        if isinstance(received, Request):
+            self._received(received, received.method, "")
+            self._answer(received)
+            return None
+        summary = b"%d %b" % (received.status, received.reason)
+        request = next((each for each in self._requests if answers(received, each)), None)
+        if request is None:
+            self._received(received, summary, "answers something else")
+            return None
+        remark = "again" if self._requests[request] else ""
+        if received.fault is not None:
+            remark = str(received.fault)
+        self._received(received, summary, remark)
+        if received.status >= 200:
+            self._requests[request] = True
+        if request.method == b"INVITE" and received.status >= 300:
+            self.send(ack(request, received))
+        elif 200 <= received.status < 300 and request in self._acks:
+            self._acks[request]()
+        return received if request == awaited else None
+
+    def _answer(self, request: Request) -> None:
+        """Answer a request of the target's: whoever sends one waits for that."""
+        self.notified |= request.method == b"NOTIFY"
+        if request.method == b"INFO" and len(self.informed) < MAX_INFORMED:
+            self.informed.append(request.body)
+        topmost = read_topmost_via(request)
+        if request.method in _NEVER_ANSWERED or topmost is None:
+            return
+        source = Source(self.target.address.encode("ascii"), self.target.port)
+        line = status_line(200) if request.method in _UNDERSTOOD else _NOT_IMPLEMENTED
+        stamped = stamp(request.vias[0], topmost, source)
+        self._send(respond(request, line, stamped, b""), line.removeprefix(b"SIP/2.0 "), "")
+
+    def _received(self, message: Message, summary: bytes, remark: str) -> None:
+        self._step(False, summary, remark, message.head + HEAD_END + message.body)
+
+    def _send(self, data: bytes, summary: bytes, remark: str) -> None:
+        self._wire.send(data)
+        self._step(True, summary, remark, data)
+
+    def _step(self, sent: bool, summary: bytes, remark: str, message: bytes) -> None:
+        self._tell(Step(self.seconds, sent, self.target, summary, remark, message))
+
+
+_NOT_IMPLEMENTED = status_line(501, "Not Implemented")

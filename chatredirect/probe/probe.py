@@ -1,0 +1,284 @@
+"""What `chatredirect probe` does: a request, its redirection, and on to the Contacts.
+
+Where a host has several targets they are tried in turn until one answers (RFC 3263 §4.3). Going on
+to the Contacts of a 3xx is RFC 3261 §8.1.3.4: the best first, each URI once, with the From, To and
+Call-ID that were.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Protocol
+
+from chatredirect.client.next_hop import NextHop, next_hop
+from chatredirect.client.wire import Connect
+from chatredirect.config.fields import Family
+from chatredirect.dns.order import Order
+from chatredirect.dns.resolver import Resolver
+from chatredirect.net.addresses import Transport
+from chatredirect.net.target import Target
+from chatredirect.probe.call import Attempt, Call
+from chatredirect.probe.exchange import Exchange, Step
+from chatredirect.probe.first_request import Caller
+from chatredirect.probe.requri import Reply
+from chatredirect.sip.client_request import ClientRequest, addresses, by_quality
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.message import Response
+from chatredirect.sip.uri import SipUri, equivalent, parse_uri
+
+MAX_HOPS = 5
+"""Redirections, one after the other, that are followed."""
+MAX_ATTEMPTS = 16
+"""Targets that are tried in all."""
+MAX_CONTACTS = 16
+"""Contacts of one answer that are looked at."""
+_RETRY_ELSEWHERE = 503
+
+
+class Ending(Enum):
+    """How a probe ended."""
+
+    ANSWERED = "answered"  # 2xx, or 3xx that nobody wanted to follow
+    REFUSED = "refused"  # another final answer, or redirections that lead nowhere
+    UNREACHED = "unreached"  # no answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is wanted.
+
+    Attributes:
+        method: `INVITE`, `SUBSCRIBE` or `OPTIONS`.
+        uri: the Request-URI.
+        via: where it goes; None: where the URI leads.
+        tls_name: whom a certificate has to name there; None: the host that it goes to.
+        from_uri: the From URI; None: one made of our own address.
+        seconds: that each target has for its final answer, and DNS for each name.
+        follow: whether to go on to the Contacts of a 3xx.
+        lookup: whether to ask who accepts the INVITE for a channel service.
+        prefer: the address family that is tried first.
+    """
+
+    method: bytes
+    uri: bytes
+    via: NextHop | None = None
+    tls_name: str | None = None
+    from_uri: bytes | None = None
+    seconds: float = 5.0
+    follow: bool = False
+    lookup: bool = False
+    prefer: Family = "ipv4"
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Where a URI leads.
+
+    Attributes:
+        uri: as a Contact has it, or as it was asked for.
+        hop: the host that was resolved; None if there is none.
+        targets: in the order in which they are tried.
+        why: why there are none, or none that can be used.
+        notes: what DNS said besides.
+    """
+
+    uri: bytes
+    hop: NextHop | None
+    targets: tuple[Target, ...] = ()
+    why: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Watcher(Protocol):
+    """Who wants to see it while it goes on."""
+
+    def lost(self, lead: Lead) -> None:
+        """There is nothing to send to."""
+
+    def connected(self, attempt: Attempt) -> None:
+        """A request goes out next."""
+
+    def step(self, attempt: Attempt, step: Step) -> None:
+        """A message went or came."""
+
+    def ended(self, attempt: Attempt) -> None:
+        """The attempt is over; it may never have been connected."""
+
+    def leads(self, leads: list[Lead]) -> None:
+        """The Contacts of the last answer."""
+
+    def found(self, lead: Lead) -> None:
+        """A lookup ended: where the channel service is, or why it isn't known."""
+
+    def stopped(self, why: str) -> None:
+        """A redirection isn't followed."""
+
+
+async def probe(
+    plan: Plan,
+    resolver: Resolver,
+    watcher: Watcher,
+    connects: Mapping[Transport, Connect],
+) -> Ending:
+    """Do it. Raises nothing for what others do; ValueError if the plan's URI leads nowhere.
+
+    Args:
+        plan: what.
+        resolver: knows where names lead.
+        watcher: is told all that happens.
+        connects: how to get to a target, one for each transport.
+    """
+    uri = parse_uri(plan.uri)
+    start = plan.via or next_hop(uri)
+    return await _Probe(plan, resolver, watcher, connects).run(uri, start)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A URI that may be asked."""
+
+    lead: Lead
+    hops: int
+
+
+@dataclass(slots=True)
+class _Probe:
+    plan: Plan
+    resolver: Resolver
+    watcher: Watcher
+    connects: Mapping[Transport, Connect]
+    _attempts: int = 0
+    _reply: Reply | None = None
+    _visited: list[SipUri] = field(default_factory=list)
+
+    async def run(self, uri: SipUri, start: NextHop) -> Ending:
+        caller = Caller(self.plan.method, self.plan.uri, self.plan.from_uri)
+        self._visited.append(uri)
+        waiting = [_Waiting(self._named(await self._resolve(self.plan.uri, start)), 0)]
+        ending = Ending.UNREACHED
+        while waiting and self._attempts < MAX_ATTEMPTS:
+            now = waiting.pop()
+            response = await self._ask(now.lead, caller)
+            if response is None:
+                ending = Ending.UNREACHED
+                continue
+            leads = await self._leads(response)
+            if leads:
+                self.watcher.leads(leads)
+            if response.status < 300:
+                return await self._found() if self.plan.lookup else Ending.ANSWERED
+            if response.status >= 400:
+                ending = Ending.REFUSED
+                if response.status >= 600:  # §21.6: nowhere else either
+                    return ending
+                continue
+            if not self.plan.follow:
+                if self.plan.lookup:
+                    why = "it redirects: see --follow"
+                    self.watcher.found(Lead(b"", None, why=why))
+                    return Ending.REFUSED
+                return Ending.ANSWERED
+            ending = Ending.REFUSED
+            waiting += reversed(self._to_follow(leads, now.hops + 1))
+        return ending
+
+    async def _ask(self, lead: Lead, caller: Caller) -> Response | None:
+        """Ask a URI's targets until one answers."""
+        if not lead.targets:
+            self.watcher.lost(lead)
+        response = None
+        for target in lead.targets:
+            if self._attempts >= MAX_ATTEMPTS:
+                self.watcher.stopped(f"{MAX_ATTEMPTS} targets have been tried: that's enough")
+                break
+            self._attempts += 1
+            attempt = Attempt(lead.uri, target)
+            await self._call(attempt, caller)
+            self._reply = attempt.found
+            self.watcher.ended(attempt)
+            response = attempt.response or response
+            if attempt.response is not None and attempt.response.status != _RETRY_ELSEWHERE:
+                break
+        return response
+
+    async def _call(self, attempt: Attempt, caller: Caller) -> None:
+        def make_request(exchange: Exchange) -> ClientRequest:
+            return caller.request(attempt.uri, exchange)
+
+        await Call(
+            attempt,
+            self.plan.seconds,
+            self.connects,
+            self._first_target,
+            lambda: self.watcher.connected(attempt),
+            lambda step: self.watcher.step(attempt, step),
+            lookup=self.plan.lookup,
+        ).make(make_request)
+
+    async def _found(self) -> Ending:
+        """What the lookup has found, and where that leads."""
+        reply = self._reply or Reply("", "there was no lookup")
+        if not reply.uri:
+            self.watcher.found(Lead(b"", None, why=reply.why))
+            return Ending.REFUSED
+        self.watcher.found(await self._lead(reply.uri.encode()))
+        return Ending.ANSWERED
+
+    async def _leads(self, response: Response) -> list[Lead]:
+        contacts = by_quality(addresses(response, "Contact"))[:MAX_CONTACTS]
+        return await asyncio.gather(*(self._lead(contact.uri) for contact in contacts))
+
+    async def _lead(self, text: bytes) -> Lead:
+        try:
+            hop = next_hop(parse_uri(text))
+        except SipError as error:
+            return Lead(text, None, why=f"leads nowhere: {error.reason}")
+        except ValueError as error:
+            return Lead(text, None, why=f"leads nowhere: {error}")
+        return await self._resolve(text, hop)
+
+    async def _resolve(self, uri: bytes, hop: NextHop) -> Lead:
+        try:
+            async with asyncio.timeout(self.plan.seconds):
+                located = await self.resolver.locate(hop.host, hop.port, hop.transport)
+        except TimeoutError:
+            why = f"{hop} doesn't resolve: no answer from DNS within {self.plan.seconds:g} s"
+            return Lead(uri, hop, why=why)
+        # the caller decides the order among equals, as it does in the daemon
+        targets = Order(located.targets, self.plan.prefer).for_caller(self.plan.from_uri or b"")
+        why = "" if targets else f"{hop} doesn't resolve: {located.reason}"
+        return Lead(uri, hop, targets, why, located.notes)
+
+    def _named(self, lead: Lead) -> Lead:
+        """Where it begins, with the name that is asked for and verified there."""
+        name = self.plan.tls_name
+        if name is None:
+            return lead
+        return replace(lead, targets=tuple(replace(each, domain=name) for each in lead.targets))
+
+    async def _first_target(self, text: bytes) -> Target | None:
+        lead = await self._lead(text)
+        return lead.targets[0] if lead.targets else None
+
+    def _to_follow(self, leads: list[Lead], hops: int) -> list[_Waiting]:
+        if hops > MAX_HOPS:
+            self.watcher.stopped(f"more than {MAX_HOPS} redirections, one after the other")
+            return []
+        waiting = []
+        for lead in leads:
+            if lead.hop is None:
+                continue  # why has been told with the Contact
+            uri = parse_uri(lead.uri)
+            if any(equivalent(uri, other) for other in self._visited):
+                self.watcher.stopped(f"{_text(lead.uri)} has been asked already: a loop")
+                continue
+            self._visited.append(uri)
+            waiting.append(_Waiting(lead, hops))
+        if not leads:
+            self.watcher.stopped("a redirection without a Contact")
+        return waiting
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")

@@ -1,0 +1,234 @@
+"""A probe for people, while it goes on, and for scripts, afterwards."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from chatredirect.client.tls import Secured
+from chatredirect.log.escape import escape
+from chatredirect.net.target import Target
+from chatredirect.probe.call import Attempt
+from chatredirect.probe.exchange import Step
+from chatredirect.probe.ladder import clean, heading, rung, security, whole
+from chatredirect.probe.probe import Ending, Lead
+from chatredirect.sip.message import Response, values
+
+MAX_TARGETS = 10
+"""Targets of a Contact that are shown as text; JSON has all."""
+
+_TOLD = ("Warning", "Retry-After", "Allow")  # header fields that say what to do about an answer
+
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+
+
+class TextReport:
+    """Prints each thing when it happens."""
+
+    def __init__(
+        self,
+        method: str,
+        echo: Callable[[str], None],
+        complain: Callable[[str], None],
+        *,
+        verbose: bool,
+    ) -> None:
+        """Print nothing yet.
+
+        Args:
+            method: of the request.
+            echo: prints a line.
+            complain: prints a line about what went wrong.
+            verbose: whether to print whole messages.
+        """
+        self._method = method
+        self._echo = echo
+        self._complain = complain
+        self._verbose = verbose
+        self._begun = False
+
+    def lost(self, lead: Lead) -> None:
+        """See `Watcher`."""
+        self._complain(f"{clean(lead.uri)}: {escape(lead.why)}")
+
+    def connected(self, attempt: Attempt) -> None:
+        """See `Watcher`."""
+        self._paragraph()
+        self._echo(f"{self._method} {clean(attempt.uri)}")
+        for line in heading(attempt.local, attempt.target):
+            self._echo(line)
+        if attempt.secured is not None:
+            for line in security(attempt.secured):
+                self._echo(line)
+
+    def step(self, attempt: Attempt, step: Step) -> None:
+        """See `Watcher`."""
+        self._echo(rung(step, attempt.target))
+        if self._verbose and step.message:
+            for line in whole(step):
+                self._echo(line)
+
+    def ended(self, attempt: Attempt) -> None:
+        """See `Watcher`."""
+        if attempt.more:
+            self._echo(f"            ... and {attempt.more} messages more")
+        if attempt.response is not None:
+            self._paragraph()
+            self._echo(_status(attempt.response))
+            for name, value in _told(attempt.response):
+                self._echo(f"{name}: {value}")
+        if attempt.error:
+            hint = f". {attempt.hint}" if attempt.hint else ""
+            self._complain(f"{attempt.target}: {escape(attempt.error)}{hint}")
+        for note in attempt.notes:
+            self._complain(f"note: {escape(note)}")
+
+    def leads(self, leads: list[Lead]) -> None:
+        """See `Watcher`."""
+        for lead in leads:
+            self._echo(f"Contact: {clean(lead.uri)}")
+            for line in _where(lead):
+                self._echo(f"         {line}")
+
+    def found(self, lead: Lead) -> None:
+        """See `Watcher`."""
+        if not lead.uri:
+            self._complain(f"no channel service: {escape(lead.why)}")
+            return
+        self._echo(f"Channel: {clean(lead.uri)}")
+        for line in _where(lead):
+            self._echo(f"         {line}")
+
+    def stopped(self, why: str) -> None:
+        """See `Watcher`."""
+        self._complain(f"not followed: {escape(why)}")
+
+    def _paragraph(self) -> None:
+        if self._begun:
+            self._echo("")
+        self._begun = True
+
+
+class JsonReport:
+    """Collects everything; `as_json` gives it."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        """Collect nothing yet; `verbose`: whole messages too."""
+        self._verbose = verbose
+        self._requests: list[Json] = []
+        self._notes: list[Json] = []
+
+    def lost(self, lead: Lead) -> None:
+        """See `Watcher`."""
+        self._notes.append(f"{clean(lead.uri)}: {escape(lead.why)}")
+
+    def connected(self, attempt: Attempt) -> None:
+        """See `Watcher`."""
+
+    def step(self, attempt: Attempt, step: Step) -> None:
+        """See `Watcher`."""
+
+    def ended(self, attempt: Attempt) -> None:
+        """See `Watcher`."""
+        response = attempt.response
+        self._requests.append(
+            {
+                "uri": clean(attempt.uri),
+                "target": str(attempt.target),
+                "local": attempt.local,
+                "tls": _tls(attempt.secured),
+                "status": response.status if response else None,
+                "reason": clean(response.reason) if response else None,
+                "header_fields": dict(_told(response)) if response else {},
+                "contacts": [],
+                "error": escape(attempt.error) or None,
+                "notes": [escape(note) for note in attempt.notes],
+                "messages": [self._message(step) for step in attempt.steps],
+            }
+        )
+
+    def leads(self, leads: list[Lead]) -> None:
+        """See `Watcher`."""
+        last = self._requests[-1]
+        assert isinstance(last, dict)
+        last["contacts"] = [_lead(lead) for lead in leads]
+
+    def found(self, lead: Lead) -> None:
+        """See `Watcher`."""
+        last = self._requests[-1]
+        assert isinstance(last, dict)
+        last["channel"] = _lead(lead)
+
+    def stopped(self, why: str) -> None:
+        """See `Watcher`."""
+        self._notes.append(f"not followed: {escape(why)}")
+
+    def as_json(self, ending: Ending) -> dict[str, Json]:
+        """All of it."""
+        return {"ending": ending.value, "requests": self._requests, "notes": self._notes}
+
+    def _message(self, step: Step) -> dict[str, Json]:
+        message: dict[str, Json] = {
+            "seconds": round(step.seconds, 6),
+            "sent": step.sent,
+            "peer": str(step.peer),
+            "summary": clean(step.summary),
+            "remark": escape(step.remark) or None,
+        }
+        if self._verbose:
+            # one character for each octet that isn't UTF-8, as Python's own files have it
+            message["message"] = step.message.decode("utf-8", "backslashreplace")
+        return message
+
+
+def _status(response: Response) -> str:
+    return f"{response.status} {clean(response.reason)}".strip()
+
+
+def _told(response: Response) -> Iterator[tuple[str, str]]:
+    for name in _TOLD:
+        found = values(response, name.lower().encode("ascii"))
+        if found:
+            yield name, ", ".join(map(clean, found))
+
+
+def _where(lead: Lead) -> Iterator[str]:
+    """Where a Contact leads, a line each."""
+    if not lead.targets:
+        yield escape(lead.why)
+    for target in lead.targets[:MAX_TARGETS]:
+        named = "" if lead.hop and target.host == lead.hop.host else f" ({target.host})"
+        yield f"-> {target}{escape(named)}"
+    if len(lead.targets) > MAX_TARGETS:
+        yield f"-> and {len(lead.targets) - MAX_TARGETS} more"
+    for note in lead.notes:
+        yield f"note: {escape(note)}"
+
+
+def _tls(secured: Secured | None) -> Json:
+    if secured is None:
+        return None
+    return {
+        "protocol": secured.protocol,
+        "cipher": secured.cipher,
+        "names": [escape(name) for name in secured.names],
+        "verified": secured.verified,
+    }
+
+
+def _lead(lead: Lead) -> dict[str, Json]:
+    return {
+        "uri": clean(lead.uri) or None,
+        "targets": [_target(target) for target in lead.targets],
+        "reason": None if lead.targets else escape(lead.why),
+        "notes": [escape(note) for note in lead.notes],
+    }
+
+
+def _target(target: Target) -> dict[str, Json]:
+    return {
+        "transport": target.transport,
+        "address": target.address,
+        "port": target.port,
+        "host": target.host,
+        "priority": target.priority,
+        "weight": target.weight,
+    }

@@ -1,0 +1,368 @@
+"""Carries out what the core of the proxy says: sends, dials, counts, logs, and asks to be woken.
+
+It stands between the table of answers, which hands it what is the proxy's, and the core. It has a
+clock; sockets it knows only as flows and ways.
+"""
+
+from collections.abc import Callable, Set
+from functools import partial
+
+import structlog
+
+from chatredirect.endpoints.directory import find
+from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
+from chatredirect.net.target import Target
+from chatredirect.proxy import in_dialog, new_requests
+from chatredirect.proxy.branch_events import cancel, give_up, reasons
+from chatredirect.proxy.branches import Branch
+from chatredirect.proxy.core import Core
+from chatredirect.proxy.events import Answered, Dropped, Fact, Failed, FailedOver
+from chatredirect.proxy.interfaces import Dial, Seek
+from chatredirect.proxy.outgoing_request import ASSERTIONS
+from chatredirect.proxy.response_context import Context, Seeking, User, Waiter
+from chatredirect.responses.counters import Counters
+from chatredirect.responses.explain import explain_status
+from chatredirect.responses.planned import log_request
+from chatredirect.responses.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, TOO_LATE, unwanted
+from chatredirect.runtime.work_list import carry_out, forget
+from chatredirect.sip.errors import BadHeaderLine, SipError
+from chatredirect.sip.flow import Flow, Reach, leads_back
+from chatredirect.sip.forwarding import addressed_to, without
+from chatredirect.sip.headers import Envelope, read_via
+from chatredirect.sip.mandatory_headers import envelope_of
+from chatredirect.sip.message import Request, Response
+from chatredirect.sip.observer import Tapping
+from chatredirect.sip.response import Source
+from chatredirect.sip.transaction import matching
+from chatredirect.sip.transaction.layer import Send
+from chatredirect.sip.transaction.state_machines import Event, State
+from chatredirect.sip.uri import SipUri
+
+log = structlog.get_logger()
+
+_FAULT = "a fault of ours"
+
+#: Finds the targets of a URI, later, and says so.
+Seeker = Callable[[SipUri, Callable[[tuple[Target, ...]], None]], None]
+
+
+class Attendant:
+    """All that is proxied by a daemon, kept while configurations come and go.
+
+    Attributes:
+        core: its state.
+        log_requests: whether every request gets a line in the log.
+        on_idle: called whenever the last open request has had its final response.
+    """
+
+    __slots__ = (
+        "_clock", "_counters", "_epoch", "_seek", "_tapping", "_wake_at", "core", "log_requests",
+        "on_idle",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        core: Core,
+        counters: Counters,
+        clock: Callable[[], float],
+        wake_at: Callable[[float], None],
+        seek: Seeker,
+        tapping: Tapping,
+        epoch: Callable[[], float],
+    ) -> None:
+        """Begin.
+
+        Args:
+            core: without any request.
+            counters: the daemon's.
+            clock: seconds that never go back.
+            wake_at: asks for `elapse` to be called at a time; earlier calls stay as they are.
+            seek: finds the targets of a URI that isn't a pool's.
+            tapping: says who looks on.
+            epoch: seconds since the epoch.
+        """
+        self.core = core
+        self.log_requests = True
+        self.on_idle: Callable[[], None] = _nothing
+        self._counters = counters
+        self._clock = clock
+        self._wake_at = wake_at
+        self._seek = seek
+        self._tapping = tapping
+        self._epoch = epoch
+
+    # -- what the table of answers hands over ---------------------------------------------------
+
+    def arrive(
+        self,
+        request: Request,
+        envelope: Envelope,
+        source: Source,
+        reach: Reach,
+        uri: SipUri | None,
+        endpoint: ProxyEndpoint,
+    ) -> None:
+        """Deal with a request for an endpoint, from a trusted peer; see `arrivals.arrive`.
+
+        Raises:
+            SipError: a header field that a proxy reads can't be read.
+        """
+        now = self._clock()
+        new_requests.arrive(
+            self.core, request, envelope, source, reach, uri, endpoint, now, self._epoch()
+        )
+        self._settle(now)
+
+    def repeats(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+        """Whether a request has come before; if so it gets the answer that it got then, if any."""
+        now = self._clock()
+        key = matching.server_key(request, envelope)
+        if self.core.transactions.server_of(key, source) is None:
+            return False
+        known = new_requests.repeated(self.core, key, envelope, source, reach, now)
+        self._settle(now)
+        return known
+
+    def within(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+        """Deal with a request within a dialog; False if its Route doesn't lead here.
+
+        Raises:
+            SipError: a header field that a proxy reads can't be read.
+        """
+        now = self._clock()
+        epoch = self._epoch()
+        taken = in_dialog.forward(self.core, request, envelope, source, reach, now, epoch)
+        self._settle(now)
+        return taken
+
+    def run(self, request: Request, source: Source, reach: Reach) -> bool:
+        """Deal with an ACK, or BENOTIFY; False if it is for nothing that is known here."""
+        core = self.core
+        try:
+            envelope = envelope_of(request)
+        except SipError:
+            return False
+        now = self._clock()
+        if request.method == b"ACK":
+            tag = matching.tag_of(envelope.to, "To")
+            transaction = core.transactions.server_of(
+                matching.server_key(request, envelope), source
+            )
+            if (
+                transaction is not None
+                and transaction.state in (State.COMPLETED, State.CONFIRMED)
+                and transaction.tag == tag
+            ):
+                core.transactions.happen(transaction, Event.ACK, now)
+                self._settle(now)
+                return True
+            if tag == core.rules.tags.tag(request, envelope.number):
+                return False  # of a refusal of our own, of which nothing is kept
+        taken = in_dialog.run(core, request, envelope, source, reach, now, self._epoch())
+        if not taken and source.trusted:
+            taken = self._run_to_endpoint(request, envelope, source, reach, now)
+        self._settle(now)
+        return taken
+
+    def _run_to_endpoint(
+        self, request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
+    ) -> bool:
+        """For callers that heed no Record-Route: the pool knows the dialog, if anybody does."""
+        try:
+            rules = self.core.rules
+            uri, endpoint = find(rules.directory, rules.names, request)
+        except SipError:
+            return False
+        if endpoint is None or endpoint.proxy is None or not envelope.in_dialog:
+            return False
+        epoch, proxy = self._epoch(), endpoint.proxy
+        new_requests.run(self.core, request, envelope, source, reach, uri, proxy, now, epoch)
+        return True
+
+    def cancels(self, request: Request, envelope: Envelope, source: Source) -> bool:
+        """Cancel the INVITE that a CANCEL is about; False if none is known (§16.10)."""
+        key = matching.cancelled_key(request, envelope)
+        transaction = self.core.transactions.server_of(key, source)
+        if transaction is None:
+            return False
+        context = transaction.user
+        if isinstance(context, Context):
+            now = self._clock()
+            cancel(self.core, context, reasons(request), now)
+            self._settle(now)
+        return True
+
+    def respond(self, response: Response, source: Source, reach: Reach) -> str | None:
+        """Take a response; why not, if it isn't taken: a constant for counting (RFC 6026 §8.9)."""
+        core = self.core
+        key = matching.branch_key(response)
+        transaction = core.transactions.client(key)
+        if transaction is None:
+            return NO_REQUEST
+        if not leads_back(transaction.flow, reach.flow(source.port)):
+            return unwanted(transaction, ELSEWHERE, response, source, reach.transport)
+        if response.left_out:  # and the rest goes on without those lines
+            self._counters.malformed(BadHeaderLine.counter)
+        if response.fault is not None or None in (
+            response.from_, response.to, response.call_id,
+        ):  # fmt: skip
+            return unwanted(transaction, MALFORMED, response, source, reach.transport)
+        branch = transaction.user
+        if isinstance(branch, Branch):
+            try:
+                more = _has_further_via(response)
+            except SipError:
+                return unwanted(transaction, MALFORMED, response, source, reach.transport)
+            if not more:
+                context = branch.context
+                if context.request is None:
+                    return unwanted(
+                        transaction, TOO_LATE, response, source, reach.transport
+                    )  # nobody is left whom it could be passed on to
+                # some answer an INVITE that was cancelled with the Via of the CANCEL
+                addressed_to(response, [context.via, *context.request.vias[1:]])
+            if not source.trusted and branch.target is None:
+                response.head = without(response.head, ASSERTIONS)
+        now = self._clock()
+        core.respond(response, transaction, now)
+        self._settle(now)
+        return None
+
+    # -- what comes of effects, and of time -----------------------------------------------------
+
+    def lost(self, flow: Flow) -> None:
+        """A connection is gone; many requests that were sent over it take several turns."""
+        self.core.lost(flow)
+        self.elapse()
+
+    def unreachable(self, targets: Set[tuple[str, int]]) -> None:
+        """Datagrams don't get to these addresses and ports (RFC 3261 §18.4)."""
+        self.core.unreachable(targets)
+        self.elapse()
+
+    def elapse(self) -> None:
+        """Do what is due, and ask to be woken for what is due next."""
+        now = self._clock()
+        try:
+            self.core.elapse(now)
+        except Exception:  # what was due is taken out: the others' time comes all the same
+            log.exception("proxy_timer_failed")
+        self._settle(now)
+
+    def give_up(self, context: Context) -> None:
+        """Answer a request that is open, since the daemon ends."""
+        now = self._clock()
+        try:
+            give_up(self.core, context, now)
+        except Exception:  # the others hear of the end all the same
+            log.exception("work_failed", what="give up")
+        self._settle(now)
+
+    def _dialled(self, dial: Dial[Waiter], flow: Flow) -> None:
+        now = self._clock()
+        self.core.dialled(dial, flow, now)
+        self._settle(now)
+
+    def _not_dialled(self, dial: Dial[Waiter], why: str) -> None:
+        now = self._clock()
+        self.core.not_dialled(dial, why, now)
+        self._settle(now)
+
+    def _found(self, seek: Seek[Seeking], targets: tuple[Target, ...]) -> None:
+        now = self._clock()
+        self.core.found(seek, targets, now)
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Carry out what the last call has led to."""
+        core = self.core
+        while core.sends or core.dials or core.seeks:  # what can't be done may lead to more
+            carry_out(core.sends, self._send, partial(core.unsent, now=now), "send")
+            carry_out(
+                core.dials, self._dial, partial(core.not_dialled, why=_FAULT, now=now), "dial"
+            )
+            carry_out(core.seeks, self._look_for, partial(core.found, targets=(), now=now), "seek")
+        if core.facts:
+            carry_out(core.facts, partial(self._tell, now=now), forget, "tell")
+            if not core.open:
+                self.on_idle()
+        due = core.next_due()
+        if due is not None:
+            self._wake_at(due)
+
+    def _send(self, send: Send[User]) -> bool:
+        sent = send.flow.send(send.data)
+        tap = self._tapping.tap
+        if sent and tap is not None:
+            try:
+                tap.sent(send.data, send.flow, call_id_of(send.data))
+            except Exception:  # it is sent all the same, and once is enough
+                log.exception("work_failed", what="trace")
+        return sent
+
+    def _dial(self, dial: Dial[Waiter]) -> None:
+        self.core.ways.dial(
+            dial.target, partial(self._dialled, dial), partial(self._not_dialled, dial)
+        )
+
+    def _look_for(self, seek: Seek[Seeking]) -> None:
+        self._seek(seek.uri, partial(self._found, seek))
+
+    def _tell(self, fact: Fact, now: float) -> None:
+        tap = self._tapping.tap
+        match fact:
+            case Answered():
+                request = fact.request
+                status = fact.status
+                if fact.began is not None:
+                    self.core.counters.took.observe(now - fact.began)
+                if status:
+                    transport, endpoint = fact.transport, fact.endpoint
+                    self._counters.answered(status, request.method, transport, endpoint)
+                else:
+                    self._counters.dropped("no_response")
+                if self.log_requests:
+                    log_request(
+                        request,
+                        fact.source,
+                        fact.transport,
+                        status,
+                        fact.endpoint,
+                        fault="",
+                        target=fact.target,
+                        why=fact.why,
+                    )
+                if tap is not None:
+                    why = fact.why or (f"passed on to {fact.target}" if fact.target else "")
+                    what = explain_status(status, fact.endpoint, why)
+                    tap.decided(request.call_id, what)
+            case Dropped(call_id, reason):
+                self._counters.dropped(reason)
+                if tap is not None:
+                    tap.decided(call_id, f"dropped: {reason}")
+            case FailedOver(call_id, why):
+                if tap is not None:
+                    tap.decided(call_id, f"{why}; on to the next target")
+            case Failed(target, why, seconds):
+                log.warning("target_failed", target=target, why=why, left_out=seconds)
+
+
+def _has_further_via(response: Response) -> bool:
+    """Whether a response has a Via besides ours. Raises SipError if that can't be told."""
+    top = response.vias[0]
+    if b"," in top and read_via(top).end < len(top):
+        return True
+    return len(response.vias) > 1
+
+
+def call_id_of(message: bytes) -> bytes | None:
+    """The Call-ID of a message that is about to be sent, for whoever looks on."""
+    for line in message.partition(b"\r\n\r\n")[0].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.rstrip().lower() in (b"call-id", b"i"):
+            return value.strip()
+    return None
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""

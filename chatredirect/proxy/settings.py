@@ -1,0 +1,61 @@
+"""What a configuration says to the proxy."""
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+
+from chatredirect.endpoints.directory import Directory
+from chatredirect.net.addresses import HostPort
+from chatredirect.net.own_names import OwnNames
+from chatredirect.net.target import Target
+from chatredirect.pools.pool import PoolKey
+from chatredirect.proxy.record_route import Loops, Tokens
+from chatredirect.sip.response import TagMaker
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a configuration says; a new one is for what comes from then on.
+
+    Attributes:
+        directory: the endpoints.
+        names: our own names.
+        advertise: the host that we call ourselves; None: the address that is used.
+        tags: makes To tags.
+        tokens: makes what stands in our Record-Route.
+        loops: makes what a loop is known by, of a request's octets.
+        is_target: whether an address is one of any pool's targets.
+        follows: whether a request may go to a target that a Route names.
+        pools: those that are proxied for, by their FQDN.
+        left: those that were proxied for until now, and are no more.
+        agent: our name in Warning header fields.
+        retry_after: seconds, for Retry-After.
+        attempt_timeout: seconds that a target has to say something.
+        target_penalty: seconds for which one that failed is left for last.
+        timer_c: seconds that an INVITE may go on without a provisional response.
+        target_grace: seconds for which the dialogs of a pool go on that has left.
+        dialog_age: seconds for which a dialog may go on at most; None for ever.
+        proxy_require: option tags that are passed on, in lower case.
+        transactions: how many requests may be open.
+        transactions_per_peer: how many of one peer.
+    """
+
+    directory: Directory
+    names: OwnNames
+    advertise: HostPort | None
+    tags: TagMaker
+    tokens: Tokens
+    loops: Loops
+    is_target: Callable[[bytes], bool]
+    follows: Callable[[Target], bool]
+    pools: Mapping[str, Set[PoolKey]] = field(default_factory=dict)
+    left: Set[PoolKey] = frozenset()
+    agent: bytes = b"chatredirect"
+    retry_after: int = 30
+    attempt_timeout: float = 4.0
+    target_penalty: float = 30.0
+    timer_c: float = 180.0
+    target_grace: float = 3600.0
+    dialog_age: float | None = 30 * 86400.0
+    proxy_require: frozenset[bytes] = frozenset((b"ms-benotify",))
+    transactions: int = 20_000
+    transactions_per_peer: int = 5_000

@@ -1,0 +1,48 @@
+"""Targets that have just failed: left for last for a while (RFC 3263 §4.3)."""
+
+from collections.abc import Sequence
+
+from chatredirect.net.target import Place, Target
+
+_MOST = 4096  # places; all configured targets together are fewer
+
+
+class Penalties:
+    """Which places are left for last, and until when."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._until: dict[Place, float] = {}
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._until)
+
+    def punish(self, target: Target, until: float) -> bool:
+        """Leave a target for last until then; whether that is news."""
+        if len(self._until) >= _MOST:
+            self._until.clear()
+        known = target.place in self._until
+        self._until[target.place] = until
+        return not known
+
+    def punished(self, target: Target, now: float) -> bool:
+        """Whether a target is left for last."""
+        until = self._until.get(target.place)
+        if until is None:
+            return False
+        if now < until:
+            return True
+        del self._until[target.place]
+        return False
+
+    def sort(self, targets: Sequence[Target], now: float) -> list[Target]:
+        """Put those that are left for last behind the others, in their order each."""
+        if not self._until:
+            return list(targets)
+        good = [target for target in targets if not self.punished(target, now)]
+        if len(good) < len(targets):
+            good += [target for target in targets if self.punished(target, now)]
+        return good

@@ -1,0 +1,1 @@
+"""What an event loop needs beside asyncio: slices, timers, threads. Knows no SIP."""

@@ -1,0 +1,1 @@
+"""One configuration, running, and the change to another one."""

@@ -1,0 +1,141 @@
+"""Lookups in the running daemon: what they need of a configuration, a clock and a timer.
+
+The dialogs outlive configurations: one that has begun ends by the endpoint's settings with which it
+began.
+"""
+
+import asyncio
+from collections.abc import Callable
+from itertools import islice
+from math import inf
+
+import structlog
+
+from chatredirect.client.identity import new_branch
+from chatredirect.config import EndpointSettings, HostPort, Settings
+from chatredirect.config.endpoint import PoolName
+from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
+from chatredirect.lookup.core import Core, Rules
+from chatredirect.lookup.driver import Attendant
+from chatredirect.pools.pool import Pool
+from chatredirect.responses.counters import Counters
+from chatredirect.runtime.slicing import Pace
+from chatredirect.runtime.timer import Waker
+from chatredirect.sip.observer import Tapping
+from chatredirect.sip.response import TagMaker
+
+log = structlog.get_logger()
+
+_NAMED = 20  # dialogs that a line of the log names
+_LOOK = 0.02  # seconds between two looks whether the last dialog has ended
+_LEFT = 3.0  # seconds that a lookup which is begun then must have before the daemon stops
+_GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is sent again (T1)
+
+
+class Lookups:
+    """The daemon's lookups, once there is an endpoint for them.
+
+    Attributes:
+        attendant: deals with them; None as long as no configuration had a lookup endpoint.
+    """
+
+    def __init__(
+        self, counters: Counters, loop: asyncio.AbstractEventLoop, tapping: Tapping
+    ) -> None:
+        """Begin without any; `tapping` says who looks on."""
+        self.attendant: Attendant | None = None
+        self._counters = counters
+        self._loop = loop
+        self._tapping = tapping
+        self._waker = Waker(loop, self._elapse, "lookup")
+
+    def serve(
+        self,
+        settings: Settings,
+        tags: TagMaker,
+        agent: bytes,
+        *,
+        wanted: bool,
+        log_requests: bool,
+    ) -> None:
+        """Go by a configuration from now on.
+
+        Args:
+            settings: the configuration.
+            tags: makes To tags.
+            agent: our name, as in Warning.
+            wanted: whether it has an endpoint in the mode `lookup`.
+            log_requests: whether each request gets a line in the log.
+        """
+        rules = Rules(tags, settings.retry_after, agent, settings.limits.dialogs)
+        if self.attendant is None:
+            if not wanted:
+                return
+            core = Core(rules, new_branch)
+            self.attendant = Attendant(
+                core, self._counters, self._loop.time, self._waker.at, self._tapping
+            )
+        self.attendant.core.rules = rules
+        self.attendant.log_requests = log_requests
+
+    @property
+    def idle(self) -> bool:
+        """Whether no dialog is open."""
+        return self.attendant is None or not self.attendant.core.dialogs
+
+    async def drain(self, seconds: float, others_idle: Callable[[], bool] = lambda: True) -> bool:
+        """Let open dialogs finish, and those that are begun as long as there is time for them.
+
+        Args:
+            seconds: how long to wait for their clients; then they get a BYE.
+            others_idle: whether nothing else is waited for.
+
+        Returns:
+            Whether all have finished.
+        """
+        if self.attendant is None:
+            return True
+        core = self.attendant.core
+        core.begins_until = self._loop.time() + seconds - _LEFT
+        await self._until_idle(seconds, others_idle)
+        core.begins_until = -inf
+        if self.idle:
+            return True
+        dialogs = core.dialogs
+        log.warning(
+            "not_drained",
+            lookups=len(dialogs),
+            call_ids=[each.dialog.call_id for each in islice(dialogs.values(), _NAMED)],
+            seconds=seconds,
+        )
+        pace = Pace(rest=0)  # in pieces: others are still answered
+        for lookup in list(dialogs.values()):
+            self.attendant.hang_up(lookup)
+            await pace.breathe()
+        await self._until_idle(_GOODBYE)
+        return False
+
+    async def _until_idle(
+        self, seconds: float, others_idle: Callable[[], bool] = lambda: True
+    ) -> None:
+        end = self._loop.time() + seconds
+        # a few looks when the daemon stops cost less than an event with every dialog
+        while not (self.idle and others_idle()) and self._loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
+
+    def close(self) -> None:
+        """Let nothing happen by itself any more."""
+        self._waker.close()
+
+    def _elapse(self) -> None:
+        assert self.attendant is not None
+        self.attendant.elapse()
+
+
+def lookup_of(
+    pool_of: Callable[[PoolName], Pool], advertise: HostPort | None, endpoint: EndpointSettings
+) -> LookupEndpoint | None:
+    """What an endpoint's lookups need; None if it is in another mode."""
+    if endpoint.mode != "lookup":
+        return None
+    return LookupEndpoint.of(endpoint, pool_of, advertise)

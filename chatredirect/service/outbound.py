@@ -1,0 +1,76 @@
+"""What leads out of the running daemon: ways to targets, and names for the ways back.
+
+It outlives configurations, as its connections do; a new one only changes what they go by.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable
+
+from chatredirect.answering.request_handler import Server
+from chatredirect.config import ListenUrl
+from chatredirect.sip.limits import Limits
+from chatredirect.transport.connection_settings import StreamLimits, Terms, Watch, nobody_watches
+from chatredirect.transport.flow_table import FlowBook
+from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
+from chatredirect.transport.peer_identity import Security
+from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.udp_listener import UdpListener
+from chatredirect.transport.udp_sender import DatagramWays
+
+_SOON = StreamLimits(idle=1, message=1, write=1, handshake=1)  # until something is served
+
+
+class Outward:
+    """The ways out.
+
+    Attributes:
+        outgoing: ways to targets.
+        book: names of flows; whoever has to know of lost ones sets its `on_lost`.
+    """
+
+    __slots__ = ("book", "outgoing")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        udp: Callable[[], Iterable[UdpListener]],
+        bound: Callable[[], Iterable[ListenUrl]],
+        security: Callable[[], Security],
+        receive_buffer: int,
+        watch: Watch = nobody_watches,
+    ) -> None:
+        """Open nothing, and answer nothing that comes, before `serve`.
+
+        Args:
+            loop: where it runs.
+            udp: gives the UDP listeners that are open.
+            bound: gives the addresses that are listened on.
+            security: gives what TLS connections begin with now.
+            receive_buffer: octets, for UDP sockets of our own.
+            watch: hears of what becomes of connections.
+        """
+        trust = Trust(())
+        terms = Terms(lambda *_: None, trust.source, Limits(), _SOON, loop, watch)
+        ways = DatagramWays(loop, udp, lambda *_: None, trust.source_of_datagrams, receive_buffer)
+        self.book = FlowBook(secrets.randbits(64), ways)
+        self.outgoing = Outgoing(terms, OutgoingLimits(), security, ways, self.book, bound)
+
+    def serve(
+        self,
+        server: Server,
+        trust: Trust,
+        message_limits: Limits,
+        timeouts: StreamLimits,
+        limits: OutgoingLimits,
+    ) -> None:
+        """Go by a configuration from now on; its listeners are there already."""
+        outgoing = self.outgoing
+        outgoing.limits = limits
+        outgoing.terms.change(server.answer_event, trust.source, message_limits, timeouts)
+        outgoing.ways.serve(server.answer_datagram, trust.source_of_datagrams)
+        outgoing.look_at_peers()
+
+    async def aclose(self) -> None:
+        """Close every connection, after what has been written on it."""
+        await self.outgoing.aclose()

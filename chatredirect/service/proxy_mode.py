@@ -1,0 +1,258 @@
+"""The mode proxy in the running daemon: what it needs of a configuration, a clock and a timer.
+
+What is under way outlives configurations: it ends by the rules with which it began.
+"""
+
+import asyncio
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
+from functools import partial
+
+import structlog
+
+from chatredirect.client.next_hop import next_hop
+from chatredirect.config import Settings, TlsSettings
+from chatredirect.endpoints.directory import Directory
+from chatredirect.net.own_names import OwnNames
+from chatredirect.net.target import Target
+from chatredirect.pools.pool import PoolKey
+from chatredirect.pools.refresh import Pools
+from chatredirect.proxy.core import Core
+from chatredirect.proxy.driver import Attendant
+from chatredirect.proxy.record_route import Loops, Tokens
+from chatredirect.proxy.settings import Rules
+from chatredirect.responses.counters import Counters
+from chatredirect.runtime.slicing import Pace
+from chatredirect.runtime.timer import Waker
+from chatredirect.service.outbound import Outward
+from chatredirect.sip.observer import Tapping
+from chatredirect.sip.response import TagMaker
+from chatredirect.sip.uri import SipUri, canonical_host
+from chatredirect.transport.peer_identity import NameRules, matches
+from chatredirect.transport.trusted_peers import Trust
+
+_OCTETS = 4096
+
+
+def random_numbers(source: Callable[[int], bytes]) -> Iterator[int]:
+    """Give numbers of 64 random bits, of which nobody can guess the next from the last, for ever.
+
+    Args:
+        source: gives so many random octets.
+    """
+    while True:
+        for (number,) in struct.iter_unpack("=Q", source(_OCTETS)):
+            yield number
+
+
+log = structlog.get_logger()
+
+_SEARCHES = 100  # for the hosts of Routes, at a time; more find nothing
+
+
+class Proxying:
+    """What the daemon proxies, once there is an endpoint for it.
+
+    Attributes:
+        attendant: deals with it; None as long as no configuration had a proxy endpoint.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        loop: asyncio.AbstractEventLoop,
+        tapping: Tapping,
+        outward: Outward,
+        pools: Callable[[], Pools | None],
+    ) -> None:
+        """Begin without anything.
+
+        Args:
+            counters: the daemon's.
+            loop: where it runs.
+            tapping: says who looks on.
+            outward: the ways to targets, and the names of flows.
+            pools: gives the pools.
+        """
+        self.attendant: Attendant | None = None
+        self._counters = counters
+        self._loop = loop
+        self._tapping = tapping
+        self._outward = outward
+        self._pools = pools
+        self._searches: set[asyncio.Task[None]] = set()
+        self._waker = Waker(loop, self._elapse, "proxy")
+
+    def serve(
+        self,
+        settings: Settings,
+        directory: Directory,
+        names: OwnNames,
+        key: bytes,
+        agent: bytes,
+        *,
+        trust: Trust,
+        pools: Mapping[str, Set[PoolKey]],
+        left: Set[PoolKey],
+        log_requests: bool,
+    ) -> None:
+        """Go by a configuration from now on.
+
+        Args:
+            settings: it.
+            directory: its endpoints.
+            names: our own names.
+            key: what tags and Record-Routes are signed with.
+            agent: our name in Warning header fields.
+            trust: who is a trusted peer.
+            pools: those of endpoints in the mode `proxy`, by their FQDN.
+            left: those that were among them until now.
+            log_requests: whether each request gets a line in the log.
+        """
+        if self.attendant is None and not pools:
+            return
+        proxy = settings.proxy
+        rules = Rules(
+            directory=directory,
+            names=names,
+            advertise=settings.advertise,
+            tags=TagMaker(key),
+            tokens=Tokens(key),
+            loops=Loops(key),
+            is_target=self._is_target,
+            follows=_follows(trust, settings.tls),
+            pools=pools,
+            left=left,
+            agent=agent,
+            retry_after=settings.retry_after,
+            attempt_timeout=proxy.attempt_timeout,
+            target_penalty=proxy.target_penalty,
+            timer_c=proxy.timer_c,
+            target_grace=proxy.target_grace,
+            dialog_age=proxy.dialog_age,
+            proxy_require=frozenset(tag.lower().encode() for tag in proxy.proxy_require),
+            transactions=proxy.transactions,
+            transactions_per_peer=proxy.transactions_per_peer,
+        )
+        if self.attendant is None:
+            outward = self._outward
+            core = Core(
+                rules,
+                outward.outgoing,
+                outward.book,
+                partial(next, random_numbers(secrets.token_bytes)),
+            )
+            self.attendant = Attendant(
+                core,
+                self._counters,
+                self._loop.time,
+                self._waker.at,
+                self._seek,
+                self._tapping,
+                time.time,
+            )
+            outward.book.on_lost = self.attendant.lost
+            outward.outgoing.ways.on_unreachable = self.attendant.unreachable
+        self.attendant.core.go_by(rules, self._loop.time())
+        self.attendant.log_requests = log_requests
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request waits for its final response."""
+        return self.attendant is None or self.attendant.core.idle
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin no more dialogs, and let open requests finish; whether all have in time.
+
+        Those that haven't get 500, and what rings for them is cancelled.
+
+        Args:
+            seconds: how long to wait for them.
+        """
+        attendant = self.attendant
+        if attendant is None:
+            return True
+        attendant.core.draining = True
+        if attendant.core.idle:
+            return True
+        idle = asyncio.Event()
+        attendant.on_idle = idle.set
+        try:
+            async with asyncio.timeout(seconds):
+                await idle.wait()
+        except TimeoutError:
+            log.warning("not_drained", open=len(attendant.core.open), seconds=seconds)
+            pace = Pace()
+            for context in list(attendant.core.open):
+                attendant.give_up(context)
+                await pace.breathe()
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let nothing happen by itself any more."""
+        self._waker.close()
+        for task in self._searches:
+            task.cancel()
+
+    def _elapse(self) -> None:
+        assert self.attendant is not None
+        self.attendant.elapse()
+
+    def _is_target(self, host: bytes) -> bool:
+        pools = self._pools()
+        return pools is not None and host.decode("ascii") in pools.addresses
+
+    def _seek(self, uri: SipUri, found: Callable[[tuple[Target, ...]], None]) -> None:
+        """Find the targets of a URI; `found` is called later, always."""
+        pools = self._pools()
+        if len(self._searches) >= _SEARCHES:
+            pools = None
+        task = self._loop.create_task(self._search(pools, uri, found))
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
+
+    async def _search(
+        self, pools: Pools | None, uri: SipUri, found: Callable[[tuple[Target, ...]], None]
+    ) -> None:
+        targets: tuple[Target, ...] = ()
+        try:
+            if pools is not None:
+                targets = await _targets(pools, uri)
+        except Exception:  # a fault of ours: who waits for it must hear of it all the same
+            log.exception("route_not_resolved")
+        try:
+            found(targets)
+        except Exception:  # and nobody is there to whom it could be told
+            log.exception("route_not_taken")
+
+
+async def _targets(pools: Pools, uri: SipUri) -> tuple[Target, ...]:
+    """Where a URI leads; nothing if it leads nowhere."""
+    try:
+        hop = next_hop(uri)
+    except ValueError:
+        return ()
+    located = await pools.resolver.locate(hop.host, hop.port, hop.transport)
+    # with maddr another host is looked up, but the certificate must prove the URI's own
+    domain = canonical_host(uri.host).decode("ascii").strip("[]")
+    return tuple(replace(target, domain=domain) for target in located.targets)
+
+
+def _follows(trust: Trust, tls: TlsSettings) -> Callable[[Target], bool]:
+    """Whether a request may go to a target that a Route names.
+
+    Over UDP and TCP its address must be trusted. Over TLS its certificate will have to prove the
+    name, and `allowed_peers` must have that; without such a list, the address is asked about.
+    """
+    rules = NameRules(tls.common_name, tls.wildcards)
+
+    def follows(target: Target) -> bool:
+        if target.transport == "tls" and tls.allowed_peers:
+            return any(matches((target.domain,), each, rules) for each in tls.allowed_peers)
+        return trust.lists(target.address)
+
+    return follows

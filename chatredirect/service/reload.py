@@ -1,0 +1,204 @@
+"""Reloads: a new configuration in force as a whole, or refused with every reason.
+
+Whoever asks, a command, SIGHUP or a changed file, gets the verdict on a reading that began after
+the question. One reload runs at a time; all who ask meanwhile share the one that follows. So the
+last change wins, and a hundred questions are two reloads.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from chatredirect.config import EX_CONFIG, ConfigError, Fault, Settings
+from chatredirect.loading.parent import LoadingError, load_elsewhere
+from chatredirect.log.level import LogLevel
+from chatredirect.runtime.slicing import Pace, long_lived
+from chatredirect.service.changes import Changes
+from chatredirect.service.service import Service
+from chatredirect.systemd.inherited import InheritError
+from chatredirect.transport.binding import BindError
+from chatredirect.transport.tls import TlsError
+
+log = structlog.get_logger()
+
+EX_UNAVAILABLE = 69  # sysexits(3): an address to listen on can't be had
+EX_SOFTWARE = 70
+EX_OSERR = 71  # no process, no memory, no time to read the files
+
+_SHOWN = 20  # faults that the log names
+_REMEDY = "the old configuration serves on; `chatredirect check` shows all faults"
+_STATUS: dict[type[Exception], int] = {BindError: EX_UNAVAILABLE, LoadingError: EX_OSERR}
+
+
+class Refused(Exception):
+    """The new configuration isn't in force; the old one serves on.
+
+    Attributes:
+        status: exit status for a command, from sysexits(3).
+        faults: what is wrong with the files, if it is that.
+    """
+
+    def __init__(self, why: str, *, status: int, faults: Sequence[Fault] = ()) -> None:
+        """Keep the reasons."""
+        super().__init__(why)
+        self.status = status
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The new configuration is in force.
+
+    Attributes:
+        changes: what is different.
+        restart: settings that are different and take effect at a restart alone.
+        doubts: what is allowed in it and probably not meant.
+        more_doubts: how many more of these there are.
+    """
+
+    changes: Changes
+    restart: tuple[str, ...] = ()
+    doubts: tuple[Fault, ...] = ()
+    more_doubts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a reload went: `what` for people, `at` in seconds since the epoch."""
+
+    what: str
+    at: float
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Reloader:
+    """Reads the configuration again and has it served.
+
+    Attributes:
+        config: the main file.
+        service: serves it.
+        level: goes by what the configuration says of the log.
+        done: reloads since the start that were put in force.
+        refused: those that weren't.
+        verdict: how the last one went.
+        begins, ends: called around each, for whoever must know that one is under way.
+    """
+
+    config: Path
+    service: Service
+    level: LogLevel
+    done: int = 0
+    refused: int = 0
+    verdict: Verdict | None = None
+    begins: Callable[[], None] = _nothing
+    ends: Callable[[], None] = _nothing
+    _running: "asyncio.Task[Outcome | Refused] | None" = None
+    _following: "asyncio.Task[Outcome | Refused] | None" = None
+
+    async def reload(self) -> Outcome:
+        """Put what the files say now in force.
+
+        To be cancelled here is to give up waiting: the reload itself goes on.
+
+        Raises:
+            Refused: it can't be; nothing has changed.
+        """
+        if self._following is None:
+            self._following = asyncio.create_task(self._follow(self._running))
+        outcome = await asyncio.shield(self._following)
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome
+
+    async def close(self) -> None:
+        """Give up what is under way; nothing of it stays."""
+        tasks = [task for task in (self._running, self._following) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow(
+        self, before: "asyncio.Task[Outcome | Refused] | None"
+    ) -> "Outcome | Refused":
+        """Reload when the one before is over. A refusal is given back: nobody may be waiting."""
+        if before is not None:
+            await asyncio.wait([before])
+        self._running, self._following = self._following, None
+        self.begins()
+        try:
+            outcome = await self._reload()
+        except Refused as refused:
+            self.refused += 1
+            self._tell(f"a reload was refused ({refused}) at")
+            return refused
+        else:
+            self.done += 1
+            self._tell("reloaded at")
+            return outcome
+        finally:
+            self._running = None
+            self.ends()
+
+    def _tell(self, what: str) -> None:
+        self.verdict = Verdict(what, time.time())
+
+    async def _reload(self) -> Outcome:
+        pace = Pace()
+        before = self.service.settings
+        try:
+            loaded = await load_elsewhere(self.config, pace)
+            settings = loaded.settings
+            with long_lived():
+                changes = await self.service.apply(
+                    settings, log_requests=self.level.wants_requests(settings.log), pace=pace
+                )
+        except ConfigError as error:
+            _tell_faults(error.faults)
+            why = "the configuration can't be used"
+            raise Refused(why, status=EX_CONFIG, faults=error.faults) from None
+        except (BindError, InheritError, LoadingError, TlsError) as error:
+            log.error("reload_refused", why=str(error), remedy=_REMEDY)
+            raise Refused(str(error), status=_STATUS.get(type(error), EX_CONFIG)) from None
+        except Exception as error:  # a fault of ours must not take the next reload away as well
+            log.exception("reload_failed")
+            why = f"the daemon failed to do it: {type(error).__name__}; its log says more"
+            raise Refused(why, status=EX_SOFTWARE) from None
+        self.level.configure(settings.log)
+        restart = () if before is None else tuple(_for_a_restart(before, settings))
+        if restart:
+            log.warning("restart_needed", settings=restart, why="they can't change in place")
+        tell_doubts(loaded.doubts, loaded.more_doubts)
+        return Outcome(changes, restart, loaded.doubts, loaded.more_doubts)
+
+
+def tell_doubts(doubts: Sequence[Fault], more: int = 0) -> None:
+    """What is allowed and probably not meant, into the log."""
+    for doubt in doubts[:_SHOWN]:
+        log.warning("configuration_doubtful", where=doubt.place, why=doubt.message)
+    more += max(0, len(doubts) - _SHOWN)
+    if more:
+        log.warning("configuration_doubtful", more=more, remedy="`chatredirect check` shows all")
+
+
+def _tell_faults(faults: Sequence[Fault]) -> None:
+    for fault in faults[:_SHOWN]:
+        log.error("configuration_fault", where=fault.place, why=fault.message)
+    log.error("reload_refused", faults=len(faults), remedy=_REMEDY)
+
+
+def _for_a_restart(before: Settings, after: Settings) -> Iterator[str]:
+    """Settings that have changed and are looked at when the daemon starts alone."""
+    if before.control != after.control:
+        yield "control"
+    if before.loop != after.loop:
+        yield "loop"
+    if before.log.format != after.log.format:
+        yield "log.format"

@@ -1,0 +1,213 @@
+"""What TLS adds to a listener: a context that can be renewed, and who is let in."""
+
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chatredirect.config.models import TlsSettings
+
+#: What `ssl.SSLSocket.getpeercert()` gives; typeshed has it as a dictionary of nested tuples.
+PeerCertificate = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class NameRules:
+    """What counts as a name of a certificate.
+
+    Attributes:
+        common_name: whether the subject's CN counts where there is no subjectAltName at all.
+        wildcards: whether a `*.` in a certificate matches one label (by RFC 5922 §7.2 it doesn't).
+    """
+
+    common_name: bool = False
+    wildcards: bool = False
+
+
+STRICT = NameRules()
+
+
+def names_of(certificate: PeerCertificate, rules: NameRules = STRICT) -> tuple[str, ...]:
+    """The SIP identities of a verified certificate, in lower case (RFC 5922 §7.1).
+
+    The domains of `sip:` URIs among the subjectAltNames; if there are none, its DNS names; if
+    there is no subjectAltName at all and the rules allow it, the subject's common names.
+    """
+    alternatives = _pairs(certificate.get("subjectAltName"))
+    uris = [_sip_domain(value) for kind, value in alternatives if kind == "URI"]
+    domains = [domain for domain in uris if domain]
+    if not domains:
+        domains = [value.lower().rstrip(".") for kind, value in alternatives if kind == "DNS"]
+    if not alternatives and rules.common_name:
+        domains = _common_names(certificate.get("subject"))
+    return tuple(dict.fromkeys(domains))
+
+
+def matches(names: Iterable[str], wanted: str, rules: NameRules = STRICT) -> bool:
+    """Whether one of a certificate's names is the wanted one.
+
+    Args:
+        names: from `names_of`.
+        wanted: a host or domain name; one that begins with `*.` matches any one label there, which
+            is our extension, for lists of our own.
+        rules: whether wildcards in the certificate count.
+    """
+    wanted = wanted.lower().rstrip(".")
+    return any(_same(name, wanted, rules) for name in names)
+
+
+def _same(name: str, wanted: str, rules: NameRules) -> bool:
+    if name.startswith("*."):
+        return rules.wildcards and _one_label_more(wanted, name[2:])
+    if wanted.startswith("*."):
+        return _one_label_more(name, wanted[2:])
+    return name == wanted
+
+
+def _one_label_more(name: str, parent: str) -> bool:
+    label, _, rest = name.partition(".")
+    return bool(label) and label != "*" and rest == parent
+
+
+def _sip_domain(uri: str) -> str:
+    """The domain of `sip:example.com`; `""` for another scheme or a URI with a user (§7.1)."""
+    scheme, _, rest = uri.partition(":")
+    if scheme.lower() != "sip" or "@" in rest:
+        return ""
+    hostport = rest.partition(";")[0].partition("?")[0]
+    return hostport.partition(":")[0].lower().rstrip(".")
+
+
+def _pairs(value: object) -> list[tuple[str, str]]:
+    if not isinstance(value, tuple):
+        return []
+    return [(str(pair[0]), str(pair[1])) for pair in value if isinstance(pair, tuple)]
+
+
+def _common_names(subject: object) -> list[str]:
+    if not isinstance(subject, tuple):
+        return []
+    return [
+        value.lower().rstrip(".")
+        for names in subject
+        for kind, value in _pairs(names)
+        if kind == "commonName"
+    ]
+
+
+_PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is known of the peer of a connection.
+
+    Attributes:
+        verified: whether it is one of those that the configuration names.
+        names: what its certificate has proved, in lower case.
+    """
+
+    verified: bool = False
+    names: tuple[str, ...] = ()
+
+
+class Refused(Exception):
+    """A peer whose certificate is good, but whose names aren't on the list."""
+
+
+@dataclass(slots=True)
+class Security:
+    """TLS for the connections of one listener.
+
+    Attributes:
+        profile: what is spoken and who is believed.
+        context: what new connections begin with; exchanged when certificates are renewed.
+    """
+
+    profile: TlsSettings
+    context: ssl.SSLContext
+
+    @property
+    def rules(self) -> NameRules:
+        """What counts as a name of a certificate."""
+        return NameRules(self.profile.common_name, self.profile.wildcards)
+
+    def admit(self, tls: ssl.SSLObject) -> Identity:
+        """Look at a peer's names after its handshake.
+
+        Returns:
+            Who it is: verified if one of its names is among the `allowed_peers`. Not verified, but
+            let in, where there is no such list, and without a certificate where none is required.
+
+        Raises:
+            Refused: none of them is among the `allowed_peers`.
+        """
+        profile = self.profile
+        rules = self.rules
+        certificate = tls.getpeercert() or {}
+        names = names_of(certificate, rules)
+        allowed = profile.allowed_peers
+        if not allowed or (not certificate and profile.verify_peer != "required"):
+            return Identity(names=names)
+        if any(matches(names, each, rules) for each in allowed):
+            return Identity(verified=True, names=names)
+        raise Refused(
+            f"its certificate names {_listed(names)}; tls.allowed_peers has none of these"
+        )
+
+    def check_server(self, tls: ssl.SSLObject, domain: str, host: str) -> Identity:
+        """Look at a server's names after a handshake with it.
+
+        Args:
+            tls: the connection's.
+            domain: the name that was asked for.
+            host: the SRV record's target, which counts only if the configuration says so: whoever
+                forges the record would choose it (RFC 5922 §4).
+
+        Raises:
+            Refused: its certificate carries neither.
+        """
+        names = names_of(tls.getpeercert() or {}, self.rules)
+        wanted = (domain, host) if self.profile.srv_names else (domain,)
+        if not any(matches(names, each, self.rules) for each in wanted):
+            raise Refused(f"its certificate names {_listed(names)}, not {' or '.join(wanted)}")
+        return Identity(verified=True, names=names)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_SHOWN]) or "no SIP identity"
+
+
+def explain(error: BaseException) -> str:
+    """Why a handshake or a connection failed, in words that say what to look at."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = _HINTS.get(error.verify_code, "")
+        return f"the peer's certificate was refused: {error.verify_message}{hint}"
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or "unknown"
+        if reason in _PLAIN_TEXT:
+            return f"it doesn't speak TLS here ({reason.lower()})"
+        return _EXPLAINED.get(reason, reason.lower().replace("_", " "))
+    if isinstance(error, TimeoutError | ConnectionAbortedError):
+        # what asyncio and uvloop call it when ssl_handshake_timeout is over
+        return "the handshake took too long"
+    if isinstance(error, ValueError):
+        return "the peer's certificate has a name that isn't text"
+    return "the peer closed the connection"
+
+
+#: What to do about X509_V_ERR_… codes of openssl/x509_vfy.h.
+_HINTS = {26: "; tls.any_purpose takes clients with certificates issued for servers"}
+_SHOWN = 8  # names of a certificate that a log line has
+_EXPLAINED = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate; "
+    "tls.verify_peer: required asks for one",
+    "NO_SHARED_CIPHER": "no cipher in common; old peers need tls.ciphers",
+    "UNSUPPORTED_PROTOCOL": "no TLS version in common; old peers need tls.minimum_version",
+    "TLSV1_ALERT_UNKNOWN_CA": "the peer doesn't know the authority of our certificate",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer refused the handshake, or wanted another one, "
+    "which there isn't",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the peer refused our certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer says that our certificate has expired",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the peer refused our certificate",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "no TLS version in common",
+}

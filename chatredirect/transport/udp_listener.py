@@ -1,0 +1,215 @@
+"""A UDP listener: datagrams in batches, each answered at once."""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+
+import structlog
+
+from chatredirect.runtime.histogram import Histogram
+from chatredirect.runtime.turns import turns_of
+from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.response import Source
+from chatredirect.transport.flow import DatagramFlow
+from chatredirect.transport.mmsg import BATCH, DatagramSocket, host_and_port, with_port
+
+log = structlog.get_logger()
+
+#: Takes a datagram, where it came from and a way to get back there later; gives the answer and the
+#: port that it goes to, or None.
+Answerer = Callable[[bytes, Source, Reach], tuple[bytes, int] | None]
+#: Makes a source of an address and a port.
+SourceMaker = Callable[[str, int], Source]
+
+#: Is told to which addresses and ports datagrams don't get.
+Unreachable = Callable[[set[tuple[str, int]]], None]
+
+_LAST = 0.1  # seconds for what has come when a socket is closed
+_KNOWN_SOURCES = 4096
+_KNOWN_FLOWS = 1024
+
+
+class UdpListener:
+    """One UDP socket on an event loop.
+
+    Attributes:
+        failures: datagrams whose handling raised; a fault of ours, and the log has it.
+        latency: from when datagrams were read until their answers were sent.
+        on_unreachable: is told what ICMP says of datagrams that were sent.
+    """
+
+    __slots__ = (
+        "_answer", "_at", "_batch", "_closed", "_datagrams", "_flows", "_loop", "_make_source",
+        "_next", "_sources", "_turns", "_waiting", "failures", "latency", "on_unreachable",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        sock: DatagramSocket,
+        answer: Answerer,
+        make_source: SourceMaker,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Serve a bound socket with `answer` from now on."""
+        self._answer = answer
+        self._make_source = make_source
+        self._datagrams = sock
+        self._batch: list[tuple[bytes, bytes]] = []  # what was read last
+        self._next = 0  # the first of it that isn't dealt with yet
+        self._at = 0  # the datagram that is being dealt with
+        self._closed = False
+        self._waiting = False  # for its turn; nothing is read meanwhile
+        self._turns = turns_of(loop)
+        self._loop = loop
+        # A front end is one source with many requests: its address is read once. Bounded, and
+        # simply begun anew when it is full, so that forged addresses can't fill the memory.
+        self._sources: dict[bytes, Source] = {}
+        # and all of its dialogs share a flow
+        self._flows: dict[tuple[bytes, int, str], DatagramFlow] = {}
+        self.failures = 0
+        self.latency = Histogram()
+        self.on_unreachable: Unreachable = nobody_minds
+        loop.add_reader(sock.fileno(), self._on_readable)
+
+    @property
+    def transport(self) -> str:
+        """`udp`."""
+        return "udp"
+
+    @property
+    def unsent(self) -> int:
+        """Answers that the kernel would not take."""
+        return self._datagrams.unsent
+
+    @property
+    def overflows(self) -> int | None:
+        """Datagrams that the kernel dropped, its buffer being full; None where it doesn't say."""
+        return self._datagrams.overflows
+
+    def serve(self, answer: Answerer, make_source: SourceMaker) -> None:
+        """Serve with other functions from now on."""
+        self._answer = answer
+        self._make_source = make_source
+        self._sources.clear()
+
+    def flow(self, port: int) -> Flow:
+        """The way back to where the datagram came from that is being dealt with.
+
+        Args:
+            port: the port there.
+        """
+        datagrams, name = self._datagrams, self._datagrams.sender(self._at)
+        host, control = datagrams.addressed(self._at)
+        key = (name, port, host)
+        flow = self._flows.get(key)
+        if flow is None:
+            if len(self._flows) >= _KNOWN_FLOWS:
+                self._flows.clear()
+            flow = DatagramFlow(
+                datagrams,
+                host,
+                datagrams.port,
+                host_and_port(name)[0],
+                port,
+                with_port(name, port),
+                control,
+            )
+            self._flows[key] = flow
+        return flow
+
+    def useless(self) -> None:
+        """Nothing is known of who sends datagrams, and nothing of theirs can be ended."""
+
+    @property
+    def socket(self) -> DatagramSocket:
+        """What it reads; others may send on it."""
+        return self._datagrams
+
+    def close(self) -> None:
+        """Answer what has already come, then close the socket."""
+        self._closed = True
+        self._loop.remove_reader(self._datagrams.fileno())
+        self.work(perf_counter() + _LAST, 0)
+        self._datagrams.close()
+
+    def _on_readable(self) -> None:
+        waiting = self._turns.work(self)
+        if self._datagrams.failed and not self._closed:
+            self._hear_errors()
+        if waiting:
+            self._waiting = True
+            self._loop.remove_reader(self._datagrams.fileno())
+
+    def _hear_errors(self) -> None:
+        unreachable = self._datagrams.unreachable()
+        # libuv watches a descriptor no more once it has had an error
+        self._loop.remove_reader(self._datagrams.fileno())
+        self._loop.add_reader(self._datagrams.fileno(), self._on_readable)
+        if unreachable:
+            try:
+                self.on_unreachable(unreachable)
+            except Exception:  # a fault of ours; the datagrams that come next are to be read
+                self.failures += 1
+                log.exception("unreachable_not_told")
+
+    def work(self, until: float, least: int) -> bool:
+        """Answer datagrams until there are none or the time is up; whether there may be more.
+
+        `least` is for connections: no datagram's answer hangs on those behind it.
+        """
+        if self._closed and self._waiting:
+            return False
+        more = True
+        while more:
+            if self._next == len(self._batch):
+                self._batch, self._next = self._datagrams.receive(), 0
+            more = self._answer_batch(until)
+            if perf_counter() >= until:
+                break
+        if not more and self._waiting:
+            self._waiting = False
+            self._loop.add_reader(self._datagrams.fileno(), self._on_readable)
+        return more
+
+    def _answer_batch(self, until: float) -> bool:
+        """Answer what has been read, as far as the time goes; whether there may be more."""
+        datagrams, sources, batch = self._datagrams, self._sources, self._batch
+        began = now = perf_counter()
+        answers = 0
+        datagrams.batching = True  # what is sent over flows meanwhile leaves with the answers
+        for i in range(self._next, len(batch)):
+            data, name = batch[i]
+            self._at, self._next = i, i + 1
+            try:
+                source = sources.get(name) or self._source(name)
+                answered = self._answer(data, source, self)
+            except Exception:  # one datagram must not stop the others, whatever it is
+                self.failures += 1
+                log.exception("datagram_failed", peer=host_and_port(name)[0])
+            else:
+                if answered is not None:
+                    answer, port = answered
+                    to = name if port == source.port else with_port(name, port)
+                    datagrams.reply(i, answer, to)
+                    answers += 1
+            now = perf_counter()
+            if now >= until:
+                break
+        datagrams.batching = False
+        datagrams.flush()
+        if answers:  # they leave together: each took as long as the batch
+            self.latency.observe(perf_counter() - began, answers)
+        return self._next < len(batch) or len(batch) == BATCH
+
+    def _source(self, name: bytes) -> Source:
+        """Who that is, remembered for the next time."""
+        host, port = host_and_port(name)
+        source = self._make_source(host, port)
+        if len(self._sources) >= _KNOWN_SOURCES:
+            self._sources.clear()
+        self._sources[name] = source
+        return source
+
+
+def nobody_minds(unreachable: set[tuple[str, int]]) -> None:
+    """Nobody is told."""

@@ -1,0 +1,176 @@
+"""UDP to whom one likes: which of our sockets gets there, and from which of our addresses.
+
+Datagrams to a target leave from a listener, so that what comes back comes to the port that our Via
+names, and from an address that the kernel would have chosen, so that Via can name that as well.
+Where no listener gets there a socket of our own does.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterable
+
+from chatredirect.net.addresses import ListenUrl
+from chatredirect.transport.binding import BindError, bind
+from chatredirect.transport.flow import DatagramFlow
+from chatredirect.transport.mmsg import DatagramSocket, raw_name
+from chatredirect.transport.udp_listener import (
+    Answerer,
+    SourceMaker,
+    UdpListener,
+    Unreachable,
+    nobody_minds,
+)
+
+_ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  where everybody may answer
+_KNOWN = 1024  # flows that are remembered; then anew
+
+
+class DatagramWays:
+    """Makes flows over UDP.
+
+    Attributes:
+        failed: how often there was no way.
+        on_unreachable: is told to which addresses and ports datagrams don't get.
+    """
+
+    __slots__ = (
+        "_answer", "_flows", "_listeners", "_loop", "_make_source", "_own", "_receive_buffer",
+        "failed", "on_unreachable",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listeners: Callable[[], Iterable[UdpListener]],
+        answer: Answerer,
+        make_source: SourceMaker,
+        receive_buffer: int,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            loop: for sockets of our own.
+            listeners: gives those that are open.
+            answer: for what comes to our own sockets.
+            make_source: likewise.
+            receive_buffer: octets, likewise.
+        """
+        self._loop = loop
+        self._listeners = listeners
+        self._answer = answer
+        self._make_source = make_source
+        self._receive_buffer = receive_buffer
+        self._own: dict[socket.AddressFamily, UdpListener] = {}
+        self._flows: dict[tuple[str, int], DatagramFlow] = {}
+        self.failed = 0
+        self.on_unreachable: Unreachable = nobody_minds
+
+    def serve(self, answer: Answerer, make_source: SourceMaker) -> None:
+        """Serve with other functions from now on; listeners may have come and gone."""
+        self._answer, self._make_source = answer, make_source
+        self._flows.clear()
+        for own in self._own.values():
+            own.serve(answer, make_source)
+        for listener in self._listeners():
+            listener.on_unreachable = self._unreachable
+
+    def close(self) -> None:
+        """Close our own sockets."""
+        self._flows.clear()
+        for own in self._own.values():
+            own.close()
+        self._own.clear()
+
+    def to(self, host: str, port: int) -> DatagramFlow | None:
+        """The way to an address; None if no socket gets there.
+
+        Args:
+            host: an IP address without brackets, v4-mapped ones as IPv4.
+            port: the port there.
+        """
+        flow = self._flows.get((host, port))
+        if flow is None:
+            flow = self._find(host, port)
+            if flow is None:
+                self.failed += 1
+                return None
+            if len(self._flows) >= _KNOWN:
+                self._flows.clear()
+            self._flows[(host, port)] = flow
+        return flow
+
+    def between(self, own: tuple[str, int], peer: tuple[str, int]) -> DatagramFlow | None:
+        """The way from an address and port of ours to those of a peer; None if it is closed."""
+        for listener in (*self._listeners(), *self._own.values()):
+            sock = listener.socket
+            if sock.port == own[1] and (
+                sock.host == own[0] or (sock.host in _ANY.values() and _fits(sock, peer[0]))
+            ):
+                return _flow(sock, own[0], *peer)
+        return None
+
+    def _find(self, host: str, port: int) -> DatagramFlow | None:
+        natural = _source("", host, port)
+        candidates = [each.socket for each in self._listeners() if _fits(each.socket, host)]
+        candidates.sort(key=lambda sock: _rank(sock, natural))
+        for sock in candidates:
+            own = _source(sock.host, host, port)
+            if own is not None:
+                return _flow(sock, own, host, port)
+        return None if natural is None else self._over_our_own(natural, host, port)
+
+    def _over_our_own(self, own_host: str, host: str, port: int) -> DatagramFlow | None:
+        family = _family(host)
+        own = self._own.get(family)
+        if own is None:
+            url = ListenUrl("udp", _ANY[family], 0)
+            try:
+                sock = bind(url, only_ipv6=True, receive_buffer=self._receive_buffer)
+            except BindError:
+                return None
+            own = UdpListener(DatagramSocket(sock), self._answer, self._make_source, self._loop)
+            own.on_unreachable = self._unreachable
+            self._own[family] = own
+        return _flow(own.socket, own_host, host, port)
+
+    def _unreachable(self, unreachable: set[tuple[str, int]]) -> None:
+        self.on_unreachable(unreachable)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _fits(sock: DatagramSocket, host: str) -> bool:
+    """Whether a socket can send to an address at all: to IPv4 also one that is bound to `::`."""
+    return sock.family == _family(host) or (sock.host == "::" and not sock.only_ipv6)
+
+
+def _rank(sock: DatagramSocket, natural: str | None) -> int:
+    """First the listener on the address that the kernel would choose, then wildcards."""
+    if sock.host == natural:
+        return 0
+    return 1 if sock.host in _ANY.values() else 2
+
+
+def _source(bound: str, host: str, port: int) -> str | None:
+    """The address that datagrams to `host` leave from; None if there is no way. Sends nothing.
+
+    Args:
+        bound: what the socket is bound to; empty or a wildcard for whatever the kernel chooses.
+        host: an IP address.
+        port: the port there.
+    """
+    with contextlib.suppress(OSError), socket.socket(_family(host), socket.SOCK_DGRAM) as trial:
+        if bound and bound not in _ANY.values():
+            trial.bind((bound, 0))
+        trial.connect((host, port))
+        address: str = trial.getsockname()[0]
+        return address
+    return None
+
+
+def _flow(sock: DatagramSocket, own: str, host: str, port: int) -> DatagramFlow:
+    name = raw_name(sock.family, host, port)
+    return DatagramFlow(sock, own, sock.port, host, port, name, sock.leaving_from(own))

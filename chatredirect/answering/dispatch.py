@@ -7,11 +7,11 @@ Nothing is awaited, and DNS isn't asked: the pool has done that already.
 from dataclasses import dataclass, field
 
 from chatredirect.answering.registrar import Registrars
-from chatredirect.answering.stateful import Attendants
+from chatredirect.answering.stateful import StatefulModes
 from chatredirect.endpoints.directory import Directory, Endpoint, find
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.endpoints.redirection import contact_of_pool, contacts_of_targets
-from chatredirect.endpoints.unavailability import Closed
+from chatredirect.endpoints.unavailability import Unavailability
 from chatredirect.lookup.xccos_replies import ALLOW, CAPABILITIES
 from chatredirect.net.own_names import OwnNames
 from chatredirect.responses.planned import (
@@ -23,12 +23,12 @@ from chatredirect.responses.planned import (
     unavailable,
 )
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Reach
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.flow import ReturnPath
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
 from chatredirect.sip.observer import Tapping
 from chatredirect.sip.reason_phrases import status_line
-from chatredirect.sip.response import Source, TagMaker
+from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
 
 _OK = status_line(200)
@@ -45,7 +45,7 @@ _ADDED_BY_VIA = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class ResponseSettings:
     """What all answers have in common, besides the endpoints.
 
     Attributes:
@@ -53,7 +53,7 @@ class Answering:
         retry_after: seconds, for Retry-After.
         agent: our name in Warning header fields.
         log_requests: whether every request gets a line in the log.
-        attendants: remember requests, where there are lookups or something to be passed on.
+        stateful: remember requests, where there are lookups or something to be passed on.
         registrars: where a REGISTER belongs.
         tapping: says who looks on.
     """
@@ -62,30 +62,32 @@ class Answering:
     retry_after: int
     agent: bytes
     log_requests: bool
-    attendants: Attendants = field(default_factory=Attendants)
+    stateful: StatefulModes = field(default_factory=StatefulModes)
     registrars: Registrars | None = None
     tapping: Tapping = field(default_factory=Tapping)
 
 
-class Table:
+class Dispatcher:
     """What requests to these endpoints get, under these names."""
 
     __slots__ = ("_answering", "_attendants", "_directory", "_own_names")
 
-    def __init__(self, directory: Directory, own_names: OwnNames, answering: Answering) -> None:
+    def __init__(
+        self, directory: Directory, own_names: OwnNames, answering: ResponseSettings
+    ) -> None:
         """Decide for these endpoints."""
         self._directory = directory
         self._own_names = own_names
         self._answering = answering
-        self._attendants = answering.attendants
+        self._attendants = answering.stateful
 
     def decide(
         self,
         request: Request,
-        envelope: Envelope,
-        source: Source,
+        envelope: MandatoryHeaders,
+        source: Peer,
         room: int,
-        reach: Reach | None,
+        reach: ReturnPath | None,
     ) -> Verdict | None:
         """Go down the table, from where it asks what the request wants.
 
@@ -134,9 +136,9 @@ class Table:
             lookup = endpoint.lookup  # asked here, since lookups are for trusted peers only
             if lookup is not None and (methods is None or method in {*methods, b"OPTIONS"}):
                 if method == b"INVITE" and reach is not None:
-                    attendant = self._attendants.lookup
-                    assert attendant is not None  # there is one where there are such endpoints
-                    attendant.invite(request, envelope, source, reach, lookup)
+                    driver = self._attendants.lookup
+                    assert driver is not None  # there is one where there are such endpoints
+                    driver.invite(request, envelope, source, reach, lookup)
                     return None
                 verdict = self._beside_lookups(method, endpoint, lookup)
                 if verdict is not None:
@@ -175,7 +177,7 @@ class Table:
             return Verdict(200, _OK, capabilities(methods), endpoint=endpoint)
         return Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
 
-    def _passed_on(self, endpoint: Endpoint, envelope: Envelope, method: bytes) -> bool:
+    def _passed_on(self, endpoint: Endpoint, envelope: MandatoryHeaders, method: bytes) -> bool:
         """Whether a method is on the endpoint's list; what is in a dialog needn't be."""
         methods = endpoint.methods
         return methods is None or method == b"OPTIONS" or envelope.in_dialog or method in methods
@@ -197,9 +199,9 @@ class Table:
     def _cancel(
         self,
         cancel: Request,
-        envelope: Envelope,
+        envelope: MandatoryHeaders,
         endpoint: Endpoint | None,
-        source: Source,
+        source: Peer,
     ) -> Verdict:
         """200, as RFC 3261 §8.3 has it; where INVITEs are remembered §9.2 tells the others."""
         tagged = not envelope.in_dialog
@@ -212,11 +214,11 @@ class Table:
     def _closed(
         self,
         request: Request,
-        envelope: Envelope,
-        source: Source,
-        reach: Reach | None,
+        envelope: MandatoryHeaders,
+        source: Peer,
+        reach: ReturnPath | None,
         endpoint: Endpoint,
-        closed: Closed,
+        closed: Unavailability,
     ) -> Verdict | None:
         """What an endpoint answers that is in maintenance or disabled."""
         if (
@@ -238,14 +240,14 @@ class Table:
             and request.method == b"INVITE"
             and (methods is None or b"INVITE" in methods)
         ):  # a refusal of its INVITE would switch a client's group chat off
-            attendant = self._attendants.lookup
-            assert attendant is not None  # there is one where there are such endpoints
-            attendant.invite(request, envelope, source, reach, lookup, closed.why)
+            driver = self._attendants.lookup
+            assert driver is not None  # there is one where there are such endpoints
+            driver.invite(request, envelope, source, reach, lookup, closed.why)
             return None
         seconds = closed.retry_after(self._answering.retry_after)
         return self._unavailable(endpoint, MISCELLANEOUS, closed.why, seconds)
 
-    def _elsewhere(self, method: bytes, uri: SipUri, reach: Reach | None) -> Verdict:
+    def _elsewhere(self, method: bytes, uri: SipUri, reach: ReturnPath | None) -> Verdict:
         """A URI that is no endpoint; a REGISTER may be told where it belongs."""
         registrars = self._answering.registrars
         if method == b"REGISTER" and registrars is not None:

@@ -4,21 +4,21 @@ Nothing is awaited, no task is started, no lock is taken. What can't be answered
 counted here; what a request gets says `table`.
 """
 
-from chatredirect.answering.dispatch import Answering, Table
+from chatredirect.answering.dispatch import Dispatcher, ResponseSettings
 from chatredirect.endpoints.directory import Directory
 from chatredirect.net.own_names import OwnNames
 from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import explain
 from chatredirect.responses.planned import Verdict, log_drop, log_request, refusal
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Reach
+from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping, parse_datagram
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.mandatory_headers import read_envelope, read_topmost_via
+from chatredirect.sip.mandatory_headers import read_mandatory_headers, read_topmost_via
 from chatredirect.sip.message import Message, Response
-from chatredirect.sip.observer import Tap
+from chatredirect.sip.observer import Observer
 from chatredirect.sip.reason_phrases import status_line
-from chatredirect.sip.response import Source, reply_port, respond, stamp
+from chatredirect.sip.response import Peer, reply_port, respond, stamp
 
 #: Octets of an answer over UDP that nobody can call an amplification, and the factor beyond.
 SAFE_ANSWER = 1300
@@ -37,7 +37,7 @@ _LATER = status_line(503)
 _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
 
 
-class Server:
+class RequestHandler:
     """Answers what is sent to the contact objects, in the order of the table.
 
     Attributes:
@@ -61,14 +61,14 @@ class Server:
         self,
         directory: Directory,
         own_names: OwnNames,
-        answering: Answering,
+        answering: ResponseSettings,
         limits: Limits,
         counters: Counters,
     ) -> None:
         """Serve these endpoints under these names."""
-        self._table = Table(directory, own_names, answering)
+        self._table = Dispatcher(directory, own_names, answering)
         self._tags = answering.tags
-        self._attendants = answering.attendants
+        self._attendants = answering.stateful
         self._limits = limits
         self._counters = counters
         self._tapping = answering.tapping
@@ -77,7 +77,7 @@ class Server:
         self._later = b"Retry-After: %d\r\n" % answering.retry_after
 
     def answer_datagram(
-        self, data: bytes, source: Source, reach: Reach | None = None
+        self, data: bytes, source: Peer, reach: ReturnPath | None = None
     ) -> tuple[bytes, int] | None:
         """The answer to a datagram, and the port at the source's address that it goes to.
 
@@ -107,7 +107,7 @@ class Server:
         return answered
 
     def answer_event(
-        self, event: Event, source: Source, transport: str, reach: Reach | None = None
+        self, event: Event, source: Peer, transport: str, reach: ReturnPath | None = None
     ) -> bytes | None:
         """The answer to what came on a stream, None where nothing may be answered."""
         if isinstance(event, FramingFault):
@@ -125,10 +125,10 @@ class Server:
     def answer(
         self,
         message: Message,
-        source: Source,
+        source: Peer,
         transport: str,
         room: int,
-        reach: Reach | None = None,
+        reach: ReturnPath | None = None,
     ) -> tuple[bytes, int] | None:
         """The answer to a message, and the port that it goes to if it goes by UDP.
 
@@ -169,7 +169,7 @@ class Server:
             return None
         try:
             if envelope is None or message.fault is not None:
-                envelope = read_envelope(message, via)
+                envelope = read_mandatory_headers(message, via)
             if self.ending:
                 verdict: Verdict | None = Verdict(503, _LATER, self._later)
             else:
@@ -200,7 +200,7 @@ class Server:
         return answer, port
 
     def _unreadable(
-        self, data: bytes, error: SipError, source: Source, transport: str, reach: Reach | None
+        self, data: bytes, error: SipError, source: Peer, transport: str, reach: ReturnPath | None
     ) -> None:
         """Count octets that are no message, and say so."""
         why = str(error)
@@ -211,7 +211,9 @@ class Server:
         if self._tapping.tap is not None:
             self._tapping.tap.unreadable(data, source, reach, why)
 
-    def _drop(self, reason: str, message: Message, tap: Tap | None, reach: Reach | None) -> None:
+    def _drop(
+        self, reason: str, message: Message, tap: Observer | None, reach: ReturnPath | None
+    ) -> None:
         """Count a message that gets no answer; `reason` is a constant of ours."""
         self._counters.dropped(reason)
         if reach is not None:

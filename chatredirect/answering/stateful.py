@@ -7,17 +7,17 @@ whoever knows it deals with it and sends what is to be sent.
 from dataclasses import dataclass
 
 from chatredirect.endpoints.directory import Endpoint
-from chatredirect.lookup.driver import Attendant as LookupAttendant
-from chatredirect.proxy.driver import Attendant as ProxyAttendant
+from chatredirect.lookup.driver import LookupDriver as LookupAttendant
+from chatredirect.proxy.driver import ProxyDriver as ProxyAttendant
 from chatredirect.responses.unwanted import NO_REQUEST
-from chatredirect.sip.flow import Reach
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.flow import ReturnPath
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, Response
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 
 
 @dataclass(frozen=True, slots=True)
-class Attendants:
+class StatefulModes:
     """Both of them.
 
     Attributes:
@@ -28,7 +28,7 @@ class Attendants:
     lookup: LookupAttendant | None = None
     proxy: ProxyAttendant | None = None
 
-    def respond(self, response: Response, source: Source, reach: Reach | None) -> str | None:
+    def respond(self, response: Response, source: Peer, reach: ReturnPath | None) -> str | None:
         """Take a response; why not, if it isn't taken: a constant for counting."""
         lookup, proxy = self.lookup, self.proxy
         why: str | None = NO_REQUEST
@@ -40,7 +40,7 @@ class Attendants:
             why = lookup.respond(response, source, reach)
         return why
 
-    def run(self, request: Request, source: Source, reach: Reach | None) -> bool:
+    def run(self, request: Request, source: Peer, reach: ReturnPath | None) -> bool:
         """Deal with an ACK or BENOTIFY, which gets no answer; False if nobody wants it."""
         lookup, proxy = self.lookup, self.proxy
         if lookup is not None and request.method == b"ACK" and lookup.acknowledge(request, source):
@@ -48,7 +48,7 @@ class Attendants:
         return proxy is not None and reach is not None and proxy.run(request, source, reach)
 
     def within(
-        self, request: Request, envelope: Envelope, source: Source, reach: Reach | None
+        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath | None
     ) -> bool:
         """Whether a request belongs to a dialog that came through here, or to a lookup.
 
@@ -70,21 +70,21 @@ class Attendants:
     def repeats(
         self,
         request: Request,
-        envelope: Envelope,
-        source: Source,
-        reach: Reach | None,
+        envelope: MandatoryHeaders,
+        source: Peer,
+        reach: ReturnPath | None,
         endpoint: Endpoint,
     ) -> bool:
         """Whether a request for an endpoint has come before; it gets its answer again then."""
-        attendant = self.lookup if endpoint.lookup is not None else self.proxy
+        driver = self.lookup if endpoint.lookup is not None else self.proxy
         return (
-            attendant is not None
+            driver is not None
             and reach is not None
-            and attendant.repeats(request, envelope, source, reach)
+            and driver.repeats(request, envelope, source, reach)
         )
 
     def cancels(
-        self, cancel: Request, envelope: Envelope, endpoint: Endpoint | None, source: Source
+        self, cancel: Request, envelope: MandatoryHeaders, endpoint: Endpoint | None, source: Peer
     ) -> bool:
         """Whether a CANCEL is about an INVITE that is remembered, which is cancelled then."""
         lookup, proxy = self.lookup, self.proxy

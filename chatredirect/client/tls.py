@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from chatredirect.net.target import Target
-from chatredirect.transport.peer_identity import Refused, Security, explain, names_of
+from chatredirect.transport.peer_identity import PeerRefused, Security, explain, names_of
 
 _EPOCH = "Jan  1 00:00:00 1970 GMT"  # a verified certificate always has a time
 
@@ -79,7 +79,7 @@ def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Se
     names = names_of(certificate, security.rules)
     try:
         security.check_server(connection, target.domain, target.host)
-    except Refused as refused:
+    except PeerRefused as refused:
         remedy = _that_would_help(connection, security, target)
         raise NotSecureError(str(refused), remedy, names) from None
     cipher = connection.cipher()
@@ -99,7 +99,7 @@ def _that_would_help(connection: ssl.SSLObject, security: Security, target: Targ
     ):
         try:
             Security(wider, security.context).check_server(connection, target.domain, target.host)
-        except Refused:
+        except PeerRefused:
             continue
         return remedy
     return Remedy.ADDRESS if target.domain == target.address else Remedy.NAME

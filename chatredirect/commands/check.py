@@ -13,7 +13,7 @@ from chatredirect.commands.output import show
 
 if TYPE_CHECKING:
     from chatredirect.commands.live import LivePool
-    from chatredirect.commands.resolving import Way
+    from chatredirect.commands.resolving import PoolAddress
     from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
 
 NOT_READY = 1
@@ -65,7 +65,7 @@ def check(
         raise typer.Exit(NOT_READY)
 
 
-def _all_ready(settings: "Settings", pools: "dict[Way, LivePool]", now: float) -> bool:
+def _all_ready(settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: float) -> bool:
     from chatredirect.commands.live import items_of
     from chatredirect.commands.readiness import is_ready
 
@@ -113,7 +113,7 @@ def _asked(settings: "Settings") -> "tuple[Fault, ...]":
     return dns_doubts(settings)
 
 
-def _looked(settings: "Settings") -> "dict[Way, LivePool]":
+def _looked(settings: "Settings") -> "dict[PoolAddress, LivePool]":
     from chatredirect.commands.live import look
     from chatredirect.log import silence
 
@@ -134,7 +134,7 @@ def _refused(error: "ConfigError", *, as_json: bool) -> None:
 def _text(
     settings: "Settings",
     doubts: "tuple[Fault, ...]",
-    pools: "dict[Way, LivePool] | None",
+    pools: "dict[PoolAddress, LivePool] | None",
     now: float,
 ) -> Iterator[str]:
     from chatredirect.commands.endpoint.showing import state_text
@@ -190,7 +190,7 @@ def _pool(endpoint: "EndpointSettings") -> str:
 def _json(
     settings: "Settings",
     doubts: "tuple[Fault, ...]",
-    pools: "dict[Way, LivePool] | None",
+    pools: "dict[PoolAddress, LivePool] | None",
     now: float,
 ) -> dict[str, object]:
     from chatredirect.commands.report import fault_json
@@ -219,7 +219,9 @@ def _json(
     }
 
 
-def _live_json(settings: "Settings", pools: "dict[Way, LivePool]", now: float) -> dict[str, object]:
+def _live_json(
+    settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: float
+) -> dict[str, object]:
     from chatredirect.commands.live import items_of
     from chatredirect.commands.readiness import is_ready
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from chatredirect.commands.pinging import Pinged, ping_all
 from chatredirect.commands.readiness import Item, is_ready, readiness
 from chatredirect.commands.report import counted
-from chatredirect.commands.resolving import Resolution, Way, resolve_all, target_text
+from chatredirect.commands.resolving import PoolAddress, Resolution, resolve_all, target_text
 from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings, TlsSettings
 from chatredirect.config.warnings import at_endpoint, needs_srv, udp_warning
-from chatredirect.dns.rfc3263 import State
+from chatredirect.dns.rfc3263 import LocatedState
 from chatredirect.log.escape import escape
 from chatredirect.transport.tls import TlsError
 from chatredirect.transport.tls_contexts import Certificates, file_doubts
@@ -42,13 +42,13 @@ class LivePool:
         return {**named, **self.resolution.as_json()}
 
 
-def look(settings: Settings) -> dict[Way, LivePool]:
+def look(settings: Settings) -> dict[PoolAddress, LivePool]:
     """Resolve and ping the pools of all endpoints, each once.
 
     Raises:
         TlsError: a certificate, key or CA file can't be used.
     """
-    ways = dict.fromkeys(way for each in settings.endpoints for way in Way.all_of(each))
+    ways = dict.fromkeys(way for each in settings.endpoints for way in PoolAddress.all_of(each))
     found = resolve_all(ways, settings)
     pinged = ping_all((each for one in found for each in one.located.targets), settings)
     return {
@@ -57,7 +57,7 @@ def look(settings: Settings) -> dict[Way, LivePool]:
 
 
 def live_lines(
-    settings: Settings, pools: dict[Way, LivePool], shown: int, now: float
+    settings: Settings, pools: dict[PoolAddress, LivePool], shown: int, now: float
 ) -> Iterator[str]:
     """Every pool with its targets; then each endpoint, those that aren't ready first."""
     for way, pool in pools.items():
@@ -80,7 +80,7 @@ def live_lines(
 
 
 def _endpoint_lines(
-    endpoint: EndpointSettings, pools: dict[Way, LivePool], now: float
+    endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool], now: float
 ) -> Iterator[str]:
     pool, items = _decisive(endpoint, pools), items_of(endpoint, pools, now)
     why = "" if pool.ready else f" ({pool.resolution.way}: {pool.why_not})"
@@ -89,18 +89,18 @@ def _endpoint_lines(
 
 
 def items_of(
-    endpoint: EndpointSettings, pools: dict[Way, LivePool], now: float
+    endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool], now: float
 ) -> tuple[Item, ...]:
     """Everything that has to be right for an endpoint, and how it is."""
     pool = _decisive(endpoint, pools)
     return readiness(endpoint, pool.resolution, pool.targets, now)
 
 
-def _decisive(endpoint: EndpointSettings, pools: dict[Way, LivePool]) -> LivePool:
+def _decisive(endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool]) -> LivePool:
     """The pool that says whether an endpoint is ready: of several channel services one will do."""
     if endpoint.mode != "lookup":
-        return pools[Way.of(endpoint)]
-    channels = [pools[Way(*endpoint.channel_pool(uri))] for uri in endpoint.channels]
+        return pools[PoolAddress.of(endpoint)]
+    channels = [pools[PoolAddress(*endpoint.channel_pool(uri))] for uri in endpoint.channels]
     return next((pool for pool in channels if pool.ready), channels[0])
 
 
@@ -113,10 +113,10 @@ def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
 
     Takes as long as DNS does, at most `dns.lifetime` for each step of RFC 3263.
     """
-    first: dict[Way, EndpointSettings] = {}
+    first: dict[PoolAddress, EndpointSettings] = {}
     for endpoint in settings.endpoints:
         if len(first) < MAX_POOLS and needs_srv(endpoint, settings.dns):
-            first.setdefault(Way.of(endpoint), endpoint)
+            first.setdefault(PoolAddress.of(endpoint), endpoint)
     if not first:
         return ()
     found = resolve_all(first, settings)
@@ -126,7 +126,7 @@ def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
 
 def _doubt(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
     located = resolution.located
-    if located.state is not State.FOUND:
+    if located.state is not LocatedState.FOUND:
         where = endpoint.pool_fqdn
         return at_endpoint(endpoint, f"{where} has no targets just now: {located.reason}")
     has_srv = any(step.type == "SRV" and step.records for step in resolution.trace.steps)

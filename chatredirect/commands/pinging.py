@@ -9,7 +9,7 @@ from chatredirect.client.tls import NotSecureError, Secured
 from chatredirect.client.wire import CONNECTS, Connect, Wire, tls_connect
 from chatredirect.config import HealthSettings, Settings, Transport
 from chatredirect.net.target import Target
-from chatredirect.pools.health import Outcome
+from chatredirect.pools.health import PingOutcome
 from chatredirect.pools.options_ping import ping
 from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.tls import client_context
@@ -69,7 +69,7 @@ class _Pinger:
         watched = _Watched(self.connects[target.transport])
         async with self.at_once:
             outcome, detail = await ping(target, watched.connect, self.seconds)
-        works = outcome is Outcome.ANSWERED
+        works = outcome is PingOutcome.ANSWERED
         connected = watched.connected if target.transport != "udp" else works
         return Pinged(target, works, detail, connected, watched.secured, watched.insecure)
 

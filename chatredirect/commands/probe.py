@@ -26,7 +26,7 @@ from chatredirect.commands.tls_options import (
 
 if TYPE_CHECKING:
     from chatredirect.config import DnsSettings, TlsSettings
-    from chatredirect.probe.probe import Ending, Plan, Watcher
+    from chatredirect.probe.probe import Ending, ProbePlan, Watcher
 
 EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": 69}  # EX_UNAVAILABLE
 EX_USAGE = 2  # as for every other mistake on the command line
@@ -148,10 +148,10 @@ def _plan(
     seconds: float,
     follow: bool,
     lookup: bool,
-) -> "Plan":
+) -> "ProbePlan":
     from chatredirect.client.next_hop import next_hop, parse_target_uri, parse_via
     from chatredirect.config.address_syntax import parse_host_name
-    from chatredirect.probe.probe import Plan
+    from chatredirect.probe.probe import ProbePlan
     from chatredirect.sip.uri import parse_uri
 
     where = "--timeout"
@@ -176,7 +176,7 @@ def _plan(
     except ValueError as error:
         complain(f"{where}: {error}")
         raise typer.Exit(EX_USAGE) from None
-    return Plan(
+    return ProbePlan(
         method=method.value.encode("ascii"),
         uri=target,
         via=hop,
@@ -230,7 +230,9 @@ def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
     raise typer.Exit(EX_USAGE)
 
 
-def _probe(plan: "Plan", dns: "DnsSettings", tls: "TlsSettings", watcher: "Watcher") -> "Ending":
+def _probe(
+    plan: "ProbePlan", dns: "DnsSettings", tls: "TlsSettings", watcher: "Watcher"
+) -> "Ending":
     import asyncio
 
     from chatredirect.client.wire import CONNECTS

@@ -10,7 +10,7 @@ from chatredirect.commands.report import counted
 from chatredirect.commands.resolving import Resolution
 from chatredirect.config import EndpointSettings
 from chatredirect.config.moment import written
-from chatredirect.dns.rfc3263 import State
+from chatredirect.dns.rfc3263 import LocatedState
 from chatredirect.transport.tls_contexts import EXPIRY_WARNING
 
 
@@ -93,7 +93,7 @@ def _pool(resolution: Resolution, pinged: Sequence[Pinged], now: float) -> Itera
         shows = f"chatredirect resolve {way.fqdn} shows each step"
         remedy = (
             f"add its records to DNS, or the name to dns.hosts; {shows}"
-            if located.state is State.NONE
+            if located.state is LocatedState.NONE
             else f"see to the name servers (dns.nameservers, /etc/resolv.conf); {shows}"
         )
         yield Item("pool's DNS", Grade.FAILS, f"{way}: {located.reason}", remedy)

@@ -12,7 +12,7 @@ from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
     from chatredirect.commands.pinging import Pinged
-    from chatredirect.commands.resolving import Resolution, Way
+    from chatredirect.commands.resolving import PoolAddress, Resolution
     from chatredirect.config import Settings
     from chatredirect.net.target import Target
 
@@ -56,7 +56,7 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
-    from chatredirect.commands.resolving import Way, resolution_lines, resolve_all
+    from chatredirect.commands.resolving import PoolAddress, resolution_lines, resolve_all
     from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
 
@@ -65,8 +65,8 @@ def resolve(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="POOL_FQDN") from None
     settings = _settings(config)
-    ways = [Way(fqdn, port, transport.value if transport else None)]
-    if settings is not None and ways == [Way(fqdn)]:
+    ways = [PoolAddress(fqdn, port, transport.value if transport else None)]
+    if settings is not None and ways == [PoolAddress(fqdn)]:
         ways = _configured(settings, fqdn) or ways
     silence()
     found = resolve_all(ways, settings)
@@ -121,9 +121,9 @@ def _settings(config: Path) -> "Settings | None":
         raise typer.Exit(error.exit_status) from None
 
 
-def _configured(settings: "Settings", fqdn: str) -> "list[Way]":
+def _configured(settings: "Settings", fqdn: str) -> "list[PoolAddress]":
     """The ways in which endpoints have this pool, each once."""
-    from chatredirect.commands.resolving import Way
+    from chatredirect.commands.resolving import PoolAddress
 
     endpoints = (endpoint for endpoint in settings.endpoints if endpoint.pool_fqdn == fqdn)
-    return list(dict.fromkeys(Way.of(endpoint) for endpoint in endpoints))
+    return list(dict.fromkeys(PoolAddress.of(endpoint) for endpoint in endpoints))

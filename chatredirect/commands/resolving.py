@@ -8,7 +8,7 @@ from chatredirect.commands.pinging import Pinged
 from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Settings
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import Located
-from chatredirect.dns.trace import Step, Trace
+from chatredirect.dns.trace import ResolutionStep, Trace
 from chatredirect.log.escape import escape
 from chatredirect.net.addresses import Wanted
 from chatredirect.net.own_names import local_addresses, own_names
@@ -16,7 +16,7 @@ from chatredirect.net.target import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PoolAddress:
     """What decides where a pool leads: its name, and port and transport if they are given."""
 
     fqdn: str
@@ -24,12 +24,12 @@ class Way:
     transport: Wanted | None = None
 
     @classmethod
-    def of(cls, endpoint: EndpointSettings) -> "Way":
+    def of(cls, endpoint: EndpointSettings) -> "PoolAddress":
         """An endpoint's."""
         return cls(endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
 
     @classmethod
-    def all_of(cls, endpoint: EndpointSettings) -> tuple["Way", ...]:
+    def all_of(cls, endpoint: EndpointSettings) -> tuple["PoolAddress", ...]:
         """An endpoint's, and in the mode lookup those of its channel services behind it."""
         return tuple(cls(*pool) for pool in endpoint.pools)
 
@@ -43,7 +43,7 @@ class Way:
 class Resolution:
     """Where a way leads, and by which steps."""
 
-    way: Way
+    way: PoolAddress
     located: Located
     trace: Trace
 
@@ -61,7 +61,7 @@ class Resolution:
         }
 
 
-def resolve_all(ways: Iterable[Way], settings: Settings | None) -> list[Resolution]:
+def resolve_all(ways: Iterable[PoolAddress], settings: Settings | None) -> list[Resolution]:
     """Resolve each way once, at the same time, from an empty cache. Raises nothing.
 
     Args:
@@ -72,7 +72,9 @@ def resolve_all(ways: Iterable[Way], settings: Settings | None) -> list[Resoluti
     return asyncio.run(_resolve_all(tuple(ways), settings))
 
 
-async def _resolve_all(ways: tuple[Way, ...], settings: Settings | None) -> list[Resolution]:
+async def _resolve_all(
+    ways: tuple[PoolAddress, ...], settings: Settings | None
+) -> list[Resolution]:
     if settings is None:
         resolver = Resolver(DnsSettings())
     else:
@@ -84,7 +86,7 @@ async def _resolve_all(ways: tuple[Way, ...], settings: Settings | None) -> list
         await resolver.aclose()
 
 
-async def _resolve(way: Way, resolver: Resolver) -> Resolution:
+async def _resolve(way: PoolAddress, resolver: Resolver) -> Resolution:
     trace = Trace()
     located = await resolver.locate(way.fqdn, way.port, way.transport, trace=trace)
     return Resolution(way, located, trace)
@@ -128,7 +130,7 @@ def _health(pinged: Pinged | None) -> str:
     return f", {'works' if pinged.works else 'FAILS'}: {pinged.detail}"
 
 
-def _step(step: Step) -> Iterator[str]:
+def _step(step: ResolutionStep) -> Iterator[str]:
     ttl = f", TTL {step.ttl:g} s" if step.ttl is not None else ""
     yield f"  {step.type:<5} {step.name}: {step.outcome} ({step.source}{ttl})"
     for record in step.records:

@@ -56,7 +56,7 @@ def run(
 
     from chatredirect.commands.report import config_error_text
     from chatredirect.config import EX_CONFIG, ConfigError, load
-    from chatredirect.control.socket_file import PlaceError
+    from chatredirect.control.socket_file import ControlSocketError
     from chatredirect.daemon.event_loop import loop_factory
     from chatredirect.log import configure
     from chatredirect.runtime.slicing import long_lived
@@ -80,7 +80,7 @@ def run(
     try:
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
             runner.run(_serve(config, settings, sink, inherited))
-    except (BindError, PlaceError) as error:
+    except (BindError, ControlSocketError) as error:
         fault, status = str(error), EX_UNAVAILABLE
     except (InheritError, TlsError) as error:
         fault, status = str(error), EX_CONFIG

@@ -92,7 +92,7 @@ def trace(
             return made if write is None else [*made, _capture(write, stack)]
 
         try:
-            result = ask(path, "trace", wanted, on_event=_Reader(takers), timeout=_SILENT)
+            result = ask(path, "trace", wanted, on_event=_KeyReader(takers), timeout=_SILENT)
         except KeyboardInterrupt:
             return
         except ControlError as error:
@@ -101,7 +101,7 @@ def trace(
     _tell_end(result, lasting)
 
 
-class _Reader:
+class _KeyReader:
     """Takes the daemon's lines.
 
     Nothing is printed or written before the daemon has begun: it may say no.

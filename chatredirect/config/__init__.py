@@ -20,7 +20,7 @@ from chatredirect.config.models import (
     HealthSettings,
     LimitSettings,
     LogSettings,
-    ProxySettings,
+    ProxySection,
     Settings,
     TlsSettings,
 )
@@ -50,7 +50,7 @@ __all__ = [
     "LimitSettings",
     "ListenUrl",
     "LogSettings",
-    "ProxySettings",
+    "ProxySection",
     "Settings",
     "SipAddress",
     "TlsSettings",

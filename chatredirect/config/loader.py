@@ -47,10 +47,10 @@ def load(
     Raises:
         ConfigError: with all faults of all files, sorted by file and line.
     """
-    return _Reader(os.fspath(path), draft or {}, pipe=pipe).settings()
+    return _ConfigReader(os.fspath(path), draft or {}, pipe=pipe).settings()
 
 
-class _Reader:
+class _ConfigReader:
     """One reading of a configuration."""
 
     def __init__(self, path: str, draft: Draft, *, pipe: bool) -> None:

@@ -65,7 +65,7 @@ DialogAge: TypeAlias = Annotated[float | None, PlainValidator(_age)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class ProxySettings:
+class ProxySection:
     """The mode `proxy`. Times in seconds; `transactions` are requests without a final response."""
 
     attempt_timeout: Annotated[float, Strict(), Field(ge=0.1, le=32, allow_inf_nan=False)] = 4.0
@@ -241,7 +241,7 @@ class Settings:
     log: LogSettings = Field(default_factory=LogSettings)
     control: ControlSettings = Field(default_factory=ControlSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
-    proxy: ProxySettings = Field(default_factory=ProxySettings)
+    proxy: ProxySection = Field(default_factory=ProxySection)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     health: HealthSettings | None = None
     retry_after: Annotated[StrictInt, Field(ge=1, le=86_400)] = 30

@@ -33,7 +33,7 @@ EX_PROTOCOL = 76
 EX_NOPERM = 77
 
 
-class Refusal(Exception):
+class ControlRefusal(Exception):
     """A handler's no: told to whoever asked, whose command ends with `status`.
 
     Attributes:
@@ -52,11 +52,11 @@ class Refusal(Exception):
         self.faults = faults
 
 
-class Gone(Exception):
+class ConversationGone(Exception):
     """Whoever asked has gone, or doesn't read: nothing more can be told."""
 
 
-class Closed(Protocol):
+class ConversationClosed(Protocol):
     """Whether whoever asked has gone; an `asyncio.Event`."""
 
     def is_set(self) -> bool:
@@ -70,7 +70,7 @@ class Conversation(Protocol):
     """One request as its handler sees it."""
 
     @property
-    def closed(self) -> Closed:
+    def closed(self) -> ConversationClosed:
         """Set as soon as the client has closed its side: nobody waits for an answer."""
 
     async def event(self, fields: Mapping[str, Json]) -> None:
@@ -82,7 +82,7 @@ class Conversation(Protocol):
 
 
 Handler: TypeAlias = Callable[[Mapping[str, Json], Conversation], Awaitable[Mapping[str, Json]]]
-"""Given the request with its arguments; gives the result, or raises `Refusal`."""
+"""Given the request with its arguments; gives the result, or raises `ControlRefusal`."""
 
 
 class BadLine(ValueError):

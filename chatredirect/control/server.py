@@ -23,14 +23,14 @@ from chatredirect.control.protocol import (
     UNREAD,
     UNREAD_SECONDS,
     BadLine,
-    Gone,
+    ControlRefusal,
+    ConversationGone,
     Handler,
     Json,
-    Refusal,
     decode,
     encode,
 )
-from chatredirect.control.socket_file import Place, peer_of, take_place
+from chatredirect.control.socket_file import ControlSocketFile, peer_of, take_place
 from chatredirect.transport.acceptor import Acceptor
 
 
@@ -66,7 +66,7 @@ class StreamConversation:
             Gone: there is no reader any more.
         """
         if self.closed.is_set():
-            raise Gone
+            raise ConversationGone
         await self.send({"event": fields})
 
     async def send(self, line: Mapping[str, Json]) -> None:
@@ -76,7 +76,7 @@ class StreamConversation:
             Gone: there is no reader any more.
         """
         if self._writer.is_closing():
-            raise Gone
+            raise ConversationGone
         self._writer.write(encode(line))
         if self._writer.transport.get_write_buffer_size() <= self._most:
             return  # a trace has many lines: setting up a time limit for each would cost more
@@ -87,10 +87,10 @@ class StreamConversation:
             self.unread = True
             self._writer.transport.abort()
             self.closed.set()
-            raise Gone from None
+            raise ConversationGone from None
         except ConnectionError:
             self.closed.set()
-            raise Gone from None
+            raise ConversationGone from None
 
 
 log = structlog.get_logger()
@@ -164,7 +164,7 @@ class ControlServer:
         self.counters = ControlCounters()
         self._commands = dict(commands)
         self._bounds = bounds
-        self._place: Place | None = None
+        self._place: ControlSocketFile | None = None
         self._acceptor: Acceptor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -245,7 +245,7 @@ class ControlServer:
                 # to close with the request unread would reset the connection, answer and all
                 with suppress(TimeoutError, ValueError, ConnectionError):
                     await asyncio.wait_for(reader.readline(), _BUSY_SECONDS)
-                raise Refusal("too many commands at a time: try again", status=EX_TEMPFAIL)
+                raise ControlRefusal("too many commands at a time: try again", status=EX_TEMPFAIL)
             request = await self._request(reader)
             if request is None:
                 return
@@ -255,10 +255,10 @@ class ControlServer:
             finally:
                 watching.cancel()
             await conversation.send({"ok": True, "result": result})
-        except Refusal as no:
+        except ControlRefusal as no:
             last: dict[str, Json] = {"ok": False, "error": no.error, "status": no.status}
             await _try_to_tell(conversation, last | {"faults": no.faults})
-        except Gone:
+        except ConversationGone:
             pass
         except asyncio.CancelledError:
             last = {"ok": False, "error": "the daemon is stopping", "status": EX_TEMPFAIL}
@@ -275,10 +275,12 @@ class ControlServer:
         except TimeoutError:
             self.counters.slow += 1
             seconds = f"{self._bounds.request_seconds:g}"
-            raise Refusal(f"no request came within {seconds} s", status=EX_PROTOCOL) from None
+            raise ControlRefusal(
+                f"no request came within {seconds} s", status=EX_PROTOCOL
+            ) from None
         except ValueError:  # asyncio: no end of a line within the limit
             self.counters.garbage += 1
-            raise Refusal(
+            raise ControlRefusal(
                 f"the request is longer than {self._bounds.request} octets", status=EX_PROTOCOL
             ) from None
         except ConnectionError:
@@ -289,7 +291,9 @@ class ControlServer:
             return decode(line)
         except BadLine as error:
             self.counters.garbage += 1
-            raise Refusal(f"the request can't be read: {error}", status=EX_PROTOCOL) from None
+            raise ControlRefusal(
+                f"the request can't be read: {error}", status=EX_PROTOCOL
+            ) from None
 
     async def _carry_out(
         self,
@@ -302,21 +306,21 @@ class ControlServer:
         if handler is None or not isinstance(name, str):
             self.counters.unknown += 1
             known = ", ".join(sorted(self._commands))
-            raise Refusal(f"there is no such command; there are {known}", status=EX_PROTOCOL)
+            raise ControlRefusal(f"there is no such command; there are {known}", status=EX_PROTOCOL)
         process, user, group = peer_of(writer.get_extra_info("socket"))
         log.info("control_request", command=name, pid=process, uid=user, gid=group)
         self.counters.requests[name] = self.counters.requests.get(name, 0) + 1
         try:
             return await handler(request, conversation)
-        except Refusal:
+        except ControlRefusal:
             self.counters.refused += 1
             raise
-        except Gone:
+        except ConversationGone:
             raise
         except Exception:  # a fault of ours in one command must not take the next one away
             self.counters.failed += 1
             log.exception("control_failed", command=name)
-            raise Refusal(
+            raise ControlRefusal(
                 "the daemon failed to do it: its log says more", status=EX_SOFTWARE
             ) from None
 
@@ -332,5 +336,5 @@ async def _watch(reader: asyncio.StreamReader, closed: asyncio.Event) -> None:
 
 
 async def _try_to_tell(conversation: StreamConversation, line: Mapping[str, Json]) -> None:
-    with suppress(Gone):
+    with suppress(ConversationGone):
         await conversation.send(line)

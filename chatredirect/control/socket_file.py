@@ -25,7 +25,7 @@ _CREDENTIALS = struct.Struct("3i")  # unix(7): struct ucred
 
 
 @dataclass(slots=True)
-class PlaceError(Exception):
+class ControlSocketError(Exception):
     """The control socket can't be opened.
 
     Attributes:
@@ -44,7 +44,7 @@ class PlaceError(Exception):
 
 
 @dataclass(slots=True)
-class Place:
+class ControlSocketFile:
     """A listening control socket.
 
     Attributes:
@@ -65,7 +65,7 @@ class Place:
             pass  # the folder has gone, as systemd removes it: nothing is left to remove
 
 
-def take_place(path: str) -> Place:
+def take_place(path: str) -> ControlSocketFile:
     """Listen on a path.
 
     Raises:
@@ -78,10 +78,10 @@ def take_place(path: str) -> Place:
             sock.bind(path)
             os.chmod(path, MODE)  # before it listens: until then nobody gets in
             sock.listen(_BACKLOG)
-        return Place(path, sock, _identity(path))
+        return ControlSocketFile(path, sock, _identity(path))
     except OSError as error:
         sock.close()
-        raise PlaceError(path, _why(path, error)) from None
+        raise ControlSocketError(path, _why(path, error)) from None
     except BaseException:
         sock.close()
         raise
@@ -100,7 +100,7 @@ def _clear(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(kind):
-        raise PlaceError(
+        raise ControlSocketError(
             path,
             "there is a file of that name which is no socket; remove it, or set control.socket",
         )
@@ -114,7 +114,7 @@ def _clear(path: str) -> None:
             owner = ""
         else:
             owner = f" (process {peer_of(probe)[0]})"
-    raise PlaceError(
+    raise ControlSocketError(
         path,
         f"another chatredirect{owner} answers there: two daemons on one configuration? "
         "Stop that one, or give this one a control.socket of its own",

@@ -6,9 +6,15 @@ from typing import get_args
 
 from chatredirect.config import Fault
 from chatredirect.config.models import LogLevel as Level
-from chatredirect.control.protocol import Conversation, Gone, Handler, Json, Refusal
+from chatredirect.control.protocol import (
+    ControlRefusal,
+    Conversation,
+    ConversationGone,
+    Handler,
+    Json,
+)
 from chatredirect.log.level import LogLevel
-from chatredirect.service.reload import Outcome, Refused, Reloader
+from chatredirect.service.reload import Reloader, ReloadOutcome, ReloadRefused
 
 _BEAT = 2.0  # seconds between two signs of life to whoever waits
 _MAX_FAULTS = 1000  # told to whoever asked; `chatredirect check` has more
@@ -23,11 +29,11 @@ def reload_command(reloader: Reloader) -> Handler:
             while not (await asyncio.wait([reloading], timeout=_BEAT))[0]:
                 try:
                     await conversation.event({"stage": "working"})
-                except Gone:
+                except ConversationGone:
                     break  # the reload goes on, and the log has the verdict
             return _told(await reloading)
-        except Refused as refused:
-            raise Refusal(
+        except ReloadRefused as refused:
+            raise ControlRefusal(
                 str(refused),
                 status=refused.status,
                 faults=[_placed(fault) for fault in refused.faults[:_MAX_FAULTS]],
@@ -38,7 +44,7 @@ def reload_command(reloader: Reloader) -> Handler:
     return reload
 
 
-def _told(outcome: Outcome) -> dict[str, Json]:
+def _told(outcome: ReloadOutcome) -> dict[str, Json]:
     changes = outcome.changes
     return {
         "changed": bool(changes),
@@ -84,7 +90,7 @@ def log_level_command(level: LogLevel) -> Handler:
             name = _LEVELS.get(wanted) if isinstance(wanted, str) else None
             if name is None:
                 known = ", ".join((*_LEVELS, CONFIGURED))
-                raise Refusal(f"there is no such level; there are {known}", status=_EX_USAGE)
+                raise ControlRefusal(f"there is no such level; there are {known}", status=_EX_USAGE)
             level.change(name, _seconds(seconds))
         return {
             "level": level.level,
@@ -102,7 +108,7 @@ def _seconds(value: Json) -> float:
         or not isinstance(value, int | float)
         or not 0 < value <= MAX_SECONDS
     ):
-        raise Refusal(
+        raise ControlRefusal(
             f"a level lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=_EX_USAGE
         )
     return float(value)

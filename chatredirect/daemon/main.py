@@ -16,7 +16,7 @@ import structlog
 from chatredirect.config import Settings, warnings
 from chatredirect.config.models import DEFAULT_SOCKET
 from chatredirect.control.server import ControlServer
-from chatredirect.control.socket_file import PlaceError
+from chatredirect.control.socket_file import ControlSocketError
 from chatredirect.daemon.config_watch import Watching
 from chatredirect.daemon.control_commands import log_level_command, reload_command
 from chatredirect.daemon.stop_signals import Stopping
@@ -26,8 +26,8 @@ from chatredirect.log.level import LogLevel
 from chatredirect.metrics.lag import Lag
 from chatredirect.metrics.serving import http_listener
 from chatredirect.metrics.view import View
-from chatredirect.runtime.slicing import Pace, long_lived
-from chatredirect.service.reload import Refused, Reloader, tell_doubts
+from chatredirect.runtime.slicing import Slicer, long_lived
+from chatredirect.service.reload import Reloader, ReloadRefused, tell_doubts
 from chatredirect.service.service import Service
 from chatredirect.status.command import status_command
 from chatredirect.systemd.inherited import Inherited
@@ -122,7 +122,7 @@ async def serve(
     try:
         await _open(control, settings.control.socket)
         with long_lived():
-            await service.apply(settings, log_requests=sink.requests, pace=Pace(rest=0))
+            await service.apply(settings, log_requests=sink.requests, pace=Slicer(rest=0))
         watchdog.start()
         watching.serve(settings)
         listening = loop.create_task(_reload_when_asked(hung_up, reloader))
@@ -147,7 +147,7 @@ async def _reload_when_asked(asked: asyncio.Event, reloader: Reloader) -> None:
 
 
 async def _reload(reloader: Reloader) -> None:
-    with suppress(Refused):  # the log has it
+    with suppress(ReloadRefused):  # the log has it
         await reloader.reload()
 
 
@@ -179,7 +179,7 @@ async def _open(control: ControlServer, path: str | None) -> None:
         return
     try:
         await control.open(path)
-    except PlaceError as error:
+    except ControlSocketError as error:
         if path != DEFAULT_SOCKET:
             raise
         remedy = "commands can't reach this daemon; set control.socket, or switch it off"

@@ -28,7 +28,7 @@ MAX_RECORDS = 64
 NEGATIVE_TTL_WITHOUT_SOA = 5.0
 
 
-class Kind(StrEnum):
+class AnswerKind(StrEnum):
     """What an answer says; the values are what people read."""
 
     RECORDS = "NOERROR"
@@ -82,7 +82,7 @@ class Answer:
         left_out: records over `MAX_RECORDS`.
     """
 
-    kind: Kind
+    kind: AnswerKind
     records: tuple[Record, ...]
     ttl: float
     name: str
@@ -129,7 +129,7 @@ def read_answer(
         if soa is None and not nxdomain and _is_referral(message):
             raise AnswerError("referral to other servers", about_name=True)
         ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
-        return Answer(Kind.NXDOMAIN if nxdomain else Kind.NODATA, (), ttl, name)
+        return Answer(AnswerKind.NXDOMAIN if nxdomain else AnswerKind.NODATA, (), ttl, name)
     first = message.answer[0]
     alone = len(message.answer) == 1 and first.rdtype == rdtype and not nxdomain
     if alone and first.name == message.question[0].name:  # no chain to be followed
@@ -149,7 +149,7 @@ def read_answer(
     if chain.cnames and soa is None and not nxdomain:
         return Alias(name, aliases_ttl)
     ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
-    kind = Kind.NXDOMAIN if nxdomain else Kind.NODATA
+    kind = AnswerKind.NXDOMAIN if nxdomain else AnswerKind.NODATA
     return Answer(kind, (), min(ttl, aliases_ttl) if chain.cnames else ttl, name)
 
 
@@ -158,7 +158,7 @@ def _positive(
 ) -> Answer:
     records = _records(rrset, rdtype)
     left_out = max(0, len(records) - MAX_RECORDS)
-    return Answer(Kind.RECORDS, records[:MAX_RECORDS], float(ttl), name, left_out)
+    return Answer(AnswerKind.RECORDS, records[:MAX_RECORDS], float(ttl), name, left_out)
 
 
 def text_of(name: dns.name.Name) -> str:

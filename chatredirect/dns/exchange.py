@@ -30,7 +30,7 @@ import dns.rdatatype
 from chatredirect.dns.answer import AnswerError
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.name_cost import CostlyNamesError, check_names
-from chatredirect.dns.servers import Server
+from chatredirect.dns.servers import DnsServer
 
 PAYLOAD = 1232
 """Octets of an answer over UDP that we can take (EDNS); no more, since fragments get lost."""
@@ -129,7 +129,7 @@ class _Port(asyncio.DatagramProtocol):
         self.error_received(exc or ConnectionError("the socket was closed"))
 
 
-class Exchange:
+class DnsExchange:
     """Asks servers over UDP, and over TCP what doesn't fit."""
 
     __slots__ = ("_counters", "_number", "_ports")
@@ -141,7 +141,7 @@ class Exchange:
         self._ports: dict[tuple[str, int], list[_Port]] = {}
 
     async def ask(
-        self, server: Server, name: str, rdtype: dns.rdatatype.RdataType
+        self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType
     ) -> tuple[dns.message.Message, bool]:
         """The answer, and whether it came over TCP. How long to wait is the caller's choice.
 
@@ -160,7 +160,7 @@ class Exchange:
             return self._read(await self._ask_tcp(server, question), MAX_TCP_ANSWER), True
         return self._read(data, PAYLOAD), False
 
-    async def glance(self, server: Server, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+    async def glance(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
         """Whether the name surely has such records: the answer is hardly looked at.
 
         Yes if the first record has the name and the type that were asked for. Whatever else comes,
@@ -188,7 +188,7 @@ class Exchange:
         self._ports.clear()
         await asyncio.sleep(0)  # transports close in the loop's next turn
 
-    async def _ask_udp(self, server: Server, question: bytes, *, edns: bool) -> bytes:
+    async def _ask_udp(self, server: DnsServer, question: bytes, *, edns: bool) -> bytes:
         port = await self._port(server)
         number = self._number()
         while number in port.open:
@@ -204,7 +204,7 @@ class Exchange:
         finally:
             port.forget(number)
 
-    async def _port(self, server: Server) -> _Port:
+    async def _port(self, server: DnsServer) -> _Port:
         """A port with room for a question, a new one if there is none."""
         loop = asyncio.get_running_loop()
         ports = self._ports.setdefault((server.address, server.port), [])
@@ -220,11 +220,11 @@ class Exchange:
         ports.append(new)
         return new
 
-    def _retire_all(self, server: Server) -> None:
+    def _retire_all(self, server: DnsServer) -> None:
         for port in self._ports.pop((server.address, server.port), []):
             port.retire()
 
-    async def _ask_tcp(self, server: Server, question: bytes) -> bytes:
+    async def _ask_tcp(self, server: DnsServer, question: bytes) -> bytes:
         self._counters.queries += 1
         self._counters.tcp_queries += 1
         number = self._number()

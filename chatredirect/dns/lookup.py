@@ -14,11 +14,11 @@ import dns.exception
 import dns.message
 import dns.rdatatype
 
-from chatredirect.dns.answer import Alias, Answer, AnswerError, Kind, read_answer
+from chatredirect.dns.answer import Alias, Answer, AnswerError, AnswerKind, read_answer
 from chatredirect.dns.cache import Entry, Key, RecordCache
 from chatredirect.dns.counters import DnsCounters
-from chatredirect.dns.servers import Server, ServerList
-from chatredirect.dns.trace import Attempt, Source, Step, Trace
+from chatredirect.dns.servers import DnsServer, ServerList
+from chatredirect.dns.trace import QueryAttempt, ResolutionStep, Source, Trace
 from chatredirect.runtime.os_errors import words
 
 MAX_ALIASES = 8
@@ -29,11 +29,11 @@ class Asker(Protocol):
     """What `Exchange` does, and a test's pretended network."""
 
     async def ask(
-        self, server: Server, name: str, rdtype: dns.rdatatype.RdataType
+        self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType
     ) -> tuple[dns.message.Message, bool]:
         """See `Exchange.ask`."""
 
-    async def glance(self, server: Server, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+    async def glance(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
         """See `Exchange.glance`."""
 
 
@@ -63,7 +63,7 @@ class LookupFailed:
 
 
 @dataclass(slots=True)
-class Found:
+class RecordsFound:
     """An answer and how good it is.
 
     Attributes:
@@ -77,7 +77,7 @@ class Found:
     stale: str | None
 
 
-class Lookup:
+class DnsLookup:
     """Answers from the cache or the servers."""
 
     __slots__ = ("_asker", "_cache", "_clock", "_counters", "_in_flight", "_servers", "patience")
@@ -101,7 +101,7 @@ class Lookup:
         self._counters = counters
         self._in_flight: dict[Key, asyncio.Future[None]] = {}
 
-    def known(self, key: Key, trace: Trace | None = None) -> Found | LookupFailed | None:
+    def known(self, key: Key, trace: Trace | None = None) -> RecordsFound | LookupFailed | None:
         """What the cache says, without waiting: an answer, that it failed, or nothing."""
         now = self._clock()
         entry = self._cache.current(key, now)
@@ -112,7 +112,7 @@ class Lookup:
 
     async def find(
         self, key: Key, fraction: float, trace: Trace | None = None
-    ) -> Found | LookupFailed:
+    ) -> RecordsFound | LookupFailed:
         """Ask; the answer, or why there is none. `known` comes first, or all is asked again.
 
         Args:
@@ -159,8 +159,10 @@ class Lookup:
         self._servers.answered(server)
         return there
 
-    async def _fetch(self, key: Key, fraction: float, trace: Trace | None) -> Found | LookupFailed:
-        attempts: list[Attempt] = []
+    async def _fetch(
+        self, key: Key, fraction: float, trace: Trace | None
+    ) -> RecordsFound | LookupFailed:
+        attempts: list[QueryAttempt] = []
         began = self._clock()
         try:
             answer = await self._ask_around(key, attempts)
@@ -169,7 +171,7 @@ class Lookup:
             now = self._clock()
             entry = self._cache.failed(key, str(fault), began, now, fraction)
         else:
-            if answer.kind is Kind.RECORDS:
+            if answer.kind is AnswerKind.RECORDS:
                 self._counters.answers += 1
             else:
                 self._counters.negatives += 1
@@ -184,10 +186,10 @@ class Lookup:
         now: float,
         trace: Trace | None,
         *,
-        attempts: tuple[Attempt, ...] = (),
+        attempts: tuple[QueryAttempt, ...] = (),
         source: Source = "dns",
-    ) -> Found | LookupFailed:
-        result: Found | LookupFailed
+    ) -> RecordsFound | LookupFailed:
+        result: RecordsFound | LookupFailed
         if entry.answer is None or not self._cache.usable(entry, now):
             result = LookupFailed(entry.failure or "no answer", entry.refresh_at)
         else:
@@ -195,12 +197,12 @@ class Lookup:
             if stale is not None:
                 self._counters.stale += 1
                 source = "stale"
-            result = Found(entry.answer, entry.refresh_at, stale)
+            result = RecordsFound(entry.answer, entry.refresh_at, stale)
         if trace is not None:
             trace.steps.append(_step(key, entry, result, source, attempts))
         return result
 
-    async def _ask_around(self, key: Key, attempts: list[Attempt]) -> Answer:
+    async def _ask_around(self, key: Key, attempts: list[QueryAttempt]) -> Answer:
         """Ask until somebody says something, following aliases."""
         name, rdtype = key
         ends = self._clock() + self.patience.lifetime
@@ -222,10 +224,10 @@ class Lookup:
             seen.add(name)
 
     async def _ask_servers(
-        self, name: str, rdtype: dns.rdatatype.RdataType, ends: float, attempts: list[Attempt]
+        self, name: str, rdtype: dns.rdatatype.RdataType, ends: float, attempts: list[QueryAttempt]
     ) -> Answer | Alias:
         """Rounds of all servers until one answers, all have refused, or the time is over."""
-        refused: list[Server] = []
+        refused: list[DnsServer] = []
         last: dict[str, str] = {}
         while True:
             tried = list(refused)
@@ -245,11 +247,11 @@ class Lookup:
 
     async def _ask_one(
         self,
-        server: Server,
+        server: DnsServer,
         name: str,
         rdtype: dns.rdatatype.RdataType,
         seconds: float,
-        attempts: list[Attempt],
+        attempts: list[QueryAttempt],
     ) -> Answer | Alias | AnswerError:
         """What one server says; a fault that is not about the name is one to try again."""
         began = self._clock()
@@ -280,7 +282,7 @@ class Lookup:
         if isinstance(result, AnswerError):
             outcome = str(result)
         elapsed = self._clock() - began
-        attempts.append(Attempt(str(server), "tcp" if over_tcp else "udp", outcome, elapsed))
+        attempts.append(QueryAttempt(str(server), "tcp" if over_tcp else "udp", outcome, elapsed))
         return result
 
     def _nobody(self, last: dict[str, str]) -> AnswerError:
@@ -298,15 +300,15 @@ class Lookup:
 def _step(
     key: Key,
     entry: Entry,
-    result: Found | LookupFailed,
+    result: RecordsFound | LookupFailed,
     source: Source,
-    attempts: tuple[Attempt, ...],
-) -> Step:
+    attempts: tuple[QueryAttempt, ...],
+) -> ResolutionStep:
     name, rdtype = key
     if isinstance(result, LookupFailed):
-        return Step(name, rdtype.name, source, result.reason, attempts=attempts)
+        return ResolutionStep(name, rdtype.name, source, result.reason, attempts=attempts)
     answer = result.answer
-    return Step(
+    return ResolutionStep(
         name,
         rdtype.name,
         source,

@@ -25,7 +25,7 @@ _TO_UNIT = 2.0**-53
 
 
 @dataclass(slots=True)
-class _Host:
+class _OrderedHost:
     """One host of a priority, its lot, and its addresses by (family's rank, lot, target)."""
 
     weight: float
@@ -41,13 +41,13 @@ class Order:
     def __init__(self, targets: Iterable[Target], prefer: Family) -> None:
         """`prefer` is the family that comes first among one host's addresses."""
         self.targets = tuple(targets)
-        tiers: dict[int, dict[tuple[str, int], _Host]] = {}
+        tiers: dict[int, dict[tuple[str, int], _OrderedHost]] = {}
         for target in self.targets:
             hosts = tiers.setdefault(target.priority, {})
             host = hosts.get((target.host, target.port))
             if host is None:
                 number = _hash(f"{target.host}:{target.port}")
-                host = hosts[(target.host, target.port)] = _Host(0.0, number, [])
+                host = hosts[(target.host, target.port)] = _OrderedHost(0.0, number, [])
             host.weight = max(host.weight, target.weight or WEIGHT_OF_ZERO)
             family: Family = "ipv6" if ":" in target.address else "ipv4"
             host.addresses.append((int(family != prefer), _hash(target.address), target))
@@ -73,7 +73,7 @@ class Order:
         return tuple(ordered)
 
 
-def _drawn(tier: list[_Host], salt: int) -> list[_Host]:
+def _drawn(tier: list[_OrderedHost], salt: int) -> list[_OrderedHost]:
     if len(tier) == 1:
         return tier
     arrivals = {

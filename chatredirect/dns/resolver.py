@@ -14,9 +14,9 @@ import structlog
 from chatredirect.config import DnsSettings, HostPort
 from chatredirect.dns.cache import RecordCache
 from chatredirect.dns.counters import DnsCounters
-from chatredirect.dns.exchange import Exchange
+from chatredirect.dns.exchange import DnsExchange
 from chatredirect.dns.hosts import Hosts
-from chatredirect.dns.lookup import Asker, Lookup
+from chatredirect.dns.lookup import Asker, DnsLookup
 from chatredirect.dns.rfc3263 import AAAA, A, Located, Question, locate, locate_fixed
 from chatredirect.dns.servers import MOST_OCTETS, PATH, ServerList, read_resolv_conf
 from chatredirect.dns.trace import Trace
@@ -72,8 +72,8 @@ class Resolver:
         self._hosts = Hosts(settings.hosts, settings.hosts_file)
         self._servers = ServerList(self._nameservers())
         self._cache = RecordCache(settings, SPARE_RECORDS)
-        self._exchange = Exchange(self.counters)
-        self._lookup = Lookup(
+        self._exchange = DnsExchange(self.counters)
+        self._lookup = DnsLookup(
             asker or self._exchange,
             self._cache,
             self._servers,

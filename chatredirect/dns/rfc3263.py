@@ -23,16 +23,16 @@ from typing import TypeAlias
 import dns.rdatatype
 
 from chatredirect.config.fields import Family
-from chatredirect.dns.answer import Kind, Naptr, Srv
+from chatredirect.dns.answer import AnswerKind, Naptr, Srv
 from chatredirect.dns.cache import Key
 from chatredirect.dns.hosts import Hosts, is_address, plain, unfit
-from chatredirect.dns.lookup import Found, Lookup, LookupFailed
-from chatredirect.dns.trace import Source, Step, Trace
+from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
+from chatredirect.dns.trace import ResolutionStep, Source, Trace
 from chatredirect.net.addresses import Transport, Wanted, default_port
 from chatredirect.net.target import Target
 
 
-class State(Enum):
+class LocatedState(Enum):
     """How a resolution ended."""
 
     FOUND = "found"
@@ -53,7 +53,7 @@ class Located:
         notes: what was left out, and why.
     """
 
-    state: State
+    state: LocatedState
     targets: tuple[Target, ...]
     reason: str
     refresh_at: float
@@ -84,7 +84,7 @@ class Question:
     trace: Trace | None = None
 
 
-__all__ = ["Located", "Question", "State", "locate", "locate_fixed"]
+__all__ = ["Located", "LocatedState", "Question", "locate", "locate_fixed"]
 
 A = dns.rdatatype.A
 AAAA = dns.rdatatype.AAAA
@@ -109,7 +109,7 @@ NAPTR_SERVICES: dict[str, Transport] = {"SIPS+D2T": "tls", "SIP+D2T": "tcp", "SI
 
 
 @dataclass(frozen=True, slots=True)
-class _Host:
+class _SrvHost:
     """A name whose addresses are wanted, with what its SRV record says."""
 
     name: str
@@ -118,15 +118,15 @@ class _Host:
     weight: int = 0
 
 
-Results: TypeAlias = dict[Key, Found | LookupFailed]
+Results: TypeAlias = dict[Key, RecordsFound | LookupFailed]
 
 
-async def locate(question: Question, lookup: Lookup, hosts: Hosts) -> Located:
+async def locate(question: Question, lookup: DnsLookup, hosts: Hosts) -> Located:
     """Find the targets of a pool. Never raises for anything that DNS says or doesn't say."""
     return await _Search(question, lookup, hosts).run()
 
 
-def locate_fixed(question: Question, lookup: Lookup, hosts: Hosts) -> Located | None:
+def locate_fixed(question: Question, lookup: DnsLookup, hosts: Hosts) -> Located | None:
     """The same without waiting, for a name that needs no DNS; None if it does."""
     return _Search(question, lookup, hosts).fixed()
 
@@ -145,7 +145,7 @@ class _Search:
         "_stale",
     )
 
-    def __init__(self, question: Question, lookup: Lookup, hosts: Hosts) -> None:
+    def __init__(self, question: Question, lookup: DnsLookup, hosts: Hosts) -> None:
         self._question = question
         self._lookup = lookup
         self._hosts = hosts
@@ -165,7 +165,7 @@ class _Search:
                 failed: Located | None = None
                 for naptr_service in await self._naptr_services():
                     located = await self._through_srv([naptr_service])
-                    if located is not None and located.state is not State.FAILED:
+                    if located is not None and located.state is not LocatedState.FAILED:
                         return located
                     failed = failed or located  # which hides no other service
                 if failed is not None:
@@ -189,7 +189,7 @@ class _Search:
         question = self._question
         # RFC 3263 §4.1: where neither the caller nor DNS names a transport, sip means UDP
         transport: Transport = "udp" if question.transport is None else _transports(question)[0]
-        host = _Host(question.fqdn, question.port or default_port(transport))
+        host = _SrvHost(question.fqdn, question.port or default_port(transport))
         return self._ended(self._targets(transport, [host], addresses))
 
     async def _naptr_services(self) -> list[tuple[Transport, str]]:
@@ -259,7 +259,7 @@ class _Search:
             return self._ended(())
         return self._ended((), why) if there else None
 
-    def _srv_host(self, record: Srv) -> _Host | None:
+    def _srv_host(self, record: Srv) -> _SrvHost | None:
         why = None
         if not record.target:
             why = 'target "." beside others'
@@ -272,7 +272,7 @@ class _Search:
         if why is not None:
             self._notes.append(f"SRV {record}: {why}")
             return None
-        return _Host(record.target, record.port, record.priority, record.weight)
+        return _SrvHost(record.target, record.port, record.priority, record.weight)
 
     async def _addresses(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The addresses of each name, of both families, the preferred one first."""
@@ -295,7 +295,7 @@ class _Search:
             addresses[name] = tuple(
                 str(record)
                 for found in each
-                if isinstance(found, Found)
+                if isinstance(found, RecordsFound)
                 for record in found.answer.records
             )
             failed = [found for found in each if isinstance(found, LookupFailed)]
@@ -337,7 +337,7 @@ class _Search:
         return results
 
     def _targets(
-        self, transport: Transport, hosts: list[_Host], addresses: dict[str, tuple[str, ...]]
+        self, transport: Transport, hosts: list[_SrvHost], addresses: dict[str, tuple[str, ...]]
     ) -> tuple[Target, ...]:
         """What can be sent to, in the order of the hosts."""
         targets: dict[tuple[str, int], Target] = {}
@@ -368,11 +368,11 @@ class _Search:
 
     def _ended(self, targets: tuple[Target, ...], why: str = "") -> Located:
         if targets:
-            state, reason = State.FOUND, ""
+            state, reason = LocatedState.FOUND, ""
         elif self._failures:
-            state, reason = State.FAILED, self._failures[0]
+            state, reason = LocatedState.FAILED, self._failures[0]
         else:
-            state = State.NONE
+            state = LocatedState.NONE
             reason = why or self._no or [*self._notes, "no addresses"][0]
         return Located(
             state,
@@ -386,7 +386,9 @@ class _Search:
     def _skip(self, name: str, kind: str, outcome: str, records: tuple[str, ...] = ()) -> None:
         if self._question.trace is not None:
             source: Source = "hosts" if records else "skipped"
-            self._question.trace.steps.append(Step(name, kind, source, outcome, None, records))
+            self._question.trace.steps.append(
+                ResolutionStep(name, kind, source, outcome, None, records)
+            )
 
 
 def _transports(question: Question) -> tuple[Transport, ...]:
@@ -399,9 +401,9 @@ def _transports(question: Question) -> tuple[Transport, ...]:
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
-def _no(each: Iterable[Found | LookupFailed]) -> str:
+def _no(each: Iterable[RecordsFound | LookupFailed]) -> str:
     """Which no it is: the name isn't there, or has no addresses."""
     for found in each:
-        if isinstance(found, Found) and found.answer.kind is Kind.NXDOMAIN:
-            return Kind.NXDOMAIN.value
+        if isinstance(found, RecordsFound) and found.answer.kind is AnswerKind.NXDOMAIN:
+            return AnswerKind.NXDOMAIN.value
     return "no addresses (NODATA)"

@@ -23,7 +23,7 @@ LAST_PAUSE = 5.0
 
 
 @dataclass(slots=True)
-class Server:
+class DnsServer:
     """One name server and what is known of it.
 
     Attributes:
@@ -67,10 +67,10 @@ class ServerList:
 
     def __init__(self, addresses: Iterable[HostPort]) -> None:
         """Begin with servers of which nothing is known."""
-        self._servers: list[Server] = []
+        self._servers: list[DnsServer] = []
         self.update(addresses)
 
-    def __iter__(self) -> Iterator[Server]:
+    def __iter__(self) -> Iterator[DnsServer]:
         """In the order of the configuration."""
         return iter(self._servers)
 
@@ -82,18 +82,18 @@ class ServerList:
         """Take another list, keep what is known of those that stay; whether the list changed."""
         known = {(server.address, server.port): server for server in self._servers}
         wanted = dict.fromkeys((a.host, DNS_PORT if a.port is None else a.port) for a in addresses)
-        servers = [known.get(place) or Server(*place) for place in wanted]
+        servers = [known.get(place) or DnsServer(*place) for place in wanted]
         changed = servers != self._servers
         self._servers = servers
         return changed
 
-    def pick(self, now: float, tried: Collection[Server], timeout: float) -> Server | None:
+    def pick(self, now: float, tried: Collection[DnsServer], timeout: float) -> DnsServer | None:
         """The server to ask, other than those tried for this question; None if there is none.
 
         A server that is down comes first when its pause is over, for otherwise it would never be
         asked while another works; it is then not offered again for `timeout` seconds.
         """
-        best: Server | None = None
+        best: DnsServer | None = None
         for server in self._servers:
             if any(server is other for other in tried):
                 continue
@@ -105,13 +105,13 @@ class ServerList:
                 best = server
         return best
 
-    def answered(self, server: Server) -> None:
+    def answered(self, server: DnsServer) -> None:
         """It answered something."""
         server.knows_edns = server.knows_edns or server.edns
         server.silences = 0
         server.pause = 0.0
 
-    def silent(self, server: Server, now: float, *, gone: bool = False) -> None:
+    def silent(self, server: DnsServer, now: float, *, gone: bool = False) -> None:
         """It didn't answer in time; `gone` if ICMP says that nobody listens there."""
         server.silences += 1
         if not gone and not server.knows_edns:

@@ -7,7 +7,7 @@ Source: TypeAlias = Literal["hosts", "cache", "stale", "dns", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class QueryAttempt:
     """One question to one server: what came of it, after how many seconds."""
 
     server: str
@@ -17,7 +17,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ResolutionStep:
     """One name and type.
 
     Attributes:
@@ -36,11 +36,11 @@ class Step:
     outcome: str
     ttl: float | None = None
     records: tuple[str, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[QueryAttempt, ...] = ()
 
 
 @dataclass(slots=True)
 class Trace:
     """Steps in the order in which they ended."""
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ResolutionStep] = field(default_factory=list)

@@ -15,7 +15,7 @@ import structlog
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.moment import written
 from chatredirect.endpoints.directory import Endpoint
-from chatredirect.endpoints.unavailability import Closed
+from chatredirect.endpoints.unavailability import Unavailability
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ _LATE = 2.0  # seconds; nothing but a clock that was set, or a machine that slep
 _Mark: TypeAlias = tuple[bytes, float]
 
 
-class Timer(Protocol):
+class _Handle(Protocol):
     """What has been asked for, and can be cancelled."""
 
     def cancel(self) -> None:
@@ -36,14 +36,14 @@ class Timer(Protocol):
 
 
 @dataclass(slots=True)
-class Reading:
+class ClockReading:
     """The states of a configuration that isn't in force yet."""
 
-    states: "States"
+    states: "ActivationSchedule"
     marks: set[_Mark] = field(default_factory=set)
     passed: set[_Mark] = field(default_factory=set)
 
-    def closed(self, settings: EndpointSettings) -> Closed | None:
+    def closed(self, settings: EndpointSettings) -> Unavailability | None:
         """Why an endpoint isn't open; None if it is."""
         moment = settings.active_from
         disabled = settings.state == "disabled"
@@ -51,17 +51,17 @@ class Reading:
             if settings.state == "active":
                 return None
             why = "disabled" if disabled else "in maintenance"
-            return Closed(disabled, None, why, self.states.wall)
+            return Unavailability(disabled, None, why, self.states.wall)
         mark = _mark(settings)
         self.marks.add(mark)
         if self.states.has_come(mark):
             self.passed.add(mark)
             return None
         why = f"{'disabled' if disabled else 'in maintenance'} until {written(moment)}"
-        return Closed(disabled, mark[1], why, self.states.wall)
+        return Unavailability(disabled, mark[1], why, self.states.wall)
 
 
-class States:
+class ActivationSchedule:
     """Which endpoints wait for their time.
 
     Attributes:
@@ -69,7 +69,7 @@ class States:
     """
 
     def __init__(
-        self, wall: Callable[[], float], later: Callable[[float, Callable[[], None]], Timer]
+        self, wall: Callable[[], float], later: Callable[[float, Callable[[], None]], _Handle]
     ) -> None:
         """Wait for nothing yet.
 
@@ -79,7 +79,7 @@ class States:
         """
         self.wall = wall
         self._later = later
-        self._timer: Timer | None = None
+        self._timer: _Handle | None = None
         self._over: set[_Mark] = set()
         self._waiting: list[Endpoint] = []  # the earliest last
         self._told: set[_Mark] = set()
@@ -89,15 +89,15 @@ class States:
         """How many endpoints wait."""
         return len(self._waiting)
 
-    def read(self) -> Reading:
+    def read(self) -> ClockReading:
         """Begin with a new configuration."""
-        return Reading(self)
+        return ClockReading(self)
 
     def has_come(self, mark: _Mark) -> bool:
         """Whether an endpoint's time is over, or was once."""
         return mark in self._over or self.wall() >= mark[1]
 
-    def serve(self, reading: Reading, waiting: Iterable[Endpoint]) -> None:
+    def serve(self, reading: ClockReading, waiting: Iterable[Endpoint]) -> None:
         """Go by a configuration from now on.
 
         Args:

@@ -11,7 +11,7 @@ from chatredirect.config.endpoint import EndpointSettings, State
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
 from chatredirect.endpoints.redirection import Redirection
-from chatredirect.endpoints.unavailability import Closed
+from chatredirect.endpoints.unavailability import Unavailability
 from chatredirect.net.own_names import OwnNames
 from chatredirect.pools.pool import Pool, PoolKey
 from chatredirect.sip.message import Request
@@ -44,7 +44,7 @@ class Endpoint:
     for_trusted: bool
     lookup: LookupEndpoint | None = None
     proxy: ProxyEndpoint | None = None
-    closed: Closed | None = None
+    closed: Unavailability | None = None
 
     @property
     def state(self) -> State:
@@ -110,7 +110,7 @@ class Directory:
         return parsed, self._by_key.get(parsed.canonical_key())
 
 
-class Building:
+class DirectoryBuilder:
     """A directory that is being made, endpoint by endpoint.
 
     Attributes:
@@ -139,7 +139,7 @@ class Building:
         self,
         pool_of: Callable[[EndpointSettings], Pool],
         lookup_of: Callable[[EndpointSettings], LookupEndpoint | None] = lambda settings: None,
-        closed_of: Callable[[EndpointSettings], Closed | None] = lambda settings: None,
+        closed_of: Callable[[EndpointSettings], Unavailability | None] = lambda settings: None,
     ) -> None:
         """Begin with nothing.
 
@@ -208,8 +208,8 @@ def build_directory(
     pool_of: Callable[[EndpointSettings], Pool],
     lookup_of: Callable[[EndpointSettings], LookupEndpoint | None] = lambda settings: None,
 ) -> Directory:
-    """Make the directory of a configuration in one go; see `Building`."""
-    building = Building(pool_of, lookup_of)
+    """Make the directory of a configuration in one go; see `DirectoryBuilder`."""
+    building = DirectoryBuilder(pool_of, lookup_of)
     for each in settings:
         building.add(each)
     return building.done()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class Unavailability:
     """Why an endpoint serves nobody.
 
     Attributes:

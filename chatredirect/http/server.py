@@ -62,7 +62,7 @@ class HttpServer:
             self._counters.busy += 1
             sock.close()
             return
-        handler = _Handler(self._server, self._unreadable, self._loop)
+        handler = _RequestHandler(self._server, self._unreadable, self._loop)
         connection = _Connection(self, handler, self._loop)
         self._open.add(connection)
         task = self._loop.create_task(self._begin(connection, sock))
@@ -129,7 +129,7 @@ class HttpServer:
         return response
 
 
-class _Handler(web.RequestHandler):
+class _RequestHandler(web.RequestHandler):
     """aiohttp's; to what can't be read it would tell its version, and tell nobody of it here."""
 
     def __init__(

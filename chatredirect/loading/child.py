@@ -8,7 +8,7 @@ import sys
 from typing import BinaryIO
 
 from chatredirect.config import ConfigError, load, warnings
-from chatredirect.loading.frames import ENDPOINTS, FAULTS, Faults, Head, Kind, frame
+from chatredirect.loading.frames import ENDPOINTS, FAULTS, Faults, FrameKind, Head, frame
 
 _NICE = 5
 _MEMORY = 4 * 1024 * 1024 * 1024  # octets of address space
@@ -34,17 +34,17 @@ def _read(config: str, out: BinaryIO) -> None:
         settings = load(config)
     except ConfigError as error:
         faults = error.faults
-        out.write(frame(Kind.FAULTS, Faults(faults[:FAULTS], max(0, len(faults) - FAULTS))))
+        out.write(frame(FrameKind.FAULTS, Faults(faults[:FAULTS], max(0, len(faults) - FAULTS))))
         return
     doubts = warnings(settings)
     endpoints = settings.endpoints
     # Read-only for everybody else; it goes in pieces of its own.
     object.__setattr__(settings, "endpoints", ())
     more = max(0, len(doubts) - FAULTS)
-    out.write(frame(Kind.SETTINGS, Head(settings, len(endpoints), doubts[:FAULTS], more)))
+    out.write(frame(FrameKind.SETTINGS, Head(settings, len(endpoints), doubts[:FAULTS], more)))
     for first in range(0, len(endpoints), ENDPOINTS):
-        out.write(frame(Kind.ENDPOINTS, endpoints[first : first + ENDPOINTS]))
-    out.write(frame(Kind.END, None))
+        out.write(frame(FrameKind.ENDPOINTS, endpoints[first : first + ENDPOINTS]))
+    out.write(frame(FrameKind.END, None))
 
 
 def _be_modest() -> None:

@@ -25,7 +25,7 @@ MAX_ALL = 1024 * 1024 * 1024
 HEADER = struct.Struct(">BI")  # kind, octets
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame is."""
 
     SETTINGS = 1
@@ -75,7 +75,7 @@ Payload: TypeAlias = "Head | Sequence[EndpointSettings] | Faults | None"
 _T = TypeVar("_T")
 
 
-def frame(kind: Kind, payload: Payload) -> bytes:
+def frame(kind: FrameKind, payload: Payload) -> bytes:
     """One frame."""
     data = pickle.dumps(payload, protocol=pickle.HIGHEST_PROTOCOL)
     return HEADER.pack(kind, len(data)) + data

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatredirect.config import EndpointSettings, Fault, Settings
-from chatredirect.loading.frames import HEADER, MAX_ALL, MAX_FRAME, Faults, Head, Kind, payload
-from chatredirect.runtime.slicing import Pace, long_lived
+from chatredirect.loading.frames import HEADER, MAX_ALL, MAX_FRAME, Faults, FrameKind, Head, payload
+from chatredirect.runtime.slicing import Slicer, long_lived
 
 SECONDS = 120.0
 """How long reading may take in all; 100,000 endpoints take about ten."""
@@ -41,7 +41,7 @@ class Loaded:
     more_doubts: int
 
 
-async def load_elsewhere(config: Path, pace: Pace, *, seconds: float = SECONDS) -> Loaded:
+async def load_elsewhere(config: Path, pace: Slicer, *, seconds: float = SECONDS) -> Loaded:
     """Read a configuration in another process.
 
     To be cancelled ends the process.
@@ -125,7 +125,7 @@ async def _connect(descriptor: int) -> tuple[asyncio.ReadTransport, asyncio.Stre
     return transport, reader
 
 
-async def _take(reader: asyncio.StreamReader, pace: Pace) -> Loaded:
+async def _take(reader: asyncio.StreamReader, pace: Slicer) -> Loaded:
     """Put the pieces together.
 
     Raises:
@@ -134,7 +134,7 @@ async def _take(reader: asyncio.StreamReader, pace: Pace) -> Loaded:
         LoadingError: they are too much.
     """
     kind, data = await _frame(reader)
-    if kind is Kind.FAULTS:
+    if kind is FrameKind.FAULTS:
         raise payload(data, Faults).error()
     endpoints: list[EndpointSettings] = []
     octets = 0
@@ -145,10 +145,10 @@ async def _take(reader: asyncio.StreamReader, pace: Pace) -> Loaded:
             octets += len(data)
             if octets > MAX_ALL:
                 raise LoadingError("the configuration is too large")
-            if kind is Kind.END:
+            if kind is FrameKind.END:
                 break
             endpoints += payload(data, tuple)
-            await pace.breathe()
+            await pace.checkpoint()
     if len(endpoints) != head.endpoints:
         raise LoadingError("the reading process has left something out")
     # Read-only for everybody else: set where it becomes known, once.
@@ -156,11 +156,11 @@ async def _take(reader: asyncio.StreamReader, pace: Pace) -> Loaded:
     return Loaded(head.settings, head.doubts, head.more_doubts)
 
 
-async def _frame(reader: asyncio.StreamReader) -> tuple[Kind, bytes]:
+async def _frame(reader: asyncio.StreamReader) -> tuple[FrameKind, bytes]:
     kind, length = HEADER.unpack(await reader.readexactly(HEADER.size))
     if length > MAX_FRAME:
         raise LoadingError("the configuration is too large")
-    return Kind(kind), await reader.readexactly(length)
+    return FrameKind(kind), await reader.readexactly(length)
 
 
 async def _died(process: subprocess.Popen[bytes], complaints: asyncio.StreamReader) -> LoadingError:

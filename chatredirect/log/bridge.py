@@ -42,7 +42,7 @@ def connect(sink: LogSink, level: str) -> None:
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
-    root.handlers[:] = [_Handler(sink)]
+    root.handlers[:] = [_BridgeHandler(sink)]
     # libraries say at info what only their authors want to know
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
     _unhandled.forget()
@@ -77,7 +77,7 @@ class _ToSink:
         raise structlog.DropEvent
 
 
-class _Handler(logging.Handler):
+class _BridgeHandler(logging.Handler):
     """The standard library's records as `library_log` events with logger and message.
 
     What a library says again and again, it says about something that goes wrong for each request.

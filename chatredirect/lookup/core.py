@@ -1,7 +1,7 @@
 """All lookups: messages and time in, messages and facts out. No socket, no clock, no log.
 
-Every call is told the time. What it leads to is collected in `sends` and `facts`, for the caller
-to carry out before the next call; when something is due by itself, `next_due` says.
+Every call is told the time. What it leads to is collected in `sends` and `events`, for the caller
+to carry out before the next call; when something is due by itself, `next_timer` says.
 """
 
 from collections.abc import Callable
@@ -11,33 +11,33 @@ from typing import TypeAlias
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup import session, xccos_replies
-from chatredirect.lookup.events import Answered, Ended, Fact, LookupCounters
-from chatredirect.lookup.session import TABLE, Act, Event, Lookup
+from chatredirect.lookup.events import LookupAnswered, LookupCounters, LookupEnded, LookupEvent
+from chatredirect.lookup.session import TABLE, LookupSession, SessionAction, SessionEvent
 from chatredirect.responses.planned import Refusal
 from chatredirect.runtime.work_list import AT_ONCE
 from chatredirect.sip.client_request import via
 from chatredirect.sip.dialog import key_within
-from chatredirect.sip.flow import Flow, Reach
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.flow import Flow, ReturnPath
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
-from chatredirect.sip.response import Source, TagMaker, reply_port
+from chatredirect.sip.response import Peer, TagMaker, reply_port
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction import state_machines as transactions
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.state_machines import T1, T2, TIMEOUT
-from chatredirect.sip.transaction.timer_heap import Deadlines
+from chatredirect.sip.transaction.timer_heap import TimerHeap
 
 IDLE = 30.0
 """Seconds of silence after which a dialog is ended."""
 PER_DIALOG = 4
 """Transactions for each dialog that there may be; a lookup has about as many."""
 
-User: TypeAlias = Lookup | None
-Waiting: TypeAlias = Lookup | Transaction[User]
+User: TypeAlias = LookupSession | None
+Waiting: TypeAlias = LookupSession | Transaction[User]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class LookupSettings:
     """What a configuration says; a new one is for what comes from then on.
 
     Attributes:
@@ -53,13 +53,13 @@ class Rules:
     dialogs: int
 
 
-class Core:
+class LookupCore:
     """The tables and the time of all lookups.
 
     Attributes:
         rules: what the configuration says.
         sends: messages that are to be sent, in order.
-        facts: what there is to tell.
+        events: what there is to tell.
         counters: what happened so far.
         transactions: all of them, ours and theirs.
         dialogs: the lookups by the key of their dialog.
@@ -67,11 +67,11 @@ class Core:
     """
 
     __slots__ = (
-        "_deadlines", "_new_branch", "begins_until", "counters", "dialogs", "facts", "rules",
+        "_deadlines", "_new_branch", "begins_until", "counters", "dialogs", "events", "rules",
         "sends", "transactions",
     )  # fmt: skip
 
-    def __init__(self, rules: Rules, new_branch: Callable[[], bytes]) -> None:
+    def __init__(self, rules: LookupSettings, new_branch: Callable[[], bytes]) -> None:
         """Begin with none.
 
         Args:
@@ -80,22 +80,22 @@ class Core:
         """
         self.rules = rules
         self.sends: list[Send[User]] = []
-        self.facts: list[Fact] = []
+        self.events: list[LookupEvent] = []
         self.counters = LookupCounters()
         self.begins_until = inf
-        self.dialogs: dict[bytes, Lookup] = {}
-        self._deadlines: Deadlines[Waiting] = Deadlines()
+        self.dialogs: dict[bytes, LookupSession] = {}
+        self._deadlines: TimerHeap[Waiting] = TimerHeap()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
         self._new_branch = new_branch
 
     # -- time ---------------------------------------------------------------------------------
 
-    def next_due(self) -> float | None:
+    def next_timer(self) -> float | None:
         """When something is due; None if nothing is."""
         return self._deadlines.next()
 
-    def elapse(self, now: float) -> None:
-        """Do what is due, `AT_ONCE` of it at most: `next_due` says whether there is more."""
+    def handle_timers(self, now: float) -> None:
+        """Do what is due, `AT_ONCE` of it at most: `next_timer` says whether there is more."""
         for _ in range(AT_ONCE):
             item = self._deadlines.pop(now)
             if item is None:
@@ -107,35 +107,37 @@ class Core:
                 raise
 
     def _due(self, item: Waiting, now: float) -> None:
-        if isinstance(item, Lookup):
-            self.happen(item, Event.EXPIRED if now >= item.expire_at else Event.RESEND, now)
+        if isinstance(item, LookupSession):
+            self.happen(
+                item, SessionEvent.EXPIRED if now >= item.expire_at else SessionEvent.RESEND, now
+            )
             return
         if now < item.end_at and now >= item.resend_at:
             self.counters.resent += 1
-        if self.transactions.elapse(item, now) and item.user is not None:
+        if self.transactions.handle_timers(item, now) and item.user is not None:
             self.answered(item, item.user, 408, now)  # §8.1.3.1: silence is a 408
 
     def _abandon(self, item: Waiting) -> None:
         """A fault of ours has hit a transaction or a lookup: it ends without a word."""
-        lookup = item if isinstance(item, Lookup) else item.user
-        if not isinstance(item, Lookup):
+        lookup = item if isinstance(item, LookupSession) else item.user
+        if not isinstance(item, LookupSession):
             self.transactions.end(item)
             if lookup is None or item.key != lookup.sent:
                 return  # it is one of the client's, and its lookup doesn't wait for it
         assert lookup is not None
         if lookup.dialog.key in self.dialogs:
-            lookup.state, lookup.why = session.State.OVER, "fault"
+            lookup.state, lookup.why = session.SessionState.OVER, "fault"
             self._withdraw(lookup)
             self._forget(lookup)
 
-    def hang_up(self, lookup: Lookup, now: float) -> None:
+    def hang_up(self, lookup: LookupSession, now: float) -> None:
         """End a dialog, if it may be ended: we are about to stop."""
-        self.happen(lookup, Event.STOPPING, now)
+        self.happen(lookup, SessionEvent.STOPPING, now)
 
     def lost(self, send: Send[User], now: float) -> None:
         """A message couldn't be sent: its flow is gone."""
         if send.user is not None:
-            self.happen(send.user, Event.LOST, now)
+            self.happen(send.user, SessionEvent.LOST, now)
 
     # -- answering ----------------------------------------------------------------------------
 
@@ -152,8 +154,8 @@ class Core:
     def refuse(
         self,
         request: Request,
-        envelope: Envelope,
-        source: Source,
+        envelope: MandatoryHeaders,
+        source: Peer,
         flow: Flow,
         refusal: Refusal,
         endpoint: LookupEndpoint | None = None,
@@ -170,17 +172,17 @@ class Core:
         """Note that a request got its answer."""
         address = None if endpoint is None else endpoint.address
         why = refusal.phrase or ""
-        self.facts.append(
-            Answered(request, refusal.status, address, flow.transport, why, refusal.fields)
+        self.events.append(
+            LookupAnswered(request, refusal.status, address, flow.transport, why, refusal.fields)
         )
 
     def repeated(
         self,
         key: bytes,
         request: Request,
-        envelope: Envelope,
-        source: Source,
-        reach: Reach,
+        envelope: MandatoryHeaders,
+        source: Peer,
+        reach: ReturnPath,
         now: float,
     ) -> bool:
         """Deal with a request of a trusted peer that has come before; whether it has.
@@ -200,7 +202,9 @@ class Core:
 
     # -- ACK and CANCEL -----------------------------------------------------------------------
 
-    def acknowledge(self, ack: Request, envelope: Envelope, source: Source, now: float) -> bool:
+    def acknowledge(
+        self, ack: Request, envelope: MandatoryHeaders, source: Peer, now: float
+    ) -> bool:
         """Take an ACK; whether it was for one of our answers."""
         if not source.trusted:
             return False
@@ -211,15 +215,15 @@ class Core:
             if lookup.answer and envelope.number == lookup.answer_number:
                 lookup.answer = b""
                 lookup.offering = False  # whatever its answer is, there are no media
-                self.happen(lookup, Event.ACK, now)
+                self.happen(lookup, SessionEvent.ACK, now)
             return True
         transaction = self.transactions.server_of(matching.server_key(ack, envelope), source)
         if transaction is None or transaction.tag != matching.tag_of(envelope.to, "To"):
             return False
-        self.transactions.happen(transaction, transactions.Event.ACK, now)
+        self.transactions.happen(transaction, transactions.TransactionEvent.ACK, now)
         return True
 
-    def cancels(self, cancel: Request, envelope: Envelope, source: Source) -> bool:
+    def cancels(self, cancel: Request, envelope: MandatoryHeaders, source: Peer) -> bool:
         """Whether there is an INVITE of this peer that a CANCEL is about (RFC 3261 §9.2).
 
         It has been answered, so there is nothing left to be cancelled.
@@ -229,7 +233,7 @@ class Core:
 
     # -- what happens to a lookup -------------------------------------------------------------
 
-    def happen(self, lookup: Lookup, event: Event, now: float) -> None:
+    def happen(self, lookup: LookupSession, event: SessionEvent, now: float) -> None:
         """Look up what an event means in its state, and do it."""
         row = TABLE.get((lookup.state, event))
         if row is None:
@@ -237,37 +241,37 @@ class Core:
         was, lookup.state = lookup.state, row[0]
         if event in _REASONS:
             lookup.why = lookup.why or _REASONS[event]
-        elif event is Event.EXPIRED:
-            lookup.why = "no_ack" if was is session.State.ANSWERED else "idle"
+        elif event is SessionEvent.EXPIRED:
+            lookup.why = "no_ack" if was is session.SessionState.ANSWERED else "idle"
         for act in row[1]:
             self._do(act, lookup, now)
         self._deadlines.changed(lookup)
 
-    def _do(self, act: Act, lookup: Lookup, now: float) -> None:
+    def _do(self, act: SessionAction, lookup: LookupSession, now: float) -> None:
         match act:
-            case Act.RESEND_LATER:
+            case SessionAction.RESEND_LATER:
                 lookup.pause = T1
                 lookup.resend_at = now + T1
-            case Act.RESEND:
+            case SessionAction.RESEND:
                 self.counters.resent += 1
                 self.sends.append(Send(lookup.flow, lookup.answer, lookup))
                 lookup.pause = min(2 * lookup.pause, T2)
                 lookup.resend_at = now + lookup.pause
-            case Act.NO_RESEND:
+            case SessionAction.NO_RESEND:
                 lookup.resend_at = inf
-            case Act.AWAIT_ACK:
+            case SessionAction.AWAIT_ACK:
                 lookup.expire_at = now + TIMEOUT
-            case Act.AWAIT_REQUEST:
+            case SessionAction.AWAIT_REQUEST:
                 lookup.expire_at = now + IDLE
-            case Act.SEND_BYE:
+            case SessionAction.SEND_BYE:
                 lookup.expire_at = inf
                 self._withdraw(lookup)
                 self.request(lookup, b"BYE", (), b"", now)
-            case Act.FORGET:
+            case SessionAction.FORGET:
                 self._withdraw(lookup)
                 self._forget(lookup)
 
-    def _withdraw(self, lookup: Lookup) -> None:
+    def _withdraw(self, lookup: LookupSession) -> None:
         """Nothing that we have sent needs an answer any more."""
         lookup.waiting = ()
         transaction = self.transactions.client(lookup.sent)
@@ -275,7 +279,7 @@ class Core:
             self.transactions.end(transaction)
         lookup.sent = b""
 
-    def _forget(self, lookup: Lookup) -> None:
+    def _forget(self, lookup: LookupSession) -> None:
         del self.dialogs[lookup.dialog.key]
         if lookup.held is not None:
             lookup.held.release()
@@ -285,13 +289,13 @@ class Core:
         ended[why] = ended.get(why, 0) + 1
         if why != "bye":
             call_id = lookup.dialog.call_id
-            self.facts.append(Ended(lookup.endpoint.address, lookup.caller, call_id, why))
+            self.events.append(LookupEnded(lookup.endpoint.address, lookup.caller, call_id, why))
 
     # -- our own requests ---------------------------------------------------------------------
 
     def request(
         self,
-        lookup: Lookup,
+        lookup: LookupSession,
         method: bytes,
         fields: tuple[tuple[bytes, bytes], ...],
         body: bytes,
@@ -314,22 +318,22 @@ class Core:
             self.answered(transaction, transaction.user, status, now)
 
     def answered(
-        self, transaction: Transaction[User], lookup: Lookup, status: int, now: float
+        self, transaction: Transaction[User], lookup: LookupSession, status: int, now: float
     ) -> None:
         """A request of ours got its final answer, or never will."""
         if transaction.key != lookup.sent:
             return
         lookup.sent = b""
         if transaction.key.startswith(b"BYE "):
-            self.happen(lookup, Event.CLOSED, now)
+            self.happen(lookup, SessionEvent.CLOSED, now)
         elif status in (408, 481):  # §12.2.1.2: the peer doesn't know the dialog
-            self.happen(lookup, Event.REFUSED, now)
+            self.happen(lookup, SessionEvent.REFUSED, now)
         elif lookup.waiting:
             body, *rest = lookup.waiting
             lookup.waiting = tuple(rest)
             self.reply(lookup, body, now)
 
-    def reply(self, lookup: Lookup, body: bytes, now: float) -> None:
+    def reply(self, lookup: LookupSession, body: bytes, now: float) -> None:
         """Send a reply to a client's commands, when the one before has arrived.
 
         One after the other, since over UDP the second could overtake the first.
@@ -342,8 +346,8 @@ class Core:
 
 _TEXT = ((b"Content-Type", b"text/plain"),)
 _REASONS = {
-    Event.BYE: "bye",
-    Event.REFUSED: "refused",
-    Event.LOST: "lost",
-    Event.STOPPING: "stopping",
+    SessionEvent.BYE: "bye",
+    SessionEvent.REFUSED: "refused",
+    SessionEvent.LOST: "lost",
+    SessionEvent.STOPPING: "stopping",
 }

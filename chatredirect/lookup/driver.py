@@ -10,30 +10,30 @@ from functools import partial
 import structlog
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
-from chatredirect.lookup.core import Core, User
-from chatredirect.lookup.events import Answered, Ended, Fact, Found
+from chatredirect.lookup.core import LookupCore, User
+from chatredirect.lookup.events import ChannelTold, LookupAnswered, LookupEnded, LookupEvent
 from chatredirect.lookup.in_dialog import within
 from chatredirect.lookup.invites import invite
-from chatredirect.lookup.session import Lookup
+from chatredirect.lookup.session import LookupSession
 from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import explain_status
 from chatredirect.responses.planned import log_request
 from chatredirect.responses.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, unwanted
 from chatredirect.runtime.work_list import carry_out, forget
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Reach, leads_back
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.flow import ReturnPath, leads_back
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.mandatory_headers import envelope_of
 from chatredirect.sip.message import Request, Response
-from chatredirect.sip.observer import Tap, Tapping
-from chatredirect.sip.response import Source
+from chatredirect.sip.observer import Observer, Tapping
+from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.layer import Send
 from chatredirect.sip.transaction.matching import response_key, server_key
 
 log = structlog.get_logger()
 
 
-class Attendant:
+class LookupDriver:
     """All lookups of a daemon, kept while configurations come and go.
 
     Attributes:
@@ -45,7 +45,7 @@ class Attendant:
 
     def __init__(
         self,
-        core: Core,
+        core: LookupCore,
         counters: Counters,
         clock: Callable[[], float],
         wake_at: Callable[[float], None],
@@ -57,7 +57,7 @@ class Attendant:
             core: without any lookup.
             counters: the daemon's.
             clock: seconds that never go back.
-            wake_at: asks for `elapse` to be called at a time; earlier calls stay as they are.
+            wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
             tapping: says who looks on.
         """
         self.core = core
@@ -70,9 +70,9 @@ class Attendant:
     def invite(
         self,
         request: Request,
-        envelope: Envelope,
-        source: Source,
-        reach: Reach,
+        envelope: MandatoryHeaders,
+        source: Peer,
+        reach: ReturnPath,
         endpoint: LookupEndpoint,
         closed: str = "",
     ) -> None:
@@ -81,7 +81,9 @@ class Attendant:
         invite(self.core, request, envelope, source, reach, endpoint, now, closed)
         self._settle(now, source)
 
-    def repeats(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+    def repeats(
+        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
+    ) -> bool:
         """Whether a request has come before; if so it gets the answer that it got then."""
         now = self._clock()
         key = server_key(request, envelope)
@@ -91,14 +93,16 @@ class Attendant:
         self._settle(now, source)
         return known
 
-    def within(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+    def within(
+        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
+    ) -> bool:
         """Answer a request with a To tag; False if its dialog isn't known."""
         now = self._clock()
         known = within(self.core, request, envelope, source, reach, now)
         self._settle(now, source)
         return known
 
-    def acknowledge(self, ack: Request, source: Source) -> bool:
+    def acknowledge(self, ack: Request, source: Peer) -> bool:
         """Take an ACK; False if it is for none of our answers, or malformed."""
         if not self.core.transactions:
             return False
@@ -111,11 +115,11 @@ class Attendant:
         self._settle(now, source)
         return taken
 
-    def cancels(self, cancel: Request, envelope: Envelope, source: Source) -> bool:
+    def cancels(self, cancel: Request, envelope: MandatoryHeaders, source: Peer) -> bool:
         """Whether a CANCEL is about an INVITE of the same peer that is known."""
         return self.core.cancels(cancel, envelope, source)
 
-    def respond(self, response: Response, source: Source, reach: Reach) -> str | None:
+    def respond(self, response: Response, source: Peer, reach: ReturnPath) -> str | None:
         """Take a response; why not, if it isn't taken: a constant for counting."""
         core = self.core
         transaction = core.transactions.client(response_key(response))
@@ -130,7 +134,7 @@ class Attendant:
         self._settle(now, source)
         return None
 
-    def hang_up(self, lookup: Lookup) -> None:
+    def hang_up(self, lookup: LookupSession) -> None:
         """End a dialog, if it may be ended: we are about to stop."""
         now = self._clock()
         try:
@@ -139,29 +143,29 @@ class Attendant:
             log.exception("work_failed", what="hang up")
         self._settle(now, None)
 
-    def elapse(self) -> None:
+    def handle_timers(self) -> None:
         """Do what is due, and ask to be woken for what is due next."""
         now = self._clock()
         try:
-            self.core.elapse(now)
+            self.core.handle_timers(now)
         except Exception:  # what was due is taken out: the others' time comes all the same
             log.exception("lookup_timer_failed")
         self._settle(now, None)
 
-    def _settle(self, now: float, source: Source | None) -> None:
+    def _settle(self, now: float, source: Peer | None) -> None:
         """Send and tell what the last call has led to."""
         core = self.core
         sends = core.sends
         tap = self._tapping.tap
-        told = len(core.facts)
+        told = len(core.events)
         if tap is not None:
-            _show(core.facts, tap)  # first why, then what
+            _show(core.events, tap)  # first why, then what
         while sends:  # a flow that is gone may lead to more
             carry_out(sends, self._send, partial(core.lost, now=now), "send")
         if tap is not None:
-            _show(core.facts[told:], tap)
-        carry_out(core.facts, partial(self._tell, source=source), forget, "tell")
-        due = core.next_due()
+            _show(core.events[told:], tap)
+        carry_out(core.events, partial(self._tell, source=source), forget, "tell")
+        due = core.next_timer()
         if due is not None:
             self._wake_at(due)
 
@@ -175,9 +179,9 @@ class Attendant:
                 log.exception("work_failed", what="trace")
         return send.flow.send(send.data)
 
-    def _tell(self, fact: Fact, source: Source | None) -> None:
+    def _tell(self, fact: LookupEvent, source: Peer | None) -> None:
         match fact:
-            case Answered():
+            case LookupAnswered():
                 self._counters.answered(
                     fact.status, fact.request.method, fact.transport, fact.endpoint
                 )
@@ -191,7 +195,7 @@ class Attendant:
                         fact.why,
                         fact.fields,
                     )
-            case Found(endpoint, caller, call_id, uri, why):
+            case ChannelTold(endpoint, caller, call_id, uri, why):
                 if uri is None:
                     log.warning(
                         "lookup_failed", endpoint=endpoint, caller=caller, call_id=call_id, why=why
@@ -200,17 +204,17 @@ class Attendant:
                     log.info(
                         "lookup", endpoint=endpoint, caller=caller, call_id=call_id, channel=uri
                     )
-            case Ended(endpoint, caller, call_id, why):
+            case LookupEnded(endpoint, caller, call_id, why):
                 log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
 
 
-def _show(facts: list[Fact], tap: Tap) -> None:
-    for fact in facts:
+def _show(events: list[LookupEvent], tap: Observer) -> None:
+    for fact in events:
         match fact:
-            case Answered(request, status, endpoint, _, why, fields):
+            case LookupAnswered(request, status, endpoint, _, why, fields):
                 tap.decided(request.call_id, explain_status(status, endpoint, why, fields))
-            case Found(endpoint, _, call_id, uri, why):
+            case ChannelTold(endpoint, _, call_id, uri, why):
                 what = f"no channel service: {why}" if uri is None else f"channel service {uri}"
                 tap.decided(call_id, f"endpoint {endpoint}: {what}")
-            case Ended(endpoint, _, call_id, why):
+            case LookupEnded(endpoint, _, call_id, why):
                 tap.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")

@@ -6,7 +6,7 @@ from chatredirect.sip.message import Request
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class LookupAnswered:
     """A request got its first answer.
 
     Attributes:
@@ -27,7 +27,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ChannelTold:
     """A caller was told the URI of a channel service; None: that there is none, and `why` not."""
 
     endpoint: str
@@ -38,7 +38,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class LookupEnded:
     """A lookup is over, for another reason than its client's BYE."""
 
     endpoint: str
@@ -47,7 +47,7 @@ class Ended:
     why: str
 
 
-Fact = Answered | Found | Ended
+LookupEvent = LookupAnswered | ChannelTold | LookupEnded
 
 
 @dataclass(slots=True)

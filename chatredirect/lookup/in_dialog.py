@@ -4,19 +4,19 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from chatredirect.lookup import xccos, xccos_replies
-from chatredirect.lookup.core import Core
-from chatredirect.lookup.events import Found
-from chatredirect.lookup.session import MAX_WAITING, Event, Lookup, State
+from chatredirect.lookup.core import LookupCore
+from chatredirect.lookup.events import ChannelTold
+from chatredirect.lookup.session import MAX_WAITING, LookupSession, SessionEvent, SessionState
 from chatredirect.lookup.xccos_replies import ALLOW, CAPABILITIES
 from chatredirect.responses.planned import Refusal
 from chatredirect.sip import sdp
 from chatredirect.sip.body import body_of
 from chatredirect.sip.dialog import contact_of, key_within
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Reach
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.flow import ReturnPath
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, values
-from chatredirect.sip.response import Source, reply_port
+from chatredirect.sip.response import Peer, reply_port
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.xml_body import BadXml, UnknownCharset
 
@@ -26,7 +26,12 @@ _COMMAND_TYPES = (xccos.CONTENT_TYPE, b"text/xml", b"application/xml")
 
 
 def within(
-    core: Core, request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
+    core: LookupCore,
+    request: Request,
+    envelope: MandatoryHeaders,
+    source: Peer,
+    reach: ReturnPath,
+    now: float,
 ) -> bool:
     """Answer a trusted peer's request with a To tag; False if its dialog isn't known.
 
@@ -44,7 +49,7 @@ def within(
     lookup = core.dialogs.get(key_within(request, envelope))
     if lookup is None:
         return False
-    if lookup.state is State.CLOSING and request.method != b"BYE":
+    if lookup.state is SessionState.CLOSING and request.method != b"BYE":
         return False  # §15: for us it is over
     flow = reach.flow(reply_port(envelope.via, source))
     refusal = _misplaced(core, request, envelope, lookup)
@@ -71,7 +76,9 @@ def within(
     return True
 
 
-def _misplaced(core: Core, request: Request, envelope: Envelope, lookup: Lookup) -> Refusal | None:
+def _misplaced(
+    core: LookupCore, request: Request, envelope: MandatoryHeaders, lookup: LookupSession
+) -> Refusal | None:
     """Refusals that leave nothing behind and don't touch the dialog."""
     if core.crowded:
         return Refusal(500, _LATER)
@@ -86,32 +93,32 @@ def _misplaced(core: Core, request: Request, envelope: Envelope, lookup: Lookup)
 
 
 #: What follows the answer.
-_Done: TypeAlias = Callable[[Core, Lookup, float], None]
+_Done: TypeAlias = Callable[[LookupCore, LookupSession, float], None]
 #: An answer, its body, and what follows it.
 _Outcome: TypeAlias = tuple[Refusal, bytes, _Done]
 
 
-def _active(core: Core, lookup: Lookup, now: float) -> None:
-    core.happen(lookup, Event.ACTIVE, now)
+def _active(core: LookupCore, lookup: LookupSession, now: float) -> None:
+    core.happen(lookup, SessionEvent.ACTIVE, now)
 
 
-def _bye(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+def _bye(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
     return Refusal(200), b"", _over
 
 
-def _over(core: Core, lookup: Lookup, now: float) -> None:
-    core.happen(lookup, Event.BYE, now)
+def _over(core: LookupCore, lookup: LookupSession, now: float) -> None:
+    core.happen(lookup, SessionEvent.BYE, now)
 
 
-def _options(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+def _options(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
     return Refusal(200, CAPABILITIES), b"", _active
 
 
-def _unknown(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+def _unknown(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
     return Refusal(405, ALLOW), b"", _active
 
 
-def _info(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+def _info(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
     """Commands; the reply to them follows in an INFO of our own."""
     if not request.body:
         return Refusal(200), b"", _active  # RFC 6086 §4.2.2
@@ -129,15 +136,17 @@ def _info(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     except BadXml as bad:
         return Refusal(400, phrase=str(bad)), b"", _active
 
-    def reply(core: Core, lookup: Lookup, now: float) -> None:
-        core.happen(lookup, Event.ACTIVE, now)
+    def reply(core: LookupCore, lookup: LookupSession, now: float) -> None:
+        core.happen(lookup, SessionEvent.ACTIVE, now)
         if commands:
             _reply(core, lookup, commands, now)
 
     return Refusal(200), b"", reply
 
 
-def _reply(core: Core, lookup: Lookup, commands: list[xccos.Command], now: float) -> None:
+def _reply(
+    core: LookupCore, lookup: LookupSession, commands: list[xccos.Command], now: float
+) -> None:
     endpoint = lookup.endpoint
 
     def find() -> str | None:
@@ -149,7 +158,7 @@ def _reply(core: Core, lookup: Lookup, commands: list[xccos.Command], now: float
         else:
             core.counters.found += 1
         call_id = lookup.dialog.call_id
-        core.facts.append(Found(endpoint.address, lookup.caller, call_id, uri, why))
+        core.events.append(ChannelTold(endpoint.address, lookup.caller, call_id, uri, why))
         return uri
 
     core.counters.unknown += sum(not command.asks_for_uri for command in commands)
@@ -157,7 +166,7 @@ def _reply(core: Core, lookup: Lookup, commands: list[xccos.Command], now: float
     core.reply(lookup, xccos.write(lookup.replies, commands, endpoint.domain, find), now)
 
 
-def _invite(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+def _invite(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
     """A re-INVITE (RFC 3261 §14.2)."""
     refusal, body = _renew(core, request, lookup)
     if refusal is not None:
@@ -168,11 +177,11 @@ def _invite(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     return Refusal(200, _fields(lookup)), body, _accepted
 
 
-def _accepted(core: Core, lookup: Lookup, now: float) -> None:
-    core.happen(lookup, Event.ACCEPTED, now)
+def _accepted(core: LookupCore, lookup: LookupSession, now: float) -> None:
+    core.happen(lookup, SessionEvent.ACCEPTED, now)
 
 
-def _update(core: Core, request: Request, lookup: Lookup) -> _Outcome:
+def _update(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
     """RFC 3311 §5.2."""
     if request.body and lookup.offering:
         return Refusal(491), b"", _active
@@ -182,7 +191,9 @@ def _update(core: Core, request: Request, lookup: Lookup) -> _Outcome:
     return Refusal(200, _fields(lookup)), body, _active
 
 
-def _renew(core: Core, request: Request, lookup: Lookup) -> tuple[Refusal | None, bytes]:
+def _renew(
+    core: LookupCore, request: Request, lookup: LookupSession
+) -> tuple[Refusal | None, bytes]:
     """Answer its offer, if it makes one, and take its Contact for the remote target (§12.2.2)."""
     agent = core.rules.agent
     session = xccos_replies.session(request, lookup.flow.host, lookup.session_version, agent)
@@ -204,7 +215,7 @@ def _renew(core: Core, request: Request, lookup: Lookup) -> tuple[Refusal | None
     return None, _describe(lookup, describe)
 
 
-def _describe(lookup: Lookup, describe: Callable[[int], bytes]) -> bytes:
+def _describe(lookup: LookupSession, describe: Callable[[int], bytes]) -> bytes:
     """Our session description; another one than before has another version (RFC 3264 §8)."""
     made = describe(lookup.session_version)
     if hash(made) != lookup.session:
@@ -214,11 +225,11 @@ def _describe(lookup: Lookup, describe: Callable[[int], bytes]) -> bytes:
     return made
 
 
-def _fields(lookup: Lookup) -> bytes:
+def _fields(lookup: LookupSession) -> bytes:
     return xccos_replies.accepted(lookup.endpoint.contact(lookup.flow, lookup.sips))
 
 
-_METHODS: Mapping[bytes, Callable[[Core, Request, Lookup], _Outcome]] = {
+_METHODS: Mapping[bytes, Callable[[LookupCore, Request, LookupSession], _Outcome]] = {
     b"BYE": _bye,
     b"INFO": _info,
     b"INVITE": _invite,

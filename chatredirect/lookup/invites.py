@@ -2,25 +2,25 @@
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup import xccos_replies
-from chatredirect.lookup.core import Core
-from chatredirect.lookup.session import Event, Lookup
+from chatredirect.lookup.core import LookupCore
+from chatredirect.lookup.session import LookupSession, SessionEvent
 from chatredirect.responses.planned import MISCELLANEOUS, Refusal, unavailable
 from chatredirect.sip import sdp
-from chatredirect.sip.dialog import UasDialog
+from chatredirect.sip.dialog import ServerDialog
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Flow, Reach
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.flow import Flow, ReturnPath
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, values
-from chatredirect.sip.response import Source, reply_port
+from chatredirect.sip.response import Peer, reply_port
 from chatredirect.sip.transaction import matching
 
 
 def invite(
-    core: Core,
+    core: LookupCore,
     request: Request,
-    envelope: Envelope,
-    source: Source,
-    reach: Reach,
+    envelope: MandatoryHeaders,
+    source: Peer,
+    reach: ReturnPath,
     endpoint: LookupEndpoint,
     now: float,
     closed: str = "",
@@ -74,11 +74,11 @@ def invite(
     flow.hold()
     core.counters.begun += 1
     core.transactions.respond(transaction, 200, lookup.answer, now)
-    core.happen(lookup, Event.ACCEPTED, now)
+    core.happen(lookup, SessionEvent.ACCEPTED, now)
     core.tell(request, accepted, flow, endpoint)
 
 
-def _room(core: Core, request: Request, merged: bytes, now: float) -> Refusal | None:
+def _room(core: LookupCore, request: Request, merged: bytes, now: float) -> Refusal | None:
     """Refusals that leave nothing behind.
 
     That there is no channel service is none of them: a Group Chat client to whom the reply to its
@@ -97,14 +97,14 @@ def _room(core: Core, request: Request, merged: bytes, now: float) -> Refusal | 
 
 
 def _decide(
-    core: Core,
+    core: LookupCore,
     request: Request,
-    envelope: Envelope,
-    source: Source,
+    envelope: MandatoryHeaders,
+    source: Peer,
     flow: Flow,
     endpoint: LookupEndpoint,
     tag: bytes,
-) -> tuple[Lookup, bytes] | Refusal:
+) -> tuple[LookupSession, bytes] | Refusal:
     """A lookup and its session description."""
     refusal = xccos_replies.required(request)
     if refusal is not None:
@@ -113,17 +113,17 @@ def _decide(
     if isinstance(session, Refusal):
         return session
     try:
-        dialog = UasDialog.of(request, envelope, tag)
+        dialog = ServerDialog.of(request, envelope, tag)
     except SipError as error:
         return Refusal(400, phrase=error.reason)
     described = session or sdp.offer(flow.host, 0)
     sips = request.uri[:5].lower() == b"sips:"
-    lookup = Lookup(dialog, endpoint, source, flow, envelope.caller, sips, hash(described))
+    lookup = LookupSession(dialog, endpoint, source, flow, envelope.caller, sips, hash(described))
     lookup.offering = session is None
     return lookup, described
 
 
-def _accepted(request: Request, lookup: Lookup, flow: Flow) -> bytes:
+def _accepted(request: Request, lookup: LookupSession, flow: Flow) -> bytes:
     """The header fields of a 200 (RFC 3261 §12.1.1, §13.3.1.4)."""
     routes = [b"Record-Route: %b\r\n" % value for value in values(request, b"record-route")]
     return b"".join(routes) + xccos_replies.accepted(lookup.endpoint.contact(flow, lookup.sips))

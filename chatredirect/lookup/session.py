@@ -7,13 +7,13 @@ from math import inf
 from typing import TypeAlias
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
-from chatredirect.sip.dialog import UasDialog
+from chatredirect.sip.dialog import ServerDialog
 from chatredirect.sip.flow import Flow
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.state_machines import T1
 
 
-class State(Enum):
+class SessionState(Enum):
     """Where a lookup is."""
 
     ANSWERED = auto()  # a 2xx went out, its ACK hasn't come
@@ -22,7 +22,7 @@ class State(Enum):
     OVER = auto()
 
 
-class Event(Enum):
+class SessionEvent(Enum):
     """What happens to it."""
 
     ACCEPTED = auto()  # another INVITE within it was answered with 2xx
@@ -37,7 +37,7 @@ class Event(Enum):
     STOPPING = auto()  # we are about to stop
 
 
-class Act(Enum):
+class SessionAction(Enum):
     """What is done then."""
 
     RESEND_LATER = auto()  # timer of §13.3.1.4: from T1
@@ -49,31 +49,43 @@ class Act(Enum):
     FORGET = auto()
 
 
-Row: TypeAlias = tuple[State, tuple[Act, ...]]
+Row: TypeAlias = tuple[SessionState, tuple[SessionAction, ...]]
 
-_OVER: Row = (State.OVER, (Act.FORGET,))
-_HANG_UP: Row = (State.CLOSING, (Act.NO_RESEND, Act.SEND_BYE))
+_OVER: Row = (SessionState.OVER, (SessionAction.FORGET,))
+_HANG_UP: Row = (SessionState.CLOSING, (SessionAction.NO_RESEND, SessionAction.SEND_BYE))
 
 #: What isn't here changes nothing. The 2xx that begins a lookup is an ACCEPTED in ANSWERED.
-TABLE: Mapping[tuple[State, Event], Row] = {
-    (State.ANSWERED, Event.ACCEPTED): (State.ANSWERED, (Act.RESEND_LATER, Act.AWAIT_ACK)),
-    (State.ANSWERED, Event.RESEND): (State.ANSWERED, (Act.RESEND,)),
-    (State.ANSWERED, Event.ACK): (State.CONFIRMED, (Act.NO_RESEND, Act.AWAIT_REQUEST)),
-    (State.ANSWERED, Event.BYE): _OVER,
+TABLE: Mapping[tuple[SessionState, SessionEvent], Row] = {
+    (SessionState.ANSWERED, SessionEvent.ACCEPTED): (
+        SessionState.ANSWERED,
+        (SessionAction.RESEND_LATER, SessionAction.AWAIT_ACK),
+    ),
+    (SessionState.ANSWERED, SessionEvent.RESEND): (SessionState.ANSWERED, (SessionAction.RESEND,)),
+    (SessionState.ANSWERED, SessionEvent.ACK): (
+        SessionState.CONFIRMED,
+        (SessionAction.NO_RESEND, SessionAction.AWAIT_REQUEST),
+    ),
+    (SessionState.ANSWERED, SessionEvent.BYE): _OVER,
     # §15: not before the ACK, or when it can't be expected any more
-    (State.ANSWERED, Event.EXPIRED): _HANG_UP,
-    (State.ANSWERED, Event.REFUSED): _OVER,
-    (State.ANSWERED, Event.LOST): _OVER,
-    (State.CONFIRMED, Event.ACCEPTED): (State.ANSWERED, (Act.RESEND_LATER, Act.AWAIT_ACK)),
-    (State.CONFIRMED, Event.ACTIVE): (State.CONFIRMED, (Act.AWAIT_REQUEST,)),
-    (State.CONFIRMED, Event.BYE): _OVER,
-    (State.CONFIRMED, Event.EXPIRED): _HANG_UP,
-    (State.CONFIRMED, Event.REFUSED): _HANG_UP,
-    (State.CONFIRMED, Event.LOST): _OVER,
-    (State.CONFIRMED, Event.STOPPING): _HANG_UP,
-    (State.CLOSING, Event.BYE): _OVER,
-    (State.CLOSING, Event.CLOSED): _OVER,
-    (State.CLOSING, Event.LOST): _OVER,
+    (SessionState.ANSWERED, SessionEvent.EXPIRED): _HANG_UP,
+    (SessionState.ANSWERED, SessionEvent.REFUSED): _OVER,
+    (SessionState.ANSWERED, SessionEvent.LOST): _OVER,
+    (SessionState.CONFIRMED, SessionEvent.ACCEPTED): (
+        SessionState.ANSWERED,
+        (SessionAction.RESEND_LATER, SessionAction.AWAIT_ACK),
+    ),
+    (SessionState.CONFIRMED, SessionEvent.ACTIVE): (
+        SessionState.CONFIRMED,
+        (SessionAction.AWAIT_REQUEST,),
+    ),
+    (SessionState.CONFIRMED, SessionEvent.BYE): _OVER,
+    (SessionState.CONFIRMED, SessionEvent.EXPIRED): _HANG_UP,
+    (SessionState.CONFIRMED, SessionEvent.REFUSED): _HANG_UP,
+    (SessionState.CONFIRMED, SessionEvent.LOST): _OVER,
+    (SessionState.CONFIRMED, SessionEvent.STOPPING): _HANG_UP,
+    (SessionState.CLOSING, SessionEvent.BYE): _OVER,
+    (SessionState.CLOSING, SessionEvent.CLOSED): _OVER,
+    (SessionState.CLOSING, SessionEvent.LOST): _OVER,
 }
 
 
@@ -82,7 +94,7 @@ MAX_WAITING = 4
 
 
 @dataclass(slots=True, eq=False)
-class Lookup:
+class LookupSession:
     """One lookup.
 
     Attributes:
@@ -109,14 +121,14 @@ class Lookup:
         queued: see `Deadlines`.
     """
 
-    dialog: UasDialog
+    dialog: ServerDialog
     endpoint: LookupEndpoint
-    peer: Source
+    peer: Peer
     flow: Flow
     caller: bytes
     sips: bool
     session: int = 0
-    state: State = State.ANSWERED
+    state: SessionState = SessionState.ANSWERED
     answer: bytes = b""
     answer_number: int = 0
     offering: bool = False

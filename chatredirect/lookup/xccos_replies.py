@@ -8,9 +8,9 @@ from chatredirect.responses.planned import NO_SUCH_MEDIA, Refusal, described, un
 from chatredirect.sip import sdp
 from chatredirect.sip.body import MULTIPARTS, BadMultipart, Body, body_of, find
 from chatredirect.sip.client_request import one_line
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, values
-from chatredirect.sip.response import Source, with_body
+from chatredirect.sip.response import Peer, with_body
 
 MAX_KEPT = 4096
 """Octets of a request that its dialog and its answer repeat, all together."""
@@ -95,8 +95,8 @@ def not_understood(body: Body, accepted: bytes) -> Refusal | None:
 
 def write(
     request: Request,
-    envelope: Envelope,
-    source: Source,
+    envelope: MandatoryHeaders,
+    source: Peer,
     refusal: Refusal,
     tag: bytes,
     body: bytes = b"",

@@ -6,7 +6,7 @@ one holds a table, and needs nothing but bash 4.
 
 from collections.abc import Iterable
 
-from chatredirect.manual.tree import Command, Parameter
+from chatredirect.manual.tree import ManualCommand, Parameter
 
 _SCRIPT = """\
 # Completion for bash, written by: python -m chatredirect.manual bash
@@ -70,7 +70,7 @@ complete -F _@NAME@ @COMMAND@
 """
 
 
-def completion(root: Command) -> str:
+def completion(root: ManualCommand) -> str:
     """The script for a program's commands."""
     known: list[str] = []
     values: list[str] = []
@@ -84,7 +84,7 @@ def completion(root: Command) -> str:
     return script.replace("@NAME@", root.name.replace("-", "_")).replace("@COMMAND@", root.name)
 
 
-def _sets(command: Command) -> str:
+def _sets(command: ManualCommand) -> str:
     options = " ".join(name for option in command.options for name in option.names)
     parts = [f"options='{options}'"]
     if command.commands:

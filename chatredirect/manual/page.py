@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from chatredirect.manual.tree import Command, Parameter
+from chatredirect.manual.tree import ManualCommand, Parameter
 
 #: A word that isn't one of English, for it has a sign in it: a name, an option, a file.
 _NAME = re.compile(r"(?:(?<=^)|(?<=\s))(?=\S*(?:[./_:=@]\w|-)|`)")
@@ -26,7 +26,7 @@ _EXIT_STATUS = (
 )
 
 
-def page(root: Command, version: str, date: str) -> str:
+def page(root: ManualCommand, version: str, date: str) -> str:
     """The page of a program.
 
     Args:
@@ -63,13 +63,13 @@ def _summary(text: str) -> str:
     return first[:1].lower() + first[1:]
 
 
-def _synopses(root: Command) -> Iterator[str]:
+def _synopses(root: ManualCommand) -> Iterator[str]:
     for path, command in root.each():
         if not command.commands:
             yield from (".SY " + _roff(path).replace(" ", "\\ "), *_usage(command), ".YS")
 
 
-def _usage(command: Command) -> Iterator[str]:
+def _usage(command: ManualCommand) -> Iterator[str]:
     """Required options and arguments; the rest is told below."""
     for option in command.options:
         if option.required:
@@ -80,7 +80,7 @@ def _usage(command: Command) -> Iterator[str]:
         yield f"\\fI{text}\\fR" if argument.required else f"[\\fI{text}\\fR]"
 
 
-def _section(name: str, path: str, command: Command) -> Iterator[str]:
+def _section(name: str, path: str, command: ManualCommand) -> Iterator[str]:
     yield f'.SS "{_roff(name or path)}"'
     yield from _paragraphs(command.help)
     for argument in command.arguments:

@@ -42,7 +42,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ManualCommand:
     """A command, or a group of commands.
 
     Attributes:
@@ -57,9 +57,9 @@ class Command:
     help: str
     options: tuple[Parameter, ...]
     arguments: tuple[Parameter, ...]
-    commands: tuple["Command", ...]
+    commands: tuple["ManualCommand", ...]
 
-    def each(self, above: str = "") -> Iterator[tuple[str, "Command"]]:
+    def each(self, above: str = "") -> Iterator[tuple[str, "ManualCommand"]]:
         """This command and all below it, each with the words that lead to it."""
         path = f"{above} {self.name}".lstrip()
         yield path, self
@@ -70,7 +70,7 @@ class Command:
 _HELP = Parameter(("--help", "-h"), "", "Show what the command takes.", (), False, False, False)
 
 
-def tree(app: typer.Typer, name: str) -> Command:
+def tree(app: typer.Typer, name: str) -> ManualCommand:
     """All that a typer application has to offer; what it hides is left out.
 
     Args:
@@ -85,7 +85,7 @@ def tree(app: typer.Typer, name: str) -> Command:
         if not group.hidden and group.typer_instance is not None:
             commands.append(tree(group.typer_instance, str(_given(group.name))))
     text = _given(app.info.help) or inspect.getdoc(function) or ""
-    return Command(name, inspect.cleandoc(str(text)), options, arguments, tuple(commands))
+    return ManualCommand(name, inspect.cleandoc(str(text)), options, arguments, tuple(commands))
 
 
 def _given(value: object) -> object:
@@ -93,13 +93,13 @@ def _given(value: object) -> object:
     return getattr(value, "value", value)
 
 
-def _command(info: CommandInfo) -> Command:
+def _command(info: CommandInfo) -> ManualCommand:
     function = info.callback
     assert function is not None
     options, arguments = _parameters(function)
     name = info.name or function.__name__.lower().replace("_", "-")
     text = info.help or inspect.getdoc(function) or ""
-    return Command(name, inspect.cleandoc(text), options, arguments, ())
+    return ManualCommand(name, inspect.cleandoc(text), options, arguments, ())
 
 
 def _parameters(function: object) -> tuple[tuple[Parameter, ...], tuple[Parameter, ...]]:

@@ -9,10 +9,10 @@ from chatredirect.metrics.view import Reading, View
 def readings(view: View) -> Iterator[Reading]:
     """What is under way, and what came of it. Nothing as long as there was no such endpoint."""
     lookups, settings = view.service.lookups, view.service.settings
-    attendant = None if lookups is None else lookups.attendant
-    if attendant is None or settings is None:
+    driver = None if lookups is None else lookups.driver
+    if driver is None or settings is None:
         return
-    core = attendant.core
+    core = driver.core
     counters = core.counters
     yield catalogue.LOOKUPS, [((), len(core.dialogs))]
     yield catalogue.LOOKUPS_MOST, [((), core.rules.dialogs)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View
 from chatredirect.net.addresses import bracketed
-from chatredirect.pools.health import Health, State
+from chatredirect.pools.health import Health, HealthState
 from chatredirect.pools.pool import Pool
 
 _SLICE = 500  # pools or targets in a row
@@ -106,7 +106,7 @@ def _name(pool: Pool) -> str:
 
 
 def _targets(health: Health, few: int) -> Iterator[Reading]:
-    by_state = dict.fromkeys(State, 0)
+    by_state = dict.fromkeys(HealthState, 0)
     places = health.places
     for start in range(0, len(places), _SLICE):
         for each in places[start : start + _SLICE]:
@@ -119,7 +119,7 @@ def _targets(health: Health, few: int) -> Iterator[Reading]:
     single: dict[str, bool] = {}
     for each in places if len(places) <= few else ():
         # one address may be pinged under several names; one that fails is worth telling
-        name, up = str(each.target), each.state is not State.DOWN
+        name, up = str(each.target), each.state is not HealthState.DOWN
         single[name] = single.get(name, True) and up
     yield catalogue.TARGET_UP, (((name,), up) for name, up in single.items())
     counters = health.counters

@@ -22,9 +22,9 @@ def readings(view: View) -> Iterator[Reading]:
             catalogue.OUTGOING_CLOSED,
             [((reason,), number) for reason, number in outgoing.terms.closed.items()],
         )
-    if proxying is None or proxying.attendant is None:
+    if proxying is None or proxying.driver is None:
         return
-    core = proxying.attendant.core
+    core = proxying.driver.core
     counters = core.counters
     yield catalogue.PROXY_OPEN, [((), len(core.open))]
     yield catalogue.PROXY_MOST, [((), core.rules.transactions)]

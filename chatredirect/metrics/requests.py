@@ -6,7 +6,7 @@ from chatredirect.config import ListenUrl
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View
 from chatredirect.responses.counters import Answers, Counters
-from chatredirect.transport.connection_settings import Terms
+from chatredirect.transport.connection_settings import ConnectionSettings
 from chatredirect.transport.udp_listener import UdpListener
 
 NOBODY = "none"
@@ -27,7 +27,7 @@ def readings(view: View) -> Iterator[Reading]:
     streams = [
         (url, each.terms) for url, each in opened.items() if not isinstance(each, UdpListener)
     ]
-    counted: list[tuple[ListenUrl, UdpListener | Terms]] = [*datagrams, *streams]
+    counted: list[tuple[ListenUrl, UdpListener | ConnectionSettings]] = [*datagrams, *streams]
     yield catalogue.LATENCY, [((str(url),), each.latency) for url, each in counted]
     yield catalogue.FAILURES, [((str(url),), each.failures) for url, each in counted]
     yield catalogue.UNSENT, [((str(url),), each.unsent) for url, each in datagrams]

@@ -11,12 +11,12 @@ def readings(view: View) -> Iterator[Reading]:
     transactions: dict[str, int] = {}
     repeated: dict[str, tuple[int, int]] = {}
     lookups, proxying = view.service.lookups, view.service.proxying
-    if lookups is not None and lookups.attendant is not None:
-        core = lookups.attendant.core
+    if lookups is not None and lookups.driver is not None:
+        core = lookups.driver.core
         transactions["lookup"] = len(core.transactions)
         repeated["lookup"] = (core.counters.retransmissions, core.counters.resent)
-    if proxying is not None and proxying.attendant is not None:
-        proxy = proxying.attendant.core
+    if proxying is not None and proxying.driver is not None:
+        proxy = proxying.driver.core
         transactions["proxy"] = len(proxy.transactions)
         repeated["proxy"] = (proxy.counters.retransmissions, proxy.counters.resent)
     yield catalogue.TRANSACTIONS, [((role,), number) for role, number in transactions.items()]

@@ -7,7 +7,7 @@ from chatredirect.net.addresses import Transport, bracketed
 
 #: What tells one server from another that is asked whether it works: transport, IP address, port,
 #: and over TLS the name that its certificate has to carry.
-Place: TypeAlias = tuple[Transport, str, int, str]
+TargetAddress: TypeAlias = tuple[Transport, str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Target:
     domain: str = ""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TargetAddress:
         """Where it is, which several targets of several pools may share."""
         domain = self.domain if self.transport == "tls" else ""
         return (self.transport, self.address, self.port, domain)

@@ -14,11 +14,11 @@ from enum import Enum
 from typing import NamedTuple
 
 from chatredirect.config import HealthSettings
-from chatredirect.net.target import Place, Target
+from chatredirect.net.target import Target, TargetAddress
 from chatredirect.runtime.schedule import Schedule
 
 
-class State(Enum):
+class HealthState(Enum):
     """What is known of a place; the values are for people."""
 
     UNKNOWN = "not pinged yet"
@@ -26,7 +26,7 @@ class State(Enum):
     DOWN = "down"
 
 
-class Outcome(Enum):
+class PingOutcome(Enum):
     """What came of one ping."""
 
     ANSWERED = "answered"  # any SIP response but 503
@@ -55,15 +55,15 @@ class Rule(NamedTuple):
     """To which state so many outcomes in a row lead."""
 
     needed: Needed
-    then: State
+    then: HealthState
 
 
 #: What isn't here agrees with the state, and starts the count anew.
-TRANSITIONS: dict[tuple[State, Outcome], Rule] = {
-    (State.UNKNOWN, Outcome.ANSWERED): Rule(Needed.ONE, State.UP),
-    (State.UNKNOWN, Outcome.LOST): Rule(Needed.LOSSES, State.DOWN),
-    (State.UP, Outcome.LOST): Rule(Needed.LOSSES, State.DOWN),
-    (State.DOWN, Outcome.ANSWERED): Rule(Needed.SUCCESSES, State.UP),
+TRANSITIONS: dict[tuple[HealthState, PingOutcome], Rule] = {
+    (HealthState.UNKNOWN, PingOutcome.ANSWERED): Rule(Needed.ONE, HealthState.UP),
+    (HealthState.UNKNOWN, PingOutcome.LOST): Rule(Needed.LOSSES, HealthState.DOWN),
+    (HealthState.UP, PingOutcome.LOST): Rule(Needed.LOSSES, HealthState.DOWN),
+    (HealthState.DOWN, PingOutcome.ANSWERED): Rule(Needed.SUCCESSES, HealthState.UP),
 }
 
 
@@ -80,12 +80,12 @@ class PlaceHealth:
     """
 
     target: Target
-    state: State = State.UNKNOWN
+    state: HealthState = HealthState.UNKNOWN
     against: int = 0
     detail: str = ""
     watchers: int = 0
 
-    def observe(self, outcome: Outcome, settings: HealthSettings) -> bool:
+    def observe(self, outcome: PingOutcome, settings: HealthSettings) -> bool:
         """Count an outcome; whether the state changed."""
         rule = TRANSITIONS.get((self.state, outcome))
         if rule is None:
@@ -118,8 +118,8 @@ class Health:
         """Begin with nothing to watch."""
         self._settings = settings
         self._rng = rng
-        self._places: dict[Place, PlaceHealth] = {}
-        self._schedule: Schedule[Place] = Schedule()
+        self._places: dict[TargetAddress, PlaceHealth] = {}
+        self._schedule: Schedule[TargetAddress] = Schedule()
         self.counters = HealthCounters()
 
     def __len__(self) -> int:
@@ -164,14 +164,14 @@ class Health:
                     del self._places[target.place]
                     self._schedule.remove(target.place)
 
-    def get(self, place: Place) -> PlaceHealth | None:
+    def get(self, place: TargetAddress) -> PlaceHealth | None:
         """What is known of a place; None if it isn't watched."""
         return self._places.get(place)
 
-    def is_down(self, place: Place) -> bool:
+    def is_down(self, place: TargetAddress) -> bool:
         """Whether enough pings were lost."""
         health = self._places.get(place)
-        return health is not None and health.state is State.DOWN
+        return health is not None and health.state is HealthState.DOWN
 
     def next(self) -> float | None:
         """When the next ping is due; None if there is nothing to ping."""
@@ -185,7 +185,7 @@ class Health:
         self.counters.pings += 1
         return self._places[place].target
 
-    def observe(self, target: Target, outcome: Outcome, detail: str, now: float) -> bool:
+    def observe(self, target: Target, outcome: PingOutcome, detail: str, now: float) -> bool:
         """Note what came of a ping; whether the place is now down or up and wasn't before.
 
         The next ping is due an interval after this one, give or take the jitter. After the very
@@ -207,13 +207,13 @@ class Health:
                 else settings.interval + self._rng.uniform(-spread, spread)
             ),
         )
-        if outcome is Outcome.LOST:
+        if outcome is PingOutcome.LOST:
             self.counters.lost += 1
         before = health.state
         if not health.observe(outcome, settings):
             return False
-        if health.state is State.DOWN:
+        if health.state is HealthState.DOWN:
             self.counters.went_down += 1
-        elif before is State.DOWN:
+        elif before is HealthState.DOWN:
             self.counters.came_up += 1
-        return State.DOWN in (before, health.state)
+        return HealthState.DOWN in (before, health.state)

@@ -10,7 +10,7 @@ import structlog
 
 from chatredirect.log.budget import LogBudget
 from chatredirect.net.target import Target
-from chatredirect.pools.pool import Change, Event, Pool
+from chatredirect.pools.pool import Pool, PoolChange, PoolEvent
 
 TARGETS_TOLD = 8
 """Targets that one line names."""
@@ -27,19 +27,19 @@ class PoolLog:
         """`clock` gives seconds that never go back."""
         self._budget = LogBudget(clock)
 
-    def change(self, pool: Pool, change: Change) -> None:
+    def change(self, pool: Pool, change: PoolChange) -> None:
         """Something has happened to a pool; the event's value is the line's name."""
         event = change.event
         if not self._budget.allows(event.value):
             return
         fields: dict[str, object] = {}
         if change.added:
-            fields["targets" if event is Event.RESOLVED else "added"] = _told(change.added)
+            fields["targets" if event is PoolEvent.RESOLVED else "added"] = _told(change.added)
         if change.removed:
             fields["removed"] = _told(change.removed)
         if change.reason:
             fields["why"] = change.reason
-        if event in (Event.STALE, Event.FAILED):
+        if event in (PoolEvent.STALE, PoolEvent.FAILED):
             log.warning(event.value, **_where(pool), **fields)
         else:
             log.info(event.value, **_where(pool), **fields)

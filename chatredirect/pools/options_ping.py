@@ -11,7 +11,7 @@ from chatredirect.client.identity import new_branch, new_call_id, new_tag
 from chatredirect.client.timing import Resending
 from chatredirect.client.wire import Connect, Wire
 from chatredirect.net.target import Target
-from chatredirect.pools.health import Outcome
+from chatredirect.pools.health import PingOutcome
 from chatredirect.runtime.os_errors import words
 from chatredirect.sip.client_request import ClientRequest, answers, hostport, via
 from chatredirect.sip.message import Response
@@ -20,7 +20,7 @@ RETRY_ELSEWHERE = 503
 """Service Unavailable: the one answer that says that the target doesn't work (RFC 3261 §21.5.4)."""
 
 
-async def ping(target: Target, connect: Connect, seconds: float) -> tuple[Outcome, str]:
+async def ping(target: Target, connect: Connect, seconds: float) -> tuple[PingOutcome, str]:
     """Ping a target; what came of it, also in words. Never raises for what the target does.
 
     Args:
@@ -36,12 +36,12 @@ async def ping(target: Target, connect: Connect, seconds: float) -> tuple[Outcom
             finally:
                 wire.close()
     except TimeoutError:
-        return Outcome.LOST, f"no response within {seconds:.3g} s"
+        return PingOutcome.LOST, f"no response within {seconds:.3g} s"
     except OSError as error:
-        return Outcome.LOST, words(error)
+        return PingOutcome.LOST, words(error)
     reason = response.reason.decode("ascii", "replace")
     told = f"{response.status} {reason}"[:80].strip()
-    outcome = Outcome.LOST if response.status == RETRY_ELSEWHERE else Outcome.ANSWERED
+    outcome = PingOutcome.LOST if response.status == RETRY_ELSEWHERE else PingOutcome.ANSWERED
     return outcome, "".join(c if c.isprintable() else "?" for c in told)
 
 

@@ -12,17 +12,17 @@ from typing import TypeAlias
 
 from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
-from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.net.addresses import Wanted
-from chatredirect.net.target import Place, Target
+from chatredirect.net.target import Target, TargetAddress
 
-__all__ = ["Change", "Event", "Pool", "PoolKey", "Target"]
+__all__ = ["Pool", "PoolChange", "PoolEvent", "PoolKey", "Target"]
 
 #: What tells one pool from another: FQDN in lower case (or IP address), port, transport.
 PoolKey: TypeAlias = tuple[str, int | None, Wanted | None]
 
 
-class Event(Enum):
+class PoolEvent(Enum):
     """What happened to a pool; the values are the names of log events."""
 
     RESOLVED = "pool_resolved"  # it has targets and had none
@@ -33,10 +33,10 @@ class Event(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PoolChange:
     """One event of a pool, to be told: with the targets that came and went, and why."""
 
-    event: Event
+    event: PoolEvent
     added: tuple[Target, ...] = ()
     removed: tuple[Target, ...] = ()
     reason: str = ""
@@ -124,7 +124,7 @@ class Pool:
             self._order = Order(self.live or self.targets, self._prefer)
         return self._order.for_caller(caller)
 
-    def take(self, located: Located, now: float, stale_limit: float) -> Change | None:
+    def take(self, located: Located, now: float, stale_limit: float) -> PoolChange | None:
         """Take the end of a resolution; what there is to tell of it, if anything.
 
         Args:
@@ -134,16 +134,16 @@ class Pool:
         """
         self.answered = True
         self.want = None
-        if located.state is State.FOUND:
+        if located.state is LocatedState.FOUND:
             return self._confirmed(located, now)
         overdue = self.good_at is None or now >= self.good_at + stale_limit
-        if located.state is State.FAILED and self.targets and not overdue:
+        if located.state is LocatedState.FAILED and self.targets and not overdue:
             first, self.stale = self.stale is None, located.reason
-            return Change(Event.STALE, reason=located.reason) if first else None
+            return PoolChange(PoolEvent.STALE, reason=located.reason) if first else None
         removed = self.targets
         reason = f"{self.fqdn}: {_printable(located.reason)}"
         # which server failed how may be another every time: that nobody answers is told once
-        told = located.reason if located.state is State.NONE else located.state.value
+        told = located.reason if located.state is LocatedState.NONE else located.state.value
         told_before = told == self._told
         self._told = told
         self.stale = None
@@ -152,7 +152,7 @@ class Pool:
         self.usable = False
         self._set_targets(())
         if removed or not told_before:
-            return Change(Event.FAILED, removed=removed, reason=reason)
+            return PoolChange(PoolEvent.FAILED, removed=removed, reason=reason)
         return None
 
     def exists(self) -> None:
@@ -161,7 +161,7 @@ class Pool:
         self.usable = True
         self.reason = f"{self.fqdn}: targets not resolved yet"
 
-    def review(self, is_down: Callable[[Place], bool]) -> bool:
+    def review(self, is_down: Callable[[TargetAddress], bool]) -> bool:
         """Look which targets are down; whether that changed anything."""
         live = tuple(target for target in self.targets if not is_down(target.place))
         if live == self.live:
@@ -175,7 +175,7 @@ class Pool:
             self._prefer = family
             self._set_live(self.live)
 
-    def _confirmed(self, located: Located, now: float) -> Change | None:
+    def _confirmed(self, located: Located, now: float) -> PoolChange | None:
         before = self.targets
         self._told = None
         was_stale, self.stale = self.stale, located.stale
@@ -185,15 +185,15 @@ class Pool:
         if located.targets != before:
             self._set_targets(located.targets)
         if not before:
-            return Change(Event.RESOLVED, located.targets, reason=located.stale or "")
+            return PoolChange(PoolEvent.RESOLVED, located.targets, reason=located.stale or "")
         added = tuple(target for target in located.targets if target not in before)
         removed = tuple(target for target in before if target not in located.targets)
         if added or removed:
-            return Change(Event.CHANGED, added, removed, reason=located.stale or "")
+            return PoolChange(PoolEvent.CHANGED, added, removed, reason=located.stale or "")
         if located.stale is not None and was_stale is None:
-            return Change(Event.STALE, reason=located.stale)
+            return PoolChange(PoolEvent.STALE, reason=located.stale)
         if located.stale is None and was_stale is not None:
-            return Change(Event.FRESH)
+            return PoolChange(PoolEvent.FRESH)
         return None
 
     def _set_targets(self, targets: tuple[Target, ...]) -> None:

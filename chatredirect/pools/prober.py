@@ -11,10 +11,10 @@ import structlog
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import HealthSettings, Transport
-from chatredirect.net.target import Place, Target
-from chatredirect.pools.health import Health, Outcome, State
+from chatredirect.net.target import Target, TargetAddress
+from chatredirect.pools.health import Health, HealthState, PingOutcome
 from chatredirect.pools.options_ping import ping
-from chatredirect.runtime.worker_pool import Workers
+from chatredirect.runtime.worker_pool import WorkerPool
 
 AT_ONCE = 64
 """Pings that are under way at the same time."""
@@ -28,7 +28,7 @@ class Prober:
     def __init__(
         self,
         settings: HealthSettings,
-        changed: Callable[[Place], None],
+        changed: Callable[[TargetAddress], None],
         *,
         clock: Callable[[], float],
         rng: random.Random,
@@ -48,7 +48,7 @@ class Prober:
         self._changed = changed
         self._clock = clock
         self._connects = connects
-        self._workers = Workers(self._next, self._work, clock, AT_ONCE)
+        self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
 
     def start(self) -> None:
         """Ping what is due, from now on."""
@@ -80,7 +80,7 @@ class Prober:
         target = self.health.pop(self._clock())
         if target is None:
             return False
-        outcome, detail = Outcome.LOST, "fault of this program"
+        outcome, detail = PingOutcome.LOST, "fault of this program"
         try:
             connect = self._connects[target.transport]
             outcome, detail = await ping(target, connect, self._settings.timeout)
@@ -98,7 +98,7 @@ class Prober:
     def _tell(self, target: Target) -> None:
         health = self.health.get(target.place)
         assert health is not None
-        if health.state is State.DOWN:
+        if health.state is HealthState.DOWN:
             log.warning("target_down", target=str(target), host=target.host, why=health.detail)
         else:
             log.info("target_up", target=str(target), host=target.host, answer=health.detail)

@@ -20,13 +20,13 @@ from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.servers import PATH
 from chatredirect.net.addresses import Wanted
-from chatredirect.net.target import Place, Target
+from chatredirect.net.target import Target, TargetAddress
 from chatredirect.pools.log import PoolLog
 from chatredirect.pools.pool import Pool, PoolKey
 from chatredirect.pools.prober import Prober
 from chatredirect.runtime.schedule import Schedule
-from chatredirect.runtime.slicing import Pace
-from chatredirect.runtime.worker_pool import Workers
+from chatredirect.runtime.slicing import Slicer
+from chatredirect.runtime.worker_pool import WorkerPool
 
 
 class AddressesInUse:
@@ -112,8 +112,8 @@ class Pools:
         self._unanswered = 0
         self._files_at = clock() + FILES_INTERVAL
         self._log = PoolLog(clock)
-        self._workers = Workers(self._next, self._work, clock, AT_ONCE)
-        self._by_place: dict[Place, dict[PoolKey, Pool]] = {}
+        self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
+        self._by_place: dict[TargetAddress, dict[PoolKey, Pool]] = {}
         self.prober: Prober | None = None
         self._watched: set[PoolKey] = set()
         self._started = False
@@ -184,7 +184,7 @@ class Pools:
         health: HealthSettings | None,
         *,
         is_own: Callable[[Target], bool] | None = None,
-        pace: Pace | None = None,
+        pace: Slicer | None = None,
     ) -> None:
         """Take other settings; the pools stay.
 
@@ -197,13 +197,13 @@ class Pools:
             is_own: whether a target is one of this daemon's listeners.
             pace: says when to give way to requests.
         """
-        pace = pace or Pace()
+        pace = pace or Slicer()
         changed = self.resolver.update(dns, is_own=is_own)
         before, self._dns = self._dns, dns
         if before.prefer != dns.prefer:
             for pool in list(self._pools.values()):
                 pool.prefer(dns.prefer)
-                await pace.breathe()
+                await pace.checkpoint()
         if changed or is_own is not None:
             await self._refresh_all(pace)
         if health is None and self.prober is not None:
@@ -213,15 +213,15 @@ class Pools:
                 if pool.key in self._pools:
                     self._begin_to_watch(pool)
                     self._review(pool)
-                await pace.breathe()
+                await pace.checkpoint()
 
-    async def keep(self, keys: Set[PoolKey], pace: Pace | None = None) -> None:
+    async def keep(self, keys: Set[PoolKey], pace: Slicer | None = None) -> None:
         """Let go of all pools but these."""
-        pace = pace or Pace()
+        pace = pace or Slicer()
         for key in list(self._pools):
             if key not in keys:
                 self._drop(self._pools.pop(key))
-            await pace.breathe()
+            await pace.checkpoint()
 
     def _set_health(self, health: HealthSettings | None) -> bool:
         """Ping by these settings; whether all pools must be looked at again."""
@@ -310,14 +310,14 @@ class Pools:
             self._schedule.set(pool.key, float("-inf"))
             self._workers.wake()
 
-    async def _refresh_all(self, pace: Pace) -> None:
+    async def _refresh_all(self, pace: Slicer) -> None:
         """Resolve everything again, a thousand pools a second."""
         now = self._clock()
         spread = len(self._pools) / 1000
         for key in list(self._pools):
             if key in self._pools:
                 self._schedule.set(key, now + self._rng.uniform(0, spread))
-            await pace.breathe()
+            await pace.checkpoint()
         self._workers.wake()
 
     def _drop(self, pool: Pool) -> None:
@@ -332,11 +332,11 @@ class Pools:
     async def _look_around(self, now: float) -> None:
         """What is done now and then: changed files, records nobody asks for, lines left out."""
         self._files_at = now + FILES_INTERVAL
-        pace = Pace()
+        pace = Slicer()
         if await self.resolver.reread():
             await self._refresh_all(pace)
         for _ in self.resolver.sweep():
-            await pace.breathe()
+            await pace.checkpoint()
         self._log.tell_left_out()
 
     # --- health
@@ -361,7 +361,7 @@ class Pools:
             self._watched.add(pool.key)
             self._watch(pool, (), pool.targets)
 
-    def _place_changed(self, place: Place) -> None:
+    def _place_changed(self, place: TargetAddress) -> None:
         for pool in self._by_place.get(place, {}).values():
             self._review(pool)
 
@@ -373,5 +373,5 @@ class Pools:
         self._log.usable(pool)
 
 
-def _never(place: Place) -> bool:
+def _never(place: TargetAddress) -> bool:
     return False

@@ -15,10 +15,10 @@ from chatredirect.client.wire import Connect
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
 from chatredirect.probe import requri
-from chatredirect.probe.exchange import Exchange, NoAnswerError, Step
+from chatredirect.probe.exchange import ExchangeStep, NoAnswerError, SipExchange
 from chatredirect.probe.requri import Reply
 from chatredirect.runtime.os_errors import words
-from chatredirect.sip.client_request import ClientRequest, Dialog, cancel
+from chatredirect.sip.client_request import ClientDialog, ClientRequest, cancel
 from chatredirect.sip.message import Response
 
 MAX_STEPS = 200
@@ -28,7 +28,7 @@ AFTERWARDS = 1.0
 
 
 @dataclass(slots=True)
-class Attempt:
+class CallAttempt:
     """One request to one target, and what came of it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Attempt:
     target: Target
     local: str = ""
     secured: Secured | None = None
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ExchangeStep] = field(default_factory=list)
     more: int = 0
     response: Response | None = None
     error: str = ""
@@ -59,7 +59,7 @@ class Attempt:
 
 
 #: Makes the request, when the wire that it goes over is known.
-MakeRequest: TypeAlias = Callable[[Exchange], ClientRequest]
+MakeRequest: TypeAlias = Callable[[SipExchange], ClientRequest]
 #: The target of a URI; None if it can't be found.
 Locate: TypeAlias = Callable[[bytes], Awaitable[Target | None]]
 
@@ -73,12 +73,12 @@ class Call:
 
     def __init__(
         self,
-        attempt: Attempt,
+        attempt: CallAttempt,
         seconds: float,
         connects: Mapping[Transport, Connect],
         locate: Locate,
         connected: Callable[[], None],
-        tell: Callable[[Step], None],
+        tell: Callable[[ExchangeStep], None],
         *,
         lookup: bool = False,
     ) -> None:
@@ -125,7 +125,7 @@ class Call:
             if exchange is not None:
                 exchange.close()
 
-    async def _connect(self, target: Target, until: float) -> Exchange:
+    async def _connect(self, target: Target, until: float) -> SipExchange:
         """Raises OSError and _LateError."""
         begun = self._now()
         try:
@@ -135,9 +135,9 @@ class Call:
             if not timeout.expired():
                 raise  # the system's own, which gave up before
             raise _LateError(f"no connection within {self._seconds:g} s") from None
-        return Exchange(wire, target, self._step, begun)
+        return SipExchange(wire, target, self._step, begun)
 
-    async def _exchange(self, exchange: Exchange, request: ClientRequest, until: float) -> None:
+    async def _exchange(self, exchange: SipExchange, request: ClientRequest, until: float) -> None:
         attempt = self._attempt
         try:
             response = await exchange.transact(request, until)
@@ -170,7 +170,7 @@ class Call:
         else:
             attempt.hint = "Something listens there, but is it a SIP server?"
 
-    async def _cancel(self, exchange: Exchange, invite: ClientRequest) -> None:
+    async def _cancel(self, exchange: SipExchange, invite: ClientRequest) -> None:
         try:
             exchange.send(cancel(invite))
             response = await exchange.final(invite, self._now() + AFTERWARDS)
@@ -180,9 +180,11 @@ class Call:
         if response.status < 300:  # it was accepted just then
             await self._hang_up(exchange, invite, response)
 
-    async def _hang_up(self, exchange: Exchange, invite: ClientRequest, response: Response) -> None:
+    async def _hang_up(
+        self, exchange: SipExchange, invite: ClientRequest, response: Response
+    ) -> None:
         """ACK and BYE, the way that the dialog says (RFC 3261 §12.2.1.1)."""
-        dialog = Dialog.of(invite, response)
+        dialog = ClientDialog.of(invite, response)
         within = await self._within(exchange, dialog)
         acknowledgement = dialog.request(b"ACK", invite.cseq, within.new_via())
         number = invite.cseq + 1
@@ -201,7 +203,7 @@ class Call:
             if within is not exchange:
                 within.close()
 
-    async def _look_up(self, within: Exchange, dialog: Dialog, number: int) -> None:
+    async def _look_up(self, within: SipExchange, dialog: ClientDialog, number: int) -> None:
         """INFO with the command, then the target's INFO with its reply (MS-XCCOSIP)."""
         info = replace(
             dialog.request(b"INFO", number, within.new_via()),
@@ -226,7 +228,7 @@ class Call:
         await within.listen(until, lambda: read() is not None)
         attempt.found = read() or Reply("", f"no reply within {self._seconds:g} s")
 
-    async def _within(self, exchange: Exchange, dialog: Dialog) -> Exchange:
+    async def _within(self, exchange: SipExchange, dialog: ClientDialog) -> SipExchange:
         """The exchange for a dialog's requests: this one, unless they go somewhere else."""
         target = await self._locate(dialog.next_hop)
         if target is None or _reaches(exchange.target, target):
@@ -240,7 +242,7 @@ class Call:
         self._attempt.notes.append(f"{target}, where ACK and BYE should go: {why}")
         return exchange
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: ExchangeStep) -> None:
         attempt = self._attempt
         if len(attempt.steps) >= MAX_STEPS:
             attempt.more += 1

@@ -19,7 +19,7 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.mandatory_headers import read_topmost_via
 from chatredirect.sip.message import HEAD_END, Message, Request, Response
 from chatredirect.sip.reason_phrases import status_line
-from chatredirect.sip.response import Source, respond, stamp
+from chatredirect.sip.response import Peer, respond, stamp
 
 MAX_INFORMED = 16
 """INFOs that are kept."""
@@ -29,7 +29,7 @@ _NEVER_ANSWERED = frozenset((b"ACK", b"BENOTIFY"))
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExchangeStep:
     """One message of an exchange.
 
     Attributes:
@@ -62,7 +62,7 @@ class NoAnswerError(Exception):
     provisional: bool
 
 
-class Exchange:
+class SipExchange:
     """What goes over one wire, from now on.
 
     Attributes:
@@ -73,7 +73,7 @@ class Exchange:
     """
 
     def __init__(
-        self, wire: Wire, target: Target, tell: Callable[[Step], None], begun: float
+        self, wire: Wire, target: Target, tell: Callable[[ExchangeStep], None], begun: float
     ) -> None:
         """Begin.
 
@@ -211,7 +211,7 @@ class Exchange:
         topmost = read_topmost_via(request)
         if request.method in _NEVER_ANSWERED or topmost is None:
             return
-        source = Source(self.target.address.encode("ascii"), self.target.port)
+        source = Peer(self.target.address.encode("ascii"), self.target.port)
         line = status_line(200) if request.method in _UNDERSTOOD else _NOT_IMPLEMENTED
         stamped = stamp(request.vias[0], topmost, source)
         self._send(respond(request, line, stamped, b""), line.removeprefix(b"SIP/2.0 "), "")
@@ -224,7 +224,7 @@ class Exchange:
         self._step(True, summary, remark, data)
 
     def _step(self, sent: bool, summary: bytes, remark: str, message: bytes) -> None:
-        self._tell(Step(self.seconds, sent, self.target, summary, remark, message))
+        self._tell(ExchangeStep(self.seconds, sent, self.target, summary, remark, message))
 
 
 _NOT_IMPLEMENTED = status_line(501, "Not Implemented")

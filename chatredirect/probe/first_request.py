@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from chatredirect import __version__
 from chatredirect.client.identity import new_call_id, new_tag
-from chatredirect.probe.exchange import Exchange
+from chatredirect.probe.exchange import SipExchange
 from chatredirect.sip.client_request import ClientRequest
 from chatredirect.sip.uri import parse_uri
 
@@ -26,7 +26,7 @@ class Caller:
     _call_id: bytes = field(default_factory=new_call_id)
     _number: int = 0
 
-    def request(self, uri: bytes, exchange: Exchange) -> ClientRequest:
+    def request(self, uri: bytes, exchange: SipExchange) -> ClientRequest:
         """The next request, with this Request-URI, to go out on this exchange's wire."""
         self._number += 1
         local = exchange.local

@@ -13,7 +13,7 @@ import textwrap
 from chatredirect.client.tls import Secured
 from chatredirect.log.escape import escape
 from chatredirect.net.target import Target
-from chatredirect.probe.exchange import Step
+from chatredirect.probe.exchange import ExchangeStep
 
 WIDTH = 80
 _MARGIN = 12  # columns for the time
@@ -52,7 +52,7 @@ def security(secured: Secured) -> list[str]:
     return [" " * _MARGIN + line for line in lines]
 
 
-def rung(step: Step, target: Target) -> str:
+def rung(step: ExchangeStep, target: Target) -> str:
     """One message as an arrow."""
     label = clean(step.summary)
     remarks = [] if step.peer == target else [f"{'to' if step.sent else 'from'} {step.peer}"]
@@ -69,7 +69,7 @@ def rung(step: Step, target: Target) -> str:
     return f"{step.seconds * 1000:>{_MARGIN - 5}.1f} ms  |{arrow}|"
 
 
-def whole(step: Step) -> list[str]:
+def whole(step: ExchangeStep) -> list[str]:
     """The message as it went or came, one line for each of its lines, and an empty one."""
     text = step.message[:MAX_SHOWN]
     lines = [f"    {clean(line)}".rstrip() for line in text.removesuffix(b"\r\n").split(b"\r\n")]

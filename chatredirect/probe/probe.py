@@ -18,8 +18,8 @@ from chatredirect.dns.order import Order
 from chatredirect.dns.resolver import Resolver
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
-from chatredirect.probe.call import Attempt, Call
-from chatredirect.probe.exchange import Exchange, Step
+from chatredirect.probe.call import Call, CallAttempt
+from chatredirect.probe.exchange import ExchangeStep, SipExchange
 from chatredirect.probe.first_request import Caller
 from chatredirect.probe.requri import Reply
 from chatredirect.sip.client_request import ClientRequest, addresses, by_quality
@@ -45,7 +45,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ProbePlan:
     """What is wanted.
 
     Attributes:
@@ -96,13 +96,13 @@ class Watcher(Protocol):
     def lost(self, lead: Lead) -> None:
         """There is nothing to send to."""
 
-    def connected(self, attempt: Attempt) -> None:
+    def connected(self, attempt: CallAttempt) -> None:
         """A request goes out next."""
 
-    def step(self, attempt: Attempt, step: Step) -> None:
+    def step(self, attempt: CallAttempt, step: ExchangeStep) -> None:
         """A message went or came."""
 
-    def ended(self, attempt: Attempt) -> None:
+    def ended(self, attempt: CallAttempt) -> None:
         """The attempt is over; it may never have been connected."""
 
     def leads(self, leads: list[Lead]) -> None:
@@ -116,7 +116,7 @@ class Watcher(Protocol):
 
 
 async def probe(
-    plan: Plan,
+    plan: ProbePlan,
     resolver: Resolver,
     watcher: Watcher,
     connects: Mapping[Transport, Connect],
@@ -144,7 +144,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Probe:
-    plan: Plan
+    plan: ProbePlan
     resolver: Resolver
     watcher: Watcher
     connects: Mapping[Transport, Connect]
@@ -193,7 +193,7 @@ class _Probe:
                 self.watcher.stopped(f"{MAX_ATTEMPTS} targets have been tried: that's enough")
                 break
             self._attempts += 1
-            attempt = Attempt(lead.uri, target)
+            attempt = CallAttempt(lead.uri, target)
             await self._call(attempt, caller)
             self._reply = attempt.found
             self.watcher.ended(attempt)
@@ -202,8 +202,8 @@ class _Probe:
                 break
         return response
 
-    async def _call(self, attempt: Attempt, caller: Caller) -> None:
-        def make_request(exchange: Exchange) -> ClientRequest:
+    async def _call(self, attempt: CallAttempt, caller: Caller) -> None:
+        def make_request(exchange: SipExchange) -> ClientRequest:
             return caller.request(attempt.uri, exchange)
 
         await Call(

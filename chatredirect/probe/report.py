@@ -6,8 +6,8 @@ from typing import TypeAlias
 from chatredirect.client.tls import Secured
 from chatredirect.log.escape import escape
 from chatredirect.net.target import Target
-from chatredirect.probe.call import Attempt
-from chatredirect.probe.exchange import Step
+from chatredirect.probe.call import CallAttempt
+from chatredirect.probe.exchange import ExchangeStep
 from chatredirect.probe.ladder import clean, heading, rung, security, whole
 from chatredirect.probe.probe import Ending, Lead
 from chatredirect.sip.message import Response, values
@@ -49,7 +49,7 @@ class TextReport:
         """See `Watcher`."""
         self._complain(f"{clean(lead.uri)}: {escape(lead.why)}")
 
-    def connected(self, attempt: Attempt) -> None:
+    def connected(self, attempt: CallAttempt) -> None:
         """See `Watcher`."""
         self._paragraph()
         self._echo(f"{self._method} {clean(attempt.uri)}")
@@ -59,14 +59,14 @@ class TextReport:
             for line in security(attempt.secured):
                 self._echo(line)
 
-    def step(self, attempt: Attempt, step: Step) -> None:
+    def step(self, attempt: CallAttempt, step: ExchangeStep) -> None:
         """See `Watcher`."""
         self._echo(rung(step, attempt.target))
         if self._verbose and step.message:
             for line in whole(step):
                 self._echo(line)
 
-    def ended(self, attempt: Attempt) -> None:
+    def ended(self, attempt: CallAttempt) -> None:
         """See `Watcher`."""
         if attempt.more:
             self._echo(f"            ... and {attempt.more} messages more")
@@ -120,13 +120,13 @@ class JsonReport:
         """See `Watcher`."""
         self._notes.append(f"{clean(lead.uri)}: {escape(lead.why)}")
 
-    def connected(self, attempt: Attempt) -> None:
+    def connected(self, attempt: CallAttempt) -> None:
         """See `Watcher`."""
 
-    def step(self, attempt: Attempt, step: Step) -> None:
+    def step(self, attempt: CallAttempt, step: ExchangeStep) -> None:
         """See `Watcher`."""
 
-    def ended(self, attempt: Attempt) -> None:
+    def ended(self, attempt: CallAttempt) -> None:
         """See `Watcher`."""
         response = attempt.response
         self._requests.append(
@@ -165,7 +165,7 @@ class JsonReport:
         """All of it."""
         return {"ending": ending.value, "requests": self._requests, "notes": self._notes}
 
-    def _message(self, step: Step) -> dict[str, Json]:
+    def _message(self, step: ExchangeStep) -> dict[str, Json]:
         message: dict[str, Json] = {
             "seconds": round(step.seconds, 6),
             "sent": step.sent,

@@ -2,36 +2,40 @@
 
 from typing import TYPE_CHECKING
 
-from chatredirect.proxy.branches import TABLE, Act, Branch, Event
-from chatredirect.proxy.events import Failed, FailedOver
-from chatredirect.proxy.interfaces import Seek
-from chatredirect.proxy.response_context import Context
-from chatredirect.proxy.responses import answer, done, give_none
+from chatredirect.proxy.branches import TABLE, Branch, BranchAction, BranchEvent
+from chatredirect.proxy.events import ProxyFailed, ProxyFailedOver
+from chatredirect.proxy.interfaces import ResolveRequest
+from chatredirect.proxy.response_context import ResponseContext
+from chatredirect.proxy.responses import done, finish_without_response, send_final_response
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.forwarding import cancel_of, returned
 from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send
 from chatredirect.sip.transaction.state_machines import TIMEOUT
-from chatredirect.sip.transaction.state_machines import State as Being
+from chatredirect.sip.transaction.state_machines import TransactionState as Being
 
 if TYPE_CHECKING:
-    from chatredirect.proxy.core import Core
+    from chatredirect.proxy.core import ProxyCore
 
 #: Why an attempt failed: how it is counted, and what people are told.
 _FAILURES = {
-    Event.NO_WAY: ("no_connection", "no connection"),
-    Event.LATE: ("attempt_timeout", "no response within proxy.attempt_timeout"),
-    Event.SILENCE: ("no_response", "no response"),
-    Event.LOST: ("connection_lost", "the connection is gone"),
-    Event.UNREACHABLE: ("unreachable", "ICMP says that it can't be reached"),
-    Event.TOO_LONG: ("timer_c", "no response within proxy.timer_c"),
+    BranchEvent.NO_WAY: ("no_connection", "no connection"),
+    BranchEvent.LATE: ("attempt_timeout", "no response within proxy.attempt_timeout"),
+    BranchEvent.SILENCE: ("no_response", "no response"),
+    BranchEvent.LOST: ("connection_lost", "the connection is gone"),
+    BranchEvent.UNREACHABLE: ("unreachable", "ICMP says that it can't be reached"),
+    BranchEvent.TOO_LONG: ("timer_c", "no response within proxy.timer_c"),
 }
 _LONGEST_REASONS = 1000  # octets: they wait until the pool has shown that it lives
 
 
-def happen(
-    core: "Core", branch: Branch, event: Event, now: float, response: Response | None = None
+def handle_event(
+    core: "ProxyCore",
+    branch: Branch,
+    event: BranchEvent,
+    now: float,
+    response: Response | None = None,
 ) -> None:
     """Look up what an event means in a branch's state, and do it.
 
@@ -48,24 +52,24 @@ def happen(
     branch.state, acts = row
     for act in acts:
         match act:
-            case Act.SEND:
+            case BranchAction.SEND:
                 core.send(branch, now)
-            case Act.FORWARD:
+            case BranchAction.FORWARD:
                 assert response is not None
                 _forward_provisional(core, branch.context, response, now)
-            case Act.TAKE:
+            case BranchAction.TAKE:
                 assert response is not None
                 _take(core, branch, response, now)
-            case Act.TAKE_LATE:
+            case BranchAction.TAKE_LATE:
                 assert response is not None
                 _take_late(core, branch, response, now)
-            case Act.FAIL:
+            case BranchAction.FAIL:
                 _fail(core, branch, event, now)
-            case Act.CANCEL:
+            case BranchAction.CANCEL:
                 _send_cancel(core, branch, now)
-            case Act.QUIT:
+            case BranchAction.QUIT:
                 if not branch.context.finished:
-                    answer(core, branch.context, 487, now)
+                    send_final_response(core, branch.context, 487, now)
 
 
 def reasons(cancel: Request) -> bytes:
@@ -74,7 +78,7 @@ def reasons(cancel: Request) -> bytes:
     return fields if len(fields) <= _LONGEST_REASONS else b""
 
 
-def cancel(core: "Core", context: Context, why: bytes, now: float) -> None:
+def cancel(core: "ProxyCore", context: ResponseContext, why: bytes, now: float) -> None:
     """A request's sender doesn't want it any more (§16.10).
 
     Args:
@@ -90,23 +94,25 @@ def cancel(core: "Core", context: Context, why: bytes, now: float) -> None:
     context.attempt_at = context.c_at = float("inf")
     core.counters.cancelled += 1
     if context.active is None:  # its targets are still being looked for
-        answer(core, context, 487, now)
+        send_final_response(core, context, 487, now)
     else:
-        happen(core, context.active, Event.CANCEL, now)
+        handle_event(core, context.active, BranchEvent.CANCEL, now)
 
 
-def give_up(core: "Core", context: Context, now: float) -> None:
+def give_up(core: "ProxyCore", context: ResponseContext, now: float) -> None:
     """The daemon ends: who still waits hears that, and a pool that still rings is cancelled."""
     if context.finished:
         return
     context.why = "the server stops"
     branch = context.active
-    answer(core, context, 500, now)
+    send_final_response(core, context, 500, now)
     if branch is not None:
-        happen(core, branch, Event.CANCEL, now)
+        handle_event(core, branch, BranchEvent.CANCEL, now)
 
 
-def _forward_provisional(core: "Core", context: Context, response: Response, now: float) -> None:
+def _forward_provisional(
+    core: "ProxyCore", context: ResponseContext, response: Response, now: float
+) -> None:
     context.attempt_at = float("inf")
     # 100 is from one hop to the next, and others than INVITE get nothing else (RFC 4320 §4.1)
     if response.status == 100 or not context.invite or context.finished:
@@ -118,7 +124,7 @@ def _forward_provisional(core: "Core", context: Context, response: Response, now
     core.counters.responses += 1
 
 
-def _take(core: "Core", branch: Branch, response: Response, now: float) -> None:
+def _take(core: "ProxyCore", branch: Branch, response: Response, now: float) -> None:
     """A final response of the branch that is waited for (§16.7 steps 4 to 6)."""
     context = branch.context
     status = response.status
@@ -139,7 +145,7 @@ def _take(core: "Core", branch: Branch, response: Response, now: float) -> None:
         _conclude(core, context, now)
 
 
-def _take_late(core: "Core", branch: Branch, response: Response, now: float) -> None:
+def _take_late(core: "ProxyCore", branch: Branch, response: Response, now: float) -> None:
     """A final response that isn't waited for: a 2xx is passed on all the same (§16.7 step 5)."""
     context = branch.context
     status = response.status
@@ -148,7 +154,7 @@ def _take_late(core: "Core", branch: Branch, response: Response, now: float) -> 
             active = context.active
             _pass_back(core, context, response, now)
             if active is not None and active is not branch:  # §16.7 step 10
-                happen(core, active, Event.CANCEL, now)
+                handle_event(core, active, BranchEvent.CANCEL, now)
         return
     server = context.server
     if status >= 300 or not context.invite or server is None:
@@ -161,29 +167,29 @@ def _take_late(core: "Core", branch: Branch, response: Response, now: float) -> 
         core.sends.append(Send(server.flow, returned(response), None))
 
 
-def _fail(core: "Core", branch: Branch, event: Event, now: float) -> None:
+def _fail(core: "ProxyCore", branch: Branch, event: BranchEvent, now: float) -> None:
     """As if it had been a 408 or 503 (§16.8, §16.9)."""
     context = branch.context
     counted, why = _FAILURES[event]
     core.counters.failed(counted)
     if context.finished or branch is not context.active:
         return
-    gone = event in (Event.LOST, Event.UNREACHABLE)
+    gone = event in (BranchEvent.LOST, BranchEvent.UNREACHABLE)
     if gone and context.behind is not None and not context.cancelled:
-        core.seeks.append(Seek(context.behind, context))
+        core.resolve_requests.append(ResolveRequest(context.behind, context))
         context.behind = context.active = None
         return
-    unheard = event in (Event.LATE, Event.SILENCE, Event.TOO_LONG)
+    unheard = event in (BranchEvent.LATE, BranchEvent.SILENCE, BranchEvent.TOO_LONG)
     if unheard:
         context.silent = True
-    if event is not Event.NO_WAY or not context.why:  # who dials has said why
+    if event is not BranchEvent.NO_WAY or not context.why:  # who dials has said why
         context.why = why if branch.target is None else f"{branch.target}: {why}"
     # that nobody answers within a dialog says little of the target: the dialog may be gone there
-    blamed = event is not Event.TOO_LONG and not (unheard and context.endpoint is None)
+    blamed = event is not BranchEvent.TOO_LONG and not (unheard and context.endpoint is None)
     _go_on(core, branch, context.why, blamed, now)
 
 
-def _go_on(core: "Core", branch: Branch, why: str, blamed: bool, now: float) -> None:
+def _go_on(core: "ProxyCore", branch: Branch, why: str, blamed: bool, now: float) -> None:
     """To the next target (RFC 3263 §4.3), unless there is none or nobody waits any more."""
     context, target = branch.context, branch.target
     if context.cancelled:
@@ -191,36 +197,40 @@ def _go_on(core: "Core", branch: Branch, why: str, blamed: bool, now: float) -> 
         return
     if target is not None and blamed:
         seconds = core.rules.target_penalty
-        if core.penalties.punish(target, now + seconds):
-            core.facts.append(Failed(str(target), why, seconds))
+        if core.blocklist.add(target, now + seconds):
+            core.events.append(ProxyFailed(str(target), why, seconds))
     # whoever sent something else than an INVITE has stopped waiting by then
     in_time = context.invite or now < context.began + TIMEOUT
-    failed = FailedOver(None if context.request is None else context.request.call_id, context.why)
+    failed = ProxyFailedOver(
+        None if context.request is None else context.request.call_id, context.why
+    )
     if in_time and core.next_target(context, now):
         core.counters.failovers += 1
-        core.facts.append(failed)
+        core.events.append(failed)
     else:
         _conclude(core, context, now)
 
 
-def _conclude(core: "Core", context: Context, now: float) -> None:
+def _conclude(core: "ProxyCore", context: ResponseContext, now: float) -> None:
     """No branch is waited for any more: give the best response that there is (§16.7 step 6)."""
     best = context.best
     if best is not None and best.status != 503:
         _pass_back(core, context, best, now)
     elif context.cancelled:
-        answer(core, context, 487, now)
+        send_final_response(core, context, 487, now)
     elif context.silent and context.invite:
-        answer(core, context, 408, now)
+        send_final_response(core, context, 408, now)
     elif context.silent and best is None:
-        give_none(core, context)
+        finish_without_response(core, context)
     elif context.to_caller and best is None:
-        answer(core, context, 430, now)  # RFC 5626 §5.3.1
+        send_final_response(core, context, 430, now)  # RFC 5626 §5.3.1
     else:
-        answer(core, context, 500, now)  # a 503 would be taken for our own (§16.7 step 6)
+        send_final_response(
+            core, context, 500, now
+        )  # a 503 would be taken for our own (§16.7 step 6)
 
 
-def _pass_back(core: "Core", context: Context, response: Response, now: float) -> None:
+def _pass_back(core: "ProxyCore", context: ResponseContext, response: Response, now: float) -> None:
     """Pass a final response on, and close the context."""
     server = context.server
     assert server is not None
@@ -237,7 +247,7 @@ def _tag_of(response: Response) -> bytes:
         return b""
 
 
-def _send_cancel(core: "Core", branch: Branch, now: float) -> None:
+def _send_cancel(core: "ProxyCore", branch: Branch, now: float) -> None:
     """Cancel a branch that has shown that it lives (§9.1); others than INVITE can't be."""
     transaction, context = branch.transaction, branch.context
     context.c_at = float("inf")

@@ -16,10 +16,10 @@ from chatredirect.sip.flow import Flow
 from chatredirect.sip.transaction.layer import Transaction
 
 if TYPE_CHECKING:
-    from chatredirect.proxy.response_context import Context, User
+    from chatredirect.proxy.response_context import ResponseContext, User
 
 
-class State(Enum):
+class BranchState(Enum):
     """Where a branch is."""
 
     __hash__ = object.__hash__  # a name's takes longer than all else that a table costs
@@ -34,7 +34,7 @@ class State(Enum):
     OVER = auto()
 
 
-class Event(Enum):
+class BranchEvent(Enum):
     """What happens to a branch."""
 
     __hash__ = object.__hash__
@@ -51,7 +51,7 @@ class Event(Enum):
     CANCEL = auto()  # nobody wants its answer any more
 
 
-class Act(Enum):
+class BranchAction(Enum):
     """What is done."""
 
     SEND = auto()  # the request
@@ -63,52 +63,58 @@ class Act(Enum):
     QUIT = auto()  # answer 487: nothing has been sent
 
 
-Row: TypeAlias = tuple[State, tuple[Act, ...]]
+Row: TypeAlias = tuple[BranchState, tuple[BranchAction, ...]]
 
-_FAILED: Row = (State.OVER, (Act.FAIL,))
-_TAKEN: Row = (State.OVER, (Act.TAKE,))
-_STOPPED: Row = (State.CANCELLED, (Act.CANCEL,))
-_TAKEN_LATE: Row = (State.OVER, (Act.TAKE_LATE,))
-_FORGOTTEN: Row = (State.OVER, ())
+_FAILED: Row = (BranchState.OVER, (BranchAction.FAIL,))
+_TAKEN: Row = (BranchState.OVER, (BranchAction.TAKE,))
+_STOPPED: Row = (BranchState.CANCELLED, (BranchAction.CANCEL,))
+_TAKEN_LATE: Row = (BranchState.OVER, (BranchAction.TAKE_LATE,))
+_FORGOTTEN: Row = (BranchState.OVER, ())
 
 #: What has no row is passed over without a trace.
-TABLE: Mapping[tuple[State, Event], Row] = {
-    (State.WAITING, Event.WAY): (State.TRIED, (Act.SEND,)),
-    (State.WAITING, Event.NO_WAY): _FAILED,
-    (State.WAITING, Event.LATE): _FAILED,
-    (State.WAITING, Event.TOO_LONG): _FAILED,
-    (State.WAITING, Event.CANCEL): (State.OVER, (Act.QUIT,)),
-    (State.TRIED, Event.PROVISIONAL): (State.PROCEEDING, (Act.FORWARD,)),
-    (State.TRIED, Event.FINAL): _TAKEN,
-    (State.TRIED, Event.LATE): (State.ABANDONED, (Act.FAIL,)),
-    (State.TRIED, Event.TOO_LONG): _FAILED,
-    (State.TRIED, Event.SILENCE): _FAILED,
-    (State.TRIED, Event.LOST): _FAILED,
-    (State.TRIED, Event.UNREACHABLE): _FAILED,
-    (State.TRIED, Event.CANCEL): (State.STOPPING, ()),
-    (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, (Act.FORWARD,)),
-    (State.PROCEEDING, Event.FINAL): _TAKEN,
-    (State.PROCEEDING, Event.TOO_LONG): _STOPPED,
-    (State.PROCEEDING, Event.SILENCE): _FAILED,
-    (State.PROCEEDING, Event.LOST): _FAILED,
-    (State.PROCEEDING, Event.CANCEL): _STOPPED,
-    (State.STOPPING, Event.PROVISIONAL): _STOPPED,
-    (State.STOPPING, Event.FINAL): _TAKEN,
-    (State.STOPPING, Event.SILENCE): _FAILED,
-    (State.STOPPING, Event.LOST): _FAILED,
-    (State.STOPPING, Event.UNREACHABLE): _FAILED,
-    (State.CANCELLED, Event.FINAL): _TAKEN,
-    (State.CANCELLED, Event.SILENCE): _FAILED,
-    (State.CANCELLED, Event.LOST): _FAILED,
-    (State.ABANDONED, Event.PROVISIONAL): (State.DISCARDED, (Act.CANCEL,)),
-    (State.ABANDONED, Event.FINAL): _TAKEN_LATE,
-    (State.ABANDONED, Event.SILENCE): _FORGOTTEN,
-    (State.ABANDONED, Event.LOST): _FORGOTTEN,
-    (State.DISCARDED, Event.FINAL): _TAKEN_LATE,
-    (State.DISCARDED, Event.SILENCE): _FORGOTTEN,
-    (State.DISCARDED, Event.LOST): _FORGOTTEN,
+TABLE: Mapping[tuple[BranchState, BranchEvent], Row] = {
+    (BranchState.WAITING, BranchEvent.WAY): (BranchState.TRIED, (BranchAction.SEND,)),
+    (BranchState.WAITING, BranchEvent.NO_WAY): _FAILED,
+    (BranchState.WAITING, BranchEvent.LATE): _FAILED,
+    (BranchState.WAITING, BranchEvent.TOO_LONG): _FAILED,
+    (BranchState.WAITING, BranchEvent.CANCEL): (BranchState.OVER, (BranchAction.QUIT,)),
+    (BranchState.TRIED, BranchEvent.PROVISIONAL): (BranchState.PROCEEDING, (BranchAction.FORWARD,)),
+    (BranchState.TRIED, BranchEvent.FINAL): _TAKEN,
+    (BranchState.TRIED, BranchEvent.LATE): (BranchState.ABANDONED, (BranchAction.FAIL,)),
+    (BranchState.TRIED, BranchEvent.TOO_LONG): _FAILED,
+    (BranchState.TRIED, BranchEvent.SILENCE): _FAILED,
+    (BranchState.TRIED, BranchEvent.LOST): _FAILED,
+    (BranchState.TRIED, BranchEvent.UNREACHABLE): _FAILED,
+    (BranchState.TRIED, BranchEvent.CANCEL): (BranchState.STOPPING, ()),
+    (BranchState.PROCEEDING, BranchEvent.PROVISIONAL): (
+        BranchState.PROCEEDING,
+        (BranchAction.FORWARD,),
+    ),
+    (BranchState.PROCEEDING, BranchEvent.FINAL): _TAKEN,
+    (BranchState.PROCEEDING, BranchEvent.TOO_LONG): _STOPPED,
+    (BranchState.PROCEEDING, BranchEvent.SILENCE): _FAILED,
+    (BranchState.PROCEEDING, BranchEvent.LOST): _FAILED,
+    (BranchState.PROCEEDING, BranchEvent.CANCEL): _STOPPED,
+    (BranchState.STOPPING, BranchEvent.PROVISIONAL): _STOPPED,
+    (BranchState.STOPPING, BranchEvent.FINAL): _TAKEN,
+    (BranchState.STOPPING, BranchEvent.SILENCE): _FAILED,
+    (BranchState.STOPPING, BranchEvent.LOST): _FAILED,
+    (BranchState.STOPPING, BranchEvent.UNREACHABLE): _FAILED,
+    (BranchState.CANCELLED, BranchEvent.FINAL): _TAKEN,
+    (BranchState.CANCELLED, BranchEvent.SILENCE): _FAILED,
+    (BranchState.CANCELLED, BranchEvent.LOST): _FAILED,
+    (BranchState.ABANDONED, BranchEvent.PROVISIONAL): (
+        BranchState.DISCARDED,
+        (BranchAction.CANCEL,),
+    ),
+    (BranchState.ABANDONED, BranchEvent.FINAL): _TAKEN_LATE,
+    (BranchState.ABANDONED, BranchEvent.SILENCE): _FORGOTTEN,
+    (BranchState.ABANDONED, BranchEvent.LOST): _FORGOTTEN,
+    (BranchState.DISCARDED, BranchEvent.FINAL): _TAKEN_LATE,
+    (BranchState.DISCARDED, BranchEvent.SILENCE): _FORGOTTEN,
+    (BranchState.DISCARDED, BranchEvent.LOST): _FORGOTTEN,
     # further 2xx of an INVITE, retransmitted ones as well (RFC 6026 §7.2)
-    (State.OVER, Event.FINAL): (State.OVER, (Act.TAKE_LATE,)),
+    (BranchState.OVER, BranchEvent.FINAL): (BranchState.OVER, (BranchAction.TAKE_LATE,)),
 }
 
 
@@ -125,9 +131,9 @@ class Branch:
         again: whether it has been sent once more, its first connection being gone.
     """
 
-    context: "Context"
+    context: "ResponseContext"
     target: Target | None
-    state: State = State.WAITING
+    state: BranchState = BranchState.WAITING
     flow: Flow | None = None
     transaction: "Transaction[User] | None" = None
     again: bool = False

@@ -1,9 +1,9 @@
 """All requests that are being proxied: messages and time in, effects and facts out.
 
-No socket, no clock, no log. Every call is told the time. What it leads to is collected in `sends`,
-`dials`, `seeks` and `facts`, for the caller to carry out before the next call; when something is
-due by itself, `next_due` says. What a request is checked for before it gets here is in `arrivals`
-and `within`; what comes of its branches is in `outcomes`.
+No socket, no clock, no log. Every call is told the time. The core collects what is to be
+done in `sends`, `connect_requests`, `resolve_requests` and `events`; the caller carries it out
+before the next call. `next_timer` says when the core must be called without a message. Requests are
+checked in `new_requests` and `in_dialog`; `branch_events` handles what comes of their branches.
 """
 
 from collections import deque
@@ -12,28 +12,35 @@ from dataclasses import replace
 from math import inf
 
 from chatredirect.net.target import Target
-from chatredirect.proxy.branch_events import happen
-from chatredirect.proxy.branches import Branch, Event, State
-from chatredirect.proxy.events import Dropped, Fact, ProxyCounters
-from chatredirect.proxy.interfaces import Dial, FlowNames, Seek, Ways
-from chatredirect.proxy.local_addresses import Sides
+from chatredirect.proxy.branch_events import handle_event
+from chatredirect.proxy.branches import Branch, BranchEvent, BranchState
+from chatredirect.proxy.events import ProxyCounters, ProxyDropped, ProxyEvent
+from chatredirect.proxy.interfaces import ConnectionPool, ConnectRequest, FlowNames, ResolveRequest
+from chatredirect.proxy.local_addresses import LocalAddresses
 from chatredirect.proxy.outgoing_request import COOKIE
-from chatredirect.proxy.response_context import Context, Errand, Reply, Seeking, User, Waiter
-from chatredirect.proxy.responses import answer, answer_anew, trying
+from chatredirect.proxy.response_context import (
+    ResponseContext,
+    RetargetedResponse,
+    Seeking,
+    StatelessForward,
+    User,
+    Waiter,
+)
+from chatredirect.proxy.responses import answer_anew, send_100, send_final_response
 from chatredirect.proxy.served_pools import ServedPools
-from chatredirect.proxy.settings import Rules
-from chatredirect.proxy.target_blocklist import Penalties
+from chatredirect.proxy.settings import ProxySettings
+from chatredirect.proxy.target_blocklist import TargetBlocklist
 from chatredirect.runtime.work_list import AT_ONCE
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import ack_of
 from chatredirect.sip.message import Response
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.state_machines import INVITE_CLIENT, event_of
-from chatredirect.sip.transaction.state_machines import Event as Heard
-from chatredirect.sip.transaction.state_machines import State as Being
-from chatredirect.sip.transaction.timer_heap import Deadlines
+from chatredirect.sip.transaction.state_machines import TransactionEvent as Heard
+from chatredirect.sip.transaction.state_machines import TransactionState as Being
+from chatredirect.sip.transaction.timer_heap import TimerHeap
 
 LARGE = 1300
 """Octets of a request over which UDP isn't right for it (RFC 3261 §18.1.1)."""
@@ -45,7 +52,7 @@ TRYING_AFTER = 3.5
 _UNANSWERED = (Being.CALLING, Being.TRYING, Being.PROCEEDING)
 
 
-class Core:
+class ProxyCore:
     """The tables and the time of all requests that are being proxied.
 
     Attributes:
@@ -53,13 +60,13 @@ class Core:
         ways: gives the way to a target, if there is one.
         names: knows flows by name.
         sides: our own addresses.
-        penalties: targets that have just failed.
+        blocklist: targets that have just failed.
         served: the pools that are proxied for.
         draining: whether nothing new is begun any more.
         sends: messages that are to be sent, in order.
-        dials: ways that are to be opened.
-        seeks: targets that are to be found.
-        facts: what there is to tell.
+        connect_requests: ways that are to be opened.
+        resolve_requests: targets that are to be found.
+        events: what there is to tell.
         counters: what happened so far.
         transactions: all of them, ours and theirs.
         open: requests without a final response.
@@ -67,13 +74,32 @@ class Core:
     """
 
     __slots__ = (
-        "_deadlines", "_losses", "_random64", "counters", "dials", "draining", "facts", "names",
-        "open", "peers", "penalties", "rules", "seeks", "sends", "served", "sides",
-        "transactions", "ways",
+        "_deadlines",
+        "_losses",
+        "_random64",
+        "blocklist",
+        "connect_requests",
+        "counters",
+        "draining",
+        "events",
+        "names",
+        "open",
+        "peers",
+        "resolve_requests",
+        "rules",
+        "sends",
+        "served",
+        "sides",
+        "transactions",
+        "ways",
     )  # fmt: skip
 
     def __init__(
-        self, rules: Rules, ways: Ways, names: FlowNames, random64: Callable[[], int]
+        self,
+        rules: ProxySettings,
+        ways: ConnectionPool,
+        names: FlowNames,
+        random64: Callable[[], int],
     ) -> None:
         """Begin with none.
 
@@ -86,44 +112,44 @@ class Core:
         self.rules = rules
         self.ways = ways
         self.names = names
-        self.sides = Sides(rules.advertise)
-        self.penalties = Penalties()
+        self.sides = LocalAddresses(rules.advertise)
+        self.blocklist = TargetBlocklist()
         self.served = ServedPools()
         self.draining = False
         self.sends: list[Send[User]] = []
-        self.dials: list[Dial[Waiter]] = []
-        self.seeks: list[Seek[Seeking]] = []
-        self.facts: list[Fact] = []
+        self.connect_requests: list[ConnectRequest[Waiter]] = []
+        self.resolve_requests: list[ResolveRequest[Seeking]] = []
+        self.events: list[ProxyEvent] = []
         self.counters = ProxyCounters()
-        self.open: set[Context] = set()
+        self.open: set[ResponseContext] = set()
         self.peers: dict[bytes, int] = {}
         self._random64 = random64
         # branches that don't know yet that their ways are gone, and what happened to those
-        self._losses: deque[tuple[Branch, Flow, Event]] = deque()
-        self._deadlines: Deadlines[Context | Transaction[User]] = Deadlines()
+        self._losses: deque[tuple[Branch, Flow, BranchEvent]] = deque()
+        self._deadlines: TimerHeap[ResponseContext | Transaction[User]] = TimerHeap()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
 
-    def go_by(self, rules: Rules, now: float) -> None:
+    def go_by(self, rules: ProxySettings, now: float) -> None:
         """Go by a configuration from now on, the first one or another."""
         self.served.serve(rules.pools, rules.left, rules.target_grace, now)
         if rules.advertise != self.rules.advertise:
-            self.sides = Sides(rules.advertise)
+            self.sides = LocalAddresses(rules.advertise)
         self.rules = rules
 
     # -- time ---------------------------------------------------------------------------------
 
-    def next_due(self) -> float | None:
+    def next_timer(self) -> float | None:
         """When something is due; None if nothing is."""
         return -inf if self._losses else self._deadlines.next()
 
-    def elapse(self, now: float) -> None:
-        """Do what is due, `AT_ONCE` of it at most: `next_due` says whether there is more."""
+    def handle_timers(self, now: float) -> None:
+        """Do what is due, `AT_ONCE` of it at most: `next_timer` says whether there is more."""
         for _ in range(AT_ONCE):
             if self._losses:
                 branch, flow, event = self._losses.popleft()
                 if branch.flow is not flow:
                     continue  # it has another one by now
-                if event is Event.LOST:
+                if event is BranchEvent.LOST:
                     self._lost(branch, now)
                 else:
                     self._not_reached(branch, now)
@@ -137,54 +163,54 @@ class Core:
                 self._abandon(item, now)
                 raise
 
-    def _due(self, item: Context | Transaction[User], now: float) -> None:
-        if isinstance(item, Context):
+    def _due(self, item: ResponseContext | Transaction[User], now: float) -> None:
+        if isinstance(item, ResponseContext):
             self._context_due(item, now)
             return
         if now < item.end_at and now >= item.resend_at:
             self.counters.resent += 1
-        if self.transactions.elapse(item, now) and isinstance(item.user, Branch):
-            happen(self, item.user, Event.SILENCE, now)
+        if self.transactions.handle_timers(item, now) and isinstance(item.user, Branch):
+            handle_event(self, item.user, BranchEvent.SILENCE, now)
 
-    def _abandon(self, item: Context | Transaction[User], now: float) -> None:
+    def _abandon(self, item: ResponseContext | Transaction[User], now: float) -> None:
         """A fault of ours has hit a transaction or a request: it ends, and its sender gets 500."""
-        user: Context | User = item if isinstance(item, Context) else item.user
-        if not isinstance(item, Context):
+        user: ResponseContext | User = item if isinstance(item, ResponseContext) else item.user
+        if not isinstance(item, ResponseContext):
             self.transactions.end(item)
         context = user.context if isinstance(user, Branch) else user
-        if not isinstance(context, Context) or context.finished:
+        if not isinstance(context, ResponseContext) or context.finished:
             return
         context.why = "a fault of ours"
         try:
-            answer(self, context, 500, now)
+            send_final_response(self, context, 500, now)
         finally:
             if not context.finished:  # not even that could be done
                 assert context.server is not None
                 self.transactions.end(context.server)
                 self.close(context)
 
-    def changed(self, context: Context) -> None:
+    def changed(self, context: ResponseContext) -> None:
         """A context may be due at another time than before."""
         self._deadlines.changed(context)
 
-    def _context_due(self, context: Context, now: float) -> None:
+    def _context_due(self, context: ResponseContext, now: float) -> None:
         branch = context.active
         if now >= context.trying_at:
             context.trying_at = inf
-            trying(self, context, now)
+            send_100(self, context, now)
         if now >= context.attempt_at:
             context.attempt_at = inf
             if branch is not None:
-                happen(self, branch, Event.LATE, now)
+                handle_event(self, branch, BranchEvent.LATE, now)
         if now >= context.c_at:
             context.c_at = inf
             if branch is not None:
-                happen(self, branch, Event.TOO_LONG, now)
+                handle_event(self, branch, BranchEvent.TOO_LONG, now)
         self._deadlines.changed(context)
 
     # -- room ---------------------------------------------------------------------------------
 
-    def room_for(self, source: Source) -> bool:
+    def room_for(self, source: Peer) -> bool:
         """Whether one more request of this peer may be open."""
         rules = self.rules
         return (
@@ -198,7 +224,7 @@ class Core:
         """Whether no request waits for its final response."""
         return not self.open
 
-    def begin(self, context: Context, key: bytes, flow: Flow, now: float) -> None:
+    def begin(self, context: ResponseContext, key: bytes, flow: Flow, now: float) -> None:
         """Open the context of a request and send it on.
 
         Args:
@@ -210,7 +236,7 @@ class Core:
         self.admit(context, key, flow, now)
         self.next_target(context, now)
 
-    def admit(self, context: Context, key: bytes, flow: Flow, now: float) -> None:
+    def admit(self, context: ResponseContext, key: bytes, flow: Flow, now: float) -> None:
         """Open the context of a request; §16.2 answers an INVITE with 100 at once."""
         self.open.add(context)
         host = context.source.host
@@ -219,15 +245,15 @@ class Core:
             key, flow, context, context.source, invite=context.invite
         )
         if context.invite:
-            trying(self, context, now)
+            send_100(self, context, now)
         else:
             context.trying_at = now + TRYING_AFTER
 
-    def close(self, context: Context) -> None:
+    def close(self, context: ResponseContext) -> None:
         """A context has had its final response: what is left is for its transactions."""
         context.finished = True
         context.request = None
-        context.parcel = None
+        context.outgoing = None
         context.best = None
         context.targets = []
         context.attempt_at = context.c_at = context.trying_at = inf
@@ -241,7 +267,7 @@ class Core:
 
     # -- sending ------------------------------------------------------------------------------
 
-    def next_target(self, context: Context, now: float) -> bool:
+    def next_target(self, context: ResponseContext, now: float) -> bool:
         """Send a request to the next of its targets; whether there was one left."""
         if not context.targets:
             return False
@@ -257,23 +283,23 @@ class Core:
         self._deadlines.changed(context)
         return True
 
-    def to_flow(self, context: Context, flow: Flow, now: float) -> None:
+    def to_flow(self, context: ResponseContext, flow: Flow, now: float) -> None:
         """Send a request over the flow of a dialog's caller."""
         branch = context.active = Branch(context, None)
         context.to_caller = True
         if context.invite:
             context.c_at = now + self.rules.timer_c
         branch.flow = flow
-        happen(self, branch, Event.WAY, now)
+        handle_event(self, branch, BranchEvent.WAY, now)
         self._deadlines.changed(context)
 
     def _reach(self, branch: Branch, target: Target, now: float) -> None:
         flow = self._way(target)
         if flow is None:
-            self.dials.append(Dial(target, branch))
+            self.connect_requests.append(ConnectRequest(target, branch))
         else:
             branch.flow = flow
-            happen(self, branch, Event.WAY, now)
+            handle_event(self, branch, BranchEvent.WAY, now)
 
     def _way(self, target: Target) -> Flow | None:
         """The way to a target, if it is there."""
@@ -285,93 +311,98 @@ class Core:
     def send(self, branch: Branch, now: float) -> None:
         """Send a branch's request over its flow (§16.6 steps 8 to 10)."""
         context, flow, target = branch.context, branch.flow, branch.target
-        parcel = context.parcel
-        assert parcel is not None  # it goes only when a final response has been given
+        outgoing = context.outgoing
+        assert outgoing is not None  # it goes only when a final response has been given
         assert flow is not None
         side = self.sides.of(flow)
-        name = self.new_branch(parcel.loop)
-        data = parcel.write(self.rules.tokens, side, name, target)
+        name = self.new_branch(outgoing.loop)
+        data = outgoing.write(self.rules.tokens, side, name, target)
         if (
             len(data) > LARGE
             and target is not None
             and target.transport == "udp"
             and context.too_large is not target
-            and not self.penalties.punished(over_tcp := replace(target, transport="tcp"), now)
+            and not self.blocklist.punished(over_tcp := replace(target, transport="tcp"), now)
         ):  # §18.1.1: over TCP, and over UDP should that not go
             context.too_large = target
             context.targets.insert(0, target)
             context.attempt_at = now + self.rules.attempt_timeout
-            branch.target, branch.state = over_tcp, State.WAITING
+            branch.target, branch.state = over_tcp, BranchState.WAITING
             self._reach(branch, over_tcp, now)
             return
         branch.transaction = self.transactions.request(
-            matching.client_key(name, parcel.method), data, flow, branch, now, invite=context.invite
+            matching.client_key(name, outgoing.method),
+            data,
+            flow,
+            branch,
+            now,
+            invite=context.invite,
         )
 
     def new_branch(self, loop: bytes) -> bytes:
         """A branch: it is like no other, and says what a loop is known by (§16.6 step 8)."""
         return b"%b%b%016x" % (COOKIE, loop, self._random64())
 
-    def run(self, errand: Errand, flow: Flow | None, now: float) -> None:
+    def run(self, stateless: StatelessForward, flow: Flow | None, now: float) -> None:
         """Send a request on without a transaction (§16.11).
 
         Args:
-            errand: it.
+            stateless: it.
             flow: the way to its target, where it is known.
             now: seconds on the clock of all calls.
         """
-        if flow is None and errand.target is not None:
-            flow = self._way(errand.target)
+        if flow is None and stateless.target is not None:
+            flow = self._way(stateless.target)
             if flow is None:
-                self.dials.append(Dial(errand.target, errand))
+                self.connect_requests.append(ConnectRequest(stateless.target, stateless))
                 return
         assert flow is not None
-        parcel = errand.parcel
-        branch = self.new_branch(parcel.loop)
+        outgoing = stateless.outgoing
+        branch = self.new_branch(outgoing.loop)
         side = self.sides.of(flow)
-        data = parcel.write(self.rules.tokens, side, branch, errand.target)
-        self.sends.append(Send(flow, data, errand))
+        data = outgoing.write(self.rules.tokens, side, branch, stateless.target)
+        self.sends.append(Send(flow, data, stateless))
         self.counters.sent_on("stateless")
 
-    def errand_lost(self, errand: Errand) -> None:
+    def errand_lost(self, stateless: StatelessForward) -> None:
         """A request without a transaction has no way: who is next on it, if there is one?"""
-        behind, errand.behind = errand.behind, None
+        behind, stateless.behind = stateless.behind, None
         if behind is not None:
-            self.seeks.append(Seek(behind, errand))
+            self.resolve_requests.append(ResolveRequest(behind, stateless))
         else:
-            gone = "flow_gone" if errand.target is None else "no_way"
-            self.facts.append(Dropped(errand.call_id, gone))
+            gone = "flow_gone" if stateless.target is None else "no_way"
+            self.events.append(ProxyDropped(stateless.call_id, gone))
 
     # -- what came of effects -----------------------------------------------------------------
 
-    def dialled(self, dial: Dial[Waiter], flow: Flow, now: float) -> None:
+    def handle_connected(self, dial: ConnectRequest[Waiter], flow: Flow, now: float) -> None:
         """There is a way to a target."""
         waiting = dial.waiting
-        if isinstance(waiting, Errand):
+        if isinstance(waiting, StatelessForward):
             self.run(waiting, flow, now)
-        elif isinstance(waiting, Reply):
+        elif isinstance(waiting, RetargetedResponse):
             waiting.server.flow = flow
             self.sends.append(Send(flow, waiting.data, None))
         elif waiting.again:
             self._send_again(waiting, flow, now)
-        elif waiting.state is State.WAITING and waiting.target is dial.target:
+        elif waiting.state is BranchState.WAITING and waiting.target is dial.target:
             waiting.flow = flow
-            happen(self, waiting, Event.WAY, now)
+            handle_event(self, waiting, BranchEvent.WAY, now)
 
-    def not_dialled(self, dial: Dial[Waiter], why: str, now: float) -> None:
+    def handle_connect_failed(self, dial: ConnectRequest[Waiter], why: str, now: float) -> None:
         """There is no way to a target."""
         waiting = dial.waiting
-        if isinstance(waiting, Errand):
-            self.facts.append(Dropped(waiting.call_id, "no_way"))
-        elif isinstance(waiting, Reply):
-            self.facts.append(Dropped(None, "no_way"))
+        if isinstance(waiting, StatelessForward):
+            self.events.append(ProxyDropped(waiting.call_id, "no_way"))
+        elif isinstance(waiting, RetargetedResponse):
+            self.events.append(ProxyDropped(None, "no_way"))
         elif waiting.again:
             self._lost(waiting, now)
-        elif waiting.state is State.WAITING and waiting.target is dial.target:
+        elif waiting.state is BranchState.WAITING and waiting.target is dial.target:
             waiting.context.why = f"{dial.target}: {why}"
-            happen(self, waiting, Event.NO_WAY, now)
+            handle_event(self, waiting, BranchEvent.NO_WAY, now)
 
-    def found(self, seek: Seek[Seeking], targets: tuple[Target, ...], now: float) -> None:
+    def found(self, seek: ResolveRequest[Seeking], targets: tuple[Target, ...], now: float) -> None:
         """The targets of a Route's next entry are known, or that it has none.
 
         They are a peer's choice, so only those that are trusted are followed.
@@ -383,8 +414,8 @@ class Core:
             for target in targets
             if follows(target) and (target.transport == "tls" or not context.secure)
         ]
-        order = self.penalties.sort(trusted, now)
-        if isinstance(context, Errand):
+        order = self.blocklist.sort(trusted, now)
+        if isinstance(context, StatelessForward):
             if order:
                 context.target = order[0]
                 self.run(context, None, now)
@@ -398,14 +429,14 @@ class Core:
             context.why = "the caller's connection is gone, and the next Route leads to nobody"
             if targets:
                 context.why += " who is trusted"
-            answer(self, context, 430, now)  # RFC 5626 §5.3.1
+            send_final_response(self, context, 430, now)  # RFC 5626 §5.3.1
 
     def unsent(self, send: Send[User], now: float) -> None:
         """A message couldn't be sent: its flow is gone."""
         user = send.user
-        if isinstance(user, Context):
+        if isinstance(user, ResponseContext):
             answer_anew(self, user, send)
-        elif isinstance(user, Errand):
+        elif isinstance(user, StatelessForward):
             self.errand_lost(user)
         elif user is not None and user.transaction is not None:
             self._lost(user, now)
@@ -413,18 +444,18 @@ class Core:
     def lost(self, flow: Flow) -> None:
         """A connection is gone, and with it the responses that were to come over it.
 
-        What that leads to is due at once: see `elapse`.
+        What that leads to is due at once: see `handle_timers`.
         """
         for context in self.open:
             branch = context.active
             if branch is not None and branch.flow is flow and branch.transaction is not None:
-                self._losses.append((branch, flow, Event.LOST))
+                self._losses.append((branch, flow, BranchEvent.LOST))
 
     def unreachable(self, targets: Set[tuple[str, int]]) -> None:
         """ICMP says that datagrams don't get to these addresses and ports (§18.4).
 
         It is for who has heard nothing from there yet: who has been answered knows better. What it
-        leads to is due at once: see `elapse`.
+        leads to is due at once: see `handle_timers`.
         """
         for context in self.open:
             branch = context.active
@@ -432,13 +463,13 @@ class Core:
                 continue
             flow = branch.flow
             if flow.transport == "udp" and (flow.peer_host, flow.peer_port) in targets:
-                self._losses.append((branch, flow, Event.UNREACHABLE))
+                self._losses.append((branch, flow, BranchEvent.UNREACHABLE))
 
     def _not_reached(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
         if transaction is not None and transaction.state in (Being.CALLING, Being.TRYING):
             self.transactions.end(transaction)
-            happen(self, branch, Event.UNREACHABLE, now)
+            handle_event(self, branch, BranchEvent.UNREACHABLE, now)
 
     def _lost(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
@@ -450,11 +481,11 @@ class Core:
                 if flow is not None and flow is not gone:
                     self._send_again(branch, flow, now)
                 elif branch.target is not None:
-                    self.dials.append(Dial(branch.target, branch))
+                    self.connect_requests.append(ConnectRequest(branch.target, branch))
                 return
             self.transactions.end(transaction)
             branch.context.why = "the connection is gone"
-            happen(self, branch, Event.LOST, now)
+            handle_event(self, branch, BranchEvent.LOST, now)
 
     def _may_go_again(self, branch: Branch) -> bool:
         """Whether its target, the only one that is left, may have a new connection for it.
@@ -500,6 +531,6 @@ class Core:
             elif told:
                 transaction.message = b""  # it won't be sent again
         if told and isinstance(branch, Branch):
-            what = Event.PROVISIONAL if event is Heard.PROVISIONAL else Event.FINAL
-            happen(self, branch, what, now, response)
+            what = BranchEvent.PROVISIONAL if event is Heard.PROVISIONAL else BranchEvent.FINAL
+            handle_event(self, branch, what, now, response)
             self._deadlines.changed(branch.context)

@@ -15,27 +15,33 @@ from chatredirect.net.target import Target
 from chatredirect.proxy import in_dialog, new_requests
 from chatredirect.proxy.branch_events import cancel, give_up, reasons
 from chatredirect.proxy.branches import Branch
-from chatredirect.proxy.core import Core
-from chatredirect.proxy.events import Answered, Dropped, Fact, Failed, FailedOver
-from chatredirect.proxy.interfaces import Dial, Seek
+from chatredirect.proxy.core import ProxyCore
+from chatredirect.proxy.events import (
+    ProxyAnswered,
+    ProxyDropped,
+    ProxyEvent,
+    ProxyFailed,
+    ProxyFailedOver,
+)
+from chatredirect.proxy.interfaces import ConnectRequest, ResolveRequest
 from chatredirect.proxy.outgoing_request import ASSERTIONS
-from chatredirect.proxy.response_context import Context, Seeking, User, Waiter
+from chatredirect.proxy.response_context import ResponseContext, Seeking, User, Waiter
 from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import explain_status
 from chatredirect.responses.planned import log_request
 from chatredirect.responses.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, TOO_LATE, unwanted
 from chatredirect.runtime.work_list import carry_out, forget
 from chatredirect.sip.errors import BadHeaderLine, SipError
-from chatredirect.sip.flow import Flow, Reach, leads_back
+from chatredirect.sip.flow import Flow, ReturnPath, leads_back
 from chatredirect.sip.forwarding import addressed_to, without
-from chatredirect.sip.headers import Envelope, read_via
+from chatredirect.sip.headers import MandatoryHeaders, read_via
 from chatredirect.sip.mandatory_headers import envelope_of
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.observer import Tapping
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send
-from chatredirect.sip.transaction.state_machines import Event, State
+from chatredirect.sip.transaction.state_machines import TransactionEvent, TransactionState
 from chatredirect.sip.uri import SipUri
 
 log = structlog.get_logger()
@@ -46,7 +52,7 @@ _FAULT = "a fault of ours"
 Seeker = Callable[[SipUri, Callable[[tuple[Target, ...]], None]], None]
 
 
-class Attendant:
+class ProxyDriver:
     """All that is proxied by a daemon, kept while configurations come and go.
 
     Attributes:
@@ -62,7 +68,7 @@ class Attendant:
 
     def __init__(
         self,
-        core: Core,
+        core: ProxyCore,
         counters: Counters,
         clock: Callable[[], float],
         wake_at: Callable[[float], None],
@@ -76,7 +82,7 @@ class Attendant:
             core: without any request.
             counters: the daemon's.
             clock: seconds that never go back.
-            wake_at: asks for `elapse` to be called at a time; earlier calls stay as they are.
+            wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
             seek: finds the targets of a URI that isn't a pool's.
             tapping: says who looks on.
             epoch: seconds since the epoch.
@@ -96,9 +102,9 @@ class Attendant:
     def arrive(
         self,
         request: Request,
-        envelope: Envelope,
-        source: Source,
-        reach: Reach,
+        envelope: MandatoryHeaders,
+        source: Peer,
+        reach: ReturnPath,
         uri: SipUri | None,
         endpoint: ProxyEndpoint,
     ) -> None:
@@ -113,7 +119,9 @@ class Attendant:
         )
         self._settle(now)
 
-    def repeats(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+    def repeats(
+        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
+    ) -> bool:
         """Whether a request has come before; if so it gets the answer that it got then, if any."""
         now = self._clock()
         key = matching.server_key(request, envelope)
@@ -123,7 +131,9 @@ class Attendant:
         self._settle(now)
         return known
 
-    def within(self, request: Request, envelope: Envelope, source: Source, reach: Reach) -> bool:
+    def within(
+        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
+    ) -> bool:
         """Deal with a request within a dialog; False if its Route doesn't lead here.
 
         Raises:
@@ -135,7 +145,7 @@ class Attendant:
         self._settle(now)
         return taken
 
-    def run(self, request: Request, source: Source, reach: Reach) -> bool:
+    def run(self, request: Request, source: Peer, reach: ReturnPath) -> bool:
         """Deal with an ACK, or BENOTIFY; False if it is for nothing that is known here."""
         core = self.core
         try:
@@ -150,10 +160,10 @@ class Attendant:
             )
             if (
                 transaction is not None
-                and transaction.state in (State.COMPLETED, State.CONFIRMED)
+                and transaction.state in (TransactionState.COMPLETED, TransactionState.CONFIRMED)
                 and transaction.tag == tag
             ):
-                core.transactions.happen(transaction, Event.ACK, now)
+                core.transactions.happen(transaction, TransactionEvent.ACK, now)
                 self._settle(now)
                 return True
             if tag == core.rules.tags.tag(request, envelope.number):
@@ -165,7 +175,12 @@ class Attendant:
         return taken
 
     def _run_to_endpoint(
-        self, request: Request, envelope: Envelope, source: Source, reach: Reach, now: float
+        self,
+        request: Request,
+        envelope: MandatoryHeaders,
+        source: Peer,
+        reach: ReturnPath,
+        now: float,
     ) -> bool:
         """For callers that heed no Record-Route: the pool knows the dialog, if anybody does."""
         try:
@@ -179,20 +194,20 @@ class Attendant:
         new_requests.run(self.core, request, envelope, source, reach, uri, proxy, now, epoch)
         return True
 
-    def cancels(self, request: Request, envelope: Envelope, source: Source) -> bool:
+    def cancels(self, request: Request, envelope: MandatoryHeaders, source: Peer) -> bool:
         """Cancel the INVITE that a CANCEL is about; False if none is known (§16.10)."""
         key = matching.cancelled_key(request, envelope)
         transaction = self.core.transactions.server_of(key, source)
         if transaction is None:
             return False
         context = transaction.user
-        if isinstance(context, Context):
+        if isinstance(context, ResponseContext):
             now = self._clock()
             cancel(self.core, context, reasons(request), now)
             self._settle(now)
         return True
 
-    def respond(self, response: Response, source: Source, reach: Reach) -> str | None:
+    def respond(self, response: Response, source: Peer, reach: ReturnPath) -> str | None:
         """Take a response; why not, if it isn't taken: a constant for counting (RFC 6026 §8.9)."""
         core = self.core
         key = matching.branch_key(response)
@@ -233,23 +248,23 @@ class Attendant:
     def lost(self, flow: Flow) -> None:
         """A connection is gone; many requests that were sent over it take several turns."""
         self.core.lost(flow)
-        self.elapse()
+        self.handle_timers()
 
     def unreachable(self, targets: Set[tuple[str, int]]) -> None:
         """Datagrams don't get to these addresses and ports (RFC 3261 §18.4)."""
         self.core.unreachable(targets)
-        self.elapse()
+        self.handle_timers()
 
-    def elapse(self) -> None:
+    def handle_timers(self) -> None:
         """Do what is due, and ask to be woken for what is due next."""
         now = self._clock()
         try:
-            self.core.elapse(now)
+            self.core.handle_timers(now)
         except Exception:  # what was due is taken out: the others' time comes all the same
             log.exception("proxy_timer_failed")
         self._settle(now)
 
-    def give_up(self, context: Context) -> None:
+    def give_up(self, context: ResponseContext) -> None:
         """Answer a request that is open, since the daemon ends."""
         now = self._clock()
         try:
@@ -258,17 +273,17 @@ class Attendant:
             log.exception("work_failed", what="give up")
         self._settle(now)
 
-    def _dialled(self, dial: Dial[Waiter], flow: Flow) -> None:
+    def _dialled(self, dial: ConnectRequest[Waiter], flow: Flow) -> None:
         now = self._clock()
-        self.core.dialled(dial, flow, now)
+        self.core.handle_connected(dial, flow, now)
         self._settle(now)
 
-    def _not_dialled(self, dial: Dial[Waiter], why: str) -> None:
+    def _not_dialled(self, dial: ConnectRequest[Waiter], why: str) -> None:
         now = self._clock()
-        self.core.not_dialled(dial, why, now)
+        self.core.handle_connect_failed(dial, why, now)
         self._settle(now)
 
-    def _found(self, seek: Seek[Seeking], targets: tuple[Target, ...]) -> None:
+    def _found(self, seek: ResolveRequest[Seeking], targets: tuple[Target, ...]) -> None:
         now = self._clock()
         self.core.found(seek, targets, now)
         self._settle(now)
@@ -276,17 +291,27 @@ class Attendant:
     def _settle(self, now: float) -> None:
         """Carry out what the last call has led to."""
         core = self.core
-        while core.sends or core.dials or core.seeks:  # what can't be done may lead to more
+        while (
+            core.sends or core.connect_requests or core.resolve_requests
+        ):  # what can't be done may lead to more
             carry_out(core.sends, self._send, partial(core.unsent, now=now), "send")
             carry_out(
-                core.dials, self._dial, partial(core.not_dialled, why=_FAULT, now=now), "dial"
+                core.connect_requests,
+                self._dial,
+                partial(core.handle_connect_failed, why=_FAULT, now=now),
+                "dial",
             )
-            carry_out(core.seeks, self._look_for, partial(core.found, targets=(), now=now), "seek")
-        if core.facts:
-            carry_out(core.facts, partial(self._tell, now=now), forget, "tell")
+            carry_out(
+                core.resolve_requests,
+                self._look_for,
+                partial(core.found, targets=(), now=now),
+                "seek",
+            )
+        if core.events:
+            carry_out(core.events, partial(self._tell, now=now), forget, "tell")
             if not core.open:
                 self.on_idle()
-        due = core.next_due()
+        due = core.next_timer()
         if due is not None:
             self._wake_at(due)
 
@@ -300,18 +325,18 @@ class Attendant:
                 log.exception("work_failed", what="trace")
         return sent
 
-    def _dial(self, dial: Dial[Waiter]) -> None:
+    def _dial(self, dial: ConnectRequest[Waiter]) -> None:
         self.core.ways.dial(
             dial.target, partial(self._dialled, dial), partial(self._not_dialled, dial)
         )
 
-    def _look_for(self, seek: Seek[Seeking]) -> None:
+    def _look_for(self, seek: ResolveRequest[Seeking]) -> None:
         self._seek(seek.uri, partial(self._found, seek))
 
-    def _tell(self, fact: Fact, now: float) -> None:
+    def _tell(self, fact: ProxyEvent, now: float) -> None:
         tap = self._tapping.tap
         match fact:
-            case Answered():
+            case ProxyAnswered():
                 request = fact.request
                 status = fact.status
                 if fact.began is not None:
@@ -336,14 +361,14 @@ class Attendant:
                     why = fact.why or (f"passed on to {fact.target}" if fact.target else "")
                     what = explain_status(status, fact.endpoint, why)
                     tap.decided(request.call_id, what)
-            case Dropped(call_id, reason):
+            case ProxyDropped(call_id, reason):
                 self._counters.dropped(reason)
                 if tap is not None:
                     tap.decided(call_id, f"dropped: {reason}")
-            case FailedOver(call_id, why):
+            case ProxyFailedOver(call_id, why):
                 if tap is not None:
                     tap.decided(call_id, f"{why}; on to the next target")
-            case Failed(target, why, seconds):
+            case ProxyFailed(target, why, seconds):
                 log.warning("target_failed", target=target, why=why, left_out=seconds)
 
 

@@ -4,18 +4,18 @@ from dataclasses import dataclass, field
 
 from chatredirect.runtime.histogram import Histogram
 from chatredirect.sip.message import Request
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 
 
 @dataclass(slots=True)
-class Answered:
+class ProxyAnswered:
     """A request got its final response; `status` 0 is none, and right so (RFC 4320 §4.2).
 
     `began` is when it came, for those that went on to a target.
     """
 
     request: Request
-    source: Source
+    source: Peer
     transport: str
     status: int
     endpoint: str | None
@@ -25,7 +25,7 @@ class Answered:
 
 
 @dataclass(slots=True)
-class Dropped:
+class ProxyDropped:
     """A message gets no answer and goes nowhere; `reason` is a constant of ours."""
 
     call_id: bytes | None
@@ -33,7 +33,7 @@ class Dropped:
 
 
 @dataclass(slots=True)
-class Failed:
+class ProxyFailed:
     """A target is left for last for a while."""
 
     target: str
@@ -42,14 +42,14 @@ class Failed:
 
 
 @dataclass(slots=True)
-class FailedOver:
+class ProxyFailedOver:
     """A request goes on to another target; `why` is for people."""
 
     call_id: bytes | None
     why: str
 
 
-Fact = Answered | Dropped | Failed | FailedOver
+ProxyEvent = ProxyAnswered | ProxyDropped | ProxyFailed | ProxyFailedOver
 
 
 @dataclass(slots=True)

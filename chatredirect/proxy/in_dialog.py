@@ -9,12 +9,12 @@ gone the next Route says who is on the way to him, if it is the one that the dia
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chatredirect.proxy.events import Dropped
-from chatredirect.proxy.interfaces import Seek
+from chatredirect.proxy.events import ProxyDropped
+from chatredirect.proxy.interfaces import ResolveRequest
 from chatredirect.proxy.local_addresses import PARAM, token_in
 from chatredirect.proxy.new_requests import (
     MAX_OWN,
-    Refused,
+    RequestRefused,
     check,
     no_tls,
     pack,
@@ -23,23 +23,23 @@ from chatredirect.proxy.new_requests import (
     repeated,
     secure,
 )
-from chatredirect.proxy.outgoing_request import ASSERTIONS, Parcel, Record
-from chatredirect.proxy.record_route import Dialog
-from chatredirect.proxy.response_context import Context, Errand
-from chatredirect.proxy.responses import answer, later, refuse
+from chatredirect.proxy.outgoing_request import ASSERTIONS, OutgoingRequest, Record
+from chatredirect.proxy.record_route import DialogToken
+from chatredirect.proxy.response_context import ResponseContext, StatelessForward
+from chatredirect.proxy.responses import later, respond_stateless, send_final_response
 from chatredirect.responses.planned import Refusal
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.flow import Flow, Reach
-from chatredirect.sip.forwarding import Draft, Route, lay_out
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.flow import Flow, ReturnPath
+from chatredirect.sip.forwarding import HeaderEditor, Route, lay_out
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
-from chatredirect.sip.response import Source, reply_port
+from chatredirect.sip.response import Peer, reply_port
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
-    from chatredirect.proxy.core import Core
+    from chatredirect.proxy.core import ProxyCore
 
 _MARK = PARAM + b"="
 _CLOCKS_DIFFER = 2 * 3600
@@ -59,8 +59,8 @@ class Passing:
         routes: what is left of it without us.
     """
 
-    dialog: Dialog | None
-    draft: Draft
+    dialog: DialogToken | None
+    draft: HeaderEditor
     uri: bytes
     came: list[Route]
     routes: list[Route]
@@ -71,7 +71,9 @@ class Passing:
         return secure(self.uri)
 
 
-def passing(core: "Core", request: Request, envelope: Envelope, source: Source) -> Passing | None:
+def passing(
+    core: "ProxyCore", request: Request, envelope: MandatoryHeaders, source: Peer
+) -> Passing | None:
     """Look whether a request's Route, or its Request-URI, is our Record-Route (§16.4).
 
     Entries on top that name this server and no dialog are an outbound proxy's, and passed over. The
@@ -110,18 +112,18 @@ def passing(core: "Core", request: Request, envelope: Envelope, source: Source) 
     if (dialog is None or not trusted) and not core.rules.names.names(parse_uri(place)):
         return None  # another one's, who knows his own; strangers aren't told which token is good
     if not trusted:
-        raise Refused(Refusal(403), "not_trusted")
+        raise RequestRefused(Refusal(403), "not_trusted")
     while routes and token_in(routes[0].uri) == token:  # our other side (RFC 5658 §4)
         routes = routes[1:]
     return Passing(dialog, draft, uri, came, routes)
 
 
 def forward(
-    core: "Core",
+    core: "ProxyCore",
     request: Request,
-    envelope: Envelope,
-    source: Source,
-    reach: Reach,
+    envelope: MandatoryHeaders,
+    source: Peer,
+    reach: ReturnPath,
     now: float,
     epoch: float,
 ) -> bool:
@@ -151,12 +153,12 @@ def forward(
             return True
         dialog = _live(core, found, now, epoch)
         if not core.room_for(source):
-            raise Refused(later(core), "overload")
-        parcel, via, behind = _prepare(core, request, envelope, source, flow, found, dialog)
-    except Refused as refused:
-        refuse(core, request, envelope, source, flow, refused.refusal, refused.reason)
+            raise RequestRefused(later(core), "overload")
+        outgoing, via, behind = _prepare(core, request, envelope, source, flow, found, dialog)
+    except RequestRefused as refused:
+        respond_stateless(core, request, envelope, source, flow, refused.refusal, refused.reason)
         return True
-    context = Context(
+    context = ResponseContext(
         request=request,
         invite=request.method == b"INVITE",
         number=envelope.number,
@@ -164,7 +166,7 @@ def forward(
         via=via,
         tagged=envelope.in_dialog,
         endpoint=None,
-        parcel=parcel,
+        outgoing=outgoing,
         targets=[dialog.target] if dialog.downstream else [],
         began=now,
         secure=found.secure,
@@ -179,11 +181,11 @@ def forward(
 
 
 def run(
-    core: "Core",
+    core: "ProxyCore",
     request: Request,
-    envelope: Envelope,
-    source: Source,
-    reach: Reach,
+    envelope: MandatoryHeaders,
+    source: Peer,
+    reach: ReturnPath,
     now: float,
     epoch: float,
 ) -> bool:
@@ -199,27 +201,27 @@ def run(
             return False
         dialog = _live(core, found, now, epoch)
         inside = reach.flow(reply_port(envelope.via, source))
-        parcel, _, behind = _prepare(core, request, envelope, source, inside, found, dialog)
-    except Refused as refused:
+        outgoing, _, behind = _prepare(core, request, envelope, source, inside, found, dialog)
+    except RequestRefused as refused:
         core.counters.refusal(refused.reason)
-        core.facts.append(Dropped(request.call_id, refused.reason))
+        core.events.append(ProxyDropped(request.call_id, refused.reason))
         reach.useless()
         return True
     except SipError as error:
-        core.facts.append(Dropped(request.call_id, error.counter))
+        core.events.append(ProxyDropped(request.call_id, error.counter))
         reach.useless()
         return True
     target = dialog.target if dialog.downstream else None
-    errand = Errand(parcel, target, request.call_id, behind, found.secure)
+    stateless = StatelessForward(outgoing, target, request.call_id, behind, found.secure)
     flow = None if dialog.downstream else _flow_of(core, dialog, found)
     if target is None and flow is None:
-        core.errand_lost(errand)
+        core.errand_lost(stateless)
     else:
-        core.run(errand, flow, now)
+        core.run(stateless, flow, now)
     return True
 
 
-def _trusted(core: "Core", dialog: Dialog | None, source: Source) -> bool:
+def _trusted(core: "ProxyCore", dialog: DialogToken | None, source: Peer) -> bool:
     """Whether this peer may send something within a dialog, before it is told anything of one.
 
     Down to the pool only trusted peers may. Up to the caller the pool may as well: whoever is a
@@ -234,7 +236,7 @@ def _trusted(core: "Core", dialog: Dialog | None, source: Source) -> bool:
     )
 
 
-def _live(core: "Core", found: Passing, now: float, epoch: float) -> Dialog:
+def _live(core: "ProxyCore", found: Passing, now: float, epoch: float) -> DialogToken:
     """The dialog, if there is one of ours and it may still go on.
 
     Raises:
@@ -242,25 +244,25 @@ def _live(core: "Core", found: Passing, now: float, epoch: float) -> Dialog:
     """
     dialog = found.dialog
     if dialog is None:
-        raise Refused(_NO_DIALOG, "forged_route")
+        raise RequestRefused(_NO_DIALOG, "forged_route")
     age = epoch - dialog.made
     oldest = core.rules.dialog_age
     if age < -_CLOCKS_DIFFER or (oldest is not None and age > oldest):
-        raise Refused(_NO_DIALOG, "dialog_age")
+        raise RequestRefused(_NO_DIALOG, "dialog_age")
     if not core.served.has(dialog.target, now):
-        raise Refused(_NO_DIALOG, "target_gone")
+        raise RequestRefused(_NO_DIALOG, "target_gone")
     return dialog
 
 
 def _prepare(
-    core: "Core",
+    core: "ProxyCore",
     request: Request,
-    envelope: Envelope,
-    source: Source,
+    envelope: MandatoryHeaders,
+    source: Peer,
     flow: Flow,
     found: Passing,
-    dialog: Dialog,
-) -> tuple[Parcel, bytes, SipUri | None]:
+    dialog: DialogToken,
+) -> tuple[OutgoingRequest, bytes, SipUri | None]:
     """What is sent on, the stamped Via for answers of our own, and who is next behind the flow.
 
     Raises:
@@ -279,11 +281,11 @@ def _prepare(
     record = None
     if records(request.method):  # the same token again: the route set stays as it is (§12.2)
         record = Record(core.sides.of(flow), found.secure, dialog.token)
-    parcel, via = pack(request, envelope, source, found.draft, uri, loop, record)
-    return parcel, via, behind
+    outgoing, via = pack(request, envelope, source, found.draft, uri, loop, record)
+    return outgoing, via, behind
 
 
-def _behind(core: "Core", dialog: Dialog, routes: list[Route]) -> SipUri | None:
+def _behind(core: "ProxyCore", dialog: DialogToken, routes: list[Route]) -> SipUri | None:
     """Who is next on the way to the caller; None if nobody is between him and us.
 
     Raises:
@@ -294,7 +296,7 @@ def _behind(core: "Core", dialog: Dialog, routes: list[Route]) -> SipUri | None:
         return None
     uri = parse_uri(routes[0].uri)
     if not core.rules.tokens.leads_to(dialog, destination(uri).canonical):
-        raise Refused(Refusal(430), "next_hop")
+        raise RequestRefused(Refusal(430), "next_hop")
     return uri
 
 
@@ -315,7 +317,7 @@ def _aim(found: Passing) -> bytes:
     return routes[0].uri
 
 
-def _flow_of(core: "Core", dialog: Dialog, found: Passing) -> Flow | None:
+def _flow_of(core: "ProxyCore", dialog: DialogToken, found: Passing) -> Flow | None:
     """The caller's flow, if it is there and may be used."""
     flow = core.names.find(dialog.flow)
     if flow is not None and found.secure and flow.transport != "tls":
@@ -324,7 +326,11 @@ def _flow_of(core: "Core", dialog: Dialog, found: Passing) -> Flow | None:
 
 
 def _to_caller(
-    core: "Core", context: Context, flow: Flow | None, behind: SipUri | None, now: float
+    core: "ProxyCore",
+    context: ResponseContext,
+    flow: Flow | None,
+    behind: SipUri | None,
+    now: float,
 ) -> None:
     """Send a request to the dialog's caller: over his flow, or to who is next on the way there."""
     context.to_caller = True
@@ -332,9 +338,9 @@ def _to_caller(
         context.behind = behind
         core.to_flow(context, flow, now)
     elif behind is not None:
-        core.seeks.append(Seek(behind, context))
+        core.resolve_requests.append(ResolveRequest(behind, context))
     else:
         context.why = "the caller's connection is gone"
         if context.secure:
             context.why += ", or has no TLS, which a sips: URI asks for"
-        answer(core, context, 430, now)  # RFC 5626 §5.3.1
+        send_final_response(core, context, 430, now)  # RFC 5626 §5.3.1

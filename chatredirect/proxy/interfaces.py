@@ -21,7 +21,7 @@ from chatredirect.sip.uri import SipUri
 W = TypeVar("W")
 
 
-class Ways(Protocol):
+class ConnectionPool(Protocol):
     """Ways to targets.
 
     All requests to one `Target.place` share a flow. Of a connection that we opened, `Flow.host` is
@@ -64,7 +64,7 @@ class FlowNames(Protocol):
 
 
 @dataclass(slots=True)
-class Dial(Generic[W]):
+class ConnectRequest(Generic[W]):
     """A way is to be opened to a target, for somebody who waits for it."""
 
     target: Target
@@ -72,7 +72,7 @@ class Dial(Generic[W]):
 
 
 @dataclass(slots=True)
-class Seek(Generic[W]):
+class ResolveRequest(Generic[W]):
     """The targets of a URI that isn't a pool's are to be found, for somebody who waits."""
 
     uri: SipUri

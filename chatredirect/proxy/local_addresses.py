@@ -18,7 +18,7 @@ _KNOWN = 256  # sides that are remembered; then anew
 
 
 @dataclass(slots=True, eq=False)
-class Side:
+class LocalAddress:
     """One of our own addresses.
 
     Attributes:
@@ -34,7 +34,7 @@ class Side:
     secure_uri: bytes
 
 
-class Sides:
+class LocalAddresses:
     """All of our addresses that have been used."""
 
     __slots__ = ("_advertise", "_known")
@@ -46,9 +46,9 @@ class Sides:
             advertise: the host that we call ourselves, with its port; None: the address in use.
         """
         self._advertise = advertise
-        self._known: dict[tuple[str, str, int], Side] = {}
+        self._known: dict[tuple[str, str, int], LocalAddress] = {}
 
-    def of(self, flow: Flow) -> Side:
+    def of(self, flow: Flow) -> LocalAddress:
         """The side that a flow is on."""
         key = (flow.transport, flow.host, flow.port)
         side = self._known.get(key)
@@ -58,13 +58,13 @@ class Sides:
             side = self._known[key] = self._make(*key)
         return side
 
-    def _make(self, transport: str, host: str, port: int) -> Side:
+    def _make(self, transport: str, host: str, port: int) -> LocalAddress:
         if self._advertise is not None:
             host, port = self._advertise.host, self._advertise.port or port
         sent_by = hostport(host, port)
         name = transport.encode("ascii")
         param = b"" if transport == "udp" else b";transport=" + name
-        return Side(
+        return LocalAddress(
             via=b"SIP/2.0/%b %b;branch=" % (name.upper(), sent_by),
             after=b";rport" if transport == "udp" else b"",  # RFC 3581
             uri=b"sip:%b%b;lr%b" % (sent_by, param, _IN_URI),
@@ -72,7 +72,7 @@ class Sides:
         )
 
 
-def record_route(inside: Side, outside: Side, token: bytes, secure: bool) -> bytes:
+def record_route(inside: LocalAddress, outside: LocalAddress, token: bytes, secure: bool) -> bytes:
     """Our Record-Route field or fields, with their CRLF.
 
     Args:

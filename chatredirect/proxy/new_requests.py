@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatredirect.proxy.local_addresses import token_in
-from chatredirect.proxy.outgoing_request import Parcel, Record
+from chatredirect.proxy.outgoing_request import OutgoingRequest, Record
 from chatredirect.responses.planned import (
     SIPS_NOT_ALLOWED,
     Refusal,
@@ -15,31 +15,31 @@ from chatredirect.responses.planned import (
 from chatredirect.sip import abnf
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.forwarding import Draft, Route
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.forwarding import HeaderEditor, Route
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, values
-from chatredirect.sip.response import Source, stamp
+from chatredirect.sip.response import Peer, stamp
 from chatredirect.sip.uri import parse_uri
 
 if TYPE_CHECKING:
-    from chatredirect.proxy.core import Core
+    from chatredirect.proxy.core import ProxyCore
 
 from typing import TYPE_CHECKING
 
 from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
 from chatredirect.net.target import Target
-from chatredirect.proxy.events import Dropped
-from chatredirect.proxy.response_context import Context, Errand
-from chatredirect.proxy.responses import later, refuse
+from chatredirect.proxy.events import ProxyDropped
+from chatredirect.proxy.response_context import ResponseContext, StatelessForward
+from chatredirect.proxy.responses import later, respond_stateless
 from chatredirect.responses.planned import MISCELLANEOUS
-from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.flow import Flow, ReturnPath
 from chatredirect.sip.forwarding import lay_out
 from chatredirect.sip.response import reply_port
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.uri import SipUri
 
 if TYPE_CHECKING:
-    from chatredirect.proxy.core import Core
+    from chatredirect.proxy.core import ProxyCore
 
 
 #: What makes no dialog and renews none, so that a Record-Route would be dead weight (§16.6 step 4).
@@ -53,7 +53,7 @@ MAX_OWN = 8
 
 
 @dataclass(slots=True)
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that isn't forwarded.
 
     Attributes:
@@ -65,7 +65,7 @@ class Refused(Exception):
     reason: str
 
 
-def check(core: "Core", request: Request, draft: Draft, routes: list[Route]) -> bytes:
+def check(core: "ProxyCore", request: Request, draft: HeaderEditor, routes: list[Route]) -> bytes:
     """Look at Max-Forwards, Proxy-Require and loops, and count Max-Forwards down.
 
     Args:
@@ -84,37 +84,37 @@ def check(core: "Core", request: Request, draft: Draft, routes: list[Route]) -> 
     hops = draft.hops()
     if hops == 0:
         if request.method == b"OPTIONS":  # §16.3 step 3
-            raise Refused(Refusal(200, capabilities(None)), "max_forwards")
-        raise Refused(Refusal(483), "max_forwards")
+            raise RequestRefused(Refusal(200, capabilities(None)), "max_forwards")
+        raise RequestRefused(Refusal(483), "max_forwards")
     known = core.rules.proxy_require
     unknown = [tag for tag in draft.required() if tag.lower() not in known]
     if unknown:
-        raise Refused(unsupported(unknown), "proxy_require")
+        raise RequestRefused(unsupported(unknown), "proxy_require")
     identity = (request.uri, request.call_id, request.from_, request.to, request.cseq)
     same = b"\n".join(part or b"" for part in identity).rpartition(b" ")[0]  # without the method
     if routes:
         same += b"".join(b"\n" + route.raw for route in routes)
     loop = core.rules.loops(same)
     if any(loop in via for via in request.vias):
-        raise Refused(Refusal(482), "loop")
+        raise RequestRefused(Refusal(482), "loop")
     draft.count_down(hops)
     return loop
 
 
 def pack(
     request: Request,
-    envelope: Envelope,
-    source: Source,
-    draft: Draft,
+    envelope: MandatoryHeaders,
+    source: Peer,
+    draft: HeaderEditor,
     uri: bytes,
     loop: bytes,
     record: Record | None,
-) -> tuple[Parcel, bytes]:
+) -> tuple[OutgoingRequest, bytes]:
     """What is sent on, and the stamped Via for answers of our own."""
     via = stamp(request.vias[0], envelope.via, source)
     draft.stamp(via)
     start_line = b"%b %b SIP/2.0" % (request.method, uri)
-    return Parcel(request.method, start_line, draft.rest(request.body), loop, record), via
+    return OutgoingRequest(request.method, start_line, draft.rest(request.body), loop, record), via
 
 
 def records(method: bytes) -> bool:
@@ -127,11 +127,11 @@ def secure(uri: bytes) -> bool:
     return uri[:5].lower() == b"sips:"
 
 
-def no_tls(core: "Core") -> Refused:
+def no_tls(core: "ProxyCore") -> RequestRefused:
     """Why a request that must go over TLS isn't forwarded: its target has none (RFC 5630 §6.2)."""
     rules = core.rules
     fields = unavailable(rules.retry_after, rules.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
-    return Refused(Refusal(480, fields), "sips")
+    return RequestRefused(Refusal(480, fields), "sips")
 
 
 def way_back(request: Request) -> bytes:
@@ -149,7 +149,7 @@ def way_back(request: Request) -> bytes:
         return b""  # nobody could be sent there
 
 
-def plainly_ours(core: "Core", route: bytes) -> bool:
+def plainly_ours(core: "ProxyCore", route: bytes) -> bool:
     """Whether a Route's URI names this server, and no dialog: an outbound proxy's (§16.4)."""
     try:
         return token_in(route) is None and core.rules.names.names(parse_uri(route))
@@ -158,11 +158,11 @@ def plainly_ours(core: "Core", route: bytes) -> bool:
 
 
 def arrive(
-    core: "Core",
+    core: "ProxyCore",
     request: Request,
-    envelope: Envelope,
-    source: Source,
-    reach: Reach,
+    envelope: MandatoryHeaders,
+    source: Peer,
+    reach: ReturnPath,
     uri: SipUri | None,
     endpoint: ProxyEndpoint,
     now: float,
@@ -190,16 +190,18 @@ def arrive(
         if repeated(core, key, envelope, source, reach, now):
             return
         if not core.room_for(source):
-            raise Refused(later(core), "overload")
+            raise RequestRefused(later(core), "overload")
         if core.draining and not envelope.in_dialog:
-            raise Refused(later(core), "draining")
-        parcel, via = _prepare(core, request, envelope, source, flow, uri, endpoint, epoch)
+            raise RequestRefused(later(core), "draining")
+        outgoing, via = _prepare(core, request, envelope, source, flow, uri, endpoint, epoch)
         targets = _targets(core, envelope, endpoint, secure(request.uri), now)
-    except Refused as refused:
+    except RequestRefused as refused:
         address = endpoint.address
-        refuse(core, request, envelope, source, flow, refused.refusal, refused.reason, address)
+        respond_stateless(
+            core, request, envelope, source, flow, refused.refusal, refused.reason, address
+        )
         return
-    context = Context(
+    context = ResponseContext(
         request=request,
         invite=request.method == b"INVITE",
         number=envelope.number,
@@ -207,7 +209,7 @@ def arrive(
         via=via,
         tagged=envelope.in_dialog,
         endpoint=endpoint.address,
-        parcel=parcel,
+        outgoing=outgoing,
         targets=targets,
         began=now,
     )
@@ -216,11 +218,11 @@ def arrive(
 
 
 def run(
-    core: "Core",
+    core: "ProxyCore",
     request: Request,
-    envelope: Envelope,
-    source: Source,
-    reach: Reach,
+    envelope: MandatoryHeaders,
+    source: Peer,
+    reach: ReturnPath,
     uri: SipUri | None,
     endpoint: ProxyEndpoint,
     now: float,
@@ -232,17 +234,22 @@ def run(
     """
     flow = reach.flow(reply_port(envelope.via, source))
     try:
-        parcel, _ = _prepare(core, request, envelope, source, flow, uri, endpoint, epoch)
+        outgoing, _ = _prepare(core, request, envelope, source, flow, uri, endpoint, epoch)
         targets = _targets(core, envelope, endpoint, secure(request.uri), now)
-    except (Refused, SipError):
-        core.facts.append(Dropped(request.call_id, "not_forwarded"))
+    except (RequestRefused, SipError):
+        core.events.append(ProxyDropped(request.call_id, "not_forwarded"))
         reach.useless()
         return
-    core.run(Errand(parcel, targets[0], request.call_id), None, now)
+    core.run(StatelessForward(outgoing, targets[0], request.call_id), None, now)
 
 
 def repeated(
-    core: "Core", key: bytes, envelope: Envelope, source: Source, reach: Reach, now: float
+    core: "ProxyCore",
+    key: bytes,
+    envelope: MandatoryHeaders,
+    source: Peer,
+    reach: ReturnPath,
+    now: float,
 ) -> bool:
     """Deal with a request that has come before; whether it has.
 
@@ -253,22 +260,22 @@ def repeated(
     if transaction is None:
         return False
     if core.transactions.server_of(key, source) is None:
-        raise Refused(Refusal(482), "other_peer")
+        raise RequestRefused(Refusal(482), "other_peer")
     core.counters.retransmissions += 1
     core.transactions.repeated(transaction, reach.flow(reply_port(envelope.via, source)), now)
     return True
 
 
 def _prepare(
-    core: "Core",
+    core: "ProxyCore",
     request: Request,
-    envelope: Envelope,
-    source: Source,
+    envelope: MandatoryHeaders,
+    source: Peer,
     flow: Flow,
     uri: SipUri | None,
     endpoint: ProxyEndpoint,
     epoch: float,
-) -> tuple[Parcel, bytes]:
+) -> tuple[OutgoingRequest, bytes]:
     """Check it, take our own Route away, and write what is sent on.
 
     Raises:
@@ -281,7 +288,7 @@ def _prepare(
     if routes:
         if len(routes) > MAX_OWN or not all(plainly_ours(core, route.uri) for route in routes):
             # whoever asks for an endpoint gets to its pool, and by no other way
-            raise Refused(Refusal(403, phrase="Route Leads Elsewhere"), "route")
+            raise RequestRefused(Refusal(403, phrase="Route Leads Elsewhere"), "route")
         draft.keep_routes([])
     if uri is None:
         next_uri = endpoint.rewritten(parse_uri(endpoint.uri)) or endpoint.uri
@@ -302,7 +309,7 @@ def _prepare(
 
 
 def _targets(
-    core: "Core", envelope: Envelope, endpoint: ProxyEndpoint, secure: bool, now: float
+    core: "ProxyCore", envelope: MandatoryHeaders, endpoint: ProxyEndpoint, secure: bool, now: float
 ) -> list[Target]:
     """The target set, the first to be tried first (§16.5).
 
@@ -316,9 +323,9 @@ def _targets(
         if pool.want is not None:
             pool.want(pool)
         fields = unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, pool.reason)
-        raise Refused(Refusal(480, fields), "no_target")
+        raise RequestRefused(Refusal(480, fields), "no_target")
     if secure:
         targets = tuple(target for target in targets if target.transport == "tls")
         if not targets:
             raise no_tls(core)
-    return core.penalties.sort(targets, now)
+    return core.blocklist.sort(targets, now)

@@ -7,8 +7,8 @@ names the target. The rest is written once, however many targets are tried.
 from dataclasses import dataclass
 
 from chatredirect.net.target import Target
-from chatredirect.proxy.local_addresses import Side, record_route
-from chatredirect.proxy.record_route import Tokens
+from chatredirect.proxy.local_addresses import LocalAddress, record_route
+from chatredirect.proxy.record_route import RecordRouteCodec
 from chatredirect.sip.forwarding import named
 
 COOKIE = b"z9hG4bK"  # RFC 3261 §8.1.1.7
@@ -29,7 +29,7 @@ class Record:
         tag: its From tag.
     """
 
-    inside: Side
+    inside: LocalAddress
     secure: bool
     token: bytes = b""
     flow: bytes = b""
@@ -40,7 +40,7 @@ class Record:
 
 
 @dataclass(slots=True, eq=False)
-class Parcel:
+class OutgoingRequest:
     """A request to be forwarded.
 
     Attributes:
@@ -58,7 +58,9 @@ class Parcel:
     loop: bytes
     record: Record | None
 
-    def write(self, tokens: Tokens, side: Side, branch: bytes, target: Target | None) -> bytes:
+    def write(
+        self, tokens: RecordRouteCodec, side: LocalAddress, branch: bytes, target: Target | None
+    ) -> bytes:
         """The message as it goes out.
 
         Args:

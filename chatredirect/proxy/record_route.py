@@ -33,7 +33,7 @@ MAX_TOKEN = 1024
 
 
 @dataclass(slots=True)
-class Dialog:
+class DialogToken:
     """What a token says.
 
     Attributes:
@@ -42,7 +42,7 @@ class Dialog:
         downstream: whether the request with it goes to the called side.
         token: the token itself.
         made: when the dialog's first request came, in seconds since the epoch.
-        hop: a keyed hash of the next hop on the way to the caller; `Tokens.leads_to` knows it.
+        hop: a keyed hash of the next hop on the way to the caller: see `leads_to`.
     """
 
     flow: bytes
@@ -53,7 +53,7 @@ class Dialog:
     hop: bytes
 
 
-class Loops:
+class LoopDetector:
     """Makes what a request is known by should it come back unchanged (RFC 3261 §16.6 step 8)."""
 
     __slots__ = ("_keyed",)
@@ -69,7 +69,7 @@ class Loops:
         return keyed.hexdigest().encode()
 
 
-class Tokens:
+class RecordRouteCodec:
     """Writes and reads tokens with one key."""
 
     __slots__ = ("_hops", "_keyed", "_targets")
@@ -101,7 +101,9 @@ class Tokens:
         said = b"%b%b%c%b%b" % (time, self._hop(behind), len(flow), flow, where)
         return _text(said + self._mac(said, call_id, tag))
 
-    def read(self, token: bytes, call_id: bytes, from_tag: bytes, to_tag: bytes) -> Dialog | None:
+    def read(
+        self, token: bytes, call_id: bytes, from_tag: bytes, to_tag: bytes
+    ) -> DialogToken | None:
         """Read a token in a request of these values; None if it isn't ours for this dialog."""
         if len(token) > MAX_TOKEN or _ALPHABET.fullmatch(token) is None:
             return None
@@ -114,7 +116,7 @@ class Tokens:
             if not downstream and not compare_digest(mac, self._mac(said, call_id, to_tag)):
                 return None
             flow_end = _FLOW_AT + 1 + said[_FLOW_AT]
-            return Dialog(
+            return DialogToken(
                 flow=said[_FLOW_AT + 1 : flow_end],
                 target=self._target(said[flow_end:]),
                 downstream=downstream,
@@ -125,7 +127,7 @@ class Tokens:
         except (ValueError, IndexError, KeyError):  # base64's and UTF-8's errors are ValueErrors
             return None
 
-    def leads_to(self, dialog: Dialog, behind: bytes) -> bool:
+    def leads_to(self, dialog: DialogToken, behind: bytes) -> bool:
         """Whether this next hop, in canonical form, is the one that a dialog began with."""
         return compare_digest(dialog.hop, self._hop(behind))
 

@@ -9,15 +9,15 @@ from typing import TypeAlias
 
 from chatredirect.net.target import Target
 from chatredirect.proxy.branches import Branch
-from chatredirect.proxy.outgoing_request import Parcel
+from chatredirect.proxy.outgoing_request import OutgoingRequest
 from chatredirect.sip.message import Request, Response
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.layer import Transaction
 from chatredirect.sip.uri import SipUri
 
 
 @dataclass(slots=True, eq=False)
-class Context:
+class ResponseContext:
     """One request on its way.
 
     Attributes:
@@ -28,7 +28,7 @@ class Context:
         via: its topmost Via value with where it came from, for answers of our own.
         tagged: whether its To has a tag.
         endpoint: the endpoint's address, for people; None within a dialog.
-        parcel: what is sent on; None once there is a final response.
+        outgoing: what is sent on; None once there is a final response.
         targets: those that haven't been tried, the next one first.
         server: its server transaction.
         active: the branch that is waited for.
@@ -52,11 +52,11 @@ class Context:
     request: Request | None
     invite: bool
     number: int
-    source: Source
+    source: Peer
     via: bytes
     tagged: bool
     endpoint: str | None
-    parcel: Parcel | None
+    outgoing: OutgoingRequest | None
     targets: list[Target]
     began: float
     server: "Transaction[User] | None" = None
@@ -84,18 +84,18 @@ class Context:
 
 
 @dataclass(slots=True, eq=False)
-class Errand:
+class StatelessForward:
     """A request that is sent on without a transaction: the ACK of a 2xx, BENOTIFY (§16.11).
 
     Attributes:
-        parcel: what is sent on.
+        outgoing: what is sent on.
         target: where it goes; None for a dialog's caller.
         call_id: its Call-ID, for people.
         behind: its next Route, to be asked for should the caller's flow be gone.
         secure: whether it may only go over TLS.
     """
 
-    parcel: Parcel
+    outgoing: OutgoingRequest
     target: Target | None
     call_id: bytes | None
     behind: SipUri | None = None
@@ -103,7 +103,7 @@ class Errand:
 
 
 @dataclass(slots=True, eq=False)
-class Reply:
+class RetargetedResponse:
     """A response whose connection is gone, so that it needs another one (§18.2.2).
 
     Attributes:
@@ -116,7 +116,7 @@ class Reply:
 
 
 #: Whom a message is sent for: a client transaction's for a branch, a server's for a context.
-User: TypeAlias = Branch | Context | Errand | None
+User: TypeAlias = Branch | ResponseContext | StatelessForward | None
 #: Who waits for a way, and who for targets.
-Waiter: TypeAlias = Branch | Errand | Reply
-Seeking: TypeAlias = Context | Errand
+Waiter: TypeAlias = Branch | StatelessForward | RetargetedResponse
+Seeking: TypeAlias = ResponseContext | StatelessForward

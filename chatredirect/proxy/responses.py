@@ -4,31 +4,31 @@ from typing import TYPE_CHECKING
 
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
-from chatredirect.proxy.events import Answered
-from chatredirect.proxy.interfaces import Dial
-from chatredirect.proxy.response_context import Context, Reply, User
+from chatredirect.proxy.events import ProxyAnswered
+from chatredirect.proxy.interfaces import ConnectRequest
+from chatredirect.proxy.response_context import ResponseContext, RetargetedResponse, User
 from chatredirect.responses.planned import MISCELLANEOUS, Refusal, unavailable, write
 from chatredirect.responses.planned import reason as warning_in
 from chatredirect.sip.flow import Flow
-from chatredirect.sip.headers import Envelope, read_via
+from chatredirect.sip.headers import MandatoryHeaders, read_via
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.reason_phrases import status_line
-from chatredirect.sip.response import Source, respond
+from chatredirect.sip.response import Peer, respond
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send
 from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT
 
 if TYPE_CHECKING:
-    from chatredirect.proxy.core import Core
+    from chatredirect.proxy.core import ProxyCore
 
 _LINES = {status: status_line(status) for status in (100, 408, 430, 487, 500)}
 
 
-def refuse(
-    core: "Core",
+def respond_stateless(
+    core: "ProxyCore",
     request: Request,
-    envelope: Envelope,
-    source: Source,
+    envelope: MandatoryHeaders,
+    source: Peer,
     flow: Flow,
     refusal: Refusal,
     reason: str,
@@ -51,17 +51,17 @@ def refuse(
     core.sends.append(Send(flow, data, None))
     core.counters.refusal(reason)
     why = refusal.phrase or warning_in(refusal.fields) or reason
-    core.facts.append(
-        Answered(request, source, flow.transport, refusal.status, endpoint, None, why)
+    core.events.append(
+        ProxyAnswered(request, source, flow.transport, refusal.status, endpoint, None, why)
     )
 
 
-def later(core: "Core") -> Refusal:
+def later(core: "ProxyCore") -> Refusal:
     """503: there is no room for another request, or none is taken any more."""
     return Refusal(503, b"Retry-After: %d\r\n" % core.rules.retry_after)
 
 
-def trying(core: "Core", context: Context, now: float) -> None:
+def send_100(core: "ProxyCore", context: ResponseContext, now: float) -> None:
     """100, which says only that the request has come (§8.2.6.1)."""
     request = context.request
     assert request is not None
@@ -72,7 +72,9 @@ def trying(core: "Core", context: Context, now: float) -> None:
     core.transactions.respond(context.server, 100, data, now)
 
 
-def answer(core: "Core", context: Context, status: int, now: float) -> None:
+def send_final_response(
+    core: "ProxyCore", context: ResponseContext, status: int, now: float
+) -> None:
     """Give a final response of our own, and close the context."""
     request, server = context.request, context.server
     assert request is not None
@@ -88,7 +90,7 @@ def answer(core: "Core", context: Context, status: int, now: float) -> None:
     done(core, context, status)
 
 
-def answer_anew(core: "Core", context: Context, send: Send[User]) -> None:
+def answer_anew(core: "ProxyCore", context: ResponseContext, send: Send[User]) -> None:
     """Send a response to where its sender listens: the connection that it came on is gone.
 
     RFC 3261 §18.2.2: at the address that the request came from, at sent-by's port. Where that is
@@ -102,17 +104,17 @@ def answer_anew(core: "Core", context: Context, send: Send[User]) -> None:
     name = via.host.decode("ascii").strip("[]").lower().rstrip(".")
     transport: Transport = "tls" if flow.transport == "tls" else "tcp"
     target = Target(transport, flow.peer_host, port, name, domain=name)
-    core.dials.append(Dial(target, Reply(send.data, server)))
+    core.connect_requests.append(ConnectRequest(target, RetargetedResponse(send.data, server)))
 
 
-def give_none(core: "Core", context: Context) -> None:
+def finish_without_response(core: "ProxyCore", context: ResponseContext) -> None:
     """Nobody answered a request other than INVITE: so nobody does (RFC 4320 §4.2)."""
     assert context.server is not None
     core.transactions.end(context.server)
     done(core, context, 0)
 
 
-def done(core: "Core", context: Context, status: int) -> None:
+def done(core: "ProxyCore", context: ResponseContext, status: int) -> None:
     """Tell that a request has had its final response, and close its context."""
     request, server = context.request, context.server
     assert request is not None
@@ -121,8 +123,8 @@ def done(core: "Core", context: Context, status: int) -> None:
     target = None
     if branch is not None and branch.target is not None:
         target = str(branch.target)
-    core.facts.append(
-        Answered(
+    core.events.append(
+        ProxyAnswered(
             request, context.source, server.flow.transport, status, context.endpoint, target,
             context.why, None if target is None else context.began,
         )

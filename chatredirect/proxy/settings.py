@@ -8,12 +8,12 @@ from chatredirect.net.addresses import HostPort
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import PoolKey
-from chatredirect.proxy.record_route import Loops, Tokens
+from chatredirect.proxy.record_route import LoopDetector, RecordRouteCodec
 from chatredirect.sip.response import TagMaker
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ProxySettings:
     """What a configuration says; a new one is for what comes from then on.
 
     Attributes:
@@ -43,8 +43,8 @@ class Rules:
     names: OwnNames
     advertise: HostPort | None
     tags: TagMaker
-    tokens: Tokens
-    loops: Loops
+    tokens: RecordRouteCodec
+    loops: LoopDetector
     is_target: Callable[[bytes], bool]
     follows: Callable[[Target], bool]
     pools: Mapping[str, Set[PoolKey]] = field(default_factory=dict)

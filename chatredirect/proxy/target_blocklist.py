@@ -2,25 +2,25 @@
 
 from collections.abc import Sequence
 
-from chatredirect.net.target import Place, Target
+from chatredirect.net.target import Target, TargetAddress
 
 _MOST = 4096  # places; all configured targets together are fewer
 
 
-class Penalties:
+class TargetBlocklist:
     """Which places are left for last, and until when."""
 
     __slots__ = ("_until",)
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._until: dict[Place, float] = {}
+        self._until: dict[TargetAddress, float] = {}
 
     def __len__(self) -> int:
         """How many are remembered."""
         return len(self._until)
 
-    def punish(self, target: Target, until: float) -> bool:
+    def add(self, target: Target, until: float) -> bool:
         """Leave a target for last until then; whether that is news."""
         if len(self._until) >= _MOST:
             self._until.clear()

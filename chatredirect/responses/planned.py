@@ -10,10 +10,10 @@ from chatredirect.endpoints.directory import Endpoint
 from chatredirect.sip import headers
 from chatredirect.sip.errors import BadHeaderValue, SipError
 from chatredirect.sip.flow import peer_text
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Message, Request
 from chatredirect.sip.reason_phrases import status_line
-from chatredirect.sip.response import Source, respond, stamp
+from chatredirect.sip.response import Peer, respond, stamp
 
 # RFC 3261 §20.43 and RFC 5630 §6.2
 NO_SUCH_MEDIA = b"304"
@@ -85,7 +85,7 @@ def unsupported(tags: Sequence[bytes]) -> Refusal:
 
 
 def write(
-    request: Request, envelope: Envelope, source: Source, refusal: Refusal, tag: bytes
+    request: Request, envelope: MandatoryHeaders, source: Peer, refusal: Refusal, tag: bytes
 ) -> bytes:
     """An answer without a body.
 
@@ -175,7 +175,7 @@ def described(allowed: bytes, accept: bytes) -> bytes:
 
 def log_request(
     request: Request,
-    source: Source | None,
+    source: Peer | None,
     transport: str,
     status: int,
     endpoint: str | None,
@@ -217,7 +217,7 @@ def log_request(
     )
 
 
-def log_drop(why: str, source: Source, transport: str, message: Message | None = None) -> None:
+def log_drop(why: str, source: Peer, transport: str, message: Message | None = None) -> None:
     """A message that gets no answer, for who looks closer: at level debug.
 
     Args:

@@ -4,7 +4,7 @@ import structlog
 
 from chatredirect.sip.flow import peer_text
 from chatredirect.sip.message import Response
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.layer import Transaction, U
 
 log = structlog.get_logger()
@@ -20,7 +20,7 @@ TOO_LATE = "response_too_late"
 
 
 def unwanted(
-    transaction: Transaction[U], why: str, response: Response, source: Source, transport: str
+    transaction: Transaction[U], why: str, response: Response, source: Peer, transport: str
 ) -> str:
     """Tell people that a response to a request of ours isn't taken, once for each request.
 

@@ -21,7 +21,7 @@ REST = 0.002
 """Seconds that it is left alone then."""
 
 
-class Pace:
+class Slicer:
     """Says when it is time to give way."""
 
     __slots__ = ("_begun", "_clock", "_rest", "_work")
@@ -44,7 +44,7 @@ class Pace:
         self._clock = clock
         self._begun = clock()
 
-    async def breathe(self) -> None:
+    async def checkpoint(self) -> None:
         """Give way, if it is time."""
         if self._clock() - self._begun < self._work:
             return

@@ -16,7 +16,7 @@ _AFTER_A_FAULT = 1.0
 """Seconds until the next try, where what was called has failed."""
 
 
-class Waker:
+class Timer:
     """Calls a function at the earliest of the times that were asked for, then forgets them all."""
 
     __slots__ = ("_handle", "_loop", "_wake", "_what", "_when")

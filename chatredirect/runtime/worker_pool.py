@@ -16,7 +16,7 @@ PAUSE_AFTER_CRASH = 1.0
 log = structlog.get_logger()
 
 
-class Workers:
+class WorkerPool:
     """Runs `work` whenever something is due.
 
     Attributes:
@@ -94,9 +94,9 @@ class Workers:
 
     def _ring(self) -> None:
         self._timer = None
-        self._hire()
+        self._start_worker()
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         """One more worker if there is work for it; each that finds some hires the next."""
         if not self.running:
             return
@@ -112,11 +112,11 @@ class Workers:
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._hire()
+        self._start_worker()
 
     async def _run(self) -> None:
         """Work until nothing is due."""
-        asyncio.get_running_loop().call_soon(self._hire)
+        asyncio.get_running_loop().call_soon(self._start_worker)
         while self.running:
             try:
                 if not await self._work():

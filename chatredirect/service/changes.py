@@ -23,7 +23,7 @@ _SECTIONS = tuple(each.name for each in fields(Settings) if each.name not in _EL
 
 
 @dataclass(slots=True)
-class Kind:
+class ChangeKind:
     """Endpoints to which the same happened: how many, and the first by name."""
 
     count: int = 0
@@ -47,9 +47,9 @@ class Changes:
         sections: keys at the top level whose value is another.
     """
 
-    added: Kind = field(default_factory=Kind)
-    removed: Kind = field(default_factory=Kind)
-    changed: Kind = field(default_factory=Kind)
+    added: ChangeKind = field(default_factory=ChangeKind)
+    removed: ChangeKind = field(default_factory=ChangeKind)
+    changed: ChangeKind = field(default_factory=ChangeKind)
     sections: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:

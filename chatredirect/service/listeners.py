@@ -11,18 +11,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from chatredirect.answering.request_handler import Server
+from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import ListenUrl
 from chatredirect.sip.limits import Limits
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.binding import BindError, adopt, bind, bound_url
 from chatredirect.transport.connection import GOODBYE
-from chatredirect.transport.connection_settings import StreamLimits, Terms, Watch, nobody_watches
+from chatredirect.transport.connection_settings import (
+    ConnectionSettings,
+    StreamLimits,
+    Watch,
+    nobody_watches,
+)
 from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.stream_listener import StreamListener
-from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 
 
@@ -38,15 +43,15 @@ class Serving:
         security: TLS by listener, for each that speaks it.
     """
 
-    server: Server
-    trust: Trust
+    server: RequestHandler
+    trust: TrustedPeers
     limits: Limits
     timeouts: StreamLimits
     security: Mapping[ListenUrl, Security]
 
 
 @dataclass(slots=True)
-class Plan:
+class ListenerPlan:
     """The listeners of a configuration, the new ones bound and not yet serving.
 
     Attributes:
@@ -99,7 +104,7 @@ class Listeners:
         """The UDP listeners that are open."""
         return self._udp.values()
 
-    def plan(self, wanted: Iterable[ListenUrl], receive_buffer: int) -> Plan:
+    def plan(self, wanted: Iterable[ListenUrl], receive_buffer: int) -> ListenerPlan:
         """Bind what isn't open yet. Nothing changes before `carry_out`.
 
         An IPv6 wildcard takes IPv4 as well, unless the same port has an IPv4 listener of its own.
@@ -117,7 +122,7 @@ class Listeners:
         with_ipv4 = {
             (url.transport, url.port) for url in wanted if ip_address(url.host).version == 4
         }
-        plan = Plan({}, {})
+        plan = ListenerPlan({}, {})
         try:
             for url in wanted:
                 if url in self._urls:
@@ -135,7 +140,7 @@ class Listeners:
             raise
         return plan
 
-    def carry_out(self, plan: Plan, serving: Serving) -> None:
+    def carry_out(self, plan: ListenerPlan, serving: Serving) -> None:
         """Serve on the planned listeners and on no others."""
         for url in self._urls.keys() - plan.urls.keys():
             self._end(url)
@@ -182,7 +187,7 @@ class Listeners:
                 self.loop,
             )
             return
-        terms = Terms(
+        terms = ConnectionSettings(
             serving.server.answer_event,
             serving.trust.source,
             serving.limits,

@@ -15,12 +15,12 @@ from chatredirect.client.identity import new_branch
 from chatredirect.config import EndpointSettings, HostPort, Settings
 from chatredirect.config.endpoint import PoolName
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
-from chatredirect.lookup.core import Core, Rules
-from chatredirect.lookup.driver import Attendant
+from chatredirect.lookup.core import LookupCore, LookupSettings
+from chatredirect.lookup.driver import LookupDriver
 from chatredirect.pools.pool import Pool
 from chatredirect.responses.counters import Counters
-from chatredirect.runtime.slicing import Pace
-from chatredirect.runtime.timer import Waker
+from chatredirect.runtime.slicing import Slicer
+from chatredirect.runtime.timer import Timer
 from chatredirect.sip.observer import Tapping
 from chatredirect.sip.response import TagMaker
 
@@ -32,22 +32,22 @@ _LEFT = 3.0  # seconds that a lookup which is begun then must have before the da
 _GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is sent again (T1)
 
 
-class Lookups:
+class LookupMode:
     """The daemon's lookups, once there is an endpoint for them.
 
     Attributes:
-        attendant: deals with them; None as long as no configuration had a lookup endpoint.
+        driver: deals with them; None as long as no configuration had a lookup endpoint.
     """
 
     def __init__(
         self, counters: Counters, loop: asyncio.AbstractEventLoop, tapping: Tapping
     ) -> None:
         """Begin without any; `tapping` says who looks on."""
-        self.attendant: Attendant | None = None
+        self.driver: LookupDriver | None = None
         self._counters = counters
         self._loop = loop
         self._tapping = tapping
-        self._waker = Waker(loop, self._elapse, "lookup")
+        self._waker = Timer(loop, self._elapse, "lookup")
 
     def serve(
         self,
@@ -67,21 +67,21 @@ class Lookups:
             wanted: whether it has an endpoint in the mode `lookup`.
             log_requests: whether each request gets a line in the log.
         """
-        rules = Rules(tags, settings.retry_after, agent, settings.limits.dialogs)
-        if self.attendant is None:
+        rules = LookupSettings(tags, settings.retry_after, agent, settings.limits.dialogs)
+        if self.driver is None:
             if not wanted:
                 return
-            core = Core(rules, new_branch)
-            self.attendant = Attendant(
+            core = LookupCore(rules, new_branch)
+            self.driver = LookupDriver(
                 core, self._counters, self._loop.time, self._waker.at, self._tapping
             )
-        self.attendant.core.rules = rules
-        self.attendant.log_requests = log_requests
+        self.driver.core.rules = rules
+        self.driver.log_requests = log_requests
 
     @property
     def idle(self) -> bool:
         """Whether no dialog is open."""
-        return self.attendant is None or not self.attendant.core.dialogs
+        return self.driver is None or not self.driver.core.dialogs
 
     async def drain(self, seconds: float, others_idle: Callable[[], bool] = lambda: True) -> bool:
         """Let open dialogs finish, and those that are begun as long as there is time for them.
@@ -93,9 +93,9 @@ class Lookups:
         Returns:
             Whether all have finished.
         """
-        if self.attendant is None:
+        if self.driver is None:
             return True
-        core = self.attendant.core
+        core = self.driver.core
         core.begins_until = self._loop.time() + seconds - _LEFT
         await self._until_idle(seconds, others_idle)
         core.begins_until = -inf
@@ -108,10 +108,10 @@ class Lookups:
             call_ids=[each.dialog.call_id for each in islice(dialogs.values(), _NAMED)],
             seconds=seconds,
         )
-        pace = Pace(rest=0)  # in pieces: others are still answered
+        pace = Slicer(rest=0)  # in pieces: others are still answered
         for lookup in list(dialogs.values()):
-            self.attendant.hang_up(lookup)
-            await pace.breathe()
+            self.driver.hang_up(lookup)
+            await pace.checkpoint()
         await self._until_idle(_GOODBYE)
         return False
 
@@ -128,8 +128,8 @@ class Lookups:
         self._waker.close()
 
     def _elapse(self) -> None:
-        assert self.attendant is not None
-        self.attendant.elapse()
+        assert self.driver is not None
+        self.driver.handle_timers()
 
 
 def lookup_of(

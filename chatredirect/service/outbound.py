@@ -7,21 +7,26 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 
-from chatredirect.answering.request_handler import Server
+from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import ListenUrl
 from chatredirect.sip.limits import Limits
-from chatredirect.transport.connection_settings import StreamLimits, Terms, Watch, nobody_watches
-from chatredirect.transport.flow_table import FlowBook
+from chatredirect.transport.connection_settings import (
+    ConnectionSettings,
+    StreamLimits,
+    Watch,
+    nobody_watches,
+)
+from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.peer_identity import Security
-from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
-from chatredirect.transport.udp_sender import DatagramWays
+from chatredirect.transport.udp_sender import UdpSender
 
 _SOON = StreamLimits(idle=1, message=1, write=1, handshake=1)  # until something is served
 
 
-class Outward:
+class Outbound:
     """The ways out.
 
     Attributes:
@@ -50,16 +55,16 @@ class Outward:
             receive_buffer: octets, for UDP sockets of our own.
             watch: hears of what becomes of connections.
         """
-        trust = Trust(())
-        terms = Terms(lambda *_: None, trust.source, Limits(), _SOON, loop, watch)
-        ways = DatagramWays(loop, udp, lambda *_: None, trust.source_of_datagrams, receive_buffer)
-        self.book = FlowBook(secrets.randbits(64), ways)
+        trust = TrustedPeers(())
+        terms = ConnectionSettings(lambda *_: None, trust.source, Limits(), _SOON, loop, watch)
+        ways = UdpSender(loop, udp, lambda *_: None, trust.source_of_datagrams, receive_buffer)
+        self.book = FlowTable(secrets.randbits(64), ways)
         self.outgoing = Outgoing(terms, OutgoingLimits(), security, ways, self.book, bound)
 
     def serve(
         self,
-        server: Server,
-        trust: Trust,
+        server: RequestHandler,
+        trust: TrustedPeers,
         message_limits: Limits,
         timeouts: StreamLimits,
         limits: OutgoingLimits,

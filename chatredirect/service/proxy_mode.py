@@ -20,19 +20,19 @@ from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import PoolKey
 from chatredirect.pools.refresh import Pools
-from chatredirect.proxy.core import Core
-from chatredirect.proxy.driver import Attendant
-from chatredirect.proxy.record_route import Loops, Tokens
-from chatredirect.proxy.settings import Rules
+from chatredirect.proxy.core import ProxyCore
+from chatredirect.proxy.driver import ProxyDriver
+from chatredirect.proxy.record_route import LoopDetector, RecordRouteCodec
+from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
-from chatredirect.runtime.slicing import Pace
-from chatredirect.runtime.timer import Waker
-from chatredirect.service.outbound import Outward
+from chatredirect.runtime.slicing import Slicer
+from chatredirect.runtime.timer import Timer
+from chatredirect.service.outbound import Outbound
 from chatredirect.sip.observer import Tapping
 from chatredirect.sip.response import TagMaker
 from chatredirect.sip.uri import SipUri, canonical_host
 from chatredirect.transport.peer_identity import NameRules, matches
-from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.trusted_peers import TrustedPeers
 
 _OCTETS = 4096
 
@@ -53,11 +53,11 @@ log = structlog.get_logger()
 _SEARCHES = 100  # for the hosts of Routes, at a time; more find nothing
 
 
-class Proxying:
+class ProxyMode:
     """What the daemon proxies, once there is an endpoint for it.
 
     Attributes:
-        attendant: deals with it; None as long as no configuration had a proxy endpoint.
+        driver: deals with it; None as long as no configuration had a proxy endpoint.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Proxying:
         counters: Counters,
         loop: asyncio.AbstractEventLoop,
         tapping: Tapping,
-        outward: Outward,
+        outward: Outbound,
         pools: Callable[[], Pools | None],
     ) -> None:
         """Begin without anything.
@@ -77,14 +77,14 @@ class Proxying:
             outward: the ways to targets, and the names of flows.
             pools: gives the pools.
         """
-        self.attendant: Attendant | None = None
+        self.driver: ProxyDriver | None = None
         self._counters = counters
         self._loop = loop
         self._tapping = tapping
         self._outward = outward
         self._pools = pools
         self._searches: set[asyncio.Task[None]] = set()
-        self._waker = Waker(loop, self._elapse, "proxy")
+        self._waker = Timer(loop, self._elapse, "proxy")
 
     def serve(
         self,
@@ -94,7 +94,7 @@ class Proxying:
         key: bytes,
         agent: bytes,
         *,
-        trust: Trust,
+        trust: TrustedPeers,
         pools: Mapping[str, Set[PoolKey]],
         left: Set[PoolKey],
         log_requests: bool,
@@ -112,16 +112,16 @@ class Proxying:
             left: those that were among them until now.
             log_requests: whether each request gets a line in the log.
         """
-        if self.attendant is None and not pools:
+        if self.driver is None and not pools:
             return
         proxy = settings.proxy
-        rules = Rules(
+        rules = ProxySettings(
             directory=directory,
             names=names,
             advertise=settings.advertise,
             tags=TagMaker(key),
-            tokens=Tokens(key),
-            loops=Loops(key),
+            tokens=RecordRouteCodec(key),
+            loops=LoopDetector(key),
             is_target=self._is_target,
             follows=_follows(trust, settings.tls),
             pools=pools,
@@ -137,15 +137,15 @@ class Proxying:
             transactions=proxy.transactions,
             transactions_per_peer=proxy.transactions_per_peer,
         )
-        if self.attendant is None:
+        if self.driver is None:
             outward = self._outward
-            core = Core(
+            core = ProxyCore(
                 rules,
                 outward.outgoing,
                 outward.book,
                 partial(next, random_numbers(secrets.token_bytes)),
             )
-            self.attendant = Attendant(
+            self.driver = ProxyDriver(
                 core,
                 self._counters,
                 self._loop.time,
@@ -154,15 +154,15 @@ class Proxying:
                 self._tapping,
                 time.time,
             )
-            outward.book.on_lost = self.attendant.lost
-            outward.outgoing.ways.on_unreachable = self.attendant.unreachable
-        self.attendant.core.go_by(rules, self._loop.time())
-        self.attendant.log_requests = log_requests
+            outward.book.on_lost = self.driver.lost
+            outward.outgoing.ways.on_unreachable = self.driver.unreachable
+        self.driver.core.go_by(rules, self._loop.time())
+        self.driver.log_requests = log_requests
 
     @property
     def idle(self) -> bool:
         """Whether no request waits for its final response."""
-        return self.attendant is None or self.attendant.core.idle
+        return self.driver is None or self.driver.core.idle
 
     async def drain(self, seconds: float) -> bool:
         """Begin no more dialogs, and let open requests finish; whether all have in time.
@@ -172,23 +172,23 @@ class Proxying:
         Args:
             seconds: how long to wait for them.
         """
-        attendant = self.attendant
-        if attendant is None:
+        driver = self.driver
+        if driver is None:
             return True
-        attendant.core.draining = True
-        if attendant.core.idle:
+        driver.core.draining = True
+        if driver.core.idle:
             return True
         idle = asyncio.Event()
-        attendant.on_idle = idle.set
+        driver.on_idle = idle.set
         try:
             async with asyncio.timeout(seconds):
                 await idle.wait()
         except TimeoutError:
-            log.warning("not_drained", open=len(attendant.core.open), seconds=seconds)
-            pace = Pace()
-            for context in list(attendant.core.open):
-                attendant.give_up(context)
-                await pace.breathe()
+            log.warning("not_drained", open=len(driver.core.open), seconds=seconds)
+            pace = Slicer()
+            for context in list(driver.core.open):
+                driver.give_up(context)
+                await pace.checkpoint()
             return False
         return True
 
@@ -199,8 +199,8 @@ class Proxying:
             task.cancel()
 
     def _elapse(self) -> None:
-        assert self.attendant is not None
-        self.attendant.elapse()
+        assert self.driver is not None
+        self.driver.handle_timers()
 
     def _is_target(self, host: bytes) -> bool:
         pools = self._pools()
@@ -242,7 +242,7 @@ async def _targets(pools: Pools, uri: SipUri) -> tuple[Target, ...]:
     return tuple(replace(target, domain=domain) for target in located.targets)
 
 
-def _follows(trust: Trust, tls: TlsSettings) -> Callable[[Target], bool]:
+def _follows(trust: TrustedPeers, tls: TlsSettings) -> Callable[[Target], bool]:
     """Whether a request may go to a target that a Route names.
 
     Over UDP and TCP its address must be trusted. Over TLS its certificate will have to prove the

@@ -16,7 +16,7 @@ import structlog
 from chatredirect.config import EX_CONFIG, ConfigError, Fault, Settings
 from chatredirect.loading.parent import LoadingError, load_elsewhere
 from chatredirect.log.level import LogLevel
-from chatredirect.runtime.slicing import Pace, long_lived
+from chatredirect.runtime.slicing import Slicer, long_lived
 from chatredirect.service.changes import Changes
 from chatredirect.service.service import Service
 from chatredirect.systemd.inherited import InheritError
@@ -34,7 +34,7 @@ _REMEDY = "the old configuration serves on; `chatredirect check` shows all fault
 _STATUS: dict[type[Exception], int] = {BindError: EX_UNAVAILABLE, LoadingError: EX_OSERR}
 
 
-class Refused(Exception):
+class ReloadRefused(Exception):
     """The new configuration isn't in force; the old one serves on.
 
     Attributes:
@@ -50,7 +50,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReloadOutcome:
     """The new configuration is in force.
 
     Attributes:
@@ -67,7 +67,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReloadVerdict:
     """How a reload went: `what` for people, `at` in seconds since the epoch."""
 
     what: str
@@ -97,13 +97,13 @@ class Reloader:
     level: LogLevel
     done: int = 0
     refused: int = 0
-    verdict: Verdict | None = None
+    verdict: ReloadVerdict | None = None
     begins: Callable[[], None] = _nothing
     ends: Callable[[], None] = _nothing
-    _running: "asyncio.Task[Outcome | Refused] | None" = None
-    _following: "asyncio.Task[Outcome | Refused] | None" = None
+    _running: "asyncio.Task[ReloadOutcome | ReloadRefused] | None" = None
+    _following: "asyncio.Task[ReloadOutcome | ReloadRefused] | None" = None
 
-    async def reload(self) -> Outcome:
+    async def reload(self) -> ReloadOutcome:
         """Put what the files say now in force.
 
         To be cancelled here is to give up waiting: the reload itself goes on.
@@ -114,7 +114,7 @@ class Reloader:
         if self._following is None:
             self._following = asyncio.create_task(self._follow(self._running))
         outcome = await asyncio.shield(self._following)
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, ReloadRefused):
             raise outcome
         return outcome
 
@@ -126,8 +126,8 @@ class Reloader:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow(
-        self, before: "asyncio.Task[Outcome | Refused] | None"
-    ) -> "Outcome | Refused":
+        self, before: "asyncio.Task[ReloadOutcome | ReloadRefused] | None"
+    ) -> "ReloadOutcome | ReloadRefused":
         """Reload when the one before is over. A refusal is given back: nobody may be waiting."""
         if before is not None:
             await asyncio.wait([before])
@@ -135,7 +135,7 @@ class Reloader:
         self.begins()
         try:
             outcome = await self._reload()
-        except Refused as refused:
+        except ReloadRefused as refused:
             self.refused += 1
             self._tell(f"a reload was refused ({refused}) at")
             return refused
@@ -148,10 +148,10 @@ class Reloader:
             self.ends()
 
     def _tell(self, what: str) -> None:
-        self.verdict = Verdict(what, time.time())
+        self.verdict = ReloadVerdict(what, time.time())
 
-    async def _reload(self) -> Outcome:
-        pace = Pace()
+    async def _reload(self) -> ReloadOutcome:
+        pace = Slicer()
         before = self.service.settings
         try:
             loaded = await load_elsewhere(self.config, pace)
@@ -163,20 +163,20 @@ class Reloader:
         except ConfigError as error:
             _tell_faults(error.faults)
             why = "the configuration can't be used"
-            raise Refused(why, status=EX_CONFIG, faults=error.faults) from None
+            raise ReloadRefused(why, status=EX_CONFIG, faults=error.faults) from None
         except (BindError, InheritError, LoadingError, TlsError) as error:
             log.error("reload_refused", why=str(error), remedy=_REMEDY)
-            raise Refused(str(error), status=_STATUS.get(type(error), EX_CONFIG)) from None
+            raise ReloadRefused(str(error), status=_STATUS.get(type(error), EX_CONFIG)) from None
         except Exception as error:  # a fault of ours must not take the next reload away as well
             log.exception("reload_failed")
             why = f"the daemon failed to do it: {type(error).__name__}; its log says more"
-            raise Refused(why, status=EX_SOFTWARE) from None
+            raise ReloadRefused(why, status=EX_SOFTWARE) from None
         self.level.configure(settings.log)
         restart = () if before is None else tuple(_for_a_restart(before, settings))
         if restart:
             log.warning("restart_needed", settings=restart, why="they can't change in place")
         tell_doubts(loaded.doubts, loaded.more_doubts)
-        return Outcome(changes, restart, loaded.doubts, loaded.more_doubts)
+        return ReloadOutcome(changes, restart, loaded.doubts, loaded.more_doubts)
 
 
 def tell_doubts(doubts: Sequence[Fault], more: int = 0) -> None:

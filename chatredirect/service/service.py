@@ -13,28 +13,28 @@ from functools import partial
 
 import structlog
 
-from chatredirect.answering.dispatch import Answering
+from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.registrar import Registrars
-from chatredirect.answering.request_handler import Server
-from chatredirect.answering.stateful import Attendants
+from chatredirect.answering.request_handler import RequestHandler
+from chatredirect.answering.stateful import StatefulModes
 from chatredirect.client.wire import CONNECTS, tls_connect
 from chatredirect.config import EndpointSettings, ListenUrl, Settings
-from chatredirect.endpoints.activation import States
-from chatredirect.endpoints.directory import Building, Directory
+from chatredirect.endpoints.activation import ActivationSchedule
+from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.http.listener import HttpListener
 from chatredirect.net.own_names import OwnNames, local_addresses, own_names
 from chatredirect.pools.pool import Pool, PoolKey
 from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.regular_file import in_thread
-from chatredirect.runtime.slicing import Pace
+from chatredirect.runtime.slicing import Slicer
 from chatredirect.service.changes import Changes, tell_changed, tell_started
 from chatredirect.service.limits import connection_limits, message_limits, stream_limits
 from chatredirect.service.listeners import Listeners, Serving
-from chatredirect.service.lookup_mode import Lookups, lookup_of
-from chatredirect.service.outbound import Outward
+from chatredirect.service.lookup_mode import LookupMode, lookup_of
+from chatredirect.service.outbound import Outbound
 from chatredirect.service.own_secret import OwnSecret, own_secret
-from chatredirect.service.proxy_mode import Proxying
+from chatredirect.service.proxy_mode import ProxyMode
 from chatredirect.sip.observer import Tapping
 from chatredirect.sip.response import TagMaker
 from chatredirect.systemd.inherited import Inherited
@@ -42,12 +42,12 @@ from chatredirect.transport.admission import Admission
 from chatredirect.transport.connection import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.transport.tls_contexts import INTERVAL, Certificates
-from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.trusted_peers import TrustedPeers
 
 log = structlog.get_logger()
 
 
-async def drain(lookups: Lookups | None, proxying: Proxying | None, seconds: float) -> None:
+async def drain(lookups: LookupMode | None, proxying: ProxyMode | None, seconds: float) -> None:
     """Let lookups and proxied requests finish.
 
     Args:
@@ -79,8 +79,8 @@ def _later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
     return asyncio.get_running_loop().call_later(seconds, call)
 
 
-def _states() -> States:
-    return States(time.time, _later)
+def _states() -> ActivationSchedule:
+    return ActivationSchedule(time.time, _later)
 
 
 @dataclass(slots=True)
@@ -108,19 +108,19 @@ class Service:
     counters: Counters = field(default_factory=Counters)
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     settings: Settings | None = None
-    states: States = field(default_factory=_states)
+    states: ActivationSchedule = field(default_factory=_states)
     tapping: Tapping = field(default_factory=Tapping)
     inherited: Inherited = field(default_factory=Inherited)
     directory: Directory = field(default_factory=Directory)
     listeners: Listeners | None = None
     pools: Pools | None = None
-    lookups: Lookups | None = None
-    outward: Outward | None = None
-    proxying: Proxying | None = None
+    lookups: LookupMode | None = None
+    outward: Outbound | None = None
+    proxying: ProxyMode | None = None
     http: HttpListener | None = None
     draining: bool = False
     configured_at: float = 0.0
-    _server_now: Server | None = None
+    _server_now: RequestHandler | None = None
     _looking: asyncio.Task[None] | None = None
     _own_secret: OwnSecret | None = None
     _told_secret: bool = False
@@ -131,7 +131,7 @@ class Service:
         return [] if self.listeners is None else self.listeners.bound
 
     async def apply(
-        self, settings: Settings, *, log_requests: bool, pace: Pace | None = None
+        self, settings: Settings, *, log_requests: bool, pace: Slicer | None = None
     ) -> Changes:
         """Serve a configuration, the first as any later one.
 
@@ -152,7 +152,7 @@ class Service:
             TlsError: a certificate, key or CA file can't be used.
         """
         loop = asyncio.get_running_loop()
-        pace = pace or Pace()
+        pace = pace or Slicer()
         # it reads files, and the system's authorities are many
         tls = await in_thread(
             partial(self.certificates.prepare, settings.secure_listeners, settings.tls)
@@ -162,9 +162,9 @@ class Service:
         if self.listeners is None:
             admission = Admission(connection_limits(settings.limits), loop.time)
             self.listeners = Listeners(loop, admission, self.inherited, self._watch)
-            self.lookups = Lookups(self.counters, loop, self.tapping)
+            self.lookups = LookupMode(self.counters, loop, self.tapping)
             self.outward = self._outward(loop, self.listeners, settings)
-            self.proxying = Proxying(
+            self.proxying = ProxyMode(
                 self.counters, loop, self.tapping, self.outward, lambda: self.pools
             )
         assert self.outward is not None
@@ -177,7 +177,7 @@ class Service:
             pools = await self._bring_pools(settings, names, pace)
             lookups = partial(lookup_of, lambda pool: pools.get(*pool), settings.advertise)
             reading = self.states.read()
-            building = Building(partial(_pool, pools), lookups, reading.closed)
+            building = DirectoryBuilder(partial(_pool, pools), lookups, reading.closed)
             changes, keys = await self._build(building, settings, pace)
         except BaseException:  # cancelled or faulty: what was bound for it must not stay bound
             plan.give_up()
@@ -188,7 +188,7 @@ class Service:
         self.listeners.admission.limits = connection_limits(settings.limits)
         serving = Serving(
             server=self._server(settings, building, names, log_requests),
-            trust=Trust(settings.trusted_peers),
+            trust=TrustedPeers(settings.trusted_peers),
             limits=message_limits(settings.limits),
             timeouts=stream_limits(settings.limits),
             security=tls.listeners,
@@ -218,17 +218,17 @@ class Service:
             before = None  # its endpoints go one by one, with the directory
             await pools.keep(keys, pace)
             while old.take_apart(_AT_ONCE):
-                await pace.breathe()
+                await pace.checkpoint()
         return changes
 
     def log_requests(self, wanted: bool) -> None:
         """Whether every request gets a line in the log from now on, until the next `apply`."""
         if self._server_now is not None:
             self._server_now.log_requests = wanted
-        if self.lookups is not None and self.lookups.attendant is not None:
-            self.lookups.attendant.log_requests = wanted
-        if self.proxying is not None and self.proxying.attendant is not None:
-            self.proxying.attendant.log_requests = wanted
+        if self.lookups is not None and self.lookups.driver is not None:
+            self.lookups.driver.log_requests = wanted
+        if self.proxying is not None and self.proxying.driver is not None:
+            self.proxying.driver.log_requests = wanted
 
     async def stop(self) -> None:
         """Answer what has come, close every connection after its answers, and end."""
@@ -283,8 +283,8 @@ class Service:
 
     def _outward(
         self, loop: asyncio.AbstractEventLoop, listeners: Listeners, settings: Settings
-    ) -> Outward:
-        return Outward(
+    ) -> Outbound:
+        return Outbound(
             loop,
             lambda: listeners.udp,
             lambda: listeners.bound,
@@ -294,7 +294,7 @@ class Service:
         )
 
     async def _build(
-        self, building: Building, settings: Settings, pace: Pace
+        self, building: DirectoryBuilder, settings: Settings, pace: Slicer
     ) -> tuple[Changes, set[PoolKey]]:
         """Make the new directory; what it changes, and the pools that it needs."""
         changes, keys = Changes(), set[PoolKey]()
@@ -304,16 +304,16 @@ class Service:
             changes.see(None if known is None else known.settings, each)
             building.add(each)
             keys.update(each.pools)
-            await pace.breathe()
+            await pace.checkpoint()
         new = building.done()
         for endpoint in old:
             if new.get(endpoint.settings.sip_address.key) is None:
                 changes.removed.add(endpoint.settings)
             building.succeed(endpoint)
-            await pace.breathe()
+            await pace.checkpoint()
         return changes, keys
 
-    async def _bring_pools(self, settings: Settings, names: OwnNames, pace: Pace) -> Pools:
+    async def _bring_pools(self, settings: Settings, names: OwnNames, pace: Slicer) -> Pools:
         if self.pools is None:
             self.pools = Pools(
                 settings.dns,
@@ -328,8 +328,8 @@ class Service:
         return self.pools
 
     def _server(
-        self, settings: Settings, building: Building, names: OwnNames, log_requests: bool
-    ) -> Server:
+        self, settings: Settings, building: DirectoryBuilder, names: OwnNames, log_requests: bool
+    ) -> RequestHandler:
         secret = settings.secret
         if secret is not None:
             key = secret.get_secret_value().encode()
@@ -356,22 +356,22 @@ class Service:
             names,
             key,
             agent.encode("ascii"),
-            trust=Trust(settings.trusted_peers),
+            trust=TrustedPeers(settings.trusted_peers),
             pools=building.proxied_pools,
             left=building.left_pools,
             log_requests=log_requests,
         )
-        answering = Answering(
+        answering = ResponseSettings(
             tags=tags,
             retry_after=settings.retry_after,
             agent=agent.encode("ascii"),
             log_requests=log_requests,
-            attendants=Attendants(self.lookups.attendant, self.proxying.attendant),
+            stateful=StatefulModes(self.lookups.driver, self.proxying.driver),
             registrars=Registrars.of(settings.registrars, building.lookup_domains),
             tapping=self.tapping,
         )
         limits = message_limits(settings.limits)
-        self._server_now = Server(building.done(), names, answering, limits, self.counters)
+        self._server_now = RequestHandler(building.done(), names, answering, limits, self.counters)
         return self._server_now
 
 

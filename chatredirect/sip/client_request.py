@@ -114,7 +114,7 @@ def cancel(request: ClientRequest) -> ClientRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialog:
+class ClientDialog:
     """The dialog that a 2xx to our INVITE has made (RFC 3261 §12.1.2).
 
     Attributes:
@@ -130,7 +130,7 @@ class Dialog:
     route_set: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, invite: ClientRequest, response: Response) -> "Dialog":
+    def of(cls, invite: ClientRequest, response: Response) -> "ClientDialog":
         """Read what the dialog needs from a 2xx."""
         contacts = addresses(response, "Contact")
         routes = addresses(response, "Record-Route")

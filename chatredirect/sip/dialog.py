@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from chatredirect.sip import headers
 from chatredirect.sip.client_request import ClientRequest, one_line, routed
 from chatredirect.sip.errors import BadHeaderValue, MissingHeader, SipError
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.transaction.matching import tag_of
 from chatredirect.sip.uri import parse_uri
 
 
 @dataclass(slots=True, eq=False)
-class UasDialog:
+class ServerDialog:
     """A dialog in which we were called.
 
     Attributes:
@@ -40,7 +40,7 @@ class UasDialog:
     remote_number: int
 
     @classmethod
-    def of(cls, invite: Request, envelope: Envelope, tag: bytes) -> "UasDialog":
+    def of(cls, invite: Request, envelope: MandatoryHeaders, tag: bytes) -> "ServerDialog":
         """The dialog of an INVITE without a To tag that is to be accepted.
 
         Args:
@@ -102,7 +102,7 @@ def dialog_key(call_id: bytes, local_tag: bytes, remote_tag: bytes) -> bytes:
     return b"%b\n%b\n%b" % (call_id, local_tag.lower(), remote_tag.lower())
 
 
-def key_within(request: Request, envelope: Envelope) -> bytes:
+def key_within(request: Request, envelope: MandatoryHeaders) -> bytes:
     """The dialog that the peer's request with a To tag is about."""
     local, remote = tag_of(envelope.to, "To"), tag_of(envelope.from_, "From")
     return dialog_key(request.call_id or b"", local, remote)

@@ -8,7 +8,7 @@ any limit, is left to them. The tests hold the two against each other.
 """
 
 from chatredirect.sip import abnf
-from chatredirect.sip.headers import MAX_PORT, Envelope, Via, param
+from chatredirect.sip.headers import MAX_PORT, MandatoryHeaders, Via, param
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Request, parse_head
 
@@ -48,7 +48,7 @@ def read_plain(head: bytes, limits: Limits) -> Request | None:
     top = Via(host, sent_by_port, params, len(via))
     # no parameter of PLAIN_HEAD's has an angle bracket in it
     in_dialog = to[-1:] != b">" and param(to.rpartition(b">")[2], b"tag") is not None
-    envelope = Envelope(top, from_, to, int(number), in_dialog)
+    envelope = MandatoryHeaders(top, from_, to, int(number), in_dialog)
     return Request(
         method, uri, b"SIP/2.0", head, [via], from_, to, call_id, cseq, int(size), b"", None,
         envelope,

@@ -60,7 +60,7 @@ class Flow(Protocol):
         """It is no more: once for each `hold`."""
 
 
-class Reach(Protocol):
+class ReturnPath(Protocol):
     """Makes a flow to where the message came from that is being dealt with; only until then."""
 
     @property

@@ -59,7 +59,7 @@ class Route:
 
 
 @dataclass(slots=True)
-class Draft:
+class HeaderEditor:
     """A request's header fields, to be forwarded.
 
     Attributes:
@@ -183,7 +183,7 @@ class Draft:
         return self.fields[at].partition(b":")[2].strip(b" \t\r\n")
 
 
-def lay_out(head: bytes) -> Draft:
+def lay_out(head: bytes) -> HeaderEditor:
     """Lay out the header fields of a message.
 
     Args:
@@ -192,7 +192,7 @@ def lay_out(head: bytes) -> Draft:
     folded = b"\r\n " in head or b"\r\n\t" in head
     fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
     del fields[0]
-    draft = Draft(fields)
+    draft = HeaderEditor(fields)
     for at, line in enumerate(fields):
         name = line.partition(b":")[0]
         kind = _KIND_BY_SPELLING.get(name)

@@ -69,7 +69,7 @@ def _read_sent_by(value: bytes) -> Via:
 
 
 @dataclass(slots=True)
-class Envelope:
+class MandatoryHeaders:
     """What an answer needs to know of Via, From, To, Call-ID and CSeq; all five are there and good.
 
     Attributes:

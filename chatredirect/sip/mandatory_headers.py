@@ -14,17 +14,17 @@ from chatredirect.sip.errors import (
     NoHeaderEnd,
     VersionNotSupported,
 )
-from chatredirect.sip.headers import Envelope, Via
+from chatredirect.sip.headers import MandatoryHeaders, Via
 from chatredirect.sip.message import Request
 
 
-def envelope_of(request: Request) -> Envelope:
+def envelope_of(request: Request) -> MandatoryHeaders:
     """A request's envelope, read if it hasn't been yet.
 
     Raises:
         SipError: the request is malformed.
     """
-    return request.envelope or read_envelope(request, read_topmost_via(request))
+    return request.envelope or read_mandatory_headers(request, read_topmost_via(request))
 
 
 def read_topmost_via(request: Request) -> Via | None:
@@ -40,7 +40,7 @@ def read_topmost_via(request: Request) -> Via | None:
         return None
 
 
-def read_envelope(request: Request, via: Via | None) -> Envelope:
+def read_mandatory_headers(request: Request, via: Via | None) -> MandatoryHeaders:
     """Read From, To, Call-ID and CSeq, and find the first thing that is wrong with a request.
 
     Args:
@@ -77,7 +77,7 @@ def read_envelope(request: Request, via: Via | None) -> Envelope:
         raise request.fault
     if method != request.method:
         raise CSeqMethodMismatch(request.cseq)
-    return Envelope(via, request.from_, request.to, number, tag is not None)
+    return MandatoryHeaders(via, request.from_, request.to, number, tag is not None)
 
 
 def _is_version(text: bytes) -> bool:

@@ -27,7 +27,7 @@ from chatredirect.sip.errors import (
     TooManyVias,
     UriTooLong,
 )
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.limits import Limits
 
 HEAD_END = b"\r\n\r\n"
@@ -126,7 +126,7 @@ class Request:
     content_length: int | None
     body: bytes
     fault: SipError | None
-    envelope: Envelope | None = None
+    envelope: MandatoryHeaders | None = None
     overlong: tuple[str, ...] = ()
     index: "Index | None" = None
 

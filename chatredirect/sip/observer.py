@@ -12,15 +12,15 @@ any interest to him, and only then is told more.
 
 from typing import Protocol
 
-from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.flow import Flow, ReturnPath
 from chatredirect.sip.message import Message
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 
 
-class Tap(Protocol):
+class Observer(Protocol):
     """Looks on. No method raises, waits, or keeps what it is given from being done."""
 
-    def received(self, message: Message, source: Source, reach: Reach | None) -> bool:
+    def received(self, message: Message, source: Peer, reach: ReturnPath | None) -> bool:
         """A message has come, and nothing has been done with it yet.
 
         Args:
@@ -49,7 +49,7 @@ class Tap(Protocol):
             what: for people; it may hold the peer's octets, so whoever shows it escapes it.
         """
 
-    def unreadable(self, data: bytes, source: Source, reach: Reach | None, why: str) -> None:
+    def unreadable(self, data: bytes, source: Peer, reach: ReturnPath | None, why: str) -> None:
         """Octets have come that are no message, and are dropped.
 
         Args:
@@ -81,4 +81,4 @@ class Tapping:
 
     def __init__(self) -> None:
         """Begin with nobody."""
-        self.tap: Tap | None = None
+        self.tap: Observer | None = None

@@ -16,7 +16,7 @@ _TAG_OCTETS = 8  # §19.3 asks for 32 bits of randomness at least; this is 64, i
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Peer:
     """Where a request came from, as the socket says.
 
     Attributes:
@@ -31,7 +31,7 @@ class Source:
     trusted: bool = False
     names: tuple[str, ...] = ()
 
-    def is_same_peer(self, other: "Source") -> bool:
+    def is_same_peer(self, other: "Peer") -> bool:
         """Whether both are one peer: one address, or a name that both have proved."""
         return self.host == other.host or not set(self.names).isdisjoint(other.names)
 
@@ -112,7 +112,7 @@ def _respond_in_part(request: Request, status_line: bytes, via: bytes, fields: b
     return b"%b\r\n%bContent-Length: 0\r\n\r\n" % (b"\r\n".join(lines), fields)
 
 
-def stamp(value: bytes, via: headers.Via, source: Source) -> bytes:
+def stamp(value: bytes, via: headers.Via, source: Peer) -> bytes:
     """The topmost Via value with where the request really came from.
 
     `received` is added when sent-by names another host (RFC 3261 §18.2.1), `rport` is filled in
@@ -143,7 +143,7 @@ def _same_host(host: bytes, source: bytes) -> bool:
     return canonical_host(host) == (b"[%b]" % source if b":" in source else source)
 
 
-def _restamp(value: bytes, via: headers.Via, source: Source) -> bytes:
+def _restamp(value: bytes, via: headers.Via, source: Peer) -> bytes:
     """The general case: parameters are gone through one by one, the others stay as they are."""
     params = via.params
     kept: list[bytes] = []
@@ -168,7 +168,7 @@ def _restamp(value: bytes, via: headers.Via, source: Source) -> bytes:
     return value[:start] + b"".join(kept) + value[start + len(params) :]
 
 
-def reply_port(via: headers.Via, source: Source) -> int:
+def reply_port(via: headers.Via, source: Peer) -> int:
     """The UDP port at the source's address that an answer goes to.
 
     The source port if the client asked for it with `rport` (RFC 3581 §4), else sent-by's, else the

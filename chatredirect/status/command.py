@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
-from chatredirect.control.protocol import Conversation, Handler, Json, Refusal
+from chatredirect.control.protocol import ControlRefusal, Conversation, Handler, Json
 from chatredirect.endpoints.directory import Endpoint
 from chatredirect.log.level import LogLevel
 from chatredirect.metrics.view import View
 from chatredirect.pools.pool import Pool
-from chatredirect.runtime.slicing import Pace
+from chatredirect.runtime.slicing import Slicer
 from chatredirect.status.overview import dns, endpoint_line, overview, pool_line, trouble, troubled
 from chatredirect.status.traffic import traffic
 
@@ -47,8 +47,8 @@ def status_command(
     async def status(request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
         everything = request.get("all", False)
         if not isinstance(everything, bool):
-            raise Refusal("all is to be true or false", status=2)
-        pace = Pace()
+            raise ControlRefusal("all is to be true or false", status=2)
+        pace = Slicer()
         now, ticks = clock(), ticking()
         result = {"schema": SCHEMA} | overview(view, level, now, ticks) | traffic(view)
         result["dns"] = dns(view)
@@ -61,7 +61,7 @@ def status_command(
     return status
 
 
-async def _endpoints(view: View, pace: Pace) -> Json:
+async def _endpoints(view: View, pace: Slicer) -> Json:
     service = view.service
     directory, counters = list(service.directory), service.counters
     modes: Counter[str] = Counter()
@@ -78,7 +78,7 @@ async def _endpoints(view: View, pace: Pace) -> Json:
             listed = bad if wrong else good
             if len(listed) < LISTED:
                 listed.append(each)
-        await pace.breathe()
+        await pace.checkpoint()
     lines = [endpoint_line(each, counters) for each in (bad + good)[:LISTED]]
     return {
         "count": len(directory),
@@ -89,7 +89,7 @@ async def _endpoints(view: View, pace: Pace) -> Json:
     }
 
 
-async def _pools(view: View, now: float, pace: Pace) -> Json:
+async def _pools(view: View, now: float, pace: Slicer) -> Json:
     pools = view.service.pools
     if pools is None:
         return None
@@ -105,12 +105,12 @@ async def _pools(view: View, now: float, pace: Pace) -> Json:
             listed = bad if wrong else good
             if len(listed) < LISTED:
                 listed.append(each)
-        await pace.breathe()
+        await pace.checkpoint()
     lines = [pool_line(pools, each, now) for each in (bad + good)[:LISTED]]
     return {"count": len(every), "usable": usable, "troubled": number, "listed": lines}
 
 
-async def _all(view: View, conversation: Conversation, pools_now: float, pace: Pace) -> None:
+async def _all(view: View, conversation: Conversation, pools_now: float, pace: Slicer) -> None:
     """Every endpoint and every pool, some in a line.
 
     Raises:
@@ -121,7 +121,7 @@ async def _all(view: View, conversation: Conversation, pools_now: float, pace: P
         lines: list[Json] = []
         for each in some:
             lines.append(endpoint_line(each, service.counters))
-            await pace.breathe()
+            await pace.checkpoint()
         await conversation.event({"endpoints": lines})
     pools = service.pools
     if pools is None:
@@ -130,7 +130,7 @@ async def _all(view: View, conversation: Conversation, pools_now: float, pace: P
         lines = []
         for pool in several:
             lines.append(pool_line(pools, pool, pools_now))
-            await pace.breathe()
+            await pace.checkpoint()
         await conversation.event({"pools": lines})
 
 

@@ -10,7 +10,7 @@ from chatredirect.control.protocol import Json
 from chatredirect.endpoints.directory import Endpoint
 from chatredirect.log.level import LogLevel
 from chatredirect.metrics.view import View
-from chatredirect.pools.health import State
+from chatredirect.pools.health import HealthState
 from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
@@ -171,7 +171,7 @@ def _target(pools: Pools, pool: Pool, index: int) -> Json:
         "target": str(target),
         "host": target.host,
         "state": NOT_PINGED if health is None else health.state.value,
-        "pinged": health is not None and health.state is not State.UNKNOWN,
+        "pinged": health is not None and health.state is not HealthState.UNKNOWN,
         "last_ping": "" if health is None else health.detail,
         "priority": target.priority,
         "weight": target.weight,

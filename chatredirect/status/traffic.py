@@ -65,10 +65,10 @@ def _connections(view: View) -> Json:
 
 def _proxy(view: View) -> Json:
     proxying = view.service.proxying
-    attendant = None if proxying is None else proxying.attendant
-    if attendant is None:
+    driver = None if proxying is None else proxying.driver
+    if driver is None:
         return None
-    core = attendant.core
+    core = driver.core
     counters = core.counters
     return {
         "open": len(core.open),
@@ -86,10 +86,10 @@ def _proxy(view: View) -> Json:
 
 def _lookups(view: View) -> Json:
     lookups = view.service.lookups
-    attendant = None if lookups is None else lookups.attendant
-    if attendant is None:
+    driver = None if lookups is None else lookups.driver
+    if driver is None:
         return None
-    core = attendant.core
+    core = driver.core
     counters = core.counters
     return {
         "dialogs": len(core.dialogs),

@@ -11,10 +11,10 @@ from ipaddress import ip_address
 from chatredirect.control.protocol import (
     EX_SOFTWARE,
     EX_TEMPFAIL,
+    ControlRefusal,
     Conversation,
     Handler,
     Json,
-    Refusal,
 )
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import parse_uri
@@ -42,7 +42,7 @@ def trace_command(traces: Traces) -> Handler:
         try:
             session = traces.begin(wanted, something.set)
         except TooMany:
-            raise Refusal(
+            raise ControlRefusal(
                 f"there are {MAX_TRACES} traces already: end one of them first",
                 status=EX_TEMPFAIL,
             ) from None
@@ -93,7 +93,7 @@ async def _pass_on(
             told = session.left_out
             await conversation.event({"kind": "left_out", "number": told})
         if session.failed:
-            raise Refusal("the trace failed: the daemon's log says more", status=EX_SOFTWARE)
+            raise ControlRefusal("the trace failed: the daemon's log says more", status=EX_SOFTWARE)
         left = end - loop.time()
         if left <= 0:
             return
@@ -113,7 +113,7 @@ def read_filter(request: Mapping[str, Json]) -> Filter:
     call_id, caller = _text(request, "call_id"), _text(request, "from")
     endpoint, peer = _text(request, "endpoint"), _text(request, "peer")
     if (call_id, caller, endpoint, peer) == (None,) * 4:
-        raise Refusal(
+        raise ControlRefusal(
             "whose messages? Name a call_id, a from, an endpoint or a peer", status=_EX_USAGE
         )
     return Filter(
@@ -131,14 +131,14 @@ def _endpoint(text: str) -> bytes:
         uri = parse_uri((scheme + text).encode())
         if uri.user is not None:
             return b":%b@%b" % (uri.user.lower(), uri.host.lower())
-    raise Refusal(f"{text!r} is no endpoint's SIP address: sip:USER@HOST", status=_EX_USAGE)
+    raise ControlRefusal(f"{text!r} is no endpoint's SIP address: sip:USER@HOST", status=_EX_USAGE)
 
 
 def _address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise Refusal(f"{text!r} is no IP address", status=_EX_USAGE) from None
+        raise ControlRefusal(f"{text!r} is no IP address", status=_EX_USAGE) from None
 
 
 def _text(request: Mapping[str, Json], name: str) -> str | None:
@@ -146,9 +146,11 @@ def _text(request: Mapping[str, Json], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
-        raise Refusal(f"{name} is to be a text of 1 to {_MAX_TEXT} characters", status=_EX_USAGE)
+        raise ControlRefusal(
+            f"{name} is to be a text of 1 to {_MAX_TEXT} characters", status=_EX_USAGE
+        )
     if not value.isprintable():  # no call has any of that, half of a character least of all
-        raise Refusal(f"{name} has characters in it that can't be printed", status=_EX_USAGE)
+        raise ControlRefusal(f"{name} has characters in it that can't be printed", status=_EX_USAGE)
     return value
 
 
@@ -159,7 +161,7 @@ def _seconds(request: Mapping[str, Json]) -> float:
         or not isinstance(value, int | float)
         or not 0 < value <= MAX_SECONDS
     ):
-        raise Refusal(
+        raise ControlRefusal(
             f"a trace lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=_EX_USAGE
         )
     return float(value)

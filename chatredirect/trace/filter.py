@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.message import Message, Request
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import parse_uri
 
 #: What may follow a host in a URI that isn't longer than the one that is looked for.
@@ -18,7 +18,7 @@ _HOST_GOES_ON = b"abcdefghijklmnopqrstuvwxyz0123456789-."
 
 
 #: Whether a message, from there, is of interest.
-Wants: TypeAlias = Callable[[Message, Source], bool]
+Wants: TypeAlias = Callable[[Message, Peer], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Filter:
             return tests[0]
         return lambda message, source: all(test(message, source) for test in tests)
 
-    def wants_unreadable(self, data: bytes, source: Source) -> bool:
+    def wants_unreadable(self, data: bytes, source: Peer) -> bool:
         """Whether octets that are no message are of interest, as far as can be told."""
         if self.peer is not None and source.host != self.peer.encode("ascii"):
             return False
@@ -79,7 +79,7 @@ def _of_caller(caller: bytes) -> Wants:
 
 
 def _for_endpoint(endpoint: bytes) -> Wants:
-    def wants(message: Message, _: Source) -> bool:
+    def wants(message: Message, _: Peer) -> bool:
         to = message.to
         if to is not None and endpoint in to.lower() and _holds(to.lower(), endpoint):
             return True

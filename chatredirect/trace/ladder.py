@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from chatredirect.log.escape import escape
 from chatredirect.probe.ladder import clean
 from chatredirect.sip.flow import peer_text
-from chatredirect.trace.session import Ends, Kind, Sighting
+from chatredirect.trace.session import Ends, Sighting, SightingKind
 
 MIN_WIDTH = 80
 MAX_WIDTH = 132
@@ -80,13 +80,13 @@ class Ladder:
     def lines(self, sighting: Sighting) -> list[str]:
         """What there is to print for it."""
         match sighting.kind:
-            case Kind.RECEIVED | Kind.SENT:
+            case SightingKind.RECEIVED | SightingKind.SENT:
                 return self._message(sighting)
-            case Kind.DECIDED:
+            case SightingKind.DECIDED:
                 return self._remark(escape(sighting.what))
-            case Kind.UNREADABLE | Kind.CONNECTION:
+            case SightingKind.UNREADABLE | SightingKind.CONNECTION:
                 where = "" if sighting.ends is None else f"{_peer(sighting.ends)}: "
-                dropped = "dropped: " if sighting.kind is Kind.UNREADABLE else ""
+                dropped = "dropped: " if sighting.kind is SightingKind.UNREADABLE else ""
                 lines = self._remark(
                     f"{_clock(sighting.at)} {where}{dropped}{escape(sighting.what)}"
                 )
@@ -101,7 +101,7 @@ class Ladder:
         on_the_left = self._side(call, ends, lines)
         label = _label(sighting.data)
         mark = " (again)" if call.repeats(sighting) else ""
-        rightwards = (sighting.kind is Kind.RECEIVED) is on_the_left
+        rightwards = (sighting.kind is SightingKind.RECEIVED) is on_the_left
         arrow = _arrow(label, mark, self._lane, rightwards=rightwards)
         blank = " " * self._lane
         lanes = f"|{arrow}|{blank}|" if on_the_left else f"|{blank}|{arrow}|"

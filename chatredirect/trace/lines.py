@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from chatredirect.control.protocol import Json
 from chatredirect.trace.masking import mask
-from chatredirect.trace.session import Ends, Kind, Sighting
+from chatredirect.trace.session import Ends, Sighting, SightingKind
 
 
 class BadSighting(ValueError):
@@ -47,7 +47,7 @@ def from_json(line: Mapping[str, Json]) -> Sighting:
     try:
         octets, call_id = line.get("octets"), line.get("call_id")
         return Sighting(
-            Kind(line["kind"]),
+            SightingKind(line["kind"]),
             float(str(line["at"])),
             call_id.encode("utf-8", "replace") if isinstance(call_id, str) else None,
             _ends(line) if "peer" in line else None,

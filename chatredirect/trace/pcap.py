@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from chatredirect.trace.session import Kind, Sighting
+from chatredirect.trace.session import Sighting, SightingKind
 
 _MAGIC = 0xA1B2C3D4  # times in microseconds
 _LINKTYPE_RAW = 101
@@ -44,10 +44,14 @@ class PcapWriter:
     def add(self, sighting: Sighting) -> None:
         """Write a message, or what can't be read as one; nothing of what isn't on the wire."""
         ends = sighting.ends
-        if ends is None or not sighting.data or sighting.kind in (Kind.DECIDED, Kind.CONNECTION):
+        if (
+            ends is None
+            or not sighting.data
+            or sighting.kind in (SightingKind.DECIDED, SightingKind.CONNECTION)
+        ):
             return
         own, peer = _end(ends.own, ends.peer), ends.peer
-        way = (own, peer) if sighting.kind is Kind.SENT else (peer, own)
+        way = (own, peer) if sighting.kind is SightingKind.SENT else (peer, own)
         if ends.transport in ("tcp", "tls"):
             self._stream(sighting.at, way, sighting.data)
         else:

@@ -25,7 +25,7 @@ AT_ONCE = 1000.0
 """Sightings in a burst."""
 
 
-class Kind(Enum):
+class SightingKind(Enum):
     """What was seen; the values are JSON's."""
 
     RECEIVED = "received"
@@ -57,7 +57,7 @@ class Sighting:
         what: for people; it may hold octets of a peer's.
     """
 
-    kind: Kind
+    kind: SightingKind
     at: float
     call_id: bytes | None = None
     ends: Ends | None = None

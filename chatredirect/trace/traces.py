@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 import structlog
 
-from chatredirect.sip.flow import Flow, Reach
+from chatredirect.sip.flow import Flow, ReturnPath
 from chatredirect.sip.message import Message
 from chatredirect.sip.observer import Tapping
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.trace.filter import Filter
-from chatredirect.trace.session import Ends, Kind, Session, Sighting, octets_of
+from chatredirect.trace.session import Ends, Session, Sighting, SightingKind, octets_of
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class Traces:
 
     # -- the tap ------------------------------------------------------------------------------
 
-    def received(self, message: Message, source: Source, reach: Reach | None) -> bool:
+    def received(self, message: Message, source: Peer, reach: ReturnPath | None) -> bool:
         """See `Tap`."""
         call_id = message.call_id
         wanted = False
@@ -86,7 +86,7 @@ class Traces:
                     wanted = True
                     session.follow(call_id)
                     data = octets_of(message)
-                    self._see(session, Kind.RECEIVED, call_id, data, source, reach)
+                    self._see(session, SightingKind.RECEIVED, call_id, data, source, reach)
         except Exception:  # see `_harmless`
             self._fail()
         return wanted
@@ -100,21 +100,21 @@ class Traces:
             for session in self.sessions:
                 if session.follows(call_id):
                     ends = _ends(flow)
-                    session.see(Sighting(Kind.SENT, self._clock(), call_id, ends, data))
+                    session.see(Sighting(SightingKind.SENT, self._clock(), call_id, ends, data))
 
     def decided(self, call_id: bytes | None, what: str) -> None:
         """See `Tap`."""
         with self._harmless():
             for session in self.sessions:
                 if session.follows(call_id):
-                    session.see(Sighting(Kind.DECIDED, self._clock(), call_id, what=what))
+                    session.see(Sighting(SightingKind.DECIDED, self._clock(), call_id, what=what))
 
-    def unreadable(self, data: bytes, source: Source, reach: Reach | None, why: str) -> None:
+    def unreadable(self, data: bytes, source: Peer, reach: ReturnPath | None, why: str) -> None:
         """See `Tap`."""
         with self._harmless():
             for session in self.sessions:
                 if session.filter.wants_unreadable(data, source):
-                    self._see(session, Kind.UNREADABLE, None, data, source, reach, why)
+                    self._see(session, SightingKind.UNREADABLE, None, data, source, reach, why)
 
     def happened(self, peer: str, port: int, transport: str, what: str) -> None:
         """See `Tap`."""
@@ -123,16 +123,16 @@ class Traces:
                 if session.filter.peer == peer or (peer, port) in session.peers:
                     ends = Ends(transport, ("", 0), (peer, port))
                     at = self._clock()
-                    session.see(Sighting(Kind.CONNECTION, at, None, ends, what=what))
+                    session.see(Sighting(SightingKind.CONNECTION, at, None, ends, what=what))
 
     def _see(
         self,
         session: Session,
-        kind: Kind,
+        kind: SightingKind,
         call_id: bytes | None,
         data: bytes,
-        source: Source,
-        reach: Reach | None,
+        source: Peer,
+        reach: ReturnPath | None,
         what: str = "",
     ) -> None:
         if reach is None:

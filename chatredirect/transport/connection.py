@@ -18,11 +18,11 @@ from chatredirect.runtime.steady_rate import SteadyRate
 from chatredirect.runtime.turns import turns_of
 from chatredirect.sip.flow import peer_text
 from chatredirect.sip.framing import PING, Event, FramingFault, Ping, StreamFramer
-from chatredirect.sip.response import Source
-from chatredirect.transport.connection_settings import Terms
+from chatredirect.sip.response import Peer
+from chatredirect.transport.connection_settings import ConnectionSettings
 from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.mmsg import plain_host
-from chatredirect.transport.peer_identity import Identity, Refused, explain
+from chatredirect.transport.peer_identity import Identity, PeerRefused, explain
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class Owner(Protocol):
     """
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> ConnectionSettings:
         """What its connections go by."""
 
     @property
@@ -103,7 +103,7 @@ class StreamConnection(asyncio.Protocol):
         self.host = host
         self.port = port
         self._framer = StreamFramer(self._terms.message_limits)
-        self._source = Source(b"", 0)
+        self._source = Peer(b"", 0)
         self._flow: StreamFlow | None = None
         self._transport: asyncio.Transport | None = None
         self._active = 0.0  # when the peer last sent something, by the loop's clock
@@ -310,7 +310,7 @@ class StreamConnection(asyncio.Protocol):
             return True
         try:
             self._identity = self._owner.admit(self._transport.get_extra_info("ssl_object"))
-        except Refused as refused:
+        except PeerRefused as refused:
             self._tell("peer_refused", why=str(refused))
             self.abort("peer_refused")
             return False

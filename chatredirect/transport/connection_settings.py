@@ -14,19 +14,19 @@ import structlog
 
 from chatredirect.log import RateLimited
 from chatredirect.runtime.histogram import Histogram
-from chatredirect.sip.flow import Reach, peer_text
+from chatredirect.sip.flow import ReturnPath, peer_text
 from chatredirect.sip.framing import Event
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 
 log = structlog.get_logger()
 
 #: Takes a framed event, where it came from, on what, and a way to get back there later; gives the
 #: answer or None.
-Answerer = Callable[[Event, Source, str, Reach], bytes | None]
+Answerer = Callable[[Event, Peer, str, ReturnPath], bytes | None]
 #: Makes a source of an address, a port, whether a certificate has proved one of the allowed names,
 #: and all names that it has proved.
-SourceMaker = Callable[[str, int, bool, tuple[str, ...]], Source]
+SourceMaker = Callable[[str, int, bool, tuple[str, ...]], Peer]
 #: Hears of what becomes of connections: the transport, the peer's address and port, and what.
 Watch = Callable[[str, str, int, str], None]
 
@@ -63,7 +63,7 @@ class StreamLimits:
 
 
 @dataclass(slots=True)
-class Terms:
+class ConnectionSettings:
     """The terms of some connections; they may change while these are open.
 
     Attributes:

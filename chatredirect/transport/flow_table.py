@@ -13,7 +13,7 @@ import structlog
 
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.flow import DatagramFlow, StreamFlow
-from chatredirect.transport.udp_sender import DatagramWays
+from chatredirect.transport.udp_sender import UdpSender
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ _UDP4, _UDP6 = b"4", b"6"
 _LENGTHS = {_UDP4: 13, _UDP6: 37}
 
 
-class FlowBook:
+class FlowTable:
     """All flows that have a name.
 
     Attributes:
@@ -32,7 +32,7 @@ class FlowBook:
 
     __slots__ = ("_by_name", "_next", "_ways", "on_lost")
 
-    def __init__(self, first: int, ways: DatagramWays) -> None:
+    def __init__(self, first: int, ways: UdpSender) -> None:
         """Begin.
 
         Args:

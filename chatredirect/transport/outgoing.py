@@ -17,23 +17,23 @@ from typing import TypeAlias
 import structlog
 
 from chatredirect.net.addresses import ListenUrl
-from chatredirect.net.target import Place, Target
+from chatredirect.net.target import Target, TargetAddress
 from chatredirect.runtime.os_errors import words
-from chatredirect.runtime.slicing import Pace
+from chatredirect.runtime.slicing import Slicer
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.connection import GOODBYE, OpenConnections, StreamConnection
-from chatredirect.transport.connection_settings import Terms
+from chatredirect.transport.connection_settings import ConnectionSettings
 from chatredirect.transport.flow import StreamFlow
-from chatredirect.transport.flow_table import FlowBook
-from chatredirect.transport.peer_identity import Identity, Refused, Security, explain
-from chatredirect.transport.udp_sender import DatagramWays
+from chatredirect.transport.flow_table import FlowTable
+from chatredirect.transport.peer_identity import Identity, PeerRefused, Security, explain
+from chatredirect.transport.udp_sender import UdpSender
 
 #: Gives the address and port where a peer can open connections to us, of a transport and our own
 #: address and port on a connection.
 ReachableAt = Callable[[str, str, int], tuple[str, int]]
 
 
-class Dialled:
+class OutgoingConnection:
     """One connection to a target, from the attempt to its end.
 
     Attributes:
@@ -50,10 +50,10 @@ class Dialled:
     def __init__(
         self,
         target: Target,
-        terms: Terms,
+        terms: ConnectionSettings,
         security: Security | None,
         reachable_at: ReachableAt,
-        over: Callable[["Dialled"], None],
+        over: Callable[["OutgoingConnection"], None],
     ) -> None:
         """Prepare a connection.
 
@@ -87,7 +87,7 @@ class Dialled:
         if self._security is not None and tls is not None:
             try:
                 return self._security.check_server(tls, self.target.domain, self.target.host)
-            except Refused as refused:
+            except PeerRefused as refused:
                 self.refusal = str(refused)
                 raise
         return Identity(verified=True)
@@ -189,11 +189,11 @@ class Outgoing:
 
     def __init__(
         self,
-        terms: Terms,
+        terms: ConnectionSettings,
         limits: OutgoingLimits,
         security: Callable[[], Security],
-        ways: DatagramWays,
-        book: FlowBook,
+        ways: UdpSender,
+        book: FlowTable,
         bound: Callable[[], Iterable[ListenUrl]] = tuple,
     ) -> None:
         """Open nothing yet.
@@ -215,9 +215,9 @@ class Outgoing:
         self._security = security
         self._book = book
         self._connections = OpenConnections()
-        self._by_place: dict[Place, Dialled] = {}
-        self._attempts: dict[Place, _Attempt] = {}
-        self._resting: dict[Place, tuple[float, str]] = {}  # until when, and why
+        self._by_place: dict[TargetAddress, OutgoingConnection] = {}
+        self._attempts: dict[TargetAddress, _Attempt] = {}
+        self._resting: dict[TargetAddress, tuple[float, str]] = {}  # until when, and why
         self._waiting = 0
         self._closed = False
 
@@ -235,10 +235,10 @@ class Outgoing:
         """The way to a target, if there is one already; over UDP there is, if there ever is."""
         if target.transport == "udp":
             return self.ways.to(target.address, target.port)
-        dialled = self._by_place.get(target.place)
-        if dialled is None:
+        outgoing = self._by_place.get(target.place)
+        if outgoing is None:
             return None
-        flow = dialled.flow
+        flow = outgoing.flow
         return flow if flow.open else None
 
     def dial(self, target: Target, on_flow: OnFlow, on_failure: OnFailure) -> None:
@@ -323,16 +323,16 @@ class Outgoing:
 
     async def _tell_waiting(self, attempt: _Attempt, flow: Flow | None, why: str) -> None:
         """Tell who waits what came of it. There may be thousands: others want their turns too."""
-        pace = Pace()
+        pace = Slicer()
         for on_flow, on_failure in attempt.waiting:
             self._waiting -= 1
             self._call(partial(on_failure, why) if flow is None else partial(on_flow, flow))
-            await pace.breathe()
+            await pace.checkpoint()
 
     async def _connect(self, target: Target) -> tuple[Flow | None, str]:
         """A new connection; None and why, if there is none."""
         security = self._security() if target.transport == "tls" else None
-        dialled = Dialled(
+        outgoing = OutgoingConnection(
             target, self.terms, security, partial(reachable_at, self.bound), self._over
         )
         timeouts, loop = self.terms.timeouts, self.terms.loop
@@ -340,10 +340,10 @@ class Outgoing:
         try:
             sock = await self._tcp(target)
             if security is None:
-                await loop.create_connection(lambda: dialled.connection, sock=sock)
+                await loop.create_connection(lambda: outgoing.connection, sock=sock)
             else:
                 await loop.create_connection(
-                    lambda: dialled.connection,
+                    lambda: outgoing.connection,
                     sock=sock,
                     ssl=security.context,
                     server_hostname=target.domain or target.host,
@@ -354,15 +354,15 @@ class Outgoing:
         except (OSError, ValueError) as error:
             return None, self._failure(target, error, connected=sock is not None)
         finally:
-            if sock is not None and not dialled.connection.begun:
+            if sock is not None and not outgoing.connection.begun:
                 sock.close()
-        if dialled.refusal is not None:
-            return None, self._count("refused_certificate", dialled.refusal)  # which has been told
-        flow = dialled.flow
+        if outgoing.refusal is not None:
+            return None, self._count("refused_certificate", outgoing.refusal)  # which has been told
+        flow = outgoing.flow
         if not flow.open:
             return None, self._count("closed", "it closed the connection at once")
-        self._connections.add(dialled.connection)
-        self._by_place[target.place] = dialled
+        self._connections.add(outgoing.connection)
+        self._by_place[target.place] = outgoing
         self._book.name(flow)
         self.opened += 1
         log.info("connected", target=str(target), host=target.host)
@@ -397,7 +397,7 @@ class Outgoing:
         )
         return self._count(kind, why)
 
-    def _rest(self, place: Place, why: str) -> None:
+    def _rest(self, place: TargetAddress, why: str) -> None:
         now = self.terms.loop.time()
         if len(self._resting) >= _KNOWN_FAILURES:
             self._resting = {key: value for key, value in self._resting.items() if value[0] > now}
@@ -406,10 +406,10 @@ class Outgoing:
 
     # -- afterwards ---------------------------------------------------------------------------
 
-    def _over(self, dialled: Dialled) -> None:
-        self._connections.discard(dialled.connection)
-        place = dialled.target.place
-        if self._by_place.get(place) is dialled:
+    def _over(self, outgoing: OutgoingConnection) -> None:
+        self._connections.discard(outgoing.connection)
+        place = outgoing.target.place
+        if self._by_place.get(place) is outgoing:
             del self._by_place[place]
 
     def _call(self, then: Callable[[], None]) -> None:

@@ -110,7 +110,7 @@ class Identity:
     names: tuple[str, ...] = ()
 
 
-class Refused(Exception):
+class PeerRefused(Exception):
     """A peer whose certificate is good, but whose names aren't on the list."""
 
 
@@ -150,7 +150,7 @@ class Security:
             return Identity(names=names)
         if any(matches(names, each, rules) for each in allowed):
             return Identity(verified=True, names=names)
-        raise Refused(
+        raise PeerRefused(
             f"its certificate names {_listed(names)}; tls.allowed_peers has none of these"
         )
 
@@ -169,7 +169,7 @@ class Security:
         names = names_of(tls.getpeercert() or {}, self.rules)
         wanted = (domain, host) if self.profile.srv_names else (domain,)
         if not any(matches(names, each, self.rules) for each in wanted):
-            raise Refused(f"its certificate names {_listed(names)}, not {' or '.join(wanted)}")
+            raise PeerRefused(f"its certificate names {_listed(names)}, not {' or '.join(wanted)}")
         return Identity(verified=True, names=names)
 
 

@@ -10,7 +10,12 @@ from chatredirect.sip.limits import Limits
 from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.connection import GOODBYE, OpenConnections, StreamConnection
-from chatredirect.transport.connection_settings import Answerer, SourceMaker, StreamLimits, Terms
+from chatredirect.transport.connection_settings import (
+    Answerer,
+    ConnectionSettings,
+    SourceMaker,
+    StreamLimits,
+)
 from chatredirect.transport.mmsg import plain_host
 from chatredirect.transport.peer_identity import Identity, Security, explain
 
@@ -28,7 +33,7 @@ class StreamListener:
         security: TLS, or None without it.
     """
 
-    terms: Terms
+    terms: ConnectionSettings
     admission: Admission
     security: Security | None = None
     _acceptor: Acceptor | None = None

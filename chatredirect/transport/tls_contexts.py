@@ -130,12 +130,12 @@ class Certificates:
     async def _renew(self, prepared: Prepared, profile: TlsSettings) -> None:
         users = [each for each in prepared.listeners.values() if each.profile == profile]
         certificate = profile.certificate
-        dials = prepared.outgoing.profile == profile
+        outgoing = prepared.outgoing.profile == profile
         try:
             server, client, until = await in_thread(
                 lambda: (
                     server_context(profile) if users else None,
-                    client_context(profile) if dials else None,
+                    client_context(profile) if outgoing else None,
                     None if certificate is None else expiry(certificate),
                 )
             )

@@ -7,16 +7,16 @@ the `allowed_peers`. Over UDP an address proves little; that is for whoever list
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class TrustedPeers:
     """The `trusted_peers` of a configuration."""
 
     networks: tuple[IPv4Network | IPv6Network, ...]
 
-    def source(self, host: str, port: int, verified: bool, names: tuple[str, ...] = ()) -> Source:
+    def source(self, host: str, port: int, verified: bool, names: tuple[str, ...] = ()) -> Peer:
         """Where a request comes from, and whether that is a trusted peer.
 
         Args:
@@ -25,9 +25,9 @@ class Trust:
             verified: whether a certificate has proved one of the `allowed_peers`.
             names: what its certificate has proved.
         """
-        return Source(host.encode("ascii"), port, verified or self.lists(host), names)
+        return Peer(host.encode("ascii"), port, verified or self.lists(host), names)
 
-    def source_of_datagrams(self, host: str, port: int) -> Source:
+    def source_of_datagrams(self, host: str, port: int) -> Peer:
         """The same for a datagram, which no certificate stands for."""
         return self.source(host, port, False)
 

@@ -8,8 +8,8 @@ import structlog
 
 from chatredirect.runtime.histogram import Histogram
 from chatredirect.runtime.turns import turns_of
-from chatredirect.sip.flow import Flow, Reach
-from chatredirect.sip.response import Source
+from chatredirect.sip.flow import Flow, ReturnPath
+from chatredirect.sip.response import Peer
 from chatredirect.transport.flow import DatagramFlow
 from chatredirect.transport.mmsg import BATCH, DatagramSocket, host_and_port, with_port
 
@@ -17,9 +17,9 @@ log = structlog.get_logger()
 
 #: Takes a datagram, where it came from and a way to get back there later; gives the answer and the
 #: port that it goes to, or None.
-Answerer = Callable[[bytes, Source, Reach], tuple[bytes, int] | None]
+Answerer = Callable[[bytes, Peer, ReturnPath], tuple[bytes, int] | None]
 #: Makes a source of an address and a port.
-SourceMaker = Callable[[str, int], Source]
+SourceMaker = Callable[[str, int], Peer]
 
 #: Is told to which addresses and ports datagrams don't get.
 Unreachable = Callable[[set[tuple[str, int]]], None]
@@ -63,7 +63,7 @@ class UdpListener:
         self._loop = loop
         # A front end is one source with many requests: its address is read once. Bounded, and
         # simply begun anew when it is full, so that forged addresses can't fill the memory.
-        self._sources: dict[bytes, Source] = {}
+        self._sources: dict[bytes, Peer] = {}
         # and all of its dialogs share a flow
         self._flows: dict[tuple[bytes, int, str], DatagramFlow] = {}
         self.failures = 0
@@ -201,7 +201,7 @@ class UdpListener:
             self.latency.observe(perf_counter() - began, answers)
         return self._next < len(batch) or len(batch) == BATCH
 
-    def _source(self, name: bytes) -> Source:
+    def _source(self, name: bytes) -> Peer:
         """Who that is, remembered for the next time."""
         host, port = host_and_port(name)
         source = self._make_source(host, port)

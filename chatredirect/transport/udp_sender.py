@@ -26,7 +26,7 @@ _ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  where e
 _KNOWN = 1024  # flows that are remembered; then anew
 
 
-class DatagramWays:
+class UdpSender:
     """Makes flows over UDP.
 
     Attributes:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatredirect.config import LimitSettings, loader
-from chatredirect.config.models import ProxySettings
+from chatredirect.config.models import ProxySection
 from chatredirect.control import protocol
 from chatredirect.dns import answer, exchange, hosts, name_cost
 from chatredirect.http import server as http
@@ -49,7 +49,7 @@ FIXED: dict[str, list[float]] = {
     "seconds of a connection to `http`": [http.SECONDS],
     "octets of a file of the configuration": [loader.MAX_FILE],
     "characters of a hosts file that are read": [hosts.MAX_OCTETS],
-    "`proxy.transactions`": [ProxySettings().transactions],
+    "`proxy.transactions`": [ProxySection().transactions],
     "things of a lost connection in one slice": [work_list.AT_ONCE],
     "octets of a text in one log line": [escape.MAX_TEXT],
     "log lines that wait": [sink.MAX_LINES],

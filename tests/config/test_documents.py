@@ -17,7 +17,7 @@ from chatredirect.config import (
     HttpSettings,
     LimitSettings,
     LogSettings,
-    ProxySettings,
+    ProxySection,
     Settings,
     TlsSettings,
     load,
@@ -34,7 +34,7 @@ SECTIONS = {
     "Logs": LogSettings,
     "Control": ControlSettings,
     "HTTP": HttpSettings,
-    "Proxy": ProxySettings,
+    "Proxy": ProxySection,
     "Limits": LimitSettings,
 }
 

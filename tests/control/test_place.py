@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.control.socket_file import PlaceError, peer_of, take_place
+from chatredirect.control.socket_file import ControlSocketError, peer_of, take_place
 
 
 def test_only_owner_and_group_may_use_it(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_living_daemons_is_left_to_it(tmp_path: Path, full: bool) -> None:
                 client.connect(path)
             except BlockingIOError:
                 break
-        with pytest.raises(PlaceError) as told:
+        with pytest.raises(ControlSocketError) as told:
             take_place(path)
         for client in waiting:
             client.close()
@@ -72,18 +72,18 @@ def test_a_living_daemons_is_left_to_it(tmp_path: Path, full: bool) -> None:
 def test_a_file_that_is_none_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "control"
     path.write_text("mine")
-    with pytest.raises(PlaceError, match="which is no socket; remove it"):
+    with pytest.raises(ControlSocketError, match="which is no socket; remove it"):
         take_place(str(path))
     assert path.read_text() == "mine"
 
 
 def test_a_folder_that_there_is_not(tmp_path: Path) -> None:
-    with pytest.raises(PlaceError, match=f"there is no folder {tmp_path}/no; make it"):
+    with pytest.raises(ControlSocketError, match=f"there is no folder {tmp_path}/no; make it"):
         take_place(str(tmp_path / "no" / "control"))
 
 
 def test_a_path_that_is_too_long(tmp_path: Path) -> None:
-    with pytest.raises(PlaceError, match="at most 107 octets"):
+    with pytest.raises(ControlSocketError, match="at most 107 octets"):
         take_place(str(tmp_path / ("x" * 108)))
 
 

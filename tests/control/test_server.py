@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chatredirect.control.client import ControlError, ask
-from chatredirect.control.protocol import Conversation, Gone, Json, Refusal
+from chatredirect.control.protocol import ControlRefusal, Conversation, ConversationGone, Json
 from chatredirect.control.server import Bounds, ControlServer
 from tests.service.daemon import eventually
 from tests.service.fixtures import Run, run_daemon
@@ -30,7 +30,7 @@ async def echo(request: Mapping[str, Json], _: Conversation) -> Mapping[str, Jso
 
 
 async def refuse(_: Mapping[str, Json], __: Conversation) -> Mapping[str, Json]:
-    raise Refusal("no", status=78, faults=[{"message": "why"}])
+    raise ControlRefusal("no", status=78, faults=[{"message": "why"}])
 
 
 async def break_down(_: Mapping[str, Json], __: Conversation) -> Mapping[str, Json]:
@@ -222,7 +222,7 @@ async def test_a_client_that_goes_is_noticed(tmp_path: Path) -> None:
 
 
 async def test_events_for_one_that_is_gone(tmp_path: Path) -> None:
-    """Raise `Gone`, so that a command ends that has nobody to talk to."""
+    """Raise `ConversationGone`, so that a command ends that has nobody to talk to."""
     ended = asyncio.Event()
 
     async def talk(_: Mapping[str, Json], conversation: Conversation) -> Mapping[str, Json]:
@@ -230,7 +230,7 @@ async def test_events_for_one_that_is_gone(tmp_path: Path) -> None:
             while True:
                 await conversation.event({})
                 await asyncio.sleep(0)
-        except Gone:
+        except ConversationGone:
             ended.set()
             raise
 

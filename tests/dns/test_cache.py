@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.dns.answer import Answer, Kind
+from chatredirect.dns.answer import Answer, AnswerKind
 from chatredirect.dns.cache import Key, RecordCache
 from tests.dns.world import dns_settings
 
@@ -13,7 +13,7 @@ KEY: Key = ("pcpool.contoso.com", dns.rdatatype.A)
 
 
 def answer(ttl: float, *records: str) -> Answer:
-    kind = Kind.RECORDS if records else Kind.NODATA
+    kind = AnswerKind.RECORDS if records else AnswerKind.NODATA
     return Answer(kind, records, ttl, KEY[0])
 
 
@@ -47,7 +47,7 @@ def test_negative_answers_are_kept_for_the_soa_minimum() -> None:
     entry = known.current(KEY, 70.0)
     assert entry is not None
     assert entry.answer is not None
-    assert entry.answer.kind is Kind.NODATA
+    assert entry.answer.kind is AnswerKind.NODATA
     assert known.current(KEY, 90.0) is None
 
 

@@ -1,7 +1,7 @@
 """`contact: targets` and `contact: addresses`: what a pool's targets become in the answer."""
 
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.endpoints.redirection import Redirection, contacts_of_targets
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool
@@ -21,7 +21,7 @@ def contacts(form: str) -> list[bytes]:
         Target("tcp", "2001:db8::1", 5062, "fe01.contoso.com", 1, 1),
         Target("tcp", "192.0.2.2", 5060, "fe02.contoso.com", 2, 1),
     )
-    pool.take(Located(State.FOUND, targets, "", 60.0, None, ()), 0.0, 60.0)
+    pool.take(Located(LocatedState.FOUND, targets, "", 60.0, None, ()), 0.0, 60.0)
     fields = contacts_of_targets(
         Redirection.of(endpoint), pool, b"ocschat", False, b"sip:anna@contoso.com", 1000
     )

@@ -13,10 +13,10 @@ import dns.rrset
 import pytest
 import uvloop
 
-from chatredirect.dns.answer import Answer, AnswerError, Kind, read_answer
+from chatredirect.dns.answer import Answer, AnswerError, AnswerKind, read_answer
 from chatredirect.dns.counters import DnsCounters
-from chatredirect.dns.exchange import QUESTIONS_PER_PORT, Exchange
-from chatredirect.dns.servers import Server
+from chatredirect.dns.exchange import QUESTIONS_PER_PORT, DnsExchange
+from chatredirect.dns.servers import DnsServer
 from tests.dns.odd_servers import Handler, odd_server, silent
 from tests.dns.real_servers import free_port
 
@@ -51,10 +51,10 @@ async def ask(handler: Handler, *, host: str = "127.0.0.1", wait: float = 5.0) -
     """What an exchange with such a server ends in: an answer, or the exception."""
     async with odd_server(handler, host) as server:
         assert server.address.port is not None
-        exchange = Exchange(DnsCounters())
+        exchange = DnsExchange(DnsCounters())
         try:
             async with asyncio.timeout(wait):
-                message, _ = await exchange.ask(Server(host, server.address.port), NAME, A)
+                message, _ = await exchange.ask(DnsServer(host, server.address.port), NAME, A)
             return read_answer(message, NAME, A)
         except (TimeoutError, OSError, AnswerError) as error:
             return error
@@ -123,10 +123,10 @@ def test_nobody_listens(run: Run) -> None:
     """An ICMP error is heard at once: a connected socket gets it."""
 
     async def main() -> None:
-        exchange = Exchange(DnsCounters())
+        exchange = DnsExchange(DnsCounters())
         with pytest.raises(OSError, match=r".") as caught:
             async with asyncio.timeout(10):
-                await exchange.ask(Server("127.0.0.1", free_port()), NAME, A)
+                await exchange.ask(DnsServer("127.0.0.1", free_port()), NAME, A)
         assert not isinstance(caught.value, TimeoutError)
         await exchange.aclose()
 
@@ -214,8 +214,8 @@ def test_server_without_edns(run: Run, code: dns.rcode.Rcode) -> None:
     async def main() -> None:
         async with odd_server(handler) as server:
             assert server.address.port is not None
-            exchange = Exchange(DnsCounters())
-            known = Server("127.0.0.1", server.address.port)
+            exchange = DnsExchange(DnsCounters())
+            known = DnsServer("127.0.0.1", server.address.port)
             for _ in range(2):
                 message, _ = await exchange.ask(known, NAME, A)
                 assert isinstance(read_answer(message, NAME, A), Answer)
@@ -226,9 +226,10 @@ def test_server_without_edns(run: Run, code: dns.rcode.Rcode) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(dns.rcode.NXDOMAIN, Kind.NXDOMAIN), (dns.rcode.NOERROR, Kind.NODATA)]
+    ("code", "kind"),
+    [(dns.rcode.NXDOMAIN, AnswerKind.NXDOMAIN), (dns.rcode.NOERROR, AnswerKind.NODATA)],
 )
-def test_negative_answers(run: Run, code: dns.rcode.Rcode, kind: Kind) -> None:
+def test_negative_answers(run: Run, code: dns.rcode.Rcode, kind: AnswerKind) -> None:
     """RFC 2308 §5: a no is good for the lesser of the SOA's TTL and its minimum field."""
 
     def handler(query: dns.message.Message, tcp: bool) -> list[bytes]:
@@ -272,7 +273,7 @@ def test_answers_of_another_type(run: Run) -> None:
     async def main() -> None:
         answer = await ask(handler)
         assert isinstance(answer, Answer)
-        assert answer.kind is Kind.NODATA
+        assert answer.kind is AnswerKind.NODATA
 
     run(main())
 
@@ -298,8 +299,8 @@ def test_glance(run: Run, handler: Handler, there: bool) -> None:
     async def main() -> None:
         async with odd_server(handler) as server:
             assert server.address.port is not None
-            exchange = Exchange(DnsCounters())
-            known = Server("127.0.0.1", server.address.port)
+            exchange = DnsExchange(DnsCounters())
+            known = DnsServer("127.0.0.1", server.address.port)
             for _ in range(10):  # even on loopback a datagram may be lost
                 with suppress(TimeoutError):
                     async with asyncio.timeout(5):
@@ -319,8 +320,8 @@ def test_many_questions_share_few_ports_for_a_while(run: Run) -> None:
     async def main() -> None:
         async with odd_server(good) as server:
             assert server.address.port is not None
-            exchange = Exchange(counters := DnsCounters())
-            known = Server("127.0.0.1", server.address.port)
+            exchange = DnsExchange(counters := DnsCounters())
+            known = DnsServer("127.0.0.1", server.address.port)
             names = [f"h{number}.contoso.com" for number in range(4 * QUESTIONS_PER_PORT)]
             for start in range(0, len(names), 32):
                 batch = names[start : start + 32]
@@ -340,8 +341,8 @@ def test_same_id_twice_is_not_used(run: Run) -> None:
     async def main() -> None:
         async with odd_server(good) as server:
             assert server.address.port is not None
-            exchange = Exchange(DnsCounters(), lambda: next(numbers))
-            known = Server("127.0.0.1", server.address.port)
+            exchange = DnsExchange(DnsCounters(), lambda: next(numbers))
+            known = DnsServer("127.0.0.1", server.address.port)
             await exchange.ask(known, NAME, A)  # opens the port; two questions share it then
             await asyncio.gather(*(exchange.ask(known, f"h{n}.contoso.com", A) for n in range(2)))
             assert sorted(query.id for query, _ in server.queries) == [7, 7, 8]

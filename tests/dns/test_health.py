@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from chatredirect.config import HealthSettings
 from chatredirect.net.target import Target
-from chatredirect.pools.health import Health, Outcome, PlaceHealth, State
+from chatredirect.pools.health import Health, HealthState, PingOutcome, PlaceHealth
 
 TARGET = Target("udp", "192.0.2.1", 5060, "fe01.contoso.com")
-OK, LOST = Outcome.ANSWERED, Outcome.LOST
+OK, LOST = PingOutcome.ANSWERED, PingOutcome.LOST
 SETTINGS = HealthSettings(interval=30.0, losses=3, successes=2, jitter=0.1)
 
 
@@ -36,7 +36,7 @@ def health(settings: HealthSettings = SETTINGS) -> Health:
 def test_states(outcomes: str, states: str) -> None:
     """Three losses in a row take a target down, two successes in a row bring it back."""
     place = PlaceHealth(TARGET)
-    letters = {State.UNKNOWN: "?", State.UP: "U", State.DOWN: "D"}
+    letters = {HealthState.UNKNOWN: "?", HealthState.UP: "U", HealthState.DOWN: "D"}
     seen = ""
     for outcome in outcomes:
         place.observe(OK if outcome == "+" else LOST, SETTINGS)
@@ -46,13 +46,13 @@ def test_states(outcomes: str, states: str) -> None:
 
 @given(st.lists(st.sampled_from([OK, LOST])), st.integers(1, 5), st.integers(1, 5))
 def test_down_means_losses_and_up_means_successes(
-    outcomes: list[Outcome], losses: int, successes: int
+    outcomes: list[PingOutcome], losses: int, successes: int
 ) -> None:
     """A place is down exactly if it had so many losses and since then not so many successes."""
     settings = HealthSettings(losses=losses, successes=successes)
     place = PlaceHealth(TARGET)
     down = False
-    run: list[Outcome] = []
+    run: list[PingOutcome] = []
     for outcome in outcomes:
         run = [*run, outcome] if run and run[-1] is outcome else [outcome]
         if outcome is LOST and len(run) >= losses:
@@ -60,7 +60,7 @@ def test_down_means_losses_and_up_means_successes(
         elif outcome is OK and len(run) >= successes:
             down = False
         place.observe(outcome, settings)
-        assert (place.state is State.DOWN) == down
+        assert (place.state is HealthState.DOWN) == down
 
 
 def test_unknown_counts_as_working() -> None:

@@ -6,7 +6,7 @@ import dns.rdatatype
 
 from chatredirect.dns.cache import Key, RecordCache
 from chatredirect.dns.counters import DnsCounters
-from chatredirect.dns.lookup import Found, Lookup, LookupFailed
+from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
 from chatredirect.dns.servers import ServerList
 from tests.dns.warp import now, warp
 from tests.dns.world import SERVERS, World, dns_settings
@@ -15,11 +15,11 @@ KEY: Key = ("pcpool.contoso.com", dns.rdatatype.A)
 RECORDS = {("pcpool.contoso.com", "A"): (60, ["192.0.2.1"])}
 
 
-def lookup(world: World, **settings: object) -> tuple[Lookup, DnsCounters]:
+def lookup(world: World, **settings: object) -> tuple[DnsLookup, DnsCounters]:
     counters = DnsCounters()
     known = dns_settings(**settings)
     servers = ServerList(SERVERS)
-    made = Lookup(world, RecordCache(known, 100), servers, known, clock=now, counters=counters)
+    made = DnsLookup(world, RecordCache(known, 100), servers, known, clock=now, counters=counters)
     return made, counters
 
 
@@ -30,7 +30,7 @@ def test_single_flight() -> None:
     async def main() -> None:
         asked, counters = lookup(world)
         found = await asyncio.gather(*(asked.find(KEY, 0.9) for _ in range(50)))
-        assert all(isinstance(each, Found) and each.answer.records for each in found)
+        assert all(isinstance(each, RecordsFound) and each.answer.records for each in found)
         assert len(world.asked) == 1
         assert counters.joined == 49
 
@@ -49,7 +49,7 @@ def test_single_flight_survives_who_gives_up() -> None:
         first.cancel()
         others[0].cancel()
         found = await asyncio.gather(*others[1:])
-        assert all(isinstance(each, Found) for each in found)
+        assert all(isinstance(each, RecordsFound) for each in found)
         assert len(world.asked) == 2
 
     warp(main())
@@ -66,7 +66,7 @@ def test_dead_first_server_costs_one_timeout() -> None:
         asked, counters = lookup(world, timeout=2.0)
         for number in range(100):
             found = await asked.find((f"h{number}.contoso.com", dns.rdatatype.A), 0.9)
-            assert isinstance(found, Found)
+            assert isinstance(found, RecordsFound)
         assert now() < 2.0 + 100 * 0.01
         assert counters.timeouts == 1
 
@@ -118,7 +118,7 @@ def test_aliases_over_several_answers_are_followed() -> None:
     async def main() -> None:
         asked, _ = lookup(world)
         found = await asked.find(KEY, 0.9)
-        assert isinstance(found, Found)
+        assert isinstance(found, RecordsFound)
         assert found.answer.records == ("192.0.2.1",)
         assert found.answer.ttl == 30
         assert found.answer.name == "b.fabrikam.com"

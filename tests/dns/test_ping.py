@@ -9,7 +9,7 @@ import pytest
 
 from chatredirect.client.wire import CONNECTS
 from chatredirect.net.target import Target
-from chatredirect.pools.health import Outcome
+from chatredirect.pools.health import PingOutcome
 from chatredirect.pools.options_ping import options, ping
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.headers import read_cseq, read_from_to, read_via
@@ -87,7 +87,9 @@ async def sip_target(transport: str, behaviour: Behaviour) -> AsyncIterator[Targ
     await server.wait_closed()
 
 
-async def pinged(transport: str, behaviour: Behaviour, seconds: float = 5.0) -> tuple[Outcome, str]:
+async def pinged(
+    transport: str, behaviour: Behaviour, seconds: float = 5.0
+) -> tuple[PingOutcome, str]:
     async with sip_target(transport, behaviour) as target:
         return await ping(target, CONNECTS[target.transport], seconds)
 
@@ -119,7 +121,7 @@ def test_the_request_is_proper() -> None:
 async def test_any_response_but_503_is_alive(transport: str, status: str) -> None:
     """Whatever it answers, it works."""
     outcome, detail = await pinged(transport, lambda request, n: [answer(request, status)])
-    assert (outcome, detail) == (Outcome.ANSWERED, status)
+    assert (outcome, detail) == (PingOutcome.ANSWERED, status)
 
 
 @both
@@ -128,7 +130,7 @@ async def test_503_is_lost(transport: str) -> None:
     outcome, detail = await pinged(
         transport, lambda request, n: [answer(request, "503 Service Unavailable")]
     )
-    assert (outcome, detail) == (Outcome.LOST, "503 Service Unavailable")
+    assert (outcome, detail) == (PingOutcome.LOST, "503 Service Unavailable")
 
 
 @both
@@ -137,14 +139,14 @@ async def test_provisional_responses_are_waited_out(transport: str) -> None:
     outcome, detail = await pinged(
         transport, lambda request, n: [answer(request, "100 Trying"), answer(request, "503 X")]
     )
-    assert (outcome, detail) == (Outcome.LOST, "503 X")
+    assert (outcome, detail) == (PingOutcome.LOST, "503 X")
 
 
 @both
 async def test_silence_is_lost(transport: str) -> None:
     """No response in time."""
     outcome, detail = await pinged(transport, lambda request, n: [], 0.3)
-    assert (outcome, detail) == (Outcome.LOST, "no response within 0.3 s")
+    assert (outcome, detail) == (PingOutcome.LOST, "no response within 0.3 s")
 
 
 @both
@@ -164,24 +166,24 @@ async def test_responses_to_something_else_are_ignored(
 ) -> None:
     """RFC 3261 §17.1.3: branch and CSeq method tell whose response it is; Call-ID as well."""
     outcome, _ = await pinged(transport, lambda request, n: [answer(request, **other)], 0.3)
-    assert outcome is Outcome.LOST
+    assert outcome is PingOutcome.LOST
     outcome, _ = await pinged(
         transport, lambda request, n: [answer(request, **other), answer(request)]
     )
-    assert outcome is Outcome.ANSWERED
+    assert outcome is PingOutcome.ANSWERED
 
 
 async def test_lost_datagrams_are_sent_again() -> None:
     """RFC 3261 §17.1.2.2: over UDP the request is sent again after T1; one loss is no lost ping."""
     outcome, _ = await pinged("udp", lambda request, n: [answer(request)] if n > 1 else [])
-    assert outcome is Outcome.ANSWERED
+    assert outcome is PingOutcome.ANSWERED
 
 
 @both
 async def test_garbage_is_lost(transport: str) -> None:
     """What isn't SIP is no response."""
     outcome, _ = await pinged(transport, lambda request, n: [b"HTTP/1.1 200 OK\r\n\r\n"], 0.5)
-    assert outcome is Outcome.LOST
+    assert outcome is PingOutcome.LOST
 
 
 @both
@@ -189,7 +191,7 @@ async def test_flood_is_bounded(transport: str) -> None:
     """A target that sends without end fills no memory and ends with the ping."""
     junk = b"SIP/2.0 100 Trying\r\nContent-Length: 0\r\n\r\n" * (1 if transport == "udp" else 5000)
     outcome, _ = await pinged(transport, lambda request, n: [junk] * 200, 0.5)
-    assert outcome is Outcome.LOST
+    assert outcome is PingOutcome.LOST
 
 
 @both
@@ -197,7 +199,7 @@ async def test_nobody_listens(transport: str) -> None:
     """ICMP and a refused connection are heard at once."""
     target = Target("udp" if transport == "udp" else "tcp", "127.0.0.1", free_port(), "h")
     outcome, detail = await ping(target, CONNECTS[target.transport], 10.0)
-    assert (outcome, detail) == (Outcome.LOST, "connection refused")
+    assert (outcome, detail) == (PingOutcome.LOST, "connection refused")
 
 
 async def test_connection_closed_without_a_word() -> None:
@@ -209,7 +211,7 @@ async def test_connection_closed_without_a_word() -> None:
     server = await asyncio.start_server(close, "127.0.0.1", 0)
     target = Target("tcp", "127.0.0.1", server.sockets[0].getsockname()[1], "h")
     outcome, detail = await ping(target, CONNECTS["tcp"], 5.0)
-    assert outcome is Outcome.LOST
+    assert outcome is PingOutcome.LOST
     assert detail
     server.close()
     await server.wait_closed()

@@ -1,8 +1,8 @@
 """A pool as requests see it: which events there are, and what it says of itself."""
 
-from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.net.target import Target
-from chatredirect.pools.pool import Event, Pool
+from chatredirect.pools.pool import Pool, PoolEvent
 
 ONE = Target("tls", "192.0.2.1", 5061, "fe01.contoso.com", 0, 1)
 TWO = Target("tls", "192.0.2.2", 5061, "fe02.contoso.com", 0, 1)
@@ -13,15 +13,15 @@ def pool() -> Pool:
 
 
 def found(*targets: Target, stale: str | None = None) -> Located:
-    return Located(State.FOUND, targets, "", 60.0, stale, ())
+    return Located(LocatedState.FOUND, targets, "", 60.0, stale, ())
 
 
 def no(reason: str = "NXDOMAIN") -> Located:
-    return Located(State.NONE, (), reason, 60.0, None, ())
+    return Located(LocatedState.NONE, (), reason, 60.0, None, ())
 
 
 def failed(reason: str = "no answer") -> Located:
-    return Located(State.FAILED, (), reason, 60.0, None, ())
+    return Located(LocatedState.FAILED, (), reason, 60.0, None, ())
 
 
 def test_begins_unusable_with_a_reason() -> None:
@@ -46,9 +46,9 @@ def test_one_event_per_change() -> None:
         change = each.take(located, float(now), 1000.0)
         events.append(None if change is None else change.event)
     assert events == [
-        Event.RESOLVED, None, Event.CHANGED, None, Event.STALE, None,
-        Event.FRESH, Event.STALE, None, Event.FAILED, None,
-        Event.FAILED, Event.FAILED, None, Event.RESOLVED,
+        PoolEvent.RESOLVED, None, PoolEvent.CHANGED, None, PoolEvent.STALE, None,
+        PoolEvent.FRESH, PoolEvent.STALE, None, PoolEvent.FAILED, None,
+        PoolEvent.FAILED, PoolEvent.FAILED, None, PoolEvent.RESOLVED,
     ]  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_last_good_answer_serves_up_to_the_limit() -> None:
     assert each.stale == "no answer from 192.0.2.53"
     change = each.take(failed(), 100.0, 100.0)
     assert change is not None
-    assert change.event is Event.FAILED
+    assert change.event is PoolEvent.FAILED
     assert change.removed == (ONE,)
     assert not each.usable
     assert each.reason == "pcpool.contoso.com: no answer"
@@ -125,5 +125,5 @@ def test_known_to_exist_before_its_targets_are() -> None:
     assert each.want is not None
     change = each.take(found(ONE), 1.0, 100.0)
     assert change is not None
-    assert change.event is Event.RESOLVED
+    assert change.event is PoolEvent.RESOLVED
     assert each.want is None

@@ -9,7 +9,7 @@ import pytest
 
 from chatredirect.config import DnsSettings, HostPort
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.rfc3263 import State
+from chatredirect.dns.rfc3263 import LocatedState
 from chatredirect.dns.trace import Trace
 from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
@@ -175,7 +175,7 @@ async def test_servfail_of_the_first_server(servers: Servers) -> None:
     resolver = Resolver(settings(refusing.address, other.address))
     located = await resolver.locate("www.fabrikam.com", 80)
     await resolver.aclose()
-    assert located.state is State.FAILED
+    assert located.state is LocatedState.FAILED
     assert "REFUSED" in located.reason
 
 
@@ -197,7 +197,7 @@ async def test_cname_to_itself(servers: Servers) -> None:
     resolver = Resolver(settings(dns.address))
     located = await resolver.locate(POOL, 5061)
     await resolver.aclose()
-    assert located.state is not State.FOUND
+    assert located.state is not LocatedState.FOUND
     assert located.reason
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from chatredirect.dns.answer import AnswerError
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.rfc3263 import Located, State
-from chatredirect.dns.servers import Server
+from chatredirect.dns.rfc3263 import Located, LocatedState
+from chatredirect.dns.servers import DnsServer
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
 from tests.dns.warp import now, warp
@@ -216,14 +216,14 @@ def test_nxdomain_and_nodata() -> None:
     """A clear no has its reason."""
     assert locate({}, port=1)[0].reason == "NXDOMAIN"
     located, _ = locate({(POOL, "TXT"): (60, ["x"])}, port=1)
-    assert located.state is State.NONE
+    assert located.state is LocatedState.NONE
     assert located.reason == "no addresses (NODATA)"
 
 
 def test_srv_dot_means_no_service() -> None:
     """RFC 2782: a target of "." means no service; addresses are not fallen back to."""
     located, world = locate(A | {(f"_sip._tcp.{POOL}", "SRV"): (60, ["0 0 0 ."])}, transport="tcp")
-    assert located.state is State.NONE
+    assert located.state is LocatedState.NONE
     assert "no service" in located.reason
     assert (POOL, "A") not in world.names_asked
 
@@ -270,7 +270,7 @@ def test_bad_srv_records_are_left_out(srv: str, why: str) -> None:
     assert texts(located) == ["tcp://192.0.2.11:5062"]
     assert any(why in note for note in located.notes)
     alone, _ = locate(addresses | A | {name: (60, [srv])}, transport="tcp")
-    assert alone.state is State.NONE
+    assert alone.state is LocatedState.NONE
     assert why in alone.reason
     assert not alone.targets  # RFC 2782: with SRV records, the name's own addresses don't count
 
@@ -301,7 +301,7 @@ def test_own_listener_is_no_target() -> None:
         return (target.transport, target.port) == ("tls", 5061)
 
     located, _ = locate(A, port=5061, transport="tls", is_own=is_own)
-    assert located.state is State.NONE
+    assert located.state is LocatedState.NONE
     assert "own listener" in located.reason
     located, _ = locate(A, port=5062, transport="tls", is_own=is_own)
     assert texts(located) == ["tls://192.0.2.1:5062"]
@@ -346,14 +346,14 @@ def test_name_of_255_octets() -> None:
 def test_impossible_names_fail_with_words(fqdn: str) -> None:
     """A name that can't be in DNS is a failure with a reason, not an error of this program."""
     located, _ = locate({}, port=1, fqdn=fqdn)
-    assert located.state is not State.FOUND
+    assert located.state is not LocatedState.FOUND
     assert located.reason
 
 
 def test_cname_to_itself_and_loops() -> None:
     """An alias that leads round and round ends with words."""
     located, _ = locate({(POOL, "CNAME"): (60, [f"{POOL}."])}, port=1)
-    assert located.state is State.FAILED
+    assert located.state is LocatedState.FAILED
     assert "CNAME loop" in located.reason
     loop: Records = {
         (POOL, "CNAME"): (60, ["a.contoso.com."]),
@@ -384,7 +384,7 @@ def test_servfail_of_srv_is_not_taken_for_a_no() -> None:
     """Where SRV records may be, an address with the default port would be a guess."""
     world = World(behaviour={"192.0.2.53": "SERVFAIL", "192.0.2.54": "SERVFAIL"})
     located, _ = locate(A, world=world)
-    assert located.state is State.FAILED
+    assert located.state is LocatedState.FAILED
     assert "SERVFAIL" in located.reason
 
 
@@ -403,7 +403,7 @@ def test_no_name_server() -> None:
         return await resolver.locate(POOL, 1)
 
     located = warp(run())
-    assert located.state is State.FAILED
+    assert located.state is LocatedState.FAILED
     assert "no name server" in located.reason
 
 
@@ -411,7 +411,7 @@ def test_one_service_that_cannot_be_asked_for_hides_no_other() -> None:
     """SERVFAIL for the SRV of one transport: another one's good SRV is used (RFC 3263 §4.2)."""
 
     class OneFails(World):
-        async def ask(self, server: Server, name: str, rdtype: object) -> object:  # type: ignore[override]
+        async def ask(self, server: DnsServer, name: str, rdtype: object) -> object:  # type: ignore[override]
             if name.startswith("_sips."):
                 raise AnswerError("SERVFAIL", about_name=True)
             return await super().ask(server, name, rdtype)  # type: ignore[arg-type]
@@ -431,5 +431,5 @@ def test_one_service_that_cannot_be_asked_for_hides_no_other() -> None:
         located, _ = locate(some, world=OneFails())
         assert texts(located) == ["tcp://192.0.2.11:5060"]
     located, _ = locate({}, world=OneFails())
-    assert located.state is State.FAILED
+    assert located.state is LocatedState.FAILED
     assert "SERVFAIL" in located.reason

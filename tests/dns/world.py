@@ -12,7 +12,7 @@ import dns.rdatatype
 import dns.rrset
 
 from chatredirect.config import DnsSettings, HostPort
-from chatredirect.dns.servers import Server
+from chatredirect.dns.servers import DnsServer
 
 SERVERS = (HostPort("192.0.2.53", 53), HostPort("192.0.2.54", 53))
 
@@ -44,7 +44,7 @@ class World:
     _made: dict[object, tuple[object, dns.message.Message]] = field(default_factory=dict)
 
     async def ask(
-        self, server: Server, name: str, rdtype: dns.rdatatype.RdataType
+        self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType
     ) -> tuple[dns.message.Message, bool]:
         self.asked.append((asyncio.get_running_loop().time(), server.address, name, rdtype.name))
         behaviour = self.behaviour.get(server.address, "up")
@@ -67,7 +67,7 @@ class World:
         self._made[known] = (relevant, response)
         return response, False
 
-    async def glance(self, server: Server, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+    async def glance(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
         message, _ = await self.ask(server, name, rdtype)
         return bool(message.answer) and message.answer[0].rdtype == rdtype
 

@@ -14,9 +14,9 @@ import trustme
 from chatredirect.client.tls import Secured
 from chatredirect.commands.pinging import Pinged
 from chatredirect.commands.readiness import Grade, Item, is_ready, readiness
-from chatredirect.commands.resolving import Resolution, Way
+from chatredirect.commands.resolving import PoolAddress, Resolution
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
 from tests.endpoint.conftest import Command
@@ -37,10 +37,10 @@ def settings(**keys: Any) -> EndpointSettings:
 
 
 def items(
-    *pinged: Pinged, dns: State = State.FOUND, reason: str = "", **keys: Any
+    *pinged: Pinged, dns: LocatedState = LocatedState.FOUND, reason: str = "", **keys: Any
 ) -> dict[str, Item]:
     located = Located(dns, tuple(each.target for each in pinged), reason, 0, None, ())
-    resolution = Resolution(Way("pcpool.contoso.com", 5061, "tls"), located, Trace())
+    resolution = Resolution(PoolAddress("pcpool.contoso.com", 5061, "tls"), located, Trace())
     return {each.name: each for each in readiness(settings(**keys), resolution, pinged, NOW)}
 
 
@@ -87,11 +87,11 @@ def test_one_that_works_is_enough(other: Pinged) -> None:
 
 
 def test_names_that_lead_nowhere() -> None:
-    found = items(dns=State.NONE, reason="pcpool.contoso.com: NXDOMAIN")
+    found = items(dns=LocatedState.NONE, reason="pcpool.contoso.com: NXDOMAIN")
     assert found["pool's DNS"].grade is Grade.FAILS
     assert "add its records to DNS" in found["pool's DNS"].remedy
     assert "connection" not in found
-    found = items(dns=State.FAILED, reason="no answer")
+    found = items(dns=LocatedState.FAILED, reason="no answer")
     assert "see to the name servers" in found["pool's DNS"].remedy
 
 

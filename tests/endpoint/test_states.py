@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 
 from chatredirect.config import EndpointSettings, load
 from chatredirect.config.moment import parse_moment, written
-from chatredirect.endpoints.activation import INTERVAL, States
-from chatredirect.endpoints.directory import Building, Endpoint
-from chatredirect.endpoints.unavailability import Closed
+from chatredirect.endpoints.activation import INTERVAL, ActivationSchedule
+from chatredirect.endpoints.directory import DirectoryBuilder, Endpoint
+from chatredirect.endpoints.unavailability import Unavailability
 from chatredirect.pools.pool import Pool
 from tests.lookup.world import SDP, Client
 from tests.lookup.world import World as Lookups
@@ -36,7 +36,7 @@ class World:
     def __init__(self) -> None:
         self.now = START
         self.asked: list[tuple[float, Callable[[], None]]] = []
-        self.states = States(lambda: self.now, self.later)
+        self.states = ActivationSchedule(lambda: self.now, self.later)
         self.endpoints: dict[str, Endpoint] = {}
 
     def later(self, seconds: float, call: Callable[[], None]) -> "World":
@@ -49,7 +49,7 @@ class World:
     def serve(self, *settings: EndpointSettings) -> None:
         """Have a configuration in force."""
         reading = self.states.read()
-        building = Building(lambda each: Pool(each.pool, "ipv4"), closed_of=reading.closed)
+        building = DirectoryBuilder(lambda each: Pool(each.pool, "ipv4"), closed_of=reading.closed)
         for each in settings:
             building.add(each)
         self.endpoints = {each.address: each for each in building.done()}
@@ -170,7 +170,7 @@ def test_it_opens_while_a_reload_is_under_way(world: World, told: list[Any]) -> 
     """The old configuration's timer rings when the new one is read and not yet in force."""
     world.serve(settings(active_from=after(10)))
     reading = world.states.read()
-    building = Building(lambda each: Pool(each.pool, "ipv4"), closed_of=reading.closed)
+    building = DirectoryBuilder(lambda each: Pool(each.pool, "ipv4"), closed_of=reading.closed)
     building.add(settings(active_from=after(10)))
     world.now += 10
     world.ring()
@@ -373,7 +373,7 @@ def test_lookups_that_have_begun_go_on(transport: str) -> None:
     client = Client(lookups)
     assert client.invite().status == 200
     for disabled, status in ((False, 200), (True, 404)):
-        served.closed = Closed(disabled, None, "in maintenance", time.time)
+        served.closed = Unavailability(disabled, None, "in maintenance", time.time)
         again = lookups.send(client.first)
         assert {each.status for each in again} <= {200}  # over TCP a 200 isn't sent for it
         assert Client(lookups).invite().status == status

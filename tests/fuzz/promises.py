@@ -15,10 +15,10 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.fast_path import read_plain
 from chatredirect.sip.framing import FramingFault, Ping, StreamFramer, parse_datagram
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.mandatory_headers import read_envelope
+from chatredirect.sip.mandatory_headers import read_mandatory_headers
 from chatredirect.sip.message import HEAD_END, Request, Response, parse_head
 from chatredirect.sip.message import values as values_of
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import equivalent, parse_uri
 from chatredirect.trace.masking import mask
 from tests.fuzz.bodies import bodies
@@ -29,9 +29,9 @@ _SMALL = Limits(message=1500, header_line=300, headers=16, via_values=6, uri=200
 #: An answer is somewhat longer than what it answers, so the same limits would be too tight.
 _WIDE = Limits(message=2**20, header_line=2**20, headers=1000, via_values=10_000, uri=2**20)
 _SOURCES = (
-    Source(b"192.0.2.99", 40000),
-    Source(b"2001:db8::9:1", 5060),
-    Source(b"127.0.0.1", 65535),
+    Peer(b"192.0.2.99", 40000),
+    Peer(b"2001:db8::9:1", 5060),
+    Peer(b"127.0.0.1", 65535),
 )
 # every tenth message meets limits that it can reach
 _SERVED = tuple(serve(source=source) for source in (*_SOURCES, *_SOURCES, *_SOURCES))
@@ -218,7 +218,9 @@ def _generally(head: bytes) -> Request:
     request = parse_head(head, Limits())
     if not isinstance(request, Request):
         raise Broken("the short way took a response for a request")
-    return replace(request, envelope=read_envelope(request, headers.read_via(request.vias[0])))
+    return replace(
+        request, envelope=read_mandatory_headers(request, headers.read_via(request.vias[0]))
+    )
 
 
 _INVITE = ClientRequest(
@@ -242,7 +244,7 @@ def answered(data: bytes) -> Hashable:
         return "request"
     ours = client.answers(response, _INVITE)
     next_ones = [client.ack(_INVITE, response)]
-    dialog = client.Dialog.of(_INVITE, response)
+    dialog = client.ClientDialog.of(_INVITE, response)
     next_ones += [dialog.request(b"ACK", 1, _INVITE.via), dialog.request(b"BYE", 2, _INVITE.via)]
     for sent in next_ones:
         written = sent.write()

@@ -76,9 +76,9 @@ def _compare(asked: Request, raw: bytes) -> None:
 
 def _expire(world: World) -> None:
     flows = (world.client, world.target(0), world.target(1))
-    while (due := world.core.next_due()) is not None:
+    while (due := world.core.next_timer()) is not None:
         world.now = max(world.now, due)
-        world.attendant.elapse()
+        world.driver.handle_timers()
         for flow in flows:
             flow.raw.clear()
     if not world.empty:

@@ -6,7 +6,7 @@ import pytest
 
 from chatredirect.endpoints import channels
 from chatredirect.endpoints.channels import MAX_CALLERS, STABLE, Channel, Channels
-from chatredirect.endpoints.unavailability import Closed
+from chatredirect.endpoints.unavailability import Unavailability
 from chatredirect.pools.pool import Pool
 from tests.lookup.world import FRONT_END, STRANGER, TRANSPORTS, Client, World, endpoint
 
@@ -88,18 +88,18 @@ def test_a_closed_endpoint(transport: str) -> None:
     there = World(endpoint(methods=("INVITE", "MESSAGE")), transport=transport)
     _, served = there.directory.find(b"sip:ocschat@contoso.com")
     assert served is not None
-    served.closed = Closed(False, None, "in maintenance", time.time)
+    served.closed = Unavailability(False, None, "in maintenance", time.time)
     client = Client(there).begin()
     served.closed = None
     assert '<resp code="503">ERROR_SERVICE_UNAVAILABLE</resp><data/>' in client.look_up().body
     client.hang_up()
-    served.closed = Closed(False, None, "in maintenance", time.time)
+    served.closed = Unavailability(False, None, "in maintenance", time.time)
     for method in ("OPTIONS", "MESSAGE"):
         assert Client(there).ask(method)[0].status == 480
     there.source = STRANGER
     assert Client(there).invite().status == 403
     there.source = FRONT_END
-    served.closed = Closed(True, None, "disabled", time.time)
+    served.closed = Unavailability(True, None, "disabled", time.time)
     assert Client(there).invite().status == 404
     there.pass_time(64)
     assert there.empty

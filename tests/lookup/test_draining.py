@@ -2,8 +2,8 @@
 
 import pytest
 
-from chatredirect.lookup.core import Core
-from chatredirect.lookup.session import Lookup
+from chatredirect.lookup.core import LookupCore
+from chatredirect.lookup.session import LookupSession
 from tests.lookup.world import TRANSPORTS, Client, World
 from tests.sent import read
 
@@ -44,7 +44,7 @@ def test_an_open_dialog_goes_on(transport: str) -> None:
 def hang_up(there: World) -> None:
     """As the daemon does at its end."""
     for lookup in list(there.core.dialogs.values()):
-        there.attendant.hang_up(lookup)
+        there.driver.hang_up(lookup)
 
 
 def test_what_is_left_gets_a_bye() -> None:
@@ -66,14 +66,14 @@ def test_a_fault_with_one_dialog_keeps_no_other_from_its_bye(
     there = World()
     first = Client(there, name="user1").begin()
     Client(there, name="user2").begin()
-    ending = Core.hang_up
+    ending = LookupCore.hang_up
 
-    def hang_up_all_but_the_first(core: Core, lookup: Lookup, now: float) -> None:
+    def hang_up_all_but_the_first(core: LookupCore, lookup: LookupSession, now: float) -> None:
         if lookup.dialog.call_id == first.call_id.encode():
             raise RuntimeError
         ending(core, lookup, now)
 
-    monkeypatch.setattr(Core, "hang_up", hang_up_all_but_the_first)
+    monkeypatch.setattr(LookupCore, "hang_up", hang_up_all_but_the_first)
     there.flow.sent.clear()
     hang_up(there)
     (bye,) = there.flow.sent

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatredirect.lookup.core import Core
+from chatredirect.lookup.core import LookupCore
 from chatredirect.sip.transaction.layer import Transactions
 from tests.lookup.world import TRANSPORTS, Client, FakeFlow, World
 
@@ -32,7 +32,7 @@ def test_a_fault_at_any_send_stops_no_other_lookup(transport: str, step: str) ->
     with pytest.raises((IndexError, ValueError, AssertionError)):  # it gets nothing
         getattr(first, step)()
     assert not world.core.sends
-    assert not world.core.facts
+    assert not world.core.events
     world.flow = FakeFlow(transport, peer_port=45155)
     second = Client(world, name="user2").begin()
     second.look_up()
@@ -43,7 +43,7 @@ def test_a_fault_at_any_send_stops_no_other_lookup(transport: str, step: str) ->
     assert not world.core.dialogs
 
 
-@pytest.mark.parametrize("where", [(Core, "happen"), (Transactions, "elapse")])
+@pytest.mark.parametrize("where", [(LookupCore, "happen"), (Transactions, "handle_timers")])
 def test_a_fault_in_a_timer_ends_what_it_hits_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
 ) -> None:

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from tests.lookup.world import FRONT_END, REQURI, STRANGER, Client, FakeFlow, World
 
-OTHER = Source(b"192.0.2.77", 5060, trusted=True)
+OTHER = Peer(b"192.0.2.77", 5060, trusted=True)
 NEIGHBOUR = replace(FRONT_END, port=50_001, trusted=False)
 """A stranger at the address of a trusted peer, whose certificate has made it one."""
 
 
-def from_(world: World, source: Source, data: bytes) -> list[str]:
+def from_(world: World, source: Peer, data: bytes) -> list[str]:
     """What another peer gets for octets, over a flow of its own."""
     before = world.source
     world.source = source
@@ -25,7 +25,7 @@ def from_(world: World, source: Source, data: bytes) -> list[str]:
 @pytest.mark.parametrize(
     ("source", "status"), [(STRANGER, "403"), (NEIGHBOUR, "403"), (OTHER, "482")]
 )
-def test_who_repeats_another_ones_invite(source: Source, status: str) -> None:
+def test_who_repeats_another_ones_invite(source: Peer, status: str) -> None:
     world = World(transport="udp")
     client = Client(world)
     assert client.invite().status == 200
@@ -34,7 +34,7 @@ def test_who_repeats_another_ones_invite(source: Source, status: str) -> None:
 
 
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
-def test_only_its_caller_acknowledges(source: Source) -> None:
+def test_only_its_caller_acknowledges(source: Peer) -> None:
     """RFC 3261 §13.3.1.4: the 200 is repeated until the caller's own ACK."""
     world = World(transport="udp")
     client = Client(world)
@@ -47,7 +47,7 @@ def test_only_its_caller_acknowledges(source: Source) -> None:
 
 
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
-def test_only_its_caller_cancels(source: Source) -> None:
+def test_only_its_caller_cancels(source: Peer) -> None:
     world = World(transport="udp")
     client = Client(world)
     client.invite()
@@ -82,7 +82,7 @@ def test_another_peer_does_not_take_the_flow(gone: bool) -> None:
 
 
 @pytest.mark.parametrize("source", [STRANGER, OTHER])
-def test_a_response_from_elsewhere(source: Source) -> None:
+def test_a_response_from_elsewhere(source: Peer) -> None:
     """Our INFO is answered from where it was sent to."""
     world = World(transport="udp")
     client = Client(world).begin()

@@ -7,11 +7,17 @@ import pytest
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.headers import read_via
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.mandatory_headers import read_envelope
+from chatredirect.sip.mandatory_headers import read_mandatory_headers
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
-from chatredirect.sip.transaction.state_machines import CLIENT, INVITE_SERVER, SERVER, Event, State
+from chatredirect.sip.transaction.state_machines import (
+    CLIENT,
+    INVITE_SERVER,
+    SERVER,
+    TransactionEvent,
+    TransactionState,
+)
 from tests.lookup.world import FRONT_END, FakeFlow
 
 
@@ -34,7 +40,7 @@ class Layer:
             transaction = min(self.due, key=self.due.__getitem__)
             now = self.due.pop(transaction)
             self.out.clear()
-            if self.layer.elapse(transaction, now):
+            if self.layer.handle_timers(transaction, now):
                 found.append((now, b"timeout"))
             found += [(now, send.data) for send in self.out]
         self.due = {key: value for key, value in self.due.items() if value < inf}
@@ -47,9 +53,9 @@ def test_tables_lead_to_an_end(table: object) -> None:
     assert isinstance(table, dict)
     reached = {state for state, _ in table.values()}
     left = {state for state, _ in table}
-    assert reached - left == {State.TERMINATED}
-    for state in left - {State.TRYING, State.PROCEEDING}:
-        assert table[state, Event.END][0] is State.TERMINATED
+    assert reached - left == {TransactionState.TERMINATED}
+    for state in left - {TransactionState.TRYING, TransactionState.PROCEEDING}:
+        assert table[state, TransactionEvent.END][0] is TransactionState.TERMINATED
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -75,7 +81,7 @@ def test_invite_server_accepted() -> None:
     transaction = made.layer.serve(b"k", made.flow, "user", FRONT_END, invite=True)
     made.layer.respond(transaction, 200, b"200", 0.0)
     made.layer.repeated(transaction, made.flow, 0.1)
-    assert not made.layer.happen(transaction, Event.ACK, 0.2)
+    assert not made.layer.happen(transaction, TransactionEvent.ACK, 0.2)
     assert [send.data for send in made.out] == [b"200"]
     assert made.run(31.9) == []
     assert len(made.layer) == 1
@@ -103,12 +109,12 @@ def test_server_with_provisional_responses() -> None:
         assert len(made.layer) == 0
 
 
-@pytest.mark.parametrize(("event", "told"), [(Event.FAILURE, True), (None, False)])
-def test_client_after_a_provisional_response(event: Event | None, told: bool) -> None:
+@pytest.mark.parametrize(("event", "told"), [(TransactionEvent.FAILURE, True), (None, False)])
+def test_client_after_a_provisional_response(event: TransactionEvent | None, told: bool) -> None:
     """Figure 6: every T2 from then on; a final response or timer F ends it."""
     made = Layer("udp")
     transaction = made.layer.request(b"k", b"INFO", made.flow, "user", 0.0)
-    made.layer.happen(transaction, Event.PROVISIONAL, 0.1)
+    made.layer.happen(transaction, TransactionEvent.PROVISIONAL, 0.1)
     assert [at for at, _ in made.run(9.0)] == [0.5, 4.5, 8.5]
     if event is not None:
         assert made.layer.happen(transaction, event, 9.0) == told
@@ -137,8 +143,8 @@ def test_client_is_answered_once(transport: str, left: int) -> None:
     """A second final response is absorbed for T4; over TLS there is none, and nothing lingers."""
     made = Layer(transport)
     transaction = made.layer.request(b"k", b"INFO", made.flow, "user", 0.0)
-    assert made.layer.happen(transaction, Event.SUCCESS, 0.1)
-    assert not made.layer.happen(transaction, Event.SUCCESS, 0.2)
+    assert made.layer.happen(transaction, TransactionEvent.SUCCESS, 0.1)
+    assert not made.layer.happen(transaction, TransactionEvent.SUCCESS, 0.2)
     assert len(made.layer) == left
     assert made.run(5.2) == []
     assert len(made.layer) == 0
@@ -162,7 +168,7 @@ def request(
     )
     message = parse_datagram(data.encode(), DEFAULT)
     assert isinstance(message, Request)
-    return matching.server_key(message, read_envelope(message, read_via(message.vias[0])))
+    return matching.server_key(message, read_mandatory_headers(message, read_via(message.vias[0])))
 
 
 BRANCH = "SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bKx"

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
-from chatredirect.answering.dispatch import Answering
+from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.registrar import Registrars
-from chatredirect.answering.request_handler import Server
-from chatredirect.answering.stateful import Attendants
+from chatredirect.answering.request_handler import RequestHandler
+from chatredirect.answering.stateful import StatefulModes
 from chatredirect.config import EndpointSettings, HostPort
-from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.endpoints.directory import build_directory
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
-from chatredirect.lookup.core import Core, Rules
-from chatredirect.lookup.driver import Attendant
+from chatredirect.lookup.core import LookupCore, LookupSettings
+from chatredirect.lookup.driver import LookupDriver
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool
@@ -24,12 +24,12 @@ from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import PONG, StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.observer import Tapping
-from chatredirect.sip.response import Source, TagMaker
+from chatredirect.sip.response import Peer, TagMaker
 from tests.sent import Sent, read
 
 TRANSPORTS = ("udp", "tcp", "tls")
-FRONT_END = Source(b"127.0.0.1", 45154, trusted=True)
-STRANGER = Source(b"192.0.2.99", 45154)
+FRONT_END = Peer(b"127.0.0.1", 45154, trusted=True)
+STRANGER = Peer(b"192.0.2.99", 45154)
 
 
 @dataclass(eq=False)
@@ -111,13 +111,13 @@ class World:
         self.pools: dict[object, Pool] = {}
         tags = tags or TagMaker(b"a key for tests")
         made = iter(branches or (b"z9hG4bKours%d" % n for n in count()))
-        self.core = Core(Rules(tags, 30, b"redirect", dialogs), lambda: next(made))
+        self.core = LookupCore(LookupSettings(tags, 30, b"redirect", dialogs), lambda: next(made))
         self.tapping = Tapping()
-        attendant = Attendant(
+        driver = LookupDriver(
             self.core, self.counters, lambda: self.now, self.wakes.append, self.tapping
         )
-        attendant.log_requests = False
-        self.attendant = attendant
+        driver.log_requests = False
+        self.driver = driver
         settings = endpoints or (endpoint(),)
         lookups = [each for each in settings if each.mode == "lookup"]
         self.directory = build_directory(
@@ -127,15 +127,15 @@ class World:
                 LookupEndpoint.of(each, self.pool, advertise) if each.mode == "lookup" else None
             ),
         )
-        self.server = Server(
+        self.server = RequestHandler(
             self.directory,
             OwnNames(frozenset({b"127.0.0.1"}), frozenset({("udp", "127.0.0.1", 5060)})),
-            Answering(
+            ResponseSettings(
                 tags,
                 30,
                 b"redirect",
                 log_requests=False,
-                attendants=Attendants(lookup=attendant),
+                stateful=StatefulModes(lookup=driver),
                 registrars=Registrars.of(
                     registrars or {}, [each.sip_address.host for each in lookups]
                 ),
@@ -157,7 +157,7 @@ class World:
     def set_usable(self, key: tuple[str, int | None, str | None], usable: bool) -> None:
         """Let a pool have a target or none."""
         targets = (Target("tls", "192.0.2.20", 5061, key[0]),) if usable else ()
-        state = State.FOUND if usable else State.NONE
+        state = LocatedState.FOUND if usable else LocatedState.NONE
         located = Located(state, targets, "" if usable else "NXDOMAIN", 3600.0, None, ())
         self.pools[key].take(located, 0.0, 0.0)
 
@@ -181,13 +181,13 @@ class World:
         begun, end = self.now, self.now + seconds
         out = []
         while True:
-            due = self.core.next_due()
+            due = self.core.next_timer()
             if due is None or due > end:
                 break
             assert any(wake <= due for wake in self.wakes), "nobody asked to be woken"
             self.now = max(due, self.now)
             before = len(self.flow.sent)
-            self.attendant.elapse()
+            self.driver.handle_timers()
             out += [(self.now - begun, read(raw)) for raw in self.flow.sent[before:]]
         self.now = end
         return out
@@ -195,7 +195,7 @@ class World:
     @property
     def empty(self) -> bool:
         """Whether nothing is kept any more."""
-        return not (self.core.dialogs or len(self.core.transactions) or self.core.next_due())
+        return not (self.core.dialogs or len(self.core.transactions) or self.core.next_timer())
 
 
 SDP = (

@@ -9,12 +9,12 @@ import pytest
 
 from chatredirect.config import HealthSettings, HttpSettings
 from chatredirect.dns.resolver import DnsCounters
-from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.metrics import pools
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.ready import Readiness, readiness
 from chatredirect.net.target import Target
-from chatredirect.pools.health import Health, Outcome
+from chatredirect.pools.health import Health, PingOutcome
 from chatredirect.pools.pool import Pool
 from tests.sip.served import endpoint
 
@@ -25,14 +25,16 @@ OTHER = Target("tcp", "192.0.2.21", 5060, "b.contoso.com")
 Values = dict[tuple[str, ...], Any]
 
 
-def located(state: State, *targets: Target) -> Located:
+def located(state: LocatedState, *targets: Target) -> Located:
     return Located(state, targets, "NXDOMAIN", NOW, None, ())
 
 
 def pool(name: str = "pcpool.contoso.com", *, targets: tuple[Target, ...] = (TARGET,)) -> Pool:
     """A pool for which DNS has said something a minute ago."""
     made = Pool((name, 5060, "tcp"), "ipv4")
-    made.take(located(State.FOUND if targets else State.NONE, *targets), NOW - 60, 86400)
+    made.take(
+        located(LocatedState.FOUND if targets else LocatedState.NONE, *targets), NOW - 60, 86400
+    )
     return made
 
 
@@ -64,7 +66,7 @@ def read(every: Every, limit: int = 1000) -> tuple[dict[str, Values], int]:
 
 def test_a_pool_is_in_one_of_five_states() -> None:
     stale, down = pool(), pool(targets=(OTHER,))
-    stale.take(located(State.FAILED), NOW, 86400)
+    stale.take(located(LocatedState.FAILED), NOW, 86400)
     down.review(lambda place: True)
     waiting = Pool(("later.contoso.com", None, None), "ipv4")
     every = Every(pool(), pool(), stale, down, pool(targets=()), waiting)
@@ -105,7 +107,7 @@ def test_targets() -> None:
     settings = HealthSettings(losses=1)
     health = Health(settings, random.Random(1))
     health.watch([TARGET, OTHER], NOW)
-    health.observe(TARGET, Outcome.LOST, "no response", NOW)
+    health.observe(TARGET, PingOutcome.LOST, "no response", NOW)
     values, _ = read(Every(health=health))
     assert values["targets"] == {("unknown",): 1, ("up",): 0, ("down",): 1}
     assert values["target_up"] == {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chatredirect.client.next_hop import NextHop, next_hop, parse_via
 from chatredirect.client.timing import Resending
 from chatredirect.net.target import Target
-from chatredirect.probe.exchange import Step
+from chatredirect.probe.exchange import ExchangeStep
 from chatredirect.probe.ladder import WIDTH, heading, rung, whole
 from chatredirect.sip.uri import parse_uri
 
@@ -94,7 +94,7 @@ def test_next_hop(uri: bytes, hop: NextHop) -> None:
 )
 def test_ladder(seconds: float, sent: bool, summary: bytes, remark: str, message: bytes) -> None:
     """Whatever a message holds: one printable line of 80 columns; all of it in printable lines."""
-    step = Step(seconds, sent, FAR, summary, remark, message)
+    step = ExchangeStep(seconds, sent, FAR, summary, remark, message)
     line = rung(step, TARGET)
     assert line.isprintable()
     assert len(line) <= WIDTH + len("1000000")

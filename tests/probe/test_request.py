@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.sip.client_request import (
+    ClientDialog,
     ClientRequest,
-    Dialog,
     ack,
     addresses,
     answers,
@@ -132,7 +132,7 @@ def test_dialog() -> None:
         more=b"Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nRecord-Route: <sip:p3;lr>\r\n"
         b"Contact: <sip:agent@192.0.2.9>\r\n"
     )
-    dialog = Dialog.of(INVITE, accepted)
+    dialog = ClientDialog.of(INVITE, accepted)
     bye = dialog.request(b"BYE", 8, BYE_VIA)
     assert bye == ClientRequest(
         b"BYE",
@@ -152,7 +152,7 @@ def test_dialog_through_a_strict_router() -> None:
     accepted = response(
         more=b"Record-Route: <sip:p1;lr>, <sip:p2>\r\nContact: <sip:agent@192.0.2.9>\r\n"
     )
-    bye = Dialog.of(INVITE, accepted).request(b"BYE", 8, BYE_VIA)
+    bye = ClientDialog.of(INVITE, accepted).request(b"BYE", 8, BYE_VIA)
     assert bye.uri == b"sip:p2"
     assert bye.routes == (b"<sip:p1;lr>", b"<sip:agent@192.0.2.9>")
 
@@ -160,7 +160,7 @@ def test_dialog_through_a_strict_router() -> None:
 @pytest.mark.parametrize("more", [b"", b"Contact: *\r\n", b"Contact: <\r\n"])
 def test_dialog_without_contact(more: bytes) -> None:
     """What has no Contact that can be read is asked where it was before."""
-    dialog = Dialog.of(INVITE, response(more=more))
+    dialog = ClientDialog.of(INVITE, response(more=more))
     assert dialog.remote_target == dialog.next_hop == INVITE.uri
 
 
@@ -183,7 +183,7 @@ def test_no_line_of_a_peer_gets_into_a_request(to: bytes, contact: bytes, route:
     data = b"SIP/2.0 200 OK\r\nTo: %b\r\nContact: <%b>\r\nRecord-Route: <sip:%b>\r\n\r\n"
     parsed = parse_datagram(data % (to, contact, route), DEFAULT)
     assert isinstance(parsed, Response)
-    dialog = Dialog.of(INVITE, parsed)
+    dialog = ClientDialog.of(INVITE, parsed)
     bye = dialog.request(b"BYE", 8, BYE_VIA)
     for made, routes in ((ack(INVITE, parsed), INVITE.routes), (bye, bye.routes)):
         lines = made.write().splitlines()

@@ -62,9 +62,9 @@ class AnyOrder(RuleBasedStateMachine):
         """Time goes by."""
         end = self.world.now + seconds
         core = self.world.core
-        while (due := core.next_due()) is not None and due <= end:
+        while (due := core.next_timer()) is not None and due <= end:
             self.world.now = max(due, self.world.now)
-            self.world.attendant.elapse()
+            self.world.driver.handle_timers()
             self._look()
         self.world.now = end
 
@@ -92,8 +92,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.caller.to = to
 
     @rule(works=st.booleans())
-    @precondition(lambda self: self.world.ways.dialled)
-    def dialled(self, works: bool) -> None:
+    @precondition(lambda self: self.world.ways.wanted)
+    def handle_connected(self, works: bool) -> None:
         """A connection is there, or can't be had."""
         if works:
             self.world.ways.connect()
@@ -107,7 +107,7 @@ class AnyOrder(RuleBasedStateMachine):
         flow = self.world.ways.flows.get(self.world.targets[number].place)
         if flow is not None and flow.transport != "udp":
             flow.gone = True
-            self.world.attendant.lost(flow)
+            self.world.driver.lost(flow)
             self._look()
 
     def _is_final(self, sent: Sent) -> bool:
@@ -138,15 +138,15 @@ class AnyOrder(RuleBasedStateMachine):
         """Everything comes to its end, with a final answer to an INVITE, and nothing is left."""
         if not hasattr(self, "world"):
             return
-        while self.world.ways.dialled:
-            self.dialled(False)
+        while self.world.ways.wanted:
+            self.handle_connected(False)
         self.wait(33.0)
-        while self.world.ways.dialled:
-            self.dialled(False)
+        while self.world.ways.wanted:
+            self.handle_connected(False)
         for _ in range(8):
             self.wait(181.0)
         assert self.world.empty
-        assert self.world.core.next_due() is None
+        assert self.world.core.next_timer() is None
         if self.method == "INVITE":
             assert self._finals()
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from tests.proxy.world import (
     CONTACT,
     STRANGER,
@@ -210,7 +210,7 @@ def test_whatever_comes(seed: int) -> None:
     """Good messages of both sides with pieces put in, cut out and exchanged, in any order."""
     rng = random.Random(seed)
     world = World(*targets(2), transport="udp")
-    world.attendant.log_requests = False
+    world.driver.log_requests = False
     callers = [Caller(world) for _ in range(3)]
     called = [caller.begin() for caller in callers]
     methods = ("INVITE", "BYE", "INFO", "CANCEL", "ACK", "BENOTIFY", "NOTIFY", "OPTIONS")
@@ -234,7 +234,7 @@ def test_whatever_comes(seed: int) -> None:
             data = data[:at] + rng.choice(PIECES) * rng.randrange(3) + data[end:]
         flow = rng.choice((world.client, world.target(0), world.target(1)))
         world.deliver(
-            data, flow, rng.choice((None, STRANGER, Source(b"127.0.0.1", 45154, trusted=True)))
+            data, flow, rng.choice((None, STRANGER, Peer(b"127.0.0.1", 45154, trusted=True)))
         )
         for each in (world.client, world.target(0), world.target(1)):
             for raw in each.raw:
@@ -291,7 +291,7 @@ def test_an_hour_of_calls(transport: str) -> None:
                 sizes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert world.core.next_due() is not None
+    assert world.core.next_timer() is not None
     world.expire()
     assert len(world.core._deadlines) == 0
     assert sizes[1] < sizes[0] * 1.2, sizes

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from tests.proxy.world import (
     CONTACT,
     ENDPOINT,
@@ -21,9 +21,7 @@ from tests.proxy.world import (
 from tests.sent import Sent
 
 
-def from_pool(
-    world: World, data: bytes, source: Source | None = None, number: int = 0
-) -> list[Sent]:
+def from_pool(world: World, data: bytes, source: Peer | None = None, number: int = 0) -> list[Sent]:
     """The pool sends something; what it gets back at once."""
     flow = world.target(number)
     world.deliver(data, flow, source)
@@ -77,7 +75,7 @@ def test_the_connection_goes_while_the_request_is_under_way() -> None:
     called = Caller(world, "TCP").begin()
     from_pool(world, called.write("INFO"))
     world.client.gone = True
-    world.attendant.lost(world.client)
+    world.driver.lost(world.client)
     assert world.target().one().kind == "430 INFO"
     world.expire()
 
@@ -94,10 +92,10 @@ def test_a_response_whose_connection_is_gone(via: str | None, port: int | None) 
     world.client.gone = True
     assert not world.answer(0, invite, 180)
     if port is None:
-        assert not world.ways.dialled
+        assert not world.ways.wanted
         world.expire()
         return
-    ((target, _, _),) = world.ways.dialled
+    ((target, _, _),) = world.ways.wanted
     assert (target.transport, target.address, target.port) == ("tcp", "127.0.0.1", port)
     assert target.domain == "fe.contoso.com"
     anew = world.ways.connect()
@@ -143,18 +141,18 @@ def test_to_the_next_route_when_the_connection_proves_to_be_gone(method: str) ->
     data = called.write(method)
     from_pool(world, data)
     assert world.client.one().kind == method
-    world.attendant.lost(world.client)
+    world.driver.lost(world.client)
     ((_, found),) = world.sought
     found((front_end,))
     assert world.ways.of(front_end).one().kind == method
-    world.attendant.lost(world.ways.of(front_end))
+    world.driver.lost(world.ways.of(front_end))
     assert len(world.sought) == 1
     assert world.target().take()[-1].kind == f"430 {method}"
     world.expire()
     if method == "INVITE":
         data = called.write(method)
         from_pool(world, data)
-        world.attendant.lost(world.client)
+        world.driver.lost(world.client)
         world.client.take()
         answers = from_pool(world, data.replace(b"INVITE", b"CANCEL"))
         assert sorted(sent.kind for sent in answers) == ["200 CANCEL", "487 INVITE"]
@@ -306,7 +304,7 @@ def test_who_may_send_within_a_dialog() -> None:
     assert not world.send(caller.write("ACK", number=1), source=STRANGER)
     (answer,) = from_pool(world, called.write("INFO"), STRANGER)
     assert answer.kind == "403 INFO"
-    target = Source(b"192.0.2.20", 40000)
+    target = Peer(b"192.0.2.20", 40000)
     (answer,) = world.send(caller.write("INFO"), source=target)  # down, with the pool's address
     assert answer.kind == "403 INFO"
     assert not world.target().raw
@@ -319,7 +317,7 @@ def test_another_target_of_the_pool_may_send_to_the_caller() -> None:
     """Its members speak for one another."""
     world = World(*targets(2))
     called = Caller(world).begin()
-    assert not from_pool(world, called.write("BYE"), Source(b"192.0.2.21", 5070))
+    assert not from_pool(world, called.write("BYE"), Peer(b"192.0.2.21", 5070))
     assert world.client.one().kind == "BYE"
 
 

@@ -31,12 +31,12 @@ def target_sends(world: World) -> None:
     world.target().send = raising  # type: ignore[method-assign]
 
 
-def dials(world: World) -> None:
+def connect_requests(world: World) -> None:
     world.ways.by_dialling = {world.targets[0].transport}
     world.ways.dial = raising  # type: ignore[method-assign]
 
 
-FAULTS = [client_sends, target_sends, dials]
+FAULTS = [client_sends, target_sends, connect_requests]
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -50,7 +50,7 @@ def test_a_fault_at_any_send_and_connect_stops_nobody_else(
     world.deliver(caller(world).write("INVITE"), world.client, FRONT_END)
     world.deliver(caller(world).write("OPTIONS"), world.client, FRONT_END)
     core = world.core
-    assert [*core.sends, *core.dials, *core.seeks, *core.facts] == []
+    assert [*core.sends, *core.connect_requests, *core.resolve_requests, *core.events] == []
     world.ways.by_dialling.clear()
     world.ways.flows.clear()
     whole = Flow(transport, peer_port=45155)
@@ -77,7 +77,7 @@ def test_a_fault_where_the_way_is_asked_for_is_answered(method: str, lost: bool)
     world.ways.dial = raising  # type: ignore[method-assign]
     if lost:
         first.gone = True
-        world.attendant.lost(first)
+        world.driver.lost(first)
     else:
         world.deliver(caller(world).write(method), world.client, FRONT_END)
     assert world.client.take()[-1].kind == f"500 {method}"
@@ -110,7 +110,7 @@ def test_a_fault_in_a_timer_ends_what_it_hits_and_nothing_else(
     second = caller(world, "user2")
     world.now += 0.01
     world.send(second.write(method))
-    place = (proxy_core.Core, "_context_due") if several else (Transactions, "elapse")
+    place = (proxy_core.ProxyCore, "_context_due") if several else (Transactions, "handle_timers")
     monkeypatch.setattr(*place, raising_once(getattr(*place)))
     finals = {sent.kind for _, sent in world.pass_time(4.2) if sent.status >= 200}
     assert finals == {f"500 {method}"}
@@ -122,7 +122,7 @@ def test_a_fault_while_seeking_is_answered() -> None:
     """RFC 5626 §5.3.1: who can't be looked for is nowhere; the request gets 430."""
     world = World(transport="tcp")
     called = caller(world).begin()
-    world.attendant._seek = raising
+    world.driver._seek = raising
     world.client.gone = True
     target = world.target()
     world.deliver(
@@ -160,14 +160,14 @@ def test_a_lost_connection_with_many_requests_takes_several_turns() -> None:
     flow.gone = True
     world.ways.by_dialling = {"tcp"}
     world.wakes.clear()
-    world.attendant.lost(flow)
+    world.driver.lost(flow)
     turns = 1
-    while world.core.next_due() is not None and world.core.next_due() <= world.now:
+    while world.core.next_timer() is not None and world.core.next_timer() <= world.now:
         assert any(wake <= world.now for wake in world.wakes), "nobody asked to be woken"
-        world.attendant.elapse()
+        world.driver.handle_timers()
         turns += 1
     assert turns >= many / AT_ONCE
-    while world.ways.dialled:
+    while world.ways.wanted:
         world.ways.fail()
     assert len(world.client.take()) == many
     assert world.core.idle
@@ -182,11 +182,11 @@ def test_the_only_target_gets_the_same_octets_on_a_new_connection(method: str) -
     (octets,) = first.raw
     first.gone = True
     world.ways.by_dialling = {"tcp"}
-    world.attendant.lost(first)
+    world.driver.lost(first)
     assert world.client.take() == []
     second = world.ways.connect()
     assert second.raw == [octets]
-    world.attendant.lost(first)  # what is over doesn't end what isn't
+    world.driver.lost(first)  # what is over doesn't end what isn't
     assert world.client.take() == []
     world.deliver(response(second.one(), 200), second)
     assert world.client.one().kind == f"200 {method}"
@@ -194,7 +194,7 @@ def test_the_only_target_gets_the_same_octets_on_a_new_connection(method: str) -
     for gone in (second, None):
         flow = gone or world.ways.connect()
         flow.gone = True
-        world.attendant.lost(flow)
+        world.driver.lost(flow)
     assert world.client.one().kind == f"500 {method}"
 
 
@@ -206,7 +206,7 @@ def test_a_request_cancelled_while_it_waits_for_a_new_connection() -> None:
     first = world.target()
     first.gone = True
     world.ways.by_dialling = {"tcp"}
-    world.attendant.lost(first)
+    world.driver.lost(first)
     world.send(sender.write("CANCEL", number=sender.number, branch=sender.last_branch))
     second = world.ways.connect()
     assert second.raw == []

@@ -232,14 +232,14 @@ def test_large_requests_go_over_tcp() -> None:
     caller = Caller(world)
     world.send(caller.write("MESSAGE", body="x" * 1300))
     assert not world.target().raw
-    assert [(target.transport, target.port) for target, _, _ in world.ways.dialled] == [
+    assert [(target.transport, target.port) for target, _, _ in world.ways.wanted] == [
         ("tcp", 5070)
     ]
     flow = world.ways.connect()
     sent = flow.one()
     assert sent.all("Via")[0].startswith("SIP/2.0/TCP 127.0.0.1:5060;branch=")
     flow.gone = True
-    world.attendant.lost(flow)
+    world.driver.lost(flow)
     sent = world.target().one()
     assert sent.all("Via")[0].startswith("SIP/2.0/UDP 127.0.0.1:5060;branch=")
     world.send(caller.write("MESSAGE", body="y" * 1300))  # at once: TCP has just failed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chatredirect.net.target import Target
 from chatredirect.proxy import branches
-from chatredirect.proxy.record_route import MAX_TOKEN, Tokens, signed
+from chatredirect.proxy.record_route import MAX_TOKEN, RecordRouteCodec, signed
 from chatredirect.sip.forwarding import (
     ack_of,
     addressed_to,
@@ -25,8 +25,13 @@ from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Response
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
-from chatredirect.sip.transaction.state_machines import INVITE_CLIENT, Event, State, event_of
-from chatredirect.sip.transaction.timer_heap import Deadlines
+from chatredirect.sip.transaction.state_machines import (
+    INVITE_CLIENT,
+    TransactionEvent,
+    TransactionState,
+    event_of,
+)
+from chatredirect.sip.transaction.timer_heap import TimerHeap
 from tests.proxy.world import Flow
 
 
@@ -49,7 +54,7 @@ class Layer:
         while (now := self.due.get(self.it, inf)) <= until:
             self.due[self.it] = inf
             self.out.clear()
-            if self.layer.elapse(self.it, now):
+            if self.layer.handle_timers(self.it, now):
                 found.append((now, b"timeout"))
             found += [(now, send.data) for send in self.out]
         return found
@@ -58,9 +63,9 @@ class Layer:
 def test_the_table_leads_to_an_end() -> None:
     """Every state has a way out but PROCEEDING, which only the user's patience ends (§16.8)."""
     reached = {state for state, _ in INVITE_CLIENT.values()}
-    assert reached - {state for state, _ in INVITE_CLIENT} == {State.TERMINATED}
+    assert reached - {state for state, _ in INVITE_CLIENT} == {TransactionState.TERMINATED}
     for state in {state for state, _ in INVITE_CLIENT}:
-        assert INVITE_CLIENT[state, Event.END][0] is State.TERMINATED
+        assert INVITE_CLIENT[state, TransactionEvent.END][0] is TransactionState.TERMINATED
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -77,7 +82,7 @@ def test_invite_client_without_an_answer(transport: str) -> None:
 def test_invite_client_proceeding() -> None:
     """After a provisional response nothing is sent again, and nothing ends by itself."""
     made = Layer("udp")
-    assert made.layer.happen(made.it, Event.PROVISIONAL, 0.4)
+    assert made.layer.happen(made.it, TransactionEvent.PROVISIONAL, 0.4)
     assert made.run(1e6) == []
     made.layer.give_up(made.it, 1e6)
     assert made.run(2e6) == [(1e6 + 32, b"timeout")]
@@ -112,20 +117,20 @@ def test_invite_client_accepted(transport: str) -> None:
 
 def test_branches_lead_to_an_end() -> None:
     """Every state of a branch has a way to OVER."""
-    ways = {state: set() for state in branches.State}  # type: ignore[var-annotated]
+    ways = {state: set() for state in branches.BranchState}  # type: ignore[var-annotated]
     for (state, _), (following, _) in branches.TABLE.items():
         ways[state].add(following)
-    over = {branches.State.OVER}
+    over = {branches.BranchState.OVER}
     while True:
         more = {state for state, to in ways.items() if to & over} | over
         if more == over:
             break
         over = more
-    assert over == set(branches.State)
+    assert over == set(branches.BranchState)
 
 
-TOKENS = Tokens(b"a key")
-OTHER = Tokens(b"another key")
+TOKENS = RecordRouteCodec(b"a key")
+OTHER = RecordRouteCodec(b"another key")
 text = st.binary(max_size=30).filter(lambda octets: b"\n" not in octets)
 
 
@@ -247,7 +252,7 @@ def test_a_call_id_of_256_octets_more() -> None:
 @given(said=st.binary(max_size=60))
 def test_what_is_signed_by_us_and_says_nothing(said: bytes) -> None:
     """Any fault is a refusal: no exception, whatever stands behind a good signature."""
-    signer = Tokens(b"a key")
+    signer = RecordRouteCodec(b"a key")
     mac = signer._mac(said, b"call", b"tag")
     text = b2a_base64(said + mac, newline=False).rstrip(b"=")
     read = signer.read(text.translate(bytes.maketrans(b"+/", b"-_")), b"call", b"tag", b"")
@@ -264,7 +269,7 @@ class Item:
 
 def test_the_heap_forgets_what_is_not_due_any_more() -> None:
     """However far away its time was, it takes no more room than what is due."""
-    heap: Deadlines[Item] = Deadlines()
+    heap: TimerHeap[Item] = TimerHeap()
     kept = [Item(1e9) for _ in range(10)]
     for item in kept:
         heap.changed(item)

@@ -5,23 +5,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from tests.proxy.world import FRONT_END, STRANGER, Caller, Flow, World, response, targets
 
-OTHER = Source(b"192.0.2.77", 5060, trusted=True)
+OTHER = Peer(b"192.0.2.77", 5060, trusted=True)
 """Another trusted peer."""
-NAMED = Source(b"127.0.0.1", 45154, trusted=True, names=("fe01.contoso.com",))
+NAMED = Peer(b"127.0.0.1", 45154, trusted=True, names=("fe01.contoso.com",))
 ELSEWHERE = replace(NAMED, host=b"192.0.2.78")
 """The same peer by its certificate, at another address."""
 NEIGHBOUR = replace(FRONT_END, port=50_001, trusted=False)
 """A stranger at the address of a trusted peer, whose certificate has made it one."""
 
 
-def flow_of(source: Source, transport: str = "udp") -> Flow:
+def flow_of(source: Peer, transport: str = "udp") -> Flow:
     return Flow(transport, peer_host=source.host.decode(), peer_port=source.port)
 
 
-def ringing(world: World, source: Source = FRONT_END, transport: str = "UDP") -> Caller:
+def ringing(world: World, source: Peer = FRONT_END, transport: str = "UDP") -> Caller:
     """An INVITE that rings at the pool."""
     caller = Caller(world, transport)
     world.send(caller.write("INVITE"), source=source)
@@ -32,7 +32,7 @@ def ringing(world: World, source: Source = FRONT_END, transport: str = "UDP") ->
 
 @pytest.mark.parametrize(("source", "status"), [(STRANGER, 403), (NEIGHBOUR, 403), (OTHER, 482)])
 @pytest.mark.parametrize("finished", [False, True])
-def test_who_repeats_another_ones_request(source: Source, status: int, finished: bool) -> None:
+def test_who_repeats_another_ones_request(source: Peer, status: int, finished: bool) -> None:
     """Branch, Call-ID and CSeq are known to whoever sees a message: the answer is its sender's."""
     world = World()
     caller = Caller(world)
@@ -66,7 +66,7 @@ def test_a_flow_moves_for_the_same_peer() -> None:
 
 
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
-def test_only_its_sender_cancels(source: Source) -> None:
+def test_only_its_sender_cancels(source: Peer) -> None:
     """RFC 3261 §9.2, and no trusted peer cancels another one's INVITE."""
     world = World()
     caller = ringing(world)
@@ -78,7 +78,7 @@ def test_only_its_sender_cancels(source: Source) -> None:
 
 
 @pytest.mark.parametrize("source", [replace(NAMED, port=50_000), ELSEWHERE])
-def test_a_cancel_on_the_next_connection(source: Source) -> None:
+def test_a_cancel_on_the_next_connection(source: Peer) -> None:
     """The INVITE's connection is closed; its peer cancels on a new one."""
     world = World(transport="tls")
     caller = ringing(world, NAMED, "TLS")
@@ -90,7 +90,7 @@ def test_a_cancel_on_the_next_connection(source: Source) -> None:
 
 
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
-def test_only_its_sender_acknowledges(source: Source) -> None:
+def test_only_its_sender_acknowledges(source: Peer) -> None:
     """RFC 3261 §17.2.1: a final response is repeated until its own peer's ACK comes."""
     world = World()
     caller = Caller(world)
@@ -116,7 +116,7 @@ def response_to(invite: object) -> bytes:
 
 @pytest.mark.parametrize("source", [STRANGER, OTHER, FRONT_END])
 @pytest.mark.parametrize("status", [180, 200, 486])
-def test_a_response_from_elsewhere(source: Source, status: int) -> None:
+def test_a_response_from_elsewhere(source: Peer, status: int) -> None:
     """Over UDP it comes from the address that the request went to, else it isn't one."""
     world = World()
     invite = Caller(world).invite()
@@ -143,7 +143,7 @@ def test_a_response_over_another_connection() -> None:
     """§18.2.2: only when the connection that the request went over is closed, from its peer."""
     world = World(*targets(transport="tcp"))
     invite = Caller(world).invite()
-    member = Source(world.targets[0].address.encode(), 41_000)
+    member = Peer(world.targets[0].address.encode(), 41_000)
     second = flow_of(member, "tcp")
     world.deliver(response(invite, 200), second, member)
     assert not world.client.take()
@@ -162,7 +162,7 @@ def test_over_tls_its_name_speaks_for_a_peer() -> None:
     world.target().peer_names = ("pc0.contoso.com",)
     invite = world.target().one()
     world.target().gone = True
-    member = Source(b"192.0.2.99", 41_000, names=("pc0.contoso.com",))
+    member = Peer(b"192.0.2.99", 41_000, names=("pc0.contoso.com",))
     flow = replace(flow_of(member, "tls"), peer_names=member.names)
     world.deliver(response(invite, 200), flow, member)
     assert [sent.status for sent in world.client.take()] == [200]

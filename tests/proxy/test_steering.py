@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chatredirect.net.target import Target
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from tests.proxy.test_dialogs import from_pool
 from tests.proxy.world import (
     CONTACT,
@@ -280,7 +280,7 @@ def test_what_dns_says_ends_no_dialog() -> None:
     world.targets = targets(1, address="198.51.100.")
     world.pass_time(3 * world.rules.target_grace)
     assert not world.send(caller.write("INFO"))
-    address = Source(b"192.0.2.20", 5070)
+    address = Peer(b"192.0.2.20", 5070)
     flow = world.ways.of(targets()[0])
     assert flow.one().kind == "INFO"
     world.deliver(called.write("INFO"), flow, address)

@@ -87,12 +87,12 @@ def test_silence_within_a_dialog_is_nobodys_fault() -> None:
     world.send(caller.write("INFO"))
     world.pass_time(33.0)
     assert world.core.counters.failures == {"no_response": 1}
-    assert len(world.core.penalties) == 0
+    assert len(world.core.blocklist) == 0
     invite = Caller(world)
     world.target().take()
     world.answer(0, invite.invite(), 180)
     world.pass_time(181.0)  # Timer C: it rang
-    assert len(world.core.penalties) == 0
+    assert len(world.core.blocklist) == 0
 
 
 def test_penalties_are_bounded() -> None:
@@ -100,8 +100,8 @@ def test_penalties_are_bounded() -> None:
     world = World()
     for number in range(10_000):
         (target,) = targets(1, address=f"10.0.{number}.")
-        world.core.penalties.punish(target, 1e9)
-    assert len(world.core.penalties) <= 4096
+        world.core.blocklist.add(target, 1e9)
+    assert len(world.core.blocklist) <= 4096
 
 
 def test_a_lost_connection_moves_on() -> None:
@@ -111,11 +111,11 @@ def test_a_lost_connection_moves_on() -> None:
     flow = world.target(0)
     flow.take()
     flow.gone = True
-    world.attendant.lost(flow)
+    world.driver.lost(flow)
     assert world.target(1).one().kind == "INVITE"
     world.target(1).gone = True
     world.client.take()
-    world.attendant.lost(world.ways.flows[world.targets[1].place])
+    world.driver.lost(world.ways.flows[world.targets[1].place])
     assert world.client.one().kind == "500 INVITE"
     world.expire()
 
@@ -154,11 +154,11 @@ def test_a_connection_that_takes_too_long() -> None:
     world.ways.by_dialling.add("tcp")
     world.send(Caller(world).write("INVITE"))
     world.pass_time(4.0)
-    late, second = world.ways.dialled
+    late, second = world.ways.wanted
     assert second[0] is world.targets[1]
     late[1](world.ways.of(late[0]))
     assert not world.target(0).raw
-    world.ways.dialled.pop(0)
+    world.ways.wanted.pop(0)
     assert world.ways.connect().one().kind == "INVITE"
 
 
@@ -262,9 +262,9 @@ def test_icmp_moves_on_at_once(method: str) -> None:
     flow = world.target(0)
     waiting = flow.one()
     for elsewhere in ((flow.peer_host, flow.peer_port + 1), ("192.0.2.1", flow.peer_port)):
-        world.attendant.unreachable({elsewhere})
+        world.driver.unreachable({elsewhere})
     assert not world.target(1).raw
-    world.attendant.unreachable({(flow.peer_host, flow.peer_port)})
+    world.driver.unreachable({(flow.peer_host, flow.peer_port)})
     moved = world.target(1).one()
     assert (moved["Call-ID"], moved.kind) == (waiting["Call-ID"], method)
     assert world.core.counters.failures == {"unreachable": 1}
@@ -276,6 +276,6 @@ def test_icmp_from_the_only_target() -> None:
     world = World(*targets(1))
     world.send(Caller(world).write("INVITE"))
     flow = world.target(0)
-    world.attendant.unreachable({(flow.peer_host, flow.peer_port)})
+    world.driver.unreachable({(flow.peer_host, flow.peer_port)})
     assert "500 INVITE" in [sent.kind for sent in world.client.take()]
     world.expire()

@@ -415,7 +415,7 @@ def test_draining() -> None:
     caller = Caller(world)
     caller.begin()
     told: list[bool] = []
-    world.attendant.on_idle = lambda: told.append(True)
+    world.driver.on_idle = lambda: told.append(True)
     world.core.draining = True
     (answer,) = world.send(Caller(world).write("INVITE"))
     assert answer.kind == "503 INVITE"
@@ -436,7 +436,7 @@ def test_the_end_of_draining() -> None:
     world.send(other.write("SUBSCRIBE"))
     world.target().take()
     for context in list(world.core.open):
-        world.attendant.give_up(context)
+        world.driver.give_up(context)
     assert sorted(sent.kind for sent in world.client.take()) == ["500 INVITE", "500 SUBSCRIBE"]
     assert world.target().one().kind == "CANCEL"
     assert world.core.idle

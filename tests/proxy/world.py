@@ -5,30 +5,30 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from chatredirect.answering.dispatch import Answering
-from chatredirect.answering.request_handler import Server
-from chatredirect.answering.stateful import Attendants
+from chatredirect.answering.dispatch import ResponseSettings
+from chatredirect.answering.request_handler import RequestHandler
+from chatredirect.answering.stateful import StatefulModes
 from chatredirect.config import EndpointSettings, HostPort
-from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.endpoints.directory import build_directory
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool
-from chatredirect.proxy.core import Core
-from chatredirect.proxy.driver import Attendant
-from chatredirect.proxy.record_route import Loops, Tokens
-from chatredirect.proxy.settings import Rules
+from chatredirect.proxy.core import ProxyCore
+from chatredirect.proxy.driver import ProxyDriver
+from chatredirect.proxy.record_route import LoopDetector, RecordRouteCodec
+from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.observer import Tapping
-from chatredirect.sip.response import Source, TagMaker
+from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
 from tests.sent import Sent, read
 
 KEY = b"a key for tests"
-FRONT_END = Source(b"127.0.0.1", 45154, trusted=True)
-STRANGER = Source(b"192.0.2.99", 5060)
+FRONT_END = Peer(b"127.0.0.1", 45154, trusted=True)
+STRANGER = Peer(b"192.0.2.99", 5060)
 ENDPOINT = "sip:ocschat@contoso.com"
 _numbers = count(1)
 
@@ -97,7 +97,7 @@ class Ways:
 
     def __init__(self) -> None:
         self.flows: dict[object, Flow] = {}
-        self.dialled: list[tuple[Target, Callable[[Flow], None], Callable[[str], None]]] = []
+        self.wanted: list[tuple[Target, Callable[[Flow], None], Callable[[str], None]]] = []
         self.by_dialling: set[str] = set()  # transports
 
     def of(self, target: Target) -> Flow:
@@ -119,18 +119,18 @@ class Ways:
         self, target: Target, on_flow: Callable[[Flow], None], on_failure: Callable[[str], None]
     ) -> None:
         """Wait until the test says what comes of it."""
-        self.dialled.append((target, on_flow, on_failure))
+        self.wanted.append((target, on_flow, on_failure))
 
     def connect(self) -> Flow:
         """The oldest attempt has a connection."""
-        target, on_flow, _ = self.dialled.pop(0)
+        target, on_flow, _ = self.wanted.pop(0)
         flow = self.of(target)
         on_flow(flow)
         return flow
 
     def fail(self, why: str = "connection refused") -> None:
         """The oldest attempt has none."""
-        self.dialled.pop(0)[2](why)
+        self.wanted.pop(0)[2](why)
 
 
 class Names:
@@ -198,22 +198,22 @@ class World:
             frozenset({b"127.0.0.1"}),
             frozenset({("udp", "127.0.0.1", 5060), ("udp", "127.0.0.1", 5090)}),
         )
-        self.rules = Rules(
+        self.rules = ProxySettings(
             directory=directory,
             names=names,
             advertise=advertise,
             tags=tags,
-            tokens=Tokens(KEY),
-            loops=Loops(KEY),
+            tokens=RecordRouteCodec(KEY),
+            loops=LoopDetector(KEY),
             follows=lambda target: target.address.startswith("192.0.2."),
             pools={self.pool.key[0]: {self.pool.key}},
             is_target=lambda host: any(host.decode() == each.address for each in self.targets),
             **rules,  # type: ignore[arg-type]
         )
-        self.core = Core(self.rules, self.ways, self.names, partial(next, count(1)))
+        self.core = ProxyCore(self.rules, self.ways, self.names, partial(next, count(1)))
         self.core.go_by(self.rules, self.now)
         tapping = Tapping()
-        self.attendant = Attendant(
+        self.driver = ProxyDriver(
             self.core,
             self.counters,
             lambda: self.now,
@@ -222,16 +222,16 @@ class World:
             tapping,
             lambda: self.epoch,
         )
-        self.attendant.log_requests = False
-        answering = Answering(
-            tags, 30, b"proxy", log_requests=False, attendants=Attendants(proxy=self.attendant)
+        self.driver.log_requests = False
+        answering = ResponseSettings(
+            tags, 30, b"proxy", log_requests=False, stateful=StatefulModes(proxy=self.driver)
         )
-        self.server = Server(directory, names, answering, DEFAULT, self.counters)
+        self.server = RequestHandler(directory, names, answering, DEFAULT, self.counters)
         self.client = Flow(transport)
 
     def set_targets(self, targets: list[Target]) -> None:
         """Let the pool have these targets."""
-        state = State.FOUND if targets else State.NONE
+        state = LocatedState.FOUND if targets else LocatedState.NONE
         located = Located(state, tuple(targets), "" if targets else "NXDOMAIN", 3600.0, None, ())
         self.pool.take(located, 0.0, 0.0)
 
@@ -240,20 +240,20 @@ class World:
         return self.ways.of(self.targets[number])
 
     def send(
-        self, data: bytes, flow: Flow | None = None, source: Source | None = FRONT_END
+        self, data: bytes, flow: Flow | None = None, source: Peer | None = FRONT_END
     ) -> list[Sent]:
         """Send octets over a flow, the client's unless another is given; what comes back on it."""
         flow = flow or self.client
         self.deliver(data, flow, source)
         return flow.take()
 
-    def deliver(self, data: bytes, flow: Flow, source: Source | None = None) -> None:
+    def deliver(self, data: bytes, flow: Flow, source: Peer | None = None) -> None:
         """Let octets come over a flow.
 
         Without a source they come from the flow's own peer, who is a target and not trusted.
         """
         if source is None:
-            source = Source(flow.peer_host.encode(), flow.peer_port)
+            source = Peer(flow.peer_host.encode(), flow.peer_port)
         if flow.transport == "udp":
             answered = self.server.answer_datagram(data, source, flow)
             if answered is not None:
@@ -274,12 +274,12 @@ class World:
         begun, end = self.now, self.now + seconds
         out: list[tuple[float, Sent]] = []
         while True:
-            due = self.core.next_due()
+            due = self.core.next_timer()
             if due is None or due > end:
                 break
             assert any(wake <= due for wake in self.wakes), "nobody asked to be woken"
             self.now = max(due, self.now)
-            self.attendant.elapse()
+            self.driver.handle_timers()
             for flow in flows or (self.client,):
                 out += [(round(self.now - begun, 3), sent) for sent in flow.take()]
         self.now = end
@@ -296,7 +296,7 @@ class World:
         self.pass_time(400.0)
         assert self.empty
         assert self.client.held == 0
-        assert self.core.next_due() is None
+        assert self.core.next_timer() is None
 
 
 @dataclass

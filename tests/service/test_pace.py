@@ -6,14 +6,14 @@ import gc
 import pytest
 
 from chatredirect.config import EndpointSettings
-from chatredirect.runtime.slicing import Pace, long_lived
+from chatredirect.runtime.slicing import Slicer, long_lived
 from chatredirect.service.changes import SHOWN, Changes
 
 
 async def test_work_gives_way() -> None:
     """Others get their turn as often as the work has taken its time, and not more often."""
     now = 0.0
-    pace = Pace(0.002, 0.0, lambda: now)
+    pace = Slicer(0.002, 0.0, lambda: now)
     turns = 0
 
     async def other() -> None:
@@ -25,7 +25,7 @@ async def test_work_gives_way() -> None:
     task = asyncio.create_task(other())
     for _ in range(100):
         now += 0.0005
-        await pace.breathe()
+        await pace.checkpoint()
     task.cancel()
     assert 20 <= turns <= 30
 

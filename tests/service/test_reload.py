@@ -12,7 +12,7 @@ import yaml
 
 from chatredirect.loading import parent
 from chatredirect.loading.parent import LoadingError, load_elsewhere
-from chatredirect.runtime.slicing import Pace
+from chatredirect.runtime.slicing import Slicer
 from chatredirect.service import reload as service_reload
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration, eventually
@@ -81,7 +81,7 @@ async def test_a_reload_that_is_under_way_is_not_counted_as_done(
     await asyncio.sleep(0.01)
     assert (reloader.done, reloader.refused) == (0, 0)
     over.set()
-    with pytest.raises(service_reload.Refused):
+    with pytest.raises(service_reload.ReloadRefused):
         await asked
     assert (reloader.done, reloader.refused) == (0, 1)
 
@@ -100,6 +100,6 @@ async def test_the_reading_process_does_not_die_of_a_hang_up(
     config = tmp_path / "c.yaml"
     config.write_text(yaml.safe_dump(configuration()))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    loaded = await load_elsewhere(config, Pace())
+    loaded = await load_elsewhere(config, Slicer())
     assert loaded.settings.endpoints
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from chatredirect.runtime import timer
-from chatredirect.runtime.timer import Waker
+from chatredirect.runtime.timer import Timer
 from tests.dns.until import until
 
 
@@ -14,7 +14,7 @@ async def test_the_earliest_time_counts_and_is_forgotten() -> None:
     """One call for many times; what is called asks for the next."""
     loop = asyncio.get_running_loop()
     calls: list[float] = []
-    asked = Waker(loop, lambda: calls.append(loop.time()), "test")
+    asked = Timer(loop, lambda: calls.append(loop.time()), "test")
     begin = loop.time()
     for seconds in (3600.0, 0.01, 7200.0):
         asked.at(begin + seconds)
@@ -38,7 +38,7 @@ async def test_a_fault_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch
             raise ValueError
 
     with capture_logs() as logs:
-        Waker(loop, fail_once, "test").at(loop.time())
+        Timer(loop, fail_once, "test").at(loop.time())
         await until(lambda: len(calls) == 2)
     assert [each["event"] for each in logs] == ["test_timer_failed"]
     assert not reached
@@ -48,7 +48,7 @@ async def test_closed_it_calls_nobody() -> None:
     """A daemon that has ended does nothing any more."""
     loop = asyncio.get_running_loop()
     calls: list[int] = []
-    asked = Waker(loop, lambda: calls.append(1), "test")
+    asked = Timer(loop, lambda: calls.append(1), "test")
     asked.at(loop.time())
     asked.close()
     await asyncio.sleep(0.15)

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chatredirect.answering.dispatch import Answering
-from chatredirect.answering.request_handler import Server
+from chatredirect.answering.dispatch import ResponseSettings
+from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.rfc3263 import Located, State
+from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.endpoints.directory import build_directory
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
@@ -19,9 +19,9 @@ from chatredirect.pools.pool import Pool
 from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT, Limits
-from chatredirect.sip.response import Source, TagMaker
+from chatredirect.sip.response import Peer, TagMaker
 
-CLIENT = Source(b"192.0.2.99", 40000)
+CLIENT = Peer(b"192.0.2.99", 40000)
 ENDPOINT = b"sip:ocschat@contoso.com"
 CONTACT = b"<sip:ocschat@pcpool.contoso.com>"
 RIGHT = b"right"  # stands for the value that fits the rest of a request
@@ -89,10 +89,10 @@ def read_answer(raw: bytes, port: int = 0) -> Answer:
 class Served:
     """A server with its counters; `ask` is a datagram, `stream` a connection's octets."""
 
-    server: Server
+    server: RequestHandler
     counters: Counters
     limits: Limits = DEFAULT
-    source: Source = field(default_factory=lambda: CLIENT)
+    source: Peer = field(default_factory=lambda: CLIENT)
 
     def ask(self, data: bytes) -> Answer | None:
         """Send a datagram; give its answer, None if there is none."""
@@ -119,17 +119,17 @@ class Served:
 def serve(
     endpoints: Iterable[EndpointSettings] = ENDPOINTS,
     limits: Limits = DEFAULT,
-    source: Source = CLIENT,
+    source: Peer = CLIENT,
 ) -> Served:
     """A server. The pool many.contoso.com has 64 targets, down.contoso.com has none."""
     counters = Counters()
-    server = Server(
+    server = RequestHandler(
         build_directory(endpoints, _pool),
         OwnNames(
             frozenset({b"192.0.2.1", b"[2001:db8::10]", SERVER}),
             frozenset({("udp", "192.0.2.1", 5060)}),
         ),
-        Answering(TagMaker(b"a key for tests"), 30, SERVER, log_requests=False),
+        ResponseSettings(TagMaker(b"a key for tests"), 30, SERVER, log_requests=False),
         limits,
         counters,
     )
@@ -147,9 +147,9 @@ def _pool(settings: EndpointSettings) -> Pool:
     elif not settings.pool_fqdn.startswith("down"):
         targets = (Target("udp", "192.0.2.20", 5060, settings.pool_fqdn),)
     if targets:
-        located = Located(State.FOUND, targets, "", 3600.0, None, ())
+        located = Located(LocatedState.FOUND, targets, "", 3600.0, None, ())
     else:
-        located = Located(State.FAILED, (), "NXDOMAIN", 3600.0, None, ())
+        located = Located(LocatedState.FAILED, (), "NXDOMAIN", 3600.0, None, ())
     pool.take(located, 0.0, 0.0)
     return pool
 

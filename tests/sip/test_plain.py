@@ -13,7 +13,7 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.fast_path import read_plain
 from chatredirect.sip.headers import read_via
 from chatredirect.sip.limits import DEFAULT, Limits
-from chatredirect.sip.mandatory_headers import read_envelope
+from chatredirect.sip.mandatory_headers import read_mandatory_headers
 from chatredirect.sip.message import HEAD_END, Request, parse_head
 
 CAPTURES = Path(__file__).parent.parent / "captures"
@@ -45,7 +45,7 @@ def general(head: bytes, limits: Limits) -> Request | None:
         request = parse_head(head, limits)
         if not isinstance(request, Request):
             return None
-        return replace(request, envelope=read_envelope(request, read_via(request.vias[0])))
+        return replace(request, envelope=read_mandatory_headers(request, read_via(request.vias[0])))
     except (SipError, IndexError):
         return None
 

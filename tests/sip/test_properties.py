@@ -13,7 +13,7 @@ from chatredirect.sip.errors import (
 )
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT, Limits
-from chatredirect.sip.mandatory_headers import read_envelope
+from chatredirect.sip.mandatory_headers import read_mandatory_headers
 from chatredirect.sip.message import Message, Request, Response, values
 from chatredirect.sip.uri import SipUri, equivalent, parse_uri
 from tests.sip.served import Served, read_answer, request, serve
@@ -66,7 +66,7 @@ def test_a_message_written_and_parsed_again_is_the_same(data: bytes) -> None:
     assert isinstance(parsed, Request)
     assert parsed.fault is None
     assert parts(parse_datagram(written(parsed), WIDE)) == parts(parsed)
-    read_envelope(parsed, headers.read_via(parsed.vias[0]))
+    read_mandatory_headers(parsed, headers.read_via(parsed.vias[0]))
 
 
 @given(requests(), st.integers(100, 699), st.sampled_from([b"", b"OK", b"No \xff", "Нет".encode()]))

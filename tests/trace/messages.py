@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 
-SOURCE = Source(b"192.0.2.9", 40312)
+SOURCE = Peer(b"192.0.2.9", 40312)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.trace.ladder import MAX_WIDTH, MIN_WIDTH, Ladder
-from chatredirect.trace.session import Ends, Kind, Sighting
+from chatredirect.trace.session import Ends, Sighting, SightingKind
 from tests.trace.messages import request, response
 
 CALL = b"1@192.0.2.9"
@@ -15,7 +15,9 @@ CALLER = Ends("tcp", ("192.0.2.1", 5060), ("192.0.2.9", 40312))
 POOL = Ends("tls", ("192.0.2.1", 41000), ("192.0.2.20", 5061))
 
 
-def seen(kind: Kind, data: bytes = b"", ends: Ends | None = CALLER, at: float = 0.0) -> Sighting:
+def seen(
+    kind: SightingKind, data: bytes = b"", ends: Ends | None = CALLER, at: float = 0.0
+) -> Sighting:
     return Sighting(kind, 1_700_000_000 + at, CALL, ends, data)
 
 
@@ -30,11 +32,11 @@ def arrows(lines: list[str]) -> list[str]:
 def test_the_caller_is_left_and_the_pool_right() -> None:
     lines = drawn(
         Ladder(),
-        seen(Kind.RECEIVED, request()),
-        seen(Kind.SENT, request(), POOL, 0.001),
-        seen(Kind.RECEIVED, response(status="200 OK"), POOL, 0.002),
-        seen(Kind.SENT, response(status="200 OK"), CALLER, 12.5),
-        seen(Kind.RECEIVED, request(method="INFO"), POOL, 13),
+        seen(SightingKind.RECEIVED, request()),
+        seen(SightingKind.SENT, request(), POOL, 0.001),
+        seen(SightingKind.RECEIVED, response(status="200 OK"), POOL, 0.002),
+        seen(SightingKind.SENT, response(status="200 OK"), CALLER, 12.5),
+        seen(SightingKind.RECEIVED, request(method="INFO"), POOL, 13),
     )
     first, second, third, fourth, fifth = arrows(lines)
     assert re.fullmatch(r"\|--- INVITE -+>\| +\|", first)
@@ -50,11 +52,11 @@ def test_what_comes_again_is_marked() -> None:
     ladder = Ladder()
     lines = drawn(
         ladder,
-        seen(Kind.RECEIVED, request()),
-        seen(Kind.SENT, response()),
-        seen(Kind.RECEIVED, request(), at=0.5),
-        seen(Kind.SENT, response(), at=0.5),
-        seen(Kind.RECEIVED, request(method="ACK"), at=0.6),
+        seen(SightingKind.RECEIVED, request()),
+        seen(SightingKind.SENT, response()),
+        seen(SightingKind.RECEIVED, request(), at=0.5),
+        seen(SightingKind.SENT, response(), at=0.5),
+        seen(SightingKind.RECEIVED, request(method="ACK"), at=0.6),
     )
     assert ["(again)" in line for line in arrows(lines)] == [False, False, True, True, False]
     assert ladder.calls == 1
@@ -72,7 +74,7 @@ def test_whatever_comes_the_lines_are_printable_and_fit(
 ) -> None:
     ladder = Ladder(width, whole=whole)
     most = max(MIN_WIDTH, min(width, MAX_WIDTH))
-    for kind in Kind:
+    for kind in SightingKind:
         sighting = Sighting(kind, 1e9, call_id, CALLER, data, what)
         for line in ladder.lines(sighting):
             assert line.isprintable()
@@ -84,6 +86,6 @@ def test_calls_are_bounded() -> None:
     ladder = Ladder()
     for number in range(5000):
         call_id = b"%d" % number
-        ladder.lines(Sighting(Kind.RECEIVED, 1e9, call_id, CALLER, request()))
+        ladder.lines(Sighting(SightingKind.RECEIVED, 1e9, call_id, CALLER, request()))
     assert ladder.calls == 5000
     assert len(ladder._calls) <= 1024

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chatredirect.trace.pcap import PcapWriter
-from chatredirect.trace.session import Ends, Kind, Sighting
+from chatredirect.trace.session import Ends, Sighting, SightingKind
 from tests.trace.messages import request, response
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark")
@@ -58,10 +58,10 @@ def test_tshark_sees_the_messages(
     call = b"1@192.0.2.9"
     write(
         path,
-        Sighting(Kind.RECEIVED, AT, call, ends, request(body="x" * size)),
-        Sighting(Kind.DECIDED, AT, call, what="not on the wire"),
-        Sighting(Kind.SENT, AT + 0.25, call, ends, response()),
-        Sighting(Kind.RECEIVED, AT + 0.5, call, ends, request(method="BYE")),
+        Sighting(SightingKind.RECEIVED, AT, call, ends, request(body="x" * size)),
+        Sighting(SightingKind.DECIDED, AT, call, what="not on the wire"),
+        Sighting(SightingKind.SENT, AT + 0.25, call, ends, response()),
+        Sighting(SightingKind.RECEIVED, AT + 0.5, call, ends, request(method="BYE")),
     )
     first, second, third = packets(path)
     assert first["sip"]["sip.Request-Line"] == "INVITE sip:ocschat@contoso.com SIP/2.0"
@@ -86,8 +86,8 @@ def test_times_stay_in_order_and_nothing_else_is_written(tmp_path: Path) -> None
     unknown = Ends("tcp", ("", 0), ("192.0.2.9", 40312))
     write(
         path,
-        Sighting(Kind.CONNECTION, AT, None, unknown, what="refused"),
-        Sighting(Kind.UNREADABLE, 1_700_000_000.9999999, None, unknown, b"\x16\x03"),
+        Sighting(SightingKind.CONNECTION, AT, None, unknown, what="refused"),
+        Sighting(SightingKind.UNREADABLE, 1_700_000_000.9999999, None, unknown, b"\x16\x03"),
     )
     times = tshark(path, "-T", "fields", "-e", "frame.time_epoch").split()
     assert len(times) == 4, "a handshake and the octets"
@@ -99,5 +99,5 @@ def test_many_connections_cost_a_bounded_memory() -> None:
     writer = PcapWriter(lambda octets: None)
     for port in range(20_000):
         ends = Ends("tcp", ("192.0.2.1", 5060), (f"192.0.2.{port % 200}", port))
-        writer.add(Sighting(Kind.RECEIVED, AT, b"1", ends, b"x"))
+        writer.add(Sighting(SightingKind.RECEIVED, AT, b"1", ends, b"x"))
     assert len(writer._next) <= 2 * 4096

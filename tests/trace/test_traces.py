@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from chatredirect.control.protocol import Json, Refusal
+from chatredirect.control.protocol import ControlRefusal, Json
 from chatredirect.sip.observer import Tapping
 from chatredirect.trace import session as bounds
 from chatredirect.trace.command import read_filter
 from chatredirect.trace.filter import Filter
-from chatredirect.trace.session import Kind, Session, Sighting
+from chatredirect.trace.session import Session, Sighting, SightingKind
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
 from tests.trace.messages import SOURCE, Way, read, request, response
 
@@ -119,7 +119,7 @@ def test_filters(wanted: dict[str, Json], yes: dict[str, str], no: dict[str, str
     ],
 )
 def test_filters_that_cant_be_used_are_refused(wanted: dict[str, Json]) -> None:
-    with pytest.raises(Refusal):
+    with pytest.raises(ControlRefusal):
         read_filter(wanted)
 
 
@@ -139,7 +139,7 @@ def test_a_call_is_followed_from_both_sides(traces: Traces) -> None:
     traces.decided(b"2@x", "nothing of bob's")
     traces.sent(response("2@x"), Way(), b"2@x")
     seen = taken(session)
-    kinds = [Kind.RECEIVED, Kind.DECIDED, Kind.SENT, Kind.RECEIVED]
+    kinds = [SightingKind.RECEIVED, SightingKind.DECIDED, SightingKind.SENT, SightingKind.RECEIVED]
     assert [each.kind for each in seen] == kinds
     assert seen[0].data == request()
     assert seen[2].ends is not None
@@ -152,12 +152,17 @@ def test_unreadable_octets_and_connections(traces: Traces) -> None:
     traces.unreadable(b"\x16\x03\x01", SOURCE, Way(), "no SIP")
     traces.happened("192.0.2.9", 1, "tls", "tls_handshake_failed: no cipher in common")
     traces.happened("192.0.2.10", 1, "tls", "somebody else's")
-    assert [each.kind for each in taken(session)] == [Kind.UNREADABLE, Kind.CONNECTION]
+    assert [each.kind for each in taken(session)] == [
+        SightingKind.UNREADABLE,
+        SightingKind.CONNECTION,
+    ]
     assert taken(other) == []
     traces.received(read(request()), SOURCE, Way())
     traces.happened("192.0.2.9", 40312, "tcp", "connection_closed: nothing came")
     kinds = [each.kind for each in taken(other)]
-    assert kinds == [Kind.RECEIVED, Kind.CONNECTION], "its caller's connection is attributed"
+    assert kinds == [SightingKind.RECEIVED, SightingKind.CONNECTION], (
+        "its caller's connection is attributed"
+    )
 
 
 def test_what_is_too_much_is_left_out_and_counted(traces: Traces, clock: Clock) -> None:

@@ -13,14 +13,14 @@ from chatredirect.net.target import Target
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.framing import Event
 from chatredirect.sip.limits import Limits
-from chatredirect.transport.connection_settings import StreamLimits, Terms
-from chatredirect.transport.flow_table import FlowBook
+from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
+from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.tls import client_context
-from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
-from chatredirect.transport.udp_sender import DatagramWays
+from chatredirect.transport.udp_sender import UdpSender
 from tests.service.daemon import PATIENCE
 
 POOL = "pcpool.contoso.com"
@@ -42,8 +42,8 @@ class World:
     """
 
     outgoing: Outgoing
-    book: FlowBook
-    ways: DatagramWays
+    book: FlowTable
+    ways: UdpSender
     events: list[tuple[Event, Any, str]]
     datagrams: list[tuple[bytes, Any]]
     lost: list[Flow] = field(default_factory=list)
@@ -79,7 +79,7 @@ async def world(
     datagrams: list[tuple[bytes, Any]] = []
     listeners: list[UdpListener] = []
     profile = tls or TlsSettings()
-    trust = Trust(())
+    trust = TrustedPeers(())
 
     def answer_event(event: Event, source: Any, transport: str, reach: Any) -> bytes | None:
         events.append((event, source, transport))
@@ -88,15 +88,15 @@ async def world(
     def answer_datagram(data: bytes, source: Any, reach: Any) -> None:
         datagrams.append((data, source))
 
-    terms = Terms(answer_event, trust.source, Limits(), timeouts, loop)
-    ways = DatagramWays(
+    terms = ConnectionSettings(answer_event, trust.source, Limits(), timeouts, loop)
+    ways = UdpSender(
         loop,
         lambda: listeners,
         answer_datagram,
         lambda host, port: trust.source(host, port, False),
         65536,
     )
-    book = FlowBook(2**64 - 2, ways)  # its numbers wrap within every test
+    book = FlowTable(2**64 - 2, ways)  # its numbers wrap within every test
     security = Security(profile, client_context(profile))
     outgoing = Outgoing(terms, limits, lambda: security, ways, book, lambda: bound)
     made = World(outgoing, book, ways, events, datagrams, [], listeners)

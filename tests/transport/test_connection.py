@@ -8,12 +8,12 @@ from typing import cast
 import pytest
 
 from chatredirect.runtime.turns import FIRST
-from chatredirect.sip.flow import Reach
+from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.framing import PONG, Event, Ping
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.transport.connection import StreamConnection
-from chatredirect.transport.connection_settings import StreamLimits, Terms
+from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
 from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.peer_identity import Identity
 
@@ -107,7 +107,7 @@ class Transport:
 class Owner:
     """Whom the connection belongs to."""
 
-    terms: Terms
+    terms: ConnectionSettings
     transport: str = "tcp"
     names: tuple[str, ...] = ()
 
@@ -133,18 +133,18 @@ class World:
         self.each = 0.0  # seconds that the work on an event takes
         limits = StreamLimits(idle=3600.0, message=30.0, write=20.0, handshake=10.0)
         loop = cast(asyncio.AbstractEventLoop, self.loop)
-        self.owner = Owner(Terms(self.answer, self.source, DEFAULT, limits, loop))
+        self.owner = Owner(ConnectionSettings(self.answer, self.source, DEFAULT, limits, loop))
         self.connection = StreamConnection(self.owner, "192.0.2.1", 50_000)
         self.transport = Transport()
         self.connection.connection_made(cast(asyncio.Transport, self.transport))
 
-    def answer(self, event: Event, source: Source, transport: str, reach: Reach) -> bytes | None:
+    def answer(self, event: Event, source: Peer, transport: str, reach: ReturnPath) -> bytes | None:
         self.events += 1
         self.loop.now += self.each
         return PONG if isinstance(event, Ping) else None
 
-    def source(self, host: str, port: int, verified: bool, names: tuple[str, ...]) -> Source:
-        return Source(host.encode(), port, verified, names)
+    def source(self, host: str, port: int, verified: bool, names: tuple[str, ...]) -> Peer:
+        return Peer(host.encode(), port, verified, names)
 
     @property
     def answers(self) -> int:

@@ -5,9 +5,9 @@ import socket
 
 from chatredirect.sip.limits import Limits
 from chatredirect.transport.admission import Admission, ConnectionLimits
-from chatredirect.transport.connection_settings import StreamLimits, Terms
+from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
 from chatredirect.transport.stream_listener import StreamListener
-from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.trusted_peers import TrustedPeers
 from tests.service.daemon import PATIENCE
 
 
@@ -15,9 +15,9 @@ async def test_a_listener_that_closes_gives_back_what_it_has_just_accepted() -> 
     """Its connections' places are needed by the listeners that stay."""
     loop = asyncio.get_running_loop()
     admission = Admission(ConnectionLimits(10, 10, 10, 10), loop.time)
-    terms = Terms(
+    terms = ConnectionSettings(
         answer=lambda event, source, transport, reach: None,
-        source=Trust(()).source,
+        source=TrustedPeers(()).source,
         message_limits=Limits(),
         timeouts=StreamLimits(idle=9, message=9, write=1, handshake=9),
         loop=loop,

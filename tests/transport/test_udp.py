@@ -4,8 +4,8 @@ import asyncio
 import socket
 from typing import cast
 
-from chatredirect.sip.flow import Reach
-from chatredirect.sip.response import Source
+from chatredirect.sip.flow import ReturnPath
+from chatredirect.sip.response import Peer
 from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.udp_listener import UdpListener
 
@@ -23,11 +23,11 @@ def test_at_least_one_datagram_in_each_turn() -> None:
     """Its share may be over before it begins, with a thousand connections that wait as well."""
     taken: list[bytes] = []
 
-    def answer(data: bytes, source: Source, reach: Reach) -> None:
+    def answer(data: bytes, source: Peer, reach: ReturnPath) -> None:
         taken.append(data)
 
-    def source_of(host: str, port: int) -> Source:
-        return Source(host.encode(), port)
+    def source_of(host: str, port: int) -> Peer:
+        return Peer(host.encode(), port)
 
     sock = socket.socket(type=socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))

@@ -11,9 +11,9 @@ import uvloop
 from chatredirect.config import ListenUrl
 from chatredirect.transport.binding import bind
 from chatredirect.transport.mmsg import DatagramSocket
-from chatredirect.transport.trusted_peers import Trust
+from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
-from chatredirect.transport.udp_sender import DatagramWays
+from chatredirect.transport.udp_sender import UdpSender
 from tests.dns.until import until
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
@@ -31,7 +31,7 @@ def closed_port(host: str) -> int:
 async def beside_a_closed_port(bound: str, host: str) -> None:
     """Datagrams go to a closed and to a working port in turn, and the working one sends, too."""
     loop = asyncio.get_running_loop()
-    trust = Trust(())
+    trust = TrustedPeers(())
     came: list[bytes] = []
     told: list[tuple[str, int]] = []
 
@@ -40,7 +40,7 @@ async def beside_a_closed_port(bound: str, host: str) -> None:
 
     sock = DatagramSocket(bind(ListenUrl("udp", bound, 0), only_ipv6=False, receive_buffer=1 << 22))
     listener = UdpListener(sock, answer, trust.source_of_datagrams, loop)
-    ways = DatagramWays(loop, lambda: [listener], answer, trust.source_of_datagrams, 1 << 20)
+    ways = UdpSender(loop, lambda: [listener], answer, trust.source_of_datagrams, 1 << 20)
     ways.serve(answer, trust.source_of_datagrams)
     ways.on_unreachable = told.extend
     peer = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
@@ -90,9 +90,9 @@ def test_a_socket_of_our_own_hears_it(run: Runner) -> None:
     """Where no listener gets there."""
 
     async def scenario() -> None:
-        loop, trust = asyncio.get_running_loop(), Trust(())
+        loop, trust = asyncio.get_running_loop(), TrustedPeers(())
         told: list[tuple[str, int]] = []
-        ways = DatagramWays(loop, lambda: [], lambda *_: None, trust.source_of_datagrams, 65536)
+        ways = UdpSender(loop, lambda: [], lambda *_: None, trust.source_of_datagrams, 65536)
         ways.on_unreachable = told.extend
         closed = ways.to("127.0.0.1", closed_port("127.0.0.1"))
         assert closed is not None

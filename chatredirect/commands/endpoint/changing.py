@@ -40,7 +40,7 @@ _REQUIRED = ("pool_fqdn", "mode", "state")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EndpointChange:
     """A change of one endpoint: what it is now, and the files as they shall be."""
 
     endpoint: EndpointSettings
@@ -62,7 +62,7 @@ class Changing:
     identity: str
     values: Mapping[str, str]
 
-    def propose(self) -> Change:
+    def propose(self) -> EndpointChange:
         """The file with its new values, and the configuration with it.
 
         Raises:
@@ -90,7 +90,7 @@ class Changing:
         after = find(settings, endpoint.sip_address.key)
         if after is None or not _only_so(endpoint, wanted, after):
             raise refuse(f"{file} is written in an unusual way: change it there, by hand", NO)
-        return Change(endpoint, Proposal(os.path.dirname(file), contents, settings))
+        return EndpointChange(endpoint, Proposal(os.path.dirname(file), contents, settings))
 
     def _wanted(self, endpoint: EndpointSettings) -> dict[str, Scalar | None]:
         """The new values, None where a key is to go."""
@@ -194,7 +194,7 @@ def change(work: Changing) -> EndpointSettings:
     return after
 
 
-def removal(where: Where, identity: str) -> Change:
+def removal(where: Where, identity: str) -> EndpointChange:
     """Taking an endpoint away: the files, and the configuration without it.
 
     Raises:
@@ -203,7 +203,9 @@ def removal(where: Where, identity: str) -> Change:
     endpoint = endpoint_in_own_file(configured(where.config), identity)
     contents = {file_of(endpoint): None}
     settings = configured(where.config, contents)
-    return Change(endpoint, Proposal(os.path.dirname(file_of(endpoint)), contents, settings))
+    return EndpointChange(
+        endpoint, Proposal(os.path.dirname(file_of(endpoint)), contents, settings)
+    )
 
 
 def remove(where: Where, identity: str) -> None:

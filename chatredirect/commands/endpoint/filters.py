@@ -66,7 +66,7 @@ def parse_filter(text: str, now: float) -> Condition:
     tokens = _tokens(bare)
     if not tokens:
         raise ValueError("is empty: write it as in SipAddress -like '*contoso.com'")
-    condition = _Reader(tokens, now).condition(0)
+    condition = _FilterReader(tokens, now).condition(0)
     if tokens:
         raise ValueError(f"{quoted(tokens[-1][1])} isn't expected here")
     return condition
@@ -93,7 +93,7 @@ def _tokens(text: str) -> list[_Token]:
     return found[::-1]
 
 
-class _Reader:
+class _FilterReader:
     """Reads conditions from tokens; `tokens` has the next one last."""
 
     def __init__(self, tokens: list[_Token], now: float) -> None:

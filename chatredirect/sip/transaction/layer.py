@@ -1,8 +1,8 @@
 """All transactions: what is new, what is a retransmission, what is sent again and when.
 
-The layer has no clock and no heap of its own. Every call is told the time; when a transaction may
-be due at another time its owner hears of it (`changed`), and comes back with `elapse` when that
-time has come. What is to be sent is put into the owner's list.
+The layer has no clock and no heap of its own. Every call is told the time; when the
+time at which a transaction is due may have changed, its owner hears of it (`changed`), and calls
+`handle_timers` at that time. What is to be sent is put into the owner's list.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from chatredirect.sip.flow import Flow, reliable
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.state_machines import (
     CLIENT,
     INVITE_CLIENT,
@@ -21,10 +21,10 @@ from chatredirect.sip.transaction.state_machines import (
     T2,
     T4,
     TIMEOUT,
-    Act,
-    Event,
-    State,
     Table,
+    TransactionAction,
+    TransactionEvent,
+    TransactionState,
     event_of,
 )
 
@@ -56,7 +56,7 @@ class Transaction(Generic[U]):
 
     key: bytes
     table: Table
-    state: State
+    state: TransactionState
     flow: Flow
     user: U
     message: bytes = b""
@@ -66,7 +66,7 @@ class Transaction(Generic[U]):
     resend_at: float = inf
     end_at: float = inf
     queued: float = inf
-    peer: Source | None = None
+    peer: Peer | None = None
     held: Flow | None = None
     complained: bool = False
 
@@ -113,7 +113,7 @@ class Transactions(Generic[U]):
         """The server transaction with this key, whoever began it."""
         return self._servers.get(key)
 
-    def server_of(self, key: bytes, peer: Source) -> Transaction[U] | None:
+    def server_of(self, key: bytes, peer: Peer) -> Transaction[U] | None:
         """The server transaction with this key that this peer began.
 
         Who has shown a certificate shares its address with others on the same host, or with who
@@ -135,14 +135,18 @@ class Transactions(Generic[U]):
         key: bytes,
         flow: Flow,
         user: U,
-        peer: Source,
+        peer: Peer,
         *,
         invite: bool,
         tag: bytes = b"",
         merged: bytes | None = None,
     ) -> Transaction[U]:
         """Begin one for a request that is new; it is to be answered with `respond`."""
-        table, state = (INVITE_SERVER, State.PROCEEDING) if invite else (SERVER, State.TRYING)
+        table, state = (
+            (INVITE_SERVER, TransactionState.PROCEEDING)
+            if invite
+            else (SERVER, TransactionState.TRYING)
+        )
         transaction = Transaction(key, table, state, flow, user, b"", tag, merged, peer=peer)
         transaction.held = flow
         flow.hold()
@@ -157,13 +161,13 @@ class Transactions(Generic[U]):
         self.happen(transaction, event_of(status), now)
         if status >= 200:
             _let_go(transaction)
-        if transaction.state is State.ACCEPTED:
+        if transaction.state is TransactionState.ACCEPTED:
             transaction.message = b""  # repeating it is the user's business (RFC 6026 §7.1)
 
     def repeated(self, transaction: Transaction[U], flow: Flow, now: float) -> None:
         """Its request has come again, over this flow."""
         transaction.flow = flow
-        self.happen(transaction, Event.REQUEST, now)
+        self.happen(transaction, TransactionEvent.REQUEST, now)
 
     # -- clients ------------------------------------------------------------------------------
 
@@ -175,7 +179,11 @@ class Transactions(Generic[U]):
         self, key: bytes, data: bytes, flow: Flow, user: U, now: float, *, invite: bool = False
     ) -> Transaction[U]:
         """Send a request other than ACK."""
-        table, state = (INVITE_CLIENT, State.CALLING) if invite else (CLIENT, State.TRYING)
+        table, state = (
+            (INVITE_CLIENT, TransactionState.CALLING)
+            if invite
+            else (CLIENT, TransactionState.TRYING)
+        )
         transaction = Transaction(key, table, state, flow, user, data)
         self._clients[key] = transaction
         self._out.append(Send(flow, data, user))
@@ -196,7 +204,7 @@ class Transactions(Generic[U]):
         """
         if ack:
             transaction.message = ack
-        return self.happen(transaction, Event.FAILURE, now)
+        return self.happen(transaction, TransactionEvent.FAILURE, now)
 
     def give_up(self, transaction: Transaction[U], now: float) -> None:
         """Wait no longer than 64*T1 for an INVITE's answer: it has been cancelled (§9.1)."""
@@ -205,15 +213,15 @@ class Transactions(Generic[U]):
 
     # -- what happens to both -----------------------------------------------------------------
 
-    def elapse(self, transaction: Transaction[U], now: float) -> bool:
+    def handle_timers(self, transaction: Transaction[U], now: float) -> bool:
         """A time of its own has come; whether its user is to hear that it has timed out."""
         if now >= transaction.end_at:
-            return self.happen(transaction, Event.END, now)
+            return self.happen(transaction, TransactionEvent.END, now)
         if now >= transaction.resend_at:
-            self.happen(transaction, Event.RESEND, now)
+            self.happen(transaction, TransactionEvent.RESEND, now)
         return False
 
-    def happen(self, transaction: Transaction[U], event: Event, now: float) -> bool:
+    def happen(self, transaction: Transaction[U], event: TransactionEvent, now: float) -> bool:
         """Look up what an event means in its state, and do it; whether its user is to hear."""
         row = transaction.table.get((transaction.state, event))
         if row is None:
@@ -221,11 +229,11 @@ class Transactions(Generic[U]):
         transaction.state, acts = row
         told = False
         for act in acts:
-            if act is Act.TELL:
+            if act is TransactionAction.TELL:
                 told = True
             else:
                 self._do(act, transaction, now)
-        if transaction.state is State.TERMINATED or now >= transaction.end_at:
+        if transaction.state is TransactionState.TERMINATED or now >= transaction.end_at:
             self._forget(transaction)
         else:
             self._changed(transaction)
@@ -235,35 +243,35 @@ class Transactions(Generic[U]):
         """Forget one whose messages can't be sent any more (RFC 3261 §17.1.4, §17.2.4)."""
         self._forget(transaction)
 
-    def _do(self, act: Act, transaction: Transaction[U], now: float) -> None:
+    def _do(self, act: TransactionAction, transaction: Transaction[U], now: float) -> None:
         unreliable = not reliable(transaction.flow)
         match act:  # the most frequent first
-            case Act.NO_RESEND:
+            case TransactionAction.NO_RESEND:
                 transaction.resend_at = inf
-            case Act.SEND:
+            case TransactionAction.SEND:
                 self._out.append(Send(transaction.flow, transaction.message, transaction.user))
-            case Act.WAIT:
+            case TransactionAction.WAIT:
                 transaction.end_at = now + TIMEOUT
-            case Act.ABSORB:
+            case TransactionAction.ABSORB:
                 transaction.end_at = now + (TIMEOUT if unreliable else 0)
-            case Act.LINGER:
+            case TransactionAction.LINGER:
                 transaction.end_at = now + (T4 if unreliable else 0)
-            case Act.NO_END:
+            case TransactionAction.NO_END:
                 transaction.end_at = inf
-            case Act.RESEND_LATER:
+            case TransactionAction.RESEND_LATER:
                 transaction.pause = T1
                 transaction.resend_at = now + T1 if unreliable else inf
-            case Act.BACK_OFF:
+            case TransactionAction.BACK_OFF:
                 transaction.pause = min(2 * transaction.pause, T2)
                 transaction.resend_at = now + transaction.pause
-            case Act.DOUBLE:
+            case TransactionAction.DOUBLE:
                 transaction.pause *= 2
                 transaction.resend_at = now + transaction.pause
-            case Act.SLOWLY:
+            case TransactionAction.SLOWLY:
                 transaction.resend_at = now + T2 if unreliable else inf
 
     def _forget(self, transaction: Transaction[U]) -> None:
-        transaction.state = State.TERMINATED
+        transaction.state = TransactionState.TERMINATED
         ours = transaction.table is CLIENT or transaction.table is INVITE_CLIENT
         table = self._clients if ours else self._servers
         if table.get(transaction.key) is transaction:

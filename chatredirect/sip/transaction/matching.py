@@ -13,14 +13,14 @@ from hashlib import blake2b
 
 from chatredirect.sip import headers
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.headers import Envelope
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, Response
 
 _COOKIE = b"z9hg4bk"  # RFC 3261 §8.1.1.7, compared without case
 _NO_PORT = 5060
 
 
-def server_key(request: Request, envelope: Envelope) -> bytes:
+def server_key(request: Request, envelope: MandatoryHeaders) -> bytes:
     """The key of the server transaction that a request belongs to (RFC 3261 §17.2.3).
 
     An ACK gets the key of the INVITE that it confirms, if it does that within its transaction. By
@@ -30,12 +30,12 @@ def server_key(request: Request, envelope: Envelope) -> bytes:
     return _key(request, envelope, method)
 
 
-def cancelled_key(request: Request, envelope: Envelope) -> bytes:
+def cancelled_key(request: Request, envelope: MandatoryHeaders) -> bytes:
     """The key of the INVITE that a CANCEL is about (RFC 3261 §9.2)."""
     return _key(request, envelope, b"INVITE")
 
 
-def _key(request: Request, envelope: Envelope, method: bytes) -> bytes:
+def _key(request: Request, envelope: MandatoryHeaders, method: bytes) -> bytes:
     via = envelope.via
     branch = headers.param(via.params, b"branch") if via.params else None
     if branch is not None and branch[:7].lower() == _COOKIE and len(branch) > len(_COOKIE):
@@ -60,7 +60,7 @@ def _key(request: Request, envelope: Envelope, method: bytes) -> bytes:
     )
 
 
-def merged_key(request: Request, envelope: Envelope) -> bytes:
+def merged_key(request: Request, envelope: MandatoryHeaders) -> bytes:
     """What two copies of one request have in common that came by two ways (RFC 3261 §8.2.2.2)."""
     from_tag = tag_of(envelope.from_, "From")
     parts = (request.call_id or b"", from_tag, b"%d %b" % (envelope.number, request.method))

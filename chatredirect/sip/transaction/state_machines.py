@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 
-class State(Enum):
+class TransactionState(Enum):
     """Where a transaction is."""
 
     __hash__ = object.__hash__  # a name's takes longer than all else that a table costs
@@ -27,7 +27,7 @@ class State(Enum):
     TERMINATED = auto()
 
 
-class Event(Enum):
+class TransactionEvent(Enum):
     """What happens to a transaction."""
 
     __hash__ = object.__hash__
@@ -41,7 +41,7 @@ class Event(Enum):
     END = auto()  # the timer that ends the state
 
 
-class Act(Enum):
+class TransactionAction(Enum):
     """What a transaction does."""
 
     SEND = auto()  # what was sent last, or is now to be sent
@@ -57,83 +57,175 @@ class Act(Enum):
     LINGER = auto()  # timers I and K: T4; none where the transport is reliable
 
 
-Row: TypeAlias = tuple[State, tuple[Act, ...]]
-Table: TypeAlias = Mapping[tuple[State, Event], Row]
+Row: TypeAlias = tuple[TransactionState, tuple[TransactionAction, ...]]
+Table: TypeAlias = Mapping[tuple[TransactionState, TransactionEvent], Row]
 
 #: RFC 3261 figure 7 with RFC 6026 figure 1. A 2xx is repeated by the user until its ACK comes.
 INVITE_SERVER: Table = {
-    (State.PROCEEDING, Event.REQUEST): (State.PROCEEDING, (Act.SEND,)),
-    (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, (Act.SEND,)),
-    (State.PROCEEDING, Event.SUCCESS): (State.ACCEPTED, (Act.SEND, Act.WAIT)),
-    (State.PROCEEDING, Event.FAILURE): (
-        State.COMPLETED,
-        (Act.SEND, Act.RESEND_LATER, Act.WAIT),
+    (TransactionState.PROCEEDING, TransactionEvent.REQUEST): (
+        TransactionState.PROCEEDING,
+        (TransactionAction.SEND,),
     ),
-    (State.ACCEPTED, Event.SUCCESS): (State.ACCEPTED, (Act.SEND,)),
-    (State.ACCEPTED, Event.END): (State.TERMINATED, ()),
-    (State.COMPLETED, Event.REQUEST): (State.COMPLETED, (Act.SEND,)),
-    (State.COMPLETED, Event.RESEND): (State.COMPLETED, (Act.SEND, Act.BACK_OFF)),
-    (State.COMPLETED, Event.ACK): (State.CONFIRMED, (Act.NO_RESEND, Act.LINGER)),
-    (State.COMPLETED, Event.END): (State.TERMINATED, ()),
-    (State.CONFIRMED, Event.END): (State.TERMINATED, ()),
+    (TransactionState.PROCEEDING, TransactionEvent.PROVISIONAL): (
+        TransactionState.PROCEEDING,
+        (TransactionAction.SEND,),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): (
+        TransactionState.ACCEPTED,
+        (TransactionAction.SEND, TransactionAction.WAIT),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.FAILURE): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND, TransactionAction.RESEND_LATER, TransactionAction.WAIT),
+    ),
+    (TransactionState.ACCEPTED, TransactionEvent.SUCCESS): (
+        TransactionState.ACCEPTED,
+        (TransactionAction.SEND,),
+    ),
+    (TransactionState.ACCEPTED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
+    (TransactionState.COMPLETED, TransactionEvent.REQUEST): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND,),
+    ),
+    (TransactionState.COMPLETED, TransactionEvent.RESEND): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND, TransactionAction.BACK_OFF),
+    ),
+    (TransactionState.COMPLETED, TransactionEvent.ACK): (
+        TransactionState.CONFIRMED,
+        (TransactionAction.NO_RESEND, TransactionAction.LINGER),
+    ),
+    (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
+    (TransactionState.CONFIRMED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
 }
 
 #: RFC 3261 figure 8.
 SERVER: Table = {
-    (State.TRYING, Event.PROVISIONAL): (State.PROCEEDING, (Act.SEND,)),
-    (State.TRYING, Event.SUCCESS): (State.COMPLETED, (Act.SEND, Act.ABSORB)),
-    (State.TRYING, Event.FAILURE): (State.COMPLETED, (Act.SEND, Act.ABSORB)),
-    (State.PROCEEDING, Event.REQUEST): (State.PROCEEDING, (Act.SEND,)),
-    (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, (Act.SEND,)),
-    (State.PROCEEDING, Event.SUCCESS): (State.COMPLETED, (Act.SEND, Act.ABSORB)),
-    (State.PROCEEDING, Event.FAILURE): (State.COMPLETED, (Act.SEND, Act.ABSORB)),
-    (State.COMPLETED, Event.REQUEST): (State.COMPLETED, (Act.SEND,)),
-    (State.COMPLETED, Event.END): (State.TERMINATED, ()),
+    (TransactionState.TRYING, TransactionEvent.PROVISIONAL): (
+        TransactionState.PROCEEDING,
+        (TransactionAction.SEND,),
+    ),
+    (TransactionState.TRYING, TransactionEvent.SUCCESS): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND, TransactionAction.ABSORB),
+    ),
+    (TransactionState.TRYING, TransactionEvent.FAILURE): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND, TransactionAction.ABSORB),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.REQUEST): (
+        TransactionState.PROCEEDING,
+        (TransactionAction.SEND,),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.PROVISIONAL): (
+        TransactionState.PROCEEDING,
+        (TransactionAction.SEND,),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND, TransactionAction.ABSORB),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.FAILURE): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND, TransactionAction.ABSORB),
+    ),
+    (TransactionState.COMPLETED, TransactionEvent.REQUEST): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND,),
+    ),
+    (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
 }
 
-_ANSWERED: Row = (State.COMPLETED, (Act.NO_RESEND, Act.TELL, Act.LINGER))
+_ANSWERED: Row = (
+    TransactionState.COMPLETED,
+    (TransactionAction.NO_RESEND, TransactionAction.TELL, TransactionAction.LINGER),
+)
 #: RFC 3261 figure 6.
 CLIENT: Table = {
-    (State.TRYING, Event.RESEND): (State.TRYING, (Act.SEND, Act.BACK_OFF)),
+    (TransactionState.TRYING, TransactionEvent.RESEND): (
+        TransactionState.TRYING,
+        (TransactionAction.SEND, TransactionAction.BACK_OFF),
+    ),
     # timer E goes on; it is T2 from its next ringing on (§17.1.2.2)
-    (State.TRYING, Event.PROVISIONAL): (State.PROCEEDING, ()),
-    (State.TRYING, Event.SUCCESS): _ANSWERED,
-    (State.TRYING, Event.FAILURE): _ANSWERED,
-    (State.TRYING, Event.END): (State.TERMINATED, (Act.TELL,)),
-    (State.PROCEEDING, Event.RESEND): (State.PROCEEDING, (Act.SEND, Act.SLOWLY)),
-    (State.PROCEEDING, Event.SUCCESS): _ANSWERED,
-    (State.PROCEEDING, Event.FAILURE): _ANSWERED,
-    (State.PROCEEDING, Event.END): (State.TERMINATED, (Act.TELL,)),
-    (State.COMPLETED, Event.END): (State.TERMINATED, ()),
+    (TransactionState.TRYING, TransactionEvent.PROVISIONAL): (TransactionState.PROCEEDING, ()),
+    (TransactionState.TRYING, TransactionEvent.SUCCESS): _ANSWERED,
+    (TransactionState.TRYING, TransactionEvent.FAILURE): _ANSWERED,
+    (TransactionState.TRYING, TransactionEvent.END): (
+        TransactionState.TERMINATED,
+        (TransactionAction.TELL,),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.RESEND): (
+        TransactionState.PROCEEDING,
+        (TransactionAction.SEND, TransactionAction.SLOWLY),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): _ANSWERED,
+    (TransactionState.PROCEEDING, TransactionEvent.FAILURE): _ANSWERED,
+    (TransactionState.PROCEEDING, TransactionEvent.END): (
+        TransactionState.TERMINATED,
+        (TransactionAction.TELL,),
+    ),
+    (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
 }
 
-_ACCEPTED: Row = (State.ACCEPTED, (Act.NO_RESEND, Act.TELL, Act.WAIT))
+_ACCEPTED: Row = (
+    TransactionState.ACCEPTED,
+    (TransactionAction.NO_RESEND, TransactionAction.TELL, TransactionAction.WAIT),
+)
 # what is sent is the ACK (§17.1.1.3)
-_REFUSED: Row = (State.COMPLETED, (Act.NO_RESEND, Act.SEND, Act.TELL, Act.ABSORB))
+_REFUSED: Row = (
+    TransactionState.COMPLETED,
+    (
+        TransactionAction.NO_RESEND,
+        TransactionAction.SEND,
+        TransactionAction.TELL,
+        TransactionAction.ABSORB,
+    ),
+)
 #: RFC 3261 figure 5 with RFC 6026 figure 2. Once there is a provisional response only the user's
 #: patience ends it (§16.8), which makes itself known as `END`.
 INVITE_CLIENT: Table = {
-    (State.CALLING, Event.RESEND): (State.CALLING, (Act.SEND, Act.DOUBLE)),
-    (State.CALLING, Event.PROVISIONAL): (State.PROCEEDING, (Act.NO_RESEND, Act.NO_END, Act.TELL)),
-    (State.CALLING, Event.SUCCESS): _ACCEPTED,
-    (State.CALLING, Event.FAILURE): _REFUSED,
-    (State.CALLING, Event.END): (State.TERMINATED, (Act.TELL,)),
-    (State.PROCEEDING, Event.PROVISIONAL): (State.PROCEEDING, (Act.TELL,)),
-    (State.PROCEEDING, Event.SUCCESS): _ACCEPTED,
-    (State.PROCEEDING, Event.FAILURE): _REFUSED,
-    (State.PROCEEDING, Event.END): (State.TERMINATED, (Act.TELL,)),
-    (State.ACCEPTED, Event.SUCCESS): (State.ACCEPTED, (Act.TELL,)),
-    (State.ACCEPTED, Event.END): (State.TERMINATED, ()),
-    (State.COMPLETED, Event.FAILURE): (State.COMPLETED, (Act.SEND,)),
-    (State.COMPLETED, Event.END): (State.TERMINATED, ()),
+    (TransactionState.CALLING, TransactionEvent.RESEND): (
+        TransactionState.CALLING,
+        (TransactionAction.SEND, TransactionAction.DOUBLE),
+    ),
+    (TransactionState.CALLING, TransactionEvent.PROVISIONAL): (
+        TransactionState.PROCEEDING,
+        (TransactionAction.NO_RESEND, TransactionAction.NO_END, TransactionAction.TELL),
+    ),
+    (TransactionState.CALLING, TransactionEvent.SUCCESS): _ACCEPTED,
+    (TransactionState.CALLING, TransactionEvent.FAILURE): _REFUSED,
+    (TransactionState.CALLING, TransactionEvent.END): (
+        TransactionState.TERMINATED,
+        (TransactionAction.TELL,),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.PROVISIONAL): (
+        TransactionState.PROCEEDING,
+        (TransactionAction.TELL,),
+    ),
+    (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): _ACCEPTED,
+    (TransactionState.PROCEEDING, TransactionEvent.FAILURE): _REFUSED,
+    (TransactionState.PROCEEDING, TransactionEvent.END): (
+        TransactionState.TERMINATED,
+        (TransactionAction.TELL,),
+    ),
+    (TransactionState.ACCEPTED, TransactionEvent.SUCCESS): (
+        TransactionState.ACCEPTED,
+        (TransactionAction.TELL,),
+    ),
+    (TransactionState.ACCEPTED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
+    (TransactionState.COMPLETED, TransactionEvent.FAILURE): (
+        TransactionState.COMPLETED,
+        (TransactionAction.SEND,),
+    ),
+    (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
 }
 
 
-def event_of(status: int) -> Event:
+def event_of(status: int) -> TransactionEvent:
     """The event that a response with this status code is."""
     if status < 200:
-        return Event.PROVISIONAL
-    return Event.SUCCESS if status < 300 else Event.FAILURE
+        return TransactionEvent.PROVISIONAL
+    return TransactionEvent.SUCCESS if status < 300 else TransactionEvent.FAILURE
 
 
 T1 = 0.5

@@ -27,7 +27,7 @@ T = TypeVar("T", bound=Timed)
 _FEW = 1000  # places of which it isn't asked who still needs them
 
 
-class Deadlines(Generic[T]):
+class TimerHeap(Generic[T]):
     """Items by the time at which they are due, in seconds of whatever clock the user has."""
 
     __slots__ = ("_heap", "_number", "_sweep_at")

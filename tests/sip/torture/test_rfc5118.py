@@ -3,11 +3,11 @@
 import pytest
 
 from chatredirect.sip import headers
-from chatredirect.sip.response import Source
+from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import canonical_host, parse_uri
 from tests.sip.served import CONTACT, ENDPOINT, Answer, Served, endpoint, request, serve
 
-CLIENT6 = Source(b"2001:db8::9:1", 5060)
+CLIENT6 = Peer(b"2001:db8::9:1", 5060)
 VIA6 = b"SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKas3"
 
 
@@ -117,7 +117,7 @@ def test_4_7_ipv4_and_ipv6_in_one_message(served6: Served) -> None:
 
 def test_4_9_ipv4_mapped_ipv6_addresses() -> None:
     """A mapped address is the IPv4 address that it maps, and its sender needs no received."""
-    served = serve(source=Source(b"192.0.2.10", 19823))
+    served = serve(source=Peer(b"192.0.2.10", 19823))
     via = b"SIP/2.0/UDP [::ffff:192.0.2.10]:19823;branch=z9hG4bKbh19"
     data = request(via=via + b"\r\nVia: SIP/2.0/UDP [::ffff:192.0.2.2];branch=z9hG4bK3")
     answer = redirected(served, data)

@@ -1,5 +1,6 @@
 """The daemon itself: the recorded conversation over its sockets, and many of them."""
 
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -121,6 +122,26 @@ def test_the_200_is_repeated_until_the_ack(peer: Peer) -> None:
     peer.send(recorded.message(2))
     peer.send(recorded.message(5))
     assert peer.receive().kind == "200 BYE"
+
+
+@pytest.mark.parametrize("ends", ["before the 200", "after the INFO"])
+def test_a_client_that_sends_no_more_gets_its_answers(daemon: Daemon, ends: str) -> None:
+    """docs/answers.md, "Streams": shutdown(SHUT_WR) after a request; what it asked is answered."""
+    with Peer("tcp", daemon.address("tcp")) as peer:
+        recorded = Recorded(peer)
+        peer.send(recorded.message(1))
+        if ends == "before the 200":
+            peer.socket.shutdown(socket.SHUT_WR)
+        answer = peer.receive()
+        assert answer.kind == "200 INVITE"
+        if ends == "before the 200":
+            assert peer.receive().raw == answer.raw  # repeated, since nobody has acknowledged it
+            return
+        recorded.learn(answer)
+        peer.send(recorded.message(2) + recorded.message(3))
+        peer.socket.shutdown(socket.SHUT_WR)
+        assert peer.receive().kind == "200 INFO"
+        assert peer.receive().body == REPLY
 
 
 def test_a_dialog_ends_with_its_connection(daemon: Daemon, context: ssl.SSLContext) -> None:

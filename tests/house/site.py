@@ -155,9 +155,12 @@ class Site:
                 )
             )
 
-    def certify(self, host: str) -> None:
-        """A certificate for a host: /etc/chatredirect/tls/HOST.pem and .key, with ca.pem beside."""
-        leaf = self.authority.issue(host)
+    def certify(self, host: str, *others: str) -> None:
+        """Make a host's certificate, for other names too: /etc/chatredirect/tls/HOST.pem, HOST.key.
+
+        The authority's is ca.pem beside them.
+        """
+        leaf = self.authority.issue(host, *others)
         self.write(TLS / f"{host}.pem", leaf.certificate.read_text())
         self.write(TLS / f"{host}.key", leaf.private_key.read_text())
         self.run(f"chmod 640 {TLS}/{host}.key")
@@ -232,6 +235,8 @@ def _furnish(made: Site) -> None:
     dnsmasq += ["--no-hosts", "--local=/contoso.com/", "--user=", "--group=", "--local-ttl=300"]
     dnsmasq += ["--listen-address=127.0.0.1", "--bind-interfaces"]
     dnsmasq += ["--srv-host=_sip._tcp.contoso.com,fe01.contoso.com,5060"]
+    direct = "chat.contoso.com,chatredirect.contoso.com"  # for clients that come directly
+    dnsmasq += [f"--srv-host=_sips._tcp.{direct},5062", f"--srv-host=_sip._tcp.{direct},5063"]
     dnsmasq += [f"--host-record={name},{address}" for name, address in ADDRESSES.items()]
     made.start("dnsmasq", *dnsmasq)
     made.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")

@@ -16,7 +16,7 @@ from chatredirect.cli import app
 from chatredirect.manual.tree import tree
 from tests.house.pages import File, alike, commands_in, story
 from tests.house.readme import ROOT
-from tests.house.site import Site, site
+from tests.house.site import TLS, Site, site
 from tests.tls.processes import program
 
 PAGES = ("cmdlets.md", "front-ends.md", "migration-weekend.md")
@@ -80,6 +80,46 @@ def test_the_way_back_through_a_front_end_that_was_killed(contoso: Site) -> None
     contoso.wait_for("192.0.2.10", 5060)
     done = contoso.run(f"'{sys.executable}' /root/client.py 2>&1")
     assert done.stdout == "found\n", f"{done.stdout}\n{contoso.logs()}"
+
+
+@pytest.mark.parametrize("domain_in_certificate", [True, False])
+def test_clients_that_come_directly(contoso: Site, domain_in_certificate: bool) -> None:
+    """docs/front-ends.md: SRV leads to us, and over TLS we must prove the SIP domain, RFC 5922 §4.
+
+    sipsak looks the SRV records up (over TCP, since it knows no sips:). OpenSSL compares the
+    certificate with the domain as a user agent does.
+    """
+    for tool in ("sipsak", "openssl"):
+        program(tool)
+    for each in story("front-ends.md"):
+        if isinstance(each, File):
+            contoso.write(each.path, each.text)
+    host, domain = "chatredirect.contoso.com", "chat.contoso.com"
+    contoso.certify(host, *([domain] if domain_in_certificate else []))
+    text = contoso.run("cat /etc/chatredirect/chatredirect.yaml").stdout
+    assert "listen:\n" in text
+    contoso.write(
+        "/etc/chatredirect/chatredirect.yaml",
+        text.replace("listen:\n", "listen:\n  - tcp://192.0.2.5:5063\n"),
+    )
+    contoso.write(
+        "/etc/chatredirect/endpoints.d/direct.yaml",
+        f"sip_address: sip:ocschat@{domain}\npool_fqdn: pcpool.contoso.com\n"
+        "port: 5061\ntransport: tls\n",
+    )
+    assert contoso.run("systemctl start chatredirect").returncode == 0, contoso.logs()
+    found = contoso.run(
+        f"exec 2>&1; sipsak -v --hostname=192.0.2.5 --transport=tcp -s sip:ocschat@{domain}"
+    )
+    assert found.returncode == 0, f"{found.stdout}\n{contoso.logs()}"
+    assert "200 OK" in found.stdout
+    proved = contoso.run(
+        f"exec 2>&1 </dev/null; openssl s_client -brief -connect {host}:5062 -CAfile {TLS}/ca.pem"
+        f" -verify_hostname {domain} -verify_return_error"
+    )
+    assert (proved.returncode == 0) == domain_in_certificate, proved.stdout
+    if not domain_in_certificate:
+        assert "hostname mismatch" in proved.stdout.lower()
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,14 @@
-"""What happens to one branch: one sending of a request to one place (RFC 3261 §16.7 calls it so).
+"""The states of a branch: a request as it is sent to one target (RFC 3261 §16.7), as a table.
 
-The request goes to one target after the other and never to two at once, so of all branches one at
-most is the one that is waited for. A branch that is waited for no longer may still answer; over UDP
-nobody knows whether it has got the request at all. So it is remembered until its client transaction
-ends: it is told to stop as soon as it shows that it lives, and a 2xx of it is passed on.
+The request goes to one target after the other and never to two at once, so at most one branch is
+active. A branch that isn't active any more may still answer; over UDP nobody knows whether its
+target has got the request at all. So a branch is kept until its client transaction ends: it is
+cancelled as soon as it sends a provisional response, and its 2xx is forwarded.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, TypeAlias
-
-from chatredirect.net.target import Target
-from chatredirect.sip.flow import Flow
-from chatredirect.sip.transaction.layer import Transaction
-
-if TYPE_CHECKING:
-    from chatredirect.proxy.response_context import ResponseContext, User
+from typing import TypeAlias
 
 
 class BranchState(Enum):
@@ -116,24 +108,3 @@ TABLE: Mapping[tuple[BranchState, BranchEvent], Row] = {
     # further 2xx of an INVITE, retransmitted ones as well (RFC 6026 §7.2)
     (BranchState.OVER, BranchEvent.FINAL): (BranchState.OVER, (BranchAction.TAKE_LATE,)),
 }
-
-
-@dataclass(slots=True, eq=False)
-class Branch:
-    """One branch.
-
-    Attributes:
-        context: what it belongs to.
-        target: where it goes; None for the caller of a dialog, who has a flow.
-        state: where it is.
-        flow: what it was sent over, once it was.
-        transaction: its client transaction, likewise.
-        again: whether it has been sent once more, its first connection being gone.
-    """
-
-    context: "ResponseContext"
-    target: Target | None
-    state: BranchState = BranchState.WAITING
-    flow: Flow | None = None
-    transaction: "Transaction[User] | None" = None
-    again: bool = False

@@ -1,9 +1,9 @@
-"""All requests that are being proxied: messages and time in, effects and facts out.
+"""All requests that are being proxied: messages and time in, sends and events out.
 
 No socket, no clock, no log. Every call is told the time. The core collects what is to be
 done in `sends`, `connect_requests`, `resolve_requests` and `events`; the caller carries it out
 before the next call. `next_timer` says when the core must be called without a message. Requests are
-checked in `new_requests` and `in_dialog`; `branch_events` handles what comes of their branches.
+checked in `new_requests` and `in_dialog`; a `ResponseContext` handles responses and timeouts.
 """
 
 from collections import deque
@@ -12,13 +12,13 @@ from dataclasses import replace
 from math import inf
 
 from chatredirect.net.target import Target
-from chatredirect.proxy.branch_events import handle_event
-from chatredirect.proxy.branches import Branch, BranchEvent, BranchState
-from chatredirect.proxy.events import ProxyCounters, ProxyDropped, ProxyEvent
+from chatredirect.proxy.branches import BranchEvent, BranchState
+from chatredirect.proxy.events import ProxyCounters, ProxyDropped, ProxyEvent, ProxyFailed
 from chatredirect.proxy.interfaces import ConnectionPool, ConnectRequest, FlowNames, ResolveRequest
 from chatredirect.proxy.local_addresses import LocalAddresses
 from chatredirect.proxy.outgoing_request import COOKIE
 from chatredirect.proxy.response_context import (
+    Branch,
     ResponseContext,
     RetargetedResponse,
     Seeking,
@@ -26,7 +26,6 @@ from chatredirect.proxy.response_context import (
     User,
     Waiter,
 )
-from chatredirect.proxy.responses import answer_anew, send_100, send_final_response
 from chatredirect.proxy.served_pools import ServedPools
 from chatredirect.proxy.settings import ProxySettings
 from chatredirect.proxy.target_blocklist import TargetBlocklist
@@ -165,12 +164,13 @@ class ProxyCore:
 
     def _due(self, item: ResponseContext | Transaction[User], now: float) -> None:
         if isinstance(item, ResponseContext):
-            self._context_due(item, now)
+            item.handle_timers(now)
+            self._deadlines.changed(item)
             return
         if now < item.end_at and now >= item.resend_at:
             self.counters.resent += 1
         if self.transactions.handle_timers(item, now) and isinstance(item.user, Branch):
-            handle_event(self, item.user, BranchEvent.SILENCE, now)
+            item.user.context.handle_event(item.user, BranchEvent.SILENCE, now)
 
     def _abandon(self, item: ResponseContext | Transaction[User], now: float) -> None:
         """A fault of ours has hit a transaction or a request: it ends, and its sender gets 500."""
@@ -182,7 +182,7 @@ class ProxyCore:
             return
         context.why = "a fault of ours"
         try:
-            send_final_response(self, context, 500, now)
+            context.send_final_response(500, now)
         finally:
             if not context.finished:  # not even that could be done
                 assert context.server is not None
@@ -191,21 +191,6 @@ class ProxyCore:
 
     def changed(self, context: ResponseContext) -> None:
         """A context may be due at another time than before."""
-        self._deadlines.changed(context)
-
-    def _context_due(self, context: ResponseContext, now: float) -> None:
-        branch = context.active
-        if now >= context.trying_at:
-            context.trying_at = inf
-            send_100(self, context, now)
-        if now >= context.attempt_at:
-            context.attempt_at = inf
-            if branch is not None:
-                handle_event(self, branch, BranchEvent.LATE, now)
-        if now >= context.c_at:
-            context.c_at = inf
-            if branch is not None:
-                handle_event(self, branch, BranchEvent.TOO_LONG, now)
         self._deadlines.changed(context)
 
     # -- room ---------------------------------------------------------------------------------
@@ -245,7 +230,7 @@ class ProxyCore:
             key, flow, context, context.source, invite=context.invite
         )
         if context.invite:
-            send_100(self, context, now)
+            context.send_100(now)
         else:
             context.trying_at = now + TRYING_AFTER
 
@@ -264,6 +249,12 @@ class ProxyCore:
             self.peers[host] = left
         else:
             del self.peers[host]
+
+    def target_failed(self, target: Target, why: str, now: float) -> None:
+        """Try a target last for a while, since it has failed."""
+        seconds = self.rules.target_penalty
+        if self.blocklist.add(target, now + seconds):
+            self.events.append(ProxyFailed(str(target), why, seconds))
 
     # -- sending ------------------------------------------------------------------------------
 
@@ -290,7 +281,7 @@ class ProxyCore:
         if context.invite:
             context.c_at = now + self.rules.timer_c
         branch.flow = flow
-        handle_event(self, branch, BranchEvent.WAY, now)
+        branch.context.handle_event(branch, BranchEvent.WAY, now)
         self._deadlines.changed(context)
 
     def _reach(self, branch: Branch, target: Target, now: float) -> None:
@@ -299,7 +290,7 @@ class ProxyCore:
             self.connect_requests.append(ConnectRequest(target, branch))
         else:
             branch.flow = flow
-            handle_event(self, branch, BranchEvent.WAY, now)
+            branch.context.handle_event(branch, BranchEvent.WAY, now)
 
     def _way(self, target: Target) -> Flow | None:
         """The way to a target, if it is there."""
@@ -387,7 +378,7 @@ class ProxyCore:
             self._send_again(waiting, flow, now)
         elif waiting.state is BranchState.WAITING and waiting.target is dial.target:
             waiting.flow = flow
-            handle_event(self, waiting, BranchEvent.WAY, now)
+            waiting.context.handle_event(waiting, BranchEvent.WAY, now)
 
     def handle_connect_failed(self, dial: ConnectRequest[Waiter], why: str, now: float) -> None:
         """There is no way to a target."""
@@ -400,7 +391,7 @@ class ProxyCore:
             self._lost(waiting, now)
         elif waiting.state is BranchState.WAITING and waiting.target is dial.target:
             waiting.context.why = f"{dial.target}: {why}"
-            handle_event(self, waiting, BranchEvent.NO_WAY, now)
+            waiting.context.handle_event(waiting, BranchEvent.NO_WAY, now)
 
     def found(self, seek: ResolveRequest[Seeking], targets: tuple[Target, ...], now: float) -> None:
         """The targets of a Route's next entry are known, or that it has none.
@@ -429,13 +420,13 @@ class ProxyCore:
             context.why = "the caller's connection is gone, and the next Route leads to nobody"
             if targets:
                 context.why += " who is trusted"
-            send_final_response(self, context, 430, now)  # RFC 5626 §5.3.1
+            context.send_final_response(430, now)  # RFC 5626 §5.3.1
 
     def unsent(self, send: Send[User], now: float) -> None:
         """A message couldn't be sent: its flow is gone."""
         user = send.user
         if isinstance(user, ResponseContext):
-            answer_anew(self, user, send)
+            user.retarget(send)
         elif isinstance(user, StatelessForward):
             self.errand_lost(user)
         elif user is not None and user.transaction is not None:
@@ -469,7 +460,7 @@ class ProxyCore:
         transaction = branch.transaction
         if transaction is not None and transaction.state in (Being.CALLING, Being.TRYING):
             self.transactions.end(transaction)
-            handle_event(self, branch, BranchEvent.UNREACHABLE, now)
+            branch.context.handle_event(branch, BranchEvent.UNREACHABLE, now)
 
     def _lost(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
@@ -485,7 +476,7 @@ class ProxyCore:
                 return
             self.transactions.end(transaction)
             branch.context.why = "the connection is gone"
-            handle_event(self, branch, BranchEvent.LOST, now)
+            branch.context.handle_event(branch, BranchEvent.LOST, now)
 
     def _may_go_again(self, branch: Branch) -> bool:
         """Whether its target, the only one that is left, may have a new connection for it.
@@ -532,5 +523,5 @@ class ProxyCore:
                 transaction.message = b""  # it won't be sent again
         if told and isinstance(branch, Branch):
             what = BranchEvent.PROVISIONAL if event is Heard.PROVISIONAL else BranchEvent.FINAL
-            handle_event(self, branch, what, now, response)
+            branch.context.handle_event(branch, what, now, response)
             self._deadlines.changed(branch.context)

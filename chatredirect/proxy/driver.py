@@ -13,8 +13,6 @@ from chatredirect.endpoints.directory import find
 from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
 from chatredirect.net.target import Target
 from chatredirect.proxy import in_dialog, new_requests
-from chatredirect.proxy.branch_events import cancel, give_up, reasons
-from chatredirect.proxy.branches import Branch
 from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.events import (
     ProxyAnswered,
@@ -25,7 +23,14 @@ from chatredirect.proxy.events import (
 )
 from chatredirect.proxy.interfaces import ConnectRequest, ResolveRequest
 from chatredirect.proxy.outgoing_request import ASSERTIONS
-from chatredirect.proxy.response_context import ResponseContext, Seeking, User, Waiter
+from chatredirect.proxy.response_context import (
+    Branch,
+    ResponseContext,
+    Seeking,
+    User,
+    Waiter,
+    reasons_of,
+)
 from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import explain_status
 from chatredirect.responses.planned import log_request
@@ -203,7 +208,7 @@ class ProxyDriver:
         context = transaction.user
         if isinstance(context, ResponseContext):
             now = self._clock()
-            cancel(self.core, context, reasons(request), now)
+            context.cancel(reasons_of(request), now)
             self._settle(now)
         return True
 
@@ -268,7 +273,7 @@ class ProxyDriver:
         """Answer a request that is open, since the daemon ends."""
         now = self._clock()
         try:
-            give_up(self.core, context, now)
+            context.give_up(now)
         except Exception:  # the others hear of the end all the same
             log.exception("work_failed", what="give up")
         self._settle(now)

@@ -7,8 +7,8 @@ gone the next Route says who is on the way to him, if it is the one that the dia
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.events import ProxyDropped
 from chatredirect.proxy.interfaces import ResolveRequest
 from chatredirect.proxy.local_addresses import PARAM, token_in
@@ -26,7 +26,7 @@ from chatredirect.proxy.new_requests import (
 from chatredirect.proxy.outgoing_request import ASSERTIONS, OutgoingRequest, Record
 from chatredirect.proxy.record_route import DialogToken
 from chatredirect.proxy.response_context import ResponseContext, StatelessForward
-from chatredirect.proxy.responses import later, respond_stateless, send_final_response
+from chatredirect.proxy.responses import later, respond_stateless
 from chatredirect.responses.planned import Refusal
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
@@ -37,9 +37,6 @@ from chatredirect.sip.message import Request
 from chatredirect.sip.response import Peer, reply_port
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.uri import SipUri, parse_uri
-
-if TYPE_CHECKING:
-    from chatredirect.proxy.core import ProxyCore
 
 _MARK = PARAM + b"="
 _CLOCKS_DIFFER = 2 * 3600
@@ -72,7 +69,7 @@ class Passing:
 
 
 def passing(
-    core: "ProxyCore", request: Request, envelope: MandatoryHeaders, source: Peer
+    core: ProxyCore, request: Request, envelope: MandatoryHeaders, source: Peer
 ) -> Passing | None:
     """Look whether a request's Route, or its Request-URI, is our Record-Route (§16.4).
 
@@ -119,7 +116,7 @@ def passing(
 
 
 def forward(
-    core: "ProxyCore",
+    core: ProxyCore,
     request: Request,
     envelope: MandatoryHeaders,
     source: Peer,
@@ -159,6 +156,7 @@ def forward(
         respond_stateless(core, request, envelope, source, flow, refused.refusal, refused.reason)
         return True
     context = ResponseContext(
+        around=core,
         request=request,
         invite=request.method == b"INVITE",
         number=envelope.number,
@@ -181,7 +179,7 @@ def forward(
 
 
 def run(
-    core: "ProxyCore",
+    core: ProxyCore,
     request: Request,
     envelope: MandatoryHeaders,
     source: Peer,
@@ -221,7 +219,7 @@ def run(
     return True
 
 
-def _trusted(core: "ProxyCore", dialog: DialogToken | None, source: Peer) -> bool:
+def _trusted(core: ProxyCore, dialog: DialogToken | None, source: Peer) -> bool:
     """Whether this peer may send something within a dialog, before it is told anything of one.
 
     Down to the pool only trusted peers may. Up to the caller the pool may as well: whoever is a
@@ -236,7 +234,7 @@ def _trusted(core: "ProxyCore", dialog: DialogToken | None, source: Peer) -> boo
     )
 
 
-def _live(core: "ProxyCore", found: Passing, now: float, epoch: float) -> DialogToken:
+def _live(core: ProxyCore, found: Passing, now: float, epoch: float) -> DialogToken:
     """The dialog, if there is one of ours and it may still go on.
 
     Raises:
@@ -255,7 +253,7 @@ def _live(core: "ProxyCore", found: Passing, now: float, epoch: float) -> Dialog
 
 
 def _prepare(
-    core: "ProxyCore",
+    core: ProxyCore,
     request: Request,
     envelope: MandatoryHeaders,
     source: Peer,
@@ -285,7 +283,7 @@ def _prepare(
     return outgoing, via, behind
 
 
-def _behind(core: "ProxyCore", dialog: DialogToken, routes: list[Route]) -> SipUri | None:
+def _behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri | None:
     """Who is next on the way to the caller; None if nobody is between him and us.
 
     Raises:
@@ -317,7 +315,7 @@ def _aim(found: Passing) -> bytes:
     return routes[0].uri
 
 
-def _flow_of(core: "ProxyCore", dialog: DialogToken, found: Passing) -> Flow | None:
+def _flow_of(core: ProxyCore, dialog: DialogToken, found: Passing) -> Flow | None:
     """The caller's flow, if it is there and may be used."""
     flow = core.names.find(dialog.flow)
     if flow is not None and found.secure and flow.transport != "tls":
@@ -326,7 +324,7 @@ def _flow_of(core: "ProxyCore", dialog: DialogToken, found: Passing) -> Flow | N
 
 
 def _to_caller(
-    core: "ProxyCore",
+    core: ProxyCore,
     context: ResponseContext,
     flow: Flow | None,
     behind: SipUri | None,
@@ -343,4 +341,4 @@ def _to_caller(
         context.why = "the caller's connection is gone"
         if context.secure:
             context.why += ", or has no TLS, which a sips: URI asks for"
-        send_final_response(core, context, 430, now)  # RFC 5626 §5.3.1
+        context.send_final_response(430, now)  # RFC 5626 §5.3.1

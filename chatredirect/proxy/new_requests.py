@@ -1,11 +1,17 @@
 """Requests for an endpoint: checked, and sent to the pool (RFC 3261 §16.3 to §16.6)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
+from chatredirect.net.target import Target
+from chatredirect.proxy.core import ProxyCore
+from chatredirect.proxy.events import ProxyDropped
 from chatredirect.proxy.local_addresses import token_in
 from chatredirect.proxy.outgoing_request import OutgoingRequest, Record
+from chatredirect.proxy.response_context import ResponseContext, StatelessForward
+from chatredirect.proxy.responses import later, respond_stateless
 from chatredirect.responses.planned import (
+    MISCELLANEOUS,
     SIPS_NOT_ALLOWED,
     Refusal,
     capabilities,
@@ -15,32 +21,13 @@ from chatredirect.responses.planned import (
 from chatredirect.sip import abnf
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.forwarding import HeaderEditor, Route
+from chatredirect.sip.flow import Flow, ReturnPath
+from chatredirect.sip.forwarding import HeaderEditor, Route, lay_out
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, values
-from chatredirect.sip.response import Peer, stamp
-from chatredirect.sip.uri import parse_uri
-
-if TYPE_CHECKING:
-    from chatredirect.proxy.core import ProxyCore
-
-from typing import TYPE_CHECKING
-
-from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
-from chatredirect.net.target import Target
-from chatredirect.proxy.events import ProxyDropped
-from chatredirect.proxy.response_context import ResponseContext, StatelessForward
-from chatredirect.proxy.responses import later, respond_stateless
-from chatredirect.responses.planned import MISCELLANEOUS
-from chatredirect.sip.flow import Flow, ReturnPath
-from chatredirect.sip.forwarding import lay_out
-from chatredirect.sip.response import reply_port
+from chatredirect.sip.response import Peer, reply_port, stamp
 from chatredirect.sip.transaction import matching
-from chatredirect.sip.uri import SipUri
-
-if TYPE_CHECKING:
-    from chatredirect.proxy.core import ProxyCore
-
+from chatredirect.sip.uri import SipUri, parse_uri
 
 #: What makes no dialog and renews none, so that a Record-Route would be dead weight (§16.6 step 4).
 _WITHOUT_RECORD_ROUTE = frozenset((
@@ -65,7 +52,7 @@ class RequestRefused(Exception):
     reason: str
 
 
-def check(core: "ProxyCore", request: Request, draft: HeaderEditor, routes: list[Route]) -> bytes:
+def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[Route]) -> bytes:
     """Look at Max-Forwards, Proxy-Require and loops, and count Max-Forwards down.
 
     Args:
@@ -127,7 +114,7 @@ def secure(uri: bytes) -> bool:
     return uri[:5].lower() == b"sips:"
 
 
-def no_tls(core: "ProxyCore") -> RequestRefused:
+def no_tls(core: ProxyCore) -> RequestRefused:
     """Why a request that must go over TLS isn't forwarded: its target has none (RFC 5630 §6.2)."""
     rules = core.rules
     fields = unavailable(rules.retry_after, rules.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
@@ -149,7 +136,7 @@ def way_back(request: Request) -> bytes:
         return b""  # nobody could be sent there
 
 
-def plainly_ours(core: "ProxyCore", route: bytes) -> bool:
+def plainly_ours(core: ProxyCore, route: bytes) -> bool:
     """Whether a Route's URI names this server, and no dialog: an outbound proxy's (§16.4)."""
     try:
         return token_in(route) is None and core.rules.names.names(parse_uri(route))
@@ -158,7 +145,7 @@ def plainly_ours(core: "ProxyCore", route: bytes) -> bool:
 
 
 def arrive(
-    core: "ProxyCore",
+    core: ProxyCore,
     request: Request,
     envelope: MandatoryHeaders,
     source: Peer,
@@ -202,6 +189,7 @@ def arrive(
         )
         return
     context = ResponseContext(
+        around=core,
         request=request,
         invite=request.method == b"INVITE",
         number=envelope.number,
@@ -218,7 +206,7 @@ def arrive(
 
 
 def run(
-    core: "ProxyCore",
+    core: ProxyCore,
     request: Request,
     envelope: MandatoryHeaders,
     source: Peer,
@@ -244,7 +232,7 @@ def run(
 
 
 def repeated(
-    core: "ProxyCore",
+    core: ProxyCore,
     key: bytes,
     envelope: MandatoryHeaders,
     source: Peer,
@@ -267,7 +255,7 @@ def repeated(
 
 
 def _prepare(
-    core: "ProxyCore",
+    core: ProxyCore,
     request: Request,
     envelope: MandatoryHeaders,
     source: Peer,
@@ -309,7 +297,7 @@ def _prepare(
 
 
 def _targets(
-    core: "ProxyCore", envelope: MandatoryHeaders, endpoint: ProxyEndpoint, secure: bool, now: float
+    core: ProxyCore, envelope: MandatoryHeaders, endpoint: ProxyEndpoint, secure: bool, now: float
 ) -> list[Target]:
     """The target set, the first to be tried first (§16.5).
 

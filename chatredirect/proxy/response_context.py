@@ -1,19 +1,100 @@
-"""The response context: one request that is being proxied, until it has its final response.
+"""The response context: one proxied request until it has its final response (RFC 3261 §16.7).
 
-RFC 3261 §16 calls so what a proxy keeps between a server transaction and its client transactions.
+A proxy keeps it between a server transaction and its client transactions. Here it also holds what
+is done about each event of a branch: forward, fail over to the next target, or finish. It knows
+neither sockets nor the tables of all requests: what it needs of those is `Surroundings`.
 """
 
 from dataclasses import dataclass
 from math import inf
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
+from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
-from chatredirect.proxy.branches import Branch
+from chatredirect.proxy.branches import TABLE, BranchAction, BranchEvent, BranchState
+from chatredirect.proxy.events import ProxyAnswered, ProxyCounters, ProxyEvent, ProxyFailedOver
+from chatredirect.proxy.interfaces import ConnectRequest, ResolveRequest
 from chatredirect.proxy.outgoing_request import OutgoingRequest
-from chatredirect.sip.message import Request, Response
-from chatredirect.sip.response import Peer
-from chatredirect.sip.transaction.layer import Transaction
-from chatredirect.sip.uri import SipUri
+from chatredirect.proxy.settings import ProxySettings
+from chatredirect.responses.planned import MISCELLANEOUS, unavailable
+from chatredirect.sip.errors import SipError
+from chatredirect.sip.flow import Flow
+from chatredirect.sip.forwarding import cancel_of, returned
+from chatredirect.sip.headers import read_via
+from chatredirect.sip.message import Request, Response, values
+from chatredirect.sip.reason_phrases import status_line
+from chatredirect.sip.response import Peer, respond
+from chatredirect.sip.transaction import matching
+from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
+from chatredirect.sip.transaction.state_machines import TIMEOUT, TransactionState
+from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT, SipUri
+
+#: Why an attempt failed: how it is counted, and what people are told.
+_FAILURES = {
+    BranchEvent.NO_WAY: ("no_connection", "no connection"),
+    BranchEvent.LATE: ("attempt_timeout", "no response within proxy.attempt_timeout"),
+    BranchEvent.SILENCE: ("no_response", "no response"),
+    BranchEvent.LOST: ("connection_lost", "the connection is gone"),
+    BranchEvent.UNREACHABLE: ("unreachable", "ICMP says that it can't be reached"),
+    BranchEvent.TOO_LONG: ("timer_c", "no response within proxy.timer_c"),
+}
+_LINES = {status: status_line(status) for status in (100, 408, 430, 487, 500)}
+_LONGEST_REASONS = 1000  # octets: they wait until the pool has shown that it lives
+
+
+class Surroundings(Protocol):
+    """What a response context needs of the proxy around it; `ProxyCore` is one.
+
+    Attributes:
+        rules: what the configuration says.
+        transactions: all transactions, ours and theirs.
+        counters: what happened so far.
+        sends: messages that are to be sent.
+        connect_requests: connections that are to be opened.
+        resolve_requests: URIs whose targets are to be found.
+        events: what is to be logged.
+    """
+
+    rules: ProxySettings
+    transactions: "Transactions[User]"
+    counters: ProxyCounters
+    sends: "list[Send[User]]"
+    connect_requests: "list[ConnectRequest[Waiter]]"
+    resolve_requests: "list[ResolveRequest[Seeking]]"
+    events: list[ProxyEvent]
+
+    def send(self, branch: "Branch", now: float) -> None:
+        """Send a branch's request over its flow."""
+
+    def next_target(self, context: "ResponseContext", now: float) -> bool:
+        """Send a request to the next of its targets; whether there was one left."""
+
+    def target_failed(self, target: Target, why: str, now: float) -> None:
+        """Try a target last for a while, since it has failed."""
+
+    def close(self, context: "ResponseContext") -> None:
+        """Give up what is kept of a request that has had its final response."""
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """One branch: the request as it is sent to one target.
+
+    Attributes:
+        context: the response context that it belongs to.
+        target: where it goes; None for the caller of a dialog, who has a flow.
+        state: where it is in `branches.TABLE`.
+        flow: what it was sent over, once it was.
+        transaction: its client transaction, likewise.
+        again: whether it has been sent once more, its first connection being gone.
+    """
+
+    context: "ResponseContext"
+    target: Target | None
+    state: BranchState = BranchState.WAITING
+    flow: Flow | None = None
+    transaction: "Transaction[User] | None" = None
+    again: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -21,34 +102,36 @@ class ResponseContext:
     """One request on its way.
 
     Attributes:
-        request: as it came; None once there is a final response.
+        around: the proxy.
+        request: the request as it came; None once there is a final response.
         invite: whether it is an INVITE.
         number: its CSeq number.
-        source: where it came from.
-        via: its topmost Via value with where it came from, for answers of our own.
+        source: the peer that sent it.
+        via: its topmost Via value, stamped with the peer's address, for responses of our own.
         tagged: whether its To has a tag.
         endpoint: the endpoint's address, for people; None within a dialog.
-        outgoing: what is sent on; None once there is a final response.
+        outgoing: what is sent to targets; None once there is a final response.
         targets: those that haven't been tried, the next one first.
+        began: when it came.
         server: its server transaction.
-        active: the branch that is waited for.
-        best: the final response that would be given now.
+        active: the branch whose response is waited for.
+        best: the best final response so far (§16.7 step 6).
         why: what went wrong last, for people.
         silent: whether a target didn't answer at all.
-        to_caller: whether it goes to a dialog's caller, over his flow.
-        behind: its next Route, to be asked for should that flow prove to be gone.
+        to_caller: whether it goes to a dialog's caller, over the caller's flow.
+        behind: its next Route, to be resolved should that flow be gone.
         secure: whether it may only go over TLS on the way to the caller.
         reasons: the Reason fields of its CANCEL.
         cancelled: whether it has been cancelled.
         finished: whether it has had its final response.
         too_large: the target for which a large request has been tried over TCP before UDP.
-        began: when it came.
-        attempt_at: when the active branch has had time enough to say something.
+        attempt_at: when the active branch has had time enough to answer.
         c_at: when Timer C fires (§16.8).
         trying_at: when a request other than INVITE gets its 100 (RFC 4320 §4.1).
-        queued: for whoever keeps the times.
+        queued: the timer heap's.
     """
 
+    around: Surroundings
     request: Request | None
     invite: bool
     number: int
@@ -78,20 +161,294 @@ class ResponseContext:
 
     @property
     def due(self) -> float:
-        """When something is to be done for it; infinite for never."""
+        """When the next of its timers fires; infinite for never."""
         first = self.attempt_at if self.attempt_at < self.c_at else self.c_at
         return first if first < self.trying_at else self.trying_at
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def handle_timers(self, now: float) -> None:
+        """Do what is due."""
+        branch = self.active
+        if now >= self.trying_at:
+            self.trying_at = inf
+            self.send_100(now)
+        if now >= self.attempt_at:
+            self.attempt_at = inf
+            if branch is not None:
+                self.handle_event(branch, BranchEvent.LATE, now)
+        if now >= self.c_at:
+            self.c_at = inf
+            if branch is not None:
+                self.handle_event(branch, BranchEvent.TOO_LONG, now)
+
+    def handle_event(
+        self, branch: Branch, event: BranchEvent, now: float, response: Response | None = None
+    ) -> None:
+        """Look up what an event means in a branch's state, and do it.
+
+        Args:
+            branch: one of this context's.
+            event: what has happened to it.
+            now: seconds on the clock of all calls.
+            response: the response, where the event is one.
+        """
+        row = TABLE.get((branch.state, event))
+        if row is None:
+            return
+        branch.state, actions = row
+        for action in actions:
+            match action:
+                case BranchAction.SEND:
+                    self.around.send(branch, now)
+                case BranchAction.FORWARD:
+                    assert response is not None
+                    self._forward_provisional(response, now)
+                case BranchAction.TAKE:
+                    assert response is not None
+                    self._take(branch, response, now)
+                case BranchAction.TAKE_LATE:
+                    assert response is not None
+                    self._take_late(branch, response, now)
+                case BranchAction.FAIL:
+                    self._fail(branch, event, now)
+                case BranchAction.CANCEL:
+                    self._send_cancel(branch, now)
+                case BranchAction.QUIT:
+                    if not self.finished:
+                        self.send_final_response(487, now)
+
+    def cancel(self, reasons: bytes, now: float) -> None:
+        """Cancel the request: its sender has sent CANCEL (§16.10).
+
+        Args:
+            reasons: the Reason fields of the CANCEL, which go on with it (RFC 3326 §2).
+            now: seconds on the clock of all calls.
+        """
+        if self.cancelled or self.finished or not self.invite:
+            return
+        self.cancelled = True
+        self.reasons = reasons
+        self.attempt_at = self.c_at = inf
+        self.around.counters.cancelled += 1
+        if self.active is None:  # its targets are still being resolved
+            self.send_final_response(487, now)
+        else:
+            self.handle_event(self.active, BranchEvent.CANCEL, now)
+
+    def give_up(self, now: float) -> None:
+        """Answer 500 since the daemon ends, and cancel at a target that still rings."""
+        if self.finished:
+            return
+        self.why = "the server stops"
+        branch = self.active
+        self.send_final_response(500, now)
+        if branch is not None:
+            self.handle_event(branch, BranchEvent.CANCEL, now)
+
+    # -- responses of our own -------------------------------------------------------------------
+
+    def send_100(self, now: float) -> None:
+        """Send 100, which says only that the request has come (§8.2.6.1)."""
+        request, server = self.request, self.server
+        assert request is not None
+        assert server is not None
+        stamps = values(request, b"timestamp") if b"imestamp" in request.head else ()
+        fields = b"".join(b"Timestamp: %b\r\n" % stamp for stamp in stamps)
+        data = respond(request, _LINES[100], self.via, b"", fields)
+        self.around.transactions.respond(server, 100, data, now)
+
+    def send_final_response(self, status: int, now: float) -> None:
+        """Send a final response of our own, and close the context."""
+        request, server, rules = self.request, self.server, self.around.rules
+        assert request is not None
+        assert server is not None
+        tag = b"" if self.tagged else rules.tags.tag(request, self.number)
+        fields = b""
+        if status == 500:
+            fields = unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, self.why)
+        data = respond(request, _LINES[status], self.via, tag, fields)
+        server.tag = tag or matching.tag_of(request.to or b"", "To")
+        self.around.transactions.respond(server, status, data, now)
+        self._finish(status)
+
+    def finish_without_response(self) -> None:
+        """Close the context without a response.
+
+        No target answered a request other than INVITE, and a 408 to that is forbidden (RFC 4320
+        §4.2).
+        """
+        assert self.server is not None
+        self.around.transactions.end(self.server)
+        self._finish(0)
+
+    def retarget(self, send: Send["User"]) -> None:
+        """Send a response to where its requester listens: its connection is gone.
+
+        RFC 3261 §18.2.2: at the address that the request came from, at sent-by's port. Where that
+        is the lost connection's own end nobody listens.
+        """
+        flow, server = send.flow, self.server
+        via = read_via(self.via)
+        port = via.port or (DEFAULT_TLS_PORT if flow.transport == "tls" else DEFAULT_PORT)
+        if server is None or flow.transport == "udp" or port == flow.peer_port:
+            return
+        name = via.host.decode("ascii").strip("[]").lower().rstrip(".")
+        transport: Transport = "tls" if flow.transport == "tls" else "tcp"
+        target = Target(transport, flow.peer_host, port, name, domain=name)
+        waiting = RetargetedResponse(send.data, server)
+        self.around.connect_requests.append(ConnectRequest(target, waiting))
+
+    def _finish(self, status: int) -> None:
+        request, server, branch = self.request, self.server, self.active
+        assert request is not None
+        assert server is not None
+        target = None if branch is None or branch.target is None else str(branch.target)
+        self.around.events.append(
+            ProxyAnswered(
+                request, self.source, server.flow.transport, status, self.endpoint, target,
+                self.why, None if target is None else self.began,
+            )
+        )  # fmt: skip
+        self.around.close(self)
+
+    # -- responses of targets -------------------------------------------------------------------
+
+    def _forward_provisional(self, response: Response, now: float) -> None:
+        self.attempt_at = inf
+        # 100 is from one hop to the next, and others than INVITE get nothing else (RFC 4320 §4.1)
+        if response.status == 100 or not self.invite or self.finished:
+            return
+        if not self.cancelled:
+            self.c_at = now + self.around.rules.timer_c  # §16.7 step 2
+        assert self.server is not None
+        self.around.transactions.respond(self.server, response.status, returned(response), now)
+        self.around.counters.responses += 1
+
+    def _take(self, branch: Branch, response: Response, now: float) -> None:
+        """Take a final response of the active branch (§16.7 steps 4 to 6)."""
+        status = response.status
+        if self.finished:
+            self._take_late(branch, response, now)
+        elif status < 300:
+            self._forward_final(response, now)
+        elif status == 503:
+            self.best = self.best or response
+            self.why = f"{branch.target}: 503" if branch.target is not None else "503"
+            self.around.counters.failed("503")
+            self._fail_over(branch, "503 Service Unavailable", True, now)
+        elif status == 408 and not self.invite:
+            self.silent = True  # such a 408 must not be forwarded (RFC 4320 §4.2)
+            self._conclude(now)
+        else:
+            self.best = response
+            self._conclude(now)
+
+    def _take_late(self, branch: Branch, response: Response, now: float) -> None:
+        """Take a final response of another branch; a 2xx is forwarded (§16.7 step 5)."""
+        status, server, around = response.status, self.server, self.around
+        if not self.finished:
+            if status < 300 or (not self.invite and status not in (408, 503)):
+                active = self.active
+                self._forward_final(response, now)
+                if active is not None and active is not branch:  # §16.7 step 10
+                    self.handle_event(active, BranchEvent.CANCEL, now)
+            return
+        if status >= 300 or not self.invite or server is None:
+            return
+        around.counters.responses += 1
+        if server.state is TransactionState.ACCEPTED:
+            around.transactions.respond(server, status, returned(response), now)
+        else:
+            around.counters.late += 1
+            around.sends.append(Send(server.flow, returned(response), None))
+
+    def _forward_final(self, response: Response, now: float) -> None:
+        server = self.server
+        assert server is not None
+        server.tag = _tag_of(response)
+        self.around.counters.responses += 1
+        self.around.transactions.respond(server, response.status, returned(response), now)
+        self._finish(response.status)
+
+    # -- failures -------------------------------------------------------------------------------
+
+    def _fail(self, branch: Branch, event: BranchEvent, now: float) -> None:
+        """Treat a failure as if the target had sent 408 or 503 (§16.8, §16.9)."""
+        counted, why = _FAILURES[event]
+        self.around.counters.failed(counted)
+        if self.finished or branch is not self.active:
+            return
+        gone = event in (BranchEvent.LOST, BranchEvent.UNREACHABLE)
+        if gone and self.behind is not None and not self.cancelled:
+            self.around.resolve_requests.append(ResolveRequest(self.behind, self))
+            self.behind = self.active = None
+            return
+        unheard = event in (BranchEvent.LATE, BranchEvent.SILENCE, BranchEvent.TOO_LONG)
+        if unheard:
+            self.silent = True
+        if event is not BranchEvent.NO_WAY or not self.why:  # `handle_connect_failed` has said why
+            self.why = why if branch.target is None else f"{branch.target}: {why}"
+        # silence within a dialog says little of the target: the dialog may be gone there
+        blamed = event is not BranchEvent.TOO_LONG and not (unheard and self.endpoint is None)
+        self._fail_over(branch, self.why, blamed, now)
+
+    def _fail_over(self, branch: Branch, why: str, blamed: bool, now: float) -> None:
+        """Go on to the next target (RFC 3263 §4.3), unless there is none or nobody waits."""
+        if self.cancelled:
+            self._conclude(now)
+            return
+        if branch.target is not None and blamed:
+            self.around.target_failed(branch.target, why, now)
+        # the sender of a request other than INVITE has stopped waiting by then
+        in_time = self.invite or now < self.began + TIMEOUT
+        call_id = None if self.request is None else self.request.call_id
+        failed = ProxyFailedOver(call_id, self.why)
+        if in_time and self.around.next_target(self, now):
+            self.around.counters.failovers += 1
+            self.around.events.append(failed)
+        else:
+            self._conclude(now)
+
+    def _conclude(self, now: float) -> None:
+        """Send the best response that there is: no branch is active any more (§16.7 step 6)."""
+        best = self.best
+        if best is not None and best.status != 503:
+            self._forward_final(best, now)
+        elif self.cancelled:
+            self.send_final_response(487, now)
+        elif self.silent and self.invite:
+            self.send_final_response(408, now)
+        elif self.silent and best is None:
+            self.finish_without_response()
+        elif self.to_caller and best is None:
+            self.send_final_response(430, now)  # RFC 5626 §5.3.1
+        else:  # a 503 would be taken for our own (§16.7 step 6)
+            self.send_final_response(500, now)
+
+    def _send_cancel(self, branch: Branch, now: float) -> None:
+        """Cancel a branch that has sent a provisional response (§9.1), if it is an INVITE's."""
+        transaction, transactions = branch.transaction, self.around.transactions
+        self.c_at = inf
+        if branch is self.active:
+            self.targets = []  # what has rung for so long isn't to begin elsewhere (§16.8)
+        if transaction is None or branch.flow is None or not self.invite:
+            return
+        key = matching.client_key(transaction.key.partition(b" ")[2], b"CANCEL")
+        request = cancel_of(transaction.message, self.reasons)
+        transactions.request(key, request, branch.flow, None, now)
+        transactions.give_up(transaction, now)
 
 
 @dataclass(slots=True, eq=False)
 class StatelessForward:
-    """A request that is sent on without a transaction: the ACK of a 2xx, BENOTIFY (§16.11).
+    """A request that is forwarded without a transaction: the ACK of a 2xx, BENOTIFY (§16.11).
 
     Attributes:
-        outgoing: what is sent on.
+        outgoing: what is sent to the target.
         target: where it goes; None for a dialog's caller.
         call_id: its Call-ID, for people.
-        behind: its next Route, to be asked for should the caller's flow be gone.
+        behind: its next Route, to be resolved should the caller's flow be gone.
         secure: whether it may only go over TLS.
     """
 
@@ -107,7 +464,7 @@ class RetargetedResponse:
     """A response whose connection is gone, so that it needs another one (§18.2.2).
 
     Attributes:
-        data: it.
+        data: the response.
         server: its server transaction.
     """
 
@@ -117,6 +474,19 @@ class RetargetedResponse:
 
 #: Whom a message is sent for: a client transaction's for a branch, a server's for a context.
 User: TypeAlias = Branch | ResponseContext | StatelessForward | None
-#: Who waits for a way, and who for targets.
+#: Who waits for a connection, and who for targets.
 Waiter: TypeAlias = Branch | StatelessForward | RetargetedResponse
 Seeking: TypeAlias = ResponseContext | StatelessForward
+
+
+def reasons_of(cancel: Request) -> bytes:
+    """Give the Reason fields of a CANCEL, each with its CRLF; none where they are too long."""
+    fields = b"".join(b"Reason: %b\r\n" % value for value in values(cancel, b"reason"))
+    return fields if len(fields) <= _LONGEST_REASONS else b""
+
+
+def _tag_of(response: Response) -> bytes:
+    try:
+        return matching.tag_of(response.to or b"", "To")
+    except SipError:
+        return b""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chatredirect.proxy import core as proxy_core
+from chatredirect.proxy.response_context import ResponseContext
 from chatredirect.runtime.work_list import AT_ONCE, carry_out
 from chatredirect.sip.transaction.layer import Transactions
 from tests.proxy.world import FRONT_END, Caller, Flow, World, response, targets
@@ -110,8 +110,8 @@ def test_a_fault_in_a_timer_ends_what_it_hits_and_nothing_else(
     second = caller(world, "user2")
     world.now += 0.01
     world.send(second.write(method))
-    place = (proxy_core.ProxyCore, "_context_due") if several else (Transactions, "handle_timers")
-    monkeypatch.setattr(*place, raising_once(getattr(*place)))
+    place = ResponseContext if several else Transactions
+    monkeypatch.setattr(place, "handle_timers", raising_once(place.handle_timers))
     finals = {sent.kind for _, sent in world.pass_time(4.2) if sent.status >= 200}
     assert finals == {f"500 {method}"}
     assert len(world.core.open) == 1, "the second one is nobody's fault"

@@ -164,16 +164,23 @@ class LookupCore:
         tag = b"" if envelope.in_dialog else self.rules.tags.tag(request, envelope.number)
         data = xccos_replies.write(request, envelope, source, refusal, tag)
         self.sends.append(Send(flow, data, None))
-        self.tell(request, refusal, flow, endpoint)
+        self.tell(request, source, refusal, flow, endpoint)
 
     def tell(
-        self, request: Request, refusal: Refusal, flow: Flow, endpoint: LookupEndpoint | None
+        self,
+        request: Request,
+        source: Peer,
+        refusal: Refusal,
+        flow: Flow,
+        endpoint: LookupEndpoint | None,
     ) -> None:
         """Note that a request got its answer."""
         address = None if endpoint is None else endpoint.address
         why = refusal.phrase or ""
         self.events.append(
-            LookupAnswered(request, refusal.status, address, flow.transport, why, refusal.fields)
+            LookupAnswered(
+                request, source, refusal.status, address, flow.transport, why, refusal.fields
+            )
         )
 
     def repeated(

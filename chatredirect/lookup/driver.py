@@ -19,7 +19,7 @@ from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import explain_status
 from chatredirect.responses.planned import log_request
 from chatredirect.responses.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, unwanted
-from chatredirect.runtime.work_list import carry_out, forget
+from chatredirect.runtime.work_list import CoreDriver, Work
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath, leads_back
 from chatredirect.sip.headers import MandatoryHeaders
@@ -41,7 +41,7 @@ class LookupDriver:
         log_requests: whether every request gets a line in the log.
     """
 
-    __slots__ = ("_clock", "_counters", "_tapping", "_wake_at", "core", "log_requests")
+    __slots__ = ("_clock", "_counters", "_driver", "_shown", "_tapping", "core", "log_requests")
 
     def __init__(
         self,
@@ -64,8 +64,16 @@ class LookupDriver:
         self.log_requests = True
         self._counters = counters
         self._clock = clock
-        self._wake_at = wake_at
         self._tapping = tapping
+        self._shown = 0  # events that the observer has seen before they are reported
+        self._driver = CoreDriver(
+            core,
+            (Work(core.sends, self._send, core.lost, "send"),),
+            Work(core.events, self._report, None, "tell"),
+            clock,
+            wake_at,
+            "lookup",
+        )
 
     def invite(
         self,
@@ -79,7 +87,7 @@ class LookupDriver:
         """Answer an INVITE without a To tag, from a trusted peer; for `closed` see `invite`."""
         now = self._clock()
         invite(self.core, request, envelope, source, reach, endpoint, now, closed)
-        self._settle(now, source)
+        self._settle(now)
 
     def repeats(
         self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
@@ -90,7 +98,7 @@ class LookupDriver:
         if self.core.transactions.server_of(key, source) is None:
             return False
         known = self.core.repeated(key, request, envelope, source, reach, now)
-        self._settle(now, source)
+        self._settle(now)
         return known
 
     def within(
@@ -99,7 +107,7 @@ class LookupDriver:
         """Answer a request with a To tag; False if its dialog isn't known."""
         now = self._clock()
         known = within(self.core, request, envelope, source, reach, now)
-        self._settle(now, source)
+        self._settle(now)
         return known
 
     def acknowledge(self, ack: Request, source: Peer) -> bool:
@@ -112,7 +120,7 @@ class LookupDriver:
             return False
         now = self._clock()
         taken = self.core.acknowledge(ack, envelope, source, now)
-        self._settle(now, source)
+        self._settle(now)
         return taken
 
     def cancels(self, cancel: Request, envelope: MandatoryHeaders, source: Peer) -> bool:
@@ -131,43 +139,24 @@ class LookupDriver:
             return unwanted(transaction, MALFORMED, response, source, reach.transport)
         now = self._clock()
         core.respond(transaction, response.status, now)
-        self._settle(now, source)
+        self._settle(now)
         return None
 
     def hang_up(self, lookup: LookupSession) -> None:
-        """End a dialog, if it may be ended: we are about to stop."""
-        now = self._clock()
-        try:
-            self.core.hang_up(lookup, now)
-        except Exception:  # the others get their BYE all the same
-            log.exception("work_failed", what="hang up")
-        self._settle(now, None)
+        """End a dialog, if it may be ended: the daemon is about to stop."""
+        self._driver.end(partial(self.core.hang_up, lookup), "hang up")
 
     def handle_timers(self) -> None:
         """Do what is due, and ask to be woken for what is due next."""
-        now = self._clock()
-        try:
-            self.core.handle_timers(now)
-        except Exception:  # what was due is taken out: the others' time comes all the same
-            log.exception("lookup_timer_failed")
-        self._settle(now, None)
+        self._driver.handle_timers()
 
-    def _settle(self, now: float, source: Peer | None) -> None:
-        """Send and tell what the last call has led to."""
-        core = self.core
-        sends = core.sends
-        tap = self._tapping.tap
-        told = len(core.events)
-        if tap is not None:
-            _show(core.events, tap)  # first why, then what
-        while sends:  # a flow that is gone may lead to more
-            carry_out(sends, self._send, partial(core.lost, now=now), "send")
-        if tap is not None:
-            _show(core.events[told:], tap)
-        carry_out(core.events, partial(self._tell, source=source), forget, "tell")
-        due = core.next_timer()
-        if due is not None:
-            self._wake_at(due)
+    def _settle(self, now: float) -> None:
+        observer = self._tapping.tap
+        if observer is not None:  # a trace shows why a message is sent before the message
+            for event in self.core.events:
+                _show(event, observer)
+            self._shown = len(self.core.events)
+        self._driver.settle(now)
 
     def _send(self, send: Send[User]) -> bool:
         tap = self._tapping.tap
@@ -179,28 +168,23 @@ class LookupDriver:
                 log.exception("work_failed", what="trace")
         return send.flow.send(send.data)
 
-    def _tell(self, fact: LookupEvent, source: Peer | None) -> None:
-        match fact:
-            case LookupAnswered():
-                self._counters.answered(
-                    fact.status, fact.request.method, fact.transport, fact.endpoint
-                )
+    def _report(self, event: LookupEvent) -> None:
+        observer = self._tapping.tap
+        if self._shown:
+            self._shown -= 1
+        elif observer is not None:
+            _show(event, observer)
+        match event:
+            case LookupAnswered(request, source, status, endpoint, transport, why, fields):
+                self._counters.answered(status, request.method, transport, endpoint)
                 if self.log_requests:
-                    log_request(
-                        fact.request,
-                        source,
-                        fact.transport,
-                        fact.status,
-                        fact.endpoint,
-                        fact.why,
-                        fact.fields,
-                    )
-            case ChannelTold(endpoint, caller, call_id, uri, why):
-                if uri is None:
-                    log.warning(
-                        "lookup_failed", endpoint=endpoint, caller=caller, call_id=call_id, why=why
-                    )
-                elif self.log_requests:
+                    log_request(request, source, transport, status, endpoint, why, fields)
+            case ChannelTold(endpoint, caller, call_id, None, why):
+                log.warning(
+                    "lookup_failed", endpoint=endpoint, caller=caller, call_id=call_id, why=why
+                )
+            case ChannelTold(endpoint, caller, call_id, uri):
+                if self.log_requests:
                     log.info(
                         "lookup", endpoint=endpoint, caller=caller, call_id=call_id, channel=uri
                     )
@@ -208,13 +192,12 @@ class LookupDriver:
                 log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
 
 
-def _show(events: list[LookupEvent], tap: Observer) -> None:
-    for fact in events:
-        match fact:
-            case LookupAnswered(request, status, endpoint, _, why, fields):
-                tap.decided(request.call_id, explain_status(status, endpoint, why, fields))
-            case ChannelTold(endpoint, _, call_id, uri, why):
-                what = f"no channel service: {why}" if uri is None else f"channel service {uri}"
-                tap.decided(call_id, f"endpoint {endpoint}: {what}")
-            case LookupEnded(endpoint, _, call_id, why):
-                tap.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")
+def _show(event: LookupEvent, observer: Observer) -> None:
+    match event:
+        case LookupAnswered(request, _, status, endpoint, _, why, fields):
+            observer.decided(request.call_id, explain_status(status, endpoint, why, fields))
+        case ChannelTold(endpoint, _, call_id, uri, why):
+            what = f"no channel service: {why}" if uri is None else f"channel service {uri}"
+            observer.decided(call_id, f"endpoint {endpoint}: {what}")
+        case LookupEnded(endpoint, _, call_id, why):
+            observer.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from chatredirect.sip.message import Request
+from chatredirect.sip.response import Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +11,8 @@ class LookupAnswered:
     """A request got its first answer.
 
     Attributes:
-        request: it.
+        request: the request.
+        source: the peer that sent it.
         status: the answer's status code.
         endpoint: the address of the endpoint that it was for.
         transport: what it came on.
@@ -19,6 +21,7 @@ class LookupAnswered:
     """
 
     request: Request
+    source: Peer
     status: int
     endpoint: str | None
     transport: str

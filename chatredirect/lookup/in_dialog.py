@@ -69,7 +69,7 @@ def within(
         refusal, body, done = _METHODS.get(request.method, _unknown)(core, request, lookup)
     data = xccos_replies.write(request, envelope, source, refusal, b"", body)
     core.transactions.respond(transaction, refusal.status, data, now)
-    core.tell(request, refusal, flow, lookup.endpoint)
+    core.tell(request, source, refusal, flow, lookup.endpoint)
     if invite and refusal.status < 300:
         lookup.answer, lookup.answer_number = data, envelope.number
     done(core, lookup, now)

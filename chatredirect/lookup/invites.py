@@ -54,7 +54,7 @@ def invite(
         )
         data = xccos_replies.write(request, envelope, source, decided, tag)
         core.transactions.respond(transaction, decided.status, data, now)
-        core.tell(request, decided, flow, endpoint)
+        core.tell(request, source, decided, flow, endpoint)
         return
     lookup, session = decided
     lookup.closed = closed
@@ -75,7 +75,7 @@ def invite(
     core.counters.begun += 1
     core.transactions.respond(transaction, 200, lookup.answer, now)
     core.happen(lookup, SessionEvent.ACCEPTED, now)
-    core.tell(request, accepted, flow, endpoint)
+    core.tell(request, source, accepted, flow, endpoint)
 
 
 def _room(core: LookupCore, request: Request, merged: bytes, now: float) -> Refusal | None:

@@ -380,7 +380,7 @@ class ProxyCore:
             waiting.flow = flow
             waiting.context.handle_event(waiting, BranchEvent.WAY, now)
 
-    def handle_connect_failed(self, dial: ConnectRequest[Waiter], why: str, now: float) -> None:
+    def handle_connect_failed(self, dial: ConnectRequest[Waiter], now: float, why: str) -> None:
         """There is no way to a target."""
         waiting = dial.waiting
         if isinstance(waiting, StatelessForward):
@@ -393,7 +393,7 @@ class ProxyCore:
             waiting.context.why = f"{dial.target}: {why}"
             waiting.context.handle_event(waiting, BranchEvent.NO_WAY, now)
 
-    def found(self, seek: ResolveRequest[Seeking], targets: tuple[Target, ...], now: float) -> None:
+    def found(self, seek: ResolveRequest[Seeking], now: float, targets: tuple[Target, ...]) -> None:
         """The targets of a Route's next entry are known, or that it has none.
 
         They are a peer's choice, so only those that are trusted are followed.

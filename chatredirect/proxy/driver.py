@@ -35,7 +35,7 @@ from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import explain_status
 from chatredirect.responses.planned import log_request
 from chatredirect.responses.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, TOO_LATE, unwanted
-from chatredirect.runtime.work_list import carry_out, forget
+from chatredirect.runtime.work_list import CoreDriver, Work
 from chatredirect.sip.errors import BadHeaderLine, SipError
 from chatredirect.sip.flow import Flow, ReturnPath, leads_back
 from chatredirect.sip.forwarding import addressed_to, without
@@ -67,7 +67,7 @@ class ProxyDriver:
     """
 
     __slots__ = (
-        "_clock", "_counters", "_epoch", "_seek", "_tapping", "_wake_at", "core", "log_requests",
+        "_clock", "_counters", "_driver", "_epoch", "_seek", "_tapping", "core", "log_requests",
         "on_idle",
     )  # fmt: skip
 
@@ -97,10 +97,23 @@ class ProxyDriver:
         self.on_idle: Callable[[], None] = _nothing
         self._counters = counters
         self._clock = clock
-        self._wake_at = wake_at
         self._seek = seek
         self._tapping = tapping
         self._epoch = epoch
+        failed = partial(core.handle_connect_failed, why=_FAULT)
+        found = partial(core.found, targets=())
+        self._driver = CoreDriver(
+            core,
+            (
+                Work(core.sends, self._send, core.unsent, "send"),
+                Work(core.connect_requests, self._dial, failed, "dial"),
+                Work(core.resolve_requests, self._look_for, found, "seek"),
+            ),
+            Work(core.events, self._report, None, "tell"),
+            clock,
+            wake_at,
+            "proxy",
+        )
 
     # -- what the table of answers hands over ---------------------------------------------------
 
@@ -122,7 +135,7 @@ class ProxyDriver:
         new_requests.arrive(
             self.core, request, envelope, source, reach, uri, endpoint, now, self._epoch()
         )
-        self._settle(now)
+        self._driver.settle(now)
 
     def repeats(
         self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
@@ -133,7 +146,7 @@ class ProxyDriver:
         if self.core.transactions.server_of(key, source) is None:
             return False
         known = new_requests.repeated(self.core, key, envelope, source, reach, now)
-        self._settle(now)
+        self._driver.settle(now)
         return known
 
     def within(
@@ -147,7 +160,7 @@ class ProxyDriver:
         now = self._clock()
         epoch = self._epoch()
         taken = in_dialog.forward(self.core, request, envelope, source, reach, now, epoch)
-        self._settle(now)
+        self._driver.settle(now)
         return taken
 
     def run(self, request: Request, source: Peer, reach: ReturnPath) -> bool:
@@ -169,14 +182,14 @@ class ProxyDriver:
                 and transaction.tag == tag
             ):
                 core.transactions.happen(transaction, TransactionEvent.ACK, now)
-                self._settle(now)
+                self._driver.settle(now)
                 return True
             if tag == core.rules.tags.tag(request, envelope.number):
                 return False  # of a refusal of our own, of which nothing is kept
         taken = in_dialog.run(core, request, envelope, source, reach, now, self._epoch())
         if not taken and source.trusted:
             taken = self._run_to_endpoint(request, envelope, source, reach, now)
-        self._settle(now)
+        self._driver.settle(now)
         return taken
 
     def _run_to_endpoint(
@@ -209,7 +222,7 @@ class ProxyDriver:
         if isinstance(context, ResponseContext):
             now = self._clock()
             context.cancel(reasons_of(request), now)
-            self._settle(now)
+            self._driver.settle(now)
         return True
 
     def respond(self, response: Response, source: Peer, reach: ReturnPath) -> str | None:
@@ -245,7 +258,7 @@ class ProxyDriver:
                 response.head = without(response.head, ASSERTIONS)
         now = self._clock()
         core.respond(response, transaction, now)
-        self._settle(now)
+        self._driver.settle(now)
         return None
 
     # -- what comes of effects, and of time -----------------------------------------------------
@@ -262,63 +275,26 @@ class ProxyDriver:
 
     def handle_timers(self) -> None:
         """Do what is due, and ask to be woken for what is due next."""
-        now = self._clock()
-        try:
-            self.core.handle_timers(now)
-        except Exception:  # what was due is taken out: the others' time comes all the same
-            log.exception("proxy_timer_failed")
-        self._settle(now)
+        self._driver.handle_timers()
 
     def give_up(self, context: ResponseContext) -> None:
         """Answer a request that is open, since the daemon ends."""
-        now = self._clock()
-        try:
-            context.give_up(now)
-        except Exception:  # the others hear of the end all the same
-            log.exception("work_failed", what="give up")
-        self._settle(now)
+        self._driver.end(context.give_up, "give up")
 
     def _dialled(self, dial: ConnectRequest[Waiter], flow: Flow) -> None:
         now = self._clock()
         self.core.handle_connected(dial, flow, now)
-        self._settle(now)
+        self._driver.settle(now)
 
     def _not_dialled(self, dial: ConnectRequest[Waiter], why: str) -> None:
         now = self._clock()
-        self.core.handle_connect_failed(dial, why, now)
-        self._settle(now)
+        self.core.handle_connect_failed(dial, now, why)
+        self._driver.settle(now)
 
     def _found(self, seek: ResolveRequest[Seeking], targets: tuple[Target, ...]) -> None:
         now = self._clock()
-        self.core.found(seek, targets, now)
-        self._settle(now)
-
-    def _settle(self, now: float) -> None:
-        """Carry out what the last call has led to."""
-        core = self.core
-        while (
-            core.sends or core.connect_requests or core.resolve_requests
-        ):  # what can't be done may lead to more
-            carry_out(core.sends, self._send, partial(core.unsent, now=now), "send")
-            carry_out(
-                core.connect_requests,
-                self._dial,
-                partial(core.handle_connect_failed, why=_FAULT, now=now),
-                "dial",
-            )
-            carry_out(
-                core.resolve_requests,
-                self._look_for,
-                partial(core.found, targets=(), now=now),
-                "seek",
-            )
-        if core.events:
-            carry_out(core.events, partial(self._tell, now=now), forget, "tell")
-            if not core.open:
-                self.on_idle()
-        due = core.next_timer()
-        if due is not None:
-            self._wake_at(due)
+        self.core.found(seek, now, targets)
+        self._driver.settle(now)
 
     def _send(self, send: Send[User]) -> bool:
         sent = send.flow.send(send.data)
@@ -338,43 +314,39 @@ class ProxyDriver:
     def _look_for(self, seek: ResolveRequest[Seeking]) -> None:
         self._seek(seek.uri, partial(self._found, seek))
 
-    def _tell(self, fact: ProxyEvent, now: float) -> None:
-        tap = self._tapping.tap
-        match fact:
+    def _report(self, event: ProxyEvent) -> None:
+        observer = self._tapping.tap
+        match event:
             case ProxyAnswered():
-                request = fact.request
-                status = fact.status
-                if fact.began is not None:
-                    self.core.counters.took.observe(now - fact.began)
-                if status:
-                    transport, endpoint = fact.transport, fact.endpoint
-                    self._counters.answered(status, request.method, transport, endpoint)
-                else:
-                    self._counters.dropped("no_response")
-                if self.log_requests:
-                    log_request(
-                        request,
-                        fact.source,
-                        fact.transport,
-                        status,
-                        fact.endpoint,
-                        fault="",
-                        target=fact.target,
-                        why=fact.why,
-                    )
-                if tap is not None:
-                    why = fact.why or (f"passed on to {fact.target}" if fact.target else "")
-                    what = explain_status(status, fact.endpoint, why)
-                    tap.decided(request.call_id, what)
+                self._report_answer(event)
+                if not self.core.open:
+                    self.on_idle()
             case ProxyDropped(call_id, reason):
                 self._counters.dropped(reason)
-                if tap is not None:
-                    tap.decided(call_id, f"dropped: {reason}")
+                if observer is not None:
+                    observer.decided(call_id, f"dropped: {reason}")
             case ProxyFailedOver(call_id, why):
-                if tap is not None:
-                    tap.decided(call_id, f"{why}; on to the next target")
+                if observer is not None:
+                    observer.decided(call_id, f"{why}; on to the next target")
             case ProxyFailed(target, why, seconds):
                 log.warning("target_failed", target=target, why=why, left_out=seconds)
+
+    def _report_answer(self, event: ProxyAnswered) -> None:
+        request, status, observer = event.request, event.status, self._tapping.tap
+        if event.began is not None:
+            self.core.counters.took.observe(self._clock() - event.began)
+        if status:
+            self._counters.answered(status, request.method, event.transport, event.endpoint)
+        else:
+            self._counters.dropped("no_response")
+        if self.log_requests:
+            log_request(
+                request, event.source, event.transport, status, event.endpoint, fault="",
+                target=event.target, why=event.why,
+            )  # fmt: skip
+        if observer is not None:
+            why = event.why or (f"passed on to {event.target}" if event.target else "")
+            observer.decided(request.call_id, explain_status(status, event.endpoint, why))
 
 
 def _has_further_via(response: Response) -> bool:

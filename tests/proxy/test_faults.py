@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from chatredirect.proxy.response_context import ResponseContext
-from chatredirect.runtime.work_list import AT_ONCE, carry_out
+from chatredirect.runtime.work_list import AT_ONCE, Work
 from chatredirect.sip.transaction.layer import Transactions
 from tests.proxy.world import FRONT_END, Caller, Flow, World, response, targets
 
@@ -139,13 +139,15 @@ def test_what_is_put_into_a_list_meanwhile_is_done_once() -> None:
 
     def do(item: int) -> bool:
         done.append(item)
-        carry_out(items, do, done.append, "test")
+        work.carry_out(0.0)
         if item == 2:
             raise Fault
         return item != 3
 
     failed: list[int] = []
-    carry_out(items, do, failed.append, "test")
+    work = Work(items, do, lambda item, _: failed.append(item), "test")
+    assert work.carry_out(0.0)
+    assert not work.carry_out(0.0)
     assert (done, failed, items) == ([1, 2, 3], [2, 3], [])
 
 

@@ -7,8 +7,8 @@ whoever knows it deals with it and sends what is to be sent.
 from dataclasses import dataclass
 
 from chatredirect.endpoints.directory import Endpoint
-from chatredirect.lookup.driver import LookupDriver as LookupAttendant
-from chatredirect.proxy.driver import ProxyDriver as ProxyAttendant
+from chatredirect.lookup.driver import LookupDriver
+from chatredirect.proxy.driver import ProxyDriver
 from chatredirect.responses.unwanted import NO_REQUEST
 from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.headers import MandatoryHeaders
@@ -25,8 +25,8 @@ class StatefulModes:
         proxy: passes requests on; None where there is nothing to be passed on.
     """
 
-    lookup: LookupAttendant | None = None
-    proxy: ProxyAttendant | None = None
+    lookup: LookupDriver | None = None
+    proxy: ProxyDriver | None = None
 
     def respond(self, response: Response, source: Peer, reach: ReturnPath | None) -> str | None:
         """Take a response; why not, if it isn't taken: a constant for counting."""

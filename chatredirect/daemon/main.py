@@ -27,6 +27,7 @@ from chatredirect.metrics.lag import Lag
 from chatredirect.metrics.serving import http_listener
 from chatredirect.metrics.view import View
 from chatredirect.runtime.slicing import Slicer, long_lived
+from chatredirect.service.read_model import ReadModel, read
 from chatredirect.service.reload import Reloader, ReloadRefused, tell_doubts
 from chatredirect.service.service import Service
 from chatredirect.status.command import status_command
@@ -37,22 +38,22 @@ from chatredirect.trace.command import trace_command
 from chatredirect.trace.traces import Traces
 
 
-def status_line(service: Service, reloader: Reloader) -> str:
+def status_line(model: ReadModel, reloader: Reloader) -> str:
     """What is served, what has been done so far, and what is wrong.
 
     Args:
-        service: the running daemon.
+        model: the service.
         reloader: knows how the last reload went.
     """
-    endpoints = 0 if service.settings is None else len(service.settings.endpoints)
+    endpoints = 0 if model.settings is None else len(model.settings.endpoints)
     parts = [f"serving {_count(endpoints, 'endpoint')}"]
-    if service.pools is not None:
-        unusable = sum(not pool.usable for pool in service.pools)
+    if model.pools is not None:
+        unusable = sum(not pool.usable for pool in model.pools)
         if unusable:
-            parts.append(f"{unusable} of {_count(len(service.pools), 'pool')} unusable")
-    answers = sum(service.counters.answers.values())
+            parts.append(f"{unusable} of {_count(len(model.pools), 'pool')} unusable")
+    answers = sum(model.counters.answers.values())
     parts.append(_count(answers, "answer"))
-    drops = sum(service.counters.drops.values())
+    drops = sum(model.counters.drops.values())
     if drops:
         parts.append(f"{drops} dropped")
     line = ", ".join(parts)
@@ -105,13 +106,13 @@ async def serve(
     )
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
-    watchdog = Watchdog(loop, Notifier(), partial(status_line, service, reloader), interval())
+    watchdog = Watchdog(loop, Notifier(), lambda: status_line(read(service), reloader), interval())
     watching = Watching(os.fspath(config), partial(_reload, reloader))
 
     def reloaded() -> None:
         watchdog.ready()
-        if service.settings is not None:
-            watching.serve(service.settings)
+        if service.running is not None:
+            watching.serve(service.running.in_force.settings)
 
     reloader.begins, reloader.ends = watchdog.reloading, reloaded
     lag = Lag(loop)

@@ -9,29 +9,30 @@ import chatredirect
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.ready import Readiness
 from chatredirect.metrics.view import Reading, View
+from chatredirect.service.read_model import ReadModel
 
 _SLICE = 1000  # endpoints in a row
 
 
-def readings(view: View, readiness: Readiness, now: float) -> Iterator[Reading]:
+def readings(view: View, model: ReadModel, readiness: Readiness, now: float) -> Iterator[Reading]:
     """How the daemon is.
 
     Args:
-        view: it.
+        view: the daemon.
+        model: its service.
         readiness: whether requests should come.
         now: seconds since the epoch.
     """
     loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
     build = (chatredirect.__version__, platform.python_version(), loop)
-    service = view.service
     yield catalogue.BUILD, [(build, 1)]
     yield catalogue.STARTED, [((), view.started)]
     yield catalogue.READY, [((), readiness.ready)]
-    yield catalogue.DRAINING, [((), service.draining)]
+    yield catalogue.DRAINING, [((), model.draining)]
     reloader = view.reloader
     yield catalogue.RELOADS, [(("done",), reloader.done), (("refused",), reloader.refused)]
-    yield catalogue.CONFIGURED, [((), service.configured_at)]
-    yield from _endpoints(view, now)
+    yield catalogue.CONFIGURED, [((), model.since)]
+    yield from _endpoints(model, now)
     yield catalogue.LAG, [((), view.lag.seen)]
     yield catalogue.LOG_DROPPED, [((), view.sink.dropped)]
     control, http = view.control, view.http
@@ -50,8 +51,8 @@ def readings(view: View, readiness: Readiness, now: float) -> Iterator[Reading]:
     yield catalogue.HTTP_REFUSED, [(("busy",), http.busy), (("slow",), http.slow)]
 
 
-def _endpoints(view: View, now: float) -> Iterator[Reading]:
-    endpoints = list(view.service.directory)
+def _endpoints(model: ReadModel, now: float) -> Iterator[Reading]:
+    endpoints = list(model.directory)
     sums: Counter[tuple[str, ...]] = Counter()
     for start in range(0, len(endpoints), _SLICE):
         sums.update(

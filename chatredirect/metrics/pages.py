@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from chatredirect.http.pages import Page
-from chatredirect.metrics import connections, daemon, lookups, pools, proxy, requests, transactions
+from chatredirect.metrics import daemon, pools, traffic
 from chatredirect.metrics.exposition import CONTENT_TYPE, exposition, process
 from chatredirect.metrics.ready import Readiness, readiness
 from chatredirect.metrics.view import Reading, View
@@ -78,22 +78,18 @@ class DaemonPages:
         return Page.text(503, "not ready", *ready.why)
 
     async def _ready(self) -> Readiness:
-        if self.view.service.draining:  # that doesn't wait for a second
+        if self.view.model.draining:  # that doesn't wait for a second
             return await self._make_readiness()
         return await self._readiness.get()
 
     async def _make_readiness(self) -> Readiness:
-        return await readiness(self.view.service, self.wall())
+        return await readiness(self.view.model, self.wall())
 
     async def _make_metrics(self) -> bytes:
         return await exposition(self._readings(await self._ready())) + process()
 
     def _readings(self, ready: Readiness) -> Iterator[Reading]:
-        view = self.view
-        yield from daemon.readings(view, ready, self.wall())
-        yield from requests.readings(view)
-        yield from connections.readings(view)
-        yield from lookups.readings(view)
-        yield from proxy.readings(view)
-        yield from transactions.readings(view)
-        yield from pools.readings(view, self.clock())
+        model = self.view.model
+        yield from daemon.readings(self.view, model, ready, self.wall())
+        yield from traffic.readings(model)
+        yield from pools.readings(model, self.clock())

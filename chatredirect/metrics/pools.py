@@ -6,28 +6,30 @@ of their own only up to a number that the configuration says.
 
 from collections.abc import Iterator, Sequence
 
+from chatredirect.dns.counters import DnsCounters
 from chatredirect.metrics import catalogue
-from chatredirect.metrics.view import Reading, View
+from chatredirect.metrics.view import Reading
 from chatredirect.net.addresses import bracketed
 from chatredirect.pools.health import Health, HealthState
 from chatredirect.pools.pool import Pool
+from chatredirect.service.read_model import ReadModel
 
 _SLICE = 500  # pools or targets in a row
 
 _STATES = ("usable", "stale", "down", "failed", "waiting")
 
 
-def readings(view: View, now: float) -> Iterator[Reading]:
+def readings(model: ReadModel, now: float) -> Iterator[Reading]:
     """DNS, pools, targets.
 
     Args:
-        view: the daemon.
+        model: the service.
         now: seconds by the pools' clock.
     """
-    pools, settings = view.service.pools, view.service.settings
+    pools, settings = model.pools, model.settings
     if pools is None or settings is None:
         return
-    yield from _dns(view)
+    yield from _dns(pools.dns_counters)
     every = list(pools)
     yield from _sums(every, now)
     few = settings.http.pools
@@ -36,9 +38,7 @@ def readings(view: View, now: float) -> Iterator[Reading]:
         yield from _targets(pools.prober.health, few)
 
 
-def _dns(view: View) -> Iterator[Reading]:
-    assert view.service.pools is not None
-    dns = view.service.pools.dns_counters
+def _dns(dns: DnsCounters) -> Iterator[Reading]:
     yield (
         catalogue.DNS_QUERIES,
         [(("udp",), dns.queries - dns.tcp_queries), (("tcp",), dns.tcp_queries)],

@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from chatredirect.endpoints.directory import Endpoint
-from chatredirect.service.service import Service
+from chatredirect.service.read_model import ReadModel
 
 _SLICE = 1000  # endpoints in a row, before others have their turn
 _NAMED = 20  # endpoints that are named
@@ -23,17 +23,17 @@ class Readiness:
     why: tuple[str, ...] = ()
 
 
-async def readiness(service: Service, now: float) -> Readiness:
-    """Ask the service; `now` in seconds since the epoch."""
-    settings = service.settings
-    if service.draining:
+async def readiness(model: ReadModel, now: float) -> Readiness:
+    """Judge by the read model; `now` in seconds since the epoch."""
+    settings = model.settings
+    if model.draining:
         return Readiness(False, ("it is about to stop",))
     if settings is None:
         return Readiness(False, ("no configuration is served yet",))
     if not settings.http.ready_needs_targets:
         return Readiness(True)
     without: list[str] = []
-    endpoints = list(service.directory)
+    endpoints = list(model.directory)
     for start in range(0, len(endpoints), _SLICE):
         some = endpoints[start : start + _SLICE]
         without += (each.address for each in some if not served(each, now))

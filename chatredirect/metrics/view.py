@@ -11,6 +11,7 @@ from chatredirect.log import LogSink
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.lag import Lag
 from chatredirect.runtime.histogram import Histogram
+from chatredirect.service.read_model import ReadModel, read
 from chatredirect.service.reload import Reloader
 from chatredirect.service.service import Service
 
@@ -43,3 +44,8 @@ class View:
     started: float
     http: HttpCounters
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def model(self) -> ReadModel:
+        """The service's figures, as they are now."""
+        return read(self.service)

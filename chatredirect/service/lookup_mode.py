@@ -12,7 +12,7 @@ from math import inf
 import structlog
 
 from chatredirect.client.identity import new_branch
-from chatredirect.config import EndpointSettings, HostPort, Settings
+from chatredirect.config import EndpointSettings, HostPort
 from chatredirect.config.endpoint import PoolName
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore, LookupSettings
@@ -22,7 +22,6 @@ from chatredirect.responses.counters import Counters
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.timer import Timer
 from chatredirect.sip.observer import Tapping
-from chatredirect.sip.response import TagMaker
 
 log = structlog.get_logger()
 
@@ -33,7 +32,7 @@ _GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is
 
 
 class LookupMode:
-    """The daemon's lookups, once there is an endpoint for them.
+    """The daemon's lookups.
 
     Attributes:
         driver: deals with them; None as long as no configuration had a lookup endpoint.
@@ -42,41 +41,32 @@ class LookupMode:
     def __init__(
         self, counters: Counters, loop: asyncio.AbstractEventLoop, tapping: Tapping
     ) -> None:
-        """Begin without any; `tapping` says who looks on."""
+        """Begin without lookups; `tapping` holds the observer of messages."""
         self.driver: LookupDriver | None = None
         self._counters = counters
         self._loop = loop
         self._tapping = tapping
-        self._waker = Timer(loop, self._elapse, "lookup")
+        self._timer: Timer | None = None
 
-    def serve(
-        self,
-        settings: Settings,
-        tags: TagMaker,
-        agent: bytes,
-        *,
-        wanted: bool,
-        log_requests: bool,
-    ) -> None:
-        """Go by a configuration from now on.
-
-        Args:
-            settings: the configuration.
-            tags: makes To tags.
-            agent: our name, as in Warning.
-            wanted: whether it has an endpoint in the mode `lookup`.
-            log_requests: whether each request gets a line in the log.
-        """
-        rules = LookupSettings(tags, settings.retry_after, agent, settings.limits.dialogs)
-        if self.driver is None:
-            if not wanted:
-                return
-            core = LookupCore(rules, new_branch)
-            self.driver = LookupDriver(
-                core, self._counters, self._loop.time, self._waker.at, self._tapping
+    def prepare(self, settings: LookupSettings, *, wanted: bool) -> LookupDriver | None:
+        """Make the driver if there is none and the configuration has a lookup endpoint."""
+        if self.driver is None and wanted:
+            timer = Timer(self._loop, lambda: driver.handle_timers(), "lookup")  # noqa: PLW0108  # made below
+            driver = LookupDriver(
+                LookupCore(settings, new_branch),
+                self._counters,
+                self._loop.time,
+                timer.at,
+                self._tapping,
             )
-        self.driver.core.rules = rules
-        self.driver.log_requests = log_requests
+            self.driver, self._timer = driver, timer
+        return self.driver
+
+    def serve(self, settings: LookupSettings, *, log_requests: bool) -> None:
+        """Go by a configuration from now on; open dialogs stay."""
+        if self.driver is not None:
+            self.driver.core.rules = settings
+            self.driver.log_requests = log_requests
 
     @property
     def idle(self) -> bool:
@@ -124,12 +114,9 @@ class LookupMode:
             await asyncio.sleep(_LOOK)
 
     def close(self) -> None:
-        """Let nothing happen by itself any more."""
-        self._waker.close()
-
-    def _elapse(self) -> None:
-        assert self.driver is not None
-        self.driver.handle_timers()
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.close()
 
 
 def lookup_of(

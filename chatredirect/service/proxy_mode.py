@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Set
 from dataclasses import replace
 from functools import partial
 
@@ -34,27 +34,14 @@ from chatredirect.sip.uri import SipUri, canonical_host
 from chatredirect.transport.peer_identity import NameRules, matches
 from chatredirect.transport.trusted_peers import TrustedPeers
 
-_OCTETS = 4096
-
-
-def random_numbers(source: Callable[[int], bytes]) -> Iterator[int]:
-    """Give numbers of 64 random bits, of which nobody can guess the next from the last, for ever.
-
-    Args:
-        source: gives so many random octets.
-    """
-    while True:
-        for (number,) in struct.iter_unpack("=Q", source(_OCTETS)):
-            yield number
-
-
 log = structlog.get_logger()
 
+_OCTETS = 4096  # of random numbers, from one system call
 _SEARCHES = 100  # for the hosts of Routes, at a time; more find nothing
 
 
 class ProxyMode:
-    """What the daemon proxies, once there is an endpoint for it.
+    """What the daemon proxies.
 
     Attributes:
         driver: deals with it; None as long as no configuration had a proxy endpoint.
@@ -65,99 +52,53 @@ class ProxyMode:
         counters: Counters,
         loop: asyncio.AbstractEventLoop,
         tapping: Tapping,
-        outward: Outbound,
-        pools: Callable[[], Pools | None],
+        outbound: Outbound,
+        pools: Pools,
     ) -> None:
-        """Begin without anything.
+        """Begin without requests.
 
         Args:
             counters: the daemon's.
             loop: where it runs.
-            tapping: says who looks on.
-            outward: the ways to targets, and the names of flows.
-            pools: gives the pools.
+            tapping: holds the observer of messages.
+            outbound: the connections to targets, and the names of flows.
+            pools: all pools.
         """
         self.driver: ProxyDriver | None = None
         self._counters = counters
         self._loop = loop
         self._tapping = tapping
-        self._outward = outward
+        self._outbound = outbound
         self._pools = pools
         self._searches: set[asyncio.Task[None]] = set()
-        self._waker = Timer(loop, self._elapse, "proxy")
+        self._timer: Timer | None = None
 
-    def serve(
-        self,
-        settings: Settings,
-        directory: Directory,
-        names: OwnNames,
-        key: bytes,
-        agent: bytes,
-        *,
-        trust: TrustedPeers,
-        pools: Mapping[str, Set[PoolKey]],
-        left: Set[PoolKey],
-        log_requests: bool,
-    ) -> None:
-        """Go by a configuration from now on.
-
-        Args:
-            settings: it.
-            directory: its endpoints.
-            names: our own names.
-            key: what tags and Record-Routes are signed with.
-            agent: our name in Warning header fields.
-            trust: who is a trusted peer.
-            pools: those of endpoints in the mode `proxy`, by their FQDN.
-            left: those that were among them until now.
-            log_requests: whether each request gets a line in the log.
-        """
-        if self.driver is None and not pools:
-            return
-        proxy = settings.proxy
-        rules = ProxySettings(
-            directory=directory,
-            names=names,
-            advertise=settings.advertise,
-            tags=TagMaker(key),
-            tokens=RecordRouteCodec(key),
-            loops=LoopDetector(key),
-            is_target=self._is_target,
-            follows=_follows(trust, settings.tls),
-            pools=pools,
-            left=left,
-            agent=agent,
-            retry_after=settings.retry_after,
-            attempt_timeout=proxy.attempt_timeout,
-            target_penalty=proxy.target_penalty,
-            timer_c=proxy.timer_c,
-            target_grace=proxy.target_grace,
-            dialog_age=proxy.dialog_age,
-            proxy_require=frozenset(tag.lower().encode() for tag in proxy.proxy_require),
-            transactions=proxy.transactions,
-            transactions_per_peer=proxy.transactions_per_peer,
-        )
-        if self.driver is None:
-            outward = self._outward
-            core = ProxyCore(
-                rules,
-                outward.outgoing,
-                outward.book,
-                partial(next, random_numbers(secrets.token_bytes)),
-            )
-            self.driver = ProxyDriver(
+    def prepare(self, settings: ProxySettings) -> ProxyDriver | None:
+        """Make the driver if there is none and the configuration has a proxy endpoint."""
+        if self.driver is None and settings.pools:
+            outbound = self._outbound
+            numbers = random_numbers(secrets.token_bytes)
+            core = ProxyCore(settings, outbound.outgoing, outbound.book, partial(next, numbers))
+            timer = Timer(self._loop, lambda: driver.handle_timers(), "proxy")  # noqa: PLW0108  # made below
+            driver = ProxyDriver(
                 core,
                 self._counters,
                 self._loop.time,
-                self._waker.at,
+                timer.at,
                 self._seek,
                 self._tapping,
                 time.time,
             )
-            outward.book.on_lost = self.driver.lost
-            outward.outgoing.ways.on_unreachable = self.driver.unreachable
-        self.driver.core.go_by(rules, self._loop.time())
-        self.driver.log_requests = log_requests
+            outbound.book.on_lost = driver.lost
+            outbound.outgoing.ways.on_unreachable = driver.unreachable
+            self.driver, self._timer = driver, timer
+        return self.driver
+
+    def serve(self, settings: ProxySettings, *, log_requests: bool) -> None:
+        """Go by a configuration from now on; open requests go on."""
+        if self.driver is not None:
+            self.driver.core.go_by(settings, self._loop.time())
+            self.driver.log_requests = log_requests
 
     @property
     def idle(self) -> bool:
@@ -193,24 +134,15 @@ class ProxyMode:
         return True
 
     def close(self) -> None:
-        """Let nothing happen by itself any more."""
-        self._waker.close()
+        """Stop the timer, and what is being resolved."""
+        if self._timer is not None:
+            self._timer.close()
         for task in self._searches:
             task.cancel()
 
-    def _elapse(self) -> None:
-        assert self.driver is not None
-        self.driver.handle_timers()
-
-    def _is_target(self, host: bytes) -> bool:
-        pools = self._pools()
-        return pools is not None and host.decode("ascii") in pools.addresses
-
     def _seek(self, uri: SipUri, found: Callable[[tuple[Target, ...]], None]) -> None:
         """Find the targets of a URI; `found` is called later, always."""
-        pools = self._pools()
-        if len(self._searches) >= _SEARCHES:
-            pools = None
+        pools = self._pools if len(self._searches) < _SEARCHES else None
         task = self._loop.create_task(self._search(pools, uri, found))
         self._searches.add(task)
         task.add_done_callback(self._searches.discard)
@@ -240,6 +172,65 @@ async def _targets(pools: Pools, uri: SipUri) -> tuple[Target, ...]:
     # with maddr another host is looked up, but the certificate must prove the URI's own
     domain = canonical_host(uri.host).decode("ascii").strip("[]")
     return tuple(replace(target, domain=domain) for target in located.targets)
+
+
+def proxy_settings(
+    settings: Settings,
+    directory: Directory,
+    names: OwnNames,
+    key: bytes,
+    agent: bytes,
+    *,
+    pools: Mapping[str, Set[PoolKey]],
+    left: Set[PoolKey],
+    addresses: Container[str],
+) -> ProxySettings:
+    """Give what a configuration says of the mode `proxy`.
+
+    Args:
+        settings: the configuration.
+        directory: its endpoints.
+        names: our own names.
+        key: what tags and Record-Routes are signed with.
+        agent: our name in Warning header fields.
+        pools: those of endpoints in the mode `proxy`, by their FQDN.
+        left: those that were among them until now.
+        addresses: the addresses of all pools' targets, as they are at any time.
+    """
+    proxy = settings.proxy
+    return ProxySettings(
+        directory=directory,
+        names=names,
+        advertise=settings.advertise,
+        tags=TagMaker(key),
+        tokens=RecordRouteCodec(key),
+        loops=LoopDetector(key),
+        is_target=lambda host: host.decode("ascii") in addresses,
+        follows=_follows(TrustedPeers(settings.trusted_peers), settings.tls),
+        pools=pools,
+        left=left,
+        agent=agent,
+        retry_after=settings.retry_after,
+        attempt_timeout=proxy.attempt_timeout,
+        target_penalty=proxy.target_penalty,
+        timer_c=proxy.timer_c,
+        target_grace=proxy.target_grace,
+        dialog_age=proxy.dialog_age,
+        proxy_require=frozenset(tag.lower().encode() for tag in proxy.proxy_require),
+        transactions=proxy.transactions,
+        transactions_per_peer=proxy.transactions_per_peer,
+    )
+
+
+def random_numbers(source: Callable[[int], bytes]) -> Iterator[int]:
+    """Give numbers of 64 random bits, of which nobody can guess the next from the last, for ever.
+
+    Args:
+        source: gives so many random octets.
+    """
+    while True:
+        for (number,) in struct.iter_unpack("=Q", source(_OCTETS)):
+            yield number
 
 
 def _follows(trust: TrustedPeers, tls: TlsSettings) -> Callable[[Target], bool]:

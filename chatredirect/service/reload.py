@@ -152,7 +152,8 @@ class Reloader:
 
     async def _reload(self) -> ReloadOutcome:
         pace = Slicer()
-        before = self.service.settings
+        running = self.service.running
+        before = None if running is None else running.in_force.settings
         try:
             loaded = await load_elsewhere(self.config, pace)
             settings = loaded.settings

@@ -15,7 +15,9 @@ from chatredirect.endpoints.directory import Endpoint
 from chatredirect.log.level import LogLevel
 from chatredirect.metrics.view import View
 from chatredirect.pools.pool import Pool
+from chatredirect.pools.refresh import Pools
 from chatredirect.runtime.slicing import Slicer
+from chatredirect.service.read_model import ReadModel
 from chatredirect.status.overview import dns, endpoint_line, overview, pool_line, trouble, troubled
 from chatredirect.status.traffic import traffic
 
@@ -50,20 +52,21 @@ def status_command(
             raise ControlRefusal("all is to be true or false", status=2)
         pace = Slicer()
         now, ticks = clock(), ticking()
-        result = {"schema": SCHEMA} | overview(view, level, now, ticks) | traffic(view)
-        result["dns"] = dns(view)
-        result["endpoints"] = await _endpoints(view, pace)
-        result["pools"] = await _pools(view, ticking(), pace)
+        model = view.model
+        shown = overview(view, model, level, now, ticks)
+        result = {"schema": SCHEMA} | shown | traffic(view, model)
+        result["dns"] = dns(model.pools)
+        result["endpoints"] = await _endpoints(model, pace)
+        result["pools"] = await _pools(model.pools, ticking(), pace)
         if everything:
-            await _all(view, conversation, ticking(), pace)
+            await _all(model, conversation, ticking(), pace)
         return result
 
     return status
 
 
-async def _endpoints(view: View, pace: Slicer) -> Json:
-    service = view.service
-    directory, counters = list(service.directory), service.counters
+async def _endpoints(model: ReadModel, pace: Slicer) -> Json:
+    directory, counters = list(model.directory), model.counters
     modes: Counter[str] = Counter()
     states: Counter[str] = Counter()
     bad: list[Endpoint] = []
@@ -89,8 +92,7 @@ async def _endpoints(view: View, pace: Slicer) -> Json:
     }
 
 
-async def _pools(view: View, now: float, pace: Slicer) -> Json:
-    pools = view.service.pools
+async def _pools(pools: Pools | None, now: float, pace: Slicer) -> Json:
     if pools is None:
         return None
     every = list(pools)
@@ -110,20 +112,21 @@ async def _pools(view: View, now: float, pace: Slicer) -> Json:
     return {"count": len(every), "usable": usable, "troubled": number, "listed": lines}
 
 
-async def _all(view: View, conversation: Conversation, pools_now: float, pace: Slicer) -> None:
+async def _all(
+    model: ReadModel, conversation: Conversation, pools_now: float, pace: Slicer
+) -> None:
     """Every endpoint and every pool, some in a line.
 
     Raises:
         Gone: nobody reads it any more.
     """
-    service = view.service
-    for some in _slices(list(service.directory), _SLICE):
+    for some in _slices(list(model.directory), _SLICE):
         lines: list[Json] = []
         for each in some:
-            lines.append(endpoint_line(each, service.counters))
+            lines.append(endpoint_line(each, model.counters))
             await pace.checkpoint()
         await conversation.event({"endpoints": lines})
-    pools = service.pools
+    pools = model.pools
     if pools is None:
         return
     for several in _slices(list(pools), _SLICE):

@@ -15,19 +15,21 @@ from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.histogram import Histogram
-from chatredirect.transport.stream_listener import StreamListener
+from chatredirect.service.read_model import ReadModel
 
 
-def overview(view: View, level: LogLevel, now: float, ticks: float) -> dict[str, Json]:
+def overview(
+    view: View, model: ReadModel, level: LogLevel, now: float, ticks: float
+) -> dict[str, Json]:
     """Version, configuration, listeners, certificates, log.
 
     Args:
         view: the daemon.
+        model: its service.
         level: how much it logs.
         now: seconds since the epoch.
         ticks: seconds on the clock that is never set.
     """
-    service = view.service
     return {
         "version": chatredirect.__version__,
         "python": platform.python_version(),
@@ -35,19 +37,19 @@ def overview(view: View, level: LogLevel, now: float, ticks: float) -> dict[str,
         "now": now,
         "started": view.started,
         "uptime": ticks - view.began,
-        "draining": service.draining,
+        "draining": model.draining,
         "event_loop_lag": _lag(view.lag.seen),
-        "configuration": _configuration(view),
+        "configuration": _configuration(view, model),
         "log": {
             "level": level.level,
             "configured": level.configured.level,
             "until": level.until,
             "lines_lost": view.sink.dropped,
         },
-        "listeners": _listeners(view),
+        "listeners": _listeners(model),
         "certificates": [
             {"file": file, "expires": until, "days_left": int((until - now) // 86_400)}
-            for file, until in service.certificates.expiries.items()
+            for file, until in model.expiries.items()
         ],
     }
 
@@ -61,28 +63,23 @@ def _lag(seen: Histogram) -> Json:
     return {"mean": seen.seconds / total, "mostly_below": most if most < inf else None}
 
 
-def _configuration(view: View) -> Json:
-    settings, reloader = view.service.settings, view.reloader
+def _configuration(view: View, model: ReadModel) -> Json:
+    settings, reloader = model.settings, view.reloader
     verdict = reloader.verdict
     return {
         "file": str(reloader.config),
         "files": 0 if settings is None else len(settings.files),
         "fingerprint": "" if settings is None else settings.fingerprint,
-        "in_force_since": view.service.configured_at,
+        "in_force_since": model.since,
         "reloads": {"done": reloader.done, "refused": reloader.refused},
         "last_reload": None if verdict is None else {"what": verdict.what, "at": verdict.at},
     }
 
 
-def _listeners(view: View) -> Json:
-    listeners = view.service.listeners
-    if listeners is None:
-        return []
-    return [
-        {"url": str(url), "connections": each.connections}
-        if isinstance(each, StreamListener)
-        else {"url": str(url)}
-        for url, each in listeners.open.items()
+def _listeners(model: ReadModel) -> Json:
+    datagrams: list[Json] = [{"url": each.url} for each in model.datagrams]
+    return datagrams + [
+        {"url": each.url, "connections": each.connections} for each in model.streams
     ]
 
 
@@ -178,9 +175,8 @@ def _target(pools: Pools, pool: Pool, index: int) -> Json:
     }
 
 
-def dns(view: View) -> Json:
+def dns(pools: Pools | None) -> Json:
     """What DNS did since the start."""
-    pools = view.service.pools
     if pools is None:
         return None
     counters = pools.dns_counters

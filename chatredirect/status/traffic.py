@@ -4,26 +4,27 @@ import heapq
 
 from chatredirect.control.protocol import Json
 from chatredirect.metrics.view import View
-from chatredirect.transport.stream_listener import StreamListener
+from chatredirect.service.read_model import LookupFigures, ProxyFigures, ReadModel
 
 PEERS = 20
 """Peers that are named: those with the most connections."""
 
 
-def traffic(view: View) -> dict[str, Json]:
+def traffic(view: View, model: ReadModel) -> dict[str, Json]:
     """Answers, drops, faults, connections, lookups, and what is under way.
 
     Args:
         view: the daemon.
+        model: its service.
     """
-    counters = view.service.counters
+    counters = model.counters
     return {
         "answers": {str(status): number for status, number in sorted(counters.answers.items())},
         "drops": dict(sorted(counters.drops.items())),
         "malformed": dict(sorted(counters.faults.items())),
-        "connections": _connections(view),
-        "lookups": _lookups(view),
-        "proxy": _proxy(view),
+        "connections": _connections(model),
+        "lookups": _lookups(model.lookups),
+        "proxy": _proxy(model.proxy),
         "control": {
             "requests": dict(view.control.requests),
             "dropped": {
@@ -37,43 +38,40 @@ def traffic(view: View) -> dict[str, Json]:
     }
 
 
-def _connections(view: View) -> Json:
-    listeners, outward = view.service.listeners, view.service.outward
-    if listeners is None:
+def _connections(model: ReadModel) -> Json:
+    connections = model.connections
+    if connections is None:
         return None
-    admission = listeners.admission
     closed: dict[str, int] = {}
-    sent_away: list[tuple[str, str, float]] = []
-    for each in listeners.open.values():
-        if isinstance(each, StreamListener):
-            sent_away += each.terms.sent_away
-            for reason, number in each.terms.closed.items():
-                closed[reason] = closed.get(reason, 0) + number
-    peers = admission.by_peer
+    for each in model.streams:
+        for reason, number in each.closed.items():
+            closed[reason] = closed.get(reason, 0) + number
+    peers = connections.by_peer
     most = heapq.nlargest(PEERS, peers.items(), key=lambda each: each[1])
     return {
-        "open": admission.open,
-        "most": admission.limits.connections,
+        "open": connections.open,
+        "most": connections.most,
         "peers": len(peers),
         "by_peer": [{"peer": peer, "connections": number} for peer, number in most],
-        "refused": dict(admission.refused),
+        "refused": dict(connections.refused),
         "closed": closed,
-        "sent_away": [{"peer": peer, "reason": reason, "at": at} for peer, reason, at in sent_away],
-        "to_targets": 0 if outward is None else outward.outgoing.connections,
+        "sent_away": [
+            {"peer": peer, "reason": reason, "at": at}
+            for each in model.streams
+            for peer, reason, at in each.sent_away
+        ],
+        "to_targets": 0 if model.outgoing is None else model.outgoing.connections,
     }
 
 
-def _proxy(view: View) -> Json:
-    proxying = view.service.proxying
-    driver = None if proxying is None else proxying.driver
-    if driver is None:
+def _proxy(proxy: ProxyFigures | None) -> Json:
+    if proxy is None:
         return None
-    core = driver.core
-    counters = core.counters
+    counters = proxy.counters
     return {
-        "open": len(core.open),
-        "most": core.rules.transactions,
-        "transactions": len(core.transactions),
+        "open": proxy.open,
+        "most": proxy.most,
+        "transactions": proxy.transactions,
         "forwarded": dict(counters.forwarded),
         "responses": counters.responses,
         "failovers": counters.failovers,
@@ -84,17 +82,14 @@ def _proxy(view: View) -> Json:
     }
 
 
-def _lookups(view: View) -> Json:
-    lookups = view.service.lookups
-    driver = None if lookups is None else lookups.driver
-    if driver is None:
+def _lookups(lookups: LookupFigures | None) -> Json:
+    if lookups is None:
         return None
-    core = driver.core
-    counters = core.counters
+    counters = lookups.counters
     return {
-        "dialogs": len(core.dialogs),
-        "most": core.rules.dialogs,
-        "transactions": len(core.transactions),
+        "dialogs": lookups.dialogs,
+        "most": lookups.most,
+        "transactions": lookups.transactions,
         "begun": counters.begun,
         "found": counters.found,
         "not_found": counters.not_found,

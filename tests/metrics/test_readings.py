@@ -50,10 +50,10 @@ class Every(list[Pool]):
 def read(every: Every, limit: int = 1000) -> tuple[dict[str, Values], int]:
     """The values by metric and labels, and how often others had their turn."""
     settings = SimpleNamespace(http=HttpSettings(pools=limit))
-    view: Any = SimpleNamespace(service=SimpleNamespace(pools=every, settings=settings))
+    model: Any = SimpleNamespace(pools=every, settings=settings)
     found: dict[str, Values] = {}
     pauses = 0
-    for reading in pools.readings(view, NOW):
+    for reading in pools.readings(model, NOW):
         if reading is None:
             pauses += 1
             continue

@@ -74,7 +74,7 @@ async def test_a_reload_that_is_under_way_is_not_counted_as_done(
         raise LoadingError("no process")
 
     monkeypatch.setattr(service_reload, "load_elsewhere", load)
-    service: Any = SimpleNamespace(settings=None)
+    service: Any = SimpleNamespace(running=None)
     level: Any = None
     reloader = service_reload.Reloader(Path("c.yaml"), service, level)
     asked = asyncio.create_task(reloader.reload())

@@ -1,0 +1,112 @@
+"""From a configuration to what answers requests: a pure function, so that nothing changes by it."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from chatredirect.answering.dispatch import ResponseSettings
+from chatredirect.answering.registrar import Registrars
+from chatredirect.answering.request_handler import RequestHandler
+from chatredirect.answering.stateful import StatefulModes
+from chatredirect.config import Settings
+from chatredirect.endpoints.directory import Directory, DirectoryBuilder
+from chatredirect.lookup.core import LookupSettings
+from chatredirect.net.own_names import OwnNames
+from chatredirect.proxy.settings import ProxySettings
+from chatredirect.responses.counters import Counters
+from chatredirect.service.limits import message_limits
+from chatredirect.service.proxy_mode import proxy_settings
+from chatredirect.sip.observer import Tapping
+from chatredirect.sip.response import TagMaker
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHandling:
+    """What a configuration says of requests.
+
+    Attributes:
+        settings: the configuration.
+        directory: its endpoints.
+        names: our own names.
+        agent: our name in Warning header fields.
+        tags: makes To tags.
+        registrars: answer REGISTER.
+        lookup: what the mode `lookup` goes by.
+        proxy: what the mode `proxy` goes by.
+        wants_lookups: whether there is an endpoint in the mode `lookup`.
+    """
+
+    settings: Settings
+    directory: Directory
+    names: OwnNames
+    agent: bytes
+    tags: TagMaker
+    registrars: Registrars | None
+    lookup: LookupSettings
+    proxy: ProxySettings
+    wants_lookups: bool
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        building: DirectoryBuilder,
+        names: OwnNames,
+        key: bytes,
+        addresses: Container[str],
+    ) -> "RequestHandling":
+        """Read a configuration.
+
+        Args:
+            settings: the configuration.
+            building: its endpoints.
+            names: our own names.
+            key: what tags and Record-Routes are signed with.
+            addresses: the addresses of all pools' targets, as they are at any time.
+        """
+        advertise = settings.advertise
+        agent = (advertise.host if advertise is not None else "chatredirect").encode("ascii")
+        tags = TagMaker(key)
+        directory = building.done()
+        return cls(
+            settings=settings,
+            directory=directory,
+            names=names,
+            agent=agent,
+            tags=tags,
+            registrars=Registrars.of(settings.registrars, building.lookup_domains),
+            lookup=LookupSettings(tags, settings.retry_after, agent, settings.limits.dialogs),
+            proxy=proxy_settings(
+                settings,
+                directory,
+                names,
+                key,
+                agent,
+                pools=building.proxied_pools,
+                left=building.left_pools,
+                addresses=addresses,
+            ),
+            wants_lookups=bool(building.lookup_domains),
+        )
+
+    def handler(
+        self, stateful: StatefulModes, tapping: Tapping, counters: Counters, *, log_requests: bool
+    ) -> RequestHandler:
+        """Make the request handler.
+
+        Args:
+            stateful: the modes that remember requests.
+            tapping: holds the observer of messages.
+            counters: the daemon's.
+            log_requests: whether each request gets a line in the log.
+        """
+        answering = ResponseSettings(
+            tags=self.tags,
+            retry_after=self.settings.retry_after,
+            agent=self.agent,
+            log_requests=log_requests,
+            stateful=stateful,
+            registrars=self.registrars,
+            tapping=tapping,
+        )
+        limits = message_limits(self.settings.limits)
+        return RequestHandler(self.directory, self.names, answering, limits, counters)

@@ -100,7 +100,7 @@ async def serve(
     control = ControlServer(
         {
             "reload": reload_command(reloader),
-            "trace": trace_command(Traces(service.tapping)),
+            "trace": trace_command(Traces(service.observing)),
         }
     )
     hung_up = asyncio.Event()

@@ -25,7 +25,7 @@ from chatredirect.sip.flow import ReturnPath, leads_back
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.mandatory_headers import envelope_of
 from chatredirect.sip.message import Request, Response
-from chatredirect.sip.observer import Observer, Tapping
+from chatredirect.sip.observer import Observer, Observing
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.layer import Send
 from chatredirect.sip.transaction.matching import response_key, server_key
@@ -41,7 +41,7 @@ class LookupDriver:
         log_requests: whether every request gets a line in the log.
     """
 
-    __slots__ = ("_clock", "_counters", "_tapping", "_wake_at", "core", "log_requests")
+    __slots__ = ("_clock", "_counters", "_observing", "_wake_at", "core", "log_requests")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class LookupDriver:
         counters: Counters,
         clock: Callable[[], float],
         wake_at: Callable[[float], None],
-        tapping: Tapping,
+        observing: Observing,
     ) -> None:
         """Begin.
 
@@ -58,14 +58,14 @@ class LookupDriver:
             counters: the daemon's.
             clock: seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
-            tapping: says who looks on.
+            observing: holds the observer of messages.
         """
         self.core = core
         self.log_requests = True
         self._counters = counters
         self._clock = clock
         self._wake_at = wake_at
-        self._tapping = tapping
+        self._observing = observing
 
     def invite(
         self,
@@ -156,25 +156,25 @@ class LookupDriver:
         """Send and tell what the last call has led to."""
         core = self.core
         sends = core.sends
-        tap = self._tapping.tap
+        observer = self._observing.observer
         told = len(core.events)
-        if tap is not None:
-            _show(core.events, tap)  # first why, then what
+        if observer is not None:
+            _show(core.events, observer)  # first why, then what
         while sends:  # a flow that is gone may lead to more
             carry_out(sends, self._send, partial(core.lost, now=now), "send")
-        if tap is not None:
-            _show(core.events[told:], tap)
+        if observer is not None:
+            _show(core.events[told:], observer)
         carry_out(core.events, partial(self._tell, source=source), forget, "tell")
         due = core.next_timer()
         if due is not None:
             self._wake_at(due)
 
     def _send(self, send: Send[User]) -> bool:
-        tap = self._tapping.tap
-        if tap is not None:
+        observer = self._observing.observer
+        if observer is not None:
             call_id = None if send.user is None else send.user.dialog.call_id
             try:
-                tap.sent(send.data, send.flow, call_id)
+                observer.sent(send.data, send.flow, call_id)
             except Exception:  # it is sent all the same
                 log.exception("work_failed", what="trace")
         return send.flow.send(send.data)
@@ -208,13 +208,13 @@ class LookupDriver:
                 log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
 
 
-def _show(events: list[LookupEvent], tap: Observer) -> None:
+def _show(events: list[LookupEvent], observer: Observer) -> None:
     for fact in events:
         match fact:
             case LookupAnswered(request, status, endpoint, _, why, fields):
-                tap.decided(request.call_id, explain_status(status, endpoint, why, fields))
+                observer.decided(request.call_id, explain_status(status, endpoint, why, fields))
             case ChannelTold(endpoint, _, call_id, uri, why):
                 what = f"no channel service: {why}" if uri is None else f"channel service {uri}"
-                tap.decided(call_id, f"endpoint {endpoint}: {what}")
+                observer.decided(call_id, f"endpoint {endpoint}: {what}")
             case LookupEnded(endpoint, _, call_id, why):
-                tap.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")
+                observer.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")

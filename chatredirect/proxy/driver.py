@@ -37,7 +37,7 @@ from chatredirect.sip.forwarding import addressed_to, without
 from chatredirect.sip.headers import MandatoryHeaders, read_via
 from chatredirect.sip.mandatory_headers import envelope_of
 from chatredirect.sip.message import Request, Response
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send
@@ -62,7 +62,7 @@ class ProxyDriver:
     """
 
     __slots__ = (
-        "_clock", "_counters", "_epoch", "_seek", "_tapping", "_wake_at", "core", "log_requests",
+        "_clock", "_counters", "_epoch", "_observing", "_seek", "_wake_at", "core", "log_requests",
         "on_idle",
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ class ProxyDriver:
         clock: Callable[[], float],
         wake_at: Callable[[float], None],
         seek: Seeker,
-        tapping: Tapping,
+        observing: Observing,
         epoch: Callable[[], float],
     ) -> None:
         """Begin.
@@ -84,7 +84,7 @@ class ProxyDriver:
             clock: seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
             seek: finds the targets of a URI that isn't a pool's.
-            tapping: says who looks on.
+            observing: holds the observer of messages.
             epoch: seconds since the epoch.
         """
         self.core = core
@@ -94,7 +94,7 @@ class ProxyDriver:
         self._clock = clock
         self._wake_at = wake_at
         self._seek = seek
-        self._tapping = tapping
+        self._observing = observing
         self._epoch = epoch
 
     # -- what the table of answers hands over ---------------------------------------------------
@@ -317,10 +317,10 @@ class ProxyDriver:
 
     def _send(self, send: Send[User]) -> bool:
         sent = send.flow.send(send.data)
-        tap = self._tapping.tap
-        if sent and tap is not None:
+        observer = self._observing.observer
+        if sent and observer is not None:
             try:
-                tap.sent(send.data, send.flow, call_id_of(send.data))
+                observer.sent(send.data, send.flow, call_id_of(send.data))
             except Exception:  # it is sent all the same, and once is enough
                 log.exception("work_failed", what="trace")
         return sent
@@ -334,7 +334,7 @@ class ProxyDriver:
         self._seek(seek.uri, partial(self._found, seek))
 
     def _tell(self, fact: ProxyEvent, now: float) -> None:
-        tap = self._tapping.tap
+        observer = self._observing.observer
         match fact:
             case ProxyAnswered():
                 request = fact.request
@@ -357,17 +357,17 @@ class ProxyDriver:
                         target=fact.target,
                         why=fact.why,
                     )
-                if tap is not None:
+                if observer is not None:
                     why = fact.why or (f"passed on to {fact.target}" if fact.target else "")
                     what = explain_status(status, fact.endpoint, why)
-                    tap.decided(request.call_id, what)
+                    observer.decided(request.call_id, what)
             case ProxyDropped(call_id, reason):
                 self._counters.dropped(reason)
-                if tap is not None:
-                    tap.decided(call_id, f"dropped: {reason}")
+                if observer is not None:
+                    observer.decided(call_id, f"dropped: {reason}")
             case ProxyFailedOver(call_id, why):
-                if tap is not None:
-                    tap.decided(call_id, f"{why}; on to the next target")
+                if observer is not None:
+                    observer.decided(call_id, f"{why}; on to the next target")
             case ProxyFailed(target, why, seconds):
                 log.warning("target_failed", target=target, why=why, left_out=seconds)
 

@@ -21,7 +21,7 @@ from chatredirect.pools.pool import Pool
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.timer import Timer
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 
 log = structlog.get_logger()
@@ -40,13 +40,13 @@ class LookupMode:
     """
 
     def __init__(
-        self, counters: Counters, loop: asyncio.AbstractEventLoop, tapping: Tapping
+        self, counters: Counters, loop: asyncio.AbstractEventLoop, observing: Observing
     ) -> None:
-        """Begin without any; `tapping` says who looks on."""
+        """Begin without any; `observing` holds the observer of messages."""
         self.driver: LookupDriver | None = None
         self._counters = counters
         self._loop = loop
-        self._tapping = tapping
+        self._observing = observing
         self._waker = Timer(loop, self._elapse, "lookup")
 
     def serve(
@@ -73,7 +73,7 @@ class LookupMode:
                 return
             core = LookupCore(rules, new_branch)
             self.driver = LookupDriver(
-                core, self._counters, self._loop.time, self._waker.at, self._tapping
+                core, self._counters, self._loop.time, self._waker.at, self._observing
             )
         self.driver.core.rules = rules
         self.driver.log_requests = log_requests

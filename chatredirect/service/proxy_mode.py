@@ -28,7 +28,7 @@ from chatredirect.responses.counters import Counters
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.timer import Timer
 from chatredirect.service.outbound import Outbound
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.sip.uri import SipUri, canonical_host
 from chatredirect.transport.peer_identity import NameRules, matches
@@ -64,7 +64,7 @@ class ProxyMode:
         self,
         counters: Counters,
         loop: asyncio.AbstractEventLoop,
-        tapping: Tapping,
+        observing: Observing,
         outward: Outbound,
         pools: Callable[[], Pools | None],
     ) -> None:
@@ -73,14 +73,14 @@ class ProxyMode:
         Args:
             counters: the daemon's.
             loop: where it runs.
-            tapping: says who looks on.
+            observing: holds the observer of messages.
             outward: the ways to targets, and the names of flows.
             pools: gives the pools.
         """
         self.driver: ProxyDriver | None = None
         self._counters = counters
         self._loop = loop
-        self._tapping = tapping
+        self._observing = observing
         self._outward = outward
         self._pools = pools
         self._searches: set[asyncio.Task[None]] = set()
@@ -151,7 +151,7 @@ class ProxyMode:
                 self._loop.time,
                 self._waker.at,
                 self._seek,
-                self._tapping,
+                self._observing,
                 time.time,
             )
             outward.book.on_lost = self.driver.lost

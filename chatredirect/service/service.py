@@ -35,7 +35,7 @@ from chatredirect.service.lookup_mode import LookupMode, lookup_of
 from chatredirect.service.outbound import Outbound
 from chatredirect.service.own_secret import OwnSecret, own_secret
 from chatredirect.service.proxy_mode import ProxyMode
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
@@ -92,7 +92,7 @@ class Service:
         certificates: TLS for listeners and for connections to pools.
         settings: the configuration that is in force, None before the first.
         states: which endpoints wait for their time.
-        tapping: says who looks on at the messages.
+        observing: holds the observer of messages.
         inherited: sockets that systemd has bound for us.
         directory: the endpoints that are served.
         listeners: what is listened on; None before the first configuration, like the next two.
@@ -109,7 +109,7 @@ class Service:
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     settings: Settings | None = None
     states: ActivationSchedule = field(default_factory=_states)
-    tapping: Tapping = field(default_factory=Tapping)
+    observing: Observing = field(default_factory=Observing)
     inherited: Inherited = field(default_factory=Inherited)
     directory: Directory = field(default_factory=Directory)
     listeners: Listeners | None = None
@@ -162,10 +162,10 @@ class Service:
         if self.listeners is None:
             admission = Admission(connection_limits(settings.limits), loop.time)
             self.listeners = Listeners(loop, admission, self.inherited, self._watch)
-            self.lookups = LookupMode(self.counters, loop, self.tapping)
+            self.lookups = LookupMode(self.counters, loop, self.observing)
             self.outward = self._outward(loop, self.listeners, settings)
             self.proxying = ProxyMode(
-                self.counters, loop, self.tapping, self.outward, lambda: self.pools
+                self.counters, loop, self.observing, self.outward, lambda: self.pools
             )
         assert self.outward is not None
         plan = self.listeners.plan(settings.listen, settings.limits.receive_buffer)
@@ -268,9 +268,9 @@ class Service:
 
     def _watch(self, transport: str, host: str, port: int, what: str) -> None:
         """Tell who looks on what became of a connection."""
-        tap = self.tapping.tap
-        if tap is not None:
-            tap.happened(host, port, transport, what)
+        observer = self.observing.observer
+        if observer is not None:
+            observer.happened(host, port, transport, what)
 
     async def _look_at_certificates(self) -> None:
         """Take up certificates that are renewed, until cancelled."""
@@ -368,7 +368,7 @@ class Service:
             log_requests=log_requests,
             stateful=StatefulModes(self.lookups.driver, self.proxying.driver),
             registrars=Registrars.of(settings.registrars, building.lookup_domains),
-            tapping=self.tapping,
+            observing=self.observing,
         )
         limits = message_limits(settings.limits)
         self._server_now = RequestHandler(building.done(), names, answering, limits, self.counters)

@@ -21,7 +21,7 @@ from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
 from tests.sent import Sent, read
@@ -212,14 +212,14 @@ class World:
         )
         self.core = ProxyCore(self.rules, self.ways, self.names, partial(next, count(1)))
         self.core.go_by(self.rules, self.now)
-        tapping = Tapping()
+        observing = Observing()
         self.driver = ProxyDriver(
             self.core,
             self.counters,
             lambda: self.now,
             self.wakes.append,
             lambda uri, found: self.sought.append((uri, found)),
-            tapping,
+            observing,
             lambda: self.epoch,
         )
         self.driver.log_requests = False

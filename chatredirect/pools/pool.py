@@ -8,6 +8,7 @@ requests, when a refresh or a ping has found something out; that is the business
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import TypeAlias
 
 from chatredirect.config.fields import Family
@@ -62,6 +63,8 @@ class Pool:
         notes: what of the DNS's answer was left out, and why.
         want: asks for the first resolution out of turn; None once there was one.
         answered: whether anything has been heard of it, good or bad.
+        due: when its next refresh is due; infinite while one is on.
+        queued: the timer heap's.
     """
 
     __slots__ = (
@@ -69,12 +72,14 @@ class Pool:
         "_prefer",
         "_told",
         "answered",
+        "due",
         "fqdn",
         "generation",
         "good_at",
         "live",
         "notes",
         "port",
+        "queued",
         "reason",
         "stale",
         "targets",
@@ -99,6 +104,8 @@ class Pool:
         self.notes: tuple[str, ...] = ()
         self.want: Callable[[Pool], None] | None = None
         self.answered = False
+        self.due = inf
+        self.queued = inf
 
     @property
     def key(self) -> PoolKey:

@@ -2,7 +2,6 @@
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 
 import pytest
@@ -31,7 +30,6 @@ from chatredirect.sip.transaction.state_machines import (
     TransactionState,
     event_of,
 )
-from chatredirect.sip.transaction.timer_heap import TimerHeap
 from tests.proxy.world import Flow
 
 
@@ -257,35 +255,6 @@ def test_what_is_signed_by_us_and_says_nothing(said: bytes) -> None:
     text = b2a_base64(said + mac, newline=False).rstrip(b"=")
     read = signer.read(text.translate(bytes.maketrans(b"+/", b"-_")), b"call", b"tag", b"")
     assert read is None or isinstance(read.target, Target)
-
-
-@dataclass(eq=False)
-class Item:
-    """Something that is due, or not."""
-
-    due: float
-    queued: float = inf
-
-
-def test_the_heap_forgets_what_is_not_due_any_more() -> None:
-    """However far away its time was, it takes no more room than what is due."""
-    heap: TimerHeap[Item] = TimerHeap()
-    kept = [Item(1e9) for _ in range(10)]
-    for item in kept:
-        heap.changed(item)
-    for _ in range(100_000):
-        item = Item(1e6)
-        heap.changed(item)
-        item.due = inf
-    assert len(heap) <= 1000
-    for item in kept:
-        item.due = 5.0
-        heap.changed(item)
-    found = []
-    while (each := heap.pop(6.0)) is not None:
-        each.due = inf
-        found.append(each)
-    assert set(found) == set(kept)
 
 
 INVITE = (

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 import structlog
 
-from chatredirect.runtime.steady_rate import SteadyRate
+from chatredirect.runtime.rate_limiter import SteadyRate
 from chatredirect.runtime.turns import turns_of
 from chatredirect.sip.flow import peer_text
 from chatredirect.sip.framing import PING, Event, FramingFault, Ping, StreamFramer

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from chatredirect.log import RateLimited
 from chatredirect.runtime.histogram import Histogram
+from chatredirect.runtime.rate_limiter import RepeatLimiter
 from chatredirect.sip.flow import ReturnPath, peer_text
 from chatredirect.sip.framing import Event
 from chatredirect.sip.limits import Limits
@@ -94,11 +94,11 @@ class ConnectionSettings:
     sent_away: deque[tuple[str, str, float]] = field(
         default_factory=lambda: deque(maxlen=_REMEMBERED)
     )
-    _limited: RateLimited = field(init=False)
+    _repeats: RepeatLimiter = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing told."""
-        self._limited = RateLimited(_QUIET, self.loop.time)
+        self._repeats = RepeatLimiter(_QUIET, self.loop.time)
 
     def change(
         self,
@@ -131,7 +131,7 @@ class ConnectionSettings:
         """Log a fault of a peer, once in a while for each address and fault."""
         why = fields.get("why")
         self.watch(transport, host, port, f"{event}: {why}" if why else event)
-        suppressed = self._limited.hit((event, host, *fields.values()))
+        suppressed = self._repeats.hit((event, host, *fields.values()))
         if suppressed is not None:
             peer = peer_text(transport, host, port)
             write = log.info if level == "info" else log.warning

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 _PIECE = 65_536
 PIPE_SECONDS = 10.0
@@ -61,6 +61,29 @@ def look_at(path: str | os.PathLike[str], largest: int) -> None:
     """
     with opened(path, largest):
         pass
+
+
+class FileFingerprint(NamedTuple):
+    """What changes when a file is written, replaced, or linked elsewhere.
+
+    Attributes:
+        inode: its inode.
+        changed: when its content last changed, in nanoseconds.
+        size: octets.
+    """
+
+    inode: int
+    changed: int
+    size: int
+
+
+def fingerprint(path: str) -> FileFingerprint | None:
+    """The fingerprint of a file; None if there is none."""
+    try:
+        status = os.stat(path)  # follows links: a renewal tool may only change where they point
+    except OSError:
+        return None
+    return FileFingerprint(status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 @contextmanager

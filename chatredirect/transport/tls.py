@@ -11,7 +11,6 @@ import ssl
 import stat
 import sys
 from collections.abc import Iterable
-from typing import TypeAlias
 
 from chatredirect.config.models import TlsSettings
 from chatredirect.runtime.regular_file import UnfitFileError, look_at, read_file
@@ -41,10 +40,6 @@ def allow_any_purpose(context: ssl.SSLContext) -> None:
     if not handle or set_purpose(handle, _PURPOSE_ANY) != 1:
         raise OSError("libssl refused it")
 
-
-#: What changes when one of some files is written, replaced, or linked elsewhere: for each its path,
-#: inode, time of change in nanoseconds, and size in octets.
-Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 _VERIFY = {
     "required": ssl.CERT_REQUIRED,
@@ -197,20 +192,3 @@ def expiry(certificate: str) -> float:
         raise TlsError(f"{certificate}: {_why(error, 'unreadable')}") from None
     except ValueError as error:
         raise TlsError(f"{certificate}: {error}") from None
-
-
-def fingerprint(files: Iterable[str]) -> Fingerprint:
-    """The fingerprint of some files.
-
-    Args:
-        files: paths; one that isn't there counts as well.
-    """
-    return tuple(_fingerprint(file) for file in files)
-
-
-def _fingerprint(file: str) -> tuple[str, int, int, int]:
-    try:
-        status = os.stat(file)  # follows links: a renewal tool may only change where they point
-    except OSError:
-        return (file, 0, 0, 0)
-    return (file, status.st_ino, status.st_mtime_ns, status.st_size)

@@ -13,15 +13,13 @@ from functools import partial
 import structlog
 
 from chatredirect.config import ListenUrl, TlsSettings
-from chatredirect.runtime.regular_file import in_thread
+from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, in_thread
 from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.tls import (
-    Fingerprint,
     TlsError,
     client_context,
     expiry,
     exposed_keys,
-    fingerprint,
     server_context,
 )
 
@@ -47,7 +45,7 @@ class Prepared:
 
     listeners: dict[ListenUrl, Security]
     outgoing: Security
-    states: dict[TlsSettings, Fingerprint]
+    states: dict[TlsSettings, list[FileFingerprint | None]]
     expiries: dict[str, float]
 
 
@@ -93,7 +91,7 @@ class Certificates:
         served = set(listeners.values())
         profiles = {*served, outgoing}
         # before the files are read: what changes meanwhile is seen by the next look
-        states = {profile: fingerprint(profile.files) for profile in profiles}
+        states = {profile: _fingerprints(profile) for profile in profiles}
         contexts = {profile: server_context(profile) for profile in served}
         return Prepared(
             {url: Security(profile, contexts[profile]) for url, profile in listeners.items()},
@@ -120,7 +118,7 @@ class Certificates:
         if prepared is None:
             return
         for profile, before in tuple(prepared.states.items()):
-            now = await in_thread(partial(fingerprint, profile.files))
+            now = await in_thread(partial(_fingerprints, profile))
             if now != before:
                 prepared.states[profile] = now
                 await self._renew(prepared, profile)
@@ -193,6 +191,10 @@ def expiry_doubt(until: float, now: float) -> str:
     days = int((until - now) // _DAY)
     left = "today" if days == 0 else "in 1 day" if days == 1 else f"in {days} days"
     return f"the certificate expires {left}, on {_date(until)}: renew it"
+
+
+def _fingerprints(profile: TlsSettings) -> list[FileFingerprint | None]:
+    return [fingerprint(file) for file in profile.files]
 
 
 def _tell_exposed(profile: TlsSettings) -> None:

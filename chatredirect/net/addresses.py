@@ -9,6 +9,8 @@ from ipaddress import (
 )
 from typing import Literal, TypeAlias, get_args
 
+from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT
+
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 
 
@@ -19,16 +21,6 @@ Transport: TypeAlias = Literal["udp", "tcp", "tls"]
 
 
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
-
-
-#: What a pool is looked for with: a transport, or `sips`: whichever is secure (RFC 3263 §4.1).
-Wanted: TypeAlias = Transport | Literal["sips"]
-
-
-DEFAULT_PORT = 5060
-
-
-DEFAULT_TLS_PORT = 5061
 
 
 DNS_PORT = 53

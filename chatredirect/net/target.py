@@ -1,9 +1,30 @@
-"""Where a request can be sent: the end of every resolution."""
+"""Where a request can be sent: a pool as it is configured, and a target as it was resolved."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from chatredirect.net.addresses import Transport, bracketed
+from chatredirect.net.addresses import HostPort, Transport, bracketed
+from chatredirect.sip.destination import Wanted
+
+
+class PoolAddress(NamedTuple):
+    """A pool, or another next hop to be resolved (RFC 3263 §4).
+
+    Attributes:
+        fqdn: its name in lower case, or an IP address without brackets.
+        port: None to let DNS decide.
+        transport: None to let DNS decide.
+    """
+
+    fqdn: str
+    port: int | None = None
+    transport: Wanted | None = None
+
+    def __str__(self) -> str:
+        """`pcpool.contoso.com:5061 over tls`, without what isn't given."""
+        over = f" over {self.transport}" if self.transport else ""
+        return f"{HostPort(self.fqdn, self.port)}{over}"
+
 
 #: What tells one server from another that is asked whether it works: transport, IP address, port,
 #: and over TLS the name that its certificate has to carry.

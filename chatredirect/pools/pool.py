@@ -9,18 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
-from typing import TypeAlias
 
 from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.rfc3263 import Located, LocatedState
-from chatredirect.net.addresses import Wanted
-from chatredirect.net.target import Target, TargetAddress
+from chatredirect.net.target import PoolAddress, Target, TargetAddress
 
-__all__ = ["Pool", "PoolChange", "PoolEvent", "PoolKey", "Target"]
-
-#: What tells one pool from another: FQDN in lower case (or IP address), port, transport.
-PoolKey: TypeAlias = tuple[str, int | None, Wanted | None]
+__all__ = ["Pool", "PoolChange", "PoolEvent", "Target"]
 
 
 class PoolEvent(Enum):
@@ -88,7 +83,7 @@ class Pool:
         "want",
     )
 
-    def __init__(self, key: PoolKey, prefer: Family) -> None:
+    def __init__(self, key: PoolAddress, prefer: Family) -> None:
         """Begin without targets."""
         self.fqdn, self.port, self.transport = key
         self._prefer: Family = prefer
@@ -108,9 +103,9 @@ class Pool:
         self.queued = inf
 
     @property
-    def key(self) -> PoolKey:
+    def key(self) -> PoolAddress:
         """What tells it from other pools."""
-        return (self.fqdn, self.port, self.transport)
+        return PoolAddress(self.fqdn, self.port, self.transport)
 
     @property
     def resolved(self) -> bool:

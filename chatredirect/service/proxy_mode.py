@@ -17,8 +17,7 @@ from chatredirect.client.next_hop import next_hop
 from chatredirect.config import Settings, TlsSettings
 from chatredirect.endpoints.directory import Directory
 from chatredirect.net.own_names import OwnNames
-from chatredirect.net.target import Target
-from chatredirect.pools.pool import PoolKey
+from chatredirect.net.target import PoolAddress, Target
 from chatredirect.pools.refresh import Pools
 from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.driver import ProxyDriver
@@ -95,8 +94,8 @@ class ProxyMode:
         agent: bytes,
         *,
         trust: TrustedPeers,
-        pools: Mapping[str, Set[PoolKey]],
-        left: Set[PoolKey],
+        pools: Mapping[str, Set[PoolAddress]],
+        left: Set[PoolAddress],
         log_requests: bool,
     ) -> None:
         """Go by a configuration from now on.
@@ -236,7 +235,7 @@ async def _targets(pools: Pools, uri: SipUri) -> tuple[Target, ...]:
         hop = next_hop(uri)
     except ValueError:
         return ()
-    located = await pools.resolver.locate(hop.host, hop.port, hop.transport)
+    located = await pools.resolver.locate(hop.fqdn, hop.port, hop.transport)
     # with maddr another host is looked up, but the certificate must prove the URI's own
     domain = canonical_host(uri.host).decode("ascii").strip("[]")
     return tuple(replace(target, domain=domain) for target in located.targets)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from chatredirect.sip.uri import SipUri, canonical_host
 
-#: What DNS is asked for: one transport, or what a SIPS URI may use.
+#: What DNS is asked for: a transport, or `sips`: whichever is secure (RFC 3263 §4.1).
 Wanted: TypeAlias = Literal["udp", "tcp", "tls", "sips"]
 
 _TRANSPORTS: dict[bytes, Wanted] = {b"udp": "udp", b"tcp": "tcp", b"tls": "tls"}

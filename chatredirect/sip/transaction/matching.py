@@ -15,9 +15,9 @@ from chatredirect.sip import headers
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, Response
+from chatredirect.sip.uri import DEFAULT_PORT
 
 _COOKIE = b"z9hg4bk"  # RFC 3261 §8.1.1.7, compared without case
-_NO_PORT = 5060
 
 
 def server_key(request: Request, envelope: MandatoryHeaders) -> bytes:
@@ -41,7 +41,7 @@ def _key(request: Request, envelope: MandatoryHeaders, method: bytes) -> bytes:
     if branch is not None and branch[:7].lower() == _COOKIE and len(branch) > len(_COOKIE):
         # Call-ID and CSeq number are the same in whatever belongs to a transaction, so they change
         # nothing, unless a client uses a branch twice: then its requests are two all the same.
-        sent_by = b"%b:%d" % (via.host.lower(), via.port or _NO_PORT)
+        sent_by = b"%b:%d" % (via.host.lower(), via.port or DEFAULT_PORT)
         parts = (method, branch.lower(), sent_by, request.call_id or b"", b"%d" % envelope.number)
         return _short(b" ".join(parts))
     # The older rule: Request-URI, To tag, From tag, Call-ID, CSeq and topmost Via. An INVITE is

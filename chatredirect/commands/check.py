@@ -138,7 +138,8 @@ def _text(
     now: float,
 ) -> Iterator[str]:
     from chatredirect.commands.endpoint.showing import state_text
-    from chatredirect.commands.report import counted, fault_lines
+    from chatredirect.commands.report import fault_lines
+    from chatredirect.runtime.wording import counted
 
     yield from fault_lines(doubts, "warning")
     if doubts:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from chatredirect.commands.pinging import Pinged, ping_all
 from chatredirect.commands.readiness import Item, is_ready, readiness
-from chatredirect.commands.report import counted
 from chatredirect.commands.resolving import Resolution, resolve_all, target_text
 from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings, TlsSettings
 from chatredirect.config.warnings import at_endpoint, needs_srv, udp_warning
 from chatredirect.dns.rfc3263 import LocatedState
 from chatredirect.log.escape import escape
 from chatredirect.net.target import PoolAddress
+from chatredirect.runtime.wording import counted
 from chatredirect.transport.tls import TlsError
 from chatredirect.transport.tls_contexts import Certificates, file_doubts
 

@@ -201,9 +201,9 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
 
 
 def _fail(path: Path, error: OSError) -> NoReturn:
-    from chatredirect.runtime.os_errors import words
+    from chatredirect.runtime.wording import error_text
 
-    complain(f"{path}: {words(error)}")
+    complain(f"{path}: {error_text(error)}")
     raise typer.Exit(EX_IOERR) from None
 
 

@@ -27,6 +27,7 @@ from chatredirect.metrics.lag import Lag
 from chatredirect.metrics.serving import http_listener
 from chatredirect.metrics.view import View
 from chatredirect.runtime.slicing import Slicer, long_lived
+from chatredirect.runtime.wording import counted
 from chatredirect.service.reload import Reloader, ReloadRefused, tell_doubts
 from chatredirect.service.service import Service
 from chatredirect.status.command import status_command
@@ -45,13 +46,15 @@ def status_line(service: Service, reloader: Reloader) -> str:
         reloader: knows how the last reload went.
     """
     endpoints = 0 if service.settings is None else len(service.settings.endpoints)
-    parts = [f"serving {_count(endpoints, 'endpoint')}"]
+    parts = [f"serving {counted(endpoints, 'endpoint', grouped=False)}"]
     if service.pools is not None:
         unusable = sum(not pool.usable for pool in service.pools)
         if unusable:
-            parts.append(f"{unusable} of {_count(len(service.pools), 'pool')} unusable")
+            parts.append(
+                f"{unusable} of {counted(len(service.pools), 'pool', grouped=False)} unusable"
+            )
     answers = sum(service.counters.answers.values())
-    parts.append(_count(answers, "answer"))
+    parts.append(counted(answers, "answer", grouped=False))
     drops = sum(service.counters.drops.values())
     if drops:
         parts.append(f"{drops} dropped")
@@ -60,10 +63,6 @@ def status_line(service: Service, reloader: Reloader) -> str:
     if verdict is not None:
         line += f"; {verdict.what} {time.strftime('%H:%M:%S UTC', time.gmtime(verdict.at))}"
     return line
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 log = structlog.get_logger()

@@ -11,8 +11,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from chatredirect.net.addresses import IPAddress
-from chatredirect.runtime.os_errors import words
 from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, read_file
+from chatredirect.runtime.wording import error_text
 
 #: What DNS64 makes of IPv4 addresses in networks without IPv4 (RFC 6052 §2.1, RFC 8215); Python
 #: counts the first of them as reserved.
@@ -128,7 +128,7 @@ class Hosts:
         try:
             content = read_file(self._path, MAX_OCTETS)
         except OSError as error:
-            return _Look(version, None, words(error))
+            return _Look(version, None, error_text(error))
         return _Look(version, parse_hosts(content.decode("utf-8", "replace")))
 
     def take(self, look: _Look) -> bool:

@@ -26,7 +26,7 @@ class PoolAddress(NamedTuple):
         return f"{HostPort(self.fqdn, self.port)}{over}"
 
 
-#: What tells one server from another that is asked whether it works: transport, IP address, port,
+#: What identifies a server that is pinged or connected to: transport, IP address, port,
 #: and over TLS the name that its certificate has to carry.
 TargetAddress: TypeAlias = tuple[Transport, str, int, str]
 
@@ -55,8 +55,8 @@ class Target:
     domain: str = ""
 
     @property
-    def place(self) -> TargetAddress:
-        """Where it is, which several targets of several pools may share."""
+    def key(self) -> TargetAddress:
+        """Its transport, address and port; targets of several pools may share it."""
         domain = self.domain if self.transport == "tls" else ""
         return (self.transport, self.address, self.port, domain)
 

@@ -151,9 +151,9 @@ class Health:
     def watch(self, targets: Iterable[Target], now: float) -> None:
         """One more pool has these targets; a new place gets its first ping within a second."""
         for target in targets:
-            health = self._places.get(target.place)
+            health = self._places.get(target.key)
             if health is None:
-                health = self._places[target.place] = PlaceHealth(target)
+                health = self._places[target.key] = PlaceHealth(target)
                 first = min(1.0, self._settings.interval)
                 self._set_due(health, now + self._rng.uniform(0, first))
             health.watchers += 1
@@ -161,11 +161,11 @@ class Health:
     def unwatch(self, targets: Iterable[Target]) -> None:
         """One pool less has these targets."""
         for target in targets:
-            health = self._places.get(target.place)
+            health = self._places.get(target.key)
             if health is not None:
                 health.watchers -= 1
                 if health.watchers <= 0:
-                    del self._places[target.place]
+                    del self._places[target.key]
                     health.due = inf
 
     def get(self, place: TargetAddress) -> PlaceHealth | None:
@@ -200,7 +200,7 @@ class Health:
         The next ping is due an interval after this one, give or take the jitter. After the very
         first it comes at any time within the interval, so that what began together drifts apart.
         """
-        health = self._places.get(target.place)
+        health = self._places.get(target.key)
         if health is None:
             return False  # nobody has the target any more
         settings = self._settings

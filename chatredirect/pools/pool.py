@@ -165,7 +165,7 @@ class Pool:
 
     def review(self, is_down: Callable[[TargetAddress], bool]) -> bool:
         """Look which targets are down; whether that changed anything."""
-        live = tuple(target for target in self.targets if not is_down(target.place))
+        live = tuple(target for target in self.targets if not is_down(target.key))
         if live == self.live:
             return False
         self._set_live(live)

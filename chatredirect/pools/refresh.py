@@ -354,13 +354,13 @@ class Pools:
         if self.prober is None or pool.key not in self._watched:
             return
         for target in before:
-            pools = self._by_place.get(target.place)
+            pools = self._by_place.get(target.key)
             if pools is not None:
                 pools.pop(pool.key, None)
                 if not pools:
-                    del self._by_place[target.place]
+                    del self._by_place[target.key]
         for target in after:
-            self._by_place.setdefault(target.place, {})[pool.key] = pool
+            self._by_place.setdefault(target.key, {})[pool.key] = pool
         self.prober.exchange(before, after)
 
     def _begin_to_watch(self, pool: Pool) -> None:

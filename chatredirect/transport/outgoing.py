@@ -18,8 +18,8 @@ import structlog
 
 from chatredirect.net.addresses import ListenUrl
 from chatredirect.net.target import Target, TargetAddress
-from chatredirect.runtime.os_errors import words
 from chatredirect.runtime.slicing import Slicer
+from chatredirect.runtime.wording import error_text
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.connection import GOODBYE, OpenConnections, StreamConnection
 from chatredirect.transport.connection_settings import ConnectionSettings
@@ -183,7 +183,7 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_attempts", "_book", "_by_place", "_closed", "_connections", "_resting", "_security",
+        "_attempts", "_book", "_by_target", "_closed", "_connections", "_resting", "_security",
         "_waiting", "bound", "failed", "limits", "opened", "terms", "ways",
     )  # fmt: skip
 
@@ -215,7 +215,7 @@ class Outgoing:
         self._security = security
         self._book = book
         self._connections = OpenConnections()
-        self._by_place: dict[TargetAddress, OutgoingConnection] = {}
+        self._by_target: dict[TargetAddress, OutgoingConnection] = {}
         self._attempts: dict[TargetAddress, _Attempt] = {}
         self._resting: dict[TargetAddress, tuple[float, str]] = {}  # until when, and why
         self._waiting = 0
@@ -235,7 +235,7 @@ class Outgoing:
         """The way to a target, if there is one already; over UDP there is, if there ever is."""
         if target.transport == "udp":
             return self.ways.to(target.address, target.port)
-        outgoing = self._by_place.get(target.place)
+        outgoing = self._by_target.get(target.key)
         if outgoing is None:
             return None
         flow = outgoing.flow
@@ -254,13 +254,13 @@ class Outgoing:
         if flow is not None:
             loop.call_soon(self._call, partial(on_flow, flow))
             return
-        attempt = self._attempts.get(target.place)
+        attempt = self._attempts.get(target.key)
         why = self._refusal(target, attempt)
         if why is not None:
             loop.call_soon(self._call, partial(on_failure, why))
             return
         if attempt is None:
-            attempt = self._attempts[target.place] = _Attempt()
+            attempt = self._attempts[target.key] = _Attempt()
             attempt.task = loop.create_task(self._open(target, attempt))
         attempt.waiting.append((on_flow, on_failure))
         self._waiting += 1
@@ -295,7 +295,7 @@ class Outgoing:
             return self._count("waiting", "too many wait for connections")
         if attempt is not None:
             return None
-        until, why = self._resting.get(target.place, (0.0, ""))
+        until, why = self._resting.get(target.key, (0.0, ""))
         if self.terms.loop.time() < until:
             return self._count("resting", why)
         if len(self._connections) + len(self._attempts) >= self.limits.connections:
@@ -316,9 +316,9 @@ class Outgoing:
             why = "a fault of ours"
             log.exception("dialling_failed", target=str(target))
         finally:
-            del self._attempts[target.place]
+            del self._attempts[target.key]
             if flow is None:
-                self._rest(target.place, why)
+                self._rest(target.key, why)
             await self._tell_waiting(attempt, flow, why)
 
     async def _tell_waiting(self, attempt: _Attempt, flow: Flow | None, why: str) -> None:
@@ -362,7 +362,7 @@ class Outgoing:
         if not flow.open:
             return None, self._count("closed", "it closed the connection at once")
         self._connections.add(outgoing.connection)
-        self._by_place[target.place] = outgoing
+        self._by_target[target.key] = outgoing
         self._book.name(flow)
         self.opened += 1
         log.info("connected", target=str(target), host=target.host)
@@ -391,26 +391,26 @@ class Outgoing:
         elif isinstance(error, TimeoutError):
             kind, why = "timeout", f"no connection within {self.limits.connect:g} s"
         else:
-            kind, why = "refused", words(error)
+            kind, why = "refused", error_text(error)
         self.terms.tell(
             "target_unreachable", target.transport, target.address, target.port, why=why
         )
         return self._count(kind, why)
 
-    def _rest(self, place: TargetAddress, why: str) -> None:
+    def _rest(self, key: TargetAddress, why: str) -> None:
         now = self.terms.loop.time()
         if len(self._resting) >= _KNOWN_FAILURES:
             self._resting = {key: value for key, value in self._resting.items() if value[0] > now}
         if len(self._resting) < _KNOWN_FAILURES:
-            self._resting[place] = (now + _REST, why)
+            self._resting[key] = (now + _REST, why)
 
     # -- afterwards ---------------------------------------------------------------------------
 
     def _over(self, outgoing: OutgoingConnection) -> None:
         self._connections.discard(outgoing.connection)
-        place = outgoing.target.place
-        if self._by_place.get(place) is outgoing:
-            del self._by_place[place]
+        key = outgoing.target.key
+        if self._by_target.get(key) is outgoing:
+            del self._by_target[key]
 
     def _call(self, then: Callable[[], None]) -> None:
         try:

@@ -162,7 +162,7 @@ def test_tokens_come_back(
     assert set(token) <= set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
     down = TOKENS.read(token, call_id, one, other)
     assert down is not None
-    assert (down.flow, down.target.place, down.downstream) == (flow, target.place, True)
+    assert (down.flow, down.target.key, down.downstream) == (flow, target.key, True)
     assert down.made == made
     assert TOKENS.leads_to(down, behind)
     assert not TOKENS.leads_to(down, behind + b"x")

@@ -102,16 +102,16 @@ class Ways:
 
     def of(self, target: Target) -> Flow:
         """The flow to a target, there or not."""
-        flow = self.flows.get(target.place)
+        flow = self.flows.get(target.key)
         if flow is None or flow.gone:
             flow = Flow(target.transport, peer_host=target.address, peer_port=target.port)
-            self.flows[target.place] = flow
+            self.flows[target.key] = flow
         return flow
 
     def reach(self, target: Target) -> Flow | None:
         """The way, if it is there."""
         if target.transport in self.by_dialling:
-            flow = self.flows.get(target.place)
+            flow = self.flows.get(target.key)
             return flow if flow is not None and not flow.gone else None
         return self.of(target)
 

@@ -159,7 +159,7 @@ class RequestHandler:
             if not self._attendants.run(message, source, reach):
                 self._drop(_NEVER_ANSWERED[method], message, observer, reach)
             return None
-        envelope = message.envelope
+        envelope = message.mandatory_headers
         via = read_topmost_via(message) if envelope is None else envelope.via
         if via is None and (transport == "udp" or not message.vias):
             # a stream leads back to its sender whatever the Via says, a datagram doesn't

@@ -23,7 +23,7 @@ from chatredirect.runtime.work_list import carry_out, forget
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath, leads_back
 from chatredirect.sip.headers import MandatoryHeaders
-from chatredirect.sip.mandatory_headers import envelope_of
+from chatredirect.sip.mandatory_headers import mandatory_headers_of
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.observer import Observer, Observing
 from chatredirect.sip.response import Peer
@@ -107,7 +107,7 @@ class LookupDriver:
         if not self.core.transactions:
             return False
         try:
-            envelope = envelope_of(ack)
+            envelope = mandatory_headers_of(ack)
         except SipError:
             return False
         now = self._clock()

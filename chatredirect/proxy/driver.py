@@ -35,7 +35,7 @@ from chatredirect.sip.errors import BadHeaderLine, SipError
 from chatredirect.sip.flow import Flow, ReturnPath, leads_back
 from chatredirect.sip.forwarding import addressed_to, without
 from chatredirect.sip.headers import MandatoryHeaders, read_via
-from chatredirect.sip.mandatory_headers import envelope_of
+from chatredirect.sip.mandatory_headers import mandatory_headers_of
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
@@ -149,7 +149,7 @@ class ProxyDriver:
         """Deal with an ACK, or BENOTIFY; False if it is for nothing that is known here."""
         core = self.core
         try:
-            envelope = envelope_of(request)
+            envelope = mandatory_headers_of(request)
         except SipError:
             return False
         now = self._clock()
@@ -163,7 +163,7 @@ class ProxyDriver:
                 and transaction.state in (TransactionState.COMPLETED, TransactionState.CONFIRMED)
                 and transaction.tag == tag
             ):
-                core.transactions.happen(transaction, TransactionEvent.ACK, now)
+                core.transactions.handle_event(transaction, TransactionEvent.ACK, now)
                 self._settle(now)
                 return True
             if tag == core.rules.tags.tag(request, envelope.number):

@@ -6,10 +6,9 @@ how parameters that nobody here understands (`maddr`, `gruu`, `opaque`) find the
 
 from dataclasses import dataclass
 
-from chatredirect.sip import headers
 from chatredirect.sip.client_request import ClientRequest, one_line, routed
 from chatredirect.sip.errors import BadHeaderValue, MissingHeader, SipError
-from chatredirect.sip.headers import MandatoryHeaders
+from chatredirect.sip.headers import MAX_ADDRESSES, MandatoryHeaders, NameAddr, read_addresses
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.transaction.matching import tag_of
 from chatredirect.sip.uri import parse_uri
@@ -40,12 +39,12 @@ class ServerDialog:
     remote_number: int
 
     @classmethod
-    def of(cls, invite: Request, envelope: MandatoryHeaders, tag: bytes) -> "ServerDialog":
+    def of(cls, invite: Request, headers: MandatoryHeaders, tag: bytes) -> "ServerDialog":
         """The dialog of an INVITE without a To tag that is to be accepted.
 
         Args:
             invite: it.
-            envelope: its envelope.
+            headers: its headers.
             tag: ours, for its To.
 
         Raises:
@@ -54,13 +53,13 @@ class ServerDialog:
         call_id = invite.call_id or b""
         return cls(
             call_id,
-            b"%b;tag=%b" % (one_line(envelope.to), tag),
-            one_line(envelope.from_),
-            dialog_key(call_id, tag, tag_of(envelope.from_, "From")),
+            b"%b;tag=%b" % (one_line(headers.to), tag),
+            one_line(headers.from_),
+            dialog_key(call_id, tag, tag_of(headers.from_, "From")),
             contact_of(invite),
             _routes(invite),
             0,
-            envelope.number,
+            headers.number,
         )
 
     def request(
@@ -102,9 +101,9 @@ def dialog_key(call_id: bytes, local_tag: bytes, remote_tag: bytes) -> bytes:
     return b"%b\n%b\n%b" % (call_id, local_tag.lower(), remote_tag.lower())
 
 
-def key_within(request: Request, envelope: MandatoryHeaders) -> bytes:
+def key_within(request: Request, headers: MandatoryHeaders) -> bytes:
     """The dialog that the peer's request with a To tag is about."""
-    local, remote = tag_of(envelope.to, "To"), tag_of(envelope.from_, "From")
+    local, remote = tag_of(headers.to, "To"), tag_of(headers.from_, "From")
     return dialog_key(request.call_id or b"", local, remote)
 
 
@@ -119,7 +118,7 @@ def contact_of(request: Request) -> bytes:
         raise MissingHeader(about="Contact")
     if len(found) > 1:
         raise BadHeaderValue(found[1], "Contact")
-    (address,) = headers.read_addresses(found[0], "Contact", 1)
+    (address,) = read_addresses(found[0], "Contact", 1)
     uri = address.uri
     try:
         parse_uri(uri)
@@ -130,8 +129,8 @@ def contact_of(request: Request) -> bytes:
 
 def _routes(invite: Request) -> tuple[bytes, ...]:
     """The route set: of the called side the Record-Route in its order (RFC 3261 §12.1.1)."""
-    found: list[headers.NameAddr] = []
+    found: list[NameAddr] = []
     for value in values(invite, b"record-route"):
-        room = headers.MAX_ADDRESSES - len(found)
-        found += headers.read_addresses(value, "Record-Route", room)
+        room = MAX_ADDRESSES - len(found)
+        found += read_addresses(value, "Record-Route", room)
     return tuple(b"<%b>%b" % (address.uri, one_line(address.params)) for address in found)

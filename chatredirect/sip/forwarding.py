@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from chatredirect.sip import abnf, headers
 from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
-from chatredirect.sip.message import HEAD_END, USUAL_OTHERS, Response
+from chatredirect.sip.message import HEAD_END, Response
+from chatredirect.sip.parser import USUAL_OTHERS
 
 _OTHER, _VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH = range(6)
 _NAMES: dict[int, tuple[bytes, ...]] = {

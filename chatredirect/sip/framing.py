@@ -18,9 +18,9 @@ from chatredirect.sip.errors import (
     SipError,
     TruncatedBody,
 )
-from chatredirect.sip.fast_path import read_head
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.message import HEAD_END, Message, parse_head, values
+from chatredirect.sip.message import HEAD_END, Message, values
+from chatredirect.sip.parser import parse_head, read_head
 
 #: Asks whether the connection lives (RFC 5626 §4.4.1), and the answer.
 PING = b"\r\n\r\n"

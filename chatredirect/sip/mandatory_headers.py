@@ -18,13 +18,13 @@ from chatredirect.sip.headers import MandatoryHeaders, Via
 from chatredirect.sip.message import Request
 
 
-def envelope_of(request: Request) -> MandatoryHeaders:
-    """A request's envelope, read if it hasn't been yet.
+def mandatory_headers_of(request: Request) -> MandatoryHeaders:
+    """A request's mandatory headers, read now unless they have been.
 
     Raises:
         SipError: the request is malformed.
     """
-    return request.envelope or read_mandatory_headers(request, read_topmost_via(request))
+    return request.mandatory_headers or read_mandatory_headers(request, read_topmost_via(request))
 
 
 def read_topmost_via(request: Request) -> Via | None:

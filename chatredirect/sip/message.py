@@ -27,26 +27,25 @@ _LONG = dict(
 
 @dataclass(slots=True)
 class Request:
-    """A request as it came (RFC 3261 §7.1). All values are the peer's bytes.
+    """A request as it was received (RFC 3261 §7.1). All values are the peer's bytes.
 
     Attributes:
         method: as written; methods are compared with case (§7.1).
-        uri: the Request-URI, not looked into; without angle brackets, if it had some.
-        version: `SIP/2.0` in whatever case, or what stood there instead.
-        head: start-line and header fields, without the empty line; see `values`. Cut if there are
-            far too many lines.
+        uri: the Request-URI, unparsed, without angle brackets if it had them.
+        version: `SIP/2.0` in any case, or what the line has instead.
+        head: start-line and header fields, without the empty line; see `values`. Truncated if it
+            has far too many lines.
         vias: the values of the Via header fields from the top; each may hold several via-parms.
-        from_: the value of From, None if there is none. Of a repeated one the first.
-        to: the same of To.
-        call_id: the same of Call-ID.
-        cseq: the same of CSeq.
-        content_length: octets, None if there is no Content-Length, if it can't be read, and if
-            other header lines are so broken that somebody else might read another one.
-        body: as many octets as Content-Length says, the rest of the datagram without one (§18.3).
-        fault: the first thing that is wrong with it, or None. What the values hold isn't
-            checked here.
-        overlong: which of the topmost Via, From, To, Call-ID and CSeq are over
-            `limits.header_line`: an answer repeats them, and nobody takes them apart.
+        from_: the value of the first From; None if there is none.
+        to: likewise of To.
+        call_id: likewise of Call-ID.
+        cseq: likewise of CSeq.
+        content_length: octets; None if there is no valid Content-Length, or if other header lines
+            are so malformed that another parser might find another one.
+        body: as many octets as Content-Length says, or the rest of the datagram (§18.3).
+        fault: the first thing that is wrong, or None. The parser doesn't check the values.
+        overlong: which of the topmost Via, From, To, Call-ID and CSeq exceed
+            `limits.header_line`: a response repeats them, but nothing parses them.
         index: see `values`.
         mandatory_headers: what the values hold, if it has been read already; valid whatever `fault`
             says.
@@ -71,15 +70,14 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """A response as it came (RFC 3261 §7.2): a status code and a reason, the rest as `Request`.
+    """A response as it was received (RFC 3261 §7.2); attributes as those of `Request`.
 
-    What nobody needs of it isn't judged (§16.7): it has a fault only if Via, From, To, Call-ID,
-    CSeq or Content-Length can't be told. Of one of these that is over `limits.header_line` the
-    value is left out.
+    Only Via, From, To, Call-ID, CSeq and Content-Length can make it faulty (§16.7). A value of
+    these that exceeds `limits.header_line` is left out.
 
     Attributes:
-        head: without the lines that are no header fields.
-        left_out: how many lines those were.
+        head: without lines that are no header fields.
+        left_out: how many such lines there were.
     """
 
     status: int
@@ -103,12 +101,10 @@ Index = tuple[bytes, dict[bytes, list[bytes]]]
 
 
 def values(message: Message, name: bytes) -> list[bytes]:
-    """All values of a header field, in order, not split at commas.
-
-    The head is gone through once, by whoever asks first.
+    """All values of a header field, in order, not split at commas. The first call makes an index.
 
     Args:
-        message: where to look.
+        message: the message.
         name: the header field's long form in lower case; its compact form is found as well.
     """
     index = message.index

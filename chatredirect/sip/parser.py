@@ -36,7 +36,7 @@ from chatredirect.sip.message import Message, Request, Response
 #: Lines that header fields may take on average, when they are as many as the limit allows.
 LINES_PER_HEADER = 4
 
-# The header fields that are cut out of every message. Their numbers are positions in a list.
+# The header fields that are cut out of every message; the numbers are positions in a list.
 _SLOTS = range(7)
 _OTHER, _VIA, _FROM, _TO, _CALL_ID, _CSEQ, _CONTENT_LENGTH = _SLOTS
 
@@ -55,8 +55,8 @@ _SLOT_BY_LOWER_NAME = {
     name.lower(): slot for slot, names in _NAMES.items() for name in names if name
 }
 
-# Names as they are usually spelled, so that one dictionary look-up settles most lines. A name
-# that isn't here is looked at properly, and isn't remembered: a peer could fill the memory.
+# Names in their usual spellings, so that one dictionary lookup settles most lines. Other names take
+# the slow way and aren't cached: a peer could fill the memory.
 USUAL_OTHERS = (
     b"Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authorization"
     b" Contact Content-Disposition Content-Encoding Content-Language Content-Type Date Event"
@@ -66,7 +66,7 @@ USUAL_OTHERS = (
     b" Session-Expires Subject Subscription-State Supported Timestamp User-Agent Warning"
     b" m c e k o s"
 ).split()
-#: The methods of RFC 3261, RFC 6665, RFC 3428 and RFC 6086, which need no look at their letters.
+#: The methods of RFC 3261, RFC 6665, RFC 3428 and RFC 6086, known to be tokens.
 _METHODS = frozenset(
     b"INVITE ACK BYE CANCEL OPTIONS REGISTER SUBSCRIBE NOTIFY MESSAGE INFO".split()
 )
@@ -136,7 +136,7 @@ def parse_head(head: bytes, limits: Limits) -> Message:
     fault: SipError | None = None
     most_lines = 1 + limits.headers * LINES_PER_HEADER
     lines = head.split(b"\r\n", most_lines)
-    if len(lines) > most_lines:  # the others needn't be looked at to say so
+    if len(lines) > most_lines:
         fault = TooManyHeaders()
         del lines[most_lines:]
         head = b"\r\n".join(lines)
@@ -154,7 +154,7 @@ def parse_head(head: bytes, limits: Limits) -> Message:
 
 
 def _withhold_broken_values(message: Message) -> None:
-    """An answer repeats no value with a bare CR or LF in it: some would see further lines there."""
+    """Drop values with a bare CR or LF: a response would repeat them, and some see lines there."""
     message.vias = [] if None in map(_unbroken, message.vias) else message.vias
     message.from_ = _unbroken(message.from_)
     message.to = _unbroken(message.to)
@@ -171,7 +171,7 @@ class _Folded(Exception):
 
 
 def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError | None) -> Message:
-    """Make a message of its lines: the start-line and one element for each header field."""
+    """Read a request's lines: the start-line and one element for each header field."""
     start_line = lines.pop(0)
     if len(lines) > limits.headers:
         if any(line[:1] in (b" ", b"\t") for line in lines):
@@ -243,7 +243,7 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
 
 
 def _read_response(head: bytes, limits: Limits) -> Response:
-    """Read a response: the six header fields that a proxy needs, and nothing of the others."""
+    """Read a response: only the six header fields that a proxy needs."""
     folded = b"\r\n " in head or b"\r\n\t" in head
     start_line, *fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
     match = abnf.STATUS_LINE.fullmatch(start_line)
@@ -273,7 +273,7 @@ def _read_response(head: bytes, limits: Limits) -> Response:
             elif found[slot] is not None:
                 fault = fault or RepeatedHeader(field, _NAMES[slot][0].decode())
                 if slot == _CONTENT_LENGTH and value != found[slot]:
-                    found[slot] = b""  # nobody can tell
+                    found[slot] = b""  # ambiguous
             else:
                 found[slot] = value
                 if slot == _CONTENT_LENGTH and folded and b"\n" in field:
@@ -293,10 +293,10 @@ def _read_response(head: bytes, limits: Limits) -> Response:
 
 
 def _unusual_request_line(rest: bytes) -> tuple[bytes, bytes]:
-    """Request-URI and version of a line that isn't as §7.1 has it, but may be plain all the same.
+    """Request-URI and version of a line that breaks §7.1, but may be unambiguous.
 
-    More than one space between the parts and spaces at the end separate nothing, and angle brackets
-    around a URI aren't part of it (RFC 4475 §3.1.2.7, §3.1.2.9, §3.1.2.10; docs/leniency.md).
+    Repeated spaces and spaces at the end are ignored, and angle brackets around a URI aren't part
+    of it (RFC 4475 §3.1.2.7, §3.1.2.9, §3.1.2.10; docs/leniency.md).
     """
     uri, _, version = rest.strip(b" ").rpartition(b" ")
     uri = uri.rstrip(b" ")
@@ -306,16 +306,16 @@ def _unusual_request_line(rest: bytes) -> tuple[bytes, bytes]:
 
 
 def _slot_of(name: bytes) -> int | None:
-    """The slot of a header name in an unusual spelling; None if it is no header name."""
+    """The slot of a header name in an unusual spelling; None if it isn't a header name."""
     match = abnf.HEADER_NAME.fullmatch(name)
     return None if match is None else _SLOT_BY_LOWER_NAME.get(match[1].lower(), _OTHER)
 
 
 def _read_length(text: bytes) -> int | None:
-    if not text.isdigit():  # of bytes: ASCII digits and nothing else, at least one
+    if not text.isdigit():  # of bytes: at least one ASCII digit and nothing else
         return None
     if len(text) > _LENGTH_DIGITS:
         text = text.lstrip(b"0") or b"0"
-        if len(text) > _LENGTH_DIGITS:  # over every limit; int() would take its time over it
+        if len(text) > _LENGTH_DIGITS:  # over every limit, and int() of many digits is slow
             return _MORE_THAN_ANY_LIMIT
     return int(text)

@@ -80,7 +80,7 @@ def test_invite_client_without_an_answer(transport: str) -> None:
 def test_invite_client_proceeding() -> None:
     """After a provisional response nothing is sent again, and nothing ends by itself."""
     made = Layer("udp")
-    assert made.layer.happen(made.it, TransactionEvent.PROVISIONAL, 0.4)
+    assert made.layer.handle_event(made.it, TransactionEvent.PROVISIONAL, 0.4)
     assert made.run(1e6) == []
     made.layer.give_up(made.it, 1e6)
     assert made.run(2e6) == [(1e6 + 32, b"timeout")]
@@ -104,10 +104,10 @@ def test_invite_client_refused(transport: str, ends: float) -> None:
 def test_invite_client_accepted(transport: str) -> None:
     """RFC 6026, timer M: every 2xx is told, whatever the transport, for 64*T1."""
     made = Layer(transport)
-    assert made.layer.happen(made.it, event_of(200), 1.0)
-    assert made.layer.happen(made.it, event_of(200), 2.0)
-    assert not made.layer.happen(made.it, event_of(486), 2.0)
-    assert not made.layer.happen(made.it, event_of(180), 2.0)
+    assert made.layer.handle_event(made.it, event_of(200), 1.0)
+    assert made.layer.handle_event(made.it, event_of(200), 2.0)
+    assert not made.layer.handle_event(made.it, event_of(486), 2.0)
+    assert not made.layer.handle_event(made.it, event_of(180), 2.0)
     assert made.run(32.9) == []
     assert made.run(33.0) == []
     assert len(made.layer) == 0

@@ -183,7 +183,7 @@ class Health:
 
     def next(self) -> float | None:
         """When the next ping is due; None if there is nothing to ping."""
-        return self._timers.next()
+        return self._timers.next_due()
 
     def pop(self, now: float) -> Target | None:
         """A target to ping now; its outcome must be told with `observe`, whatever happens."""

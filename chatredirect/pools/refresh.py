@@ -253,7 +253,7 @@ class Pools:
         self._timers.changed(pool)
 
     def _next(self) -> float | None:
-        due = self._timers.next()
+        due = self._timers.next_due()
         return self._files_at if due is None else min(due, self._files_at)
 
     async def _work(self) -> bool:

@@ -44,12 +44,12 @@ def test_in_the_order_of_their_times() -> None:
     found = [heap.pop(2.2)]
     assert found == [b]
     b.due = inf
-    assert heap.next() == 2.5
+    assert heap.next_due() == 2.5
     assert heap.pop(2.2) is None
     assert heap.pop(9.0) is a
     a.due = inf
     assert heap.pop(9.0) is None
-    assert heap.next() is None
+    assert heap.next_due() is None
 
 
 def test_an_earlier_time_counts_at_once() -> None:
@@ -58,7 +58,7 @@ def test_an_earlier_time_counts_at_once() -> None:
     heap.changed(item)
     item.due = -inf
     heap.changed(item)
-    assert heap.next() == -inf
+    assert heap.next_due() == -inf
     assert heap.pop(1.0) is item
     item.due = inf
     assert heap.pop(9.0) is None
@@ -74,10 +74,10 @@ def test_times_of_very_many_change_at_once() -> None:
         item.due = 100.0
         heap.changed(item)
     steps = 0
-    while heap.next() == 1.0:  # an outdated entry: whoever looks finds nothing, and looks again
+    while heap.next_due() == 1.0:  # an outdated entry: whoever looks finds nothing, and looks again
         assert heap.pop(50.0) is None
         steps += 1
     assert 5 <= steps <= 100
-    assert heap.next() == 100.0
+    assert heap.next_due() == 100.0
     assert heap.pop(50.0) is None
     assert heap.pop(100.0) is not None

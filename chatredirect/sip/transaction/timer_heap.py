@@ -1,10 +1,10 @@
 """A timer heap with lazy rescheduling, for things that mostly finish before they are due.
 
 A dialog's timers are set anew with every message, nearly always to a later time. So an item is in
-the heap with the earliest time that it was given. When that entry comes to the top and the item is
-due later by now, it is queued again; when it isn't due any more, it is dropped. Setting a later
-time costs nothing. Entries of items that aren't due any more leave when they come to the top, or
-when they are as many as the others, so they take no more memory than those.
+the heap with the earliest time that it was given. When that time comes and the item is due later by
+now, it is queued again; when it isn't due any more, it is dropped. Setting a later time costs
+nothing. Entries of items that aren't due any more leave when their time comes, or when they are as
+many as the others, so they take no more memory than those.
 
 Transactions, dialogs, pools and health checks use it. It has no clock: all times are in seconds of
 whatever clock its user has.
@@ -53,12 +53,16 @@ class TimerHeap(Generic[T]):
             self._push(due, item)
 
     def next(self) -> float | None:
-        """When to call `pop` next; None if nothing is due ever.
+        """When to call `pop` next, which may be too early; None if there is nothing to wait for."""
+        return self._heap[0][0] if self._heap else None
 
-        After many outdated entries it may be too early: others get their turn first.
+    def next_due(self) -> float | None:
+        """When the next item is due; None if none is. It costs more than `next`.
+
+        After very many outdated entries it may be too early as well: others get their turn first.
         """
         self._drop_outdated()
-        return self._heap[0][0] if self._heap else None
+        return self.next()
 
     def pop(self, now: float) -> T | None:
         """Take out an item that is due.

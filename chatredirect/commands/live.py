@@ -14,7 +14,7 @@ from chatredirect.log.escape import escape
 from chatredirect.net.target import PoolAddress
 from chatredirect.runtime.wording import counted
 from chatredirect.transport.tls import TlsError
-from chatredirect.transport.tls_contexts import Certificates, file_doubts
+from chatredirect.transport.tls_contexts import Certificates, file_warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def tls_doubts(settings: Settings) -> tuple[Fault, ...]:
     for profile in profiles:
         try:
             _use(settings, profile)
-            doubts += (Fault(file, 0, 0, why) for file, why in file_doubts(profile, time.time()))
+            doubts += (Fault(file, 0, 0, why) for file, why in file_warnings(profile, time.time()))
         except TlsError as error:
             faults.append(Fault(main, 0, 0, f"tls: {error}"))
     if faults:

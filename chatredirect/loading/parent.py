@@ -41,14 +41,14 @@ class Loaded:
     more_doubts: int
 
 
-async def load_elsewhere(config: Path, pace: Slicer, *, seconds: float = SECONDS) -> Loaded:
+async def load_elsewhere(config: Path, slicer: Slicer, *, seconds: float = SECONDS) -> Loaded:
     """Read a configuration in another process.
 
     To be cancelled ends the process.
 
     Args:
         config: the main file.
-        pace: says when to give way to requests.
+        slicer: says when to give way to requests.
         seconds: how long it may take in all.
 
     Raises:
@@ -59,7 +59,7 @@ async def load_elsewhere(config: Path, pace: Slicer, *, seconds: float = SECONDS
         async with asyncio.timeout(seconds):
             async with _reading(config) as (process, reader, complaints):
                 try:
-                    return await _take(reader, pace)
+                    return await _take(reader, slicer)
                 except asyncio.IncompleteReadError:
                     raise await _died(process, complaints) from None
     except TimeoutError:
@@ -125,7 +125,7 @@ async def _connect(descriptor: int) -> tuple[asyncio.ReadTransport, asyncio.Stre
     return transport, reader
 
 
-async def _take(reader: asyncio.StreamReader, pace: Slicer) -> Loaded:
+async def _take(reader: asyncio.StreamReader, slicer: Slicer) -> Loaded:
     """Put the pieces together.
 
     Raises:
@@ -148,7 +148,7 @@ async def _take(reader: asyncio.StreamReader, pace: Slicer) -> Loaded:
             if kind is FrameKind.END:
                 break
             endpoints += payload(data, tuple)
-            await pace.checkpoint()
+            await slicer.checkpoint()
     if len(endpoints) != head.endpoints:
         raise LoadingError("the reading process has left something out")
     # Read-only for everybody else: set where it becomes known, once.

@@ -18,13 +18,13 @@ def readings(view: View) -> Iterator[Reading]:
     ]
     yield catalogue.CONNECTIONS, [((name,), each.connections) for name, each in streams]
     yield catalogue.CONNECTIONS_MOST, [((), listeners.admission.limits.connections)]
-    yield catalogue.BEGUN, [((name,), each.terms.begun) for name, each in streams]
+    yield catalogue.BEGUN, [((name,), each.settings.begun) for name, each in streams]
     yield (
         catalogue.CLOSED,
         [
             ((name, reason), number)
             for name, each in streams
-            for reason, number in each.terms.closed.items()
+            for reason, number in each.settings.closed.items()
         ],
     )
     # from 0 on, so that the first one is seen as an increase

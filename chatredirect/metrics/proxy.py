@@ -20,7 +20,7 @@ def readings(view: View) -> Iterator[Reading]:
         )
         yield (
             catalogue.OUTGOING_CLOSED,
-            [((reason,), number) for reason, number in outgoing.terms.closed.items()],
+            [((reason,), number) for reason, number in outgoing.settings.closed.items()],
         )
     if proxying is None or proxying.driver is None:
         return

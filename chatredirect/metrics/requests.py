@@ -25,7 +25,7 @@ def readings(view: View) -> Iterator[Reading]:
     opened = {} if listeners is None else listeners.open
     datagrams = [(url, each) for url, each in opened.items() if isinstance(each, UdpListener)]
     streams = [
-        (url, each.terms) for url, each in opened.items() if not isinstance(each, UdpListener)
+        (url, each.settings) for url, each in opened.items() if not isinstance(each, UdpListener)
     ]
     counted: list[tuple[ListenUrl, UdpListener | ConnectionSettings]] = [*datagrams, *streams]
     yield catalogue.LATENCY, [((str(url),), each.latency) for url, each in counted]

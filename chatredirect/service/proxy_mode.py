@@ -141,7 +141,7 @@ class ProxyMode:
             core = ProxyCore(
                 rules,
                 outward.outgoing,
-                outward.book,
+                outward.flow_table,
                 partial(next, random_numbers(secrets.token_bytes)),
             )
             self.driver = ProxyDriver(
@@ -153,8 +153,8 @@ class ProxyMode:
                 self._observing,
                 time.time,
             )
-            outward.book.on_lost = self.driver.lost
-            outward.outgoing.ways.on_unreachable = self.driver.unreachable
+            outward.flow_table.on_lost = self.driver.lost
+            outward.outgoing.udp_sender.on_unreachable = self.driver.unreachable
         self.driver.core.go_by(rules, self._loop.time())
         self.driver.log_requests = log_requests
 

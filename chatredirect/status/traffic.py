@@ -46,8 +46,8 @@ def _connections(view: View) -> Json:
     sent_away: list[tuple[str, str, float]] = []
     for each in listeners.open.values():
         if isinstance(each, StreamListener):
-            sent_away += each.terms.sent_away
-            for reason, number in each.terms.closed.items():
+            sent_away += each.settings.sent_away
+            for reason, number in each.settings.closed.items():
                 closed[reason] = closed.get(reason, 0) + number
     peers = admission.by_peer
     most = heapq.nlargest(PEERS, peers.items(), key=lambda each: each[1])

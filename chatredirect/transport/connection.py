@@ -44,12 +44,12 @@ class Owner(Protocol):
     """Whom a connection belongs to: the listener that accepted it, or whoever opened it.
 
     Attributes:
-        terms: what its connections go by.
+        settings: what its connections go by.
         transport: `tcp` or `tls`.
     """
 
     @property
-    def terms(self) -> ConnectionSettings:
+    def settings(self) -> ConnectionSettings:
         """What its connections go by."""
 
     @property
@@ -82,9 +82,30 @@ class StreamConnection(asyncio.Protocol):
     """One connection of an owner."""
 
     __slots__ = (
-        "_active", "_blocked", "_ended", "_excess", "_flow", "_framer", "_half_sent", "_identity",
-        "_idle", "_no_more", "_ours", "_owner", "_pings", "_source", "_terms", "_transport",
-        "_turns", "_unread", "_useless", "_waiting", "begun", "host", "port", "transport",
+        "_active",
+        "_blocked",
+        "_ended",
+        "_excess",
+        "_flow",
+        "_framer",
+        "_half_sent",
+        "_identity",
+        "_idle",
+        "_no_more",
+        "_ours",
+        "_owner",
+        "_pings",
+        "_settings",
+        "_source",
+        "_transport",
+        "_turns",
+        "_unread",
+        "_useless",
+        "_waiting",
+        "begun",
+        "host",
+        "port",
+        "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, host: str, port: int, *, ours: bool = False) -> None:
@@ -98,11 +119,11 @@ class StreamConnection(asyncio.Protocol):
         """
         self._owner = owner
         self._ours = ours
-        self._terms = owner.terms
+        self._settings = owner.settings
         self.transport = owner.transport
         self.host = host
         self.port = port
-        self._framer = StreamFramer(self._terms.message_limits)
+        self._framer = StreamFramer(self._settings.message_limits)
         self._source = Peer(b"", 0)
         self._flow: StreamFlow | None = None
         self._transport: asyncio.Transport | None = None
@@ -112,7 +133,7 @@ class StreamConnection(asyncio.Protocol):
         self._unread: asyncio.TimerHandle | None = None
         self._identity = Identity()
         self._ended = False  # we have said why we end it
-        self._turns = turns_of(self._terms.loop)
+        self._turns = turns_of(self._settings.loop)
         self._waiting = False  # for its turn, with reading paused
         self._blocked = False  # the peer doesn't read what we write
         self._no_more = False  # the peer has shut down its sending side
@@ -128,18 +149,18 @@ class StreamConnection(asyncio.Protocol):
         stream = cast(asyncio.Transport, transport)
         self.begun = True
         self._transport = stream
-        self._terms.begun += 1
+        self._settings.begun += 1
         log.debug("connection_begun", peer=self._peer())
         self._owner.opened(self)
         if self.admit():
-            self.look_at_peer()
-            self._active = self._terms.loop.time()
+            self.identify_peer()
+            self._active = self._settings.loop.time()
             self._watch_idle()
 
     def data_received(self, data: bytes) -> None:
         """Take in these bytes, and answer what is complete with them when it is our turn."""
         if not self._ended:  # else nothing that still comes is a message
-            self._active = self._terms.loop.time()
+            self._active = self._settings.loop.time()
             self._framer.receive(data)
         if not self._waiting and not self._blocked:
             self._take_turn()
@@ -164,7 +185,7 @@ class StreamConnection(asyncio.Protocol):
 
     def _answer(self, until: float, least: int) -> bool:
         began = now = perf_counter()
-        terms, framer = self._terms, self._framer
+        settings, framer = self._settings, self._framer
         answers: list[bytes] = []
         progress = False
         passing_over = framer.passing_over
@@ -175,11 +196,11 @@ class StreamConnection(asyncio.Protocol):
             if isinstance(event, FramingFault):
                 fault = event
             elif isinstance(event, Ping):
-                self._pings = self._count(self._pings, terms.timeouts.pings, "pings")
+                self._pings = self._count(self._pings, settings.timeouts.pings, "pings")
             try:
-                answer = terms.answer(event, self._source, self.transport, self)
+                answer = settings.answer(event, self._source, self.transport, self)
             except Exception:  # one message must not end the others' connection, whatever it is
-                terms.failures += 1
+                settings.failures += 1
                 log.exception("message_failed", peer=self._peer())
             else:
                 if answer is not None:
@@ -189,9 +210,9 @@ class StreamConnection(asyncio.Protocol):
                 break
         if answers and self._transport is not None:
             self._transport.write(b"".join(answers))
-            terms.latency.observe(now - began, len(answers))
+            settings.latency.observe(now - began, len(answers))
         if self._excess:
-            terms.sends_away(self._peer(), self._excess)
+            settings.sends_away(self._peer(), self._excess)
             self.close(self._excess)
         elif fault is not None:
             tls_here = fault.error.offending.startswith(_TLS_RECORD)
@@ -215,12 +236,12 @@ class StreamConnection(asyncio.Protocol):
 
     def useless(self) -> None:
         """A message of the peer's was of no use to anybody; too many for too long end it."""
-        self._useless = self._count(self._useless, self._terms.timeouts.useless, "useless")
+        self._useless = self._count(self._useless, self._settings.timeouts.useless, "useless")
 
     def _count(self, rate: SteadyRate | None, most: int, reason: str) -> SteadyRate:
         rate = rate or SteadyRate()
         # by when it is handled: what floods come with waits for seconds, one read after another
-        if rate.exceeded(self._terms.loop.time(), most):
+        if rate.exceeded(self._settings.loop.time(), most):
             self._excess = reason
         return rate
 
@@ -253,12 +274,12 @@ class StreamConnection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._unread = None
-        self._half_sent = self._terms.loop.call_later(_LAST_ANSWERS, self._close_quietly)
+        self._half_sent = self._settings.loop.call_later(_LAST_ANSWERS, self._close_quietly)
         return True
 
     def _free(self) -> None:
         """All that it has asked is answered, or its answer is about to be written."""
-        self._terms.loop.call_soon(self._close_if_free)
+        self._settings.loop.call_soon(self._close_if_free)
 
     def _close_if_free(self) -> None:
         if self._flow is None or not self._flow.held:
@@ -294,7 +315,7 @@ class StreamConnection(asyncio.Protocol):
         """Forget everything."""
         if isinstance(exc, ssl.SSLError):
             why = explain(exc)
-            self._tell("tls_connection_failed", why=why)
+            self._report("tls_connection_failed", why=why)
         if self.begun:
             log.debug("connection_over", peer=self._peer(), ended_here=self._ended)
         for timer in (self._idle, self._half_sent, self._unread):
@@ -311,20 +332,22 @@ class StreamConnection(asyncio.Protocol):
         try:
             self._identity = self._owner.admit(self._transport.get_extra_info("ssl_object"))
         except PeerRefused as refused:
-            self._tell("peer_refused", why=str(refused))
+            self._report("peer_refused", why=str(refused))
             self.abort("peer_refused")
             return False
         return True
 
-    def look_at_peer(self) -> None:
+    def identify_peer(self) -> None:
         """Ask who the peer is, by the rule that holds now."""
         identity = self._identity
-        self._source = self._terms.source(self.host, self.port, identity.verified, identity.names)
+        self._source = self._settings.source(
+            self.host, self.port, identity.verified, identity.names
+        )
         self._framer.passes_over = self._ours or self._source.trusted
         if self._flow is not None:
             self._flow.peer_names = identity.names
 
-    def be_patient_anew(self) -> None:
+    def restart_idle_timer(self) -> None:
         """Wait for the peer as long as the timeouts say now."""
         if self._idle is not None and self._transport is not None:
             self._idle.cancel()
@@ -348,7 +371,7 @@ class StreamConnection(asyncio.Protocol):
     def close(self, reason: str, why: str = "") -> None:
         """Close it once what has been written is sent."""
         if self._transport is not None and not self._transport.is_closing():
-            self._tell_end(reason, why)
+            self._report_end(reason, why)
             self._transport.close()
             self._end_in_time()
 
@@ -364,30 +387,30 @@ class StreamConnection(asyncio.Protocol):
         if not transport.can_write_eof():  # over TLS there is no half of a connection to close
             self.close(reason, why)
             return
-        self._tell_end(reason, why)
+        self._report_end(reason, why)
         transport.write_eof()
         if self._half_sent is not None:
             self._half_sent.cancel()
-        self._half_sent = self._terms.loop.call_later(_LINGER, self.close, reason)
+        self._half_sent = self._settings.loop.call_later(_LINGER, self.close, reason)
 
     def abort(self, reason: str) -> None:
         """Close it at once."""
         if self._transport is not None:
-            self._tell_end(reason)
+            self._report_end(reason)
             self._transport.abort()
 
-    def _tell_end(self, reason: str, why: str = "") -> None:
+    def _report_end(self, reason: str, why: str = "") -> None:
         """Count why we end it, and say so; a goodbye that isn't read is no second end."""
         if self._ended:
             return
         self._ended = True
-        self._terms.ended(reason)
+        self._settings.ended(reason)
         self._end_flow()  # what is sent from now on must find another way
         why = why or _ENDINGS.get(reason, "")
         if why:
             level = "info" if reason == "idle" else "warning"  # nothing is wrong with silence
             fields = {"reason": reason, "why": why}
-            self._tell("connection_closed", level, **fields)
+            self._report("connection_closed", level, **fields)
 
     def _end_flow(self) -> None:
         if self._flow is not None:
@@ -396,14 +419,16 @@ class StreamConnection(asyncio.Protocol):
     def _end_in_time(self) -> None:
         """What waits for the peer to read it doesn't wait for ever."""
         if self._unread is None:
-            terms = self._terms
-            self._unread = terms.loop.call_later(terms.timeouts.write, self.abort, "not_reading")
+            settings = self._settings
+            self._unread = settings.loop.call_later(
+                settings.timeouts.write, self.abort, "not_reading"
+            )
 
     # -- timers -------------------------------------------------------------------------------
 
     def _watch_idle(self) -> None:
         """One timer for all messages: it looks whether there was one, and goes on if so."""
-        loop, timeouts = self._terms.loop, self._terms.timeouts
+        loop, timeouts = self._settings.loop, self._settings.timeouts
         silent = loop.time() - self._active
         left = timeouts.idle - silent
         if left <= 0:
@@ -426,8 +451,8 @@ class StreamConnection(asyncio.Protocol):
                 return
             if self._half_sent is not None:
                 self._half_sent.cancel()
-            timeout = self._terms.timeouts.message
-            self._half_sent = self._terms.loop.call_later(timeout, self.close, "half_sent")
+            timeout = self._settings.timeouts.message
+            self._half_sent = self._settings.loop.call_later(timeout, self.close, "half_sent")
         else:
             self._cancel_half_sent()
 
@@ -439,8 +464,8 @@ class StreamConnection(asyncio.Protocol):
     def _peer(self) -> str:
         return peer_text(self.transport, self.host, self.port)
 
-    def _tell(self, event: str, level: str = "warning", **fields: object) -> None:
-        self._terms.tell(event, self.transport, self.host, self.port, level, **fields)
+    def _report(self, event: str, level: str = "warning", **fields: object) -> None:
+        self._settings.report(event, self.transport, self.host, self.port, level, **fields)
 
 
 GOODBYE = 1.0

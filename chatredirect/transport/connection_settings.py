@@ -1,6 +1,6 @@
 """What connections go by: whom to ask, how patient to be, and what is told of how they end.
 
-A listener has terms for what it accepts, the outgoing side has others for what it opens; a
+A listener has settings for what it accepts, the outgoing side has others for what it opens; a
 connection doesn't know which of the two it belongs to.
 """
 
@@ -64,7 +64,7 @@ class StreamLimits:
 
 @dataclass(slots=True)
 class ConnectionSettings:
-    """The terms of some connections; they may change while these are open.
+    """The settings of some connections; they may change while these are open.
 
     Attributes:
         answer: answers an event.
@@ -119,7 +119,7 @@ class ConnectionSettings:
         """Remember a peer for `status`."""
         self.sent_away.append((peer, reason, time.time()))
 
-    def tell(
+    def report(
         self,
         event: str,
         transport: str,

@@ -33,7 +33,7 @@ class DatagramFlow:
         peer_port: the peer's port.
         name: both of these, as a raw socket address.
         control: what makes a datagram leave from our own address.
-        book_name: what the flow book calls it; empty as long as nobody has asked.
+        flow_name: what the flow table calls it; empty as long as nobody has asked.
     """
 
     sock: DatagramSocket
@@ -43,7 +43,7 @@ class DatagramFlow:
     peer_port: int
     name: bytes
     control: bytes
-    book_name: bytes = b""
+    flow_name: bytes = b""
 
     @property
     def transport(self) -> str:
@@ -82,7 +82,7 @@ class StreamFlow:
         peer_host: the peer's address.
         peer_port: the peer's port.
         peer_names: what its certificate has proved.
-        name: what the flow book calls it; empty as long as nobody has asked.
+        name: what the flow table calls it; empty as long as nobody has asked.
         held: how much that the peer has asked is open.
         when_free: called when that comes to nothing.
     """

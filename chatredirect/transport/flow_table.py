@@ -30,17 +30,17 @@ class FlowTable:
         on_lost: is told of each connection with a name that is gone.
     """
 
-    __slots__ = ("_by_name", "_next", "_ways", "on_lost")
+    __slots__ = ("_by_name", "_next", "_udp_sender", "on_lost")
 
-    def __init__(self, first: int, ways: UdpSender) -> None:
+    def __init__(self, first: int, udp_sender: UdpSender) -> None:
         """Begin.
 
         Args:
             first: the first number, 64 random bits.
-            ways: finds the socket of a flow over UDP.
+            udp_sender: finds the socket of a flow over UDP.
         """
         self._next = first % _WRAP
-        self._ways = ways
+        self._udp_sender = udp_sender
         self._by_name: dict[bytes, StreamFlow] = {}
         self.on_lost: Callable[[Flow], None] = _nobody_cares
 
@@ -59,9 +59,9 @@ class FlowTable:
                     self._by_name[name] = flow
             return flow.name
         if isinstance(flow, DatagramFlow):
-            if not flow.book_name:
-                flow.book_name = _both_ends(flow)
-            return flow.book_name
+            if not flow.flow_name:
+                flow.flow_name = _both_ends(flow)
+            return flow.flow_name
         return _both_ends(flow)
 
     def find(self, name: bytes) -> Flow | None:
@@ -74,7 +74,7 @@ class FlowTable:
         half = 5 + (len(name) - 5) // 2
         own = socket.inet_ntop(family, name[5:half]), int.from_bytes(name[1:3], "big")
         peer = socket.inet_ntop(family, name[half:]), int.from_bytes(name[3:5], "big")
-        return self._ways.between(own, peer)
+        return self._udp_sender.between(own, peer)
 
     def _over(self, flow: StreamFlow) -> None:
         if self._by_name.pop(flow.name, None) is not None:

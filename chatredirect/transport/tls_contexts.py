@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 #: Seconds between two looks at the files.
 INTERVAL = 5.0
-#: Seconds before its end from which on a certificate's expiry is told, once a day.
+#: Seconds before its end from which on a certificate's expiry is warned, once a day.
 EXPIRY_WARNING = 30 * 86_400.0
 _DAY = 86_400.0
 
@@ -63,7 +63,7 @@ class Certificates:
     renewed: int = 0
     refused: int = 0
     _in_use: Prepared | None = None
-    _told_at: dict[str, float] = field(default_factory=dict)
+    _warned_at: dict[str, float] = field(default_factory=dict)
 
     def outgoing(self) -> Security:
         """What connections to pools begin with.
@@ -107,10 +107,10 @@ class Certificates:
     def take(self, prepared: Prepared) -> None:
         """Use these from now on, and say what there is to worry about."""
         self._in_use = prepared
-        self._told_at = {}
+        self._warned_at = {}
         for profile in prepared.states:
-            _tell_exposed(profile)
-        self._tell_expiries(prepared)
+            _log_exposed(profile)
+        self._log_expiries(prepared)
 
     async def look(self) -> None:
         """Take up files that have changed, or refuse them and go on with the old."""
@@ -123,7 +123,7 @@ class Certificates:
                 prepared.states[profile] = now
                 await self._renew(prepared, profile)
         if prepared is self._in_use:  # no reload has come meanwhile
-            self._tell_expiries(prepared)
+            self._log_expiries(prepared)
 
     async def _renew(self, prepared: Prepared, profile: TlsSettings) -> None:
         users = [each for each in prepared.listeners.values() if each.profile == profile]
@@ -148,25 +148,25 @@ class Certificates:
             prepared.outgoing.context = client
         if certificate is not None and until is not None:
             prepared.expiries[certificate] = until
-            self._told_at.pop(certificate, None)
+            self._warned_at.pop(certificate, None)
         self.renewed += 1
         log.info(
             "certificate_renewed",
             files=profile.files,
             expires=None if until is None else _date(until),
         )
-        _tell_exposed(profile)
+        _log_exposed(profile)
 
-    def _tell_expiries(self, prepared: Prepared) -> None:
+    def _log_expiries(self, prepared: Prepared) -> None:
         now = self.clock()
         for file, until in prepared.expiries.items():
-            told = self._told_at.get(file)
-            if until - now < EXPIRY_WARNING and (told is None or now - told >= _DAY):
-                self._told_at[file] = now
-                log.warning("certificate_expires", file=file, why=expiry_doubt(until, now))
+            warned = self._warned_at.get(file)
+            if until - now < EXPIRY_WARNING and (warned is None or now - warned >= _DAY):
+                self._warned_at[file] = now
+                log.warning("certificate_expires", file=file, why=expiry_warning(until, now))
 
 
-def file_doubts(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]:
+def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]:
     """What there is to worry about in the files of a profile: each file and why.
 
     Args:
@@ -181,10 +181,10 @@ def file_doubts(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]:
     if profile.certificate is not None:
         until = expiry(profile.certificate)
         if until - now < EXPIRY_WARNING:
-            yield profile.certificate, expiry_doubt(until, now)
+            yield profile.certificate, expiry_warning(until, now)
 
 
-def expiry_doubt(until: float, now: float) -> str:
+def expiry_warning(until: float, now: float) -> str:
     """That a certificate has expired, or soon will. Times in seconds since the epoch."""
     if until <= now:
         return f"the certificate expired on {_date(until)}: peers refuse it; renew it"
@@ -197,7 +197,7 @@ def _fingerprints(profile: TlsSettings) -> list[FileFingerprint | None]:
     return [fingerprint(file) for file in profile.files]
 
 
-def _tell_exposed(profile: TlsSettings) -> None:
+def _log_exposed(profile: TlsSettings) -> None:
     for file in exposed_keys(profile):
         log.warning("private_key_exposed", file=file, remedy=f"chmod o= {file}")
 

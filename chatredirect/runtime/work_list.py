@@ -1,7 +1,7 @@
-"""Work lists: what messages and time have led to, carried out item by item.
+"""Work lists: what messages and timers have led to, carried out item by item.
 
-A list is emptied before the work begins, so that no item is ever worked on twice, whatever is put
-there meanwhile. A fault with one item is logged and keeps nobody else waiting.
+A list is emptied before the work begins, so that no item is done twice, whatever is appended
+meanwhile. A fault with one item is logged and doesn't stop the others.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 AT_ONCE = 25
-"""Items that are due by time, or by a lost connection, and are dealt with in one turn.
+"""Items of timers, or of a lost connection, that are handled in one turn of the event loop.
 
 A lost request that goes to the next target takes a fifth of a millisecond, so a turn takes five.
 """
@@ -23,28 +23,28 @@ A lost request that goes to the next target takes a fifth of a millisecond, so a
 def carry_out(
     items: list[T], do: Callable[[T], bool | None], failed: Callable[[T], None], what: str
 ) -> None:
-    """Take all items out of a list, and do each.
+    """Take all items out of a list and carry out each.
 
     Args:
-        items: the list; what is put there meanwhile stays.
-        do: does one; False says that it couldn't be done.
-        failed: is told of each that couldn't be done, or where `do` raised.
-        what: what is done, for the log.
+        items: the list; what is appended meanwhile stays.
+        do: carries out one; False if it couldn't.
+        failed: called for each item for which `do` returned False or raised.
+        what: the kind of work, for the log.
     """
     taken = items[:]
     items.clear()
     for item in taken:
         try:
             done = do(item)
-        except Exception:  # whoever comes after this item isn't to suffer for it
+        except Exception:  # the items after this one must be done
             log.exception("work_failed", what=what)
             done = False
         if done is False:
             try:
                 failed(item)
-            except Exception:  # nothing more can be done for it, and the next one waits
+            except Exception:  # likewise
                 log.exception("work_failed", what=what)
 
 
 def forget(item: object) -> None:
-    """Nobody waits for what became of an item."""
+    """A `failed` that ignores the item."""

@@ -21,7 +21,6 @@ class WorkerPool:
 
     Attributes:
         running: whether it has been started, and not yet closed.
-        crashes: how often `work` raised.
     """
 
     __slots__ = (
@@ -32,7 +31,6 @@ class WorkerPool:
         "_timer",
         "_timer_at",
         "_work",
-        "crashes",
         "running",
     )
 
@@ -59,7 +57,6 @@ class WorkerPool:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self.running = False
-        self.crashes = 0
 
     def start(self) -> None:
         """Begin; needs a running loop."""
@@ -122,6 +119,5 @@ class WorkerPool:
                 if not await self._work():
                     return
             except Exception:  # a fault with one job must not stop the others
-                self.crashes += 1
                 log.exception("background_work_crashed")
                 await asyncio.sleep(PAUSE_AFTER_CRASH)

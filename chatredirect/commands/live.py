@@ -13,8 +13,8 @@ from chatredirect.dns.rfc3263 import LocatedState
 from chatredirect.log.escape import escape
 from chatredirect.net.target import PoolAddress
 from chatredirect.runtime.wording import counted
-from chatredirect.transport.tls import TlsError
-from chatredirect.transport.tls_contexts import Certificates, file_warnings
+from chatredirect.transport.certificates import Certificates, file_warnings
+from chatredirect.transport.tls_contexts import TlsError
 
 
 @dataclass(frozen=True, slots=True)

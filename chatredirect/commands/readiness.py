@@ -11,7 +11,7 @@ from chatredirect.config import EndpointSettings
 from chatredirect.config.moment import written
 from chatredirect.dns.rfc3263 import LocatedState
 from chatredirect.runtime.wording import counted
-from chatredirect.transport.tls_contexts import EXPIRY_WARNING
+from chatredirect.transport.certificates import EXPIRY_WARNING
 
 
 class Grade(StrEnum):

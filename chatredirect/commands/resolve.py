@@ -87,7 +87,7 @@ def _health(
     """What pings of all targets say; None if nobody wants them."""
     from chatredirect.commands.pinging import ping_all
     from chatredirect.config import EX_CONFIG, Settings, parse_listen
-    from chatredirect.transport.tls import TlsError
+    from chatredirect.transport.tls_contexts import TlsError
 
     if ping is None:
         ping = settings is not None and settings.health is not None

@@ -34,7 +34,7 @@ from chatredirect.status.command import status_command
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.systemd.notify import Notifier
 from chatredirect.systemd.watchdog import Watchdog, interval
-from chatredirect.trace.command import trace_command
+from chatredirect.trace.trace_command import trace_command
 from chatredirect.trace.traces import Traces
 
 

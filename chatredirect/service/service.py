@@ -40,9 +40,9 @@ from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
+from chatredirect.transport.certificates import INTERVAL, Certificates
 from chatredirect.transport.connection import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
-from chatredirect.transport.tls_contexts import INTERVAL, Certificates
 from chatredirect.transport.trusted_peers import TrustedPeers
 
 log = structlog.get_logger()

@@ -17,7 +17,7 @@ from chatredirect.sip.message import Message
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
 from chatredirect.trace.filter import Filter
-from chatredirect.trace.session import Ends, Session, Sighting, SightingKind, octets_of
+from chatredirect.trace.trace_session import Ends, Session, Sighting, SightingKind, octets_of
 
 log = structlog.get_logger()
 

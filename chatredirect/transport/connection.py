@@ -19,9 +19,9 @@ from chatredirect.sip.flow import peer_text
 from chatredirect.sip.framing import PING, Event, FramingFault, Ping, StreamFramer
 from chatredirect.sip.response import Peer
 from chatredirect.transport.connection_settings import ConnectionSettings
-from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.mmsg import plain_host
 from chatredirect.transport.peer_identity import Identity, PeerRefused, explain
+from chatredirect.transport.socket_flows import StreamFlow
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 import structlog
 
 from chatredirect.sip.flow import Flow
-from chatredirect.transport.flow import DatagramFlow, StreamFlow
+from chatredirect.transport.socket_flows import DatagramFlow, StreamFlow
 from chatredirect.transport.udp_sender import UdpSender
 
 log = structlog.get_logger()

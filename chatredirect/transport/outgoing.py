@@ -23,9 +23,9 @@ from chatredirect.runtime.wording import error_text
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.connection import GOODBYE, OpenConnections, StreamConnection
 from chatredirect.transport.connection_settings import ConnectionSettings
-from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.peer_identity import Identity, PeerRefused, Security, explain
+from chatredirect.transport.socket_flows import StreamFlow
 from chatredirect.transport.udp_sender import UdpSender
 
 #: Gives the address and port where a peer can open connections to us, of a transport and our own

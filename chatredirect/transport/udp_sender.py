@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 
 from chatredirect.net.addresses import ListenUrl
 from chatredirect.transport.binding import BindError, bind
-from chatredirect.transport.flow import DatagramFlow
 from chatredirect.transport.mmsg import DatagramSocket, raw_name
+from chatredirect.transport.socket_flows import DatagramFlow
 from chatredirect.transport.udp_listener import (
     Answerer,
     SourceMaker,

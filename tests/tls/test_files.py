@@ -17,8 +17,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from chatredirect.config import ListenUrl, TlsSettings
-from chatredirect.transport.tls import TlsError, client_context, expiry, server_context
-from chatredirect.transport.tls_contexts import Certificates, file_warnings
+from chatredirect.transport.certificates import Certificates, file_warnings
+from chatredirect.transport.tls_contexts import TlsError, client_context, expiry, server_context
 from tests.tls.authority import DAY, NOW, Authority, Leaf, key_pem, new_key
 
 URL = ListenUrl("tls", "127.0.0.1", 5061)

@@ -17,7 +17,7 @@ from chatredirect.transport.connection_settings import ConnectionSettings, Strea
 from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.peer_identity import Security
-from chatredirect.transport.tls import client_context
+from chatredirect.transport.tls_contexts import client_context
 from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender

@@ -14,8 +14,8 @@ from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Peer
 from chatredirect.transport.connection import StreamConnection
 from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
-from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.peer_identity import Identity
+from chatredirect.transport.socket_flows import StreamFlow
 
 PINGS = b"\r\n\r\n" * FIRST
 """More than is handled at once, so that some of it waits."""

@@ -18,8 +18,8 @@ from chatredirect.net.addresses import ListenUrl
 from chatredirect.net.target import Target
 from chatredirect.sip.framing import PING, PONG, FramingFault, Ping
 from chatredirect.sip.message import Request, Response
-from chatredirect.transport.flow import MAX_UNREAD, StreamFlow
 from chatredirect.transport.outgoing import OutgoingLimits
+from chatredirect.transport.socket_flows import MAX_UNREAD, StreamFlow
 from tests.dns.until import until
 from tests.ports import free_port
 from tests.tls.authority import NOW, Authority, Leaf

@@ -45,7 +45,7 @@ from chatredirect.sip import abnf
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT, Limits
-from chatredirect.sip.message import LINES_PER_HEADER
+from chatredirect.sip.parser import LINES_PER_HEADER
 
 SCREEN_OCTETS = 512
 SLOWEST = 12  # of the combinations, measured at full size

@@ -26,7 +26,7 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.reason_phrases import status_line
 from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
@@ -55,7 +55,7 @@ class ResponseSettings:
         log_requests: whether every request gets a line in the log.
         stateful: remember requests, where there are lookups or something to be passed on.
         registrars: where a REGISTER belongs.
-        tapping: says who looks on.
+        observing: holds the observer of messages.
     """
 
     tags: TagMaker
@@ -64,7 +64,7 @@ class ResponseSettings:
     log_requests: bool
     stateful: StatefulModes = field(default_factory=StatefulModes)
     registrars: Registrars | None = None
-    tapping: Tapping = field(default_factory=Tapping)
+    observing: Observing = field(default_factory=Observing)
 
 
 class Dispatcher:

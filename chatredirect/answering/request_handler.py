@@ -50,9 +50,9 @@ class RequestHandler:
         "_counters",
         "_later",
         "_limits",
+        "_observing",
         "_table",
         "_tags",
-        "_tapping",
         "ending",
         "log_requests",
     )
@@ -71,7 +71,7 @@ class RequestHandler:
         self._attendants = answering.stateful
         self._limits = limits
         self._counters = counters
-        self._tapping = answering.tapping
+        self._observing = answering.observing
         self.log_requests = answering.log_requests
         self.ending = False
         self._later = b"Retry-After: %d\r\n" % answering.retry_after
@@ -100,9 +100,9 @@ class RequestHandler:
         if answered is not None and len(answered[0]) > most:
             self._counters.dropped("would_amplify")
             log_drop("would_amplify", source, "udp", message)
-            if self._tapping.tap is not None:
+            if self._observing.observer is not None:
                 what = "the answer isn't sent: it is too large for so small a request"
-                self._tapping.tap.decided(message.call_id, what)
+                self._observing.observer.decided(message.call_id, what)
             return None
         return answered
 
@@ -145,26 +145,26 @@ class RequestHandler:
             of lookups and those that are passed on: their answers go over their flow.
         """
         counters = self._counters
-        tap = self._tapping.tap
-        if tap is not None and not tap.received(message, source, reach):
-            tap = None
+        observer = self._observing.observer
+        if observer is not None and not observer.received(message, source, reach):
+            observer = None
         if isinstance(message, Response):
             unwanted = self._attendants.respond(message, source, reach)
             if unwanted is not None:
-                self._drop(unwanted, message, tap, reach)
+                self._drop(unwanted, message, observer, reach)
                 log_drop(unwanted, source, transport, message)
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
             if not self._attendants.run(message, source, reach):
-                self._drop(_NEVER_ANSWERED[method], message, tap, reach)
+                self._drop(_NEVER_ANSWERED[method], message, observer, reach)
             return None
-        envelope = message.envelope
+        envelope = message.mandatory_headers
         via = read_topmost_via(message) if envelope is None else envelope.via
         if via is None and (transport == "udp" or not message.vias):
             # a stream leads back to its sender whatever the Via says, a datagram doesn't
             why = "header_line_too_long" if "Via" in message.overlong else "no_via"
-            self._drop(why, message, tap, reach)
+            self._drop(why, message, observer, reach)
             log_drop(why, source, transport, message)
             return None
         try:
@@ -193,10 +193,10 @@ class RequestHandler:
             fault = "" if verdict.fault is None else str(verdict.fault)
             log_request(message, source, transport, verdict.status, address, fault, verdict.fields)
         port = source.port if via is None else reply_port(via, source)
-        if tap is not None:
-            tap.decided(message.call_id, explain(verdict))
+        if observer is not None:
+            observer.decided(message.call_id, explain(verdict))
             if reach is not None:
-                tap.sent(answer, reach.flow(port), message.call_id)
+                observer.sent(answer, reach.flow(port), message.call_id)
         return answer, port
 
     def _unreadable(
@@ -208,15 +208,15 @@ class RequestHandler:
         if reach is not None:
             reach.useless()
         log_drop(why, source, transport)
-        if self._tapping.tap is not None:
-            self._tapping.tap.unreadable(data, source, reach, why)
+        if self._observing.observer is not None:
+            self._observing.observer.unreadable(data, source, reach, why)
 
     def _drop(
-        self, reason: str, message: Message, tap: Observer | None, reach: ReturnPath | None
+        self, reason: str, message: Message, observer: Observer | None, reach: ReturnPath | None
     ) -> None:
         """Count a message that gets no answer; `reason` is a constant of ours."""
         self._counters.dropped(reason)
         if reach is not None:
             reach.useless()
-        if tap is not None:
-            tap.decided(message.call_id, f"dropped: {reason}")
+        if observer is not None:
+            observer.decided(message.call_id, f"dropped: {reason}")

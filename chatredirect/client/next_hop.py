@@ -1,39 +1,19 @@
 """Where a request goes: what a SIP URI says of it (RFC 3263 §4), and what a person writes."""
 
 import re
-from dataclasses import dataclass
 from typing import cast
 
 from chatredirect.config.address_syntax import parse_advertise, parse_pool_fqdn
 from chatredirect.config.faults import quoted
 from chatredirect.config.sip_addresses import parse_sip_address
-from chatredirect.net.addresses import TRANSPORTS, HostPort, Transport
+from chatredirect.net.addresses import TRANSPORTS, Transport
+from chatredirect.net.target import PoolAddress
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import SipUri, parse_uri
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!\d+$)")
 _VIA = re.compile(r"([A-Za-z]+):(?://)?(.*)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class NextHop:
-    """A host to be resolved, with port and transport where they are given.
-
-    Attributes:
-        host: a name in lower case, or an IP address without brackets.
-        port: None to let DNS decide.
-        transport: None to let DNS decide.
-    """
-
-    host: str
-    port: int | None = None
-    transport: Transport | None = None
-
-    def __str__(self) -> str:
-        """`pcpool.contoso.com:5061 over tls`, without what isn't given."""
-        over = f" over {self.transport}" if self.transport else ""
-        return f"{HostPort(self.host, self.port)}{over}"
 
 
 def parse_target_uri(text: str) -> bytes:
@@ -58,7 +38,7 @@ def parse_target_uri(text: str) -> bytes:
     return octets
 
 
-def parse_via(text: str) -> NextHop:
+def parse_via(text: str) -> PoolAddress:
     """Read `udp://127.0.0.1:5060`, `udp:HOST:PORT` and the like; the port may be left out.
 
     Raises:
@@ -79,10 +59,10 @@ def parse_via(text: str) -> NextHop:
             f"{match[1].lower()}://[ADDRESS]:PORT for IPv6"
         )
     parsed = parse_advertise(rest)
-    return NextHop(parse_pool_fqdn(parsed.host), parsed.port, cast(Transport, match[1].lower()))
+    return PoolAddress(parse_pool_fqdn(parsed.host), parsed.port, cast(Transport, match[1].lower()))
 
 
-def next_hop(uri: SipUri) -> NextHop:
+def next_hop(uri: SipUri) -> PoolAddress:
     """Where a request with this Request-URI goes: its `maddr`, else its host (RFC 3263 §4).
 
     Raises:
@@ -91,4 +71,4 @@ def next_hop(uri: SipUri) -> NextHop:
     leads = destination(uri)
     wanted = leads.wanted()
     host = parse_pool_fqdn(leads.looked_up.decode("utf-8", "replace"))
-    return NextHop(host, leads.port, "tls" if wanted == "sips" else wanted)
+    return PoolAddress(host, leads.port, "tls" if wanted == "sips" else wanted)

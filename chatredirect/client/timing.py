@@ -5,10 +5,7 @@ Only over an unreliable transport: a stream resends by itself.
 
 import math
 
-T1 = 0.5
-"""Seconds: what a round trip is taken to be, and the first pause (RFC 3261 §17.1.1.1)."""
-T2 = 4.0
-"""Seconds: the longest pause of a request other than INVITE (RFC 3261 §17.1.2.2)."""
+from chatredirect.sip.transaction.state_machines import T1, T2
 
 
 class Resending:

@@ -13,8 +13,8 @@ from chatredirect.commands.output import show
 
 if TYPE_CHECKING:
     from chatredirect.commands.live import LivePool
-    from chatredirect.commands.resolving import PoolAddress
     from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
+    from chatredirect.net.target import PoolAddress
 
 NOT_READY = 1
 """Exit status of `check --live`: the configuration is right, and not everything works."""
@@ -138,7 +138,8 @@ def _text(
     now: float,
 ) -> Iterator[str]:
     from chatredirect.commands.endpoint.showing import state_text
-    from chatredirect.commands.report import counted, fault_lines
+    from chatredirect.commands.report import fault_lines
+    from chatredirect.runtime.wording import counted
 
     yield from fault_lines(doubts, "warning")
     if doubts:
@@ -181,10 +182,9 @@ def _channels(endpoint: "EndpointSettings") -> dict[str, object]:
 
 
 def _pool(endpoint: "EndpointSettings") -> str:
-    from chatredirect.config import HostPort
+    from chatredirect.net.target import PoolAddress
 
-    transport = f" over {endpoint.transport}" if endpoint.transport else ""
-    return f"{HostPort(endpoint.pool_fqdn, endpoint.port)}{transport}"
+    return str(PoolAddress(endpoint.pool_fqdn, endpoint.port, endpoint.transport))
 
 
 def _json(

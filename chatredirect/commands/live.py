@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from chatredirect.commands.pinging import Pinged, ping_all
 from chatredirect.commands.readiness import Item, is_ready, readiness
-from chatredirect.commands.report import counted
-from chatredirect.commands.resolving import PoolAddress, Resolution, resolve_all, target_text
+from chatredirect.commands.resolving import Resolution, resolve_all, target_text
 from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings, TlsSettings
 from chatredirect.config.warnings import at_endpoint, needs_srv, udp_warning
 from chatredirect.dns.rfc3263 import LocatedState
 from chatredirect.log.escape import escape
-from chatredirect.transport.tls import TlsError
-from chatredirect.transport.tls_contexts import Certificates, file_doubts
+from chatredirect.net.target import PoolAddress
+from chatredirect.runtime.wording import counted
+from chatredirect.transport.certificates import Certificates, file_warnings
+from chatredirect.transport.tls_contexts import TlsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def look(settings: Settings) -> dict[PoolAddress, LivePool]:
     Raises:
         TlsError: a certificate, key or CA file can't be used.
     """
-    ways = dict.fromkeys(way for each in settings.endpoints for way in PoolAddress.all_of(each))
+    ways = dict.fromkeys(way for each in settings.endpoints for way in each.pools)
     found = resolve_all(ways, settings)
     pinged = ping_all((each for one in found for each in one.located.targets), settings)
     return {
@@ -99,8 +100,8 @@ def items_of(
 def _decisive(endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool]) -> LivePool:
     """The pool that says whether an endpoint is ready: of several channel services one will do."""
     if endpoint.mode != "lookup":
-        return pools[PoolAddress.of(endpoint)]
-    channels = [pools[PoolAddress(*endpoint.channel_pool(uri))] for uri in endpoint.channels]
+        return pools[endpoint.pool]
+    channels = [pools[endpoint.channel_pool(uri)] for uri in endpoint.channels]
     return next((pool for pool in channels if pool.ready), channels[0])
 
 
@@ -116,7 +117,7 @@ def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
     first: dict[PoolAddress, EndpointSettings] = {}
     for endpoint in settings.endpoints:
         if len(first) < MAX_POOLS and needs_srv(endpoint, settings.dns):
-            first.setdefault(PoolAddress.of(endpoint), endpoint)
+            first.setdefault(endpoint.pool, endpoint)
     if not first:
         return ()
     found = resolve_all(first, settings)
@@ -147,7 +148,7 @@ def tls_doubts(settings: Settings) -> tuple[Fault, ...]:
     for profile in profiles:
         try:
             _use(settings, profile)
-            doubts += (Fault(file, 0, 0, why) for file, why in file_doubts(profile, time.time()))
+            doubts += (Fault(file, 0, 0, why) for file, why in file_warnings(profile, time.time()))
         except TlsError as error:
             faults.append(Fault(main, 0, 0, f"tls: {error}"))
     if faults:

@@ -61,11 +61,11 @@ def _escaped(character: str) -> str:
 
 
 def _tell_lost(error: OSError) -> None:
-    from chatredirect.runtime.os_errors import words
+    from chatredirect.runtime.wording import error_text
 
     _discard(sys.stdout.fileno())
     if not isinstance(error, BrokenPipeError):
-        complain(f"standard output: {words(error)}")
+        complain(f"standard output: {error_text(error)}")
 
 
 def _discard(file: int) -> None:

@@ -12,7 +12,7 @@ from chatredirect.net.target import Target
 from chatredirect.pools.health import PingOutcome
 from chatredirect.pools.options_ping import ping
 from chatredirect.transport.peer_identity import Security
-from chatredirect.transport.tls import client_context
+from chatredirect.transport.tls_contexts import client_context
 
 AT_ONCE = 64
 """Pings that are under way at the same time."""

@@ -210,7 +210,7 @@ def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]"
 
 def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
     """What TLS is spoken with. Options have to be right, be they needed or not."""
-    from chatredirect.transport.tls import TlsError, client_context
+    from chatredirect.transport.tls_contexts import TlsError, client_context
 
     fault = options.fault()
     if not fault:

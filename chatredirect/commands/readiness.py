@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from chatredirect.commands.pinging import Pinged
-from chatredirect.commands.report import counted
 from chatredirect.commands.resolving import Resolution
 from chatredirect.config import EndpointSettings
 from chatredirect.config.moment import written
 from chatredirect.dns.rfc3263 import LocatedState
-from chatredirect.transport.tls_contexts import EXPIRY_WARNING
+from chatredirect.runtime.wording import counted
+from chatredirect.transport.certificates import EXPIRY_WARNING
 
 
 class Grade(StrEnum):

@@ -26,8 +26,9 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
     can't be listened on or the daemon isn't running, 77 if it isn't permitted.
     """
     from chatredirect.commands.asking import control_socket
-    from chatredirect.commands.report import counted, fault_lines
+    from chatredirect.commands.report import fault_lines
     from chatredirect.control.client import ControlError, ask
+    from chatredirect.runtime.wording import counted
 
     try:
         outcome = ask(control_socket(config, socket), "reload", timeout=_SILENCE)
@@ -61,7 +62,7 @@ def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
 
 def _summary(outcome: "Mapping[str, Json]") -> str:
     """What has changed, in a line."""
-    from chatredirect.commands.report import counted
+    from chatredirect.runtime.wording import counted
 
     if not outcome.get("changed"):
         return "Nothing has changed; the configuration is in force as it was."

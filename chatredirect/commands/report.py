@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from chatredirect.config import ConfigError, Fault
+from chatredirect.runtime.wording import counted
 
 MAX_LINES = 200
 """Faults printed as text; a generated file may have a hundred thousand. JSON has them all."""
@@ -34,8 +35,3 @@ def fault_json(fault: Fault) -> Json:
         "column": fault.column,
         "message": fault.message,
     }
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 error`, `2 errors`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

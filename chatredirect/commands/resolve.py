@@ -12,9 +12,9 @@ from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
     from chatredirect.commands.pinging import Pinged
-    from chatredirect.commands.resolving import PoolAddress, Resolution
+    from chatredirect.commands.resolving import Resolution
     from chatredirect.config import Settings
-    from chatredirect.net.target import Target
+    from chatredirect.net.target import PoolAddress, Target
 
 EXIT_STATUS = {"found": 0, "none": 1, "failed": 75}  # EX_TEMPFAIL: it may be otherwise in a minute
 
@@ -56,9 +56,10 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
-    from chatredirect.commands.resolving import PoolAddress, resolution_lines, resolve_all
+    from chatredirect.commands.resolving import resolution_lines, resolve_all
     from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
+    from chatredirect.net.target import PoolAddress
 
     try:
         fqdn = parse_pool_fqdn(pool_fqdn)
@@ -86,7 +87,7 @@ def _health(
     """What pings of all targets say; None if nobody wants them."""
     from chatredirect.commands.pinging import ping_all
     from chatredirect.config import EX_CONFIG, Settings, parse_listen
-    from chatredirect.transport.tls import TlsError
+    from chatredirect.transport.tls_contexts import TlsError
 
     if ping is None:
         ping = settings is not None and settings.health is not None
@@ -122,8 +123,6 @@ def _settings(config: Path) -> "Settings | None":
 
 
 def _configured(settings: "Settings", fqdn: str) -> "list[PoolAddress]":
-    """The ways in which endpoints have this pool, each once."""
-    from chatredirect.commands.resolving import PoolAddress
-
+    """The ports and transports with which endpoints have this pool, each once."""
     endpoints = (endpoint for endpoint in settings.endpoints if endpoint.pool_fqdn == fqdn)
-    return list(dict.fromkeys(PoolAddress.of(endpoint) for endpoint in endpoints))
+    return list(dict.fromkeys(endpoint.pool for endpoint in endpoints))

@@ -5,38 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from chatredirect.commands.pinging import Pinged
-from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Settings
+from chatredirect.config import DnsSettings, Settings
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.trace import ResolutionStep, Trace
 from chatredirect.log.escape import escape
-from chatredirect.net.addresses import Wanted
 from chatredirect.net.own_names import local_addresses, own_names
-from chatredirect.net.target import Target
-
-
-@dataclass(frozen=True, slots=True)
-class PoolAddress:
-    """What decides where a pool leads: its name, and port and transport if they are given."""
-
-    fqdn: str
-    port: int | None = None
-    transport: Wanted | None = None
-
-    @classmethod
-    def of(cls, endpoint: EndpointSettings) -> "PoolAddress":
-        """An endpoint's."""
-        return cls(endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
-
-    @classmethod
-    def all_of(cls, endpoint: EndpointSettings) -> tuple["PoolAddress", ...]:
-        """An endpoint's, and in the mode lookup those of its channel services behind it."""
-        return tuple(cls(*pool) for pool in endpoint.pools)
-
-    def __str__(self) -> str:
-        """`pcpool.contoso.com:5061 over tls`, without what isn't given."""
-        over = f" over {self.transport}" if self.transport else ""
-        return f"{HostPort(self.fqdn, self.port)}{over}"
+from chatredirect.net.target import PoolAddress, Target
 
 
 @dataclass(frozen=True, slots=True)

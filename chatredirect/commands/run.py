@@ -62,7 +62,7 @@ def run(
     from chatredirect.runtime.slicing import long_lived
     from chatredirect.systemd.inherited import InheritError, inherit
     from chatredirect.transport.binding import BindError
-    from chatredirect.transport.tls import TlsError
+    from chatredirect.transport.tls_contexts import TlsError
 
     try:
         inherited = inherit()  # before anything opens a file, or starts a process

@@ -150,7 +150,7 @@ def connect_over_tls(settings: "TlsSettings") -> "Connect":
     from chatredirect.client.tls import NotSecureError, Remedy
     from chatredirect.client.wire import tls_connect
     from chatredirect.transport.peer_identity import Security
-    from chatredirect.transport.tls import TlsError, client_context
+    from chatredirect.transport.tls_contexts import TlsError, client_context
 
     @cache
     def security() -> Security:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from chatredirect.control.protocol import Json
-    from chatredirect.trace.session import Sighting
+    from chatredirect.trace.trace_session import Sighting
 
 _SILENT = 30.0  # seconds; the daemon says something every few
 
@@ -137,7 +137,7 @@ def _taker(json: bool, verbose: bool) -> "Callable[[Sighting], None]":
     import shutil
     import sys
 
-    from chatredirect.trace.ladder import MAX_WIDTH, MIN_WIDTH, Ladder
+    from chatredirect.trace.call_ladder import MAX_WIDTH, MIN_WIDTH, Ladder
 
     if json:
         return _print_json
@@ -201,9 +201,9 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
 
 
 def _fail(path: Path, error: OSError) -> NoReturn:
-    from chatredirect.runtime.os_errors import words
+    from chatredirect.runtime.wording import error_text
 
-    complain(f"{path}: {words(error)}")
+    complain(f"{path}: {error_text(error)}")
     raise typer.Exit(EX_IOERR) from None
 
 

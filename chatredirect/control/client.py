@@ -21,7 +21,7 @@ from chatredirect.control.protocol import (
     decode,
     encode,
 )
-from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.wording import error_text
 
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65536
@@ -90,7 +90,7 @@ def ask(
                 f"what answers at {path} is no chatredirect: {error}", status=EX_PROTOCOL
             ) from None
         except OSError as error:
-            raise _lost(path, words(error)) from None
+            raise _lost(path, error_text(error)) from None
 
 
 def _answer(sock: socket.socket, on_event: OnEvent) -> Mapping[str, Json]:
@@ -161,7 +161,7 @@ def _unreached(path: str, error: OSError) -> ControlError:
                 status=EX_TEMPFAIL,
             )
     return ControlError(
-        f"the control socket {path} can't be used: {words(error)}", status=EX_UNAVAILABLE
+        f"the control socket {path} can't be used: {error_text(error)}", status=EX_UNAVAILABLE
     )
 
 

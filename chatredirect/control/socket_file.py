@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.wording import error_text
 
 MODE = 0o660
 _BACKLOG = 64
@@ -155,4 +155,4 @@ def _why(path: str, error: OSError) -> str:
             )
     if error.errno is None:  # bind: the path doesn't fit into an address
         return "a socket's path has at most 107 octets; set control.socket to a shorter one"
-    return words(error)
+    return error_text(error)

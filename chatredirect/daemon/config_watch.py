@@ -13,12 +13,11 @@ import stat
 from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import structlog
 
 from chatredirect.config import Settings
-from chatredirect.runtime.regular_file import in_thread
+from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, in_thread
 
 log = structlog.get_logger()
 
@@ -28,9 +27,6 @@ QUIET = 0.3
 """Seconds without another change, before a change counts as complete."""
 PATIENCE = 3.0
 """Seconds after which it counts as complete anyway."""
-
-Fingerprint: TypeAlias = dict[str, tuple[int, int, int]]
-"""Device and inode, time of the last change, and size of each file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +57,11 @@ class Files:
             named.update(glob.glob(pattern) if glob.has_magic(pattern) else [pattern])
         return frozenset(folder for folder in named if os.path.isdir(folder))
 
-    def fingerprint(self) -> Fingerprint:
-        """What the files are like now."""
+    def fingerprints(self) -> dict[str, FileFingerprint]:
+        """The fingerprints of the files that are there now."""
         found = [self.main, *(() if self.include is None else glob.glob(self.include))]
-        marks: Fingerprint = {}
-        for file in found:
-            with suppress(OSError):
-                status = os.stat(file)  # follows links
-                marks[file] = (status.st_ino, status.st_mtime_ns, status.st_size)
-        return marks
+        marks = ((file, fingerprint(file)) for file in found)
+        return {file: mark for file, mark in marks if mark is not None}
 
 
 class Watching:
@@ -107,7 +99,7 @@ class Watching:
 
     async def _watch(self, files: Files) -> None:
         """Watch until cancelled."""
-        seen = await in_thread(files.fingerprint)
+        seen = await in_thread(files.fingerprints)
         log.info("watching", folders=sorted(files.folders))
         settled, hampered, gone = False, False, False
         while True:
@@ -118,7 +110,7 @@ class Watching:
                     _tell_trouble(error)
                 hampered = True
                 await asyncio.sleep(LOOK)
-            now = await in_thread(files.fingerprint)
+            now = await in_thread(files.fingerprints)
             settled = now == seen
             if settled:
                 continue

@@ -27,6 +27,7 @@ from chatredirect.metrics.lag import Lag
 from chatredirect.metrics.serving import http_listener
 from chatredirect.metrics.view import View
 from chatredirect.runtime.slicing import Slicer, long_lived
+from chatredirect.runtime.wording import counted
 from chatredirect.service.read_model import ReadModel, read
 from chatredirect.service.reload import Reloader, ReloadRefused, tell_doubts
 from chatredirect.service.service import Service
@@ -34,7 +35,7 @@ from chatredirect.status.command import status_command
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.systemd.notify import Notifier
 from chatredirect.systemd.watchdog import Watchdog, interval
-from chatredirect.trace.command import trace_command
+from chatredirect.trace.trace_command import trace_command
 from chatredirect.trace.traces import Traces
 
 
@@ -46,13 +47,15 @@ def status_line(model: ReadModel, reloader: Reloader) -> str:
         reloader: knows how the last reload went.
     """
     endpoints = 0 if model.settings is None else len(model.settings.endpoints)
-    parts = [f"serving {_count(endpoints, 'endpoint')}"]
+    parts = [f"serving {counted(endpoints, 'endpoint', grouped=False)}"]
     if model.pools is not None:
         unusable = sum(not pool.usable for pool in model.pools)
         if unusable:
-            parts.append(f"{unusable} of {_count(len(model.pools), 'pool')} unusable")
+            parts.append(
+                f"{unusable} of {counted(len(model.pools), 'pool', grouped=False)} unusable"
+            )
     answers = sum(model.counters.answers.values())
-    parts.append(_count(answers, "answer"))
+    parts.append(counted(answers, "answer", grouped=False))
     drops = sum(model.counters.drops.values())
     if drops:
         parts.append(f"{drops} dropped")
@@ -61,10 +64,6 @@ def status_line(model: ReadModel, reloader: Reloader) -> str:
     if verdict is not None:
         line += f"; {verdict.what} {time.strftime('%H:%M:%S UTC', time.gmtime(verdict.at))}"
     return line
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 log = structlog.get_logger()
@@ -101,7 +100,7 @@ async def serve(
     control = ControlServer(
         {
             "reload": reload_command(reloader),
-            "trace": trace_command(Traces(service.tapping)),
+            "trace": trace_command(Traces(service.observing)),
         }
     )
     hung_up = asyncio.Event()

@@ -5,15 +5,14 @@ an address and names is passed over, as every resolver does it, and a file that 
 names.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from chatredirect.net.addresses import IPAddress
-from chatredirect.runtime.os_errors import words
-from chatredirect.runtime.regular_file import read_file
+from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, read_file
+from chatredirect.runtime.wording import error_text
 
 #: What DNS64 makes of IPv4 addresses in networks without IPv4 (RFC 6052 §2.1, RFC 8215); Python
 #: counts the first of them as reserved.
@@ -82,27 +81,10 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
-    """What changes when a file does."""
-
-    inode: int
-    size: int
-    changed: int
-
-    @classmethod
-    def of(cls, path: str) -> "_Version | None":
-        try:
-            status = os.stat(path)
-        except OSError:
-            return None
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-@dataclass(frozen=True, slots=True)
 class _Look:
     """What a look at the file found: `addresses` is None if it is as it was, or can't be read."""
 
-    version: _Version | None
+    version: FileFingerprint | None
     addresses: dict[str, tuple[str, ...]] | None
     fault: str | None = None
 
@@ -123,7 +105,7 @@ class Hosts:
             for name, addresses in configured.items()
         }
         self._path = path
-        self._version: _Version | None = None
+        self._version: FileFingerprint | None = None
         self._file: dict[str, tuple[str, ...]] = {}
         self.fault: str | None = None
         self.reread()
@@ -138,7 +120,7 @@ class Hosts:
 
     def look(self) -> _Look:
         """Read the file if it has changed, and leave everything as it is: for a thread."""
-        version = _Version.of(self._path) if self._path else None
+        version = fingerprint(self._path) if self._path else None
         if version == self._version and self.fault is None:
             return _Look(version, None)
         if version is None:
@@ -146,7 +128,7 @@ class Hosts:
         try:
             content = read_file(self._path, MAX_OCTETS)
         except OSError as error:
-            return _Look(version, None, words(error))
+            return _Look(version, None, error_text(error))
         return _Look(version, parse_hosts(content.decode("utf-8", "replace")))
 
     def take(self, look: _Look) -> bool:

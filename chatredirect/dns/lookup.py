@@ -19,7 +19,7 @@ from chatredirect.dns.cache import Entry, Key, RecordCache
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.servers import DnsServer, ServerList
 from chatredirect.dns.trace import QueryAttempt, ResolutionStep, Source, Trace
-from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.wording import error_text
 
 MAX_ALIASES = 8
 """Aliases that are followed from answer to answer; within one answer dnspython follows 16."""
@@ -271,7 +271,7 @@ class DnsLookup:
         except OSError as error:
             self._counters.unreachable += 1
             self._servers.silent(server, self._clock(), gone=True)
-            result = AnswerError(words(error), about_name=False)
+            result = AnswerError(error_text(error), about_name=False)
         except AnswerError as fault:
             # garbage from a server is no better from it the next time
             self._counters.refusals += 1

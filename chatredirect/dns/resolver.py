@@ -20,10 +20,10 @@ from chatredirect.dns.lookup import Asker, DnsLookup
 from chatredirect.dns.rfc3263 import AAAA, A, Located, Question, locate, locate_fixed
 from chatredirect.dns.servers import MOST_OCTETS, PATH, ServerList, read_resolv_conf
 from chatredirect.dns.trace import Trace
-from chatredirect.net.addresses import Wanted
 from chatredirect.net.target import Target
-from chatredirect.runtime.os_errors import words
 from chatredirect.runtime.regular_file import in_thread, read_file
+from chatredirect.runtime.wording import error_text
+from chatredirect.sip.destination import Wanted
 
 SPARE_RECORDS = 1024
 RECORDS_PER_POOL = 16
@@ -220,7 +220,7 @@ def _read_nameservers(path: str) -> Nameservers:
     try:
         return read_resolv_conf(read_file(path, MOST_OCTETS))
     except OSError as error:
-        return (), (f"unreadable: {words(error)}",)
+        return (), (f"unreadable: {error_text(error)}",)
 
 
 def _fixed(settings: DnsSettings) -> tuple[Mapping[str, object], str]:

@@ -28,8 +28,9 @@ from chatredirect.dns.cache import Key
 from chatredirect.dns.hosts import Hosts, is_address, plain, unfit
 from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
 from chatredirect.dns.trace import ResolutionStep, Source, Trace
-from chatredirect.net.addresses import Transport, Wanted, default_port
+from chatredirect.net.addresses import Transport, default_port
 from chatredirect.net.target import Target
+from chatredirect.sip.destination import Wanted
 
 
 class LocatedState(Enum):

@@ -1,11 +1,10 @@
-"""Reading a configuration in a process of its own, for a daemon that has requests to answer.
+"""Reads a configuration in another process, while the daemon handles requests.
 
-A hundred thousand endpoints take seconds to parse and validate, in a thread as well: Python does
-one thing at a time. So another process reads, starting from nothing (nothing of the daemon's
-sockets, threads or memory comes with it), and hands the result over in pieces that take
-milliseconds each.
+A hundred thousand endpoints take seconds to parse and validate, and a thread would hold the
+interpreter's lock. So a new process reads them. It inherits none of the daemon's sockets, threads
+or memory, and sends the result in frames that take milliseconds each.
 
-    frames    what goes through the pipe
+    frames    the frames in the pipe
     child     the reading process: `python -m chatredirect.loading FILE`
-    parent    starts it, bounds it, and puts the pieces together
+    parent    starts and limits it, and assembles the frames
 """

@@ -1,4 +1,4 @@
-"""The process that reads a configuration and writes what it finds to its standard output."""
+"""The process that reads a configuration and writes it to standard output."""
 
 import contextlib
 import gc
@@ -17,16 +17,16 @@ _MEMORY = 4 * 1024 * 1024 * 1024  # octets of address space
 def main() -> None:
     """Read the file that is named on the command line.
 
-    Exit status: 0, also if it is faulty; the parent takes any other for a crash.
+    The exit status is 0 even if it is faulty; the parent treats any other as a crash.
     """
-    _be_modest()
-    gc.disable()  # everything that is made here is needed to the end
+    _lower_priority()
+    gc.disable()  # everything that is made here is needed until the end
     with os.fdopen(os.dup(1), "wb") as out:
-        os.dup2(2, 1)  # what a library prints doesn't belong among the frames
+        os.dup2(2, 1)  # so that no library prints among the frames
         try:
             _read(sys.argv[1], out)
-        except BrokenPipeError:  # the daemon has something else to do
-            os._exit(1)  # without a try to write the rest
+        except BrokenPipeError:  # the daemon has given up
+            os._exit(1)  # without flushing the rest
 
 
 def _read(config: str, out: BinaryIO) -> None:
@@ -38,7 +38,7 @@ def _read(config: str, out: BinaryIO) -> None:
         return
     doubts = warnings(settings)
     endpoints = settings.endpoints
-    # Read-only for everybody else; it goes in pieces of its own.
+    # frozen, but the endpoints are sent in frames of their own
     object.__setattr__(settings, "endpoints", ())
     more = max(0, len(doubts) - FAULTS)
     out.write(frame(FrameKind.SETTINGS, Head(settings, len(endpoints), doubts[:FAULTS], more)))
@@ -47,8 +47,8 @@ def _read(config: str, out: BinaryIO) -> None:
     out.write(frame(FrameKind.END, None))
 
 
-def _be_modest() -> None:
-    """Come after the daemon, for the processor and for memory, as far as it is permitted."""
+def _lower_priority() -> None:
+    """Limit memory, run at low priority, and be the OOM killer's first choice, if permitted."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""What goes from the reading process to the daemon: a header, then a pickle.
+"""The frames from the reading process to the daemon: a header, then a pickle.
 
-Both ends are this program, started by this user from these files, and the pipe has no other end:
-nobody else's octets are unpickled. The pieces are small, for each is unpickled in one go.
+Both ends of the pipe are this program, started by this user from these files, so no other octets
+are unpickled. Frames are small, since each is unpickled in one go.
 """
 
 import pickle
@@ -14,9 +14,9 @@ from typing import TypeAlias, TypeVar
 from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
 
 ENDPOINTS = 100
-"""Endpoints in a piece: about a millisecond."""
+"""Endpoints in a frame: about a millisecond."""
 FAULTS = 1000
-"""Faults, or warnings, that are handed over; the number of all is told."""
+"""Faults, or warnings, that are sent; of the others only the number."""
 MAX_FRAME = 64 * 1024 * 1024
 """Octets of one frame: settings with a large `dns.hosts`, for instance."""
 MAX_ALL = 1024 * 1024 * 1024
@@ -26,7 +26,7 @@ HEADER = struct.Struct(">BI")  # kind, octets
 
 
 class FrameKind(IntEnum):
-    """What a frame is."""
+    """The type of a frame."""
 
     SETTINGS = 1
     ENDPOINTS = 2
@@ -39,10 +39,10 @@ class Head:
     """The configuration without its endpoints.
 
     Attributes:
-        settings: as validated.
-        endpoints: how many there are.
-        doubts: warnings, as many as are handed over.
-        more_doubts: how many aren't.
+        settings: the validated settings.
+        endpoints: the number of endpoints.
+        doubts: the first warnings.
+        more_doubts: the number of further ones.
     """
 
     settings: Settings
@@ -56,15 +56,15 @@ class Faults:
     """Why the configuration can't be used.
 
     Attributes:
-        faults: as many as are handed over.
-        more: how many aren't.
+        faults: the first faults.
+        more: the number of further ones.
     """
 
     faults: tuple[Fault, ...]
     more: int
 
     def error(self) -> ConfigError:
-        """The same as an exception."""
+        """The faults as an exception."""
         faults = list(self.faults)
         if self.more:
             faults.append(Fault(faults[0].file, 0, 0, f"and {self.more:,} more faults"))
@@ -82,10 +82,10 @@ def frame(kind: FrameKind, payload: Payload) -> bytes:
 
 
 def payload(data: bytes, expected: type[_T]) -> _T:
-    """What is in a frame.
+    """The payload of a frame.
 
     Raises:
-        TypeError: something else.
+        TypeError: it has another type.
     """
     made: object = pickle.loads(data)  # noqa: S301  # our own process wrote it, see above
     if not isinstance(made, expected):

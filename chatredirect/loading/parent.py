@@ -1,4 +1,4 @@
-"""The daemon's side: starts the reading process and takes what it finds, piece by piece."""
+"""The daemon's side: starts the reading process and receives the configuration."""
 
 import asyncio
 import os
@@ -15,25 +15,25 @@ from chatredirect.loading.frames import HEADER, MAX_ALL, MAX_FRAME, Faults, Fram
 from chatredirect.runtime.slicing import Slicer, long_lived
 
 SECONDS = 120.0
-"""How long reading may take in all; 100,000 endpoints take about ten."""
+"""Seconds that reading may take; 100,000 endpoints take about ten."""
 
-_GRACE = 5.0  # seconds for a process to end that has been killed
-_LOOK = 0.005  # seconds between two looks whether it has
-_MAX_TEXT = 4096  # octets of its last words
+_GRACE = 5.0  # seconds for a killed process to end
+_LOOK = 0.005  # seconds between two checks for that
+_MAX_TEXT = 4096  # octets of its standard error
 
 
 class LoadingError(Exception):
-    """The reading process didn't do it, for another reason than faults: one sentence."""
+    """The reading process failed, not because of faults; one sentence for people."""
 
 
 @dataclass(slots=True)
 class Loaded:
-    """A configuration as another process read it.
+    """A configuration that another process has read.
 
     Attributes:
         settings: the configuration.
-        doubts: what is allowed in it and probably not meant.
-        more_doubts: how many more of these there are.
+        doubts: the first warnings.
+        more_doubts: the number of further ones.
     """
 
     settings: Settings
@@ -41,25 +41,23 @@ class Loaded:
     more_doubts: int
 
 
-async def load_elsewhere(config: Path, pace: Slicer, *, seconds: float = SECONDS) -> Loaded:
-    """Read a configuration in another process.
-
-    To be cancelled ends the process.
+async def load_elsewhere(config: Path, slicer: Slicer, *, seconds: float = SECONDS) -> Loaded:
+    """Read a configuration in another process; cancelling kills it.
 
     Args:
         config: the main file.
-        pace: says when to give way to requests.
-        seconds: how long it may take in all.
+        slicer: yields to requests.
+        seconds: the timeout.
 
     Raises:
-        ConfigError: with the faults of all files.
-        LoadingError: it couldn't be read at all.
+        ConfigError: the configuration has faults.
+        LoadingError: it couldn't be read.
     """
     try:
         async with asyncio.timeout(seconds):
             async with _reading(config) as (process, reader, complaints):
                 try:
-                    return await _take(reader, pace)
+                    return await _take(reader, slicer)
                 except asyncio.IncompleteReadError:
                     raise await _died(process, complaints) from None
     except TimeoutError:
@@ -73,22 +71,22 @@ async def _reading(
     config: Path,
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], asyncio.StreamReader, asyncio.StreamReader]]:
     """The running process, its standard output and standard error."""
-    # The same modules from the same places as here, and none from the working directory.
+    # the same modules as here, and none from the working directory (-P)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-P", "-m", "chatredirect.loading", os.fspath(config)]
-    # "systemctl kill --signal=HUP" means every process of the service: this one isn't to die of it.
-    # What is blocked here is blocked there.
+    # "systemctl kill --signal=HUP" signals every process of the service; the child, which inherits
+    # the mask, must survive that.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
-        # Not the event loop's own: this one starts it with vfork, which doesn't copy our memory's
-        # tables; and asyncio's has a thread wait for the end.
+        # subprocess uses vfork, which doesn't copy our page tables; asyncio would also start a
+        # thread that waits for the end
         process = subprocess.Popen(  # noqa: ASYNC220, S603  # a millisecond; no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for us to act upon
+            start_new_session=True,  # Ctrl-C is for the daemon
         )
     except OSError as error:
         raise LoadingError(
@@ -120,18 +118,18 @@ async def _connect(descriptor: int) -> tuple[asyncio.ReadTransport, asyncio.Stre
     reader = asyncio.StreamReader()
     transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader),
-        os.fdopen(os.dup(descriptor), "rb", 0),  # the transport closes what it is given
+        os.fdopen(os.dup(descriptor), "rb", 0),  # the transport closes its file
     )
     return transport, reader
 
 
-async def _take(reader: asyncio.StreamReader, pace: Slicer) -> Loaded:
-    """Put the pieces together.
+async def _take(reader: asyncio.StreamReader, slicer: Slicer) -> Loaded:
+    """Assemble the frames.
 
     Raises:
-        ConfigError: they are faults.
-        IncompleteReadError: they end too soon.
-        LoadingError: they are too much.
+        ConfigError: they contain faults.
+        IncompleteReadError: they end too early.
+        LoadingError: they are too large.
     """
     kind, data = await _frame(reader)
     if kind is FrameKind.FAULTS:
@@ -148,10 +146,10 @@ async def _take(reader: asyncio.StreamReader, pace: Slicer) -> Loaded:
             if kind is FrameKind.END:
                 break
             endpoints += payload(data, tuple)
-            await pace.checkpoint()
+            await slicer.checkpoint()
     if len(endpoints) != head.endpoints:
         raise LoadingError("the reading process has left something out")
-    # Read-only for everybody else: set where it becomes known, once.
+    # frozen, but complete only now
     object.__setattr__(head.settings, "endpoints", tuple(endpoints))
     return Loaded(head.settings, head.doubts, head.more_doubts)
 
@@ -164,7 +162,7 @@ async def _frame(reader: asyncio.StreamReader) -> tuple[FrameKind, bytes]:
 
 
 async def _died(process: subprocess.Popen[bytes], complaints: asyncio.StreamReader) -> LoadingError:
-    """Why the process ended without a verdict."""
+    """The error of a process that ended too early."""
     try:
         text = (await complaints.read(_MAX_TEXT)).decode("utf-8", "replace").strip()
     except OSError:
@@ -182,7 +180,7 @@ async def _died(process: subprocess.Popen[bytes], complaints: asyncio.StreamRead
 
 
 async def _reap(process: subprocess.Popen[bytes]) -> None:
-    """Wait until it has ended, which it is about to."""
+    """Wait until a killed process has ended."""
     for _ in range(int(_GRACE / _LOOK)):
         if process.poll() is not None:
             return

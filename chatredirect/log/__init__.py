@@ -15,7 +15,6 @@ from collections.abc import Mapping
 
 from chatredirect.config.models import LogSettings
 from chatredirect.log.bridge import LEVEL_NUMBERS, connect, log_loop_exception, silence
-from chatredirect.log.budget import RateLimited
 from chatredirect.log.journal import JournalWriter, journal_renderer, reads_stderr
 from chatredirect.log.render import console_renderer, json_renderer
 from chatredirect.log.sink import LogSink, Stream, stream_writer
@@ -23,7 +22,6 @@ from chatredirect.log.sink import LogSink, Stream, stream_writer
 __all__ = [
     "LEVEL_NUMBERS",
     "LogSink",
-    "RateLimited",
     "apply",
     "configure",
     "log_loop_exception",

@@ -14,8 +14,8 @@ from types import TracebackType
 
 import structlog
 
-from chatredirect.log.budget import RateLimited
 from chatredirect.log.sink import LogSink
+from chatredirect.runtime.rate_limiter import RepeatLimiter
 
 _MAX_FRAMES = 16
 _LEVELS = {
@@ -27,7 +27,7 @@ _LEVELS = {
     "notset": "debug",
 }
 REPEAT_INTERVAL = 10.0
-"""Seconds in which the same fault is told once."""
+"""Seconds in which the same fault is logged once."""
 LEVEL_NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -86,10 +86,10 @@ class _BridgeHandler(logging.Handler):
     def __init__(self, sink: LogSink) -> None:
         super().__init__()
         self._sink = sink
-        self._limited = RateLimited(REPEAT_INTERVAL, time.monotonic)
+        self._repeats = RepeatLimiter(REPEAT_INTERVAL, time.monotonic)
 
     def emit(self, record: logging.LogRecord) -> None:
-        suppressed = self._limited.hit((record.name, record.levelno, str(record.msg)))
+        suppressed = self._repeats.hit((record.name, record.levelno, str(record.msg)))
         if suppressed is None:
             return
         fields: dict[str, object] = {"logger": record.name, "message": _message(record)}
@@ -114,24 +114,24 @@ def log_loop_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, obje
     for key in ("task", "future", "handle", "protocol", "transport"):
         if context.get(key) is not None:
             fields[key] = repr(context[key])
-    _tell_unhandled(context.get("exception"), fields)
+    _log_unhandled(context.get("exception"), fields)
 
 
 def _unraisable(hook: "sys.UnraisableHookArgs") -> None:
     """For `sys.unraisablehook`: an exception in a destructor or a callback of C code."""
-    _tell_unhandled(hook.exc_value, {"message": hook.err_msg or "", "object": repr(hook.object)})
+    _log_unhandled(hook.exc_value, {"message": hook.err_msg or "", "object": repr(hook.object)})
 
 
 def _in_thread(hook: threading.ExceptHookArgs) -> None:
     """For `threading.excepthook`: an exception that ended a thread."""
     name = hook.thread.name if hook.thread is not None else ""
-    _tell_unhandled(hook.exc_value, {"message": "a thread ended", "thread": name})
+    _log_unhandled(hook.exc_value, {"message": "a thread ended", "thread": name})
 
 
-_unhandled = RateLimited(REPEAT_INTERVAL, time.monotonic)
+_unhandled = RepeatLimiter(REPEAT_INTERVAL, time.monotonic)
 
 
-def _tell_unhandled(error: object, fields: dict[str, object]) -> None:
+def _log_unhandled(error: object, fields: dict[str, object]) -> None:
     """An error that is a fault of this program: where it came from, but not a thousand times."""
     if isinstance(error, BaseException):
         fields |= _exception_fields(error)

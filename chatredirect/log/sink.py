@@ -65,7 +65,7 @@ class LogSink:
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._lock = threading.Lock()
         self.dropped = 0
-        self._untold = 0
+        self._unreported = 0
         self._closed = False
         self._write = write
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -93,7 +93,7 @@ class LogSink:
     def _drop(self, count: int) -> None:
         with self._lock:  # only held for this line, by anybody
             self.dropped += count
-            self._untold += count
+            self._unreported += count
 
     def _run(self) -> None:
         going_on = True
@@ -111,21 +111,21 @@ class LogSink:
         try:
             if lines:
                 self._write(lines)
-            self._tell_dropped()
+            self._log_dropped()
         except (OSError, ValueError):
             # the reader is gone or the stream is closed: there is nobody to tell, unless it returns
             self._drop(len(lines))
 
-    def _tell_dropped(self) -> None:
+    def _log_dropped(self) -> None:
         with self._lock:
-            count, self._untold = self._untold, 0
+            count, self._unreported = self._unreported, 0
         if count:
             line = self._render(self._clock(), "warning", "log_dropped", {"count": count})
             try:
                 self._write([line])
             except (OSError, ValueError):
                 with self._lock:
-                    self._untold += count
+                    self._unreported += count
 
 
 def stream_writer(stream: Stream) -> Writer:

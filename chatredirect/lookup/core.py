@@ -227,7 +227,7 @@ class LookupCore:
         transaction = self.transactions.server_of(matching.server_key(ack, envelope), source)
         if transaction is None or transaction.tag != matching.tag_of(envelope.to, "To"):
             return False
-        self.transactions.happen(transaction, transactions.TransactionEvent.ACK, now)
+        self.transactions.handle_event(transaction, transactions.TransactionEvent.ACK, now)
         return True
 
     def cancels(self, cancel: Request, envelope: MandatoryHeaders, source: Peer) -> bool:
@@ -321,7 +321,7 @@ class LookupCore:
     def respond(self, transaction: Transaction[User], status: int, now: float) -> None:
         """Take the peer's response to a request of ours."""
         event = transactions.event_of(status)
-        if self.transactions.happen(transaction, event, now) and transaction.user is not None:
+        if self.transactions.handle_event(transaction, event, now) and transaction.user is not None:
             self.answered(transaction, transaction.user, status, now)
 
     def answered(

@@ -23,9 +23,9 @@ from chatredirect.runtime.work_list import CoreDriver, Work
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath, leads_back
 from chatredirect.sip.headers import MandatoryHeaders
-from chatredirect.sip.mandatory_headers import envelope_of
+from chatredirect.sip.mandatory_headers import mandatory_headers_of
 from chatredirect.sip.message import Request, Response
-from chatredirect.sip.observer import Observer, Tapping
+from chatredirect.sip.observer import Observer, Observing
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.layer import Send
 from chatredirect.sip.transaction.matching import response_key, server_key
@@ -41,7 +41,7 @@ class LookupDriver:
         log_requests: whether every request gets a line in the log.
     """
 
-    __slots__ = ("_clock", "_counters", "_driver", "_shown", "_tapping", "core", "log_requests")
+    __slots__ = ("_clock", "_counters", "_driver", "_observing", "_shown", "core", "log_requests")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class LookupDriver:
         counters: Counters,
         clock: Callable[[], float],
         wake_at: Callable[[float], None],
-        tapping: Tapping,
+        observing: Observing,
     ) -> None:
         """Begin.
 
@@ -58,13 +58,13 @@ class LookupDriver:
             counters: the daemon's.
             clock: seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
-            tapping: says who looks on.
+            observing: says who looks on.
         """
         self.core = core
         self.log_requests = True
         self._counters = counters
         self._clock = clock
-        self._tapping = tapping
+        self._observing = observing
         self._shown = 0  # events that the observer has seen before they are reported
         self._driver = CoreDriver(
             core,
@@ -115,7 +115,7 @@ class LookupDriver:
         if not self.core.transactions:
             return False
         try:
-            envelope = envelope_of(ack)
+            envelope = mandatory_headers_of(ack)
         except SipError:
             return False
         now = self._clock()
@@ -151,7 +151,7 @@ class LookupDriver:
         self._driver.handle_timers()
 
     def _settle(self, now: float) -> None:
-        observer = self._tapping.tap
+        observer = self._observing.observer
         if observer is not None:  # a trace shows why a message is sent before the message
             for event in self.core.events:
                 _show(event, observer)
@@ -159,17 +159,17 @@ class LookupDriver:
         self._driver.settle(now)
 
     def _send(self, send: Send[User]) -> bool:
-        tap = self._tapping.tap
-        if tap is not None:
+        observer = self._observing.observer
+        if observer is not None:
             call_id = None if send.user is None else send.user.dialog.call_id
             try:
-                tap.sent(send.data, send.flow, call_id)
+                observer.sent(send.data, send.flow, call_id)
             except Exception:  # it is sent all the same
                 log.exception("work_failed", what="trace")
         return send.flow.send(send.data)
 
     def _report(self, event: LookupEvent) -> None:
-        observer = self._tapping.tap
+        observer = self._observing.observer
         if self._shown:
             self._shown -= 1
         elif observer is not None:

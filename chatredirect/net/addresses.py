@@ -1,4 +1,4 @@
-"""Hosts, ports and transports: values that every room knows, written in one way."""
+"""Hosts, ports and transports, and how they are written."""
 
 from dataclasses import dataclass
 from ipaddress import (
@@ -9,51 +9,35 @@ from ipaddress import (
 )
 from typing import Literal, TypeAlias, get_args
 
+from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT
+
 IPAddress: TypeAlias = IPv4Address | IPv6Address
-
-
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
-
-
 Transport: TypeAlias = Literal["udp", "tcp", "tls"]
-
-
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
 
 
-#: What a pool is looked for with: a transport, or `sips`: whichever is secure (RFC 3263 §4.1).
-Wanted: TypeAlias = Transport | Literal["sips"]
-
-
-DEFAULT_PORT = 5060
-
-
-DEFAULT_TLS_PORT = 5061
-
-
 DNS_PORT = 53
-
-
 HTTP_PORT = 9464
-"""What others who export metrics use as well: OpenTelemetry's default."""
+"""OpenTelemetry's default for metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenUrl:
-    """Where to listen: `host` is an IP address without brackets; port 0 lets the system choose."""
+    """An address to listen on: an IP address without brackets; port 0 lets the system choose."""
 
     transport: Transport
     host: str
     port: int
 
     def __str__(self) -> str:
-        """The URL as it is written in a file."""
+        """The URL as it is written in the configuration."""
         return f"{self.transport}://{bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """A host (name, or IP address without brackets) and its port, None if none was given."""
+    """A host name, or an IP address without brackets, and a port; None if there is none."""
 
     host: str
     port: int | None = None
@@ -65,10 +49,10 @@ class HostPort:
 
 
 def default_port(transport: str | None) -> int:
-    """The port that goes with a SIP transport: RFC 3261 §19.1.2."""
+    """The default port of a SIP transport (RFC 3261 §19.1.2)."""
     return DEFAULT_TLS_PORT if transport in ("tls", "sips") else DEFAULT_PORT
 
 
 def bracketed(host: str) -> str:
-    """A host as it stands before a port: IPv6 in brackets (RFC 3986 §3.2.2)."""
+    """A host as it is written before a port: IPv6 in brackets (RFC 3986 §3.2.2)."""
     return f"[{host}]" if ":" in host else host

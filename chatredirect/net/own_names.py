@@ -1,8 +1,7 @@
 """Which hosts and ports are this server itself.
 
-Asked in two places: a Request-URI that names the server says nothing about the contact object, so
-the To URI decides; and a pool that resolves to one of our own listeners would be a redirect
-that leads back here, round and round.
+A Request-URI that names the server doesn't name a contact object, so the To URI decides. A pool
+that resolves to one of our own listeners would be a redirect loop.
 """
 
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ class OwnNames:
     Attributes:
         hosts: canonical host names and addresses, IPv6 in brackets.
         listeners: transport, address (no brackets) and port of each listener.
-        advertised: the name that we call ourselves with its port, where it has one of its own.
+        advertised: the name and port of `advertise`, if it has a port.
     """
 
     hosts: frozenset[bytes]
@@ -32,7 +31,7 @@ class OwnNames:
     advertised: tuple[bytes, int] | None = None
 
     def names(self, uri: SipUri) -> bool:
-        """Whether a URI leads to this server, whatever its user part; by its maddr, if any."""
+        """Whether a URI leads to this server, by its maddr if it has one."""
         host, port = destination(uri).looked_up, uri.port
         if host not in self.hosts:
             return False
@@ -41,17 +40,16 @@ class OwnNames:
         return any(port == each for _, _, each in self.listeners)
 
     def freed(self, uri: SipUri) -> bytes | None:
-        """A URI without its maddr, where that is this server's (RFC 3261 §16.4); else None."""
+        """A URI without its maddr if that names this server (RFC 3261 §16.4); else None."""
         if b"maddr" not in uri.params.lower() or uri.param(b"maddr") is None:
             return None
         return without_maddr(uri) if self.names(uri) else None
 
     def listens_on(self, target: Target) -> bool:
         """Whether a target is one of our own listeners."""
-        place = (target.transport, target.address, target.port)
-        if place in self.listeners:
+        if (target.transport, target.address, target.port) in self.listeners:
             return True
-        # the interface has one address of 127.0.0.0/8 and takes what is sent to any of them
+        # a loopback interface lists one address of 127.0.0.0/8 and receives for all of them
         wildcard = (target.transport, "0.0.0.0", target.port)  # noqa: S104  # compared, not bound
         either = (target.transport, "::", target.port)
         return target.address.startswith("127.") and bool({wildcard, either} & self.listeners)
@@ -60,11 +58,11 @@ class OwnNames:
 def own_names(
     bound: Iterable[ListenUrl], advertise: HostPort | None, local_addresses: Iterable[str]
 ) -> OwnNames:
-    """Work out our own names.
+    """Find our own names.
 
     Args:
-        bound: the listeners with the ports that they really have.
-        advertise: the name that we put into messages, if the configuration gives one.
+        bound: the listeners with the ports that they are bound to.
+        advertise: `advertise` of the configuration.
         local_addresses: all addresses of this machine, which a wildcard listener listens on.
     """
     local = tuple(local_addresses)
@@ -78,13 +76,13 @@ def own_names(
     if advertise is not None:
         name = _canonical(advertise.host)
         hosts.add(name)
-        if advertise.port is not None:  # what forwards to a listener may have another port
+        if advertise.port is not None:  # a forwarder in front of us may listen on another port
             advertised = name, advertise.port
     return OwnNames(frozenset(hosts), frozenset(listeners), advertised)
 
 
 def local_addresses() -> list[str]:
-    """Every IP address of this machine's interfaces, as text without brackets and scope."""
+    """All IP addresses of this machine's interfaces, without brackets and scope."""
     found = []
     for adapter in ifaddr.get_adapters():
         for each in adapter.ips:

@@ -1,11 +1,32 @@
-"""Where a request can be sent: the end of every resolution."""
+"""Where a request can be sent: a pool as it is configured, and a target as it was resolved."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from chatredirect.net.addresses import Transport, bracketed
+from chatredirect.net.addresses import HostPort, Transport, bracketed
+from chatredirect.sip.destination import Wanted
 
-#: What tells one server from another that is asked whether it works: transport, IP address, port,
+
+class PoolAddress(NamedTuple):
+    """A pool, or another next hop to be resolved (RFC 3263 §4).
+
+    Attributes:
+        fqdn: its name in lower case, or an IP address without brackets.
+        port: None to let DNS decide.
+        transport: None to let DNS decide.
+    """
+
+    fqdn: str
+    port: int | None = None
+    transport: Wanted | None = None
+
+    def __str__(self) -> str:
+        """`pcpool.contoso.com:5061 over tls`, without what isn't given."""
+        over = f" over {self.transport}" if self.transport else ""
+        return f"{HostPort(self.fqdn, self.port)}{over}"
+
+
+#: What identifies a server that is pinged or connected to: transport, IP address, port,
 #: and over TLS the name that its certificate has to carry.
 TargetAddress: TypeAlias = tuple[Transport, str, int, str]
 
@@ -34,8 +55,8 @@ class Target:
     domain: str = ""
 
     @property
-    def place(self) -> TargetAddress:
-        """Where it is, which several targets of several pools may share."""
+    def key(self) -> TargetAddress:
+        """Its transport, address and port; targets of several pools may share it."""
         domain = self.domain if self.transport == "tls" else ""
         return (self.transport, self.address, self.port, domain)
 

@@ -11,11 +11,12 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import NamedTuple
 
 from chatredirect.config import HealthSettings
 from chatredirect.net.target import Target, TargetAddress
-from chatredirect.runtime.schedule import Schedule
+from chatredirect.sip.transaction.timer_heap import TimerHeap
 
 
 class HealthState(Enum):
@@ -77,6 +78,8 @@ class PlaceHealth:
         against: outcomes in a row that speak against the state.
         detail: the last ping's end, for people: `200 OK`, `no response within 4 s`.
         watchers: pools that have the place.
+        due: when its next ping is due; infinite while one is on.
+        queued: the timer heap's.
     """
 
     target: Target
@@ -84,6 +87,8 @@ class PlaceHealth:
     against: int = 0
     detail: str = ""
     watchers: int = 0
+    due: float = inf
+    queued: float = inf
 
     def observe(self, outcome: PingOutcome, settings: HealthSettings) -> bool:
         """Count an outcome; whether the state changed."""
@@ -112,14 +117,14 @@ class HealthCounters:
 class Health:
     """All places that are watched, by when they are due."""
 
-    __slots__ = ("_places", "_rng", "_schedule", "_settings", "counters")
+    __slots__ = ("_places", "_rng", "_settings", "_timers", "counters")
 
     def __init__(self, settings: HealthSettings, rng: random.Random) -> None:
         """Begin with nothing to watch."""
         self._settings = settings
         self._rng = rng
         self._places: dict[TargetAddress, PlaceHealth] = {}
-        self._schedule: Schedule[TargetAddress] = Schedule()
+        self._timers: TimerHeap[PlaceHealth] = TimerHeap()
         self.counters = HealthCounters()
 
     def __len__(self) -> int:
@@ -138,31 +143,30 @@ class Health:
         """
         shorter = settings.interval < self._settings.interval
         self._settings = settings
-        for place in self._places if shorter else ():
-            due = self._schedule.due(place)
+        for health in self._places.values() if shorter else ():
             latest = now + self._rng.uniform(0, settings.interval)
-            if due is not None and due > latest:
-                self._schedule.set(place, latest)
+            if latest < health.due < inf:
+                self._set_due(health, latest)
 
     def watch(self, targets: Iterable[Target], now: float) -> None:
         """One more pool has these targets; a new place gets its first ping within a second."""
         for target in targets:
-            health = self._places.get(target.place)
+            health = self._places.get(target.key)
             if health is None:
-                health = self._places[target.place] = PlaceHealth(target)
+                health = self._places[target.key] = PlaceHealth(target)
                 first = min(1.0, self._settings.interval)
-                self._schedule.set(target.place, now + self._rng.uniform(0, first))
+                self._set_due(health, now + self._rng.uniform(0, first))
             health.watchers += 1
 
     def unwatch(self, targets: Iterable[Target]) -> None:
         """One pool less has these targets."""
         for target in targets:
-            health = self._places.get(target.place)
+            health = self._places.get(target.key)
             if health is not None:
                 health.watchers -= 1
                 if health.watchers <= 0:
-                    del self._places[target.place]
-                    self._schedule.remove(target.place)
+                    del self._places[target.key]
+                    health.due = inf
 
     def get(self, place: TargetAddress) -> PlaceHealth | None:
         """What is known of a place; None if it isn't watched."""
@@ -173,17 +177,22 @@ class Health:
         health = self._places.get(place)
         return health is not None and health.state is HealthState.DOWN
 
+    def _set_due(self, health: PlaceHealth, due: float) -> None:
+        health.due = due
+        self._timers.changed(health)
+
     def next(self) -> float | None:
         """When the next ping is due; None if there is nothing to ping."""
-        return self._schedule.next()
+        return self._timers.next_due()
 
     def pop(self, now: float) -> Target | None:
         """A target to ping now; its outcome must be told with `observe`, whatever happens."""
-        place = self._schedule.pop(now)
-        if place is None:
+        health = self._timers.pop(now)
+        if health is None:
             return None
+        health.due = inf
         self.counters.pings += 1
-        return self._places[place].target
+        return health.target
 
     def observe(self, target: Target, outcome: PingOutcome, detail: str, now: float) -> bool:
         """Note what came of a ping; whether the place is now down or up and wasn't before.
@@ -191,15 +200,15 @@ class Health:
         The next ping is due an interval after this one, give or take the jitter. After the very
         first it comes at any time within the interval, so that what began together drifts apart.
         """
-        health = self._places.get(target.place)
+        health = self._places.get(target.key)
         if health is None:
             return False  # nobody has the target any more
         settings = self._settings
         first = not health.detail
         health.detail = detail
         spread = settings.jitter * settings.interval
-        self._schedule.set(
-            target.place,
+        self._set_due(
+            health,
             now
             + (
                 self._rng.uniform(min(1.0, settings.interval), settings.interval)

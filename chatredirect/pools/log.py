@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import structlog
 
-from chatredirect.log.budget import LogBudget
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool, PoolChange, PoolEvent
+from chatredirect.runtime.rate_limiter import LogBudget
 
 TARGETS_TOLD = 8
 """Targets that one line names."""

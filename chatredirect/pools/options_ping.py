@@ -12,7 +12,7 @@ from chatredirect.client.timing import Resending
 from chatredirect.client.wire import Connect, Wire
 from chatredirect.net.target import Target
 from chatredirect.pools.health import PingOutcome
-from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.wording import error_text
 from chatredirect.sip.client_request import ClientRequest, answers, hostport, via
 from chatredirect.sip.message import Response
 
@@ -38,7 +38,7 @@ async def ping(target: Target, connect: Connect, seconds: float) -> tuple[PingOu
     except TimeoutError:
         return PingOutcome.LOST, f"no response within {seconds:.3g} s"
     except OSError as error:
-        return PingOutcome.LOST, words(error)
+        return PingOutcome.LOST, error_text(error)
     reason = response.reason.decode("ascii", "replace")
     told = f"{response.status} {reason}"[:80].strip()
     outcome = PingOutcome.LOST if response.status == RETRY_ELSEWHERE else PingOutcome.ANSWERED

@@ -8,18 +8,14 @@ requests, when a refresh or a ping has found something out; that is the business
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from math import inf
 
 from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.rfc3263 import Located, LocatedState
-from chatredirect.net.addresses import Wanted
-from chatredirect.net.target import Target, TargetAddress
+from chatredirect.net.target import PoolAddress, Target, TargetAddress
 
-__all__ = ["Pool", "PoolChange", "PoolEvent", "PoolKey", "Target"]
-
-#: What tells one pool from another: FQDN in lower case (or IP address), port, transport.
-PoolKey: TypeAlias = tuple[str, int | None, Wanted | None]
+__all__ = ["Pool", "PoolChange", "PoolEvent", "Target"]
 
 
 class PoolEvent(Enum):
@@ -62,6 +58,8 @@ class Pool:
         notes: what of the DNS's answer was left out, and why.
         want: asks for the first resolution out of turn; None once there was one.
         answered: whether anything has been heard of it, good or bad.
+        due: when its next refresh is due; infinite while one is on.
+        queued: the timer heap's.
     """
 
     __slots__ = (
@@ -69,12 +67,14 @@ class Pool:
         "_prefer",
         "_told",
         "answered",
+        "due",
         "fqdn",
         "generation",
         "good_at",
         "live",
         "notes",
         "port",
+        "queued",
         "reason",
         "stale",
         "targets",
@@ -83,7 +83,7 @@ class Pool:
         "want",
     )
 
-    def __init__(self, key: PoolKey, prefer: Family) -> None:
+    def __init__(self, key: PoolAddress, prefer: Family) -> None:
         """Begin without targets."""
         self.fqdn, self.port, self.transport = key
         self._prefer: Family = prefer
@@ -99,11 +99,13 @@ class Pool:
         self.notes: tuple[str, ...] = ()
         self.want: Callable[[Pool], None] | None = None
         self.answered = False
+        self.due = inf
+        self.queued = inf
 
     @property
-    def key(self) -> PoolKey:
+    def key(self) -> PoolAddress:
         """What tells it from other pools."""
-        return (self.fqdn, self.port, self.transport)
+        return PoolAddress(self.fqdn, self.port, self.transport)
 
     @property
     def resolved(self) -> bool:
@@ -163,7 +165,7 @@ class Pool:
 
     def review(self, is_down: Callable[[TargetAddress], bool]) -> bool:
         """Look which targets are down; whether that changed anything."""
-        live = tuple(target for target in self.targets if not is_down(target.place))
+        live = tuple(target for target in self.targets if not is_down(target.key))
         if live == self.live:
             return False
         self._set_live(live)

@@ -92,11 +92,11 @@ class Prober:
                 target, outcome, detail, self._clock()
             ):
                 self._tell(target)
-                self._changed(target.place)
+                self._changed(target.key)
         return True
 
     def _tell(self, target: Target) -> None:
-        health = self.health.get(target.place)
+        health = self.health.get(target.key)
         assert health is not None
         if health.state is HealthState.DOWN:
             log.warning("target_down", target=str(target), host=target.host, why=health.detail)

@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from math import inf
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
@@ -19,14 +20,14 @@ from chatredirect.dns.lookup import Asker
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.servers import PATH
-from chatredirect.net.addresses import Wanted
-from chatredirect.net.target import Target, TargetAddress
+from chatredirect.net.target import PoolAddress, Target, TargetAddress
 from chatredirect.pools.log import PoolLog
-from chatredirect.pools.pool import Pool, PoolKey
+from chatredirect.pools.pool import Pool
 from chatredirect.pools.prober import Prober
-from chatredirect.runtime.schedule import Schedule
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.worker_pool import WorkerPool
+from chatredirect.sip.destination import Wanted
+from chatredirect.sip.transaction.timer_heap import TimerHeap
 
 
 class AddressesInUse:
@@ -107,15 +108,15 @@ class Pools:
             dns, is_own=is_own, clock=clock, rng=self._rng, asker=asker, resolv_conf=resolv_conf
         )
         self.addresses = AddressesInUse()
-        self._pools: dict[PoolKey, Pool] = {}
-        self._schedule: Schedule[PoolKey] = Schedule()
+        self._pools: dict[PoolAddress, Pool] = {}
+        self._timers: TimerHeap[Pool] = TimerHeap()
         self._unanswered = 0
         self._files_at = clock() + FILES_INTERVAL
         self._log = PoolLog(clock)
         self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
-        self._by_place: dict[TargetAddress, dict[PoolKey, Pool]] = {}
+        self._by_place: dict[TargetAddress, dict[PoolAddress, Pool]] = {}
         self.prober: Prober | None = None
-        self._watched: set[PoolKey] = set()
+        self._watched: set[PoolAddress] = set()
         self._started = False
         self._set_health(health)
 
@@ -143,7 +144,7 @@ class Pools:
             port: None to let DNS decide.
             transport: None to let DNS decide; `sips` for the pool of a sips: endpoint.
         """
-        key = (fqdn.lower().rstrip("."), port, transport)
+        key = PoolAddress(fqdn.lower().rstrip("."), port, transport)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(key, self._dns.prefer)
@@ -153,7 +154,7 @@ class Pools:
             self._begin_to_watch(pool)
             located = self.resolver.fixed(*key)
             if located is None:
-                self._schedule.set(key, self._clock())
+                self._set_due(pool, self._clock())
                 self._workers.wake()
             else:
                 self._take(pool, located)
@@ -161,7 +162,7 @@ class Pools:
 
     def due(self, pool: Pool) -> float | None:
         """When a pool's next refresh is due, by the clock of all calls; None while it is on."""
-        return self._schedule.due(pool.key)
+        return None if pool.due == inf else pool.due
 
     def start(self) -> None:
         """Resolve and ping from now on; returns at once. Needs a running loop."""
@@ -215,7 +216,7 @@ class Pools:
                     self._review(pool)
                 await pace.checkpoint()
 
-    async def keep(self, keys: Set[PoolKey], pace: Slicer | None = None) -> None:
+    async def keep(self, keys: Set[PoolAddress], pace: Slicer | None = None) -> None:
         """Let go of all pools but these."""
         pace = pace or Slicer()
         for key in list(self._pools):
@@ -247,8 +248,12 @@ class Pools:
 
     # --- refreshing
 
+    def _set_due(self, pool: Pool, due: float) -> None:
+        pool.due = due
+        self._timers.changed(pool)
+
     def _next(self) -> float | None:
-        due = self._schedule.next()
+        due = self._timers.next_due()
         return self._files_at if due is None else min(due, self._files_at)
 
     async def _work(self) -> bool:
@@ -256,17 +261,19 @@ class Pools:
         if now >= self._files_at:
             await self._look_around(now)
             return True
-        key = self._schedule.pop(now)
-        if key is None:
+        pool = self._timers.pop(now)
+        if pool is None:
             return False
-        pool = self._pools[key]
+        pool.due = inf
+        key = pool.key
         if not pool.answered and self._unanswered > CROWD and await self._glance(pool):
             return True
         spread = pool.want is not None and len(self._pools) > CROWD
         try:
             located = await self.resolver.locate(*key, spread=spread)
         except BaseException:  # a fault of ours, or a cancelled task: the pool comes back
-            self._schedule.set(key, now + self._dns.retry)
+            if self._pools.get(key) is pool:
+                self._set_due(pool, now + self._dns.retry)
             raise
         if self._pools.get(key) is pool:
             self._take(pool, located)
@@ -281,7 +288,7 @@ class Pools:
         if self._pools.get(pool.key) is pool:
             pool.exists()
             seconds = max(CROWD_SECONDS, len(self._pools) / CROWD_PACE)
-            self._schedule.set(pool.key, self._clock() + self._rng.uniform(1.0, seconds))
+            self._set_due(pool, self._clock() + self._rng.uniform(1.0, seconds))
         return True
 
     def _take(self, pool: Pool, located: Located) -> None:
@@ -292,7 +299,7 @@ class Pools:
         before, notes = pool.targets, pool.notes
         change = pool.take(located, now, self._dns.stale)
         due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
-        self._schedule.set(pool.key, due)
+        self._set_due(pool, due)
         if pool.targets != before:
             self.addresses.exchange(before, pool.targets)
             self._watch(pool, before, pool.targets)
@@ -306,8 +313,8 @@ class Pools:
 
     def _want(self, pool: Pool) -> None:
         """A request has come for a pool that hasn't had its first whole answer: it goes first."""
-        if pool.key in self._schedule:
-            self._schedule.set(pool.key, float("-inf"))
+        if pool.due < inf:
+            self._set_due(pool, -inf)
             self._workers.wake()
 
     async def _refresh_all(self, pace: Slicer) -> None:
@@ -315,8 +322,9 @@ class Pools:
         now = self._clock()
         spread = len(self._pools) / 1000
         for key in list(self._pools):
-            if key in self._pools:
-                self._schedule.set(key, now + self._rng.uniform(0, spread))
+            pool = self._pools.get(key)
+            if pool is not None:
+                self._set_due(pool, now + self._rng.uniform(0, spread))
             await pace.checkpoint()
         self._workers.wake()
 
@@ -324,7 +332,7 @@ class Pools:
         if not pool.answered:
             self._unanswered -= 1
         pool.want = None
-        self._schedule.remove(pool.key)
+        pool.due = inf
         self.addresses.exchange(pool.targets, ())
         self._watch(pool, pool.targets, ())
         self._watched.discard(pool.key)
@@ -346,13 +354,13 @@ class Pools:
         if self.prober is None or pool.key not in self._watched:
             return
         for target in before:
-            pools = self._by_place.get(target.place)
+            pools = self._by_place.get(target.key)
             if pools is not None:
                 pools.pop(pool.key, None)
                 if not pools:
-                    del self._by_place[target.place]
+                    del self._by_place[target.key]
         for target in after:
-            self._by_place.setdefault(target.place, {})[pool.key] = pool
+            self._by_place.setdefault(target.key, {})[pool.key] = pool
         self.prober.exchange(before, after)
 
     def _begin_to_watch(self, pool: Pool) -> None:

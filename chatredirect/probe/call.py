@@ -17,7 +17,7 @@ from chatredirect.net.target import Target
 from chatredirect.probe import requri
 from chatredirect.probe.exchange import ExchangeStep, NoAnswerError, SipExchange
 from chatredirect.probe.requri import Reply
-from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.wording import error_text
 from chatredirect.sip.client_request import ClientDialog, ClientRequest, cancel
 from chatredirect.sip.message import Response
 
@@ -118,7 +118,7 @@ class Call:
         except NotSecureError as failure:
             attempt.error, attempt.hint = failure.why, hint(failure, attempt.target)
         except OSError as error:
-            attempt.error = words(error)
+            attempt.error = error_text(error)
             if isinstance(error, ConnectionRefusedError):
                 attempt.hint = "Nothing listens there: is the daemon running?"
         finally:
@@ -198,7 +198,7 @@ class Call:
         except NoAnswerError:
             self._attempt.notes.append(f"BYE: no answer within {self._seconds:g} s")
         except OSError as error:
-            self._attempt.notes.append(f"BYE: {words(error)}")
+            self._attempt.notes.append(f"BYE: {error_text(error)}")
         finally:
             if within is not exchange:
                 within.close()
@@ -238,7 +238,7 @@ class Call:
         except _LateError as late:
             why = str(late)
         except OSError as error:
-            why = words(error)
+            why = error_text(error)
         self._attempt.notes.append(f"{target}, where ACK and BYE should go: {why}")
         return exchange
 
@@ -253,4 +253,4 @@ class Call:
 
 def _reaches(one: Target, other: Target) -> bool:
     """Whether what leads to one target leads to the other, whichever name is asked for."""
-    return one.place[:3] == other.place[:3]
+    return one.key[:3] == other.key[:3]

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
-from chatredirect.client.next_hop import NextHop, next_hop
+from chatredirect.client.next_hop import next_hop
 from chatredirect.client.wire import Connect
 from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.resolver import Resolver
 from chatredirect.net.addresses import Transport
-from chatredirect.net.target import Target
+from chatredirect.net.target import PoolAddress, Target
 from chatredirect.probe.call import Call, CallAttempt
 from chatredirect.probe.exchange import ExchangeStep, SipExchange
 from chatredirect.probe.first_request import Caller
@@ -62,7 +62,7 @@ class ProbePlan:
 
     method: bytes
     uri: bytes
-    via: NextHop | None = None
+    via: PoolAddress | None = None
     tls_name: str | None = None
     from_uri: bytes | None = None
     seconds: float = 5.0
@@ -84,7 +84,7 @@ class Lead:
     """
 
     uri: bytes
-    hop: NextHop | None
+    hop: PoolAddress | None
     targets: tuple[Target, ...] = ()
     why: str = ""
     notes: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class _Probe:
     _reply: Reply | None = None
     _visited: list[SipUri] = field(default_factory=list)
 
-    async def run(self, uri: SipUri, start: NextHop) -> Ending:
+    async def run(self, uri: SipUri, start: PoolAddress) -> Ending:
         caller = Caller(self.plan.method, self.plan.uri, self.plan.from_uri)
         self._visited.append(uri)
         waiting = [_Waiting(self._named(await self._resolve(self.plan.uri, start)), 0)]
@@ -238,10 +238,10 @@ class _Probe:
             return Lead(text, None, why=f"leads nowhere: {error}")
         return await self._resolve(text, hop)
 
-    async def _resolve(self, uri: bytes, hop: NextHop) -> Lead:
+    async def _resolve(self, uri: bytes, hop: PoolAddress) -> Lead:
         try:
             async with asyncio.timeout(self.plan.seconds):
-                located = await self.resolver.locate(hop.host, hop.port, hop.transport)
+                located = await self.resolver.locate(hop.fqdn, hop.port, hop.transport)
         except TimeoutError:
             why = f"{hop} doesn't resolve: no answer from DNS within {self.plan.seconds:g} s"
             return Lead(uri, hop, why=why)

@@ -195,7 +195,7 @@ def _where(lead: Lead) -> Iterator[str]:
     if not lead.targets:
         yield escape(lead.why)
     for target in lead.targets[:MAX_TARGETS]:
-        named = "" if lead.hop and target.host == lead.hop.host else f" ({target.host})"
+        named = "" if lead.hop and target.host == lead.hop.fqdn else f" ({target.host})"
         yield f"-> {target}{escape(named)}"
     if len(lead.targets) > MAX_TARGETS:
         yield f"-> and {len(lead.targets) - MAX_TARGETS} more"

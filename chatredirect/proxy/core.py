@@ -516,7 +516,7 @@ class ProxyCore:
             ack = ack_of(invite, response.to or b"") if invite else b""
             told = self.transactions.refused(transaction, ack, now)
         else:
-            told = self.transactions.happen(transaction, event, now)
+            told = self.transactions.handle_event(transaction, event, now)
             if event is Heard.PROVISIONAL:
                 told = True  # also to others than INVITE: it says that the target lives
             elif told:

@@ -40,9 +40,9 @@ from chatredirect.sip.errors import BadHeaderLine, SipError
 from chatredirect.sip.flow import Flow, ReturnPath, leads_back
 from chatredirect.sip.forwarding import addressed_to, without
 from chatredirect.sip.headers import MandatoryHeaders, read_via
-from chatredirect.sip.mandatory_headers import envelope_of
+from chatredirect.sip.mandatory_headers import mandatory_headers_of
 from chatredirect.sip.message import Request, Response
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send
@@ -67,7 +67,14 @@ class ProxyDriver:
     """
 
     __slots__ = (
-        "_clock", "_counters", "_driver", "_epoch", "_seek", "_tapping", "core", "log_requests",
+        "_clock",
+        "_counters",
+        "_driver",
+        "_epoch",
+        "_observing",
+        "_seek",
+        "core",
+        "log_requests",
         "on_idle",
     )  # fmt: skip
 
@@ -78,7 +85,7 @@ class ProxyDriver:
         clock: Callable[[], float],
         wake_at: Callable[[float], None],
         seek: Seeker,
-        tapping: Tapping,
+        observing: Observing,
         epoch: Callable[[], float],
     ) -> None:
         """Begin.
@@ -89,7 +96,7 @@ class ProxyDriver:
             clock: seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
             seek: finds the targets of a URI that isn't a pool's.
-            tapping: says who looks on.
+            observing: says who looks on.
             epoch: seconds since the epoch.
         """
         self.core = core
@@ -98,7 +105,7 @@ class ProxyDriver:
         self._counters = counters
         self._clock = clock
         self._seek = seek
-        self._tapping = tapping
+        self._observing = observing
         self._epoch = epoch
         failed = partial(core.handle_connect_failed, why=_FAULT)
         found = partial(core.found, targets=())
@@ -167,7 +174,7 @@ class ProxyDriver:
         """Deal with an ACK, or BENOTIFY; False if it is for nothing that is known here."""
         core = self.core
         try:
-            envelope = envelope_of(request)
+            envelope = mandatory_headers_of(request)
         except SipError:
             return False
         now = self._clock()
@@ -181,7 +188,7 @@ class ProxyDriver:
                 and transaction.state in (TransactionState.COMPLETED, TransactionState.CONFIRMED)
                 and transaction.tag == tag
             ):
-                core.transactions.happen(transaction, TransactionEvent.ACK, now)
+                core.transactions.handle_event(transaction, TransactionEvent.ACK, now)
                 self._driver.settle(now)
                 return True
             if tag == core.rules.tags.tag(request, envelope.number):
@@ -298,10 +305,10 @@ class ProxyDriver:
 
     def _send(self, send: Send[User]) -> bool:
         sent = send.flow.send(send.data)
-        tap = self._tapping.tap
-        if sent and tap is not None:
+        observer = self._observing.observer
+        if sent and observer is not None:
             try:
-                tap.sent(send.data, send.flow, call_id_of(send.data))
+                observer.sent(send.data, send.flow, call_id_of(send.data))
             except Exception:  # it is sent all the same, and once is enough
                 log.exception("work_failed", what="trace")
         return sent
@@ -315,7 +322,7 @@ class ProxyDriver:
         self._seek(seek.uri, partial(self._found, seek))
 
     def _report(self, event: ProxyEvent) -> None:
-        observer = self._tapping.tap
+        observer = self._observing.observer
         match event:
             case ProxyAnswered():
                 self._report_answer(event)
@@ -332,7 +339,7 @@ class ProxyDriver:
                 log.warning("target_failed", target=target, why=why, left_out=seconds)
 
     def _report_answer(self, event: ProxyAnswered) -> None:
-        request, status, observer = event.request, event.status, self._tapping.tap
+        request, status, observer = event.request, event.status, self._observing.observer
         if event.began is not None:
             self.core.counters.took.observe(self._clock() - event.began)
         if status:

@@ -24,7 +24,7 @@ W = TypeVar("W")
 class ConnectionPool(Protocol):
     """Ways to targets.
 
-    All requests to one `Target.place` share a flow. Of a connection that we opened, `Flow.host` is
+    All requests to one `Target.key` share a flow. Of a connection that we opened, `Flow.host` is
     our address on it and `Flow.port` the port of our listener of that transport, so that the two
     name a place where we can be reached; without such a listener it is the connection's own port.
     What comes in over it goes the way of everything that comes in, from a trusted `Source`.

@@ -24,18 +24,18 @@ class TargetBlocklist:
         """Leave a target for last until then; whether that is news."""
         if len(self._until) >= _MOST:
             self._until.clear()
-        known = target.place in self._until
-        self._until[target.place] = until
+        known = target.key in self._until
+        self._until[target.key] = until
         return not known
 
     def punished(self, target: Target, now: float) -> bool:
         """Whether a target is left for last."""
-        until = self._until.get(target.place)
+        until = self._until.get(target.key)
         if until is None:
             return False
         if now < until:
             return True
-        del self._until[target.place]
+        del self._until[target.key]
         return False
 
     def sort(self, targets: Sequence[Target], now: float) -> list[Target]:

@@ -1,4 +1,4 @@
-"""How long things take, counted in buckets: one search in a short tuple, and two additions."""
+"""A histogram of durations that costs one search in a short tuple and two additions."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -14,24 +14,24 @@ BOUNDS = (
 
 @dataclass(slots=True)
 class Histogram:
-    """Durations.
+    """Durations in buckets.
 
     Attributes:
-        counts: how many there were in each bucket, one more than there are bounds.
-        seconds: all of them together.
+        counts: observations in each bucket; the last one has no upper bound.
+        seconds: the sum of all observations.
     """
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     seconds: float = 0.0
 
     def observe(self, seconds: float, times: int = 1) -> None:
-        """Count something that took so long, so many times."""
+        """Count an observation `times` times."""
         self.counts[bisect_left(BOUNDS, seconds)] += times
         self.seconds += seconds * times
 
     @property
     def buckets(self) -> Iterator[tuple[float, int]]:
-        """Each upper bound, and how many didn't take longer; the last bound is infinite."""
+        """Each upper bound with the number of observations up to it; the last is infinite."""
         total = 0
         for bound, count in zip((*BOUNDS, inf), self.counts, strict=True):
             total += count

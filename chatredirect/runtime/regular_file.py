@@ -1,8 +1,7 @@
-"""Files that a configuration names: regular ones of bounded size, nothing that waits.
+"""Reads files that a configuration names: only regular files of bounded size.
 
-To open a FIFO waits for whoever writes to it, a device does what it likes when it is opened, and
-neither ever ends. So what a path leads to is looked at first, symbolic links followed, and again
-once it is open.
+Opening a FIFO waits for its writer, opening a device may do anything, and neither has an end. So
+the type is checked before the file is opened, following symbolic links, and again afterwards.
 """
 
 import asyncio
@@ -13,11 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 _PIECE = 65_536
 PIPE_SECONDS = 10.0
-"""How long whoever writes to a pipe that a user names may take in all."""
+"""Seconds in which the writer of a pipe must end."""
 
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -29,7 +28,7 @@ _KINDS = (
 
 
 class UnfitFileError(OSError):
-    """A file isn't of the kind or size that is read; the text says what it is, and what to do."""
+    """A file has the wrong type or size; the text says which, and what to do."""
 
 
 def read_file(path: str | os.PathLike[str], largest: int, *, pipe: bool = False) -> bytes:
@@ -38,35 +37,58 @@ def read_file(path: str | os.PathLike[str], largest: int, *, pipe: bool = False)
     Args:
         path: symbolic links are followed.
         largest: octets that it may have.
-        pipe: whether a FIFO or pipe will do as well, whose writer has `PIPE_SECONDS` to end.
+        pipe: whether a FIFO or pipe is allowed, whose writer ends within `PIPE_SECONDS`.
 
     Raises:
-        UnfitFileError: it is no regular file, or larger.
+        UnfitFileError: it isn't a regular file, or too large.
         OSError: it can't be read.
-        ValueError: there is a NUL in the path.
+        ValueError: the path contains NUL.
     """
     if pipe and stat.S_ISFIFO(os.stat(path).st_mode):
         return _read_pipe(path, largest)
     with opened(path, largest) as descriptor:
-        # A file of /proc has no size: its end tells.
+        # a file in /proc has size 0: read up to its end
         return _read_all(descriptor, largest, max(os.fstat(descriptor).st_size + 1, _PIECE))
 
 
 def look_at(path: str | os.PathLike[str], largest: int) -> None:
-    """See that a file can be read, for a library that opens it by its path.
+    """Check that a file can be read, before a library opens it by its path.
 
     Raises:
-        UnfitFileError: it is no regular file, or larger.
+        UnfitFileError: it isn't a regular file, or too large.
         OSError: it can't be read.
     """
     with opened(path, largest):
         pass
 
 
+class FileFingerprint(NamedTuple):
+    """What changes when a file is written, replaced, or linked elsewhere.
+
+    Attributes:
+        inode: its inode.
+        changed: when its content last changed, in nanoseconds.
+        size: octets.
+    """
+
+    inode: int
+    changed: int
+    size: int
+
+
+def fingerprint(path: str) -> FileFingerprint | None:
+    """The fingerprint of a file; None if there is none."""
+    try:
+        status = os.stat(path)  # follows links: a renewal tool may only change where they point
+    except OSError:
+        return None
+    return FileFingerprint(status.st_ino, status.st_mtime_ns, status.st_size)
+
+
 @contextmanager
 def opened(path: str | os.PathLike[str], largest: int) -> Iterator[int]:
-    """A descriptor to read a regular file of at most `largest` octets. Raises as `read_file`."""
-    _refuse_others(os.stat(path), largest)  # a device may do something when it is opened
+    """A descriptor of a regular file of at most `largest` octets. Raises as `read_file`."""
+    _refuse_others(os.stat(path), largest)  # before opening: that may affect a device
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _refuse_others(os.fstat(descriptor), largest)
@@ -88,7 +110,7 @@ def _too_large(largest: int) -> UnfitFileError:
 
 
 def _read_all(descriptor: int, largest: int, piece: int) -> bytes:
-    """All up to the end. Raises UnfitFileError when it is more than allowed."""
+    """Read up to the end. Raises UnfitFileError if that is too much."""
     content = bytearray()
     while data := os.read(descriptor, min(piece, largest + 1 - len(content))):
         content += data
@@ -118,7 +140,7 @@ def _read_pipe(path: str | os.PathLike[str], largest: int) -> bytes:
                 if len(content) > largest:
                     raise _too_large(largest)
             elif poll.poll(max(0.0, end - time.monotonic()) * 1000):
-                written = True  # or its writer has come and gone
+                written = True  # or the writer has opened and closed it
     finally:
         os.close(descriptor)
     raise UnfitFileError(
@@ -131,7 +153,7 @@ _T = TypeVar("_T")
 
 
 async def in_thread(work: Callable[[], _T]) -> _T:
-    """What `work` gives, or raises. To be cancelled here is to give up waiting for it."""
+    """Run `work` in a thread; its result or exception. Cancelling stops only the waiting."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
 
@@ -144,10 +166,10 @@ async def in_thread(work: Callable[[], _T]) -> _T:
             done.set_exception(error)
 
     def run() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody wants it any more
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for it
             try:
                 result = work()
-            except Exception as error:  # whatever it is, it is the caller's
+            except Exception as error:  # raised in the caller
                 loop.call_soon_threadsafe(fail, error)
             else:
                 loop.call_soon_threadsafe(settle, result)

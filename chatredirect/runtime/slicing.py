@@ -1,12 +1,11 @@
-"""Long work in short pieces, so that no request waits for it.
+"""Does long work in slices, so that no request waits for it.
 
-What takes seconds, as a hundred thousand endpoints do, gives way every few milliseconds, for at
-least as long as it has worked: half of the processor is left to requests, whatever happens.
+Work that takes seconds, as with a hundred thousand endpoints, yields to the event loop every few
+milliseconds, for at least as long as it has worked. So half of the processor is left to requests.
 
-The garbage collector is part of that. A collection of everything stops the process for as long as
-there are objects, and a new configuration is made of many that live long. So there is none while
-one is built; afterwards everything is told apart from what will be looked through (`gc.freeze`).
-What is dropped later goes by its reference counts, as nearly everything here does.
+The garbage collector would stop the process, too: a full collection takes time for every object,
+and a configuration has many that live long. So the collector is off while one is built, and
+`gc.freeze` excludes its objects afterwards; reference counts free them later.
 """
 
 import asyncio
@@ -18,11 +17,11 @@ from contextlib import contextmanager
 WORK = 0.002
 """Seconds of work before the event loop gets its turn."""
 REST = 0.002
-"""Seconds that it is left alone then."""
+"""Seconds that the event loop then has."""
 
 
 class Slicer:
-    """Says when it is time to give way."""
+    """Yields to the event loop when a slice is over."""
 
     __slots__ = ("_begun", "_clock", "_rest", "_work")
 
@@ -32,11 +31,11 @@ class Slicer:
         rest: float = REST,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Begin to work.
+        """Begin a slice.
 
         Args:
-            work: seconds until it is time.
-            rest: seconds to give way for; 0 for one turn of the event loop.
+            work: seconds of a slice.
+            rest: seconds for the event loop; 0 for one turn of it.
             clock: gives seconds.
         """
         self._work = work
@@ -45,19 +44,19 @@ class Slicer:
         self._begun = clock()
 
     async def checkpoint(self) -> None:
-        """Give way, if it is time."""
+        """Yield if the slice is over."""
         if self._clock() - self._begun < self._work:
             return
         if not gc.isenabled():
-            gc.collect(0)  # what requests left behind meanwhile; looks at the newest alone
+            gc.collect(0)  # the garbage of requests meanwhile: only the youngest generation
         await asyncio.sleep(self._rest)
         self._begun = self._clock()
 
 
 @contextmanager
 def long_lived() -> Iterator[None]:
-    """What is made within lives long: the garbage collector isn't to look at it."""
-    gc.collect(1)  # what isn't needed any more would be kept with the rest
+    """Keep the garbage collector from examining what is created within."""
+    gc.collect(1)  # or garbage would be frozen as well
     gc.disable()
     try:
         yield

@@ -1,4 +1,4 @@
-"""One timer of the event loop for everything that waits in a heap."""
+"""One timer of the event loop for all items of a timer heap."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,29 +8,29 @@ import structlog
 log = structlog.get_logger()
 
 _LATE = 0.05
-"""Seconds by which it rings late, so that what is due within them is done in one go.
+"""Seconds by which it is late, so that everything due within them is handled in one wakeup.
 
-Waking up costs more than what there is to do, and nobody who waits for half a second notices.
+A wakeup costs more than the work, and the shortest SIP timer is half a second.
 """
 _AFTER_A_FAULT = 1.0
-"""Seconds until the next try, where what was called has failed."""
+"""Seconds until the next call after one that raised."""
 
 
 class Timer:
-    """Calls a function at the earliest of the times that were asked for, then forgets them all."""
+    """Calls a function at the earliest of the times that were set, then forgets them all."""
 
     __slots__ = ("_handle", "_loop", "_wake", "_what", "_when")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None], what: str
     ) -> None:
-        """Ask for nothing yet.
+        """Set no time yet.
 
         Args:
-            loop: whose timer it is.
-            wake: what is called; it asks for the next time itself. Where it raises, that is
-                logged and it is called again soon.
-            what: whose it is, for the log: of `lookup` the event is `lookup_timer_failed`.
+            loop: the event loop.
+            wake: the function to call; it sets the next time itself. If it raises, that is logged
+                and it is called again soon.
+            what: the timer's owner, for the log: `lookup` gives the event `lookup_timer_failed`.
         """
         self._loop = loop
         self._wake = wake
@@ -39,7 +39,7 @@ class Timer:
         self._when = 0.0
 
     def at(self, when: float) -> None:
-        """Ask to be called at a time of the loop's clock; one that is over means the next turn."""
+        """Call at a time of the loop's clock; one that is over means the loop's next turn."""
         if self._handle is not None:
             if self._when <= when:
                 return
@@ -49,7 +49,7 @@ class Timer:
         self._handle = self._loop.call_at(when if over else when + _LATE, self._ring)
 
     def close(self) -> None:
-        """Call nobody any more."""
+        """Cancel."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -58,6 +58,6 @@ class Timer:
         self._handle = None
         try:
             self._wake()
-        except Exception:  # a fault of ours with one of them must not stop the others' timers
+        except Exception:  # a fault with one item must not stop the others' timers
             log.exception(f"{self._what}_timer_failed")
             self.at(self._loop.time() + _AFTER_A_FAULT)

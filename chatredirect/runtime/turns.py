@@ -1,9 +1,9 @@
-"""Who gets the event loop next: all that read from peers share each of its turns.
+"""Shares each turn of the event loop among everything that reads from peers.
 
-A peer may send as fast as the network carries. Without a bound the work on what one of them has
-sent holds up everybody else, timers and the systemd watchdog included. So the work of all of them
-in one turn of the loop is bounded, and so is the share of each; what is over waits, with reading
-paused, and is first in the next turn.
+A peer may send as fast as the network allows. Without a limit, handling its messages would delay
+everybody else, timers and the systemd watchdog included. So the work for all peers in one turn of
+the loop is limited, and so is the share of each. Whoever has more to do waits, with reading paused,
+and is first in the next turn.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ import structlog
 log = structlog.get_logger()
 
 TURN = 0.005
-"""Seconds of one turn of the loop that the work for peers may take, all of them together."""
+"""Seconds that the work for all peers may take in one turn of the loop."""
 SHARE = 0.002
-"""Seconds of it for one connection or socket; less if many wait, but always one message."""
+"""Seconds of a turn for one connection or socket; less if many wait, but at least one message."""
 
 FIRST = 16_384
-"""Octets that are handled at once when nobody waits, however long that takes: time is the wall
-clock's, and on a busy machine it passes while nothing is done. Over TLS an end that comes behind
-them would cut off the answers."""
+"""Octets that are handled at once when nobody waits, however long it takes: wall-clock time also
+passes while a busy machine runs other processes, and over TLS an end behind these octets would cut
+off the responses."""
 _ENDING = 0.050
-"""Seconds of a turn for those that can't wait for another one, since their connection ends."""
+"""Seconds of a turn for connections that end and so can't wait for another turn."""
 
-_NOTED = 0.001  # seconds of work after which the end of the turn has to be noticed
+_NOTED = 0.001  # seconds of work after which the next turn has to reset the count
 
 
 class Worker(Protocol):
@@ -40,10 +40,10 @@ class Worker(Protocol):
 
         Args:
             until: the end of its share, by `perf_counter`.
-            least: octets that are handled all the same, if there are so many.
+            least: octets to handle even if the time is up.
 
         Returns:
-            Whether there is more to do, which is asked for again in a later turn. Must not raise.
+            Whether there is more to do; then it is called again in a later turn. Must not raise.
         """
 
 
@@ -64,8 +64,8 @@ class Turns:
         self._clock = clock
         self._queue: deque[Worker] = deque()
         self._used = 0.0  # seconds of this turn
-        self._last: Worker | None = None  # who worked last: a loop may read on and on for one
-        self._armed = False  # whether the next turn is going to be noticed
+        self._last: Worker | None = None  # worked last: a loop may read for one again and again
+        self._armed = False  # whether `_next_turn` will be called
 
     @property
     def waiting(self) -> int:
@@ -73,10 +73,10 @@ class Turns:
         return len(self._queue)
 
     def work(self, worker: Worker) -> bool:
-        """Let a worker work at once if there is time and nobody waits before it.
+        """Let a worker work at once if there is time and nobody waits.
 
         Returns:
-            Whether it waits for a later turn now: it mustn't ask again before its work is done.
+            Whether it waits for a later turn; it mustn't call this again before it has worked.
         """
         again = worker is self._last and self._used >= SHARE
         if not self._queue and self._used < TURN and not again:
@@ -93,7 +93,7 @@ class Turns:
         return True
 
     def finish(self, worker: Worker) -> None:
-        """Let a worker that can't wait any longer work; the turn may get a little longer."""
+        """Let a worker that can't wait work now; the turn may get a little longer."""
         began = self._clock()
         if self._used < _ENDING:
             worker.work(began + _ENDING - self._used, 0)
@@ -106,7 +106,7 @@ class Turns:
             self._loop.call_soon(self._next_turn)
 
     def _next_turn(self) -> None:
-        """Those who wait are first; a new one may only come behind them."""
+        """Let those that wait work first, each once."""
         self._armed = False
         self._used = 0.0
         queue, clock = self._queue, self._clock
@@ -114,12 +114,12 @@ class Turns:
             return
         now = began = clock()
         share = min(SHARE, TURN / len(queue))
-        for _ in range(len(queue)):  # each once: others on the loop want their turn as well
+        for _ in range(len(queue)):
             worker = queue.popleft()
             try:
                 if worker.work(now + share, 0):
                     queue.append(worker)
-            except Exception:  # whoever waits behind it isn't to wait for ever
+            except Exception:  # the workers behind it must get their turn
                 log.exception("work_failed", what="turn")
             now = clock()
             if now - began >= TURN:
@@ -133,7 +133,7 @@ _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictiona
 
 
 def turns_of(loop: asyncio.AbstractEventLoop) -> Turns:
-    """The turns of an event loop: one object for all that read there, or the bound is none."""
+    """The turns of an event loop: everything that reads there must share one object."""
     turns = _of_loops.get(loop)
     if turns is None:
         turns = _of_loops[loop] = Turns(loop)

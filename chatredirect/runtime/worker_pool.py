@@ -1,8 +1,8 @@
-"""Does what is due, a bounded number of things at a time, with one timer.
+"""Carries out what is due, a limited number of jobs at a time, with one timer.
 
-Whoever has things to do says when the next is due, and does one. When the timer rings, workers
-start, each does one thing after the other, and the last one sets the timer again. So ten thousand
-things that wait cost no task, and one that fails stops nobody.
+The owner knows when the next job is due and how to do one. When the timer fires, workers start;
+each does one job after the other, and the last one sets the timer again. So ten thousand waiting
+jobs cost no task, and one that fails doesn't stop the others.
 """
 
 import asyncio
@@ -11,17 +11,16 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 PAUSE_AFTER_CRASH = 1.0
-"""Seconds that a worker rests after a fault of this program, so that it can't fill the log."""
+"""Seconds that a worker pauses after an exception, so that it can't fill the log."""
 
 log = structlog.get_logger()
 
 
 class WorkerPool:
-    """Runs `work` whenever something is due.
+    """Runs `work` whenever a job is due.
 
     Attributes:
         running: whether it has been started, and not yet closed.
-        crashes: how often `work` raised.
     """
 
     __slots__ = (
@@ -32,7 +31,6 @@ class WorkerPool:
         "_timer",
         "_timer_at",
         "_work",
-        "crashes",
         "running",
     )
 
@@ -46,10 +44,10 @@ class WorkerPool:
         """Do nothing yet.
 
         Args:
-            due: when the next thing is due; None if nothing waits.
-            work: takes out one thing that is due and does it; False if there was none.
-            clock: the clock that `due` means, in seconds.
-            limit: things done at a time.
+            due: when the next job is due; None if there is none.
+            work: takes one job that is due and does it; False if there was none.
+            clock: the clock of `due`, in seconds.
+            limit: jobs at a time.
         """
         self._due = due
         self._work = work
@@ -59,7 +57,6 @@ class WorkerPool:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self.running = False
-        self.crashes = 0
 
     def start(self) -> None:
         """Begin; needs a running loop."""
@@ -67,7 +64,7 @@ class WorkerPool:
         self.wake()
 
     def wake(self) -> None:
-        """Something new waits, or something waits for another time: look at `due` again."""
+        """Ask `due` again: a job is new, or due at another time."""
         if not self.running:
             return
         due = self._due()
@@ -82,7 +79,7 @@ class WorkerPool:
         self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
 
     async def aclose(self) -> None:
-        """Stop, and cancel what is being done."""
+        """Stop, and cancel running jobs."""
         self.running = False
         if self._timer is not None:
             self._timer.cancel()
@@ -97,7 +94,7 @@ class WorkerPool:
         self._start_worker()
 
     def _start_worker(self) -> None:
-        """One more worker if there is work for it; each that finds some hires the next."""
+        """Start one more worker if a job is due; each worker with a job starts the next."""
         if not self.running:
             return
         due = self._due()
@@ -115,13 +112,12 @@ class WorkerPool:
         self._start_worker()
 
     async def _run(self) -> None:
-        """Work until nothing is due."""
+        """Do jobs until none is due."""
         asyncio.get_running_loop().call_soon(self._start_worker)
         while self.running:
             try:
                 if not await self._work():
                     return
-            except Exception:  # a fault of ours must not stop the refreshes, nor pass unseen
-                self.crashes += 1
+            except Exception:  # a fault with one job must not stop the others
                 log.exception("background_work_crashed")
                 await asyncio.sleep(PAUSE_AFTER_CRASH)

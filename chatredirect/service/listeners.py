@@ -187,7 +187,7 @@ class Listeners:
                 self.loop,
             )
             return
-        terms = ConnectionSettings(
+        connection_settings = ConnectionSettings(
             serving.server.answer_event,
             serving.trust.source,
             serving.limits,
@@ -195,7 +195,7 @@ class Listeners:
             self.loop,
             self.watch,
         )
-        stream = StreamListener(terms, self.admission, serving.security.get(url))
+        stream = StreamListener(connection_settings, self.admission, serving.security.get(url))
         stream.start(sock)
         self._streams[url] = stream
 

@@ -13,15 +13,15 @@ import structlog
 
 from chatredirect.client.identity import new_branch
 from chatredirect.config import EndpointSettings, HostPort
-from chatredirect.config.endpoint import PoolName
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore, LookupSettings
 from chatredirect.lookup.driver import LookupDriver
+from chatredirect.net.target import PoolAddress
 from chatredirect.pools.pool import Pool
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.timer import Timer
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 
 log = structlog.get_logger()
 
@@ -39,13 +39,13 @@ class LookupMode:
     """
 
     def __init__(
-        self, counters: Counters, loop: asyncio.AbstractEventLoop, tapping: Tapping
+        self, counters: Counters, loop: asyncio.AbstractEventLoop, observing: Observing
     ) -> None:
-        """Begin without lookups; `tapping` holds the observer of messages."""
+        """Begin without lookups; `observing` holds the observer of messages."""
         self.driver: LookupDriver | None = None
         self._counters = counters
         self._loop = loop
-        self._tapping = tapping
+        self._observing = observing
         self._timer: Timer | None = None
 
     def prepare(self, settings: LookupSettings, *, wanted: bool) -> LookupDriver | None:
@@ -57,7 +57,7 @@ class LookupMode:
                 self._counters,
                 self._loop.time,
                 timer.at,
-                self._tapping,
+                self._observing,
             )
             self.driver, self._timer = driver, timer
         return self.driver
@@ -120,7 +120,7 @@ class LookupMode:
 
 
 def lookup_of(
-    pool_of: Callable[[PoolName], Pool], advertise: HostPort | None, endpoint: EndpointSettings
+    pool_of: Callable[[PoolAddress], Pool], advertise: HostPort | None, endpoint: EndpointSettings
 ) -> LookupEndpoint | None:
     """What an endpoint's lookups need; None if it is in another mode."""
     if endpoint.mode != "lookup":

@@ -31,10 +31,10 @@ class Outbound:
 
     Attributes:
         outgoing: ways to targets.
-        book: names of flows; whoever has to know of lost ones sets its `on_lost`.
+        flow_table: names of flows; whoever has to know of lost ones sets its `on_lost`.
     """
 
-    __slots__ = ("book", "outgoing")
+    __slots__ = ("flow_table", "outgoing")
 
     def __init__(
         self,
@@ -56,10 +56,16 @@ class Outbound:
             watch: hears of what becomes of connections.
         """
         trust = TrustedPeers(())
-        terms = ConnectionSettings(lambda *_: None, trust.source, Limits(), _SOON, loop, watch)
-        ways = UdpSender(loop, udp, lambda *_: None, trust.source_of_datagrams, receive_buffer)
-        self.book = FlowTable(secrets.randbits(64), ways)
-        self.outgoing = Outgoing(terms, OutgoingLimits(), security, ways, self.book, bound)
+        connection_settings = ConnectionSettings(
+            lambda *_: None, trust.source, Limits(), _SOON, loop, watch
+        )
+        udp_sender = UdpSender(
+            loop, udp, lambda *_: None, trust.source_of_datagrams, receive_buffer
+        )
+        self.flow_table = FlowTable(secrets.randbits(64), udp_sender)
+        self.outgoing = Outgoing(
+            connection_settings, OutgoingLimits(), security, udp_sender, self.flow_table, bound
+        )
 
     def serve(
         self,
@@ -72,9 +78,9 @@ class Outbound:
         """Go by a configuration from now on; its listeners are there already."""
         outgoing = self.outgoing
         outgoing.limits = limits
-        outgoing.terms.change(server.answer_event, trust.source, message_limits, timeouts)
-        outgoing.ways.serve(server.answer_datagram, trust.source_of_datagrams)
-        outgoing.look_at_peers()
+        outgoing.settings.change(server.answer_event, trust.source, message_limits, timeouts)
+        outgoing.udp_sender.serve(server.answer_datagram, trust.source_of_datagrams)
+        outgoing.identify_peers()
 
     async def aclose(self) -> None:
         """Close every connection, after what has been written on it."""

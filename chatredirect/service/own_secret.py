@@ -14,7 +14,7 @@ from stat import S_IMODE, S_ISREG
 
 import structlog
 
-from chatredirect.runtime.os_errors import words
+from chatredirect.runtime.wording import error_text
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ def own_secret(environment: Mapping[str, str]) -> OwnSecret:
         _make(file)
         return OwnSecret(_read(file), file)
     except OSError as error:
-        fault = words(error)
+        fault = error_text(error)
     except ValueError as error:
         fault = str(error)
     return OwnSecret(secrets.token_bytes(_OCTETS), file, fault)

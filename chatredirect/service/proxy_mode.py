@@ -17,8 +17,7 @@ from chatredirect.client.next_hop import next_hop
 from chatredirect.config import Settings, TlsSettings
 from chatredirect.endpoints.directory import Directory
 from chatredirect.net.own_names import OwnNames
-from chatredirect.net.target import Target
-from chatredirect.pools.pool import PoolKey
+from chatredirect.net.target import PoolAddress, Target
 from chatredirect.pools.refresh import Pools
 from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.driver import ProxyDriver
@@ -28,7 +27,7 @@ from chatredirect.responses.counters import Counters
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.timer import Timer
 from chatredirect.service.outbound import Outbound
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.sip.uri import SipUri, canonical_host
 from chatredirect.transport.peer_identity import NameRules, matches
@@ -51,7 +50,7 @@ class ProxyMode:
         self,
         counters: Counters,
         loop: asyncio.AbstractEventLoop,
-        tapping: Tapping,
+        observing: Observing,
         outbound: Outbound,
         pools: Pools,
     ) -> None:
@@ -60,14 +59,14 @@ class ProxyMode:
         Args:
             counters: the daemon's.
             loop: where it runs.
-            tapping: holds the observer of messages.
+            observing: holds the observer of messages.
             outbound: the connections to targets, and the names of flows.
             pools: all pools.
         """
         self.driver: ProxyDriver | None = None
         self._counters = counters
         self._loop = loop
-        self._tapping = tapping
+        self._observing = observing
         self._outbound = outbound
         self._pools = pools
         self._searches: set[asyncio.Task[None]] = set()
@@ -78,7 +77,9 @@ class ProxyMode:
         if self.driver is None and settings.pools:
             outbound = self._outbound
             numbers = random_numbers(secrets.token_bytes)
-            core = ProxyCore(settings, outbound.outgoing, outbound.book, partial(next, numbers))
+            core = ProxyCore(
+                settings, outbound.outgoing, outbound.flow_table, partial(next, numbers)
+            )
             timer = Timer(self._loop, lambda: driver.handle_timers(), "proxy")  # noqa: PLW0108  # made below
             driver = ProxyDriver(
                 core,
@@ -86,11 +87,11 @@ class ProxyMode:
                 self._loop.time,
                 timer.at,
                 self._seek,
-                self._tapping,
+                self._observing,
                 time.time,
             )
-            outbound.book.on_lost = driver.lost
-            outbound.outgoing.ways.on_unreachable = driver.unreachable
+            outbound.flow_table.on_lost = driver.lost
+            outbound.outgoing.udp_sender.on_unreachable = driver.unreachable
             self.driver, self._timer = driver, timer
         return self.driver
 
@@ -168,7 +169,7 @@ async def _targets(pools: Pools, uri: SipUri) -> tuple[Target, ...]:
         hop = next_hop(uri)
     except ValueError:
         return ()
-    located = await pools.resolver.locate(hop.host, hop.port, hop.transport)
+    located = await pools.resolver.locate(hop.fqdn, hop.port, hop.transport)
     # with maddr another host is looked up, but the certificate must prove the URI's own
     domain = canonical_host(uri.host).decode("ascii").strip("[]")
     return tuple(replace(target, domain=domain) for target in located.targets)
@@ -181,8 +182,8 @@ def proxy_settings(
     key: bytes,
     agent: bytes,
     *,
-    pools: Mapping[str, Set[PoolKey]],
-    left: Set[PoolKey],
+    pools: Mapping[str, Set[PoolAddress]],
+    left: Set[PoolAddress],
     addresses: Container[str],
 ) -> ProxySettings:
     """Give what a configuration says of the mode `proxy`.

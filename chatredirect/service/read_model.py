@@ -213,7 +213,7 @@ def read(service: Service) -> ReadModel:
             outgoing.waiting,
             outgoing.opened,
             outgoing.failed,
-            outgoing.terms.closed,
+            outgoing.settings.closed,
         ),
         lookups=_lookups(parts),
         proxy=_proxy(parts),
@@ -221,7 +221,7 @@ def read(service: Service) -> ReadModel:
 
 
 def _stream(url: str, listener: StreamListener) -> StreamFigures:
-    terms = listener.terms
+    terms = listener.settings
     return StreamFigures(
         url,
         terms.latency,

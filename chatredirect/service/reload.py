@@ -21,7 +21,7 @@ from chatredirect.service.changes import Changes
 from chatredirect.service.service import Service
 from chatredirect.systemd.inherited import InheritError
 from chatredirect.transport.binding import BindError
-from chatredirect.transport.tls import TlsError
+from chatredirect.transport.tls_contexts import TlsError
 
 log = structlog.get_logger()
 

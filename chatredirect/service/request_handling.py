@@ -15,7 +15,7 @@ from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
 from chatredirect.service.limits import message_limits
 from chatredirect.service.proxy_mode import proxy_settings
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 
 
@@ -89,13 +89,18 @@ class RequestHandling:
         )
 
     def handler(
-        self, stateful: StatefulModes, tapping: Tapping, counters: Counters, *, log_requests: bool
+        self,
+        stateful: StatefulModes,
+        observing: Observing,
+        counters: Counters,
+        *,
+        log_requests: bool,
     ) -> RequestHandler:
         """Make the request handler.
 
         Args:
             stateful: the modes that remember requests.
-            tapping: holds the observer of messages.
+            observing: holds the observer of messages.
             counters: the daemon's.
             log_requests: whether each request gets a line in the log.
         """
@@ -106,7 +111,7 @@ class RequestHandling:
             log_requests=log_requests,
             stateful=stateful,
             registrars=self.registrars,
-            tapping=tapping,
+            observing=observing,
         )
         limits = message_limits(self.settings.limits)
         return RequestHandler(self.directory, self.names, answering, limits, counters)

@@ -21,7 +21,8 @@ from chatredirect.endpoints.activation import ActivationSchedule
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.http.listener import HttpListener
 from chatredirect.net.own_names import OwnNames, local_addresses, own_names
-from chatredirect.pools.pool import Pool, PoolKey
+from chatredirect.net.target import PoolAddress
+from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.regular_file import in_thread
@@ -34,12 +35,12 @@ from chatredirect.service.outbound import Outbound
 from chatredirect.service.own_secret import OwnSecret, own_secret
 from chatredirect.service.proxy_mode import ProxyMode
 from chatredirect.service.request_handling import RequestHandling
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
+from chatredirect.transport.certificates import INTERVAL, Certificates, Prepared
 from chatredirect.transport.connection import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
-from chatredirect.transport.tls_contexts import INTERVAL, Certificates, Prepared
 from chatredirect.transport.trusted_peers import TrustedPeers
 
 log = structlog.get_logger()
@@ -117,7 +118,7 @@ class Service:
         counters: what happened so far.
         certificates: TLS for listeners and for connections to pools.
         states: which endpoints wait for their time.
-        tapping: holds the observer of messages.
+        observing: holds the observer of messages.
         inherited: sockets that systemd has bound for us.
         running: what serves; None before the first configuration.
         http: where metrics are to be had; None where nobody has made it.
@@ -127,7 +128,7 @@ class Service:
     counters: Counters = field(default_factory=Counters)
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     states: ActivationSchedule = field(default_factory=_states)
-    tapping: Tapping = field(default_factory=Tapping)
+    observing: Observing = field(default_factory=Observing)
     inherited: Inherited = field(default_factory=Inherited)
     running: Running | None = None
     http: HttpListener | None = None
@@ -229,7 +230,9 @@ class Service:
             lookups.prepare(handling.lookup, wanted=handling.wants_lookups),
             proxying.prepare(handling.proxy),
         )
-        handler = handling.handler(stateful, self.tapping, self.counters, log_requests=log_requests)
+        handler = handling.handler(
+            stateful, self.observing, self.counters, log_requests=log_requests
+        )
         self.certificates.take(tls)
         lookups.serve(handling.lookup, log_requests=log_requests)
         proxying.serve(handling.proxy, log_requests=log_requests)
@@ -312,8 +315,8 @@ class Service:
             is_own=names.listens_on,
             connects={**CONNECTS, "tls": tls_connect(security)},
         )
-        lookups = LookupMode(self.counters, loop, self.tapping)
-        proxying = ProxyMode(self.counters, loop, self.tapping, outbound, pools)
+        lookups = LookupMode(self.counters, loop, self.observing)
+        proxying = ProxyMode(self.counters, loop, self.observing, outbound, pools)
         return Parts(listeners, outbound, pools, lookups, proxying)
 
     async def _key(self, settings: Settings, building: DirectoryBuilder) -> bytes:
@@ -329,9 +332,9 @@ class Service:
 
     def _watch(self, transport: str, host: str, port: int, what: str) -> None:
         """Tell the observer of messages what became of a connection."""
-        tap = self.tapping.tap
-        if tap is not None:
-            tap.happened(host, port, transport, what)
+        observer = self.observing.observer
+        if observer is not None:
+            observer.happened(host, port, transport, what)
 
     async def _look_at_certificates(self) -> None:
         """Take up certificates that are renewed, until cancelled."""
@@ -364,9 +367,9 @@ async def drain(lookups: LookupMode, proxying: ProxyMode, seconds: float) -> Non
 
 async def _build(
     old: Directory, building: DirectoryBuilder, settings: Settings, pace: Slicer
-) -> tuple[Changes, set[PoolKey]]:
+) -> tuple[Changes, set[PoolAddress]]:
     """Make the new directory; what it changes, and the pools that it needs."""
-    changes, keys = Changes(), set[PoolKey]()
+    changes, keys = Changes(), set[PoolAddress]()
     for each in settings.endpoints:
         known = old.get(each.sip_address.key)
         changes.see(None if known is None else known.settings, each)

@@ -1,17 +1,25 @@
-"""SIP (RFC 3261) without I/O: bytes become messages or named errors, messages become bytes.
+"""SIP (RFC 3261) without I/O: octets become messages or named errors, messages become octets.
 
-Nothing in here opens a socket, reads a clock, draws a random number, logs or knows of a
-configuration file. What a function needs of these it is given, which is why an hour of timers
-can be tested in a millisecond and why a fuzzer can call the whole of it as one function.
+Nothing in here opens a socket, reads a clock, draws a random number, logs or reads configuration.
+A function gets these as arguments, so that an hour of timers can be tested in a millisecond and a
+fuzzer can call all of it as one function.
 
-    errors     what can be wrong with a message, and the status code that says so
-    abnf       the grammar of RFC 3261 §25: the only place with regular expressions
-    uri        SIP and SIPS URIs, and when two of them are the same contact object
-    message    requests and responses: bytes to message, as lazily as can be
-    plain      the same for the request that nearly every client sends, in one go
-    headers    the structure of the header fields that somebody looks into
-    envelope   the header fields that every request must have, and what is wrong with it first
-    datagram   messages in datagrams
-    framing    messages on a stream, cut by Content-Length
-    response   a server's answer to a request, and where it goes
+    errors             what can be wrong with a message, and the status code for it
+    limits             upper bounds on one message
+    abnf               the grammar of RFC 3261 §25: the only place with regular expressions
+    uri, destination   SIP and SIPS URIs: when two are the same, and where one leads
+    headers            the structure of the header fields that are taken apart
+    message            requests and responses
+    parser             octets to messages
+    mandatory_headers  the header fields that every request must have, and the first fault in them
+    framing            messages in datagrams, and on a stream, delimited by Content-Length
+    body, sdp, xml_body  what a body is, and two kinds of it
+    response           a UAS's response to a request, and where it is sent
+    reason_phrases     status lines
+    client_request     requests of our own, and the dialogs that they create
+    dialog             dialogs that others' requests create
+    forwarding         what a proxy changes in a message
+    transaction        the transactions of RFC 3261 §17
+    flow               the way back to a peer
+    observer           who sees messages, for traces
 """

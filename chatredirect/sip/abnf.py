@@ -1,16 +1,14 @@
 """The grammar of RFC 3261 §25, as regular expressions named after its rules.
 
-This is the only place that knows what a token, a host or a name-addr looks like. The time a
-pattern takes is linear in the length of whatever a peer sends: a repetition of one class of
-characters is possessive (`*+`, `++`) and gives nothing back, and a repetition of a group is one
-whose rounds begin with a character that nothing before or after it can take, so that giving one
-back leads nowhere. Groups are not possessive themselves: Python 3.11.2, Debian 12's, goes on
-at the wrong place when such a group fails half-way (CPython issue 106052).
+Only this module knows what a token, a host or a name-addr looks like. Every pattern takes linear
+time for whatever a peer sends: a repetition of a character class is possessive (`*+`, `++`), and
+each round of a repeated group begins with a character that nothing before or after the group
+matches, so that backtracking fails at once. Groups aren't possessive: Python 3.11.2, Debian 12's,
+continues at the wrong position when such a group fails half-way (CPython issue 106052).
 
-The patterns are meant for header values that were cut out of a message with its lines already
-checked: the only CRs and LFs left in them belong to folded lines, which is why `SWS` may
-simply take them as white space. Where a pattern is wider than the RFC's rule, it says so;
-docs/leniency.md has the reasons.
+The patterns are for header values of a message whose lines have been checked: the only CRs and LFs
+in them belong to folded lines, so `SWS` treats them as white space. A comment says where a pattern
+is wider than the RFC's rule; docs/leniency.md has the reasons.
 """
 
 import re
@@ -24,45 +22,45 @@ TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~]++"
 QUOTED_STRING = rb'"[^"\\]*+(?:\\[^\r\n][^"\\]*+)*"'
 
 # -- host and port ----------------------------------------------------------------------------
-# Wider than the rule: "_" as in Windows host names, and labels are not looked at one by one. An
-# IPv6 address is only bracketed and made of its characters here; uri.canonical_host reads it.
+# Wider than the rule: "_" as in Windows host names, and labels aren't checked. Of an IPv6 address
+# only brackets and characters are checked here; uri.canonical_host reads it.
 HOST = rb"(?:[A-Za-z0-9_][A-Za-z0-9_.\-]*+|\[[0-9A-Fa-f:.]++\])"
 PORT = rb"[0-9]{1,5}+"
 
 # -- generic-param ----------------------------------------------------------------------------
-# Wider than the rule: a value may be any run of visible octets but the separators, since
+# Wider than the rule: a value may be any visible octets except separators, since
 # received=2001:db8::1 and Microsoft's parameters need it; and it may be empty (";rport=").
 _UNQUOTED_VALUE = rb'[^\x00-\x20\x7f",;<>]*+'
 PARAM_VALUE = rb"(?:" + QUOTED_STRING + rb"|" + _UNQUOTED_VALUE + rb")"
 PARAM = SWS + rb";" + SWS + TOKEN + rb"(?:" + SWS + rb"=" + SWS + PARAM_VALUE + rb")?"
-#: Parameters of one address, via-parm or URI. What has more can't be read: each of them costs the
-#: time of a hundred ordinary octets.
+#: Parameters of one address, via-parm or URI; more are refused, since each costs the time of a
+#: hundred other octets.
 MAX_PARAMS = 64
 _FEW = b"{0,%d}" % MAX_PARAMS
 PARAMS = rb"(?:" + PARAM + rb")" + _FEW
 
 # -- Request-Line and Status-Line (§7.1, §7.2) ------------------------------------------------
 METHOD = re.compile(TOKEN)
-# Wider than the rule: the space before a reason phrase that is empty may be missing.
+# Wider than the rule: the space before an empty reason phrase may be missing.
 STATUS_LINE = re.compile(rb"(?i:SIP/2\.0) ([1-6][0-9]{2})(?: ([^\r\n]*+))?")
 SIP_VERSION = re.compile(rb"(?i:SIP)/[0-9]++\.[0-9]++")
 
 # -- header fields (§7.3.1) -------------------------------------------------------------------
 HEADER_NAME = re.compile(rb"(" + TOKEN + rb")[ \t]*+")
-#: The end of a header field: a CRLF that no white space follows (§7.3.1, folding).
+#: The end of a header field: a CRLF without white space after it (§7.3.1, folding).
 FIELD_END = re.compile(rb"\r\n(?![ \t])")
-#: A CR or LF that is not a line's end.
+#: A CR or LF that isn't part of a CRLF.
 BARE_LINE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 # -- Via (§20.42) -----------------------------------------------------------------------------
-# Wider than §25: any version of SIP, so that its sender can be told which one is spoken (§21.5.6).
+# Wider than §25: any version of SIP, so that a 505 can be sent (§21.5.6).
 _VIA_VERSION = rb"([0-9]{1,9}+\.[0-9]{1,9}+)"
 _SENT_PROTOCOL = rb"(?i:SIP)" + SWS + rb"/" + SWS + _VIA_VERSION + SWS + rb"/" + SWS + TOKEN
 _SENT_BY = rb"(" + HOST + rb")(?:" + SWS + rb":" + SWS + rb"(" + PORT + rb"))?"
 #: The first via-parm of a Via value: version, host, port, parameters; it ends before the comma or
 #: at the value's end.
 VIA_PARM = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(" + PARAMS + rb")" + SWS + rb"(?=,|\Z)")
-#: Of a via-parm whose parameters can't be read: enough to send an answer.
+#: A via-parm with malformed parameters: enough to send a response.
 VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(?=[ \t\r\n;,]|\Z)")
 #: One parameter after another, with its value, in text that matched `PARAMS`.
 PARAM_PAIR = re.compile(
@@ -74,8 +72,8 @@ RPORT_OR_RECEIVED = re.compile(rb"(?i);" + SWS + rb"(?:rport|received)")
 
 # -- From and To (§20.20, §20.39): ( name-addr / addr-spec ) *( SEMI generic-param ) ------------
 _URI = rb"[A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>]++"
-# Wider than the rule: a display name without quotes may hold anything that can't be mistaken for
-# the address: neither header field is a list, so a comma is plain text there.
+# Wider than the rule: a display name without quotes may contain whatever can't be mistaken for the
+# address: neither header field is a list, so a comma is plain text.
 _DISPLAY_NAME = rb"(?:" + QUOTED_STRING + SWS + rb'|[^"<>\x00-\x08\x0b\x0c\x0e-\x1f\x7f:;]*+)'
 _NAME_ADDR = _DISPLAY_NAME + rb"<" + SWS + rb"(" + _URI + rb")" + SWS + rb">"
 # without angle brackets, semicolon, comma and question mark end the URI (§20)
@@ -103,12 +101,12 @@ CALL_ID = re.compile(_CALL_ID + rb"\Z")
 CSEQ = re.compile(rb"(" + DIGITS + rb")" + LWS + rb"(" + TOKEN + rb")\Z")
 
 # -- a whole head, as most clients write it ---------------------------------------------------
-# Everything here is narrower than the rules above, never wider: what it matches they match, with
-# the same parts. Spaces only where everybody has them, nothing folded, no quoted parameter values.
+# Everything here is narrower than the rules above: whatever it matches, they match with the same
+# parts. Spaces only where all clients have them, no folding, no quoted parameter values.
 _PLAIN_PARAMS = rb"(?:;" + TOKEN + rb"(?:=" + _UNQUOTED_VALUE + rb")?)" + _FEW
 _PLAIN_NAME = rb'(?:"[^"\\\x00-\x1f]*+" ?|[A-Za-z0-9][A-Za-z0-9 ]*+)?'
 _PLAIN_ADDR = _PLAIN_NAME + rb"<" + _URI + rb">"
-# One tag at the most, and no empty one; as many parameters as `_FEW` in all.
+# At most one tag, and no empty one; as many parameters as `_FEW` in all.
 _BESIDE_TAG = (
     rb"(?:;(?![Tt][Aa][Gg])"
     + TOKEN
@@ -117,8 +115,8 @@ _BESIDE_TAG = (
     + rb")?){0,%d}" % ((MAX_PARAMS - 1) // 2)
 )
 _PLAIN_TAG = _BESIDE_TAG + rb"(?:;tag=(?![;\r]|\Z)" + _UNQUOTED_VALUE + _BESIDE_TAG + rb")?"
-# Names that begin with none of the letters that those of the fields above begin with, in their
-# compact forms too; and two that everybody sends.
+# Names that don't begin with a letter of a name or compact form in PLAIN_HEAD, and two names that
+# all clients send.
 _OTHER_NAME = rb"(?:[ABDEGHJKM-SUW-Zabdeghjkm-suw-z]" + TOKEN + rb"|Contact|Content-Type)"
 #: The most header fields that `PLAIN_HEAD` matches.
 PLAIN_FIELDS = 64
@@ -138,14 +136,14 @@ PLAIN_HEAD = re.compile(
     rb")){1,%d}\Z" % PLAIN_FIELDS
 )
 
-#: A value of Route that is one entry, as nearly everybody writes it.
+#: A value of Route with one entry in its usual form.
 PLAIN_ROUTE = re.compile(rb"<[A-Za-z]++:[^\x00-\x20\x7f<>,]++>\Z")
-#: What a parameter's value has in it if it has to be looked at properly.
+#: What the fast path for a parameter's value doesn't handle.
 NOT_PLAIN = re.compile(rb'[ \t\r\n"]')
 
 # -- URIs (§19.1.1) ---------------------------------------------------------------------------
 _ESCAPED = rb"%[0-9A-Fa-f]{2}"
-# Wider than the rules: octets above 0x7f stand for themselves, as some clients leave them.
+# Wider than the rules: octets above 0x7f, which some clients don't escape.
 _UNRESERVED = rb"A-Za-z0-9\-_.!~*'()\x80-\xff"
 
 

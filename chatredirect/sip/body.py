@@ -1,8 +1,7 @@
-"""What a message says of its body (RFC 3261 §7.4, §20.11 to §20.15), and the parts of a multipart.
+"""The type of a message's body (RFC 3261 §7.4, §20.11 to §20.15), and the parts of a multipart.
 
-Only what is needed to tell whether a body is understood, and whether it may be ignored if it
-isn't (§8.2.3). Of a multipart (RFC 2046 §5.1) few parts are read, and none of them is looked into
-further.
+This is what is needed to decide whether a body is understood, and whether it may be ignored if it
+isn't (§8.2.3). Few parts of a multipart (RFC 2046 §5.1) are read; multiparts in it aren't.
 """
 
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ _MAX_BOUNDARY = 70  # RFC 2046 §5.1.1
 _MAX_HEAD = 2048  # octets of a part's header fields
 _ALTERNATIVE = b"multipart/alternative"
 _MIXED = b"multipart/mixed"
-#: What `find` looks into.
+#: The types that `find` looks into.
 MULTIPARTS = (_ALTERNATIVE, _MIXED)
 
 
 class BadMultipart(Exception):
-    """It has no boundary, no parts, or too many."""
+    """A multipart without a boundary or parts, or with too many parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +29,9 @@ class Body:
     Attributes:
         kind: its media type in lower case, without parameters.
         params: the media type's parameters with their semicolons.
-        encoded: whether it is in some encoding (§20.12); none is understood.
+        encoded: whether it has a content encoding (§20.12); none is supported.
         optional: whether it may be ignored (§20.11).
-        octets: what it holds.
+        octets: the content.
     """
 
     kind: bytes
@@ -45,7 +44,7 @@ class Body:
         """The value of a parameter of the media type, without quotes; None if it is missing."""
         value = headers.param(self.params, name)
         if value is not None and value[:1] == b'"':
-            return value[1:-1].replace(b"\\", b"")  # no value that means anything here has one
+            return value[1:-1].replace(b"\\", b"")  # no value that is used has a backslash
         return value
 
 
@@ -60,21 +59,21 @@ def body_of(request: Request) -> Body:
 
 
 def find(body: Body, kind: bytes) -> Body | None:
-    """A part of a type in a multipart; the body itself if it is of that type.
+    """The body itself if it has this type, or the part of a multipart that has it.
 
-    Of alternatives it is the last that is understood (RFC 2046 §5.1.4). Of a mixture it is the
-    first, if whatever else there is may be ignored (RFC 3261 §8.2.3). A multipart within one is a
-    part that isn't understood.
+    It is the last such part of multipart/alternative (RFC 2046 §5.1.4), and the first of
+    multipart/mixed if all other parts may be ignored (RFC 3261 §8.2.3). A multipart in a multipart
+    isn't understood.
 
     Args:
-        body: it.
-        kind: the only type that is understood.
+        body: the body to look into.
+        kind: the only media type that is understood.
 
     Returns:
-        None if it isn't understood.
+        The body or part; None if there is none.
 
     Raises:
-        BadMultipart: it can't be taken apart.
+        BadMultipart: the multipart can't be read.
     """
     if body.encoded:
         return None
@@ -94,7 +93,7 @@ def _parts(body: Body) -> list[Body]:
     boundary = body.param(b"boundary")
     if not boundary or len(boundary) > _MAX_BOUNDARY:
         raise BadMultipart
-    # before the first is a preamble, behind the last an epilogue
+    # a preamble comes before the first, an epilogue after the last
     _, *pieces = (b"\r\n" + body.octets).split(b"\r\n--" + boundary, MAX_PARTS + 1)
     parts = []
     for piece in pieces:
@@ -107,13 +106,13 @@ def _parts(body: Body) -> list[Body]:
 
 
 def _part(piece: bytes) -> Body:
-    """A part, with the rest of its delimiter's line before it."""
+    """Read a part; the piece begins with the rest of the delimiter's line."""
     head, end, octets = piece.partition(b"\r\n\r\n")
     if not end or len(head) > _MAX_HEAD:
         raise BadMultipart
     padding, *lines = abnf.FIELD_END.split(head)
     if padding.strip(b" \t"):
-        raise BadMultipart  # the boundary goes on, so it was none
+        raise BadMultipart  # the line goes on, so it isn't the boundary
     found: dict[bytes, bytes] = {}
     for name, _, value in (line.partition(b":") for line in lines):
         found.setdefault(name.rstrip(b" \t").lower(), value.strip(b" \t\r\n"))

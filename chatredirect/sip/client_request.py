@@ -1,9 +1,9 @@
-"""A client's requests: written, and told apart by their answers.
+"""Requests of a UAC, and which response belongs to which.
 
-What a request is made of is decided once, in a `ClientRequest`; every request that belongs to it is
-derived from it and from the answer: the ACK of a final answer that wasn't 2xx (RFC 3261 §17.1.1.3),
-the CANCEL (§9.1), and inside the dialog that a 2xx makes the ACK (§13.2.2.4) and the BYE (§15.1.1).
-Random values are handed in.
+A `ClientRequest` has all parts of a request. The requests that belong to it are derived from it and
+from the response: the ACK of a final response that isn't 2xx (RFC 3261 §17.1.1.3), the CANCEL
+(§9.1), and within the dialog of a 2xx the ACK (§13.2.2.4) and the BYE (§15.1.1). Random values are
+arguments.
 """
 
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ MAX_FORWARDS = 70
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """A request of our own (RFC 3261 §8.1.1). Nothing in here may have a line break.
+    """A request of our own (RFC 3261 §8.1.1). No value may have a line break.
 
     Attributes:
-        method: upper case.
+        method: the method in upper case.
         uri: the Request-URI.
-        via: the only Via value, as `via` makes it.
+        via: the only Via value, made by `via`.
         from_: the value of From, with a tag.
         to: the value of To.
         call_id: the value of Call-ID.
         cseq: the sequence number.
         routes: the values of Route, from the top.
-        fields: further header fields, name and value.
-        body: its Content-Type is among the fields.
+        fields: names and values of further header fields; Content-Type if there is a body.
+        body: the body.
     """
 
     method: bytes
@@ -47,7 +47,7 @@ class ClientRequest:
     body: bytes = b""
 
     def write(self) -> bytes:
-        """The message as it goes out."""
+        """The message as it is sent."""
         lines = [
             b"%b %b SIP/2.0" % (self.method, self.uri),
             b"Via: " + self.via,
@@ -64,28 +64,25 @@ class ClientRequest:
 
 
 def hostport(host: str, port: int | None) -> bytes:
-    """`host:port` as URIs and Via have it; IPv6 comes into brackets (RFC 3261 §25.1)."""
+    """`host:port` for a URI or Via, with IPv6 in brackets (RFC 3261 §25.1)."""
     bare = host.partition("%")[0]  # a zone means something on this machine only
     written = f"[{bare}]" if ":" in bare else bare
     return (written if port is None else f"{written}:{port}").encode("ascii")
 
 
 def via(transport: str, sent_by: bytes, branch: bytes) -> bytes:
-    """A Via value (RFC 3261 §8.1.1.7) that asks to be answered where it came from (RFC 3581).
+    """A Via value (RFC 3261 §8.1.1.7) with `rport` (RFC 3581).
 
     Args:
         transport: `udp`, `tcp` or `tls`.
-        sent_by: our own address, as `hostport` writes it.
-        branch: unlike that of any other request, beginning with `z9hG4bK`.
+        sent_by: our own address, made by `hostport`.
+        branch: unique, beginning with `z9hG4bK`.
     """
     return b"SIP/2.0/%b %b;branch=%b;rport" % (transport.upper().encode("ascii"), sent_by, branch)
 
 
 def answers(response: Response, request: ClientRequest) -> bool:
-    """Whether a response is to this request: branch and CSeq method (§17.1.3), and Call-ID.
-
-    That of an ACK's own transaction never is: nothing answers an ACK.
-    """
+    """Whether a response answers this request: branch and CSeq match (§17.1.3), and Call-ID."""
     if response.call_id != request.call_id or not response.vias or response.cseq is None:
         return False
     try:
@@ -99,9 +96,9 @@ def answers(response: Response, request: ClientRequest) -> bool:
 
 
 def ack(request: ClientRequest, response: Response) -> ClientRequest:
-    """The ACK of an INVITE's final answer that is not 2xx (RFC 3261 §17.1.1.3).
+    """The ACK of an INVITE's final response that isn't 2xx (RFC 3261 §17.1.1.3).
 
-    It belongs to the INVITE's transaction: same Request-URI, Via and Route, the answer's To.
+    It belongs to the INVITE's transaction: same Request-URI, Via and Route, the response's To.
     """
     return replace(
         request, method=b"ACK", to=one_line(response.to) or request.to, fields=(), body=b""
@@ -109,7 +106,7 @@ def ack(request: ClientRequest, response: Response) -> ClientRequest:
 
 
 def cancel(request: ClientRequest) -> ClientRequest:
-    """The CANCEL of an INVITE that has had a provisional answer (RFC 3261 §9.1)."""
+    """The CANCEL of an INVITE that has had a provisional response (RFC 3261 §9.1)."""
     return replace(request, method=b"CANCEL", fields=(), body=b"")
 
 
@@ -119,9 +116,9 @@ class ClientDialog:
 
     Attributes:
         invite: the INVITE.
-        to: the answer's To, with its tag.
-        remote_target: the answer's Contact; the Request-URI where it has none that can be read.
-        route_set: the answer's Record-Route, the last first, each with its angle brackets.
+        to: the response's To, with its tag.
+        remote_target: the response's Contact; the Request-URI if it has no valid one.
+        route_set: the response's Record-Route, the last first, each with its angle brackets.
     """
 
     invite: ClientRequest
@@ -146,8 +143,8 @@ class ClientDialog:
 
         Args:
             method: `ACK` with the INVITE's number (§13.2.2.4), or another with a higher one.
-            number: the CSeq's.
-            via: of its own: the ACK of a 2xx is a transaction for itself.
+            number: the CSeq number.
+            via: a Via value with a new branch: the ACK of a 2xx is its own transaction.
         """
         uri, routes = routed(self.remote_target, self.route_set)
         return replace(
@@ -173,16 +170,16 @@ def routed(target: bytes, route_set: tuple[bytes, ...]) -> tuple[bytes, tuple[by
 
     Args:
         target: the remote target.
-        route_set: the dialog's, each with its angle brackets.
+        route_set: the dialog's route set, each entry with its angle brackets.
     """
     if not route_set or _loose(route_set[0]):
         return target, route_set
-    # a strict router (RFC 2543) takes the Request-URI for itself
+    # the Request-URI names a strict router (RFC 2543)
     return _bare(route_set[0]), (*route_set[1:], b"<%b>" % target)
 
 
 def addresses(response: Response, name: str) -> list[headers.NameAddr]:
-    """The addresses of all Contact or Record-Route header fields that can be read, in order."""
+    """The addresses of all valid Contact or Record-Route header fields, in order."""
     found: list[headers.NameAddr] = []
     for value in values(response, name.lower().encode("ascii")):
         try:
@@ -193,7 +190,7 @@ def addresses(response: Response, name: str) -> list[headers.NameAddr]:
 
 
 def by_quality(contacts: Sequence[headers.NameAddr]) -> list[headers.NameAddr]:
-    """Contacts, the most wanted first; without a q-value one is wanted most (RFC 3261 §20.10)."""
+    """Contacts by descending q-value; the default is 1 (RFC 3261 §20.10)."""
     return sorted(contacts, key=_quality, reverse=True)
 
 
@@ -201,14 +198,14 @@ def _quality(contact: headers.NameAddr) -> float:
     text = headers.param(contact.params, b"q")
     if text is None:
         return 1.0
-    # 1, 0.5 or .5, and nothing else that float() would read: no nan, no infinity
+    # 1, 0.5 or .5, and nothing else that float() reads: no nan, no infinity
     if not set(text) <= set(b"0123456789.") or text.count(b".") > 1 or not text.strip(b"."):
         return 0.0
     return min(float(text), 1.0)
 
 
 def one_line(value: bytes | None) -> bytes:
-    """A peer's value that we write ourselves: folded lines become one (§7.3.1)."""
+    """A peer's value with its folded lines joined, for a message of our own (§7.3.1)."""
     return b" ".join(value.split()) if value else b""
 
 
@@ -220,4 +217,4 @@ def _loose(route: bytes) -> bool:
     try:
         return parse_uri(_bare(route)).param(b"lr") is not None
     except SipError:
-        return True  # nothing to be done about it; as written is the best guess
+        return True  # unreadable: send it unchanged

@@ -1,7 +1,7 @@
-"""Where a URI leads: the one place that decides it (RFC 3263 §4).
+"""Where a URI leads (RFC 3263 §4): the one module that decides it.
 
-Who sends a request to a URI, who compares two next hops and who asks whether a URI names this
-server must agree; otherwise a URI that is one thing to the check is another to the connection.
+Sending a request to a URI, comparing two next hops and checking whether a URI names this server
+must agree: otherwise a URI that passes a check would be another one to the connection.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from chatredirect.sip.uri import SipUri, canonical_host
 
-#: What DNS is asked for: one transport, or what a SIPS URI may use.
+#: What DNS is asked for: a transport, or `sips`: whichever is secure (RFC 3263 §4.1).
 Wanted: TypeAlias = Literal["udp", "tcp", "tls", "sips"]
 
 _TRANSPORTS: dict[bytes, Wanted] = {b"udp": "udp", b"tcp": "tcp", b"tls": "tls"}
@@ -17,7 +17,7 @@ _TRANSPORTS: dict[bytes, Wanted] = {b"udp": "udp", b"tcp": "tcp", b"tls": "tls"}
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """What a URI says of where it leads, in canonical form.
+    """Where a URI leads, in canonical form.
 
     Attributes:
         scheme: `b"sip"` or `b"sips"`.
@@ -35,20 +35,20 @@ class Destination:
 
     @property
     def looked_up(self) -> bytes:
-        """The host that is looked up: maddr goes before the URI's own (RFC 3263 §4, TARGET)."""
+        """The host to be resolved: maddr takes precedence (TARGET in RFC 3263 §4)."""
         return self.maddr or self.host
 
     @property
     def canonical(self) -> bytes:
-        """Octets that two URIs share exactly if they lead to the same place by their text."""
+        """Octets that are equal for two URIs if and only if these lead to the same next hop."""
         port = b"" if self.port is None else b"%d" % self.port
         return b"\n".join((self.scheme, self.host, port, self.transport, self.maddr))
 
     def wanted(self) -> Wanted | None:
-        """The transport to look for; None to let DNS decide.
+        """The transport to resolve the host with; None to let DNS decide.
 
         Raises:
-            ValueError: it leads nowhere, and why.
+            ValueError: the URI leads nowhere; the text says why.
         """
         if self.port == 0:
             raise ValueError("its port is 0")
@@ -73,9 +73,9 @@ def destination(uri: SipUri) -> Destination:
 
 
 def without_maddr(uri: SipUri) -> bytes:
-    """A URI whose maddr has led here, as if it had none (RFC 3261 §16.4).
+    """A URI whose maddr names this server, without it (RFC 3261 §16.4).
 
-    With maddr go a port that isn't the default one and the transport: both were maddr's.
+    A port other than the default and the transport are removed as well: both were maddr's.
     """
     user = b""
     if uri.user is not None:

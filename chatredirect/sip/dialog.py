@@ -1,15 +1,14 @@
-"""The dialog that our 2xx to somebody's INVITE makes: the called side's view (RFC 3261 §12.1.1).
+"""Dialogs of a UAS: made by our 2xx to a peer's INVITE (RFC 3261 §12.1.1).
 
-Remote target and route set are the peer's words and go into our requests octet for octet; that is
-how parameters that nobody here understands (`maddr`, `gruu`, `opaque`) find their way back.
+Remote target and route set go into our requests octet for octet, so that parameters that aren't
+understood here (`maddr`, `gruu`, `opaque`) come back to the peer.
 """
 
 from dataclasses import dataclass
 
-from chatredirect.sip import headers
 from chatredirect.sip.client_request import ClientRequest, one_line, routed
 from chatredirect.sip.errors import BadHeaderValue, MissingHeader, SipError
-from chatredirect.sip.headers import MandatoryHeaders
+from chatredirect.sip.headers import MAX_ADDRESSES, MandatoryHeaders, NameAddr, read_addresses
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.transaction.matching import tag_of
 from chatredirect.sip.uri import parse_uri
@@ -17,7 +16,7 @@ from chatredirect.sip.uri import parse_uri
 
 @dataclass(slots=True, eq=False)
 class ServerDialog:
-    """A dialog in which we were called.
+    """A dialog in which we are the UAS.
 
     Attributes:
         call_id: the Call-ID.
@@ -40,13 +39,13 @@ class ServerDialog:
     remote_number: int
 
     @classmethod
-    def of(cls, invite: Request, envelope: MandatoryHeaders, tag: bytes) -> "ServerDialog":
-        """The dialog of an INVITE without a To tag that is to be accepted.
+    def of(cls, invite: Request, headers: MandatoryHeaders, tag: bytes) -> "ServerDialog":
+        """The dialog of an INVITE without a To tag that will be accepted.
 
         Args:
-            invite: it.
-            envelope: its envelope.
-            tag: ours, for its To.
+            invite: the INVITE.
+            headers: its mandatory headers.
+            tag: our To tag.
 
         Raises:
             SipError: its Contact is missing, or Contact or Record-Route can't be read.
@@ -54,13 +53,13 @@ class ServerDialog:
         call_id = invite.call_id or b""
         return cls(
             call_id,
-            b"%b;tag=%b" % (one_line(envelope.to), tag),
-            one_line(envelope.from_),
-            dialog_key(call_id, tag, tag_of(envelope.from_, "From")),
+            b"%b;tag=%b" % (one_line(headers.to), tag),
+            one_line(headers.from_),
+            dialog_key(call_id, tag, tag_of(headers.from_, "From")),
             contact_of(invite),
             _routes(invite),
             0,
-            envelope.number,
+            headers.number,
         )
 
     def request(
@@ -74,9 +73,9 @@ class ServerDialog:
 
         Args:
             method: not ACK and not CANCEL.
-            via: its only Via value.
-            fields: further header fields.
-            body: its Content-Type is among the fields.
+            via: the only Via value.
+            fields: further header fields; Content-Type among them if there is a body.
+            body: the body.
         """
         self.local_number += 1
         uri, routes = routed(self.target, self.routes)
@@ -95,16 +94,16 @@ class ServerDialog:
 
 
 def dialog_key(call_id: bytes, local_tag: bytes, remote_tag: bytes) -> bytes:
-    """What identifies a dialog (RFC 3261 §12): no value has a line break in it.
+    """What identifies a dialog (RFC 3261 §12); no value has a line break.
 
     Tags are tokens, which are compared without case (§7.3.1).
     """
     return b"%b\n%b\n%b" % (call_id, local_tag.lower(), remote_tag.lower())
 
 
-def key_within(request: Request, envelope: MandatoryHeaders) -> bytes:
-    """The dialog that the peer's request with a To tag is about."""
-    local, remote = tag_of(envelope.to, "To"), tag_of(envelope.from_, "From")
+def key_within(request: Request, headers: MandatoryHeaders) -> bytes:
+    """The key of the dialog of a peer's request with a To tag."""
+    local, remote = tag_of(headers.to, "To"), tag_of(headers.from_, "From")
     return dialog_key(request.call_id or b"", local, remote)
 
 
@@ -112,14 +111,14 @@ def contact_of(request: Request) -> bytes:
     """The URI of the only Contact of a request (RFC 3261 §8.1.1.8).
 
     Raises:
-        SipError: there is none, or not one, or it is no SIP URI.
+        SipError: there isn't exactly one, or it isn't a SIP URI.
     """
     found = values(request, b"contact")
     if not found:
         raise MissingHeader(about="Contact")
     if len(found) > 1:
         raise BadHeaderValue(found[1], "Contact")
-    (address,) = headers.read_addresses(found[0], "Contact", 1)
+    (address,) = read_addresses(found[0], "Contact", 1)
     uri = address.uri
     try:
         parse_uri(uri)
@@ -129,9 +128,9 @@ def contact_of(request: Request) -> bytes:
 
 
 def _routes(invite: Request) -> tuple[bytes, ...]:
-    """The route set: of the called side the Record-Route in its order (RFC 3261 §12.1.1)."""
-    found: list[headers.NameAddr] = []
+    """A UAS's route set: the Record-Route in its order (RFC 3261 §12.1.1)."""
+    found: list[NameAddr] = []
     for value in values(invite, b"record-route"):
-        room = headers.MAX_ADDRESSES - len(found)
-        found += headers.read_addresses(value, "Record-Route", room)
+        room = MAX_ADDRESSES - len(found)
+        found += read_addresses(value, "Record-Route", room)
     return tuple(b"<%b>%b" % (address.uri, one_line(address.params)) for address in found)

@@ -1,11 +1,10 @@
-"""What can be wrong with a SIP message: a catalogue.
+"""What can be wrong with a SIP message.
 
-Each class is one fault. It knows the status code that tells the sender (`None` where nothing may
-be answered), the reason phrase, the section that it comes from, and the name under which it is
-counted. An instance adds the offending bytes.
+Each class is one fault, with the status code and reason phrase of its response, the section of the
+RFC and the name of its counter. An instance has the offending bytes.
 
     SipError
-    ├── Unanswerable          dropped: there is nobody to answer, or nothing to answer with
+    ├── Unanswerable          dropped: no response is possible
     │   ├── NotSip
     │   ├── EmptyDatagram
     │   └── BadStatusLine
@@ -23,18 +22,19 @@ counted. An instance adds the offending bytes.
 
 from typing import ClassVar
 
-_SHOWN = 64  # octets of the offending bytes that a log or a person gets to see
+_SHOWN = 64  # octets of the offending bytes that are shown
 
 
 class SipError(Exception):
-    """A message that is not as it should be.
+    """A fault of a message.
 
     Attributes:
-        status: status code to answer with, or None where the message can only be dropped.
-        phrase: reason phrase for the status line, ASCII.
-        section: where the rule stands.
-        counter: the name under which it is counted, snake_case; never made of what a peer sent.
-        offending: the bytes that are wrong, as they came.
+        status: the status code of the response; None if the message can only be dropped.
+        phrase: the reason phrase, ASCII.
+        section: the section of the RFC with the rule.
+        counter: the name of its counter, snake_case; never made from a peer's octets.
+        offending: the bytes that are wrong, as received.
+        about: the header field that they are in.
     """
 
     status: ClassVar[int | None] = None
@@ -43,7 +43,7 @@ class SipError(Exception):
     counter: ClassVar[str] = "sip_error"
 
     def __init__(self, offending: bytes = b"", about: str = "") -> None:
-        """Say which bytes are wrong and, with `about`, which header field they stand in."""
+        """A fault of these bytes, in the header field `about`."""
         super().__init__(offending, about)
         self.offending = offending
         self.about = about
@@ -54,39 +54,39 @@ class SipError(Exception):
         return f"{self.phrase} {self.about}" if self.about else self.phrase
 
     def __str__(self) -> str:
-        """The fault for a log or a person: offending bytes escaped and cut."""
+        """The fault for people: the offending bytes are escaped and truncated."""
         if not self.offending:
             return f"{self.reason} ({self.section})"
-        # a bytes literal: no octet can break a line, and no two read alike
+        # a bytes literal has no line break and is unambiguous
         shown = repr(self.offending[:_SHOWN])[1:]
         more = "..." if len(self.offending) > _SHOWN else ""
         return f"{self.reason} ({self.section}): {shown}{more}"
 
 
 class Unanswerable(SipError):
-    """Dropped and counted: the sender can't be told."""
+    """Dropped and counted: no response is possible."""
 
 
 class NotSip(Unanswerable):
-    """The first line is no Request-Line and no Status-Line."""
+    """The first line is neither a Request-Line nor a Status-Line."""
 
     phrase, section, counter = "Not SIP", "RFC 3261 §7.1", "not_sip"
 
 
 class EmptyDatagram(Unanswerable):
-    """Nothing but line breaks: some clients keep a NAT binding open so."""
+    """Only line breaks: some clients keep a NAT binding open with them."""
 
     phrase, section, counter = "Empty Datagram", "RFC 3261 §7.5", "empty_datagram"
 
 
 class BadStatusLine(Unanswerable):
-    """A Status-Line that isn't one. Nothing ever answers a response."""
+    """A malformed Status-Line. Nothing answers a response."""
 
     phrase, section, counter = "Bad Status-Line", "RFC 3261 §7.2", "bad_status_line"
 
 
 class BadRequest(SipError):
-    """400: the request has a fault that its sender should hear of."""
+    """400: the request is malformed."""
 
     status = 400
     phrase, section, counter = "Bad Request", "RFC 3261 §21.4.1", "bad_request"
@@ -99,7 +99,7 @@ class BadStartLine(BadRequest):
 
 
 class BadHeaderLine(BadRequest):
-    """A header line without a colon or with a name that is no token."""
+    """A header line without a colon, or with a name that isn't a token."""
 
     phrase, section, counter = "Bad Header Line", "RFC 3261 §7.3.1", "bad_header_line"
 
@@ -117,7 +117,7 @@ class BareLineBreak(BadRequest):
 
 
 class BadRequestUri(BadRequest):
-    """A Request-URI that is no URI, or a SIP URI that breaks its grammar."""
+    """A Request-URI that isn't a URI, or a malformed SIP URI."""
 
     phrase, section, counter = "Bad Request-URI", "RFC 3261 §19.1.1", "bad_request_uri"
 
@@ -147,20 +147,20 @@ class CSeqMethodMismatch(BadRequest):
 
 
 class BadContentLength(BadRequest):
-    """A Content-Length that is no number, or two that differ. On a stream nothing follows it."""
+    """A Content-Length that isn't a number, or two that differ. It ends a stream."""
 
     phrase, section, counter = "Bad Content-Length", "RFC 3261 §20.14", "bad_content_length"
 
 
 class MissingContentLength(BadRequest):
-    """No Content-Length on a stream: nobody can say where the next message begins."""
+    """No Content-Length on a stream: where the next message begins is unknown."""
 
     phrase, section = "Missing Content-Length", "RFC 3261 §18.3"
     counter = "missing_content_length"
 
 
 class TruncatedBody(BadRequest):
-    """A datagram that is shorter than its Content-Length says."""
+    """A datagram that is shorter than its Content-Length."""
 
     phrase, section, counter = "Truncated Body", "RFC 3261 §18.3", "truncated_body"
 

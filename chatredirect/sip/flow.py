@@ -1,26 +1,16 @@
-"""A flow: where a message came from, as a way back that can be used later (RFC 5626 §3).
+"""A flow: the way back to a peer, which can be used later (RFC 5626 §3).
 
-A redirect answers at once and needs none. Who keeps a dialog sends over its flow: over TCP and TLS
-that is the connection that the peer opened, since behind its Contact often nothing listens; over
-UDP it is the peer's address and the local one that it sent to. The protocol only needs to know
-what is written here; sockets make flows, and sending is up to whoever holds both.
+A redirect is sent at once and needs none. In a dialog, requests are sent over its flow. Over TCP
+and TLS that is the connection that the peer opened, since often nothing listens behind its Contact;
+over UDP it is the peer's address and the local one that it sent to. Sockets make flows
+(`chatredirect.transport`); the protocol only needs what is declared here.
 """
 
 from typing import Protocol
 
 
 class Flow(Protocol):
-    """A way back to a peer. It may be gone at any time, then nothing can be sent any more.
-
-    Attributes:
-        transport: `udp`, `tcp` or `tls`.
-        host: our own address on it, as the peer used it; no brackets.
-        port: our own port on it.
-        peer_host: the peer's address; no brackets.
-        peer_port: the peer's port.
-        peer_names: the names that the peer's certificate has proved.
-        open: whether something can be sent, as far as is known.
-    """
+    """A way back to a peer. It may be gone at any time; then nothing can be sent any more."""
 
     @property
     def transport(self) -> str:
@@ -28,11 +18,11 @@ class Flow(Protocol):
 
     @property
     def host(self) -> str:
-        """Our own address on it, as the peer used it; no brackets."""
+        """Our own address, as the peer used it; no brackets."""
 
     @property
     def port(self) -> int:
-        """Our own port on it."""
+        """Our own port."""
 
     @property
     def peer_host(self) -> str:
@@ -48,47 +38,46 @@ class Flow(Protocol):
 
     @property
     def open(self) -> bool:
-        """Whether something can be sent, as far as is known."""
+        """Whether a message can be sent, as far as is known."""
 
     def send(self, data: bytes) -> bool:
-        """Send a message; False if the flow is gone. The protocol itself never calls this."""
+        """Send a message; False if the flow is gone. Nothing in `sip` calls this."""
 
     def hold(self) -> None:
-        """Something that the peer has asked is open: a peer that sends no more is waited with."""
+        """A request of the peer's is pending: keep a connection that the peer has half closed."""
 
     def release(self) -> None:
-        """It is no more: once for each `hold`."""
+        """The request has been answered; once for each `hold`."""
 
 
 class ReturnPath(Protocol):
-    """Makes a flow to where the message came from that is being dealt with; only until then."""
+    """The way back to the peer of the message that is being handled; valid only meanwhile."""
 
     @property
     def transport(self) -> str:
         """`udp`, `tcp` or `tls`."""
 
     def flow(self, port: int) -> Flow:
-        """The way back.
+        """The flow back to the peer.
 
         Args:
-            port: where datagrams go, at the address that the message came from; connections
-                have but one way.
+            port: where datagrams are sent at the peer's address; a connection ignores it.
         """
 
     def useless(self) -> None:
-        """Say that the message was of no use to anybody; a connection with many of them ends."""
+        """Count the message as useless; a connection with too many of them is closed."""
 
 
 def peer_text(transport: str, host: str, port: int) -> str:
-    """A peer for people, written like a listener: `tcp://192.0.2.1:5060`, IPv6 in brackets."""
+    """A peer for people, like a listener's URL: `tcp://192.0.2.1:5060`, IPv6 in brackets."""
     return f"{transport}://[{host}]:{port}" if ":" in host else f"{transport}://{host}:{port}"
 
 
 def leads_back(flow: Flow, came: Flow) -> bool:
-    """Whether a response that came over `came` may be one to a request that was sent over `flow`.
+    """Whether a response that came over `came` may answer a request that was sent over `flow`.
 
-    A request that went over a connection is answered on it; when it is closed, on any other of the
-    same peer (RFC 3261 §18.2.2). One that went by UDP is answered from where it was sent to.
+    A request over a connection is answered on it or, when it is closed, on another one of the same
+    peer (RFC 3261 §18.2.2). One over UDP is answered from the address that it was sent to.
     """
     if came is flow:
         return True
@@ -100,5 +89,5 @@ def leads_back(flow: Flow, came: Flow) -> bool:
 
 
 def reliable(flow: Flow) -> bool:
-    """Whether what is sent arrives or the flow is gone (RFC 3261 §18), so nothing is resent."""
+    """Whether the transport is reliable (RFC 3261 §18), so that nothing is retransmitted."""
     return flow.transport != "udp"

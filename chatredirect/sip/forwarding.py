@@ -1,9 +1,9 @@
-"""A message that passes through: what a proxy changes of it, and all the rest as it came.
+"""What a proxy changes in a message; everything else stays as it was received.
 
-RFC 3261 §16.6 lists what a proxy does to a request: another Request-URI perhaps, Max-Forwards,
-Record-Route, Route and Via. So a request is laid out once, field by field; those few fields are
-exchanged, and the others are never looked into: their spelling, order, folds and bodies stay the
-octets that came. A response only loses its topmost Via (§16.7).
+RFC 3261 §16.6 lists the changes of a request: Request-URI, Max-Forwards, Record-Route, Route and
+Via. So a request is split into its header fields once, and only those fields are replaced. Of all
+others spelling, order and folding stay the received octets. A response only loses its topmost Via
+(§16.7).
 """
 
 import re
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from chatredirect.sip import abnf, headers
 from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
-from chatredirect.sip.message import HEAD_END, USUAL_OTHERS, Response
+from chatredirect.sip.message import HEAD_END, Response
+from chatredirect.sip.parser import USUAL_OTHERS
 
 _OTHER, _VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH = range(6)
 _NAMES: dict[int, tuple[bytes, ...]] = {
@@ -40,7 +41,7 @@ _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for 
 _FIRST_HOPS = b"Max-Forwards: 70"
 _MOST_DIGITS = 6
 _MAX_ROUTE = 4096  # octets of all Route fields, which are one list (§7.3.1)
-_MAX_TAGS = 64  # option tags, more than there are (IANA's registry has some forty)
+_MAX_TAGS = 64  # option tags; IANA's registry has some forty
 
 
 @dataclass(slots=True)
@@ -49,8 +50,8 @@ class Route:
 
     Attributes:
         uri: its URI, without angle brackets.
-        raw: the whole entry as it stood there, with its angle brackets and parameters.
-        at: which field it stands in.
+        raw: the whole entry as received, with angle brackets and parameters.
+        at: the index of its field.
     """
 
     uri: bytes
@@ -60,15 +61,15 @@ class Route:
 
 @dataclass(slots=True)
 class HeaderEditor:
-    """A request's header fields, to be forwarded.
+    """The header fields of a message to be forwarded.
 
     Attributes:
-        fields: each with its folds; an empty one is left out.
-        via: where the topmost Via stands; -1 for nowhere.
-        routes: where Route fields stand.
-        max_forwards: where Max-Forwards stands.
-        proxy_require: where Proxy-Require fields stand.
-        length: where Content-Length stands; -1 for nowhere.
+        fields: each field with its folds; an empty one is left out.
+        via: the index of the topmost Via; -1 if there is none.
+        routes: the indexes of Route fields.
+        max_forwards: the indexes of Max-Forwards.
+        proxy_require: the indexes of Proxy-Require fields.
+        length: the index of Content-Length; -1 if there is none.
     """
 
     fields: list[bytes]
@@ -79,10 +80,10 @@ class HeaderEditor:
     length: int = -1
 
     def hops(self) -> int | None:
-        """The value of Max-Forwards, None if there is none (§20.22).
+        """The value of Max-Forwards; None if there is none (§20.22).
 
         Raises:
-            BadHeaderValue: it is no number.
+            BadHeaderValue: it isn't a number.
             RepeatedHeader: there are two.
         """
         if not self.max_forwards:
@@ -95,7 +96,7 @@ class HeaderEditor:
         return int(digits)
 
     def count_down(self, hops: int | None) -> None:
-        """Write Max-Forwards anew: one less than `hops`, 70 if there was none (§16.6 step 3)."""
+        """Write Max-Forwards: one less than `hops`, or 70 if there was none (§16.6 step 3)."""
         if hops is None:
             self.fields.append(_FIRST_HOPS)
         else:
@@ -105,7 +106,7 @@ class HeaderEditor:
         """The option tags of Proxy-Require (§20.29).
 
         Raises:
-            BadHeaderValue: there are more than may be.
+            BadHeaderValue: there are too many.
         """
         values = b",".join(map(self._value, self.proxy_require))
         parts = values.split(b",", _MAX_TAGS)
@@ -117,7 +118,7 @@ class HeaderEditor:
         """All entries of Route, from the top.
 
         Raises:
-            BadHeaderValue: one can't be read, or there are more than may be.
+            BadHeaderValue: one can't be read, or there are too many.
         """
         octets = sum(len(self.fields[at]) for at in self.routes)
         if len(self.routes) > headers.MAX_ADDRESSES or octets > _MAX_ROUTE:
@@ -136,7 +137,7 @@ class HeaderEditor:
         return entries
 
     def keep_routes(self, entries: list[Route]) -> None:
-        """Leave only these entries of Route, in their order."""
+        """Keep only these entries of Route, in their order."""
         by_field: dict[int, list[bytes]] = {at: [] for at in self.routes}
         for entry in entries:
             by_field[entry.at].append(entry.raw)
@@ -144,9 +145,9 @@ class HeaderEditor:
             self.fields[at] = b"Route: " + b", ".join(kept) if kept else b""
 
     def append_route(self, uri: bytes) -> None:
-        """Add a last entry to Route."""
+        """Append an entry to Route."""
         entry = b"Route: <%b>" % uri
-        if self.routes:  # behind the last of them, which may have been emptied
+        if self.routes:  # after the last field, which may be empty by now
             last = self.routes[-1]
             before = self.fields[last]
             self.fields[last] = b"%b\r\n%b" % (before, entry) if before else entry
@@ -154,11 +155,11 @@ class HeaderEditor:
             self.fields.append(entry)
 
     def stamp(self, via: bytes) -> None:
-        """Exchange the topmost Via value for one with where it came from (§18.2.1)."""
+        """Replace the topmost Via value by one with `received` (§18.2.1)."""
         self.fields[self.via] = b"Via: " + via
 
     def drop(self, fields: re.Pattern[bytes]) -> None:
-        """Leave out all fields in which this pattern is found; see `named`."""
+        """Leave out all fields that match a pattern of `named`."""
         for at, line in enumerate(self.fields):
             if line and fields.search(line):
                 self.fields[at] = b""
@@ -166,9 +167,8 @@ class HeaderEditor:
     def rest(self, body: bytes) -> bytes:
         """All header fields, the empty line and the body.
 
-        Content-Length is written anew: over UDP it may be missing, on a stream it must not (§18.3),
-        and whoever is behind us may read a fold, a space before the colon or a second one in
-        another way.
+        Content-Length is replaced: it may be missing over UDP but not on a stream (§18.3), and the
+        next hop may read a fold, a space before the colon or a second Content-Length differently.
         """
         length = b"Content-Length: %d" % len(body)
         if self.length >= 0:
@@ -184,10 +184,10 @@ class HeaderEditor:
 
 
 def lay_out(head: bytes) -> HeaderEditor:
-    """Lay out the header fields of a message.
+    """Split a message's head into header fields.
 
     Args:
-        head: start-line and header fields, without the empty line; found good.
+        head: valid start-line and header fields, without the empty line.
     """
     folded = b"\r\n " in head or b"\r\n\t" in head
     fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
@@ -218,13 +218,13 @@ def lay_out(head: bytes) -> HeaderEditor:
 
 
 def returned(response: Response) -> bytes:
-    """A response without its topmost Via, which was ours (§16.7 step 3).
+    """A response without its topmost Via, which is ours (§16.7 step 3).
 
     Args:
-        response: it has at least one via-parm besides.
+        response: a response with at least one more via-parm.
 
     Raises:
-        BadHeaderValue: there are several Vias in its line, and the topmost can't be read.
+        BadHeaderValue: its field has several via-parms, and the topmost can't be read.
     """
     head, top = response.head, response.vias[0]
     end = head.find(b"\r\n")
@@ -248,11 +248,11 @@ def returned(response: Response) -> bytes:
 
 
 def addressed_to(response: Response, vias: list[bytes]) -> None:
-    """Give a response that has our Via alone those that are to follow it, as its request had them.
+    """Add the Vias of the request to a response that has only ours.
 
     Args:
-        response: is changed.
-        vias: the further Via values.
+        response: the response to change.
+        vias: the further Via values of the request.
     """
     draft = lay_out(response.head)
     draft.fields[draft.via] += b"".join(b"\r\nVia: " + via for via in vias)
@@ -262,10 +262,10 @@ def addressed_to(response: Response, vias: list[bytes]) -> None:
 
 
 def named(*names: bytes) -> re.Pattern[bytes]:
-    """What finds fields of these names, in every spelling that somebody might take for them.
+    """A pattern for fields with these names, in every spelling that a receiver might accept.
 
-    Spaces or a fold before the colon, and what stands behind a fold or a line break that is none:
-    a receiver that knows no folds, or takes every line break for one, sees a field there.
+    It allows spaces or a fold before the colon, and also finds names after a fold or a bare CR or
+    LF: a receiver without folding, or with other line breaks, sees a field there.
     """
     return re.compile(rb"(?i)(?:\A|[\r\n])[ \t]*(?:" + rb"|".join(names) + rb")[ \t\r\n]*:")
 
@@ -275,7 +275,7 @@ def without(head: bytes, fields: re.Pattern[bytes]) -> bytes:
 
     Args:
         head: start-line and header fields, without the empty line.
-        fields: which; see `named`.
+        fields: a pattern of `named`.
     """
     draft = lay_out(head)
     draft.drop(fields)
@@ -283,11 +283,11 @@ def without(head: bytes, fields: re.Pattern[bytes]) -> bytes:
 
 
 def ack_of(invite: bytes, to: bytes) -> bytes:
-    """The ACK of an INVITE's answer that isn't 2xx (RFC 3261 §17.1.1.3).
+    """The ACK of an INVITE's response that isn't 2xx (RFC 3261 §17.1.1.3).
 
     Args:
-        invite: as it was sent.
-        to: the answer's To.
+        invite: the INVITE as it was sent.
+        to: the response's To.
     """
     return _derived(invite, b"ACK", to)
 
@@ -296,8 +296,8 @@ def cancel_of(invite: bytes, fields: bytes = b"") -> bytes:
     """The CANCEL of an INVITE (RFC 3261 §9.1).
 
     Args:
-        invite: as it was sent.
-        fields: what it says besides, each field with its CRLF.
+        invite: the INVITE as it was sent.
+        fields: further header fields, each with its CRLF.
     """
     return _derived(invite, b"CANCEL", None, fields)
 

@@ -1,9 +1,9 @@
-"""Messages on a stream: cut by Content-Length, over any split of the bytes (RFC 3261 §18.3).
+"""Messages in datagrams, and on a stream, delimited by Content-Length (RFC 3261 §18.3).
 
-What comes after a message that can't be framed is never taken for a message: where it begins is
-exactly what is not known, and guessing is how requests get smuggled. So a framing fault is the
-last thing that a framer ever says. A message that is too large and says well where it ends is none
-if its sender is trusted: others' messages come over the same connection.
+After a message that can't be framed nothing on a stream is read as a message: where the next one
+begins is unknown, and guessing is how requests get smuggled. So a framing fault is the last event
+of a framer. A message that is too large but well delimited is no framing fault if its sender is
+trusted, since others' messages share the connection.
 """
 
 from dataclasses import dataclass
@@ -18,29 +18,30 @@ from chatredirect.sip.errors import (
     SipError,
     TruncatedBody,
 )
-from chatredirect.sip.fast_path import read_head
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.message import HEAD_END, Message, parse_head, values
+from chatredirect.sip.message import HEAD_END, Message, values
+from chatredirect.sip.parser import parse_head, read_head
 
-#: Asks whether the connection lives (RFC 5626 §4.4.1), and the answer.
+#: A keep-alive of a connection (RFC 5626 §4.4.1), and its answer.
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 PASSED_OVER = 16
-"""How many times `limits.message` a message may be that is passed over."""
+"""How many times `limits.message` a message may have to be skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The peer's keep-alive, to be answered with `PONG`."""
+    """The peer's keep-alive, which is answered with `PONG`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FramingFault:
-    """The stream is broken: answer `message` with the fault if there is one, then close.
+    """The stream is broken: respond to `message` if there is one, then close.
 
     Attributes:
-        error: what is wrong.
-        message: the message whose end can't be found, as far as it could be read.
+        error: the fault.
+        message: the message whose end can't be found, as far as it could be read; None if it
+            couldn't.
     """
 
     error: SipError
@@ -52,18 +53,17 @@ _PING = Ping()
 
 
 class StreamFramer:
-    """Cuts one connection's bytes into messages and keep-alives, one at a time.
+    """Splits one connection's octets into messages and keep-alives.
 
-    `receive` takes in octets, `next_event` gives what they complete: nothing is read before it is
-    asked for, so whoever asks decides how much work is done at a time.
+    `receive` takes octets, `next_event` returns the next event in them. Nothing is parsed before,
+    so the caller decides how much work is done at a time.
 
     Attributes:
-        passes_over: whether a message that is too large and well delimited is given with
-            `MessageTooLarge` as its fault, without its body, and its octets are passed over. It is
-            for trusted peers, and may be changed at any time.
-        partial: whether octets are left that `next_event` hasn't given yet; when it gives nothing
-            more, they are a message that isn't complete. A transport uses it to end connections
-            that never finish what they began.
+        passes_over: for trusted peers: whether a message that is too large but well delimited is
+            returned with the fault `MessageTooLarge` and without its body, and its octets are
+            skipped. It may be changed at any time.
+        partial: whether octets are left. When `next_event` returns None, they are an incomplete
+            message, and a transport closes connections that never complete one.
     """
 
     __slots__ = (
@@ -75,35 +75,35 @@ class StreamFramer:
         """Begin with an empty stream, within the given limits."""
         self._limits = limits
         self._buffer = b""
-        self._position = 0  # octets of the buffer that are dealt with
-        self._searched = 0  # position in the buffer before which the head's end is known not to be
+        self._position = 0  # octets of the buffer that have been handled
+        self._searched = 0  # the head doesn't end before this position in the buffer
         self._head: Message | None = None
         self._line_breaks = 0  # consecutive CRLFs between messages
-        self._left_over = 0  # octets of a message that is passed over, still to come
+        self._left_over = 0  # octets that are still to be skipped of a message that is too large
         self._broken = False
         self.passes_over = False
 
     @property
     def partial(self) -> bool:
-        """Whether octets are left that no event has been given for, or are still to come."""
+        """Whether octets are left without an event, or still to be skipped."""
         return bool(self._head is not None or self._left_over or self._position < len(self._buffer))
 
     @property
     def passing_over(self) -> bool:
-        """Whether octets of a message that is too large are still to come."""
+        """Whether octets of a message that is too large are still to be skipped."""
         return self._left_over > 0
 
     @property
     def position(self) -> int:
-        """How many octets are dealt with of those that were left when `receive` was called last."""
+        """How many octets have been handled of those that were left after the last `receive`."""
         return self._position
 
     def begins_with(self, octets: bytes) -> bool:
-        """Whether what is left begins with these octets."""
+        """Whether the octets that are left begin with these."""
         return self._head is None and self._buffer.startswith(octets, self._position)
 
     def receive(self, data: bytes) -> None:
-        """Take in what the peer sent; after a `FramingFault` it is thrown away."""
+        """Take octets from the peer; after a `FramingFault` they are discarded."""
         if self._broken:
             return
         position = self._position
@@ -116,10 +116,7 @@ class StreamFramer:
         self._position = 0
 
     def next_event(self) -> Event | None:
-        """What comes next of what has been received; None if more octets are needed for it.
-
-        After a `FramingFault` nothing more comes, whatever is received.
-        """
+        """The next event; None if it needs more octets, and always after a `FramingFault`."""
         if self._broken:
             return None
         buffer = self._buffer
@@ -136,12 +133,12 @@ class StreamFramer:
             if position >= len(buffer):
                 return None
             end = buffer.find(HEAD_END, max(position, self._searched))
-            # over the limit or not: that must not hang on how the octets were split
+            # whether it is over the limit must not depend on how the octets were split
             octets = (len(buffer) if end < 0 else end + len(HEAD_END) - 1) - position
             if octets >= self._limits.message:
                 return self._overflow(buffer[position : position + self._limits.message])
             if end < 0:
-                # the end of the head may stand across this piece and the next
+                # the end of the head may be split between this piece and the next
                 self._searched = max(position, len(buffer) - len(HEAD_END) + 1)
                 return None
             self._line_breaks = 0
@@ -163,7 +160,7 @@ class StreamFramer:
         return message
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take in what the peer sent; give all that is complete with it, in order."""
+        """Take octets from the peer; all events that they complete."""
         self.receive(data)
         events: list[Event] = []
         while (event := self.next_event()) is not None:
@@ -171,14 +168,14 @@ class StreamFramer:
         return events
 
     def _pass_over(self) -> bool:
-        """Pass over octets of a message that is too large; whether its end has come."""
+        """Skip octets of a message that is too large; whether its end has come."""
         octets = min(self._left_over, len(self._buffer) - self._position)
         self._position += octets
         self._left_over -= octets
         return not self._left_over
 
     def _read_head(self, head: bytes) -> FramingFault | Message | None:
-        """Begin a message; gives what its head alone is enough for."""
+        """Begin a message; the event if its head alone is enough for one."""
         try:
             message = read_head(head, self._limits)
         except SipError as error:
@@ -198,14 +195,14 @@ class StreamFramer:
         return None
 
     def _overflow(self, begun: bytes) -> FramingFault:
-        """A head that doesn't end in time: it is answered if its first lines say whose it is."""
+        """The fault of a head over the limit; its first lines may be enough for a response."""
         whole_lines = begun.rpartition(b"\r\n")[0]
         message = None
         if whole_lines:
             try:
                 message = parse_head(whole_lines, self._limits)
             except SipError:
-                message = None  # not SIP either: too large is all there is to say
+                message = None  # not SIP: nothing to respond to
         return self._fail(MessageTooLarge(whole_lines), message)
 
     def _fail(self, error: SipError, message: Message | None) -> FramingFault:
@@ -217,7 +214,7 @@ class StreamFramer:
 
 
 def _well_delimited(message: Message) -> bool:
-    """Whether a head is surely one of SIP, and says once where its message ends."""
+    """Whether a head is certainly SIP, with exactly one Content-Length."""
     needed = (message.from_, message.to, message.call_id, message.cseq)
     return (
         message.fault is None
@@ -231,7 +228,7 @@ def parse_datagram(data: bytes, limits: Limits) -> Message:
     """Read one datagram as one message.
 
     Raises:
-        Unanswerable: it is no SIP message.
+        Unanswerable: it isn't a SIP message.
     """
     if data[:1] in b"\r\n":
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start-line are ignored
@@ -254,9 +251,9 @@ def parse_datagram(data: bytes, limits: Limits) -> Message:
 
 
 def _read_beginning(data: bytes, limits: Limits) -> Message:
-    """A message whose head doesn't end: its whole lines say whom to tell.
+    """A message whose head doesn't end: its complete lines are enough for a response.
 
-    A last line without a line's end may be cut anywhere, and would say something else then.
+    An incomplete last line is ignored: it may be cut anywhere, and would mean something else.
     """
     head, line_end, _ = data.rpartition(b"\r\n")
     if not line_end:

@@ -1,7 +1,7 @@
-"""The structure of the header fields that somebody looks into.
+"""The structure of the header fields that are taken apart.
 
-Each reader takes the value of one header field as `chatredirect.sip.message` cut it out, and
-gives its parts as they stood there, or raises the fault that the answer will name.
+Each function reads the value of one header field, as `chatredirect.sip.parser` cut it out. It
+returns the parts unchanged, or raises the fault that the response will name.
 """
 
 import re
@@ -15,7 +15,7 @@ from chatredirect.sip.errors import BadHeaderValue
 _MAX_CSEQ = 2**31 - 1  # §8.1.1.5
 MAX_PORT = 65535
 MAX_ADDRESSES = 70
-"""Of a list that is read: as many as a message that goes by as many hops as it may can have."""
+"""Most addresses in one list: a message has at most 70 hops (RFC 3261 §8.1.1.6)."""
 
 
 @dataclass(slots=True)
@@ -26,9 +26,9 @@ class Via:
         host: sent-by's host; IPv6 in its brackets.
         port: sent-by's port, None if it names none.
         params: the parameters with their semicolons, `b""` if there are none.
-        end: how many octets of the value it takes; what follows are more via-parms.
-        readable: False if the parameters break the grammar and only sent-by could be read.
-        version: of SIP, as its sent-protocol says.
+        end: its length in octets; further via-parms follow it.
+        readable: False if the parameters are malformed and only sent-by could be read.
+        version: the SIP version of its sent-protocol.
     """
 
     host: bytes
@@ -43,7 +43,7 @@ def read_via(value: bytes) -> Via:
     """Read the first via-parm of a Via value.
 
     Raises:
-        BadHeaderValue: not even a sent-by can be read; such a request can't be answered.
+        BadHeaderValue: sent-by can't be read; such a request can't be answered.
     """
     match = abnf.VIA_PARM.match(value)
     if match is None:
@@ -70,7 +70,7 @@ def _read_sent_by(value: bytes) -> Via:
 
 @dataclass(slots=True)
 class MandatoryHeaders:
-    """What an answer needs to know of Via, From, To, Call-ID and CSeq; all five are there and good.
+    """The parts of Via, From, To and CSeq that a response needs; Call-ID is valid as well.
 
     Attributes:
         via: the topmost Via's first via-parm.
@@ -118,7 +118,7 @@ def read_from_to(value: bytes, name: str) -> NameAddr:
         name: `From` or `To`, for the fault.
 
     Raises:
-        BadHeaderValue: it is no name-addr and no addr-spec.
+        BadHeaderValue: it is neither a name-addr nor an addr-spec.
     """
     match = abnf.FROM_TO.match(value)
     if match is None:
@@ -130,8 +130,8 @@ def read_tag(value: bytes, name: str) -> bytes | None:
     """The tag in the value of From or To, None if there is none (RFC 3261 §19.3).
 
     Raises:
-        BadHeaderValue: besides what `read_from_to` says: the tag is empty, or there are several,
-            so that nobody can say which dialog is meant.
+        BadHeaderValue: as `read_from_to`, and if the tag is empty, or if there are several and the
+            dialog is ambiguous.
     """
     params = read_from_to(value, name).params
     tags = [found for key, found in param_pairs(params) if key.lower() == b"tag"] if params else []
@@ -146,20 +146,19 @@ def read_addresses(value: bytes, name: str, most: int = MAX_ADDRESSES) -> list[N
     Args:
         value: the header field's value.
         name: its name, for the fault.
-        most: how many there may be.
+        most: how many addresses are allowed.
 
     Raises:
-        BadHeaderValue: it is no list of addresses, or too long a one. `*`, which only REGISTER may
-            send, is none.
+        BadHeaderValue: it isn't a list of addresses, or has too many; `*` is no address.
     """
     found = listed_addresses(value, name, most)
     return [NameAddr(match[1] or match[2], match[3]) for match in found]
 
 
 def listed_addresses(value: bytes, name: str, most: int) -> Iterator[re.Match[bytes]]:
-    """The addresses of a list as they are found, each a match of `abnf.LISTED_ADDRESS`.
+    """The addresses of a list, each a match of `abnf.LISTED_ADDRESS`.
 
-    For arguments and exceptions see `read_addresses`.
+    Arguments and exceptions are those of `read_addresses`.
     """
     position = 0
     for _ in range(most):
@@ -177,7 +176,7 @@ def read_cseq(value: bytes) -> tuple[int, bytes]:
     """Read the value of CSeq: sequence number and method (RFC 3261 §20.16).
 
     Raises:
-        BadHeaderValue: no number below 2**31 (§8.1.1.5) and method.
+        BadHeaderValue: it isn't a number below 2**31 (§8.1.1.5) and a method.
     """
     match = abnf.CSEQ.match(value)
     if match is None:
@@ -191,10 +190,10 @@ def read_cseq(value: bytes) -> tuple[int, bytes]:
 
 
 def check_call_id(value: bytes) -> None:
-    """Look at the value of Call-ID (RFC 3261 §20.8).
+    """Check the value of Call-ID (RFC 3261 §20.8).
 
     Raises:
-        BadHeaderValue: it is empty or has white space in it.
+        BadHeaderValue: it is empty or contains white space.
     """
     if abnf.CALL_ID.match(value) is None:
         raise BadHeaderValue(value, "Call-ID")
@@ -211,7 +210,7 @@ def param(params: bytes, name: bytes) -> bytes | None:
         The value with its quotes, if it has any; `b""` for a parameter without a value; None if
         the parameter isn't there.
     """
-    # most are short, alike and in the usual spelling
+    # the usual case: the parameter is the first one, in lower case
     begin = b";%b=" % name
     if params.startswith(begin):
         value, _, _ = params[len(begin) :].partition(b";")
@@ -226,9 +225,6 @@ def param(params: bytes, name: bytes) -> bytes | None:
 
 
 def param_pairs(params: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and value of each parameter, as written; a missing value is `b""`.
-
-    Of more than may be read, the first.
-    """
+    """Name and value of the first `abnf.MAX_PARAMS` parameters; a missing value is `b""`."""
     for match in islice(abnf.PARAM_PAIR.finditer(params), abnf.MAX_PARAMS):
         yield match[1], match[2] or b""

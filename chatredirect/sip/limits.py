@@ -1,4 +1,4 @@
-"""How much of anything a peer may send before it is told that it is too much."""
+"""Limits on what a peer may send."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""Is this a request that can be dealt with? The five header fields that every one must have.
+"""Checks the five header fields that every request must have (RFC 3261 §8.1.1).
 
-Nothing is asked here of what the request wants. The order of the questions is that of the table
-in docs/answers.md: the first fault is the one that the sender hears of.
+The order of the checks is that of the table in docs/answers.md: the first fault is the one in the
+response.
 """
 
 from chatredirect.sip import abnf, headers
@@ -18,20 +18,17 @@ from chatredirect.sip.headers import MandatoryHeaders, Via
 from chatredirect.sip.message import Request
 
 
-def envelope_of(request: Request) -> MandatoryHeaders:
-    """A request's envelope, read if it hasn't been yet.
+def mandatory_headers_of(request: Request) -> MandatoryHeaders:
+    """A request's mandatory headers, read now unless they have been.
 
     Raises:
         SipError: the request is malformed.
     """
-    return request.envelope or read_mandatory_headers(request, read_topmost_via(request))
+    return request.mandatory_headers or read_mandatory_headers(request, read_topmost_via(request))
 
 
 def read_topmost_via(request: Request) -> Via | None:
-    """The first via-parm of the topmost Via; None if there is none that can be read.
-
-    One that is over the limit isn't tried.
-    """
+    """The first via-parm of the topmost Via; None if it is missing, malformed or over the limit."""
     if not request.vias or "Via" in request.overlong:
         return None
     try:
@@ -41,17 +38,17 @@ def read_topmost_via(request: Request) -> Via | None:
 
 
 def read_mandatory_headers(request: Request, via: Via | None) -> MandatoryHeaders:
-    """Read From, To, Call-ID and CSeq, and find the first thing that is wrong with a request.
+    """Read From, To, Call-ID and CSeq, or raise the first fault of a request.
 
     Args:
-        request: as it was parsed.
+        request: the request as it was parsed.
         via: the first via-parm of its topmost Via; None if it can't be read.
 
     Raises:
         SipError: the request is malformed.
     """
     if isinstance(request.fault, BareLineBreak | NoHeaderEnd):
-        raise request.fault  # and not that fields are missing that were withheld, or cut off
+        raise request.fault  # not MissingHeader for fields that were withheld or cut off
     if request.from_ is None:
         raise MissingHeader(about="From")
     if request.to is None:
@@ -61,7 +58,7 @@ def read_mandatory_headers(request: Request, via: Via | None) -> MandatoryHeader
     if request.cseq is None:
         raise MissingHeader(about="CSeq")
     if isinstance(request.fault, MessageTooLarge):
-        raise request.fault  # before anything is read that may be as long as the message
+        raise request.fault  # before parsing a value that may be as long as the message
     headers.read_tag(request.from_, "From")
     tag = headers.read_tag(request.to, "To")
     headers.check_call_id(request.call_id)

@@ -1,13 +1,13 @@
-"""Where somebody can look on: each message that comes or goes, and why it got what it got.
+"""Observers of messages: each message that comes or goes, and why it was handled as it was.
 
-Nearly always nobody does. So whoever handles messages holds a `Tapping` and looks at its `tap`
-once a message; there is nothing else to pay. Whoever looks on says of each message whether it is of
-any interest to him, and only then is told more.
+There is nearly always no observer. So whoever handles messages holds an `Observing` and reads its
+`observer` once a message; that is the whole cost. An observer says of each received message
+whether it is interested, and is called for what follows from that message only if it is.
 
-    tap = tapping.tap
-    watched = tap is not None and tap.received(message, source, reach)
+    observer = observing.observer
+    observed = observer is not None and observer.received(message, source, reach)
     ...
-    if watched: tap.decided(call_id, "480: pcpool.contoso.com: NXDOMAIN")
+    if observed: observer.decided(call_id, "480: pcpool.contoso.com: NXDOMAIN")
 """
 
 from typing import Protocol
@@ -18,67 +18,67 @@ from chatredirect.sip.response import Peer
 
 
 class Observer(Protocol):
-    """Looks on. No method raises, waits, or keeps what it is given from being done."""
+    """Sees messages. Its methods must not raise, block or alter processing."""
 
     def received(self, message: Message, source: Peer, reach: ReturnPath | None) -> bool:
-        """A message has come, and nothing has been done with it yet.
+        """A message has come and has not been handled yet.
 
         Args:
-            message: it; its octets are its `head`, an empty line and its `body`.
-            source: where it came from.
-            reach: the way back there, which says what it came on; None where it isn't known.
+            message: the message; its octets are its `head`, an empty line and its `body`.
+            source: the peer that sent it.
+            reach: the way back to the peer, with our own address; None if unknown.
 
         Returns:
-            Whether to tell more about it: what was decided, and what is sent on its behalf.
+            Whether to report what is decided about the message and sent because of it.
         """
 
     def sent(self, data: bytes, flow: Flow, call_id: bytes | None) -> None:
-        """A message goes out.
+        """A message is sent.
 
         Args:
-            data: its octets.
-            flow: what it goes over.
-            call_id: its Call-ID, by which it is known whether it is of interest.
+            data: the message's octets.
+            flow: the flow that it is sent over.
+            call_id: the message's Call-ID, which decides whether it is of interest.
         """
 
     def decided(self, call_id: bytes | None, what: str) -> None:
-        """Why something is done, or nothing: one line for people.
+        """A decision about a message, with its reason.
 
         Args:
-            call_id: that of the message which it is about.
-            what: for people; it may hold the peer's octets, so whoever shows it escapes it.
+            call_id: the message's Call-ID.
+            what: one line for people; it may hold the peer's octets: escape it before showing it.
         """
 
     def unreadable(self, data: bytes, source: Peer, reach: ReturnPath | None, why: str) -> None:
-        """Octets have come that are no message, and are dropped.
+        """Octets that are not a SIP message have come and are dropped.
 
         Args:
-            data: they, or as much of them as there was.
-            source: where they came from.
-            reach: the way back there; None where it isn't known.
+            data: the octets, as many as there were.
+            source: the peer that sent them.
+            reach: the way back to the peer; None if unknown.
             why: what is wrong with them.
         """
 
     def happened(self, peer: str, port: int, transport: str, what: str) -> None:
-        """Something of a connection: refused, its handshake failed, closed.
+        """A connection was refused or closed, or its handshake failed.
 
         Args:
-            peer: the IP address of its other end.
-            port: the port there.
+            peer: the peer's IP address.
+            port: the peer's port.
             transport: `tcp` or `tls`.
             what: one line for people.
         """
 
 
-class Tapping:
-    """The one place that says who looks on; all that handle messages share it.
+class Observing:
+    """Holds the current observer; everything that handles messages shares one instance.
 
     Attributes:
-        tap: who looks on; None if nobody does.
+        observer: the observer; None if there is none.
     """
 
-    __slots__ = ("tap",)
+    __slots__ = ("observer",)
 
     def __init__(self) -> None:
-        """Begin with nobody."""
-        self.tap: Observer | None = None
+        """Begin without an observer."""
+        self.observer: Observer | None = None

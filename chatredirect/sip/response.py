@@ -1,8 +1,7 @@
-"""A server's answer to a request: what is in it, and where it goes.
+"""Responses of a stateless UAS (RFC 3261 §8.2.7): their content, and where they are sent.
 
-An answer is that of a UAS without state (RFC 3261 §8.2.7): Via, From, To, Call-ID and CSeq come
-back byte for byte, and the To tag is a keyed hash of what identifies the request, so that a
-retransmission gets the same answer from any worker and any instance that shares the key.
+Via, From, To, Call-ID and CSeq are copied byte for byte. The To tag is a keyed hash of what
+identifies the request, so a retransmission gets the same response from every instance with the key.
 """
 
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ _TAG_OCTETS = 8  # §19.3 asks for 32 bits of randomness at least; this is 64, i
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a request came from, as the socket says.
+    """The sender of a message, as the socket knows it.
 
     Attributes:
-        host: the IP address as text, without brackets; a v4-mapped address is an IPv4 address.
+        host: the IP address as text, without brackets, v4-mapped ones as IPv4.
         port: the port.
-        trusted: whether the peer is one that is trusted; who that is, others decide.
+        trusted: whether it is a trusted peer; see `chatredirect.transport.trusted_peers`.
         names: the names that its certificate has proved, in lower case; empty without one.
     """
 
@@ -32,7 +31,7 @@ class Peer:
     names: tuple[str, ...] = ()
 
     def is_same_peer(self, other: "Peer") -> bool:
-        """Whether both are one peer: one address, or a name that both have proved."""
+        """Whether both are one peer: they share the address, or a name that both have proved."""
         return self.host == other.host or not set(self.names).isdisjoint(other.names)
 
 
@@ -46,13 +45,13 @@ class TagMaker:
         self._keyed = blake2b(key=blake2b(key).digest(), digest_size=_TAG_OCTETS)
 
     def tag(self, request: Request, number: int) -> bytes:
-        """The tag for an answer to this request, the same for every retransmission of it.
+        """The tag for a response to this request and to each retransmission of it.
 
-        A CANCEL gets the tag of the request that it cancels (§9.2): both have the same topmost
-        Via, Call-ID, From and CSeq number.
+        A CANCEL gets the tag of its request (§9.2): both have the same topmost Via, Call-ID, From
+        and CSeq number.
 
         Args:
-            request: it has a Via, a From and a Call-ID.
+            request: a request with Via, From and Call-ID.
             number: the CSeq's sequence number, 0 if it can't be read.
         """
         keyed = self._keyed.copy()
@@ -64,13 +63,13 @@ class TagMaker:
 def respond(
     request: Request, status_line: bytes, via: bytes, tag: bytes, fields: bytes = b""
 ) -> bytes:
-    """Write an answer without a body.
+    """Write a response without a body.
 
     Args:
-        request: whose Via, From, To, Call-ID and CSeq are repeated, as far as they are there.
+        request: the request; Via, From, To, Call-ID and CSeq are copied if present.
         status_line: `SIP/2.0`, status code and reason phrase, without CRLF.
-        via: the topmost Via value, as `stamp` made it.
-        tag: the To tag to add, `b""` to leave the To as it is.
+        via: the topmost Via value, made by `stamp`.
+        tag: the To tag to add; `b""` to keep the To unchanged.
         fields: further header fields, each with its CRLF.
     """
     if len(request.vias) > 1:
@@ -87,12 +86,12 @@ def respond(
 
 
 def with_body(answer: bytes, content_type: bytes, body: bytes) -> bytes:
-    """An answer that `respond` wrote, with a body.
+    """A response of `respond`, with a body.
 
     Args:
-        answer: it.
+        answer: the response without a body.
         content_type: the value of Content-Type.
-        body: what follows the header fields.
+        body: the body.
     """
     head = answer.removesuffix(b"Content-Length: 0\r\n\r\n")
     length = b"Content-Length: %d" % len(body)
@@ -100,7 +99,7 @@ def with_body(answer: bytes, content_type: bytes, body: bytes) -> bytes:
 
 
 def _respond_in_part(request: Request, status_line: bytes, via: bytes, fields: bytes) -> bytes:
-    """A 400 to a request that hasn't even got all that an answer repeats."""
+    """A 400 to a request that lacks a header field that a response copies."""
     lines = [status_line, b"Via: " + via]
     repeated = (
         (b"From", request.from_),
@@ -113,16 +112,16 @@ def _respond_in_part(request: Request, status_line: bytes, via: bytes, fields: b
 
 
 def stamp(value: bytes, via: headers.Via, source: Peer) -> bytes:
-    """The topmost Via value with where the request really came from.
+    """The topmost Via value with the address that the request came from.
 
-    `received` is added when sent-by names another host (RFC 3261 §18.2.1), `rport` is filled in
-    and `received` added with it when the client asks for that (RFC 3581 §4). What a client wrote
-    there itself is replaced: an answer is never steered by a forged `received`.
+    `received` is added if sent-by names another host (RFC 3261 §18.2.1). If the client asks for it,
+    `rport` is filled in and `received` added (RFC 3581 §4). A client's own values are replaced, so
+    that a forged `received` steers no response.
 
     Args:
-        value: the Via value as it came, with further via-parms behind the first, if any.
+        value: the received Via value; further via-parms may follow the first.
         via: its first via-parm.
-        source: where the request came from.
+        source: the peer that sent the request.
     """
     params = via.params
     if params:
@@ -137,14 +136,14 @@ def stamp(value: bytes, via: headers.Via, source: Peer) -> bytes:
 
 
 def _same_host(host: bytes, source: bytes) -> bool:
-    # sent-by has IPv6 addresses in brackets, an address of a socket has none; a mapped one is IPv4
+    # sent-by has IPv6 addresses in brackets, a socket's address doesn't; v4-mapped ones are IPv4
     if not host.startswith(b"["):
         return False
     return canonical_host(host) == (b"[%b]" % source if b":" in source else source)
 
 
 def _restamp(value: bytes, via: headers.Via, source: Peer) -> bytes:
-    """The general case: parameters are gone through one by one, the others stay as they are."""
+    """The general case: replace `rport` and `received`, and keep all other parameters."""
     params = via.params
     kept: list[bytes] = []
     end = 0
@@ -169,11 +168,11 @@ def _restamp(value: bytes, via: headers.Via, source: Peer) -> bytes:
 
 
 def reply_port(via: headers.Via, source: Peer) -> int:
-    """The UDP port at the source's address that an answer goes to.
+    """The UDP port at the peer's address that a response is sent to.
 
-    The source port if the client asked for it with `rport` (RFC 3581 §4), else sent-by's, else the
-    default (RFC 3261 §18.2.2). `maddr` is ignored: it would let a request steer its answer to
-    somebody else.
+    It is the source port if the client asked for it with `rport` (RFC 3581 §4), else that of
+    sent-by, else the default (RFC 3261 §18.2.2). `maddr` is ignored: it would send the response to
+    a third party.
     """
     if via.params and (
         via.params.endswith(b";rport") or headers.param(via.params, b"rport") is not None

@@ -1,22 +1,22 @@
-"""Session descriptions as far as a session without media needs them (RFC 3264, RFC 4566).
+"""Session descriptions, as far as a session without media needs them (RFC 3264, RFC 4566).
 
-Office Communicator's clients offer a line `m=message` (or `m=x-ms-message`), which stands for text
-messages in the dialog itself: nothing is sent to its port. Such a line is accepted, every other
-one is rejected with port 0 (RFC 3264 §6).
+Office Communicator offers a line `m=message` (or `m=x-ms-message`) for text messages in the dialog
+itself; nothing is sent to its port. Such a line is accepted, every other one is rejected with
+port 0 (RFC 3264 §6).
 """
 
 from dataclasses import dataclass
 
 TYPE = b"application/sdp"
 MAX_MEDIA = 32
-"""Media lines of an offer; more are taken for an attack."""
+"""Media lines of an offer."""
 MAX_LINES = 1000
 """Of an offer, empty ones included."""
 MAX_ANSWER = 4096
-"""Octets of an answer, which repeats the offer's media lines and is kept until its ACK comes."""
+"""Octets of an answer, which copies the offer's media lines and is kept until the ACK."""
 
 _SPOKEN = (b"message", b"x-ms-message")
-_PORT = 5060  # says only that the line isn't rejected
+_PORT = 5060  # any port but 0 accepts the line
 _DIRECTIONS = {
     b"a=sendonly": b"a=recvonly",
     b"a=recvonly": b"a=sendonly",
@@ -25,7 +25,7 @@ _DIRECTIONS = {
 
 
 class BadSession(Exception):
-    """It is no session description."""
+    """A session description that can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def answer(offer: bytes, host: str, version: int) -> bytes | None:
 
     Args:
         offer: the peer's session description.
-        host: our address, IPv6 without brackets; a name will do.
-        version: one more than in our last description of this session, if this one differs.
+        host: our address, IPv6 without brackets, or a name.
+        version: the o= line's version; one more than in our last description if this one differs.
 
     Raises:
         BadSession: the offer can't be read.
@@ -68,7 +68,7 @@ def answer(offer: bytes, host: str, version: int) -> bytes | None:
 
 
 def offer(host: str, version: int) -> bytes:
-    """The offer for an INVITE that makes none (RFC 3261 §13.3.1.4)."""
+    """Our offer in the 2xx to an INVITE without one (RFC 3261 §13.3.1.4)."""
     lines = _head(host, version, b"0 0")
     lines += [b"m=message %d sip null" % _PORT, _ACCEPTED]
     return b"\r\n".join(lines) + b"\r\n"
@@ -89,7 +89,7 @@ def _head(host: str, version: int, times: bytes) -> list[bytes]:
 
 
 def _read(description: bytes) -> tuple[bytes, list[_Media]]:
-    """The first t= line's value, and the media in their order."""
+    """The value of the first t= line, and the media lines in order."""
     if max(description.count(b"\n"), description.count(b"\r")) > MAX_LINES:
         raise BadSession
     lines = [line.strip(b" \t") for line in description.splitlines()]

@@ -1,9 +1,8 @@
 """SIP and SIPS URIs: reading them, and when two of them are the same.
 
-Two questions are asked here that look alike and aren't. `equivalent` is RFC 3261 §19.1.4, for
-URIs between strangers. `SipUri.canonical_key` is the directory's rule: contact objects live in
-Active Directory, which compares without case, and what matters is who is meant and not how the
-URI is dressed.
+There are two comparisons. `equivalent` is that of RFC 3261 §19.1.4. `SipUri.canonical_key` is that
+of the directory: contact objects are in Active Directory, which ignores case, and it only matters
+which contact object a URI names, not its parameters.
 """
 
 import re
@@ -20,14 +19,14 @@ _MAX_PORT = 65535
 
 @dataclass(slots=True)
 class SipUri:
-    """A SIP or SIPS URI, its parts as they stood in the text (RFC 3261 §19.1.1).
+    """A SIP or SIPS URI, its parts as written (RFC 3261 §19.1.1).
 
     Attributes:
         scheme: `b"sip"` or `b"sips"`, lower case.
         user: the user part without the password, escapes not resolved; None if there is none.
-        password: what stood between the user's colon and the `@`.
+        password: the part between the user's colon and the `@`; None if there is none.
         host: host name, IPv4 address, or IPv6 address in its brackets.
-        port: 0 to 65535, None if the text has none.
+        port: 0 to 65535; None if there is none.
         params: the URI parameters with their semicolons, `b""` if there are none.
         headers: the embedded header fields with their question mark, `b""` if there are none.
     """
@@ -46,17 +45,17 @@ class SipUri:
         Args:
             name: the parameter's name in lower case.
         """
-        # most of what is looked for isn't there, and a search is quicker than to take all apart
+        # most URIs don't have the parameter, and a search is faster than splitting
         if name not in self.params.lower() and b"%" not in self.params:
             return None
         value = _pairs(self.params, b";").get(name)
         return value[1:-1] if value and value[:1] == b'"' else value
 
     def canonical_key(self) -> bytes:
-        """The contact object that this URI names, as the directory's key.
+        """The directory's key of the contact object that this URI names.
 
-        User and host without case, escapes resolved, scheme, parameters, embedded header fields
-        and a port that is the default left out. Two URIs with one key are one endpoint.
+        User and host are in lower case with escapes resolved; scheme, parameters, embedded header
+        fields and a default port are left out. URIs with the same key name the same endpoint.
         """
         key = canonical_host(self.host)
         if self.user is not None:
@@ -66,7 +65,7 @@ class SipUri:
         return key
 
     def default_port(self) -> int:
-        """The port that is meant when none is written: RFC 3261 §19.1.2."""
+        """The port if none is written (RFC 3261 §19.1.2)."""
         if self.scheme == b"sips":
             return DEFAULT_TLS_PORT
         if self.params and (self.param(b"transport") or b"").lower() == b"tls":
@@ -79,7 +78,7 @@ def parse_uri(text: bytes) -> SipUri:
 
     Raises:
         UnsupportedUriScheme: it is a URI, but of another scheme (RFC 3261 §8.2.2.1).
-        BadRequestUri: it is no URI, or breaks the grammar of RFC 3261 §19.1.1.
+        BadRequestUri: it isn't a URI, or breaks the grammar of RFC 3261 §19.1.1.
     """
     match = abnf.SIP_URI.match(text)
     if match is None:
@@ -90,7 +89,7 @@ def parse_uri(text: bytes) -> SipUri:
         number = int(port)
         if number > _MAX_PORT:
             raise BadRequestUri(text)
-    known = b"sip" if len(scheme) == 3 else b"sips"  # shared by all, a new one for each otherwise
+    known = b"sip" if len(scheme) == 3 else b"sips"  # shared constants save memory
     return SipUri(known, user, password, host, number, params, headers or b"")
 
 
@@ -102,17 +101,16 @@ def _not_a_sip_uri(text: bytes) -> BadRequestUri | UnsupportedUriScheme:
 
 
 def canonical_host(host: bytes) -> bytes:
-    """One spelling for a host: lower case, no final dot, IPv6 compressed, in its brackets.
+    """A host in canonical form: lower case, no final dot, IPv6 compressed and in brackets.
 
-    A v4-mapped IPv6 address becomes the IPv4 address. What only looks like an IPv6 address is
-    left as it is, in lower case: it equals nothing but itself.
+    A v4-mapped IPv6 address becomes IPv4. An invalid IPv6 address is only put in lower case.
     """
     if not host.startswith(b"["):
         return host.lower().rstrip(b".")
     text = host[1:-1].decode("latin-1")  # a maddr may hold any octet
     before, colons, after = text.rpartition(":::")
     if colons and "." in after:
-        text = f"{before}::{after}"  # RFC 5118 §4.10: RFC 3261's grammar allowed a colon too many
+        text = f"{before}::{after}"  # RFC 3261's grammar allowed a third colon (RFC 5118 §4.10)
     try:
         address = IPv6Address(text)
     except ValueError:
@@ -122,7 +120,7 @@ def canonical_host(host: bytes) -> bytes:
 
 
 def _fold_user(user: bytes, password: bytes | None) -> bytes:
-    """The userinfo part without case and without escapes, but for those that separate."""
+    """The userinfo part without case and escapes, except escaped separators."""
     if password is not None:
         user = b"%b:%b" % (user, password)
     if b"%" in user:
@@ -134,12 +132,12 @@ def _fold_user(user: bytes, password: bytes | None) -> bytes:
 
 def _unescape(match: re.Match[bytes]) -> bytes:
     octet = bytes.fromhex(match[1].decode("ascii"))
-    # an escaped "@", ":" or "%" resolved would make another URI of it
+    # resolving an escaped "@", ":" or "%" would make it another URI
     return b"%" + match[1].upper() if octet in b"@:%" else octet
 
 
 def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:
-    """Parameters or embedded header fields by name; the first of a repeated name counts."""
+    """Parameters or embedded header fields by name; of a repeated name the first."""
     pairs: dict[bytes, bytes] = {}
     for pair in text.split(separator):
         if pair:
@@ -149,7 +147,7 @@ def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:
 
 
 def _resolve(text: bytes) -> bytes:
-    """Escapes resolved, but for those of reserved characters: `%2F` isn't `/` (§19.1.4)."""
+    """Resolve escapes except of reserved characters: `%2F` isn't `/` (§19.1.4)."""
     return abnf.ESCAPED.sub(_unescape_unreserved, text) if b"%" in text else text
 
 
@@ -163,11 +161,11 @@ _NEVER_IGNORED = (b"user", b"ttl", b"method", b"maddr", b"transport")
 
 
 def equivalent(a: SipUri, b: SipUri) -> bool:
-    """Whether two URIs are the same by RFC 3261 §19.1.4.
+    """Whether two URIs are equal by RFC 3261 §19.1.4.
 
-    The user part counts case, everything else doesn't; an escape equals its character; a missing
-    port isn't the default port; parameters that only one of them has are ignored, but for user,
-    ttl, method, maddr and transport; embedded header fields must be the same.
+    Only the user part is case-sensitive; an escape equals its character; a missing port isn't the
+    default port; parameters that only one URI has are ignored, except user, ttl, method, maddr and
+    transport; embedded header fields must be equal.
     """
     if a.scheme != b.scheme or a.port != b.port:
         return False

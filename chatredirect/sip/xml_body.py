@@ -1,17 +1,15 @@
-"""XML in a body, read as a stream within bounds.
+"""A peer's XML in a body, read as a stream within limits.
 
-The XML comes from a peer. Nothing of it is kept but what the caller keeps: it is told each start
-tag, text and end as they come, and stops the reading by raising. Namespaces are resolved here, and
-not by expat, which would write a namespace's name out in front of each attribute: 60 KB of body
-became 1 GB.
+A listener gets each start tag, text and end tag, and stops the reading by raising. Nothing else is
+kept. Namespaces are resolved here and not by expat, which would prefix each attribute with its
+namespace's name: that made 1 GB of a 60 KB body.
 
-A DTD is refused, and with it every entity of its own and everything external; so is a processing
-instruction. What a tag may hold is bounded before expat takes it apart: the octets come to it in
-pieces, and a tag that doesn't end within `MAX_TAG` is the last that it sees.
+A DTD is refused, and with it all entities; so is a processing instruction. expat gets the octets in
+pieces, and nothing more once a tag doesn't end within `MAX_TAG`.
 
-Which characters the octets stand for says a byte order mark, else the charset parameter, else
-the XML declaration, else it is UTF-8 (RFC 7303 §3.2). It must be one that expat knows by itself:
-Python would remember every name of an encoding that a peer makes up.
+The charset is that of a byte order mark, else of the charset parameter, else of the XML
+declaration, else UTF-8 (RFC 7303 §3.2). It must be one that expat knows: Python would cache every
+name of an encoding that a peer makes up.
 """
 
 import re
@@ -24,12 +22,12 @@ MAX_ELEMENTS = 256
 MAX_ATTRIBUTES = 256
 """Of all elements together."""
 MAX_NAMES = 40
-"""Different names of elements and attributes, which expat keeps."""
+"""Different names of elements and attributes; expat keeps them."""
 MAX_NAME = 64
 """Characters of one."""
 MAX_TAG = 640
 """Octets of one tag or comment."""
-_PIECE = 256  # octets that expat gets at once; when something is refused it reads to their end
+_PIECE = 256  # octets that expat gets at once; it reads them all even if one is refused
 _MAX_CHARSET = 40
 
 _CHARSETS = {
@@ -56,21 +54,21 @@ TOO_COMPLEX = "XML Too Complex"
 
 
 class BadXml(Exception):
-    """It isn't read; the text is a reason phrase."""
+    """The XML is refused; the text is a reason phrase."""
 
 
 class UnknownCharset(BadXml):
-    """A charset that isn't read."""
+    """The charset isn't supported."""
 
 
 class Listener(Protocol):
-    """Who is told what is read."""
+    """Gets what is read."""
 
     def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
         """A start tag.
 
         Args:
-            depth: how many elements it stands in.
+            depth: how many elements contain it.
             space: its namespace, empty if it is in none.
             name: its local name.
             attributes: those without a prefix.
@@ -80,19 +78,19 @@ class Listener(Protocol):
         """A part of the text of an element at this depth."""
 
     def end(self, depth: int) -> None:
-        """An element at this depth has ended."""
+        """The end of an element at this depth."""
 
 
 def read_xml(body: bytes, charset: bytes | None, listener: Listener) -> None:
-    """Tell a listener what is in a body.
+    """Read a body.
 
     Args:
-        body: its octets; who calls has bounded them.
-        charset: what Content-Type says of them.
-        listener: is told.
+        body: the octets; the caller limits their number.
+        charset: the charset parameter of Content-Type.
+        listener: gets what is read.
 
     Raises:
-        BadXml: it isn't well-formed, or over a bound; or what the listener has raised.
+        BadXml: it isn't well-formed, or exceeds a limit, or the listener raised this.
     """
     reading = _Reading(listener)
     parser = ParserCreate(_encoding(body, charset))
@@ -126,7 +124,7 @@ def _encoding(body: bytes, charset: bytes | None) -> str:
         known = "utf-16"
     else:
         declared = _DECLARED.match(body)
-        # what says in ASCII that it is UTF-16 isn't
+        # a declaration in ASCII that claims UTF-16 is wrong
         known = "utf-8" if declared is None else _CHARSETS.get(declared[1].lower())
         if known is None:
             raise BadXml(MALFORMED)
@@ -145,7 +143,7 @@ def _instruction(*_: object) -> NoReturn:
 
 
 class _Reading:
-    """What expat tells, in the listener's words; and the bounds that are counted."""
+    """Resolves namespaces, checks the limits, and calls the listener."""
 
     __slots__ = ("_attributes", "_elements", "_listener", "_names", "_spaces")
 

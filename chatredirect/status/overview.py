@@ -163,7 +163,7 @@ def pool_line(pools: Pools, pool: Pool, now: float) -> dict[str, Json]:
 
 def _target(pools: Pools, pool: Pool, index: int) -> Json:
     target = pool.targets[index]
-    health = None if pools.prober is None else pools.prober.health.get(target.place)
+    health = None if pools.prober is None else pools.prober.health.get(target.key)
     return {
         "target": str(target),
         "host": target.host,

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from chatredirect.control.protocol import Json
 from chatredirect.log.escape import escape
+from chatredirect.runtime.wording import counted
 
 WIDTH = 80
 _SOON = 30  # days before a certificate's end from which on it is a trouble
@@ -245,8 +246,7 @@ def _counts(counts: Json) -> str:
 
 
 def _count(number: Json, thing: str) -> str:
-    value = number if isinstance(number, int) else 0
-    return f"{value:,} {thing}{'' if value == 1 else 's'}"
+    return counted(number if isinstance(number, int) else 0, thing)
 
 
 def _span(seconds: Json) -> str:

@@ -1,9 +1,9 @@
-"""What a service manager wants of a daemon: word of what it does, and use of what it was given.
+"""The interfaces of systemd: the daemon's state, the watchdog, and inherited sockets.
 
     notify      sd_notify(3): READY, STATUS, RELOADING, STOPPING, WATCHDOG
-    watchdog    signs of life, from the event loop and from nothing else
+    watchdog    keep-alives, from a timer of the event loop
     inherited   sockets that systemd has bound, matched to `listen`
 
-Each is a protocol of environment variables and one datagram at a time, and does nothing where no
-systemd is. Logs for the journal are made in `log.journal`.
+All are protocols of environment variables and datagrams, and do nothing without systemd. Logs for
+the journal are made in `log.journal`.
 """

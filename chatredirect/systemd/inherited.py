@@ -1,9 +1,9 @@
 """Sockets that systemd has bound for us (sd_listen_fds(3)), matched to the entries of `listen`.
 
-They outlive this process: what comes in while it restarts waits in them. The configuration and
-the socket unit must say the same. An entry without a socket would have to be bound by ourselves
-and would be lost at each restart; a socket without an entry would take connections that nobody
-ever answers. So either is an error, at the start and at each reload.
+They outlive this process, so requests that come during a restart wait in them. Configuration and
+socket unit must agree: an entry without a socket would be bound by the daemon and lost at each
+restart, and a socket without an entry would accept connections that nobody answers. So either is an
+error, at the start and at each reload.
 """
 
 import os
@@ -21,12 +21,12 @@ _OPTION = {"udp": "ListenDatagram", "tcp": "ListenStream"}
 
 
 class InheritError(Exception):
-    """What systemd has passed on and what `listen` says don't fit together: one line for people."""
+    """The sockets of systemd don't match `listen`, or can't be used; one line for people."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a socket is bound: `udp` or `tcp` (TLS included), address and port."""
+class _BoundTo:
+    """What a socket is bound to: `udp` or `tcp` (also for TLS), address and port."""
 
     kind: str
     host: str
@@ -38,32 +38,29 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """The sockets that systemd has passed on; none if it has passed none.
+    """The sockets of systemd, if any. They stay open; listeners get duplicates."""
 
-    They stay open as long as this object does: listeners get duplicates.
-    """
-
-    sockets: dict[_Place, socket.socket] = field(default_factory=dict)
-    names: dict[_Place, str] = field(default_factory=dict)
+    sockets: dict[_BoundTo, socket.socket] = field(default_factory=dict)
+    names: dict[_BoundTo, str] = field(default_factory=dict)
 
     def match(self, listen: Iterable[ListenUrl]) -> dict[ListenUrl, socket.socket]:
-        """Each entry's socket; empty if systemd has passed none, and we bind ourselves.
+        """The socket of each entry; empty if there are none and the daemon binds its own.
 
         Raises:
-            InheritError: an entry has no socket, or a socket no entry.
+            InheritError: an entry has no socket, or a socket has no entry.
         """
         if not self.sockets:
             return {}
-        wanted = {_place(url): url for url in listen}
+        wanted = {_bound_to(url): url for url in listen}
         without_socket = [
-            f"{url} has no socket (add {place} to the unit, or take the entry away)"
-            for place, url in wanted.items()
-            if place not in self.sockets
+            f"{url} has no socket (add {bound_to} to the unit, or take the entry away)"
+            for bound_to, url in wanted.items()
+            if bound_to not in self.sockets
         ]
         without_entry = [
-            f"{place} in {self.names[place]} has no entry"
-            for place in self.sockets
-            if place not in wanted
+            f"{bound_to} in {self.names[bound_to]} has no entry"
+            for bound_to in self.sockets
+            if bound_to not in wanted
         ]
         if without_socket or without_entry:
             raise InheritError(
@@ -71,21 +68,21 @@ class Inherited:
                 + "; ".join([*without_socket, *without_entry])
                 + f". After a change of the unit: systemctl restart {self._units()} chatredirect"
             )
-        return {url: self.sockets[place] for place, url in wanted.items()}
+        return {url: self.sockets[bound_to] for bound_to, url in wanted.items()}
 
     def _units(self) -> str:
         return " ".join(dict.fromkeys(self.names.values()))
 
 
 def inherit(environ: MutableMapping[str, str] = os.environ, pid: int | None = None) -> Inherited:
-    """Take over what systemd has passed on; the variables are gone afterwards.
+    """Take the sockets of systemd, and remove the variables from the environment.
 
     Args:
         environ: `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`.
-        pid: of this process.
+        pid: the process id, for tests.
 
     Raises:
-        InheritError: there is something that can't be listened on.
+        InheritError: a descriptor can't be listened on.
     """
     meant, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
     names = environ.pop("LISTEN_FDNAMES", "").split(":")
@@ -96,15 +93,15 @@ def inherit(environ: MutableMapping[str, str] = os.environ, pid: int | None = No
     inherited = Inherited()
     for i in range(int(count)):
         name = names[i] if i < len(names) and names[i] else "chatredirect.socket"
-        place, sock = _adopt(_FIRST + i, name)
-        if place in inherited.sockets:
-            raise InheritError(f"{place} is passed on twice (ReusePort=?), in {name}")
-        inherited.sockets[place] = sock
-        inherited.names[place] = name
+        bound_to, sock = _adopt(_FIRST + i, name)
+        if bound_to in inherited.sockets:
+            raise InheritError(f"{bound_to} is passed on twice (ReusePort=?), in {name}")
+        inherited.sockets[bound_to] = sock
+        inherited.names[bound_to] = name
     return inherited
 
 
-def _adopt(descriptor: int, name: str) -> tuple[_Place, socket.socket]:
+def _adopt(descriptor: int, name: str) -> tuple[_BoundTo, socket.socket]:
     try:
         sock = socket.socket(fileno=descriptor)
     except OSError as error:
@@ -121,13 +118,13 @@ def _adopt(descriptor: int, name: str) -> tuple[_Place, socket.socket]:
     sock.setblocking(False)
     sock.set_inheritable(False)
     host, port = sock.getsockname()[:2]
-    return _Place(kind, _plain(host), port), sock
+    return _BoundTo(kind, _plain(host), port), sock
 
 
-def _place(url: ListenUrl) -> _Place:
-    return _Place("udp" if url.transport == "udp" else "tcp", _plain(url.host), url.port)
+def _bound_to(url: ListenUrl) -> _BoundTo:
+    return _BoundTo("udp" if url.transport == "udp" else "tcp", _plain(url.host), url.port)
 
 
 def _plain(host: str) -> str:
-    """An address in one spelling, without a zone."""
+    """An address in canonical form, without a zone."""
     return str(ip_address(host.partition("%")[0]))

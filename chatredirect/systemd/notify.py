@@ -1,7 +1,7 @@
-"""sd_notify(3): telling systemd how we are.
+"""sd_notify(3): reports the daemon's state to systemd.
 
-A datagram of `NAME=value` lines to the socket that `NOTIFY_SOCKET` names. The manual invites
-programs to do it themselves rather than to load a library for it.
+A datagram of `NAME=value` lines to the socket in `NOTIFY_SOCKET`. The manual page recommends this
+instead of linking a library.
 """
 
 import os
@@ -12,7 +12,7 @@ _PATIENCE = 2.0  # seconds for a message that must arrive, should systemd be bus
 
 
 class Notifier:
-    """Sends messages to systemd, or nothing at all where there is none.
+    """Sends messages to systemd; does nothing without it.
 
     Attributes:
         failed: messages that could not be sent.
@@ -27,7 +27,7 @@ class Notifier:
 
     @property
     def active(self) -> bool:
-        """Whether anybody listens."""
+        """Whether there is a socket of systemd's."""
         return self._address is not None
 
     def ready(self, status: str) -> None:
@@ -35,11 +35,11 @@ class Notifier:
         self._send(f"READY=1\n{_status(status)}", _PATIENCE)
 
     def reloading(self) -> None:
-        """A new configuration is being read; `ready` follows, whatever comes of it."""
+        """A new configuration is being read; `ready` follows even if it is refused."""
         self._send("RELOADING=1", _PATIENCE)
 
     def stopping(self, status: str) -> None:
-        """The end has begun."""
+        """The daemon stops."""
         self._send(f"STOPPING=1\n{_status(status)}", _PATIENCE)
 
     def status(self, text: str) -> None:
@@ -47,7 +47,7 @@ class Notifier:
         self._send(_status(text), 0)
 
     def alive(self) -> None:
-        """A sign of life, for the watchdog. One that finds no room is made up for by the next."""
+        """A keep-alive for the watchdog; it may be lost, since the next one follows."""
         self._send("WATCHDOG=1", 0)
 
     def _send(self, message: str, patience: float) -> None:
@@ -57,12 +57,12 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 sock.settimeout(patience)
                 sock.sendto(message.encode("utf-8", "replace"), self._address)
-        except OSError:  # nothing that we could do, and no reason to serve worse
+        except OSError:  # requests are served all the same
             self.failed += 1
 
 
 def _address(name: str) -> str | None:
-    """A path, or an abstract name that is written with `@`; anything else isn't ours to speak."""
+    """A path, or an abstract name written with `@`; nothing else is supported."""
     if name.startswith("@"):
         return "\0" + name[1:]
     return name if name.startswith("/") else None

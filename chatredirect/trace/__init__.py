@@ -6,7 +6,7 @@ comparison, and everything else is bounded.
 
     filter    which messages are of interest
     session   one trace: what it follows, what waits for its reader, and what was left out
-    traces    all of them: the daemon's `Tap`
+    traces    all of them: the daemon's `Observer`
     masking   secrets made unreadable, octet for octet
     lines     what goes over the control socket
     command   the control socket's command

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from chatredirect.control.protocol import Json
 from chatredirect.trace.masking import mask
-from chatredirect.trace.session import Ends, Sighting, SightingKind
+from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
 
 
 class BadSighting(ValueError):

@@ -1,4 +1,4 @@
-"""All traces: the daemon's `Tap`, there as long as somebody looks on.
+"""All traces: the daemon's `Observer`, there as long as somebody looks on.
 
 It stands in the way of every message while there is a trace, so it asks each trace one question
 about a message and does no more for one that nobody wants. A fault of ours in here ends the traces,
@@ -14,10 +14,10 @@ import structlog
 
 from chatredirect.sip.flow import Flow, ReturnPath
 from chatredirect.sip.message import Message
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
 from chatredirect.trace.filter import Filter
-from chatredirect.trace.session import Ends, Session, Sighting, SightingKind, octets_of
+from chatredirect.trace.trace_session import Ends, Session, Sighting, SightingKind, octets_of
 
 log = structlog.get_logger()
 
@@ -31,23 +31,23 @@ class TooMany(Exception):
 
 
 class Traces:
-    """The traces that run, as a `Tap`.
+    """The traces that run, as an `Observer`.
 
     Attributes:
         sessions: they.
     """
 
-    __slots__ = ("_clock", "_tapping", "sessions")
+    __slots__ = ("_clock", "_observing", "sessions")
 
-    def __init__(self, tapping: Tapping, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, observing: Observing, clock: Callable[[], float] = time.time) -> None:
         """Look on from the first trace to the end of the last.
 
         Args:
-            tapping: where to be while there is one.
+            observing: where to be while there is one.
             clock: seconds since the epoch.
         """
         self.sessions: list[Session] = []
-        self._tapping = tapping
+        self._observing = observing
         self._clock = clock
 
     def begin(self, wanted: Filter, notify: Callable[[], None]) -> Session:
@@ -64,7 +64,7 @@ class Traces:
             raise TooMany
         session = Session(wanted, self._clock, notify)
         self.sessions.append(session)
-        self._tapping.tap = self
+        self._observing.observer = self
         return session
 
     def end(self, session: Session) -> None:
@@ -72,12 +72,12 @@ class Traces:
         if session in self.sessions:
             self.sessions.remove(session)
         if not self.sessions:
-            self._tapping.tap = None
+            self._observing.observer = None
 
-    # -- the tap ------------------------------------------------------------------------------
+    # -- the observer ------------------------------------------------------------------------------
 
     def received(self, message: Message, source: Peer, reach: ReturnPath | None) -> bool:
-        """See `Tap`."""
+        """See `Observer`."""
         call_id = message.call_id
         wanted = False
         try:
@@ -92,7 +92,7 @@ class Traces:
         return wanted
 
     def sent(self, data: bytes, flow: Flow, call_id: bytes | None) -> None:
-        """See `Tap`."""
+        """See `Observer`."""
         with self._harmless():
             if call_id is None:
                 found = _CALL_ID.search(data)
@@ -103,21 +103,21 @@ class Traces:
                     session.see(Sighting(SightingKind.SENT, self._clock(), call_id, ends, data))
 
     def decided(self, call_id: bytes | None, what: str) -> None:
-        """See `Tap`."""
+        """See `Observer`."""
         with self._harmless():
             for session in self.sessions:
                 if session.follows(call_id):
                     session.see(Sighting(SightingKind.DECIDED, self._clock(), call_id, what=what))
 
     def unreadable(self, data: bytes, source: Peer, reach: ReturnPath | None, why: str) -> None:
-        """See `Tap`."""
+        """See `Observer`."""
         with self._harmless():
             for session in self.sessions:
                 if session.filter.wants_unreadable(data, source):
                     self._see(session, SightingKind.UNREADABLE, None, data, source, reach, why)
 
     def happened(self, peer: str, port: int, transport: str, what: str) -> None:
-        """See `Tap`."""
+        """See `Observer`."""
         with self._harmless():
             for session in self.sessions:
                 if session.filter.peer == peer or (peer, port) in session.peers:
@@ -153,7 +153,7 @@ class Traces:
     def _fail(self) -> None:
         log.exception("trace_failed")
         failed, self.sessions = self.sessions, []
-        self._tapping.tap = None
+        self._observing.observer = None
         for session in failed:
             session.failed = True
             session.notify()

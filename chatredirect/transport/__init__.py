@@ -7,7 +7,7 @@ admission    who may open another connection
 acceptor     accepting connections, also when the file descriptors run out
 stream       a TCP or TLS listener
 connection   a connection, accepted or opened: framing, keep-alive, patience with limits
-terms        what connections go by: whom to ask, how patient to be
+settings        what connections go by: whom to ask, how patient to be
 open_connections  those of one owner, and how all of them end
 flow         a way back to where a message came from
 flow_book    names for flows, short enough for a Record-Route

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import structlog
 
+from chatredirect.runtime.rate_limiter import RepeatLimiter
+
 log = structlog.get_logger()
 
 #: Takes an accepted, non-blocking socket and the peer's address as the socket module gives it.
@@ -34,7 +36,7 @@ class Acceptor:
     """
 
     __slots__ = (
-        "_farewell", "_loop", "_on_accept", "_paused", "_reserve", "_sock", "_told_at", "_where",
+        "_farewell", "_loop", "_on_accept", "_paused", "_repeats", "_reserve", "_sock", "_where",
         "exhausted",
     )  # fmt: skip
 
@@ -61,7 +63,7 @@ class Acceptor:
         self._loop = loop
         self._reserve = _reserve()
         self._paused: asyncio.TimerHandle | None = None
-        self._told_at: float | None = None
+        self._repeats = RepeatLimiter(_QUIET, loop.time)
         name = sock.getsockname()
         self._where = name if isinstance(name, str) else "{}:{}".format(*name[:2])
         self.exhausted = 0
@@ -101,9 +103,7 @@ class Acceptor:
     def _refuse(self, error: OSError) -> None:
         """Close one waiting connection with the descriptor that was kept for this."""
         self.exhausted += 1
-        now = self._loop.time()
-        if self._told_at is None or now - self._told_at >= _QUIET:
-            self._told_at = now
+        if self._repeats.hit("no_file_descriptors") is not None:
             log.error(
                 "no_file_descriptors",
                 where=self._where,

@@ -7,6 +7,8 @@ counts like any other.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from chatredirect.runtime.rate_limiter import TokenBucket
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
@@ -46,8 +48,8 @@ class Admission:
     open: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     _by_host: dict[str, int] = field(default_factory=dict)
-    _all: "_Bucket | None" = None
-    _buckets: dict[str, "_Bucket"] = field(default_factory=dict)
+    _all: TokenBucket | None = None
+    _buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
     @property
     def by_peer(self) -> Mapping[str, int]:
@@ -81,12 +83,12 @@ class Admission:
         if bucket is None:
             if len(self._buckets) >= _KNOWN_PEERS:
                 self._forget_idle(now)
-            bucket = self._buckets[host] = _Bucket(self.limits.handshakes_per_peer, now)
+            bucket = self._buckets[host] = TokenBucket(2 * self.limits.handshakes_per_peer, now)
         if self._all is None:
-            self._all = _Bucket(self.limits.handshakes, now)
-        if not bucket.take(self.limits.handshakes_per_peer, now):
+            self._all = TokenBucket(2 * self.limits.handshakes, now)
+        if not _take(bucket, self.limits.handshakes_per_peer, now):
             return self._refuse("handshakes_per_peer")
-        if not self._all.take(self.limits.handshakes, now):
+        if not _take(self._all, self.limits.handshakes, now):
             return self._refuse("handshakes")
         return None
 
@@ -95,34 +97,21 @@ class Admission:
         return reason
 
     def _forget_idle(self, now: float) -> None:
-        """Forget who has as much left as a stranger; all, if that makes no room."""
+        """Forget peers that have as much left as a stranger; all, if that makes no room."""
         rate = self.limits.handshakes_per_peer
-        kept = {host: each for host, each in self._buckets.items() if not each.full(rate, now)}
+        size = _size(rate)
+        kept = {
+            host: bucket
+            for host, bucket in self._buckets.items()
+            if bucket.fill(rate, size, now) < 2 * rate - 1
+        }
         self._buckets = kept if len(kept) < _KNOWN_PEERS else {}
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """A token bucket that holds two seconds' worth."""
+def _take(bucket: TokenBucket, rate: float, now: float) -> bool:
+    return bucket.take(rate, _size(rate), now)
 
-    tokens: float
-    at: float
 
-    def __init__(self, rate: float, now: float) -> None:
-        self.tokens = 2 * rate
-        self.at = now
-
-    def take(self, rate: float, now: float) -> bool:
-        self._fill(rate, now)
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
-
-    def full(self, rate: float, now: float) -> bool:
-        self._fill(rate, now)
-        return self.tokens >= 2 * rate - 1
-
-    def _fill(self, rate: float, now: float) -> None:
-        self.tokens = min(max(2 * rate, 1), self.tokens + (now - self.at) * rate)
-        self.at = now
+def _size(rate: float) -> float:
+    """Two seconds' worth of handshakes; at a low rate one, or there would never be any."""
+    return max(2 * rate, 1)

@@ -1,9 +1,8 @@
-"""One connection, accepted or opened: framing, keep-alive, and patience with limits.
+"""One connection, accepted or opened: framing, keep-alive and timeouts.
 
-A connection may carry thousands of users' requests for days, or be somebody who opens it
-and says nothing, sends half a message, or never reads its answers. The first is
-served at once and costs no timer for a message; the others are closed after the limits' seconds,
-and until then they hold a bounded amount of memory.
+A connection may carry thousands of users' requests for days. It needs no timer for a message. A
+peer may also be silent, send half a message, or never read its responses; then the connection is
+closed after the timeout of the settings, and uses a bounded amount of memory until then.
 """
 
 import asyncio
@@ -14,22 +13,22 @@ from typing import Protocol, cast
 
 import structlog
 
-from chatredirect.runtime.steady_rate import SteadyRate
+from chatredirect.runtime.rate_limiter import SteadyRate
 from chatredirect.runtime.turns import turns_of
 from chatredirect.sip.flow import peer_text
 from chatredirect.sip.framing import PING, Event, FramingFault, Ping, StreamFramer
 from chatredirect.sip.response import Peer
 from chatredirect.transport.connection_settings import ConnectionSettings
-from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.mmsg import plain_host
 from chatredirect.transport.peer_identity import Identity, PeerRefused, explain
+from chatredirect.transport.socket_flows import StreamFlow
 
 log = structlog.get_logger()
 
-_LAST_ANSWERS = 64.0  # seconds for answers to who has shut down its sending side
-_LINGER = 1.0  # seconds that what comes after the end is passed over
-_TLS_RECORD = b"\x16\x03"  # how a TLS handshake begins (RFC 8446 §5.1), and no SIP message does
-#: What is said of connections that we end for the peer's sake.
+_LAST_ANSWERS = 64.0  # seconds for responses to a peer that has half closed its connection
+_LINGER = 1.0  # seconds in which octets after our half close are discarded
+_TLS_RECORD = b"\x16\x03"  # the begin of a TLS handshake (RFC 8446 §5.1), but of no SIP message
+#: Reasons for closing a connection, for people.
 _ENDINGS = {
     "idle": "nothing came for limits.idle_timeout",
     "half_sent": "a message wasn't complete within limits.message_timeout",
@@ -41,33 +40,28 @@ _ENDINGS = {
 
 
 class Owner(Protocol):
-    """Whom a connection belongs to: the listener that accepted it, or whoever opened it.
-
-    Attributes:
-        terms: what its connections go by.
-        transport: `tcp` or `tls`.
-    """
+    """What a connection belongs to: the listener that accepted it, or what opened it."""
 
     @property
-    def terms(self) -> ConnectionSettings:
-        """What its connections go by."""
+    def settings(self) -> ConnectionSettings:
+        """The settings of its connections."""
 
     @property
     def transport(self) -> str:
         """`tcp` or `tls`."""
 
     def admit(self, tls: ssl.SSLObject | None) -> Identity:
-        """Who the peer has proved to be; `tls` is None without TLS.
+        """The identity that the peer has proved; `tls` is None without TLS.
 
         Raises:
-            Refused: it isn't welcome.
+            PeerRefused: the peer isn't allowed.
         """
 
     def reachable(self, host: str, port: int) -> tuple[str, int]:
-        """Where the peer can open a connection to us, as far as there is such an address.
+        """The address and port where the peer can open a connection to us.
 
         Args:
-            host: our own address on this one.
+            host: our own address on this connection.
             port: our own port on it.
         """
 
@@ -75,34 +69,55 @@ class Owner(Protocol):
         """A connection has begun."""
 
     def gone(self, connection: "StreamConnection") -> None:
-        """A connection that has begun is over."""
+        """A connection is closed, or never began."""
 
 
 class StreamConnection(asyncio.Protocol):
-    """One connection of an owner."""
+    """A connection of an owner."""
 
     __slots__ = (
-        "_active", "_blocked", "_ended", "_excess", "_flow", "_framer", "_half_sent", "_identity",
-        "_idle", "_no_more", "_ours", "_owner", "_pings", "_source", "_terms", "_transport",
-        "_turns", "_unread", "_useless", "_waiting", "begun", "host", "port", "transport",
+        "_active",
+        "_blocked",
+        "_ended",
+        "_excess",
+        "_flow",
+        "_framer",
+        "_half_sent",
+        "_identity",
+        "_idle",
+        "_no_more",
+        "_ours",
+        "_owner",
+        "_pings",
+        "_settings",
+        "_source",
+        "_transport",
+        "_turns",
+        "_unread",
+        "_useless",
+        "_waiting",
+        "begun",
+        "host",
+        "port",
+        "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, host: str, port: int, *, ours: bool = False) -> None:
-        """Belong to an owner; nothing happens before `connection_made`.
+        """Do nothing before `connection_made`.
 
         Args:
-            owner: whom it belongs to.
+            owner: its owner.
             host: the peer's address.
             port: the peer's port.
-            ours: whether we open it, so that the peer is one that we have chosen.
+            ours: whether we open it, so that we have chosen the peer.
         """
         self._owner = owner
         self._ours = ours
-        self._terms = owner.terms
+        self._settings = owner.settings
         self.transport = owner.transport
         self.host = host
         self.port = port
-        self._framer = StreamFramer(self._terms.message_limits)
+        self._framer = StreamFramer(self._settings.message_limits)
         self._source = Peer(b"", 0)
         self._flow: StreamFlow | None = None
         self._transport: asyncio.Transport | None = None
@@ -111,48 +126,48 @@ class StreamConnection(asyncio.Protocol):
         self._half_sent: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._identity = Identity()
-        self._ended = False  # we have said why we end it
-        self._turns = turns_of(self._terms.loop)
+        self._ended = False  # we have reported why we close it
+        self._turns = turns_of(self._settings.loop)
         self._waiting = False  # for its turn, with reading paused
         self._blocked = False  # the peer doesn't read what we write
-        self._no_more = False  # the peer has shut down its sending side
-        self._excess = ""  # why it is to be ended, of what it sends too much
-        self._useless: SteadyRate | None = None  # most connections send nothing of the kind
+        self._no_more = False  # the peer has half closed it
+        self._excess = ""  # what the peer sends too much of
+        self._useless: SteadyRate | None = None  # made when needed: most connections don't
         self._pings: SteadyRate | None = None
         self.begun = False
 
-    # -- what the event loop calls ------------------------------------------------------------
+    # -- called by the event loop -------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, after the handshake if there is one; end at once if the peer isn't welcome."""
+        """Begin, after the TLS handshake if any; close at once if the peer isn't allowed."""
         stream = cast(asyncio.Transport, transport)
         self.begun = True
         self._transport = stream
-        self._terms.begun += 1
+        self._settings.begun += 1
         log.debug("connection_begun", peer=self._peer())
         self._owner.opened(self)
         if self.admit():
-            self.look_at_peer()
-            self._active = self._terms.loop.time()
+            self.identify_peer()
+            self._active = self._settings.loop.time()
             self._watch_idle()
 
     def data_received(self, data: bytes) -> None:
-        """Take in these bytes, and answer what is complete with them when it is our turn."""
-        if not self._ended:  # else nothing that still comes is a message
-            self._active = self._terms.loop.time()
+        """Take octets, and handle complete messages when it is our turn."""
+        if not self._ended:  # nothing after a framing fault is a message
+            self._active = self._settings.loop.time()
             self._framer.receive(data)
         if not self._waiting and not self._blocked:
             self._take_turn()
 
     def _take_turn(self) -> None:
-        """Work now if there is time for it; else wait for it, and read nothing meanwhile."""
+        """Work now if there is time, else wait for a turn with reading paused."""
         if self._turns.work(self):
             self._waiting = True
             if self._transport is not None:
                 self._transport.pause_reading()
 
     def work(self, until: float, least: int) -> bool:
-        """Answer what has been received, all answers in one write; whether more is left."""
+        """Handle received messages, with all responses in one write; whether more are left."""
         more = False
         if not (self._ended or self._blocked or self._transport is None):
             more = self._answer(until, least)
@@ -164,7 +179,7 @@ class StreamConnection(asyncio.Protocol):
 
     def _answer(self, until: float, least: int) -> bool:
         began = now = perf_counter()
-        terms, framer = self._terms, self._framer
+        settings, framer = self._settings, self._framer
         answers: list[bytes] = []
         progress = False
         passing_over = framer.passing_over
@@ -175,11 +190,11 @@ class StreamConnection(asyncio.Protocol):
             if isinstance(event, FramingFault):
                 fault = event
             elif isinstance(event, Ping):
-                self._pings = self._count(self._pings, terms.timeouts.pings, "pings")
+                self._pings = self._count(self._pings, settings.timeouts.pings, "pings")
             try:
-                answer = terms.answer(event, self._source, self.transport, self)
-            except Exception:  # one message must not end the others' connection, whatever it is
-                terms.failures += 1
+                answer = settings.answer(event, self._source, self.transport, self)
+            except Exception:  # one message must not end a connection that others share
+                settings.failures += 1
                 log.exception("message_failed", peer=self._peer())
             else:
                 if answer is not None:
@@ -189,22 +204,22 @@ class StreamConnection(asyncio.Protocol):
                 break
         if answers and self._transport is not None:
             self._transport.write(b"".join(answers))
-            terms.latency.observe(now - began, len(answers))
+            settings.latency.observe(now - began, len(answers))
         if self._excess:
-            terms.sends_away(self._peer(), self._excess)
+            settings.sends_away(self._peer(), self._excess)
             self.close(self._excess)
         elif fault is not None:
             tls_here = fault.error.offending.startswith(_TLS_RECORD)
             self.hang_up("tls_here" if tls_here else "framing", str(fault.error))
         elif event is not None and framer.partial:
-            self._cancel_half_sent()  # what is complete by now isn't half sent while it waits
+            self._cancel_half_sent()  # a complete message may be waiting for its turn
             return True
         else:
             self._all_answered(progress or (passing_over and not framer.passing_over))
         return False
 
     def _all_answered(self, progress: bool) -> None:
-        """Nothing is left of what has been received but the beginning of a message."""
+        """Handle that at most the beginning of a message is left."""
         if not progress and self._half_sent is None and self._framer.begins_with(_TLS_RECORD):
             self.close("tls_here")
             return
@@ -214,18 +229,18 @@ class StreamConnection(asyncio.Protocol):
             self._end_in_time()
 
     def useless(self) -> None:
-        """A message of the peer's was of no use to anybody; too many for too long end it."""
-        self._useless = self._count(self._useless, self._terms.timeouts.useless, "useless")
+        """Count a useless message; too many of them for too long close the connection."""
+        self._useless = self._count(self._useless, self._settings.timeouts.useless, "useless")
 
     def _count(self, rate: SteadyRate | None, most: int, reason: str) -> SteadyRate:
         rate = rate or SteadyRate()
-        # by when it is handled: what floods come with waits for seconds, one read after another
-        if rate.exceeded(self._terms.loop.time(), most):
+        # the time is when a message is handled: in a flood, messages wait for seconds
+        if rate.exceeded(self._settings.loop.time(), most):
             self._excess = reason
         return rate
 
     def eof_received(self) -> bool:
-        """The peer sends no more; False closes our side once its answers are written."""
+        """Handle the peer's half close; False closes our side once responses are written."""
         self._no_more = True
         if not self._waiting and self._stays():
             return True
@@ -233,15 +248,14 @@ class StreamConnection(asyncio.Protocol):
         if not self._waiting or self._transport is None:
             return False
         if self._transport.can_write_eof():
-            return True  # it closes when everything is answered
-        self._turns.finish(self)  # over TLS there is no half of a connection: it closes now
+            return True  # closed when everything is answered
+        self._turns.finish(self)  # TLS has no half close, so it closes now
         return False
 
     def _stays(self) -> bool:
-        """Whether a peer that sends no more has asked something that is still to be answered.
+        """Whether to stay open after a half close, since a response is pending.
 
-        Over TLS there is no half of a connection, and on one that we have opened the peer can't
-        answer any more what we ask.
+        TLS has no half close, and on a connection of ours the peer can't respond any more.
         """
         flow, transport = self._flow, self._transport
         if transport is None or self._ended or self._ours or not transport.can_write_eof():
@@ -253,12 +267,12 @@ class StreamConnection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._unread = None
-        self._half_sent = self._terms.loop.call_later(_LAST_ANSWERS, self._close_quietly)
+        self._half_sent = self._settings.loop.call_later(_LAST_ANSWERS, self._close_quietly)
         return True
 
     def _free(self) -> None:
-        """All that it has asked is answered, or its answer is about to be written."""
-        self._terms.loop.call_soon(self._close_if_free)
+        """No response is pending, but the last one may not be written yet."""
+        self._settings.loop.call_soon(self._close_if_free)
 
     def _close_if_free(self) -> None:
         if self._flow is None or not self._flow.held:
@@ -270,14 +284,14 @@ class StreamConnection(asyncio.Protocol):
             self._transport.close()
 
     def pause_writing(self) -> None:
-        """The peer doesn't read: take nothing more from it, and not for ever."""
+        """The peer doesn't read: read nothing more from it, and start a timeout."""
         self._blocked = True
         if self._transport is not None and self._unread is None:
             self._transport.pause_reading()
             self._end_in_time()
 
     def resume_writing(self) -> None:
-        """The peer reads again; being closed, it has got its time and no more."""
+        """The peer reads again. A connection that is being closed keeps its timeout."""
         self._blocked = False
         if self._transport is None or self._transport.is_closing():
             return
@@ -285,16 +299,16 @@ class StreamConnection(asyncio.Protocol):
             self._unread.cancel()
             self._unread = None
         if self._waiting:
-            return  # the turn that it waits for goes on from here
+            return  # it goes on in its turn
         self._transport.resume_reading()
         if self._framer.partial:
             self._take_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget everything."""
+        """Clean up."""
         if isinstance(exc, ssl.SSLError):
             why = explain(exc)
-            self._tell("tls_connection_failed", why=why)
+            self._report("tls_connection_failed", why=why)
         if self.begun:
             log.debug("connection_over", peer=self._peer(), ended_here=self._ended)
         for timer in (self._idle, self._half_sent, self._unread):
@@ -305,33 +319,35 @@ class StreamConnection(asyncio.Protocol):
         self._end_flow()
 
     def admit(self) -> bool:
-        """Ask whether the names in its certificate let the peer in; end the connection if not."""
+        """Check the names in the peer's certificate; abort if they aren't allowed."""
         if self._transport is None:
             return True
         try:
             self._identity = self._owner.admit(self._transport.get_extra_info("ssl_object"))
         except PeerRefused as refused:
-            self._tell("peer_refused", why=str(refused))
+            self._report("peer_refused", why=str(refused))
             self.abort("peer_refused")
             return False
         return True
 
-    def look_at_peer(self) -> None:
-        """Ask who the peer is, by the rule that holds now."""
+    def identify_peer(self) -> None:
+        """Determine who the peer is, by the current settings."""
         identity = self._identity
-        self._source = self._terms.source(self.host, self.port, identity.verified, identity.names)
+        self._source = self._settings.source(
+            self.host, self.port, identity.verified, identity.names
+        )
         self._framer.passes_over = self._ours or self._source.trusted
         if self._flow is not None:
             self._flow.peer_names = identity.names
 
-    def be_patient_anew(self) -> None:
-        """Wait for the peer as long as the timeouts say now."""
+    def restart_idle_timer(self) -> None:
+        """Go by the current idle timeout."""
         if self._idle is not None and self._transport is not None:
             self._idle.cancel()
             self._watch_idle()
 
     def flow(self, port: int = 0) -> StreamFlow:
-        """The way back: this connection, whatever the port."""
+        """The way back: this connection; the port is ignored."""
         if self._flow is None:
             own = ("", 0)
             if self._transport is not None:
@@ -343,67 +359,69 @@ class StreamConnection(asyncio.Protocol):
             )
         return self._flow
 
-    # -- ending it ----------------------------------------------------------------------------
+    # -- closing ------------------------------------------------------------------------------
 
     def close(self, reason: str, why: str = "") -> None:
-        """Close it once what has been written is sent."""
+        """Close after everything that was written has been sent."""
         if self._transport is not None and not self._transport.is_closing():
-            self._tell_end(reason, why)
+            self._report_end(reason, why)
             self._transport.close()
             self._end_in_time()
 
     def hang_up(self, reason: str, why: str = "") -> None:
-        """Say that nothing more comes, and pass over for a moment what the peer still sends.
+        """Half close, and discard for a moment what the peer still sends.
 
-        Closing a socket with octets unread resets the connection (RFC 1122 §4.2.2.13), and the
-        reset may overtake the answers before it.
+        Closing a socket with unread octets resets the connection (RFC 1122 §4.2.2.13), and the
+        reset may overtake responses.
         """
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if not transport.can_write_eof():  # over TLS there is no half of a connection to close
+        if not transport.can_write_eof():  # TLS has no half close
             self.close(reason, why)
             return
-        self._tell_end(reason, why)
+        self._report_end(reason, why)
         transport.write_eof()
         if self._half_sent is not None:
             self._half_sent.cancel()
-        self._half_sent = self._terms.loop.call_later(_LINGER, self.close, reason)
+        self._half_sent = self._settings.loop.call_later(_LINGER, self.close, reason)
 
     def abort(self, reason: str) -> None:
-        """Close it at once."""
+        """Close at once."""
         if self._transport is not None:
-            self._tell_end(reason)
+            self._report_end(reason)
             self._transport.abort()
 
-    def _tell_end(self, reason: str, why: str = "") -> None:
-        """Count why we end it, and say so; a goodbye that isn't read is no second end."""
+    def _report_end(self, reason: str, why: str = "") -> None:
+        """Count and log why we close it, only once."""
         if self._ended:
             return
         self._ended = True
-        self._terms.ended(reason)
-        self._end_flow()  # what is sent from now on must find another way
+        self._settings.ended(reason)
+        self._end_flow()  # later messages must use another flow
         why = why or _ENDINGS.get(reason, "")
         if why:
-            level = "info" if reason == "idle" else "warning"  # nothing is wrong with silence
+            level = "info" if reason == "idle" else "warning"  # silence is no fault
             fields = {"reason": reason, "why": why}
-            self._tell("connection_closed", level, **fields)
+            self._report("connection_closed", level, **fields)
 
     def _end_flow(self) -> None:
         if self._flow is not None:
             self._flow.end()
 
     def _end_in_time(self) -> None:
-        """What waits for the peer to read it doesn't wait for ever."""
+        """Start the timeout for the peer to read what was written."""
         if self._unread is None:
-            terms = self._terms
-            self._unread = terms.loop.call_later(terms.timeouts.write, self.abort, "not_reading")
+            settings = self._settings
+            self._unread = settings.loop.call_later(
+                settings.timeouts.write, self.abort, "not_reading"
+            )
 
     # -- timers -------------------------------------------------------------------------------
 
     def _watch_idle(self) -> None:
-        """One timer for all messages: it looks whether there was one, and goes on if so."""
-        loop, timeouts = self._terms.loop, self._terms.timeouts
+        """Close an idle connection; one timer serves all messages."""
+        loop, timeouts = self._settings.loop, self._settings.timeouts
         silent = loop.time() - self._active
         left = timeouts.idle - silent
         if left <= 0:
@@ -420,14 +438,14 @@ class StreamConnection(asyncio.Protocol):
         self._idle = loop.call_later(left, self._watch_idle)
 
     def _watch_message(self, progress: bool) -> None:
-        """A message that has begun must end in time; further octets of it gain nothing."""
+        """Start the timeout of a message that has begun; more octets of it don't extend it."""
         if self._framer.partial:
             if self._half_sent is not None and not progress:
                 return
             if self._half_sent is not None:
                 self._half_sent.cancel()
-            timeout = self._terms.timeouts.message
-            self._half_sent = self._terms.loop.call_later(timeout, self.close, "half_sent")
+            timeout = self._settings.timeouts.message
+            self._half_sent = self._settings.loop.call_later(timeout, self.close, "half_sent")
         else:
             self._cancel_half_sent()
 
@@ -439,17 +457,17 @@ class StreamConnection(asyncio.Protocol):
     def _peer(self) -> str:
         return peer_text(self.transport, self.host, self.port)
 
-    def _tell(self, event: str, level: str = "warning", **fields: object) -> None:
-        self._terms.tell(event, self.transport, self.host, self.port, level, **fields)
+    def _report(self, event: str, level: str = "warning", **fields: object) -> None:
+        self._settings.report(event, self.transport, self.host, self.port, level, **fields)
 
 
 GOODBYE = 1.0
 """Seconds that peers have at the end to read what has been written, and to close."""
-_AT_ONCE = 100  # connections that are ended before it is others' turn
+_AT_ONCE = 100  # connections that are closed in one turn of the event loop
 
 
 class OpenConnections:
-    """A set that can be waited for until it is empty."""
+    """A set of connections that can be closed together."""
 
     __slots__ = ("_all_gone", "_leaving", "_open")
 
@@ -464,28 +482,28 @@ class OpenConnections:
         return len(self._open)
 
     def __iter__(self) -> Iterator[StreamConnection]:
-        """Those that are open now, even if some end meanwhile."""
+        """A snapshot of the open connections."""
         return iter(tuple(self._open))
 
     def add(self, connection: StreamConnection) -> None:
-        """Remember one."""
+        """Add one."""
         self._open.add(connection)
 
     def discard(self, connection: StreamConnection) -> None:
-        """Forget one."""
+        """Remove one."""
         self._open.discard(connection)
         self._leaving.discard(connection)
         if self._all_gone is not None and not self._leaving and not self._all_gone.done():
             self._all_gone.set_result(None)
 
     async def close(self, patience: float = GOODBYE) -> int:
-        """Close those that are open now; what has been written reaches peers that read it in time.
+        """Close the connections that are open now, after what was written has been sent.
 
         Args:
-            patience: seconds until those that are left are cut off.
+            patience: seconds until those that are left are aborted.
 
         Returns:
-            How many had to be cut off.
+            How many were aborted.
         """
         self._leaving = leaving = set(self._open)
         for number, connection in enumerate(tuple(leaving)):

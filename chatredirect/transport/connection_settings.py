@@ -1,6 +1,6 @@
-"""What connections go by: whom to ask, how patient to be, and what is told of how they end.
+"""Settings of a group of connections: message handler, timeouts, limits, and their counters.
 
-A listener has terms for what it accepts, the outgoing side has others for what it opens; a
+A listener has settings for the connections that it accepts, and the outgoing side has its own; a
 connection doesn't know which of the two it belongs to.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from chatredirect.log import RateLimited
 from chatredirect.runtime.histogram import Histogram
+from chatredirect.runtime.rate_limiter import RepeatLimiter
 from chatredirect.sip.flow import ReturnPath, peer_text
 from chatredirect.sip.framing import Event
 from chatredirect.sip.limits import Limits
@@ -21,35 +21,35 @@ from chatredirect.sip.response import Peer
 
 log = structlog.get_logger()
 
-#: Takes a framed event, where it came from, on what, and a way to get back there later; gives the
-#: answer or None.
+#: Handles an event of the framer from a peer, over a transport, with the way back to the peer;
+#: returns the response or None.
 Answerer = Callable[[Event, Peer, str, ReturnPath], bytes | None]
-#: Makes a source of an address, a port, whether a certificate has proved one of the allowed names,
+#: Makes a peer of an address, a port, whether its certificate has proved one of the allowed names,
 #: and all names that it has proved.
 SourceMaker = Callable[[str, int, bool, tuple[str, ...]], Peer]
-#: Hears of what becomes of connections: the transport, the peer's address and port, and what.
+#: Called for reports about connections: the transport, the peer's address and port, and the text.
 Watch = Callable[[str, str, int, str], None]
 
-_REMEMBERED = 8  # peers that were sent away
+_REMEMBERED = 8  # peers whose connections were closed for what they sent
 _QUIET = 60.0  # seconds between two log lines about one peer
 
 
 def nobody_watches(transport: str, host: str, port: int, what: str) -> None:
-    """A `Watch` for those who don't care."""
+    """A `Watch` that ignores reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """How long a peer may take, in seconds, and how much of no use it may send all the time.
+    """Timeouts in seconds, and limits on rates that hold for seconds.
 
     Attributes:
-        idle: without a message before a connection is closed.
+        idle: without a message until a connection is closed.
         message: from a message's first octet to its last.
-        write: that answers may wait for the peer to read.
+        write: for the peer to read responses.
         handshake: for a TLS handshake.
-        keepalive: of silence, after which we send a keep-alive of our own; None for never.
-        useless: messages a second that nobody has any use for: responses to no request of ours,
-            ACKs of nothing, what can't be read.
+        keepalive: of silence until we send a keep-alive; None for never.
+        useless: useless messages a second: responses to no request of ours, ACKs of no response,
+            and what can't be read.
         pings: keep-alives a second (RFC 5626 §3.5.1).
     """
 
@@ -64,21 +64,21 @@ class StreamLimits:
 
 @dataclass(slots=True)
 class ConnectionSettings:
-    """The terms of some connections; they may change while these are open.
+    """Settings and counters of a group of connections; they may change while these are open.
 
     Attributes:
-        answer: answers an event.
-        source: makes a source of what is known of a peer.
-        message_limits: bounds on a message; connections that are open keep theirs.
-        timeouts: how long a peer may take.
-        loop: where they run.
-        watch: hears of all that is told, also of what the log isn't told again.
-        closed: connections that we ended, by reason.
-        failures: events whose handling raised; a fault of ours, and the log has it.
+        answer: handles an event.
+        source: makes a `Peer`.
+        message_limits: limits on a message; open connections keep theirs.
+        timeouts: timeouts and limits on rates.
+        loop: the event loop.
+        watch: called for all reports, including those that the log suppresses as repeated.
+        closed: connections that we closed, by reason.
+        failures: events whose handler raised, which is logged.
         begun: connections that have begun.
-        sent_away: the last peers whose connections ended for what they sent all the time: peer,
-            reason, and when, in seconds since the epoch.
-        latency: from when octets were read until the answers to what they completed were written.
+        sent_away: the last peers whose connections were closed for what they sent: peer, reason,
+            and time in seconds since the epoch.
+        latency: seconds from reading octets to writing the responses.
     """
 
     answer: Answerer
@@ -94,11 +94,11 @@ class ConnectionSettings:
     sent_away: deque[tuple[str, str, float]] = field(
         default_factory=lambda: deque(maxlen=_REMEMBERED)
     )
-    _limited: RateLimited = field(init=False)
+    _repeats: RepeatLimiter = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with nothing told."""
-        self._limited = RateLimited(_QUIET, self.loop.time)
+        """Begin with nothing logged."""
+        self._repeats = RepeatLimiter(_QUIET, self.loop.time)
 
     def change(
         self,
@@ -107,19 +107,19 @@ class ConnectionSettings:
         message_limits: Limits,
         timeouts: StreamLimits,
     ) -> None:
-        """Go by others from now on."""
+        """Use these from now on."""
         self.answer, self.source = answer, source
         self.message_limits, self.timeouts = message_limits, timeouts
 
     def ended(self, reason: str) -> None:
-        """Count a connection that we end."""
+        """Count a connection that we close."""
         self.closed[reason] = self.closed.get(reason, 0) + 1
 
     def sends_away(self, peer: str, reason: str) -> None:
-        """Remember a peer for `status`."""
+        """Remember a peer whose connection is closed for what it sent, for `status`."""
         self.sent_away.append((peer, reason, time.time()))
 
-    def tell(
+    def report(
         self,
         event: str,
         transport: str,
@@ -128,10 +128,10 @@ class ConnectionSettings:
         level: str = "warning",
         **fields: object,
     ) -> None:
-        """Log a fault of a peer, once in a while for each address and fault."""
+        """Log an event about a peer, limited for each address and event."""
         why = fields.get("why")
         self.watch(transport, host, port, f"{event}: {why}" if why else event)
-        suppressed = self._limited.hit((event, host, *fields.values()))
+        suppressed = self._repeats.hit((event, host, *fields.values()))
         if suppressed is not None:
             peer = peer_text(transport, host, port)
             write = log.info if level == "info" else log.warning

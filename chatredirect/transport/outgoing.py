@@ -18,14 +18,14 @@ import structlog
 
 from chatredirect.net.addresses import ListenUrl
 from chatredirect.net.target import Target, TargetAddress
-from chatredirect.runtime.os_errors import words
 from chatredirect.runtime.slicing import Slicer
+from chatredirect.runtime.wording import error_text
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.connection import GOODBYE, OpenConnections, StreamConnection
 from chatredirect.transport.connection_settings import ConnectionSettings
-from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.peer_identity import Identity, PeerRefused, Security, explain
+from chatredirect.transport.socket_flows import StreamFlow
 from chatredirect.transport.udp_sender import UdpSender
 
 #: Gives the address and port where a peer can open connections to us, of a transport and our own
@@ -38,19 +38,25 @@ class OutgoingConnection:
 
     Attributes:
         target: whom it is for.
-        terms: what it goes by.
+        settings: what it goes by.
         connection: it; nothing happens on it before it has begun.
         refusal: why the peer isn't the one that was meant; None if he is.
     """
 
     __slots__ = (
-        "_over", "_reachable_at", "_security", "connection", "refusal", "target", "terms",
+        "_over",
+        "_reachable_at",
+        "_security",
+        "connection",
+        "refusal",
+        "settings",
+        "target",
     )  # fmt: skip
 
     def __init__(
         self,
         target: Target,
-        terms: ConnectionSettings,
+        settings: ConnectionSettings,
         security: Security | None,
         reachable_at: ReachableAt,
         over: Callable[["OutgoingConnection"], None],
@@ -59,13 +65,13 @@ class OutgoingConnection:
 
         Args:
             target: whom it is for.
-            terms: what it goes by.
+            settings: what it goes by.
             security: TLS, None without it.
             reachable_at: see there.
             over: is told when it has begun and is over.
         """
         self.target = target
-        self.terms = terms
+        self.settings = settings
         self.refusal: str | None = None
         self._security = security
         self._reachable_at = reachable_at
@@ -172,50 +178,62 @@ class _Attempt:
 
 
 class Outgoing:
-    """The ways to targets.
+    """The udp_sender to targets.
 
     Attributes:
-        terms: what the connections go by.
+        settings: what the connections go by.
         limits: bounds.
-        ways: the ways over UDP.
+        udp_sender: the udp_sender over UDP.
         opened: connections that could be opened.
         failed: those that could not, by reason.
     """
 
     __slots__ = (
-        "_attempts", "_book", "_by_place", "_closed", "_connections", "_resting", "_security",
-        "_waiting", "bound", "failed", "limits", "opened", "terms", "ways",
+        "_attempts",
+        "_by_target",
+        "_closed",
+        "_connections",
+        "_flow_table",
+        "_resting",
+        "_security",
+        "_waiting",
+        "bound",
+        "failed",
+        "limits",
+        "opened",
+        "settings",
+        "udp_sender",
     )  # fmt: skip
 
     def __init__(
         self,
-        terms: ConnectionSettings,
+        settings: ConnectionSettings,
         limits: OutgoingLimits,
         security: Callable[[], Security],
-        ways: UdpSender,
-        book: FlowTable,
+        udp_sender: UdpSender,
+        flow_table: FlowTable,
         bound: Callable[[], Iterable[ListenUrl]] = tuple,
     ) -> None:
         """Open nothing yet.
 
         Args:
-            terms: what the connections go by.
+            settings: what the connections go by.
             limits: bounds.
             security: gives what TLS connections begin with now; it may be renewed meanwhile.
-            ways: the ways over UDP.
-            book: gets the name of every connection, and tells when it is gone.
+            udp_sender: the udp_sender over UDP.
+            flow_table: gets the name of every connection, and tells when it is gone.
             bound: gives the addresses that we listen on.
         """
-        self.terms = terms
+        self.settings = settings
         self.limits = limits
-        self.ways = ways
+        self.udp_sender = udp_sender
         self.bound = bound
         self.opened = 0
         self.failed: dict[str, int] = {}
         self._security = security
-        self._book = book
+        self._flow_table = flow_table
         self._connections = OpenConnections()
-        self._by_place: dict[TargetAddress, OutgoingConnection] = {}
+        self._by_target: dict[TargetAddress, OutgoingConnection] = {}
         self._attempts: dict[TargetAddress, _Attempt] = {}
         self._resting: dict[TargetAddress, tuple[float, str]] = {}  # until when, and why
         self._waiting = 0
@@ -234,8 +252,8 @@ class Outgoing:
     def reach(self, target: Target) -> Flow | None:
         """The way to a target, if there is one already; over UDP there is, if there ever is."""
         if target.transport == "udp":
-            return self.ways.to(target.address, target.port)
-        outgoing = self._by_place.get(target.place)
+            return self.udp_sender.to(target.address, target.port)
+        outgoing = self._by_target.get(target.key)
         if outgoing is None:
             return None
         flow = outgoing.flow
@@ -249,27 +267,27 @@ class Outgoing:
             on_flow: gets the way.
             on_failure: gets the reason why there is none.
         """
-        loop = self.terms.loop
+        loop = self.settings.loop
         flow = self.reach(target)
         if flow is not None:
             loop.call_soon(self._call, partial(on_flow, flow))
             return
-        attempt = self._attempts.get(target.place)
+        attempt = self._attempts.get(target.key)
         why = self._refusal(target, attempt)
         if why is not None:
             loop.call_soon(self._call, partial(on_failure, why))
             return
         if attempt is None:
-            attempt = self._attempts[target.place] = _Attempt()
+            attempt = self._attempts[target.key] = _Attempt()
             attempt.task = loop.create_task(self._open(target, attempt))
         attempt.waiting.append((on_flow, on_failure))
         self._waiting += 1
 
-    def look_at_peers(self) -> None:
-        """Ask about all peers by the terms that hold now."""
+    def identify_peers(self) -> None:
+        """Ask about all peers by the settings that hold now."""
         for connection in self._connections:
-            connection.look_at_peer()
-            connection.be_patient_anew()
+            connection.identify_peer()
+            connection.restart_idle_timer()
 
     async def aclose(self) -> None:
         """Give up what is being opened, and close what is open; nothing is opened any more."""
@@ -281,7 +299,7 @@ class Outgoing:
             asyncio.wait(tasks, timeout=GOODBYE) if tasks else asyncio.sleep(0),
             self._connections.close(),
         )
-        self.ways.close()
+        self.udp_sender.close()
 
     # -- an attempt ---------------------------------------------------------------------------
 
@@ -295,8 +313,8 @@ class Outgoing:
             return self._count("waiting", "too many wait for connections")
         if attempt is not None:
             return None
-        until, why = self._resting.get(target.place, (0.0, ""))
-        if self.terms.loop.time() < until:
+        until, why = self._resting.get(target.key, (0.0, ""))
+        if self.settings.loop.time() < until:
             return self._count("resting", why)
         if len(self._connections) + len(self._attempts) >= self.limits.connections:
             return self._count("connections", "too many connections to targets")
@@ -312,30 +330,30 @@ class Outgoing:
         try:
             flow, why = await self._connect(target)
         except Exception:  # a fault of ours: who wait for it must hear of it all the same
-            self.terms.failures += 1
+            self.settings.failures += 1
             why = "a fault of ours"
             log.exception("dialling_failed", target=str(target))
         finally:
-            del self._attempts[target.place]
+            del self._attempts[target.key]
             if flow is None:
-                self._rest(target.place, why)
-            await self._tell_waiting(attempt, flow, why)
+                self._rest(target.key, why)
+            await self._call_waiting(attempt, flow, why)
 
-    async def _tell_waiting(self, attempt: _Attempt, flow: Flow | None, why: str) -> None:
+    async def _call_waiting(self, attempt: _Attempt, flow: Flow | None, why: str) -> None:
         """Tell who waits what came of it. There may be thousands: others want their turns too."""
-        pace = Slicer()
+        slicer = Slicer()
         for on_flow, on_failure in attempt.waiting:
             self._waiting -= 1
             self._call(partial(on_failure, why) if flow is None else partial(on_flow, flow))
-            await pace.checkpoint()
+            await slicer.checkpoint()
 
     async def _connect(self, target: Target) -> tuple[Flow | None, str]:
         """A new connection; None and why, if there is none."""
         security = self._security() if target.transport == "tls" else None
         outgoing = OutgoingConnection(
-            target, self.terms, security, partial(reachable_at, self.bound), self._over
+            target, self.settings, security, partial(reachable_at, self.bound), self._over
         )
-        timeouts, loop = self.terms.timeouts, self.terms.loop
+        timeouts, loop = self.settings.timeouts, self.settings.loop
         sock = None
         try:
             sock = await self._tcp(target)
@@ -362,8 +380,8 @@ class Outgoing:
         if not flow.open:
             return None, self._count("closed", "it closed the connection at once")
         self._connections.add(outgoing.connection)
-        self._by_place[target.place] = outgoing
-        self._book.name(flow)
+        self._by_target[target.key] = outgoing
+        self._flow_table.name(flow)
         self.opened += 1
         log.info("connected", target=str(target), host=target.host)
         return flow, ""
@@ -378,7 +396,7 @@ class Outgoing:
             # a machine that is gone without a word is noticed by what it doesn't acknowledge
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED)
             async with asyncio.timeout(self.limits.connect):
-                await self.terms.loop.sock_connect(sock, (target.address, target.port))
+                await self.settings.loop.sock_connect(sock, (target.address, target.port))
         except BaseException:  # cancelled or failed: nobody else would close it
             sock.close()
             raise
@@ -391,30 +409,30 @@ class Outgoing:
         elif isinstance(error, TimeoutError):
             kind, why = "timeout", f"no connection within {self.limits.connect:g} s"
         else:
-            kind, why = "refused", words(error)
-        self.terms.tell(
+            kind, why = "refused", error_text(error)
+        self.settings.report(
             "target_unreachable", target.transport, target.address, target.port, why=why
         )
         return self._count(kind, why)
 
-    def _rest(self, place: TargetAddress, why: str) -> None:
-        now = self.terms.loop.time()
+    def _rest(self, key: TargetAddress, why: str) -> None:
+        now = self.settings.loop.time()
         if len(self._resting) >= _KNOWN_FAILURES:
             self._resting = {key: value for key, value in self._resting.items() if value[0] > now}
         if len(self._resting) < _KNOWN_FAILURES:
-            self._resting[place] = (now + _REST, why)
+            self._resting[key] = (now + _REST, why)
 
     # -- afterwards ---------------------------------------------------------------------------
 
     def _over(self, outgoing: OutgoingConnection) -> None:
         self._connections.discard(outgoing.connection)
-        place = outgoing.target.place
-        if self._by_place.get(place) is outgoing:
-            del self._by_place[place]
+        key = outgoing.target.key
+        if self._by_target.get(key) is outgoing:
+            del self._by_target[key]
 
     def _call(self, then: Callable[[], None]) -> None:
         try:
             then()
         except Exception:  # one who waited must not keep the others from hearing of it
-            self.terms.failures += 1
+            self.settings.failures += 1
             log.exception("flow_not_taken")

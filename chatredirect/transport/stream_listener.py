@@ -28,12 +28,12 @@ class StreamListener:
     """A TCP socket that accepts connections, with TLS or without.
 
     Attributes:
-        terms: what its connections go by.
+        settings: what its connections go by.
         admission: bounds on connections, of all listeners together.
         security: TLS, or None without it.
     """
 
-    terms: ConnectionSettings
+    settings: ConnectionSettings
     admission: Admission
     security: Security | None = None
     _acceptor: Acceptor | None = None
@@ -57,7 +57,7 @@ class StreamListener:
 
     def start(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""
-        self._acceptor = Acceptor(sock, self._accept, self.terms.loop, BACKLOG)
+        self._acceptor = Acceptor(sock, self._accept, self.settings.loop, BACKLOG)
 
     def stop_accepting(self) -> None:
         """Close the listening socket; open connections stay."""
@@ -107,12 +107,12 @@ class StreamListener:
                 self.admission.leave(host)
         if refused is not None:
             sock.close()
-            self._tell("connection_refused", host, port, why=f"limits.{refused} is reached")
+            self._report("connection_refused", host, port, why=f"limits.{refused} is reached")
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = StreamConnection(self, host, port)
-        task = self.terms.loop.create_task(self._begin(connection, sock, host, port))
+        task = self.settings.loop.create_task(self._begin(connection, sock, host, port))
         self._beginning.add(task)
         task.add_done_callback(partial(self._began, connection, sock, host))
 
@@ -133,7 +133,7 @@ class StreamListener:
         self, connection: StreamConnection, sock: socket.socket, host: str, port: int
     ) -> None:
         """From an accepted socket to a connection, through a handshake if there is TLS."""
-        security, timeouts, loop = self.security, self.terms.timeouts, self.terms.loop
+        security, timeouts, loop = self.security, self.settings.timeouts, self.settings.loop
         try:
             if security is None:
                 await loop.connect_accepted_socket(lambda: connection, sock)
@@ -149,10 +149,10 @@ class StreamListener:
         # TimeoutError and SSLError are OSErrors; a name that isn't text is a UnicodeDecodeError
         except (OSError, ValueError, asyncio.CancelledError) as error:
             if security is not None and not isinstance(error, asyncio.CancelledError):
-                self.terms.ended("handshake")
+                self.settings.ended("handshake")
                 # who only looks whether the port is open, as load balancers do, did nothing wrong
                 level = "info" if isinstance(error, ConnectionResetError) else "warning"
-                self._tell("tls_handshake_failed", host, port, level, why=explain(error))
+                self._report("tls_handshake_failed", host, port, level, why=explain(error))
 
     def serve(
         self,
@@ -168,12 +168,12 @@ class StreamListener:
         one that it has shown is let in no longer.
         """
         let_in_anew = (self.security and self.security.profile) != (security and security.profile)
-        self.terms.change(answer, source, message_limits, timeouts)
+        self.settings.change(answer, source, message_limits, timeouts)
         self.security = security
         for connection in self._connections:
             if not let_in_anew or connection.admit():
-                connection.look_at_peer()
-                connection.be_patient_anew()
+                connection.identify_peer()
+                connection.restart_idle_timer()
 
     # -- what connections need ----------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class StreamListener:
         self._connections.discard(connection)
         self.admission.leave(connection.host)
 
-    def _tell(
+    def _report(
         self, event: str, host: str, port: int, level: str = "warning", **fields: object
     ) -> None:
-        self.terms.tell(event, self.transport, host, port, level, **fields)
+        self.settings.report(event, self.transport, host, port, level, **fields)

@@ -1,204 +1,194 @@
-"""The TLS side of a running daemon: contexts for its listeners, renewed when their files change.
+"""TLS contexts made of files, and made anew when the files change.
 
-A renewal tool replaces files or links, in two steps or in one; nobody tells us. So the files are
-looked at every few seconds, by name: that sees every way of replacing them. What can't be used is
-refused with a log line, once, and the old certificate stays in use until the files change again.
+A context is never changed once connections use it. A renewal makes a new one, and only if that
+works does it take the old one's place: a certificate without its key, or half a file, leaves
+everything as it was. Connections that are open keep what they were made with.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
+import ctypes
+import os
+import ssl
+import stat
+import sys
+from collections.abc import Iterable
 
-import structlog
+from chatredirect.config.models import TlsSettings
+from chatredirect.runtime.regular_file import UnfitFileError, look_at, read_file
+from chatredirect.transport.certificate_date import not_after
 
-from chatredirect.config import ListenUrl, TlsSettings
-from chatredirect.runtime.regular_file import in_thread
-from chatredirect.transport.peer_identity import Security
-from chatredirect.transport.tls import (
-    Fingerprint,
-    TlsError,
-    client_context,
-    expiry,
-    exposed_keys,
-    fingerprint,
-    server_context,
-)
-
-log = structlog.get_logger()
-
-#: Seconds between two looks at the files.
-INTERVAL = 5.0
-#: Seconds before its end from which on a certificate's expiry is told, once a day.
-EXPIRY_WARNING = 30 * 86_400.0
-_DAY = 86_400.0
+_PURPOSE_ANY = 7  # X509_PURPOSE_ANY of openssl/x509v3.h
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """TLS for a configuration, made of its files and not yet in use.
-
-    Attributes:
-        listeners: what each TLS listener begins its connections with.
-        outgoing: what connections to pools begin with.
-        states: the files' fingerprints as they were read.
-        expiries: when each certificate file ceases to be valid, in seconds since the epoch.
-    """
-
-    listeners: dict[ListenUrl, Security]
-    outgoing: Security
-    states: dict[TlsSettings, Fingerprint]
-    expiries: dict[str, float]
-
-
-@dataclass(slots=True)
-class Certificates:
-    """The contexts that are in use.
-
-    Attributes:
-        clock: seconds since the epoch, for dates of expiry.
-        renewed: how often new files were taken up.
-        refused: how often new files could not be used.
-    """
-
-    clock: Callable[[], float]
-    renewed: int = 0
-    refused: int = 0
-    _in_use: Prepared | None = None
-    _told_at: dict[str, float] = field(default_factory=dict)
-
-    def outgoing(self) -> Security:
-        """What connections to pools begin with.
-
-        Raises:
-            LookupError: no configuration is in use yet.
-        """
-        if self._in_use is None:
-            raise LookupError("no certificates are in use yet")
-        return self._in_use.outgoing
-
-    @property
-    def expiries(self) -> Mapping[str, float]:
-        """When each certificate file in use ceases to be valid, in seconds since the epoch."""
-        return {} if self._in_use is None else self._in_use.expiries
-
-    def prepare(
-        self, listeners: Mapping[ListenUrl, TlsSettings], outgoing: TlsSettings
-    ) -> Prepared:
-        """Make the contexts of a configuration; nothing is in use before `take`.
-
-        Raises:
-            TlsError: a file can't be used.
-        """
-        served = set(listeners.values())
-        profiles = {*served, outgoing}
-        # before the files are read: what changes meanwhile is seen by the next look
-        states = {profile: fingerprint(profile.files) for profile in profiles}
-        contexts = {profile: server_context(profile) for profile in served}
-        return Prepared(
-            {url: Security(profile, contexts[profile]) for url, profile in listeners.items()},
-            Security(outgoing, client_context(outgoing)),
-            states,
-            {
-                profile.certificate: expiry(profile.certificate)
-                for profile in profiles
-                if profile.certificate is not None
-            },
-        )
-
-    def take(self, prepared: Prepared) -> None:
-        """Use these from now on, and say what there is to worry about."""
-        self._in_use = prepared
-        self._told_at = {}
-        for profile in prepared.states:
-            _tell_exposed(profile)
-        self._tell_expiries(prepared)
-
-    async def look(self) -> None:
-        """Take up files that have changed, or refuse them and go on with the old."""
-        prepared = self._in_use
-        if prepared is None:
-            return
-        for profile, before in tuple(prepared.states.items()):
-            now = await in_thread(partial(fingerprint, profile.files))
-            if now != before:
-                prepared.states[profile] = now
-                await self._renew(prepared, profile)
-        if prepared is self._in_use:  # no reload has come meanwhile
-            self._tell_expiries(prepared)
-
-    async def _renew(self, prepared: Prepared, profile: TlsSettings) -> None:
-        users = [each for each in prepared.listeners.values() if each.profile == profile]
-        certificate = profile.certificate
-        outgoing = prepared.outgoing.profile == profile
-        try:
-            server, client, until = await in_thread(
-                lambda: (
-                    server_context(profile) if users else None,
-                    client_context(profile) if outgoing else None,
-                    None if certificate is None else expiry(certificate),
-                )
-            )
-        except TlsError as error:
-            self.refused += 1
-            log.error("certificate_refused", why=str(error), remedy="the old one stays in use")
-            return
-        for each in users:
-            if server is not None:
-                each.context = server
-        if client is not None:
-            prepared.outgoing.context = client
-        if certificate is not None and until is not None:
-            prepared.expiries[certificate] = until
-            self._told_at.pop(certificate, None)
-        self.renewed += 1
-        log.info(
-            "certificate_renewed",
-            files=profile.files,
-            expires=None if until is None else _date(until),
-        )
-        _tell_exposed(profile)
-
-    def _tell_expiries(self, prepared: Prepared) -> None:
-        now = self.clock()
-        for file, until in prepared.expiries.items():
-            told = self._told_at.get(file)
-            if until - now < EXPIRY_WARNING and (told is None or now - told >= _DAY):
-                self._told_at[file] = now
-                log.warning("certificate_expires", file=file, why=expiry_doubt(until, now))
-
-
-def file_doubts(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]:
-    """What there is to worry about in the files of a profile: each file and why.
-
-    Args:
-        profile: whose files can be read.
-        now: seconds since the epoch.
+def allow_any_purpose(context: ssl.SSLContext) -> None:
+    """Let peers' certificates be meant for anything. Nothing else of the verification changes.
 
     Raises:
-        TlsError: they can't.
+        OSError: this interpreter isn't CPython, or its libssl can't be called.
     """
-    for file in exposed_keys(profile):
-        yield file, f"the private key can be read by every user of this machine: chmod o= {file}"
+    import _ssl  # noqa: PLC0415 - private, and only who asks for this needs it
+
+    library = getattr(_ssl, "__file__", None)
+    if sys.implementation.name != "cpython" or library is None:
+        raise OSError("this Python's libssl can't be called")
+    set_purpose = getattr(ctypes.CDLL(library), "SSL_CTX_set_purpose", None)
+    if set_purpose is None:
+        raise OSError("this Python's libssl can't be called")
+    set_purpose.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    set_purpose.restype = ctypes.c_int
+    # PySSLContext in CPython's Modules/_ssl.c: the object's head, then SSL_CTX *ctx
+    handle = ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
+    if not handle or set_purpose(handle, _PURPOSE_ANY) != 1:
+        raise OSError("libssl refused it")
+
+
+_VERIFY = {
+    "required": ssl.CERT_REQUIRED,
+    "optional": ssl.CERT_OPTIONAL,
+    "none": ssl.CERT_NONE,
+}
+_VERSIONS = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
+#: Versions that OpenSSL 3 speaks only at security level 0, since their signatures use SHA-1.
+OLD_VERSIONS = ("TLSv1", "TLSv1.1")
+_OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
+
+
+MAX_CERTIFICATE = 1024 * 1024
+"""Octets of a file with a certificate or key; with all its issuers it has a few thousand."""
+MAX_AUTHORITIES = 16 * 1024 * 1024
+"""Octets of the file with authorities; a system's own has some 200 thousand."""
+
+
+class TlsError(Exception):
+    """TLS can't be set up so; the text says which file or setting, why, and what to do."""
+
+
+def server_context(profile: TlsSettings) -> ssl.SSLContext:
+    """What a listener's connections begin with.
+
+    Raises:
+        TlsError: a file can't be used, or the ciphers are none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # a peer that asks for a new handshake again and again makes us do the costly part each time
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.verify_mode = _VERIFY[profile.verify_peer]
+    if profile.any_purpose:
+        try:
+            allow_any_purpose(context)
+        except OSError as error:
+            raise TlsError(f"any_purpose: {error}; leave it out") from None
+    return _set_up(context, profile)
+
+
+def client_context(profile: TlsSettings) -> ssl.SSLContext:
+    """What outgoing connections begin with. The server's certificate is always verified.
+
+    Its names are checked by `certificate.matches` after the handshake, by RFC 5922's rules instead
+    of HTTP's.
+
+    Raises:
+        TlsError: a file can't be used, or the ciphers are none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    return _set_up(context, profile)
+
+
+def _set_up(context: ssl.SSLContext, profile: TlsSettings) -> ssl.SSLContext:
+    context.minimum_version = _VERSIONS[profile.minimum_version]
+    ciphers = profile.ciphers
+    if ciphers is None and profile.minimum_version in OLD_VERSIONS:
+        ciphers = _OLD_CIPHERS
+    if ciphers is not None:
+        try:
+            context.set_ciphers(ciphers)
+        except ssl.SSLError:
+            raise TlsError(
+                f'ciphers "{ciphers}" select nothing; see `man openssl-ciphers`'
+            ) from None
+    _load_authorities(context, profile)
     if profile.certificate is not None:
-        until = expiry(profile.certificate)
-        if until - now < EXPIRY_WARNING:
-            yield profile.certificate, expiry_doubt(until, now)
+        _load_pair(context, profile.certificate, profile.private_key)
+    return context
 
 
-def expiry_doubt(until: float, now: float) -> str:
-    """That a certificate has expired, or soon will. Times in seconds since the epoch."""
-    if until <= now:
-        return f"the certificate expired on {_date(until)}: peers refuse it; renew it"
-    days = int((until - now) // _DAY)
-    left = "today" if days == 0 else "in 1 day" if days == 1 else f"in {days} days"
-    return f"the certificate expires {left}, on {_date(until)}: renew it"
+def _load_authorities(context: ssl.SSLContext, profile: TlsSettings) -> None:
+    if context.verify_mode == ssl.CERT_NONE:
+        return
+    if profile.ca is None:
+        context.load_default_certs(
+            ssl.Purpose.CLIENT_AUTH
+            if context.protocol == ssl.PROTOCOL_TLS_SERVER
+            else ssl.Purpose.SERVER_AUTH
+        )
+        return
+    try:
+        look_at(profile.ca, MAX_AUTHORITIES)
+        context.load_verify_locations(cafile=profile.ca)
+    except OSError as error:
+        raise TlsError(f"{profile.ca}: {_why(error, 'no CA certificates in PEM form')}") from None
 
 
-def _tell_exposed(profile: TlsSettings) -> None:
-    for file in exposed_keys(profile):
-        log.warning("private_key_exposed", file=file, remedy=f"chmod o= {file}")
+def _load_pair(context: ssl.SSLContext, certificate: str, private_key: str | None) -> None:
+    for file in filter(None, (certificate, private_key)):
+        try:
+            look_at(file, MAX_CERTIFICATE)
+        except OSError as error:
+            raise TlsError(f"{file}: {_why(error, '')}") from None
+    try:
+        # a key with a passphrase would ask for it on the terminal
+        context.load_cert_chain(certificate, private_key, password=_no_passphrase)
+    except _PassphraseError:
+        raise TlsError(
+            f"{private_key or certificate}: the key has a passphrase, and nobody is there to "
+            "type it; store it without one, readable only by the service"
+        ) from None
+    except ssl.SSLError as error:
+        key = private_key or certificate
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise TlsError(f"{key}: not the key of the certificate in {certificate}") from None
+        why = f"no certificate and key in PEM form ({error.reason or 'unreadable'})"
+        raise TlsError(f"{certificate}, {key}: {why}") from None
 
 
-def _date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+class _PassphraseError(Exception):
+    """The key is encrypted."""
+
+
+def _no_passphrase() -> str:
+    raise _PassphraseError
+
+
+def _why(error: OSError, otherwise: str) -> str:
+    if isinstance(error, UnfitFileError):
+        return str(error)
+    if isinstance(error, ssl.SSLError) or error.strerror is None:
+        return otherwise
+    return error.strerror.lower()
+
+
+def exposed_keys(profile: TlsSettings) -> Iterable[str]:
+    """Private key files that everybody on this machine can read; the group's right is fine."""
+    key = profile.private_key or profile.certificate
+    if key is not None and os.path.exists(key) and os.stat(key).st_mode & stat.S_IROTH:
+        yield key
+
+
+def expiry(certificate: str) -> float:
+    """When the first certificate in a PEM file ceases to be valid, in seconds since the epoch.
+
+    Raises:
+        TlsError: there is none in it.
+    """
+    try:
+        return not_after(read_file(certificate, MAX_CERTIFICATE))
+    except OSError as error:
+        raise TlsError(f"{certificate}: {_why(error, 'unreadable')}") from None
+    except ValueError as error:
+        raise TlsError(f"{certificate}: {error}") from None

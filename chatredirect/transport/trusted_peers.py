@@ -1,7 +1,7 @@
-"""Who is a trusted peer: one notion, whatever the peer came on and whatever it wants.
+"""Trusted peers.
 
-A peer is trusted for the network that it comes from, or for a certificate that has proved one of
-the `allowed_peers`. Over UDP an address proves little; that is for whoever lists it.
+A peer is trusted if its address is in one of `trusted_peers`, or if its certificate has proved one
+of the `allowed_peers`. A UDP source address can be forged; listing it is the operator's decision.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class TrustedPeers:
     networks: tuple[IPv4Network | IPv6Network, ...]
 
     def source(self, host: str, port: int, verified: bool, names: tuple[str, ...] = ()) -> Peer:
-        """Where a request comes from, and whether that is a trusted peer.
+        """Make a peer, trusted or not.
 
         Args:
             host: IP address without brackets; v4-mapped ones as IPv4.
             port: the port.
             verified: whether a certificate has proved one of the `allowed_peers`.
-            names: what its certificate has proved.
+            names: the names that its certificate has proved.
         """
         return Peer(host.encode("ascii"), port, verified or self.lists(host), names)
 
     def source_of_datagrams(self, host: str, port: int) -> Peer:
-        """The same for a datagram, which no certificate stands for."""
+        """Make the peer of a datagram, which has no certificate."""
         return self.source(host, port, False)
 
     def lists(self, host: str) -> bool:

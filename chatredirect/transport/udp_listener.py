@@ -1,4 +1,4 @@
-"""A UDP listener: datagrams in batches, each answered at once."""
+"""A UDP listener: handles datagrams in batches, each at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,32 +10,32 @@ from chatredirect.runtime.histogram import Histogram
 from chatredirect.runtime.turns import turns_of
 from chatredirect.sip.flow import Flow, ReturnPath
 from chatredirect.sip.response import Peer
-from chatredirect.transport.flow import DatagramFlow
 from chatredirect.transport.mmsg import BATCH, DatagramSocket, host_and_port, with_port
+from chatredirect.transport.socket_flows import DatagramFlow
 
 log = structlog.get_logger()
 
-#: Takes a datagram, where it came from and a way to get back there later; gives the answer and the
-#: port that it goes to, or None.
+#: Handles a datagram from a peer, with the way back to the peer; returns the response and the port
+#: that it is sent to, or None.
 Answerer = Callable[[bytes, Peer, ReturnPath], tuple[bytes, int] | None]
-#: Makes a source of an address and a port.
+#: Makes a peer of an address and a port.
 SourceMaker = Callable[[str, int], Peer]
 
-#: Is told to which addresses and ports datagrams don't get.
+#: Called with the addresses and ports that datagrams can't be delivered to.
 Unreachable = Callable[[set[tuple[str, int]]], None]
 
-_LAST = 0.1  # seconds for what has come when a socket is closed
+_LAST = 0.1  # seconds for datagrams that have come when a socket is closed
 _KNOWN_SOURCES = 4096
 _KNOWN_FLOWS = 1024
 
 
 class UdpListener:
-    """One UDP socket on an event loop.
+    """A UDP socket on an event loop.
 
     Attributes:
-        failures: datagrams whose handling raised; a fault of ours, and the log has it.
-        latency: from when datagrams were read until their answers were sent.
-        on_unreachable: is told what ICMP says of datagrams that were sent.
+        failures: datagrams whose handler raised, which is logged.
+        latency: seconds from reading datagrams to sending the responses.
+        on_unreachable: called with the destinations of datagrams that ICMP reports unreachable.
     """
 
     __slots__ = (
@@ -50,21 +50,20 @@ class UdpListener:
         make_source: SourceMaker,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """Serve a bound socket with `answer` from now on."""
+        """Handle datagrams of a bound socket with `answer` from now on."""
         self._answer = answer
         self._make_source = make_source
         self._datagrams = sock
-        self._batch: list[tuple[bytes, bytes]] = []  # what was read last
-        self._next = 0  # the first of it that isn't dealt with yet
-        self._at = 0  # the datagram that is being dealt with
+        self._batch: list[tuple[bytes, bytes]] = []  # the datagrams that were read last
+        self._next = 0  # the first of them that hasn't been handled
+        self._at = 0  # the datagram that is being handled
         self._closed = False
-        self._waiting = False  # for its turn; nothing is read meanwhile
+        self._waiting = False  # for its turn, with reading paused
         self._turns = turns_of(loop)
         self._loop = loop
-        # A front end is one source with many requests: its address is read once. Bounded, and
-        # simply begun anew when it is full, so that forged addresses can't fill the memory.
+        # Caches: a front end sends many requests from one address, and its dialogs share a flow.
+        # They are cleared when full, so that forged addresses can't fill the memory.
         self._sources: dict[bytes, Peer] = {}
-        # and all of its dialogs share a flow
         self._flows: dict[tuple[bytes, int, str], DatagramFlow] = {}
         self.failures = 0
         self.latency = Histogram()
@@ -78,26 +77,22 @@ class UdpListener:
 
     @property
     def unsent(self) -> int:
-        """Answers that the kernel would not take."""
+        """Responses that the kernel didn't accept."""
         return self._datagrams.unsent
 
     @property
     def overflows(self) -> int | None:
-        """Datagrams that the kernel dropped, its buffer being full; None where it doesn't say."""
+        """Datagrams that the kernel dropped from a full buffer; None if unknown."""
         return self._datagrams.overflows
 
     def serve(self, answer: Answerer, make_source: SourceMaker) -> None:
-        """Serve with other functions from now on."""
+        """Use these functions from now on."""
         self._answer = answer
         self._make_source = make_source
         self._sources.clear()
 
     def flow(self, port: int) -> Flow:
-        """The way back to where the datagram came from that is being dealt with.
-
-        Args:
-            port: the port there.
-        """
+        """The flow to a port at the peer of the datagram that is being handled."""
         datagrams, name = self._datagrams, self._datagrams.sender(self._at)
         host, control = datagrams.addressed(self._at)
         key = (name, port, host)
@@ -118,15 +113,15 @@ class UdpListener:
         return flow
 
     def useless(self) -> None:
-        """Nothing is known of who sends datagrams, and nothing of theirs can be ended."""
+        """Ignore it: there is no connection to close."""
 
     @property
     def socket(self) -> DatagramSocket:
-        """What it reads; others may send on it."""
+        """Its socket; others may send on it."""
         return self._datagrams
 
     def close(self) -> None:
-        """Answer what has already come, then close the socket."""
+        """Handle datagrams that have come, then close the socket."""
         self._closed = True
         self._loop.remove_reader(self._datagrams.fileno())
         self.work(perf_counter() + _LAST, 0)
@@ -142,20 +137,20 @@ class UdpListener:
 
     def _hear_errors(self) -> None:
         unreachable = self._datagrams.unreachable()
-        # libuv watches a descriptor no more once it has had an error
+        # libuv stops watching a descriptor after an error
         self._loop.remove_reader(self._datagrams.fileno())
         self._loop.add_reader(self._datagrams.fileno(), self._on_readable)
         if unreachable:
             try:
                 self.on_unreachable(unreachable)
-            except Exception:  # a fault of ours; the datagrams that come next are to be read
+            except Exception:  # the next datagrams must still be read
                 self.failures += 1
                 log.exception("unreachable_not_told")
 
     def work(self, until: float, least: int) -> bool:
-        """Answer datagrams until there are none or the time is up; whether there may be more.
+        """Handle datagrams until there are none or the time is up; whether there may be more.
 
-        `least` is for connections: no datagram's answer hangs on those behind it.
+        `least` is for connections: no response to a datagram depends on those behind it.
         """
         if self._closed and self._waiting:
             return False
@@ -172,18 +167,18 @@ class UdpListener:
         return more
 
     def _answer_batch(self, until: float) -> bool:
-        """Answer what has been read, as far as the time goes; whether there may be more."""
+        """Handle datagrams that have been read until the time is up; whether there may be more."""
         datagrams, sources, batch = self._datagrams, self._sources, self._batch
         began = now = perf_counter()
         answers = 0
-        datagrams.batching = True  # what is sent over flows meanwhile leaves with the answers
+        datagrams.batching = True  # datagrams of flows are sent in the same batch
         for i in range(self._next, len(batch)):
             data, name = batch[i]
             self._at, self._next = i, i + 1
             try:
                 source = sources.get(name) or self._source(name)
                 answered = self._answer(data, source, self)
-            except Exception:  # one datagram must not stop the others, whatever it is
+            except Exception:  # one datagram must not stop the others
                 self.failures += 1
                 log.exception("datagram_failed", peer=host_and_port(name)[0])
             else:
@@ -197,12 +192,12 @@ class UdpListener:
                 break
         datagrams.batching = False
         datagrams.flush()
-        if answers:  # they leave together: each took as long as the batch
+        if answers:  # each took as long as the batch
             self.latency.observe(perf_counter() - began, answers)
         return self._next < len(batch) or len(batch) == BATCH
 
     def _source(self, name: bytes) -> Peer:
-        """Who that is, remembered for the next time."""
+        """Make the peer of a raw address, and cache it."""
         host, port = host_and_port(name)
         source = self._make_source(host, port)
         if len(self._sources) >= _KNOWN_SOURCES:
@@ -212,4 +207,4 @@ class UdpListener:
 
 
 def nobody_minds(unreachable: set[tuple[str, int]]) -> None:
-    """Nobody is told."""
+    """An `Unreachable` that ignores it."""

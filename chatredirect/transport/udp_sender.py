@@ -1,8 +1,8 @@
-"""UDP to whom one likes: which of our sockets gets there, and from which of our addresses.
+"""Sending UDP to any target: chooses the listener's socket and the source address.
 
-Datagrams to a target leave from a listener, so that what comes back comes to the port that our Via
-names, and from an address that the kernel would have chosen, so that Via can name that as well.
-Where no listener gets there a socket of our own does.
+Datagrams are sent from a listener's socket, so that responses come to the port in our Via, and from
+the address that the kernel would choose, so that Via can name it. If no listener can reach the
+target, a socket of our own is used.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 
 from chatredirect.net.addresses import ListenUrl
 from chatredirect.transport.binding import BindError, bind
-from chatredirect.transport.flow import DatagramFlow
 from chatredirect.transport.mmsg import DatagramSocket, raw_name
+from chatredirect.transport.socket_flows import DatagramFlow
 from chatredirect.transport.udp_listener import (
     Answerer,
     SourceMaker,
@@ -22,21 +22,20 @@ from chatredirect.transport.udp_listener import (
     nobody_minds,
 )
 
-_ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  where everybody may answer
-_KNOWN = 1024  # flows that are remembered; then anew
+_ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  # anybody may answer
+_KNOWN = 1024  # flows that are cached
 
 
 class UdpSender:
     """Makes flows over UDP.
 
     Attributes:
-        failed: how often there was no way.
-        on_unreachable: is told to which addresses and ports datagrams don't get.
+        on_unreachable: called with the addresses and ports that datagrams can't be delivered to.
     """
 
     __slots__ = (
         "_answer", "_flows", "_listeners", "_loop", "_make_source", "_own", "_receive_buffer",
-        "failed", "on_unreachable",
+        "on_unreachable",
     )  # fmt: skip
 
     def __init__(
@@ -47,14 +46,14 @@ class UdpSender:
         make_source: SourceMaker,
         receive_buffer: int,
     ) -> None:
-        """Open nothing yet.
+        """Open no socket yet.
 
         Args:
-            loop: for sockets of our own.
-            listeners: gives those that are open.
-            answer: for what comes to our own sockets.
-            make_source: likewise.
-            receive_buffer: octets, likewise.
+            loop: the event loop of our own sockets.
+            listeners: returns the open listeners.
+            answer: handles datagrams to our own sockets.
+            make_source: makes their peers.
+            receive_buffer: octets of their receive buffer.
         """
         self._loop = loop
         self._listeners = listeners
@@ -63,11 +62,10 @@ class UdpSender:
         self._receive_buffer = receive_buffer
         self._own: dict[socket.AddressFamily, UdpListener] = {}
         self._flows: dict[tuple[str, int], DatagramFlow] = {}
-        self.failed = 0
         self.on_unreachable: Unreachable = nobody_minds
 
     def serve(self, answer: Answerer, make_source: SourceMaker) -> None:
-        """Serve with other functions from now on; listeners may have come and gone."""
+        """Use these functions from now on; listeners may have come and gone."""
         self._answer, self._make_source = answer, make_source
         self._flows.clear()
         for own in self._own.values():
@@ -83,17 +81,16 @@ class UdpSender:
         self._own.clear()
 
     def to(self, host: str, port: int) -> DatagramFlow | None:
-        """The way to an address; None if no socket gets there.
+        """The flow to an address; None if no socket can reach it.
 
         Args:
             host: an IP address without brackets, v4-mapped ones as IPv4.
-            port: the port there.
+            port: the port.
         """
         flow = self._flows.get((host, port))
         if flow is None:
             flow = self._find(host, port)
             if flow is None:
-                self.failed += 1
                 return None
             if len(self._flows) >= _KNOWN:
                 self._flows.clear()
@@ -101,7 +98,7 @@ class UdpSender:
         return flow
 
     def between(self, own: tuple[str, int], peer: tuple[str, int]) -> DatagramFlow | None:
-        """The way from an address and port of ours to those of a peer; None if it is closed."""
+        """The flow from an address and port of ours to a peer; None if its socket is closed."""
         for listener in (*self._listeners(), *self._own.values()):
             sock = listener.socket
             if sock.port == own[1] and (
@@ -143,24 +140,24 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 def _fits(sock: DatagramSocket, host: str) -> bool:
-    """Whether a socket can send to an address at all: to IPv4 also one that is bound to `::`."""
+    """Whether a socket can send to an address; one bound to `::` can send to IPv4."""
     return sock.family == _family(host) or (sock.host == "::" and not sock.only_ipv6)
 
 
 def _rank(sock: DatagramSocket, natural: str | None) -> int:
-    """First the listener on the address that the kernel would choose, then wildcards."""
+    """Prefer the listener on the address that the kernel would choose, then wildcards."""
     if sock.host == natural:
         return 0
     return 1 if sock.host in _ANY.values() else 2
 
 
 def _source(bound: str, host: str, port: int) -> str | None:
-    """The address that datagrams to `host` leave from; None if there is no way. Sends nothing.
+    """The source address of datagrams to `host`; None if there is no route. Sends nothing.
 
     Args:
-        bound: what the socket is bound to; empty or a wildcard for whatever the kernel chooses.
+        bound: the address that the socket is bound to; empty or a wildcard for any.
         host: an IP address.
-        port: the port there.
+        port: the port.
     """
     with contextlib.suppress(OSError), socket.socket(_family(host), socket.SOCK_DGRAM) as trial:
         if bound and bound not in _ANY.values():

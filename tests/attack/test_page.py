@@ -12,7 +12,7 @@ from chatredirect.dns import answer, exchange, hosts, name_cost
 from chatredirect.http import server as http
 from chatredirect.log import escape, sink
 from chatredirect.lookup import xccos
-from chatredirect.runtime import steady_rate, turns, work_list
+from chatredirect.runtime import rate_limiter, turns, work_list
 from chatredirect.sip import abnf, body, forwarding, headers, xml_body
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def test_the_pages_numbers(bound: str, said: str) -> None:
         assert numbers == FIXED[bound]
     else:
         assert numbers[0] == getattr(LimitSettings(), key[1])
-        assert numbers[1:] in ([], [steady_rate.SECONDS])
+        assert numbers[1:] in ([], [rate_limiter.SECONDS])
 
 
 def test_all_are_there() -> None:

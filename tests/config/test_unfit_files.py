@@ -16,7 +16,7 @@ from chatredirect.config.models import DEFAULT_SOCKET, TlsSettings
 from chatredirect.dns.hosts import Hosts
 from chatredirect.runtime import regular_file
 from chatredirect.runtime.regular_file import UnfitFileError, read_file
-from chatredirect.transport.tls import TlsError, client_context, expiry, server_context
+from chatredirect.transport.tls_contexts import TlsError, client_context, expiry, server_context
 from tests.service.daemon import configuration
 from tests.tls.authority import Authority
 

@@ -67,7 +67,7 @@ def test_unknown_counts_as_working() -> None:
     """At the start nobody waits for pings."""
     watched = health()
     watched.watch([TARGET], 0.0)
-    assert not watched.is_down(TARGET.place)
+    assert not watched.is_down(TARGET.key)
     assert not watched.is_down(("tcp", "192.0.2.9", 1))
 
 

@@ -80,11 +80,11 @@ def test_targets_that_are_down_are_left_out() -> None:
     """A target that fails its pings is not in the order; with all down the last order is."""
     each = pool()
     each.take(found(ONE, TWO), 0.0, 100.0)
-    assert each.review(lambda place: place == ONE.place)
+    assert each.review(lambda place: place == ONE.key)
     assert each.order(b"anna") == (TWO,)
     assert each.targets == (ONE, TWO)
     generation = each.generation
-    assert not each.review(lambda place: place == ONE.place)
+    assert not each.review(lambda place: place == ONE.key)
     assert each.generation == generation
     assert each.review(lambda place: True)
     assert not each.usable
@@ -100,7 +100,7 @@ def test_a_refresh_does_not_bring_back_what_is_down() -> None:
     """The same targets from DNS again say nothing about health."""
     each = pool()
     each.take(found(ONE, TWO), 0.0, 100.0)
-    each.review(lambda place: place == ONE.place)
+    each.review(lambda place: place == ONE.key)
     each.take(found(ONE, TWO), 1.0, 100.0)
     assert each.live == (TWO,)
 

@@ -14,11 +14,11 @@ import trustme
 from chatredirect.client.tls import Secured
 from chatredirect.commands.pinging import Pinged
 from chatredirect.commands.readiness import Grade, Item, is_ready, readiness
-from chatredirect.commands.resolving import PoolAddress, Resolution
+from chatredirect.commands.resolving import Resolution
 from chatredirect.config import EndpointSettings
 from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.dns.trace import Trace
-from chatredirect.net.target import Target
+from chatredirect.net.target import PoolAddress, Target
 from tests.endpoint.conftest import Command
 
 NOW = 1_800_000_000.0

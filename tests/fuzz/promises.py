@@ -12,12 +12,12 @@ from chatredirect.sip import client_request as client
 from chatredirect.sip import headers
 from chatredirect.sip.client_request import ClientRequest
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.fast_path import read_plain
 from chatredirect.sip.framing import FramingFault, Ping, StreamFramer, parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.mandatory_headers import read_mandatory_headers
-from chatredirect.sip.message import HEAD_END, Request, Response, parse_head
+from chatredirect.sip.message import HEAD_END, Request, Response
 from chatredirect.sip.message import values as values_of
+from chatredirect.sip.parser import parse_head, read_plain
 from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import equivalent, parse_uri
 from chatredirect.trace.masking import mask
@@ -219,7 +219,8 @@ def _generally(head: bytes) -> Request:
     if not isinstance(request, Request):
         raise Broken("the short way took a response for a request")
     return replace(
-        request, envelope=read_mandatory_headers(request, headers.read_via(request.vias[0]))
+        request,
+        mandatory_headers=read_mandatory_headers(request, headers.read_via(request.vias[0])),
     )
 
 

@@ -81,7 +81,7 @@ def test_invite_server_accepted() -> None:
     transaction = made.layer.serve(b"k", made.flow, "user", FRONT_END, invite=True)
     made.layer.respond(transaction, 200, b"200", 0.0)
     made.layer.repeated(transaction, made.flow, 0.1)
-    assert not made.layer.happen(transaction, TransactionEvent.ACK, 0.2)
+    assert not made.layer.handle_event(transaction, TransactionEvent.ACK, 0.2)
     assert [send.data for send in made.out] == [b"200"]
     assert made.run(31.9) == []
     assert len(made.layer) == 1
@@ -114,10 +114,10 @@ def test_client_after_a_provisional_response(event: TransactionEvent | None, tol
     """Figure 6: every T2 from then on; a final response or timer F ends it."""
     made = Layer("udp")
     transaction = made.layer.request(b"k", b"INFO", made.flow, "user", 0.0)
-    made.layer.happen(transaction, TransactionEvent.PROVISIONAL, 0.1)
+    made.layer.handle_event(transaction, TransactionEvent.PROVISIONAL, 0.1)
     assert [at for at, _ in made.run(9.0)] == [0.5, 4.5, 8.5]
     if event is not None:
-        assert made.layer.happen(transaction, event, 9.0) == told
+        assert made.layer.handle_event(transaction, event, 9.0) == told
         assert made.run(60.0) == []
     else:
         assert made.run(60.0)[-1] == (32.0, b"timeout")
@@ -143,8 +143,8 @@ def test_client_is_answered_once(transport: str, left: int) -> None:
     """A second final response is absorbed for T4; over TLS there is none, and nothing lingers."""
     made = Layer(transport)
     transaction = made.layer.request(b"k", b"INFO", made.flow, "user", 0.0)
-    assert made.layer.happen(transaction, TransactionEvent.SUCCESS, 0.1)
-    assert not made.layer.happen(transaction, TransactionEvent.SUCCESS, 0.2)
+    assert made.layer.handle_event(transaction, TransactionEvent.SUCCESS, 0.1)
+    assert not made.layer.handle_event(transaction, TransactionEvent.SUCCESS, 0.2)
     assert len(made.layer) == left
     assert made.run(5.2) == []
     assert len(made.layer) == 0

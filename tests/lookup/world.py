@@ -23,7 +23,7 @@ from chatredirect.pools.pool import Pool
 from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import PONG, StreamFramer
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
 from tests.sent import Sent, read
 
@@ -112,9 +112,9 @@ class World:
         tags = tags or TagMaker(b"a key for tests")
         made = iter(branches or (b"z9hG4bKours%d" % n for n in count()))
         self.core = LookupCore(LookupSettings(tags, 30, b"redirect", dialogs), lambda: next(made))
-        self.tapping = Tapping()
+        self.observing = Observing()
         driver = LookupDriver(
-            self.core, self.counters, lambda: self.now, self.wakes.append, self.tapping
+            self.core, self.counters, lambda: self.now, self.wakes.append, self.observing
         )
         driver.log_requests = False
         self.driver = driver

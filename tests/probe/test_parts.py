@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.client.next_hop import NextHop, next_hop, parse_via
+from chatredirect.client.next_hop import next_hop, parse_via
 from chatredirect.client.timing import Resending
-from chatredirect.net.target import Target
+from chatredirect.net.target import PoolAddress, Target
 from chatredirect.probe.exchange import ExchangeStep
 from chatredirect.probe.ladder import WIDTH, heading, rung, whole
 from chatredirect.sip.uri import parse_uri
@@ -58,14 +58,14 @@ def test_provisional() -> None:
 @pytest.mark.parametrize(
     ("text", "hop"),
     [
-        ("udp://127.0.0.1:5060", NextHop("127.0.0.1", 5060, "udp")),
-        ("UDP:127.0.0.1:5060", NextHop("127.0.0.1", 5060, "udp")),
-        ("tcp://[::1]:5060", NextHop("::1", 5060, "tcp")),
-        ("tcp:[::ffff:127.0.0.1]", NextHop("127.0.0.1", None, "tcp")),
-        ("tls://Pool.Contoso.com./", NextHop("pool.contoso.com", None, "tls")),
+        ("udp://127.0.0.1:5060", PoolAddress("127.0.0.1", 5060, "udp")),
+        ("UDP:127.0.0.1:5060", PoolAddress("127.0.0.1", 5060, "udp")),
+        ("tcp://[::1]:5060", PoolAddress("::1", 5060, "tcp")),
+        ("tcp:[::ffff:127.0.0.1]", PoolAddress("127.0.0.1", None, "tcp")),
+        ("tls://Pool.Contoso.com./", PoolAddress("pool.contoso.com", None, "tls")),
     ],
 )
-def test_via(text: str, hop: NextHop) -> None:
+def test_via(text: str, hop: PoolAddress) -> None:
     """--via as people write it."""
     assert parse_via(text) == hop
 
@@ -73,14 +73,14 @@ def test_via(text: str, hop: NextHop) -> None:
 @pytest.mark.parametrize(
     ("uri", "hop"),
     [
-        (b"sip:a@Contoso.com", NextHop("contoso.com")),
-        (b"sip:a@contoso.com:5070;transport=TCP", NextHop("contoso.com", 5070, "tcp")),
-        (b"sip:a@contoso.com;maddr=192.0.2.1", NextHop("192.0.2.1")),
-        (b"sip:a@[2001:DB8::1]", NextHop("2001:db8::1")),
-        (b"sips:a@contoso.com;transport=tcp", NextHop("contoso.com", None, "tls")),
+        (b"sip:a@Contoso.com", PoolAddress("contoso.com")),
+        (b"sip:a@contoso.com:5070;transport=TCP", PoolAddress("contoso.com", 5070, "tcp")),
+        (b"sip:a@contoso.com;maddr=192.0.2.1", PoolAddress("192.0.2.1")),
+        (b"sip:a@[2001:DB8::1]", PoolAddress("2001:db8::1")),
+        (b"sips:a@contoso.com;transport=tcp", PoolAddress("contoso.com", None, "tls")),
     ],
 )
-def test_next_hop(uri: bytes, hop: NextHop) -> None:
+def test_next_hop(uri: bytes, hop: PoolAddress) -> None:
     """RFC 3263 §4: maddr before the host, a SIPS URI over TLS."""
     assert next_hop(parse_uri(uri)) == hop
 

@@ -104,7 +104,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=st.integers(0, 1))
     def lose(self, number: int) -> None:
         """A connection breaks."""
-        flow = self.world.ways.flows.get(self.world.targets[number].place)
+        flow = self.world.ways.flows.get(self.world.targets[number].key)
         if flow is not None and flow.transport != "udp":
             flow.gone = True
             self.world.driver.lost(flow)

@@ -2,7 +2,6 @@
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 
 import pytest
@@ -31,7 +30,6 @@ from chatredirect.sip.transaction.state_machines import (
     TransactionState,
     event_of,
 )
-from chatredirect.sip.transaction.timer_heap import TimerHeap
 from tests.proxy.world import Flow
 
 
@@ -82,7 +80,7 @@ def test_invite_client_without_an_answer(transport: str) -> None:
 def test_invite_client_proceeding() -> None:
     """After a provisional response nothing is sent again, and nothing ends by itself."""
     made = Layer("udp")
-    assert made.layer.happen(made.it, TransactionEvent.PROVISIONAL, 0.4)
+    assert made.layer.handle_event(made.it, TransactionEvent.PROVISIONAL, 0.4)
     assert made.run(1e6) == []
     made.layer.give_up(made.it, 1e6)
     assert made.run(2e6) == [(1e6 + 32, b"timeout")]
@@ -106,10 +104,10 @@ def test_invite_client_refused(transport: str, ends: float) -> None:
 def test_invite_client_accepted(transport: str) -> None:
     """RFC 6026, timer M: every 2xx is told, whatever the transport, for 64*T1."""
     made = Layer(transport)
-    assert made.layer.happen(made.it, event_of(200), 1.0)
-    assert made.layer.happen(made.it, event_of(200), 2.0)
-    assert not made.layer.happen(made.it, event_of(486), 2.0)
-    assert not made.layer.happen(made.it, event_of(180), 2.0)
+    assert made.layer.handle_event(made.it, event_of(200), 1.0)
+    assert made.layer.handle_event(made.it, event_of(200), 2.0)
+    assert not made.layer.handle_event(made.it, event_of(486), 2.0)
+    assert not made.layer.handle_event(made.it, event_of(180), 2.0)
     assert made.run(32.9) == []
     assert made.run(33.0) == []
     assert len(made.layer) == 0
@@ -164,7 +162,7 @@ def test_tokens_come_back(
     assert set(token) <= set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
     down = TOKENS.read(token, call_id, one, other)
     assert down is not None
-    assert (down.flow, down.target.place, down.downstream) == (flow, target.place, True)
+    assert (down.flow, down.target.key, down.downstream) == (flow, target.key, True)
     assert down.made == made
     assert TOKENS.leads_to(down, behind)
     assert not TOKENS.leads_to(down, behind + b"x")
@@ -257,35 +255,6 @@ def test_what_is_signed_by_us_and_says_nothing(said: bytes) -> None:
     text = b2a_base64(said + mac, newline=False).rstrip(b"=")
     read = signer.read(text.translate(bytes.maketrans(b"+/", b"-_")), b"call", b"tag", b"")
     assert read is None or isinstance(read.target, Target)
-
-
-@dataclass(eq=False)
-class Item:
-    """Something that is due, or not."""
-
-    due: float
-    queued: float = inf
-
-
-def test_the_heap_forgets_what_is_not_due_any_more() -> None:
-    """However far away its time was, it takes no more room than what is due."""
-    heap: TimerHeap[Item] = TimerHeap()
-    kept = [Item(1e9) for _ in range(10)]
-    for item in kept:
-        heap.changed(item)
-    for _ in range(100_000):
-        item = Item(1e6)
-        heap.changed(item)
-        item.due = inf
-    assert len(heap) <= 1000
-    for item in kept:
-        item.due = 5.0
-        heap.changed(item)
-    found = []
-    while (each := heap.pop(6.0)) is not None:
-        each.due = inf
-        found.append(each)
-    assert set(found) == set(kept)
 
 
 INVITE = (

@@ -115,7 +115,7 @@ def test_a_lost_connection_moves_on() -> None:
     assert world.target(1).one().kind == "INVITE"
     world.target(1).gone = True
     world.client.take()
-    world.driver.lost(world.ways.flows[world.targets[1].place])
+    world.driver.lost(world.ways.flows[world.targets[1].key])
     assert world.client.one().kind == "500 INVITE"
     world.expire()
 

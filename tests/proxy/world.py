@@ -21,7 +21,7 @@ from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.observer import Tapping
+from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
 from tests.sent import Sent, read
@@ -102,16 +102,16 @@ class Ways:
 
     def of(self, target: Target) -> Flow:
         """The flow to a target, there or not."""
-        flow = self.flows.get(target.place)
+        flow = self.flows.get(target.key)
         if flow is None or flow.gone:
             flow = Flow(target.transport, peer_host=target.address, peer_port=target.port)
-            self.flows[target.place] = flow
+            self.flows[target.key] = flow
         return flow
 
     def reach(self, target: Target) -> Flow | None:
         """The way, if it is there."""
         if target.transport in self.by_dialling:
-            flow = self.flows.get(target.place)
+            flow = self.flows.get(target.key)
             return flow if flow is not None and not flow.gone else None
         return self.of(target)
 
@@ -212,14 +212,14 @@ class World:
         )
         self.core = ProxyCore(self.rules, self.ways, self.names, partial(next, count(1)))
         self.core.go_by(self.rules, self.now)
-        tapping = Tapping()
+        observing = Observing()
         self.driver = ProxyDriver(
             self.core,
             self.counters,
             lambda: self.now,
             self.wakes.append,
             lambda uri, found: self.sought.append((uri, found)),
-            tapping,
+            observing,
             lambda: self.epoch,
         )
         self.driver.log_requests = False

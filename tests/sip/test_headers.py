@@ -4,8 +4,8 @@ import pytest
 
 from chatredirect.sip import headers
 from chatredirect.sip.errors import BadHeaderValue
-from chatredirect.sip.fast_path import read_plain
 from chatredirect.sip.limits import DEFAULT
+from chatredirect.sip.parser import read_plain
 
 # -- Via, §20.42 ------------------------------------------------------------------------------
 

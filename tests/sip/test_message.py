@@ -14,7 +14,8 @@ from chatredirect.sip.errors import (
 )
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.message import Request, Response, parse_head, values
+from chatredirect.sip.message import Request, Response, values
+from chatredirect.sip.parser import parse_head
 from tests.sip.served import ENDPOINT, Served, message, request
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from benchmarks.messages import numbered, redirect_exchange
 from chatredirect.sip import abnf
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.fast_path import read_plain
 from chatredirect.sip.headers import read_via
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.mandatory_headers import read_mandatory_headers
-from chatredirect.sip.message import HEAD_END, Request, parse_head
+from chatredirect.sip.message import HEAD_END, Request
+from chatredirect.sip.parser import parse_head, read_plain
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 
@@ -45,7 +45,9 @@ def general(head: bytes, limits: Limits) -> Request | None:
         request = parse_head(head, limits)
         if not isinstance(request, Request):
             return None
-        return replace(request, envelope=read_mandatory_headers(request, read_via(request.vias[0])))
+        return replace(
+            request, mandatory_headers=read_mandatory_headers(request, read_via(request.vias[0]))
+        )
     except (SipError, IndexError):
         return None
 

@@ -17,8 +17,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from chatredirect.config import ListenUrl, TlsSettings
-from chatredirect.transport.tls import TlsError, client_context, expiry, server_context
-from chatredirect.transport.tls_contexts import Certificates, file_doubts
+from chatredirect.transport.certificates import Certificates, file_warnings
+from chatredirect.transport.tls_contexts import TlsError, client_context, expiry, server_context
 from tests.tls.authority import DAY, NOW, Authority, Leaf, key_pem, new_key
 
 URL = ListenUrl("tls", "127.0.0.1", 5061)
@@ -164,7 +164,7 @@ def test_exposed_keys(issuer: Authority, mode: int, exposed: bool) -> None:
     """Everybody may read it: a warning. The service's own group may: fine."""
     leaf = issuer.issue("sip.contoso.com")
     leaf.private_key.chmod(mode)
-    found = list(file_doubts(settings(leaf), NOW.timestamp()))
+    found = list(file_warnings(settings(leaf), NOW.timestamp()))
     assert bool(found) == exposed
     for file, why in found:
         assert file == str(leaf.private_key)
@@ -183,7 +183,7 @@ def test_exposed_keys(issuer: Authority, mode: int, exposed: bool) -> None:
 )
 def test_expiry_warning(issuer: Authority, days: float, says: str | None) -> None:
     leaf = issuer.issue("sip.contoso.com", not_after=NOW + days * DAY)
-    found = [why for _, why in file_doubts(settings(leaf), NOW.timestamp())]
+    found = [why for _, why in file_warnings(settings(leaf), NOW.timestamp())]
     assert len(found) == (says is not None)
     assert says is None or says in found[0]
 

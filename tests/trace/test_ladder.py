@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.trace.ladder import MAX_WIDTH, MIN_WIDTH, Ladder
-from chatredirect.trace.session import Ends, Sighting, SightingKind
+from chatredirect.trace.call_ladder import MAX_WIDTH, MIN_WIDTH, Ladder
+from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
 from tests.trace.messages import request, response
 
 CALL = b"1@192.0.2.9"

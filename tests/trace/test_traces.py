@@ -1,15 +1,15 @@
-"""The daemon's tap: what it follows, what it leaves out, and that it harms nobody."""
+"""The daemon's observer: what it follows, what it leaves out, and that it harms nobody."""
 
 from collections.abc import Callable
 
 import pytest
 
 from chatredirect.control.protocol import ControlRefusal, Json
-from chatredirect.sip.observer import Tapping
-from chatredirect.trace import session as bounds
-from chatredirect.trace.command import read_filter
+from chatredirect.sip.observer import Observing
+from chatredirect.trace import trace_session as bounds
 from chatredirect.trace.filter import Filter
-from chatredirect.trace.session import Session, Sighting, SightingKind
+from chatredirect.trace.trace_command import read_filter
+from chatredirect.trace.trace_session import Session, Sighting, SightingKind
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
 from tests.trace.messages import SOURCE, Way, read, request, response
 
@@ -29,13 +29,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tapping() -> Tapping:
-    return Tapping()
+def observing() -> Observing:
+    return Observing()
 
 
 @pytest.fixture
-def traces(tapping: Tapping, clock: Clock) -> Traces:
-    return Traces(tapping, clock)
+def traces(observing: Observing, clock: Clock) -> Traces:
+    return Traces(observing, clock)
 
 
 def begin(traces: Traces, **wanted: Json) -> Session:
@@ -51,15 +51,15 @@ def wants(**wanted: Json) -> Callable[[bytes], bool]:
     return lambda data: compiled(read(data), SOURCE)
 
 
-def test_nobody_looks_on_but_while_there_is_a_trace(traces: Traces, tapping: Tapping) -> None:
+def test_nobody_looks_on_but_while_there_is_a_trace(traces: Traces, observing: Observing) -> None:
     """The one attribute that a message looks at is None again when the last trace ends."""
     first, second = begin(traces, call_id="1"), begin(traces, call_id="2")
-    assert tapping.tap is traces
+    assert observing.observer is traces
     traces.end(first)
     traces.end(first)
-    assert tapping.tap is traces
+    assert observing.observer is traces
     traces.end(second)
-    assert tapping.tap is None
+    assert observing.observer is None
 
 
 def test_there_are_so_many_at_a_time(traces: Traces) -> None:
@@ -209,7 +209,7 @@ def test_calls_and_peers_are_bounded(traces: Traces, clock: Clock) -> None:
 
 
 def test_a_fault_in_a_trace_harms_nothing_but_the_trace(
-    traces: Traces, tapping: Tapping, capsys: pytest.CaptureFixture[str]
+    traces: Traces, observing: Observing, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken(Way):
         def flow(self, port: int) -> Way:
@@ -220,6 +220,6 @@ def test_a_fault_in_a_trace_harms_nothing_but_the_trace(
     assert traces.received(read(request()), SOURCE, Broken())
     assert session.failed
     assert told
-    assert tapping.tap is None
+    assert observing.observer is None
     traces.sent(response(), Way(), None)
     traces.end(session)

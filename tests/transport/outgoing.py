@@ -17,7 +17,7 @@ from chatredirect.transport.connection_settings import ConnectionSettings, Strea
 from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.peer_identity import Security
-from chatredirect.transport.tls import client_context
+from chatredirect.transport.tls_contexts import client_context
 from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
@@ -34,16 +34,16 @@ class World:
 
     Attributes:
         outgoing: it.
-        book: names of its flows.
-        ways: its ways over UDP.
+        flow_table: names of its flows.
+        udp_sender: makes its flows over UDP.
         events: what arrived: the event, its source, the transport.
         lost: flows that were reported as lost.
         listeners: UDP listeners that there are.
     """
 
     outgoing: Outgoing
-    book: FlowTable
-    ways: UdpSender
+    flow_table: FlowTable
+    udp_sender: UdpSender
     events: list[tuple[Event, Any, str]]
     datagrams: list[tuple[bytes, Any]]
     lost: list[Flow] = field(default_factory=list)
@@ -88,27 +88,27 @@ async def world(
     def answer_datagram(data: bytes, source: Any, reach: Any) -> None:
         datagrams.append((data, source))
 
-    terms = ConnectionSettings(answer_event, trust.source, Limits(), timeouts, loop)
-    ways = UdpSender(
+    settings = ConnectionSettings(answer_event, trust.source, Limits(), timeouts, loop)
+    udp_sender = UdpSender(
         loop,
         lambda: listeners,
         answer_datagram,
         lambda host, port: trust.source(host, port, False),
         65536,
     )
-    book = FlowTable(2**64 - 2, ways)  # its numbers wrap within every test
+    flow_table = FlowTable(2**64 - 2, udp_sender)  # its numbers wrap within every test
     security = Security(profile, client_context(profile))
-    outgoing = Outgoing(terms, limits, lambda: security, ways, book, lambda: bound)
-    made = World(outgoing, book, ways, events, datagrams, [], listeners)
-    book.on_lost = made.lost.append
+    outgoing = Outgoing(settings, limits, lambda: security, udp_sender, flow_table, lambda: bound)
+    made = World(outgoing, flow_table, udp_sender, events, datagrams, [], listeners)
+    flow_table.on_lost = made.lost.append
     try:
         yield made
     finally:
         await outgoing.aclose()
         for listener in listeners:
             listener.close()
-        assert terms.failures == 0
-        assert (outgoing.connections, outgoing.waiting, len(book)) == (0, 0, 0)
+        assert settings.failures == 0
+        assert (outgoing.connections, outgoing.waiting, len(flow_table)) == (0, 0, 0)
 
 
 class Server:

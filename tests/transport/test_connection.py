@@ -14,8 +14,8 @@ from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Peer
 from chatredirect.transport.connection import StreamConnection
 from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
-from chatredirect.transport.flow import StreamFlow
 from chatredirect.transport.peer_identity import Identity
+from chatredirect.transport.socket_flows import StreamFlow
 
 PINGS = b"\r\n\r\n" * FIRST
 """More than is handled at once, so that some of it waits."""
@@ -107,7 +107,7 @@ class Transport:
 class Owner:
     """Whom the connection belongs to."""
 
-    terms: ConnectionSettings
+    settings: ConnectionSettings
     transport: str = "tcp"
     names: tuple[str, ...] = ()
 
@@ -194,7 +194,7 @@ def test_floods_that_wait_are_ended_all_the_same(world: World) -> None:
     world.each = 0.05  # twenty a second, where ten are allowed
     world.connection.data_received(b"\r\n\r\n" * 250)
     assert world.transport.closing
-    assert world.owner.terms.closed == {"pings": 1}
+    assert world.owner.settings.closed == {"pings": 1}
 
 
 def test_who_has_shut_down_and_reads_no_more_is_given_up(world: World) -> None:
@@ -216,12 +216,12 @@ def test_a_flow_has_the_names_that_count_now(world: World) -> None:
     """RFC 3261 §18.2.2: after a reload a certificate may prove other names than before."""
     world.owner.names = ("fe01.contoso.com",)
     world.connection.admit()
-    world.connection.look_at_peer()
+    world.connection.identify_peer()
     flow = world.connection.flow()
     assert flow.peer_names == ("fe01.contoso.com",)
     world.owner.names = ("fe02.contoso.com",)
     world.connection.admit()
-    world.connection.look_at_peer()
+    world.connection.identify_peer()
     assert flow.peer_names == ("fe02.contoso.com",)
 
 

@@ -1,4 +1,4 @@
-"""Names for flows, and the ways over UDP, on real sockets."""
+"""Names for flows, and sending over UDP, on real sockets."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ def listen(ours: World, host: str) -> UdpListener:
         lambda data, source, reach: ours.datagrams.append(
             (data, (source, reach.flow(source.port)))
         ),
-        lambda host, port: ours.outgoing.terms.source(host, port, False),
+        lambda host, port: ours.outgoing.settings.source(host, port, False),
         asyncio.get_running_loop(),
     )
     ours.listeners.append(listener)
@@ -52,34 +52,34 @@ async def test_a_connections_name_is_its_own_and_goes_with_it() -> None:
     """No two connections have one name, also where the numbers wrap."""
     async with server() as one, server() as two, server() as three, world() as ours:
         flows = [await ours.flow(each.target()) for each in (one, two, three)]
-        names = [ours.book.name(flow) for flow in flows]
+        names = [ours.flow_table.name(flow) for flow in flows]
         assert len(set(names)) == 3
         assert {len(name) for name in names} == {8}
-        assert [ours.book.find(name) for name in names] == flows
-        assert [ours.book.name(flow) for flow in flows] == names
+        assert [ours.flow_table.find(name) for name in names] == flows
+        assert [ours.flow_table.name(flow) for flow in flows] == names
         two.writers[0].transport.abort()
         await until(lambda: ours.lost == [flows[1]])
-        assert [ours.book.find(name) for name in names] == [flows[0], None, flows[2]]
+        assert [ours.flow_table.find(name) for name in names] == [flows[0], None, flows[2]]
         again = await ours.flow(two.target())
-        assert ours.book.name(again) not in names
+        assert ours.flow_table.name(again) not in names
 
 
 async def test_a_name_for_a_flow_that_is_gone_is_nobodys() -> None:
-    """Who asks too late gets a name that finds nothing, and nothing stays in the book for it."""
+    """Who asks too late gets a name that finds nothing, and nothing stays in the table for it."""
     async with server() as pool, world() as ours:
         flow = await ours.flow(pool.target())
-        del ours.book._by_name[ours.book.name(flow)]
+        del ours.flow_table._by_name[ours.flow_table.name(flow)]
         flow.name = b""  # type: ignore[attr-defined]
         pool.writers[0].transport.abort()
         await until(lambda: ours.outgoing.connections == 0)
-        assert ours.book.find(ours.book.name(flow)) is None
-        assert len(ours.book) == 0
+        assert ours.flow_table.find(ours.flow_table.name(flow)) is None
+        assert len(ours.flow_table) == 0
 
 
 @pytest.mark.parametrize("name", [b"", b"1234567", b"12345678", b"4" * 13, b"6" * 37, b"x" * 37])
 async def test_names_that_nobody_gave(name: bytes) -> None:
     async with world() as ours:
-        assert ours.book.find(name) is None
+        assert ours.flow_table.find(name) is None
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ async def test_the_name_of_a_datagrams_flow_leads_back(listening: str, at: str) 
             client.send(INFO)
             await until(lambda: len(ours.datagrams) == 1)
             came_on: Flow = ours.datagrams[0][1][1]
-            name = ours.book.name(came_on)
+            name = ours.flow_table.name(came_on)
             assert len(name) == (37 if ":" in at else 13)
-            found = ours.book.find(name)
+            found = ours.flow_table.find(name)
             assert found is not None
-            assert ours.book.name(found) == name
+            assert ours.flow_table.name(found) == name
             ends = (found.host, found.port, found.peer_host, found.peer_port)
             assert ends == (came_on.host, came_on.port, came_on.peer_host, came_on.peer_port)
             assert ends[0] == at
@@ -113,11 +113,11 @@ async def test_the_name_of_a_datagrams_flow_leads_back(listening: str, at: str) 
             assert client.recv(100) == b"back"
         listener.close()
         ours.listeners.clear()
-        assert ours.book.find(name) is None
+        assert ours.flow_table.find(name) is None
         assert not found.send(b"too late")
 
 
-# -- ways ----------------------------------------------------------------------------------------
+# -- sending over UDP -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_without_a_fitting_listener_a_socket_of_our_own_does() -> None:
             assert sender[:2] == (flow.host, flow.port) == ("::1", flow.port)
             pool.sendto(b"answer", sender)
             await until(lambda: [data for data, _ in ours.datagrams] == [b"answer"])
-            assert ours.book.find(ours.book.name(flow)) is not None
+            assert ours.flow_table.find(ours.flow_table.name(flow)) is not None
     assert not flow.send(INFO)
 
 
@@ -196,7 +196,7 @@ async def test_listeners_that_change_are_forgotten() -> None:
             ours.listeners.remove(first)
             first.close()
             second = listen(ours, "127.0.0.1")
-            ours.ways.serve(lambda *_: None, lambda *_: None)  # type: ignore[arg-type, return-value]
+            ours.udp_sender.serve(lambda *_: None, lambda *_: None)  # type: ignore[arg-type, return-value]
             after = ours.outgoing.reach(target(pool))
             assert before is not None
             assert after is not None

@@ -15,14 +15,14 @@ async def test_a_listener_that_closes_gives_back_what_it_has_just_accepted() -> 
     """Its connections' places are needed by the listeners that stay."""
     loop = asyncio.get_running_loop()
     admission = Admission(ConnectionLimits(10, 10, 10, 10), loop.time)
-    terms = ConnectionSettings(
+    settings = ConnectionSettings(
         answer=lambda event, source, transport, reach: None,
         source=TrustedPeers(()).source,
         message_limits=Limits(),
         timeouts=StreamLimits(idle=9, message=9, write=1, handshake=9),
         loop=loop,
     )
-    listener = StreamListener(terms, admission)
+    listener = StreamListener(settings, admission)
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
         accepted, address = server.accept()

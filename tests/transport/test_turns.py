@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chatredirect.runtime.steady_rate import SECONDS, SteadyRate
 from chatredirect.runtime.turns import SHARE, TURN, Turns, turns_of
 
 
@@ -158,39 +157,3 @@ def test_the_end_of_a_connection_can_not_wait(loop: Loop, turns: Turns) -> None:
 async def test_all_of_a_loop_share_its_turns() -> None:
     loop = asyncio.get_running_loop()
     assert turns_of(loop) is turns_of(loop)
-
-
-# -- what goes on for too long ----------------------------------------------------------------
-
-
-def seconds_until_exceeded(each_second: list[int], most: int) -> int | None:
-    """After how many seconds a rate is exceeded, None for never."""
-    rate = SteadyRate()
-    for second, count in enumerate(each_second):
-        for number in range(count):
-            if rate.exceeded(1000 + second + number / (count + 1), most):
-                return second + 1
-    return None
-
-
-def test_a_rate_that_holds_for_ten_seconds() -> None:
-    assert seconds_until_exceeded([101] * 20, 100) == SECONDS
-
-
-def test_at_the_rate_it_is_never_exceeded() -> None:
-    """A front end that pings once a second for days (RFC 5626 §4.4.1), or just at the limit."""
-    assert seconds_until_exceeded([1] * 86_400 * 2, 10) is None
-    assert seconds_until_exceeded([10] * 20_000, 10) is None
-
-
-@pytest.mark.parametrize(
-    "each_second",
-    [
-        pytest.param([100_000], id="one burst"),
-        pytest.param(([5000] * 9 + [0]) * 10, id="with a second of silence"),
-        pytest.param(([5000] * 9 + [100]) * 10, id="with a second at the limit"),
-    ],
-)
-def test_a_burst_is_no_rate(each_second: list[int]) -> None:
-    """A front end that comes back has much to say at once."""
-    assert seconds_until_exceeded(each_second, 100) is None

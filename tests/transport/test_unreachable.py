@@ -40,14 +40,17 @@ async def beside_a_closed_port(bound: str, host: str) -> None:
 
     sock = DatagramSocket(bind(ListenUrl("udp", bound, 0), only_ipv6=False, receive_buffer=1 << 22))
     listener = UdpListener(sock, answer, trust.source_of_datagrams, loop)
-    ways = UdpSender(loop, lambda: [listener], answer, trust.source_of_datagrams, 1 << 20)
-    ways.serve(answer, trust.source_of_datagrams)
-    ways.on_unreachable = told.extend
+    udp_sender = UdpSender(loop, lambda: [listener], answer, trust.source_of_datagrams, 1 << 20)
+    udp_sender.serve(answer, trust.source_of_datagrams)
+    udp_sender.on_unreachable = told.extend
     peer = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
     peer.bind((host, 0))
     peer.settimeout(5)
-    working, closed = ways.to(host, peer.getsockname()[1]), ways.to(host, closed_port(host))
+    working, closed = (
+        udp_sender.to(host, peer.getsockname()[1]),
+        udp_sender.to(host, closed_port(host)),
+    )
     assert working is not None
     assert closed is not None
     rounds, each = 100, 31  # an odd number, so that either comes first in a batch
@@ -75,7 +78,7 @@ async def beside_a_closed_port(bound: str, host: str) -> None:
     finally:
         peer.close()
         listener.close()
-        ways.close()
+        udp_sender.close()
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -92,13 +95,13 @@ def test_a_socket_of_our_own_hears_it(run: Runner) -> None:
     async def scenario() -> None:
         loop, trust = asyncio.get_running_loop(), TrustedPeers(())
         told: list[tuple[str, int]] = []
-        ways = UdpSender(loop, lambda: [], lambda *_: None, trust.source_of_datagrams, 65536)
-        ways.on_unreachable = told.extend
-        closed = ways.to("127.0.0.1", closed_port("127.0.0.1"))
+        udp_sender = UdpSender(loop, lambda: [], lambda *_: None, trust.source_of_datagrams, 65536)
+        udp_sender.on_unreachable = told.extend
+        closed = udp_sender.to("127.0.0.1", closed_port("127.0.0.1"))
         assert closed is not None
         closed.send(b"to nobody")
         await until(lambda: bool(told))
         assert told == [("127.0.0.1", closed.peer_port)]
-        ways.close()
+        udp_sender.close()
 
     run(scenario())

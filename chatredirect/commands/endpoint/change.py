@@ -19,7 +19,7 @@ from chatredirect.commands.asking import control_socket
 from chatredirect.commands.endpoint.files import BusyError, Filed, FilingError, file_all, locked
 from chatredirect.commands.endpoint.keys import for_options
 from chatredirect.commands.output import EX_IOERR, complain, show
-from chatredirect.commands.report import config_error_text, counted
+from chatredirect.commands.report import config_error_text
 from chatredirect.config import (
     EX_CONFIG,
     ConfigError,
@@ -33,8 +33,8 @@ from chatredirect.config.document import MAX_FILE
 from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder, NoFolderError, include_folder
 from chatredirect.config.moment import written
-from chatredirect.runtime.os_errors import words
 from chatredirect.runtime.regular_file import read_file
+from chatredirect.runtime.wording import counted, error_text
 
 NO = 1
 """Exit status: the answer is no, and nothing has been changed."""
@@ -246,7 +246,7 @@ def _unwritable(failed: FilingError, what: str = "nothing has been changed:") ->
             f"{what} user {os.geteuid()} isn't permitted to write {failed.path}: use sudo",
             EX_NOPERM,
         )
-    return refuse(f"{what} {failed.path}: {words(error)}", EX_IOERR)
+    return refuse(f"{what} {failed.path}: {error_text(error)}", EX_IOERR)
 
 
 _MAX_NAME = 64

@@ -33,8 +33,8 @@ from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.document import MAX_FILE
 from chatredirect.config.endpoint_text import NotEditableError, Scalar, changed
 from chatredirect.config.include_folder import NoFolderError, include_folder
-from chatredirect.runtime.os_errors import words
 from chatredirect.runtime.regular_file import read_file
+from chatredirect.runtime.wording import error_text
 
 _REQUIRED = ("pool_fqdn", "mode", "state")
 
@@ -82,7 +82,7 @@ class Changing:
             content = read_file(file, MAX_FILE)
             made = changed(content, file, values, author(os.environ, datetime.now(UTC), how))
         except OSError as error:
-            raise refuse(f"{file}: {words(error)}", NO) from None
+            raise refuse(f"{file}: {error_text(error)}", NO) from None
         except NotEditableError as error:
             raise refuse(f"{file} {error}: change it there, by hand", NO) from None
         contents = {file: made}

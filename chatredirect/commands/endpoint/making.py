@@ -37,13 +37,13 @@ from chatredirect.commands.endpoint.keys import (
 from chatredirect.commands.endpoint.showing import as_json as endpoint_json
 from chatredirect.commands.endpoint.showing import pool_text, sheet, state_text
 from chatredirect.commands.output import complain
-from chatredirect.commands.report import config_error_text, counted
+from chatredirect.commands.report import config_error_text
 from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, load, parse_sip_address
 from chatredirect.config.endpoint_text import text_of
 from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder
-from chatredirect.runtime.os_errors import words
 from chatredirect.runtime.regular_file import read_file
+from chatredirect.runtime.wording import counted, error_text
 
 _WORDS = ("mode", "transport", "state")  # one of a few each, which PowerShell takes in any case
 _SHOWN = 20  # endpoints, or files, that are named
@@ -170,7 +170,7 @@ def of_csv(file: Path, given: Mapping[str, str], where: Where) -> Making:
             data = read_file(file, MAX_CSV, pipe=True)
         rows, notes = read_rows(data)
     except OSError as error:
-        raise refuse(f"{name}: {words(error)}", EX_DATAERR) from None
+        raise refuse(f"{name}: {error_text(error)}", EX_DATAERR) from None
     except CsvFault as fault:
         raise refuse(f"{name}:{fault.line}: {fault}; nothing has been made", EX_DATAERR) from None
     for note in notes:

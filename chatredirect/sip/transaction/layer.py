@@ -1,8 +1,8 @@
 """All transactions: what is new, what is a retransmission, what is sent again and when.
 
-The layer has no clock and no heap of its own. Every call is told the time; when the
-time at which a transaction is due may have changed, its owner hears of it (`changed`), and calls
-`handle_timers` at that time. What is to be sent is put into the owner's list.
+The layer has no clock and no heap. Every call gets the time. When the time at which a transaction
+is due may have changed, the layer calls `changed`; its owner calls `handle_timers` at that time.
+What has to be sent is appended to the owner's list.
 """
 
 from collections.abc import Callable
@@ -36,22 +36,22 @@ class Transaction(Generic[U]):
     """One transaction.
 
     Attributes:
-        key: tells it from the others.
+        key: identifies it; see `matching`.
         table: its state machine.
-        state: where it is.
-        flow: what its messages go over; a server's answer goes to where the request came from last.
-        user: whoever wants to hear of it.
-        peer: whom a server's request came from; nobody else can repeat, confirm or cancel it.
-        message: a client's request, or its ACK; a server's last answer; as far as it may have to be
+        state: its state.
+        flow: what its messages are sent over; of a server the flow that its request came on last.
+        user: the transaction user (RFC 3261 §17).
+        peer: a server's client; no other peer can repeat, acknowledge or cancel its request.
+        message: a client's request or ACK, or a server's last response, while it may have to be
             sent again.
-        tag: a server's To tag, where an older client's ACK has to have it.
-        merged: see `keys.merged_key`; None where it has none.
-        pause: seconds until the next resending.
-        resend_at: when; infinite for never.
+        tag: a server's To tag, if an RFC 2543 client's ACK must have it.
+        merged: see `matching.merged_key`; None if it has none.
+        pause: seconds until the next retransmission.
+        resend_at: when the next retransmission is due; infinite for never.
         end_at: when its state ends.
-        held: a server's flow, until the request has had its final response.
-        complained: whether people have been told of a response to it that wasn't taken.
-        queued: for whoever keeps the times; the layer never looks at it.
+        held: a server's flow, until the final response has been sent.
+        complained: whether a response that wasn't accepted has been logged already.
+        queued: for the owner's timer heap; the layer doesn't use it.
     """
 
     key: bytes
@@ -72,13 +72,13 @@ class Transaction(Generic[U]):
 
     @property
     def due(self) -> float:
-        """When something is to be done for it; infinite for never."""
+        """When `handle_timers` has to be called for it; infinite for never."""
         return self.resend_at if self.resend_at < self.end_at else self.end_at
 
 
 @dataclass(slots=True)
 class Send(Generic[U]):
-    """A message to be sent over a flow, for a user who is told if the flow is gone."""
+    """A message to be sent over a flow. The user is notified if the flow is gone."""
 
     flow: Flow
     data: bytes
@@ -86,16 +86,16 @@ class Send(Generic[U]):
 
 
 class Transactions(Generic[U]):
-    """The transactions of one element, servers and clients."""
+    """The server and client transactions of one element."""
 
     __slots__ = ("_changed", "_clients", "_merged", "_out", "_servers")
 
     def __init__(self, out: list[Send[U]], changed: Callable[[Transaction[U]], None]) -> None:
-        """Begin without any.
+        """Begin without transactions.
 
         Args:
-            out: is given what is to be sent.
-            changed: is told of a transaction that may be due at another time than before.
+            out: messages to be sent are appended here.
+            changed: called for a transaction that may be due at another time than before.
         """
         self._out = out
         self._changed = changed
@@ -104,20 +104,20 @@ class Transactions(Generic[U]):
         self._merged: set[bytes] = set()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """How many transactions there are."""
         return len(self._servers) + len(self._clients)
 
     # -- servers ------------------------------------------------------------------------------
 
     def server(self, key: bytes) -> Transaction[U] | None:
-        """The server transaction with this key, whoever began it."""
+        """The server transaction with this key, of any peer."""
         return self._servers.get(key)
 
     def server_of(self, key: bytes, peer: Peer) -> Transaction[U] | None:
         """The server transaction with this key that this peer began.
 
-        Who has shown a certificate shares its address with others on the same host, or with who
-        forges it over UDP: what a trusted peer began is not for those who aren't trusted.
+        A trusted peer shares its address with others on the same host, and with who forges it over
+        UDP. So a peer that isn't trusted gets no transaction of one that is.
         """
         transaction = self._servers.get(key)
         if transaction is None or transaction.peer is None:
@@ -127,7 +127,7 @@ class Transactions(Generic[U]):
         return transaction if theirs else None
 
     def is_merged(self, merged: bytes) -> bool:
-        """Whether this request has come already by another way (RFC 3261 §8.2.2.2)."""
+        """Whether this request has come already on another path (RFC 3261 §8.2.2.2)."""
         return merged in self._merged
 
     def serve(
@@ -141,7 +141,7 @@ class Transactions(Generic[U]):
         tag: bytes = b"",
         merged: bytes | None = None,
     ) -> Transaction[U]:
-        """Begin one for a request that is new; it is to be answered with `respond`."""
+        """Begin a server transaction for a new request; `respond` sends its responses."""
         table, state = (
             (INVITE_SERVER, TransactionState.PROCEEDING)
             if invite
@@ -158,16 +158,16 @@ class Transactions(Generic[U]):
     def respond(self, transaction: Transaction[U], status: int, data: bytes, now: float) -> None:
         """Send a response."""
         transaction.message = data
-        self.happen(transaction, event_of(status), now)
+        self.handle_event(transaction, event_of(status), now)
         if status >= 200:
-            _let_go(transaction)
+            _release(transaction)
         if transaction.state is TransactionState.ACCEPTED:
-            transaction.message = b""  # repeating it is the user's business (RFC 6026 §7.1)
+            transaction.message = b""  # the user retransmits a 2xx (RFC 6026 §7.1)
 
     def repeated(self, transaction: Transaction[U], flow: Flow, now: float) -> None:
-        """Its request has come again, over this flow."""
+        """Handle a retransmission of its request that came over this flow."""
         transaction.flow = flow
-        self.happen(transaction, TransactionEvent.REQUEST, now)
+        self.handle_event(transaction, TransactionEvent.REQUEST, now)
 
     # -- clients ------------------------------------------------------------------------------
 
@@ -194,53 +194,57 @@ class Transactions(Generic[U]):
         return transaction
 
     def refused(self, transaction: Transaction[U], ack: bytes, now: float) -> bool:
-        """An INVITE's answer is 3xx to 6xx, again perhaps; whether its user is to hear.
+        """Handle a 3xx to 6xx response to an INVITE, or its retransmission.
 
         Args:
-            transaction: a client's.
-            ack: its ACK (RFC 3261 §17.1.1.3), which is kept in the INVITE's place; empty if it is
-                kept already.
-            now: seconds on the clock of all calls.
+            transaction: a client transaction.
+            ack: the ACK (RFC 3261 §17.1.1.3), which replaces the INVITE; empty if it has already.
+            now: seconds.
+
+        Returns:
+            Whether to notify the user.
         """
         if ack:
             transaction.message = ack
-        return self.happen(transaction, TransactionEvent.FAILURE, now)
+        return self.handle_event(transaction, TransactionEvent.FAILURE, now)
 
     def give_up(self, transaction: Transaction[U], now: float) -> None:
-        """Wait no longer than 64*T1 for an INVITE's answer: it has been cancelled (§9.1)."""
+        """Wait at most 64*T1 for the response to an INVITE that was cancelled (§9.1)."""
         transaction.end_at = now + TIMEOUT
         self._changed(transaction)
 
-    # -- what happens to both -----------------------------------------------------------------
+    # -- events of both -----------------------------------------------------------------------
 
     def handle_timers(self, transaction: Transaction[U], now: float) -> bool:
-        """A time of its own has come; whether its user is to hear that it has timed out."""
+        """Do what is due; whether to notify the user of a timeout."""
         if now >= transaction.end_at:
-            return self.happen(transaction, TransactionEvent.END, now)
+            return self.handle_event(transaction, TransactionEvent.END, now)
         if now >= transaction.resend_at:
-            self.happen(transaction, TransactionEvent.RESEND, now)
+            self.handle_event(transaction, TransactionEvent.RESEND, now)
         return False
 
-    def happen(self, transaction: Transaction[U], event: TransactionEvent, now: float) -> bool:
-        """Look up what an event means in its state, and do it; whether its user is to hear."""
+    def handle_event(
+        self, transaction: Transaction[U], event: TransactionEvent, now: float
+    ) -> bool:
+        """Do what the state machine says for an event; whether to notify the user."""
         row = transaction.table.get((transaction.state, event))
         if row is None:
             return False
         transaction.state, acts = row
-        told = False
+        notify = False
         for act in acts:
-            if act is TransactionAction.TELL:
-                told = True
+            if act is TransactionAction.NOTIFY:
+                notify = True
             else:
                 self._do(act, transaction, now)
         if transaction.state is TransactionState.TERMINATED or now >= transaction.end_at:
             self._forget(transaction)
         else:
             self._changed(transaction)
-        return told
+        return notify
 
     def end(self, transaction: Transaction[U]) -> None:
-        """Forget one whose messages can't be sent any more (RFC 3261 §17.1.4, §17.2.4)."""
+        """End a transaction whose flow is gone (RFC 3261 §17.1.4, §17.2.4)."""
         self._forget(transaction)
 
     def _do(self, act: TransactionAction, transaction: Transaction[U], now: float) -> None:
@@ -279,11 +283,11 @@ class Transactions(Generic[U]):
         if transaction.merged is not None:
             self._merged.discard(transaction.merged)
         transaction.resend_at = transaction.end_at = inf
-        _let_go(transaction)
+        _release(transaction)
         self._changed(transaction)
 
 
-def _let_go(transaction: Transaction[U]) -> None:
+def _release(transaction: Transaction[U]) -> None:
     held, transaction.held = transaction.held, None
     if held is not None:
         held.release()

@@ -1,58 +1,62 @@
-"""What tells one transaction from another.
+"""Which transaction a message belongs to.
 
-A client of RFC 3261 gives each transaction a branch of its own. Older ones give none, or one that
-is no better than none, and are told apart by the whole of what identifies their request. Both
-kinds are common: Office Communicator's INVITE, ACK, INFO and BYE have no branch.
+An RFC 3261 client gives each transaction its own branch. An RFC 2543 client gives none, or an
+unusable one; its requests are matched by all the header fields that identify them. Both kinds are
+common: Office Communicator's INVITE, ACK, INFO and BYE have no branch.
 
-Branches and tags are tokens, which are compared without case (RFC 3261 §7.3.1).
-
-What comes from a peer is kept as a hash, so that a key is short however long its parts are.
+Branches and tags are tokens, which are compared without case (RFC 3261 §7.3.1). Keys made of a
+peer's values are hashes, so that they are short however long the values are.
 """
 
 from hashlib import blake2b
 
-from chatredirect.sip import headers
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.headers import MandatoryHeaders
+from chatredirect.sip.headers import MandatoryHeaders, param, read_cseq, read_from_to, read_via
 from chatredirect.sip.message import Request, Response
+from chatredirect.sip.uri import DEFAULT_PORT
 
 _COOKIE = b"z9hg4bk"  # RFC 3261 §8.1.1.7, compared without case
-_NO_PORT = 5060
 
 
-def server_key(request: Request, envelope: MandatoryHeaders) -> bytes:
+def server_key(request: Request, headers: MandatoryHeaders) -> bytes:
     """The key of the server transaction that a request belongs to (RFC 3261 §17.2.3).
 
-    An ACK gets the key of the INVITE that it confirms, if it does that within its transaction. By
-    the older rule its To tag must be the answer's as well: that is for who knows the answer.
+    An ACK of a response that isn't 2xx gets its INVITE's key. By the RFC 2543 rule its To tag must
+    be the response's as well: the caller, who knows the response, compares it.
     """
     method = b"INVITE" if request.method == b"ACK" else request.method
-    return _key(request, envelope, method)
+    return _key(request, headers, method)
 
 
-def cancelled_key(request: Request, envelope: MandatoryHeaders) -> bytes:
-    """The key of the INVITE that a CANCEL is about (RFC 3261 §9.2)."""
-    return _key(request, envelope, b"INVITE")
+def cancelled_key(request: Request, headers: MandatoryHeaders) -> bytes:
+    """The key of the INVITE transaction that a CANCEL is for (RFC 3261 §9.2)."""
+    return _key(request, headers, b"INVITE")
 
 
-def _key(request: Request, envelope: MandatoryHeaders, method: bytes) -> bytes:
-    via = envelope.via
-    branch = headers.param(via.params, b"branch") if via.params else None
+def _key(request: Request, headers: MandatoryHeaders, method: bytes) -> bytes:
+    via = headers.via
+    branch = param(via.params, b"branch") if via.params else None
     if branch is not None and branch[:7].lower() == _COOKIE and len(branch) > len(_COOKIE):
-        # Call-ID and CSeq number are the same in whatever belongs to a transaction, so they change
-        # nothing, unless a client uses a branch twice: then its requests are two all the same.
-        sent_by = b"%b:%d" % (via.host.lower(), via.port or _NO_PORT)
-        parts = (method, branch.lower(), sent_by, request.call_id or b"", b"%d" % envelope.number)
+        # All messages of a transaction share Call-ID and CSeq number, so these only matter when a
+        # client uses a branch twice: then its requests are still two.
+        sent_by = b"%b:%d" % (via.host.lower(), via.port or DEFAULT_PORT)
+        parts = (
+            method,
+            branch.lower(),
+            sent_by,
+            request.call_id or b"",
+            b"%d" % headers.number,
+        )
         return _short(b" ".join(parts))
-    # The older rule: Request-URI, To tag, From tag, Call-ID, CSeq and topmost Via. An INVITE is
-    # told apart without its To tag, which its ACK has from the answer.
-    to_tag = b"" if method == b"INVITE" else tag_of(envelope.to, "To")
+    # The RFC 2543 rule: Request-URI, To tag, From tag, Call-ID, CSeq and topmost Via. The To tag of
+    # an INVITE's key is left out, since its ACK has the response's.
+    to_tag = b"" if method == b"INVITE" else tag_of(headers.to, "To")
     return _short(
         b"\n".join(
             (
-                b"%b %d %b" % (method, envelope.number, request.uri),
+                b"%b %d %b" % (method, headers.number, request.uri),
                 request.call_id or b"",
-                tag_of(envelope.from_, "From"),
+                tag_of(headers.from_, "From"),
                 to_tag,
                 request.vias[0],
             )
@@ -60,19 +64,23 @@ def _key(request: Request, envelope: MandatoryHeaders, method: bytes) -> bytes:
     )
 
 
-def merged_key(request: Request, envelope: MandatoryHeaders) -> bytes:
-    """What two copies of one request have in common that came by two ways (RFC 3261 §8.2.2.2)."""
-    from_tag = tag_of(envelope.from_, "From")
-    parts = (request.call_id or b"", from_tag, b"%d %b" % (envelope.number, request.method))
+def merged_key(request: Request, headers: MandatoryHeaders) -> bytes:
+    """What copies of one request that came on several paths share (RFC 3261 §8.2.2.2)."""
+    from_tag = tag_of(headers.from_, "From")
+    parts = (
+        request.call_id or b"",
+        from_tag,
+        b"%d %b" % (headers.number, request.method),
+    )
     return _short(b"\n".join(parts))
 
 
 def tag_of(value: bytes, name: str) -> bytes:
-    """The tag of a good From or To value, in lower case; `b""` if it has none."""
+    """The tag of a well-formed From or To value, in lower case; `b""` if it has none."""
     _, bracket, params = value.rpartition(b">")
     if not bracket or b'"' in params:  # the bracket may stand in a quoted parameter
-        params = headers.read_from_to(value, name).params
-    return (headers.param(params, b"tag") or b"").lower() if params else b""
+        params = read_from_to(value, name).params
+    return (param(params, b"tag") or b"").lower() if params else b""
 
 
 def _short(key: bytes) -> bytes:
@@ -85,9 +93,9 @@ def client_key(branch: bytes, method: bytes) -> bytes:
 
 
 def branch_key(response: Response) -> bytes | None:
-    """The key of the client transaction of a proxy: topmost branch and CSeq's method (§17.1.3).
+    """The key of a proxy's client transaction: topmost branch and CSeq's method (§17.1.3).
 
-    Further Vias are those of whom the response is for.
+    Further Vias are those of the upstream elements.
     """
     if response.cseq is None or not response.vias:
         return None
@@ -98,19 +106,19 @@ def branch_key(response: Response) -> bytes | None:
     branch = response.vias[0].partition(b";branch=")[2].partition(b";")[0].rstrip()
     if not branch or b"," in branch:
         try:
-            branch = headers.param(headers.read_via(response.vias[0]).params, b"branch") or b""
+            branch = param(read_via(response.vias[0]).params, b"branch") or b""
         except SipError:
             return None
     return client_key(branch, cseq[1])
 
 
 def response_key(response: Response) -> bytes | None:
-    """The key of the client transaction that a response belongs to, None if there can be none."""
+    """The key of a UAC's client transaction that a response belongs to; None if there is none."""
     if len(response.vias) != 1 or response.cseq is None:
         return None  # §8.1.3.3: of more than one Via the topmost isn't ours
     try:
-        branch = headers.param(headers.read_via(response.vias[0]).params, b"branch")
-        method = headers.read_cseq(response.cseq)[1]
+        branch = param(read_via(response.vias[0]).params, b"branch")
+        method = read_cseq(response.cseq)[1]
     except SipError:
         return None
     return None if branch is None else client_key(branch, method)

@@ -1,11 +1,10 @@
 """The state machines of RFC 3261 §17 and RFC 6026 §7, as tables.
 
-A row says: in this state, when this happens, do that and go there. What has no row is passed over
-without a trace, which is what the RFC's figures mean by an arrow that isn't there.
+A row says for a state and an event: the next state, and the actions. An event without a row is
+ignored, as it has no arrow in the RFC's figures.
 
-Each transaction has two timers. One resends what was sent last: it is called A, E or G in the RFC.
-The other ends the state: B, D, F, H, I, J, K, L or M. Their values stand with the actions that
-start them.
+Each transaction has two timers. One retransmits: A, E or G of the RFC. The other ends the state: B,
+D, F, H, I, J, K, L or M. Their values stand with the actions that start them.
 """
 
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ from typing import TypeAlias
 
 
 class TransactionState(Enum):
-    """Where a transaction is."""
+    """A state of RFC 3261 figures 5 to 8, or ACCEPTED of RFC 6026."""
 
-    __hash__ = object.__hash__  # a name's takes longer than all else that a table costs
+    __hash__ = object.__hash__  # Enum's hash of the name would be most of a table's cost
 
     CALLING = auto()
     TRYING = auto()
@@ -28,24 +27,24 @@ class TransactionState(Enum):
 
 
 class TransactionEvent(Enum):
-    """What happens to a transaction."""
+    """An event of a transaction."""
 
     __hash__ = object.__hash__
 
-    REQUEST = auto()  # the same request again
-    ACK = auto()  # of an answer that isn't 2xx
-    PROVISIONAL = auto()  # a response: to a server from its user, to a client from the peer
+    REQUEST = auto()  # a retransmission of the request
+    ACK = auto()  # of a response that isn't 2xx
+    PROVISIONAL = auto()  # a response: from the user of a server, from the peer of a client
     SUCCESS = auto()
     FAILURE = auto()  # 3xx to 6xx
-    RESEND = auto()  # the timer that resends
+    RESEND = auto()  # the timer that retransmits
     END = auto()  # the timer that ends the state
 
 
 class TransactionAction(Enum):
-    """What a transaction does."""
+    """An action of a transaction."""
 
-    SEND = auto()  # what was sent last, or is now to be sent
-    TELL = auto()  # its user hears of it
+    SEND = auto()  # the new message, or the last one again
+    NOTIFY = auto()  # the user
     RESEND_LATER = auto()  # timers E and G begin at T1, unless the transport is reliable
     BACK_OFF = auto()  # and double up to T2
     DOUBLE = auto()  # timer A doubles without end
@@ -60,7 +59,7 @@ class TransactionAction(Enum):
 Row: TypeAlias = tuple[TransactionState, tuple[TransactionAction, ...]]
 Table: TypeAlias = Mapping[tuple[TransactionState, TransactionEvent], Row]
 
-#: RFC 3261 figure 7 with RFC 6026 figure 1. A 2xx is repeated by the user until its ACK comes.
+#: RFC 3261 figure 7 with RFC 6026 figure 1. The user retransmits a 2xx until its ACK comes.
 INVITE_SERVER: Table = {
     (TransactionState.PROCEEDING, TransactionEvent.REQUEST): (
         TransactionState.PROCEEDING,
@@ -138,7 +137,7 @@ SERVER: Table = {
 
 _ANSWERED: Row = (
     TransactionState.COMPLETED,
-    (TransactionAction.NO_RESEND, TransactionAction.TELL, TransactionAction.LINGER),
+    (TransactionAction.NO_RESEND, TransactionAction.NOTIFY, TransactionAction.LINGER),
 )
 #: RFC 3261 figure 6.
 CLIENT: Table = {
@@ -146,13 +145,13 @@ CLIENT: Table = {
         TransactionState.TRYING,
         (TransactionAction.SEND, TransactionAction.BACK_OFF),
     ),
-    # timer E goes on; it is T2 from its next ringing on (§17.1.2.2)
+    # timer E goes on; from its next expiry it is T2 (§17.1.2.2)
     (TransactionState.TRYING, TransactionEvent.PROVISIONAL): (TransactionState.PROCEEDING, ()),
     (TransactionState.TRYING, TransactionEvent.SUCCESS): _ANSWERED,
     (TransactionState.TRYING, TransactionEvent.FAILURE): _ANSWERED,
     (TransactionState.TRYING, TransactionEvent.END): (
         TransactionState.TERMINATED,
-        (TransactionAction.TELL,),
+        (TransactionAction.NOTIFY,),
     ),
     (TransactionState.PROCEEDING, TransactionEvent.RESEND): (
         TransactionState.PROCEEDING,
@@ -162,27 +161,27 @@ CLIENT: Table = {
     (TransactionState.PROCEEDING, TransactionEvent.FAILURE): _ANSWERED,
     (TransactionState.PROCEEDING, TransactionEvent.END): (
         TransactionState.TERMINATED,
-        (TransactionAction.TELL,),
+        (TransactionAction.NOTIFY,),
     ),
     (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
 }
 
 _ACCEPTED: Row = (
     TransactionState.ACCEPTED,
-    (TransactionAction.NO_RESEND, TransactionAction.TELL, TransactionAction.WAIT),
+    (TransactionAction.NO_RESEND, TransactionAction.NOTIFY, TransactionAction.WAIT),
 )
-# what is sent is the ACK (§17.1.1.3)
+# SEND sends the ACK (§17.1.1.3)
 _REFUSED: Row = (
     TransactionState.COMPLETED,
     (
         TransactionAction.NO_RESEND,
         TransactionAction.SEND,
-        TransactionAction.TELL,
+        TransactionAction.NOTIFY,
         TransactionAction.ABSORB,
     ),
 )
-#: RFC 3261 figure 5 with RFC 6026 figure 2. Once there is a provisional response only the user's
-#: patience ends it (§16.8), which makes itself known as `END`.
+#: RFC 3261 figure 5 with RFC 6026 figure 2. After a provisional response only the user ends it
+#: (timer C, §16.8), with `END`.
 INVITE_CLIENT: Table = {
     (TransactionState.CALLING, TransactionEvent.RESEND): (
         TransactionState.CALLING,
@@ -190,27 +189,27 @@ INVITE_CLIENT: Table = {
     ),
     (TransactionState.CALLING, TransactionEvent.PROVISIONAL): (
         TransactionState.PROCEEDING,
-        (TransactionAction.NO_RESEND, TransactionAction.NO_END, TransactionAction.TELL),
+        (TransactionAction.NO_RESEND, TransactionAction.NO_END, TransactionAction.NOTIFY),
     ),
     (TransactionState.CALLING, TransactionEvent.SUCCESS): _ACCEPTED,
     (TransactionState.CALLING, TransactionEvent.FAILURE): _REFUSED,
     (TransactionState.CALLING, TransactionEvent.END): (
         TransactionState.TERMINATED,
-        (TransactionAction.TELL,),
+        (TransactionAction.NOTIFY,),
     ),
     (TransactionState.PROCEEDING, TransactionEvent.PROVISIONAL): (
         TransactionState.PROCEEDING,
-        (TransactionAction.TELL,),
+        (TransactionAction.NOTIFY,),
     ),
     (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): _ACCEPTED,
     (TransactionState.PROCEEDING, TransactionEvent.FAILURE): _REFUSED,
     (TransactionState.PROCEEDING, TransactionEvent.END): (
         TransactionState.TERMINATED,
-        (TransactionAction.TELL,),
+        (TransactionAction.NOTIFY,),
     ),
     (TransactionState.ACCEPTED, TransactionEvent.SUCCESS): (
         TransactionState.ACCEPTED,
-        (TransactionAction.TELL,),
+        (TransactionAction.NOTIFY,),
     ),
     (TransactionState.ACCEPTED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
     (TransactionState.COMPLETED, TransactionEvent.FAILURE): (
@@ -222,17 +221,17 @@ INVITE_CLIENT: Table = {
 
 
 def event_of(status: int) -> TransactionEvent:
-    """The event that a response with this status code is."""
+    """The event of a response with this status code."""
     if status < 200:
         return TransactionEvent.PROVISIONAL
     return TransactionEvent.SUCCESS if status < 300 else TransactionEvent.FAILURE
 
 
 T1 = 0.5
-"""What a round trip is taken to be."""
+"""Seconds: the assumed round-trip time (RFC 3261 §17.1.1.1)."""
 T2 = 4.0
-"""The longest pause between two sendings of a non-INVITE request or of an INVITE's answer."""
+"""Seconds: the longest pause between retransmissions, except of an INVITE (§17.1.2.2)."""
 T4 = 5.0
-"""The longest that a message stays in the network."""
+"""Seconds: the longest that a message stays in the network."""
 TIMEOUT = 64 * T1
-"""Timers B, D, F, H, J, L and M: when nothing more is to be expected."""
+"""Seconds of the timers B, D, F, H, J, L and M."""

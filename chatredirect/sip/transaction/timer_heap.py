@@ -1,10 +1,13 @@
-"""What is due when, for things that mostly finish before it comes to that.
+"""A timer heap with lazy rescheduling, for things that mostly finish before they are due.
 
-A dialog's timers are set anew with every message, and nearly always to a later time. So an item
-stands in the heap once, with the earliest time that it was ever given: when that comes and the item
-is due later by now, it is put back with its new time; when it isn't due any more it is dropped.
-Setting a later time costs nothing at all. What isn't due any more leaves when its time comes, or
-when there is as much of it as of what is, so that it takes no more room than that.
+A dialog's timers are set anew with every message, nearly always to a later time. So an item is in
+the heap with the earliest time that it was given. When that time comes and the item is due later by
+now, it is queued again; when it isn't due any more, it is dropped. Setting a later time costs
+nothing. Entries of items that aren't due any more leave when their time comes, or when they are as
+many as the others, so they take no more memory than those.
+
+Transactions, dialogs, pools and health checks use it. It has no clock: all times are in seconds of
+whatever clock its user has.
 """
 
 import heapq
@@ -13,59 +16,87 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Timed(Protocol):
-    """What waits."""
+    """An item of the heap."""
 
-    queued: float  # the time with which it stands in the heap; infinite if it doesn't
+    queued: float  # the time of its entry; infinite if it has none. Only the heap writes it.
 
     @property
     def due(self) -> float:
-        """When it is due; infinite for never."""
+        """When the item is due; infinite for never."""
 
 
 T = TypeVar("T", bound=Timed)
 
-_FEW = 1000  # places of which it isn't asked who still needs them
+_FEW = 1000  # entries below which nothing is swept
+_STEP = 500  # outdated entries that one call handles: thousands may be rescheduled at once
 
 
 class TimerHeap(Generic[T]):
-    """Items by the time at which they are due, in seconds of whatever clock the user has."""
+    """Items by the time at which they are due."""
 
     __slots__ = ("_heap", "_number", "_sweep_at")
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Begin empty."""
         self._heap: list[tuple[float, int, T]] = []
         self._number = 0
         self._sweep_at = _FEW
 
     def __len__(self) -> int:
-        """How many places of the heap are taken."""
+        """How many entries the heap has."""
         return len(self._heap)
 
     def changed(self, item: T) -> None:
-        """The time at which an item is due may be another one."""
+        """Take note that the time at which an item is due may have changed."""
         due = item.due
         if due < item.queued:
             self._push(due, item)
 
     def next(self) -> float | None:
-        """When to call `pop` next; None if there is nothing to wait for."""
+        """When to call `pop` next, which may be too early; None if there is nothing to wait for."""
         return self._heap[0][0] if self._heap else None
 
+    def next_due(self) -> float | None:
+        """When the next item is due; None if none is. It costs more than `next`.
+
+        After very many outdated entries it may be too early as well: others get their turn first.
+        """
+        self._drop_outdated()
+        return self.next()
+
     def pop(self, now: float) -> T | None:
-        """Take out an item that is due; None if none is."""
+        """Take out an item that is due.
+
+        Returns:
+            None if no item is due, or if `next` has to be asked first.
+        """
         heap = self._heap
-        while heap and heap[0][0] <= now:
-            when, _, item = heapq.heappop(heap)
-            if item.queued != when:
-                continue  # it stands there with an earlier time, or did
-            item.queued = inf
+        if not heap or heap[0][0] > now:
+            return None
+        if not self._drop_outdated() or heap[0][0] > now:
+            return None
+        item = heapq.heappop(heap)[2]
+        item.queued = inf
+        return item
+
+    def _drop_outdated(self) -> bool:
+        """Drop or queue again outdated entries at the top; whether the one there now is good."""
+        heap = self._heap
+        for _ in range(_STEP):
+            if not heap:
+                return False
+            when, _, item = heap[0]
+            if item.queued != when:  # the item has, or had, an entry with an earlier time
+                heapq.heappop(heap)
+                continue
             due = item.due
-            if due <= now:
-                return item
+            if due <= when:
+                return True
+            heapq.heappop(heap)
+            item.queued = inf
             if due < inf:
                 self._push(due, item)
-        return None
+        return False
 
     def _push(self, due: float, item: T) -> None:
         self._number += 1
@@ -75,16 +106,16 @@ class TimerHeap(Generic[T]):
             self._sweep()
 
     def _sweep(self) -> None:
-        """Drop what isn't due any more."""
+        """Drop entries of items that aren't due any more."""
         kept: list[tuple[float, int, T]] = []
-        for place in self._heap:
-            when, _, item = place
+        for entry in self._heap:
+            when, _, item = entry
             if item.queued != when:
                 continue
             if item.due == inf:
                 item.queued = inf
             else:
-                kept.append(place)
+                kept.append(entry)
         heapq.heapify(kept)
-        self._heap[:] = kept  # the same list, for whoever goes through it now
+        self._heap[:] = kept  # in place: a caller may be going through this list
         self._sweep_at = max(_FEW, 2 * len(kept))

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from chatredirect.log.escape import escape
 from chatredirect.probe.ladder import clean
 from chatredirect.sip.flow import peer_text
-from chatredirect.trace.session import Ends, Sighting, SightingKind
+from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
 
 MIN_WIDTH = 80
 MAX_WIDTH = 132

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from chatredirect.runtime.rate_limiter import TokenBucket
 from chatredirect.sip.message import HEAD_END, Message
 from chatredirect.trace.filter import Filter, Wants
 
@@ -94,8 +95,7 @@ class Session:
     failed: bool = False
     _waiting: deque[Sighting] = field(default_factory=deque)
     _octets: int = 0
-    _tokens: float = AT_ONCE
-    _filled_at: float = 0.0
+    _bucket: TokenBucket = field(default_factory=lambda: TokenBucket(AT_ONCE))
 
     def __post_init__(self) -> None:
         """Make the filter ready."""
@@ -131,7 +131,7 @@ class Session:
         if (
             len(self._waiting) >= MAX_SIGHTINGS
             or self._octets + octets > MAX_WAITING
-            or not self._may(sighting.at)
+            or not self._bucket.take(PER_SECOND, AT_ONCE, sighting.at)
         ):
             self.left_out += 1
             return
@@ -147,16 +147,6 @@ class Session:
         sighting = self._waiting.popleft()
         self._octets -= len(sighting.data)
         return sighting
-
-    def _may(self, now: float) -> bool:
-        """A token bucket; a clock that is put back only stops filling it for a while."""
-        gained = max(0.0, now - self._filled_at) * PER_SECOND
-        self._tokens = min(AT_ONCE, self._tokens + gained)
-        self._filled_at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 def octets_of(message: Message) -> bytes:

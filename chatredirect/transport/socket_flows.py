@@ -1,8 +1,7 @@
-"""Flows: ways back to a peer that outlive the handling of its message (RFC 5626 §3).
+"""The flows of sockets: see `chatredirect.sip.flow`.
 
-Over UDP a flow is two addresses, the peer's and ours; the socket sends on them as long as it is
-open. Of a connection there is one flow, which the connection itself ends: whoever still
-holds it keeps nothing alive, and is told that it is gone when he sends.
+A UDP flow consists of the peer's address and ours. A connection has one flow and ends it: a
+reference to it keeps nothing alive, and sending over it fails then.
 """
 
 import asyncio
@@ -18,22 +17,22 @@ from chatredirect.transport.mmsg import DatagramSocket
 log = structlog.get_logger()
 
 MAX_UNREAD = 262_144
-"""Octets that may wait for a peer to read them; one that lets more wait is given up."""
+"""Octets that may wait for a peer to read them; with more, nothing can be sent."""
 
 
 @dataclass(slots=True)
 class DatagramFlow:
-    """A way to somebody over UDP.
+    """A UDP flow.
 
     Attributes:
-        sock: what it goes out of.
+        sock: the socket.
         host: our own address.
         port: our own port.
         peer_host: the peer's address.
         peer_port: the peer's port.
-        name: both of these, as a raw socket address.
-        control: what makes a datagram leave from our own address.
-        book_name: what the flow book calls it; empty as long as nobody has asked.
+        name: peer_host and peer_port as a raw socket address.
+        control: the control message that sets our own address as the source.
+        flow_name: its name in the flow table; empty until it is needed.
     """
 
     sock: DatagramSocket
@@ -43,7 +42,7 @@ class DatagramFlow:
     peer_port: int
     name: bytes
     control: bytes
-    book_name: bytes = b""
+    flow_name: bytes = b""
 
     @property
     def transport(self) -> str:
@@ -52,39 +51,39 @@ class DatagramFlow:
 
     @property
     def peer_names(self) -> tuple[str, ...]:
-        """None: over UDP nobody proves anything."""
+        """Empty: UDP has no certificates."""
         return ()
 
     @property
     def open(self) -> bool:
-        """True: there is nothing that could be closed but the socket."""
+        """True: there is no connection that could be closed."""
         return True
 
     def send(self, data: bytes) -> bool:
-        """Send one datagram; False if the socket is closed. That it arrives nobody knows."""
+        """Send a datagram; False if the socket is closed. It may be lost."""
         return self.sock.put(data, self.name, self.control)
 
     def hold(self) -> None:
-        """There is nothing that could be closed."""
+        """Ignore it: there is no connection."""
 
     def release(self) -> None:
-        """Nor is there afterwards."""
+        """Ignore it: there is no connection."""
 
 
 @dataclass(slots=True, eq=False)
 class StreamFlow:
-    """The way back over a connection. There is one of each, so that it may key a dictionary.
+    """The flow of a connection. There is one for each, so it can be the key of a dictionary.
 
     Attributes:
         transport: `tcp` or `tls`.
-        host: our own address on it, or where the peer can reach us if we have opened it.
-        port: our own port there.
+        host: our own address or, if we opened the connection, one where the peer can reach us.
+        port: our own port likewise.
         peer_host: the peer's address.
         peer_port: the peer's port.
-        peer_names: what its certificate has proved.
-        name: what the flow book calls it; empty as long as nobody has asked.
-        held: how much that the peer has asked is open.
-        when_free: called when that comes to nothing.
+        peer_names: the names that its certificate has proved.
+        name: its name in the flow table; empty until it is needed.
+        held: how many requests of the peer's are pending.
+        when_free: called when no request is pending any more.
     """
 
     transport: str
@@ -101,11 +100,11 @@ class StreamFlow:
 
     @property
     def open(self) -> bool:
-        """Whether something can be sent, as far as is known."""
+        """Whether a message can be sent, as far as is known."""
         return self._stream is not None and not self._stream.is_closing()
 
     def send(self, data: bytes) -> bool:
-        """Send a message; False if the connection is over, or its peer doesn't read."""
+        """Send a message; False if the connection is closed, or its peer doesn't read."""
         stream = self._stream
         if stream is None:
             return False
@@ -113,33 +112,33 @@ class StreamFlow:
             if stream.is_closing() or stream.get_write_buffer_size() > MAX_UNREAD:
                 return False
             stream.write(data)
-        except Exception:  # whatever a transport raises: nothing can be sent over it any more
+        except Exception:  # whatever the transport raises, it can't be used any more
             log.exception(
                 "write_failed", peer=peer_text(self.transport, self.peer_host, self.peer_port)
             )
             self._stream = None
-            with suppress(Exception):  # so that who waits for answers over it hears that it is gone
+            with suppress(Exception):  # so that users of the flow learn that it is gone
                 stream.abort()
             return False
         return True
 
     def hold(self) -> None:
-        """Something more that the peer has asked is open."""
+        """One more request of the peer's is pending."""
         self.held += 1
 
     def release(self) -> None:
-        """It is no more."""
+        """A request has been answered."""
         self.held -= 1
         if not self.held and self.when_free is not None:
             self.when_free()
 
     def named(self, name: bytes, when_over: Callable[["StreamFlow"], None]) -> None:
-        """Take a name, and tell whoever gave it when the connection is gone."""
+        """Take a name, and call `when_over` when the connection is gone."""
         self.name = name
         self._when_over = when_over
 
     def end(self) -> None:
-        """The connection is gone, or nothing more is to be sent over it."""
+        """Allow no more messages: the connection is gone, or about to be."""
         self._stream = None
         when_over, self._when_over = self._when_over, None
         if when_over is not None:

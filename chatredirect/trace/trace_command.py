@@ -20,7 +20,7 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import parse_uri
 from chatredirect.trace.filter import Filter
 from chatredirect.trace.lines import to_json
-from chatredirect.trace.session import Session
+from chatredirect.trace.trace_session import Session
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
 
 DEFAULT_SECONDS = 600.0

@@ -1,0 +1,321 @@
+"""Octets to messages, as lazily as possible.
+
+The header lines are split; the few header fields that every message needs are recognised by their
+spelling and cut out; nothing is taken apart.
+
+A malformed message is still a message as long as it can be recognised: `Request.fault` holds the
+first thing that is wrong with it, since a 400 needs the Via and the other fields just the same, and
+since an ACK gets no response, however malformed. Only what can't be answered raises.
+
+`read_head` tries the fast path first. Most heads are alike: each field once, in its usual spelling,
+nothing folded, nothing quoted but a name. One expression reads such a head in half the time of the
+general parser. Whatever `read_plain` returns is what `parse_head` and `read_mandatory_headers`
+return for the same octets; a head that is unusual in any way, or over a limit, is left to them. The
+tests compare the two.
+"""
+
+from chatredirect.sip import abnf
+from chatredirect.sip.errors import (
+    BadContentLength,
+    BadHeaderLine,
+    BadStartLine,
+    BadStatusLine,
+    BareLineBreak,
+    HeaderLineTooLong,
+    NotSip,
+    RepeatedHeader,
+    SipError,
+    TooManyHeaders,
+    TooManyVias,
+    UriTooLong,
+)
+from chatredirect.sip.headers import MAX_PORT, MandatoryHeaders, Via, param
+from chatredirect.sip.limits import Limits
+from chatredirect.sip.message import Message, Request, Response
+
+#: Lines that header fields may take on average, when they are as many as the limit allows.
+LINES_PER_HEADER = 4
+
+# The header fields that are cut out of every message; the numbers are positions in a list.
+_SLOTS = range(7)
+_OTHER, _VIA, _FROM, _TO, _CALL_ID, _CSEQ, _CONTENT_LENGTH = _SLOTS
+
+_LENGTH_DIGITS = 15
+_MORE_THAN_ANY_LIMIT = 1_000_000_000_000_000
+
+_NAMES = {  # §7.3.3 and §20: long form, compact form
+    _VIA: (b"Via", b"v"),
+    _FROM: (b"From", b"f"),
+    _TO: (b"To", b"t"),
+    _CALL_ID: (b"Call-ID", b"i"),
+    _CSEQ: (b"CSeq", b""),
+    _CONTENT_LENGTH: (b"Content-Length", b"l"),
+}
+_SLOT_BY_LOWER_NAME = {
+    name.lower(): slot for slot, names in _NAMES.items() for name in names if name
+}
+
+# Names in their usual spellings, so that one dictionary lookup settles most lines. Other names take
+# the slow way and aren't cached: a peer could fill the memory.
+USUAL_OTHERS = (
+    b"Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authorization"
+    b" Contact Content-Disposition Content-Encoding Content-Language Content-Type Date Event"
+    b" EndPoints Expires In-Reply-To Max-Forwards MIME-Version Min-SE ms-keep-alive"
+    b" P-Asserted-Identity P-Preferred-Identity Priority Privacy Proxy-Authorization"
+    b" Proxy-Require Record-Route Referred-By Reply-To Require Roster-Manager Route Server"
+    b" Session-Expires Subject Subscription-State Supported Timestamp User-Agent Warning"
+    b" m c e k o s"
+).split()
+#: The methods of RFC 3261, RFC 6665, RFC 3428 and RFC 6086, known to be tokens.
+_METHODS = frozenset(
+    b"INVITE ACK BYE CANCEL OPTIONS REGISTER SUBSCRIBE NOTIFY MESSAGE INFO".split()
+)
+_SLOT_BY_SPELLING = {
+    spelling: slot
+    for slot, names in (*_NAMES.items(), *((_OTHER, (name,)) for name in USUAL_OTHERS))
+    for name in names
+    if name
+    for spelling in (name, name.lower(), name.upper(), name.title())
+}
+
+
+def read_head(head: bytes, limits: Limits) -> Message:
+    """Read a start-line and header fields, by the fast path if possible.
+
+    Args:
+        head: the octets before the empty line, without the final CRLF.
+        limits: the bounds that apply; over a bound the message has a fault.
+
+    Raises:
+        Unanswerable: the first line is no start-line.
+    """
+    return read_plain(head, limits) or parse_head(head, limits)
+
+
+def read_plain(head: bytes, limits: Limits) -> Request | None:
+    """Read a usual request; None if it is unusual, which doesn't mean that it is malformed.
+
+    Args:
+        head: the octets before the empty line, without the final CRLF.
+        limits: the bounds that apply.
+    """
+    # no line of a head is longer than the head
+    if len(head) > limits.header_line or limits.headers < abnf.PLAIN_FIELDS:
+        return None
+    match = abnf.PLAIN_HEAD.match(head)
+    if match is None:
+        return None
+    method, uri, via, host, port, params, from_, to, call_id, cseq, number, size = match.groups()
+    if not (via and from_ and to and call_id and cseq and size) or len(uri) > limits.uri:
+        return None
+    sent_by_port = None if port is None else int(port)
+    if sent_by_port is not None and sent_by_port > MAX_PORT:
+        return None
+    top = Via(host, sent_by_port, params, len(via))
+    # no parameter of PLAIN_HEAD's has an angle bracket in it
+    in_dialog = to[-1:] != b">" and param(to.rpartition(b">")[2], b"tag") is not None
+    headers = MandatoryHeaders(top, from_, to, int(number), in_dialog)
+    return Request(
+        method, uri, b"SIP/2.0", head, [via], from_, to, call_id, cseq, int(size), b"", None,
+        headers,
+    )  # fmt: skip
+
+
+def parse_head(head: bytes, limits: Limits) -> Message:
+    """Read a start-line and header fields.
+
+    Args:
+        head: the octets before the empty line, without the final CRLF.
+        limits: the bounds that apply; over a bound the message has a fault.
+
+    Raises:
+        Unanswerable: the first line is no start-line.
+    """
+    if head[:4].upper() == b"SIP/":
+        return _read_response(head, limits)
+    fault: SipError | None = None
+    most_lines = 1 + limits.headers * LINES_PER_HEADER
+    lines = head.split(b"\r\n", most_lines)
+    if len(lines) > most_lines:
+        fault = TooManyHeaders()
+        del lines[most_lines:]
+        head = b"\r\n".join(lines)
+    text = b"".join(lines)
+    broken = b"\r" in text or b"\n" in text
+    if broken:
+        fault = BareLineBreak(head)
+    try:
+        message = _read_lines(head, lines, limits, fault)
+    except _Folded:
+        message = _read_lines(head, abnf.FIELD_END.split(head), limits, fault)
+    if broken:
+        _withhold_broken_values(message)
+    return message
+
+
+def _withhold_broken_values(message: Message) -> None:
+    """Drop values with a bare CR or LF: a response would repeat them, and some see lines there."""
+    message.vias = [] if None in map(_unbroken, message.vias) else message.vias
+    message.from_ = _unbroken(message.from_)
+    message.to = _unbroken(message.to)
+    message.call_id = _unbroken(message.call_id)
+    message.cseq = _unbroken(message.cseq)
+
+
+def _unbroken(value: bytes | None) -> bytes | None:
+    return None if value is None or abnf.BARE_LINE_BREAK.search(value) else value
+
+
+class _Folded(Exception):
+    """A header field has folded lines (§7.3.1): rare, so only such messages pay for it."""
+
+
+def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError | None) -> Message:
+    """Read a request's lines: the start-line and one element for each header field."""
+    start_line = lines.pop(0)
+    if len(lines) > limits.headers:
+        if any(line[:1] in (b" ", b"\t") for line in lines):
+            raise _Folded
+        fault = fault or TooManyHeaders()
+        del lines[limits.headers :]
+    framed = fault is None
+    overlong: list[str] = []
+    may_be_long = len(head) > limits.header_line
+    if may_be_long and len(longest := max(lines, key=len, default=b"")) > limits.header_line:
+        fault = fault or HeaderLineTooLong(longest)
+
+    vias: list[bytes] = []
+    via_values = 0
+    found: list[bytes | None] = [None] * len(_SLOTS)
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        slot = _SLOT_BY_SPELLING.get(name)
+        if slot is None:
+            if line[:1] in (b" ", b"\t"):
+                raise _Folded
+            slot = _slot_of(name)
+        if slot is None or not colon:
+            fault = fault or BadHeaderLine(line)
+            framed = False
+        elif slot:
+            value = value.strip(b" \t\r\n")
+            if may_be_long and len(line) > limits.header_line:
+                if slot == _VIA:
+                    overlong += [] if vias else ["Via"]
+                elif found[slot] is None:
+                    overlong.append(_NAMES[slot][0].decode())
+            if slot == _VIA:
+                vias.append(value)
+                via_values += 1 + value.count(b",")
+            elif found[slot] is None:
+                found[slot] = value
+            elif slot != _CONTENT_LENGTH:
+                fault = fault or RepeatedHeader(line, _NAMES[slot][0].decode())
+            elif value != found[slot]:
+                fault = fault or BadContentLength(line)
+                framed = False
+    if via_values > limits.via_values:
+        fault = fault or TooManyVias()
+
+    length = None
+    text = found[_CONTENT_LENGTH]
+    if text is not None:
+        length = _read_length(text)
+        if length is None:
+            fault = fault or BadContentLength(text)
+        elif not framed:
+            length = None
+
+    method, _, rest = start_line.partition(b" ")
+    if not rest or (method not in _METHODS and abnf.METHOD.fullmatch(method) is None):
+        raise NotSip(start_line)
+    uri, _, version = rest.rpartition(b" ")
+    if version != b"SIP/2.0" or b" " in uri or uri[:1] in b"<":  # or there is none
+        uri, version = _unusual_request_line(rest)
+        if not uri or b" " in uri or abnf.SIP_VERSION.fullmatch(version) is None:
+            fault = fault or BadStartLine(start_line)
+    if len(uri) > limits.uri:
+        fault = fault or UriTooLong(uri)
+    return Request(
+        method, uri, version, head, vias, found[_FROM], found[_TO], found[_CALL_ID],
+        found[_CSEQ], length, b"", fault, None, tuple(overlong),
+    )  # fmt: skip
+
+
+def _read_response(head: bytes, limits: Limits) -> Response:
+    """Read a response: only the six header fields that a proxy needs."""
+    folded = b"\r\n " in head or b"\r\n\t" in head
+    start_line, *fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
+    match = abnf.STATUS_LINE.fullmatch(start_line)
+    if match is None:
+        raise BadStatusLine(start_line)
+    fault: SipError | None = None
+    vias: list[bytes] = []
+    found: list[bytes | None] = [None] * len(_SLOTS)
+    strange: list[int] = []
+    for number, field in enumerate(fields):
+        name, colon, value = field.partition(b":")
+        slot = _SLOT_BY_SPELLING.get(name)
+        if slot is None:
+            slot = _slot_of(name)
+        if slot is None or not colon:
+            strange.append(number)
+        elif slot:
+            value = value.strip(b" \t\r\n")
+            if len(field) > limits.header_line:
+                fault = fault or HeaderLineTooLong(field)
+            elif b"\0" in value or (
+                (b"\n" in value or b"\r" in value) and abnf.BARE_LINE_BREAK.search(value)
+            ):
+                fault = fault or BareLineBreak(field)
+            elif slot == _VIA:
+                vias.append(value)
+            elif found[slot] is not None:
+                fault = fault or RepeatedHeader(field, _NAMES[slot][0].decode())
+                if slot == _CONTENT_LENGTH and value != found[slot]:
+                    found[slot] = b""  # ambiguous
+            else:
+                found[slot] = value
+                if slot == _CONTENT_LENGTH and folded and b"\n" in field:
+                    fault = fault or BadContentLength(field)
+    text = found[_CONTENT_LENGTH]
+    length = None if text is None else _read_length(text)
+    if text is not None and length is None:
+        fault = fault or BadContentLength(text)
+    if strange:
+        left_out = set(strange)
+        fields = [field for number, field in enumerate(fields) if number not in left_out]
+        head = b"\r\n".join((start_line, *fields))
+    return Response(
+        int(match[1]), match[2] or b"", head, vias, found[_FROM], found[_TO], found[_CALL_ID],
+        found[_CSEQ], length, b"", fault, None, len(strange),
+    )  # fmt: skip
+
+
+def _unusual_request_line(rest: bytes) -> tuple[bytes, bytes]:
+    """Request-URI and version of a line that breaks §7.1, but may be unambiguous.
+
+    Repeated spaces and spaces at the end are ignored, and angle brackets around a URI aren't part
+    of it (RFC 4475 §3.1.2.7, §3.1.2.9, §3.1.2.10; docs/leniency.md).
+    """
+    uri, _, version = rest.strip(b" ").rpartition(b" ")
+    uri = uri.rstrip(b" ")
+    if uri[:1] == b"<" and uri[-1:] == b">":
+        uri = uri[1:-1]
+    return uri, version
+
+
+def _slot_of(name: bytes) -> int | None:
+    """The slot of a header name in an unusual spelling; None if it isn't a header name."""
+    match = abnf.HEADER_NAME.fullmatch(name)
+    return None if match is None else _SLOT_BY_LOWER_NAME.get(match[1].lower(), _OTHER)
+
+
+def _read_length(text: bytes) -> int | None:
+    if not text.isdigit():  # of bytes: at least one ASCII digit and nothing else
+        return None
+    if len(text) > _LENGTH_DIGITS:
+        text = text.lstrip(b"0") or b"0"
+        if len(text) > _LENGTH_DIGITS:  # over every limit, and int() of many digits is slow
+            return _MORE_THAN_ANY_LIMIT
+    return int(text)

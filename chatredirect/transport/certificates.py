@@ -1,0 +1,206 @@
+"""The TLS side of a running daemon: contexts for its listeners, renewed when their files change.
+
+A renewal tool replaces files or links, in two steps or in one; nobody tells us. So the files are
+looked at every few seconds, by name: that sees every way of replacing them. What can't be used is
+refused with a log line, once, and the old certificate stays in use until the files change again.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+
+from chatredirect.config import ListenUrl, TlsSettings
+from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, in_thread
+from chatredirect.transport.peer_identity import Security
+from chatredirect.transport.tls_contexts import (
+    TlsError,
+    client_context,
+    expiry,
+    exposed_keys,
+    server_context,
+)
+
+log = structlog.get_logger()
+
+#: Seconds between two looks at the files.
+INTERVAL = 5.0
+#: Seconds before its end from which on a certificate's expiry is warned, once a day.
+EXPIRY_WARNING = 30 * 86_400.0
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """TLS for a configuration, made of its files and not yet in use.
+
+    Attributes:
+        listeners: what each TLS listener begins its connections with.
+        outgoing: what connections to pools begin with.
+        states: the files' fingerprints as they were read.
+        expiries: when each certificate file ceases to be valid, in seconds since the epoch.
+    """
+
+    listeners: dict[ListenUrl, Security]
+    outgoing: Security
+    states: dict[TlsSettings, list[FileFingerprint | None]]
+    expiries: dict[str, float]
+
+
+@dataclass(slots=True)
+class Certificates:
+    """The contexts that are in use.
+
+    Attributes:
+        clock: seconds since the epoch, for dates of expiry.
+        renewed: how often new files were taken up.
+        refused: how often new files could not be used.
+    """
+
+    clock: Callable[[], float]
+    renewed: int = 0
+    refused: int = 0
+    _in_use: Prepared | None = None
+    _warned_at: dict[str, float] = field(default_factory=dict)
+
+    def outgoing(self) -> Security:
+        """What connections to pools begin with.
+
+        Raises:
+            LookupError: no configuration is in use yet.
+        """
+        if self._in_use is None:
+            raise LookupError("no certificates are in use yet")
+        return self._in_use.outgoing
+
+    @property
+    def expiries(self) -> Mapping[str, float]:
+        """When each certificate file in use ceases to be valid, in seconds since the epoch."""
+        return {} if self._in_use is None else self._in_use.expiries
+
+    def prepare(
+        self, listeners: Mapping[ListenUrl, TlsSettings], outgoing: TlsSettings
+    ) -> Prepared:
+        """Make the contexts of a configuration; nothing is in use before `take`.
+
+        Raises:
+            TlsError: a file can't be used.
+        """
+        served = set(listeners.values())
+        profiles = {*served, outgoing}
+        # before the files are read: what changes meanwhile is seen by the next look
+        states = {profile: _fingerprints(profile) for profile in profiles}
+        contexts = {profile: server_context(profile) for profile in served}
+        return Prepared(
+            {url: Security(profile, contexts[profile]) for url, profile in listeners.items()},
+            Security(outgoing, client_context(outgoing)),
+            states,
+            {
+                profile.certificate: expiry(profile.certificate)
+                for profile in profiles
+                if profile.certificate is not None
+            },
+        )
+
+    def take(self, prepared: Prepared) -> None:
+        """Use these from now on, and say what there is to worry about."""
+        self._in_use = prepared
+        self._warned_at = {}
+        for profile in prepared.states:
+            _log_exposed(profile)
+        self._log_expiries(prepared)
+
+    async def look(self) -> None:
+        """Take up files that have changed, or refuse them and go on with the old."""
+        prepared = self._in_use
+        if prepared is None:
+            return
+        for profile, before in tuple(prepared.states.items()):
+            now = await in_thread(partial(_fingerprints, profile))
+            if now != before:
+                prepared.states[profile] = now
+                await self._renew(prepared, profile)
+        if prepared is self._in_use:  # no reload has come meanwhile
+            self._log_expiries(prepared)
+
+    async def _renew(self, prepared: Prepared, profile: TlsSettings) -> None:
+        users = [each for each in prepared.listeners.values() if each.profile == profile]
+        certificate = profile.certificate
+        outgoing = prepared.outgoing.profile == profile
+        try:
+            server, client, until = await in_thread(
+                lambda: (
+                    server_context(profile) if users else None,
+                    client_context(profile) if outgoing else None,
+                    None if certificate is None else expiry(certificate),
+                )
+            )
+        except TlsError as error:
+            self.refused += 1
+            log.error("certificate_refused", why=str(error), remedy="the old one stays in use")
+            return
+        for each in users:
+            if server is not None:
+                each.context = server
+        if client is not None:
+            prepared.outgoing.context = client
+        if certificate is not None and until is not None:
+            prepared.expiries[certificate] = until
+            self._warned_at.pop(certificate, None)
+        self.renewed += 1
+        log.info(
+            "certificate_renewed",
+            files=profile.files,
+            expires=None if until is None else _date(until),
+        )
+        _log_exposed(profile)
+
+    def _log_expiries(self, prepared: Prepared) -> None:
+        now = self.clock()
+        for file, until in prepared.expiries.items():
+            warned = self._warned_at.get(file)
+            if until - now < EXPIRY_WARNING and (warned is None or now - warned >= _DAY):
+                self._warned_at[file] = now
+                log.warning("certificate_expires", file=file, why=expiry_warning(until, now))
+
+
+def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]:
+    """What there is to worry about in the files of a profile: each file and why.
+
+    Args:
+        profile: whose files can be read.
+        now: seconds since the epoch.
+
+    Raises:
+        TlsError: they can't.
+    """
+    for file in exposed_keys(profile):
+        yield file, f"the private key can be read by every user of this machine: chmod o= {file}"
+    if profile.certificate is not None:
+        until = expiry(profile.certificate)
+        if until - now < EXPIRY_WARNING:
+            yield profile.certificate, expiry_warning(until, now)
+
+
+def expiry_warning(until: float, now: float) -> str:
+    """That a certificate has expired, or soon will. Times in seconds since the epoch."""
+    if until <= now:
+        return f"the certificate expired on {_date(until)}: peers refuse it; renew it"
+    days = int((until - now) // _DAY)
+    left = "today" if days == 0 else "in 1 day" if days == 1 else f"in {days} days"
+    return f"the certificate expires {left}, on {_date(until)}: renew it"
+
+
+def _fingerprints(profile: TlsSettings) -> list[FileFingerprint | None]:
+    return [fingerprint(file) for file in profile.files]
+
+
+def _log_exposed(profile: TlsSettings) -> None:
+    for file in exposed_keys(profile):
+        log.warning("private_key_exposed", file=file, remedy=f"chmod o= {file}")
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

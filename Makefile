@@ -44,7 +44,7 @@ boot: ## As root: only the tests on a booted Debian, with the service installed 
 	@tests/setup/debian-packages
 	@$(MAKE) --no-print-directory install-test
 	@tests/setup/wheels
-	@$(VENV)/bin/python -m pytest $(PYTESTFLAGS) tests/house/test_boot.py tests/house/test_production.py
+	@$(VENV)/bin/python -m pytest $(PYTESTFLAGS) tests/installed/test_boot.py tests/installed/test_production.py
 
 install: ## As root: install the service, from WHEELS=DIR if there is no network; again, for an upgrade
 	@deploy/debian/install

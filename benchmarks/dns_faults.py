@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 from tests.dns.conftest import Servers
-from tests.dns.faults import UNDISTURBED, run_faults
-from tests.dns.real_targets import Kamailio
-from tests.dns.steady_load import Phase
+from tests.pools.faults import UNDISTURBED, run_faults
+from tests.pools.real_targets import Kamailio
+from tests.pools.steady_load import Phase
 from tests.service.daemon import Daemon, start
 
 ALLOWED = 3.0

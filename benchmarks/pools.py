@@ -24,7 +24,7 @@ from chatredirect.dns.order import Order
 from chatredirect.net.target import Target
 from chatredirect.pools.refresh import Pools
 from tests.dns.real_servers import free_port, needs
-from tests.dns.until import until
+from tests.waiting import until
 
 PROMISED = 2.0
 """Seconds after the start in which all are usable."""

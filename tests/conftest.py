@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 #: Beginnings of files' names -> a group: of each only one test runs at a time. These need much of
 #: the machine.
 GROUPS = {
-    "tests/house/test_boot": "containers",
-    "tests/house/test_production": "containers",
+    "tests/installed/test_boot": "containers",
+    "tests/installed/test_production": "containers",
     "tests/lookup/test_kamailio": "calls",
     "tests/peers/test_sipp": "calls",
     "tests/proxy/real/": "calls",
@@ -31,9 +31,9 @@ GROUPS = {
 
 #: What takes longest on its own begins first, or the others end early and the machine waits for it.
 FIRST = (
-    "tests/house/",
+    "tests/installed/",
     "tests/proxy/real/",
-    "tests/dns/test_faults_under_load.py",
+    "tests/pools/test_faults_under_load.py",
     "tests/transport/test_stream.py",
 )
 

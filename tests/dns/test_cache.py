@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chatredirect.dns.answer import Answer, AnswerKind
 from chatredirect.dns.cache import Key, RecordCache
-from tests.dns.world import dns_settings
+from tests.dns.fake_dns import dns_settings
 
 KEY: Key = ("pcpool.contoso.com", dns.rdatatype.A)
 

@@ -8,8 +8,8 @@ from chatredirect.dns.cache import Key, RecordCache
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
 from chatredirect.dns.servers import ServerList
-from tests.dns.warp import now, warp
-from tests.dns.world import SERVERS, World, dns_settings
+from tests.dns.fake_dns import SERVERS, World, dns_settings
+from tests.jumping_loop import now, warp
 
 KEY: Key = ("pcpool.contoso.com", dns.rdatatype.A)
 RECORDS = {("pcpool.contoso.com", "A"): (60, ["192.0.2.1"])}

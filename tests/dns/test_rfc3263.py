@@ -11,8 +11,8 @@ from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.dns.servers import DnsServer
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
-from tests.dns.warp import now, warp
-from tests.dns.world import World, dns_settings
+from tests.dns.fake_dns import World, dns_settings
+from tests.jumping_loop import now, warp
 
 POOL = "pcpool.contoso.com"
 Records = Mapping[tuple[str, str], tuple[int, list[str]]]

@@ -11,7 +11,7 @@ from stat import S_IMODE
 import pytest
 
 from chatredirect.service.own_secret import FILE, own_secret
-from tests.house.readme import ROOT
+from tests.installed.readme import ROOT
 from tests.ports import free_port
 from tests.service.daemon import Daemon
 from tests.service.fixtures import Run

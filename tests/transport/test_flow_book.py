@@ -11,9 +11,9 @@ from chatredirect.sip.flow import Flow
 from chatredirect.transport.binding import bind
 from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.udp_listener import UdpListener
-from tests.dns.until import until
 from tests.service.daemon import PATIENCE
 from tests.transport.outgoing import World, server, world
+from tests.waiting import until
 
 INFO = b"INFO sip:a@b SIP/2.0\r\n\r\n"
 

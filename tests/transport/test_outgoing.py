@@ -20,10 +20,10 @@ from chatredirect.sip.framing import PING, PONG, FramingFault, Ping
 from chatredirect.sip.message import Request, Response
 from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.transport.socket_flows import MAX_UNREAD, StreamFlow
-from tests.dns.until import until
 from tests.ports import free_port
 from tests.tls.authority import NOW, Authority, Leaf
 from tests.transport.outgoing import PATIENT, POOL, server, world
+from tests.waiting import until
 
 ANSWER = (
     b"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"

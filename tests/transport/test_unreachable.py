@@ -14,7 +14,7 @@ from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
-from tests.dns.until import until
+from tests.waiting import until
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
 BOUND = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "127.0.0.1"}

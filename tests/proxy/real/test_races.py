@@ -10,11 +10,11 @@ from collections import Counter
 
 import pytest
 
-from tests.dns.until import until
 from tests.ports import free_port
 from tests.proxy.real.dialog import answer, branch, hosts, proxied
 from tests.sent import Sent, read
 from tests.service.fixtures import Run
+from tests.waiting import until
 
 CALLS = 150
 SPREAD = 0.02  # seconds in which both sides make up their minds

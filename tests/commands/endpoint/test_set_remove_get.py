@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatredirect.config import load
-from tests.endpoint.conftest import Command, files
+from tests.commands.endpoint.conftest import Command, files
 
 OWN = """\
 # the chat of old times

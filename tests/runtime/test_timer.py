@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from chatredirect.runtime import timer
 from chatredirect.runtime.timer import Timer
-from tests.dns.until import until
+from tests.waiting import until
 
 
 async def test_the_earliest_time_counts_and_is_forgotten() -> None:

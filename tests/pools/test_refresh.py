@@ -14,8 +14,8 @@ from structlog.typing import EventDict
 from chatredirect.config import HostPort
 from chatredirect.net.target import Target
 from chatredirect.pools.refresh import Pools
-from tests.dns.warp import now, warp
-from tests.dns.world import World, dns_settings
+from tests.dns.fake_dns import World, dns_settings
+from tests.jumping_loop import now, warp
 
 POOL = "pcpool.contoso.com"
 COUNT = 1000

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from tests.dns.conftest import Servers
 from tests.dns.odd_servers import odd_server, silent
-from tests.dns.real_targets import Kamailio
-from tests.dns.steady_load import Phase, SteadyLoad
+from tests.pools.real_targets import Kamailio
+from tests.pools.steady_load import Phase, SteadyLoad
 from tests.service.daemon import Daemon, configuration, endpoint
 
 #: Starts a daemon with a configuration.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chatredirect.config import ConfigError, load, parse_sip_address
 from chatredirect.config.endpoint_text import text_of
 from chatredirect.config.include_folder import IncludeFolder
-from tests.endpoint.conftest import Command, files
+from tests.commands.endpoint.conftest import Command, files
 
 
 def test_microsofts_line(endpoint: Command, config: Path, folder: Path) -> None:

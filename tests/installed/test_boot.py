@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.clone import CLONE, clone_to, wheels_in
-from tests.house.container import Container, booted
-from tests.house.readme import ROOT
-from tests.house.steady import DEADLINE
+from tests.installed.clone import CLONE, clone_to, wheels_in
+from tests.installed.container import Container, booted
+from tests.installed.readme import ROOT
+from tests.installed.steady import DEADLINE
 from tests.tls.authority import Authority
 
 PROBE = "chatredirect probe sip:ocschat@contoso.com --via {}"
@@ -196,7 +196,7 @@ def _start_load(
     load = subprocess.Popen(
         [
             *("nsenter", f"--target={container.leader}", "--net", "--"),
-            *(sys.executable, "-m", "tests.house.steady"),
+            *(sys.executable, "-m", "tests.installed.steady"),
             *("--udp=5060", "--tcp=5060", "--tls=443"),
             *(f"--ca={ca}", f"--certificate={certificate}", f"--key={key}"),
         ],

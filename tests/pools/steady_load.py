@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from tests.dns.until import until
+from tests.waiting import until
 
 INVITE = (
     "INVITE sip:ocschat@contoso.com SIP/2.0\r\n"

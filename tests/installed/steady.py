@@ -1,6 +1,6 @@
 """A steady load of SIP requests in which each Call-ID is accounted for: a program of its own.
 
-    python -m tests.house.steady --udp 5060 --tcp 5060 --tls 5061 --ca ca.pem --certificate c.pem
+    python -m tests.installed.steady --udp 5060 --tcp 5060 --tls 5061 --ca a.pem --certificate c.pem
 
 It sends until its standard input ends, waits for what is still to come, and prints one JSON object:
 what was sent, what was never answered, which connections ended how. Its clients do what RFC 3261

@@ -4,8 +4,8 @@ import asyncio
 import random
 
 from chatredirect.pools.refresh import Pools
-from tests.dns.warp import now, warp
-from tests.dns.world import World, dns_settings
+from tests.dns.fake_dns import World, dns_settings
+from tests.jumping_loop import now, warp
 
 POOL = "pcpool.contoso.com"
 

@@ -16,7 +16,7 @@ from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers
 from tests.dns.odd_servers import odd_server, silent
 from tests.dns.real_servers import DnsServer, free_port
-from tests.dns.until import until
+from tests.waiting import until
 
 POOL = "pcpool.contoso.com"
 

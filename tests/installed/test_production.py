@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.house.clone import CLONE, clone_to, wheels_in
-from tests.house.container import Container, booted
-from tests.house.pages import File, alike, story
-from tests.house.readme import ROOT, commands
+from tests.installed.clone import CLONE, clone_to, wheels_in
+from tests.installed.container import Container, booted
+from tests.installed.pages import File, alike, story
+from tests.installed.readme import ROOT, commands
 
 PROBE = "chatredirect probe sip:ocschat@contoso.com --via"
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.namespace import Namespace, network_namespace
-from tests.house.readme import ROOT, Command, commands
+from tests.installed.namespace import Namespace, network_namespace
+from tests.installed.readme import ROOT, Command, commands
 
 HURRY = "In a hurry"
 PRODUCTION = "Production"

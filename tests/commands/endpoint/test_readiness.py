@@ -19,7 +19,7 @@ from chatredirect.config import EndpointSettings
 from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import PoolAddress, Target
-from tests.endpoint.conftest import Command
+from tests.commands.endpoint.conftest import Command
 
 NOW = 1_800_000_000.0
 TLS = Target("tls", "192.0.2.20", 5061, "pcpool.contoso.com")

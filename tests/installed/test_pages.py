@@ -14,9 +14,9 @@ import pytest
 
 from chatredirect.cli import app
 from chatredirect.manual.tree import tree
-from tests.house.pages import File, alike, commands_in, story
-from tests.house.readme import ROOT
-from tests.house.site import TLS, Site, site
+from tests.installed.pages import File, alike, commands_in, story
+from tests.installed.readme import ROOT
+from tests.installed.site import TLS, Site, site
 from tests.tls.processes import program
 
 PAGES = ("cmdlets.md", "front-ends.md", "migration-weekend.md")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.house.readme import ROOT
+from tests.installed.readme import ROOT
 
 _FENCE = re.compile(r"(?ms)^```([^\n]*)\n(.*?)^```$")
 

@@ -17,7 +17,7 @@ import pytest
 
 from chatredirect.commands.endpoint import files as endpoint_files
 from chatredirect.config import load
-from tests.endpoint.conftest import MAIN, Command, files
+from tests.commands.endpoint.conftest import MAIN, Command, files
 from tests.privileges import AS_NOBODY
 
 ROOT = os.geteuid() == 0

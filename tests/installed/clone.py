@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.house.container import Container
-from tests.house.readme import ROOT
+from tests.installed.container import Container
+from tests.installed.readme import ROOT
 
 CLONE = "/root/chatredirect"
 WHEELS = ROOT / ".cache/wheels"

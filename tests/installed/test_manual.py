@@ -13,7 +13,7 @@ import typer.main
 
 from chatredirect.cli import app
 from chatredirect.manual.tree import tree
-from tests.house.readme import ROOT
+from tests.installed.readme import ROOT
 
 
 def made(what: str) -> str:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.house.readme import ROOT
+from tests.installed.readme import ROOT
 from tests.ports import free_port
 
 ASK = "from tests.ports import free_port; print(*(free_port() for _ in range(150)))"

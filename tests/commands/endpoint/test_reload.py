@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.endpoint.conftest import Command, files
+from tests.commands.endpoint.conftest import Command, files
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration
 from tests.service.fixtures import Run, run_daemon

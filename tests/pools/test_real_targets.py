@@ -13,8 +13,8 @@ from chatredirect.config import DnsSettings, HealthSettings
 from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers
-from tests.dns.real_targets import Kamailio, Sipp, SipTarget
-from tests.dns.until import until
+from tests.pools.real_targets import Kamailio, Sipp, SipTarget
+from tests.waiting import until
 
 QUICK = HealthSettings(interval=0.2, timeout=0.6, losses=2, successes=2, jitter=0.1)
 FIXED = DnsSettings(hosts={"fe01.contoso.com": (ip_address("127.0.0.1"),)}, hosts_file="")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.house.readme import ROOT
+from tests.installed.readme import ROOT
 
 PACKAGE = ROOT / "chatredirect"
 

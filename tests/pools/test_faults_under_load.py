@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.dns.conftest import Servers
-from tests.dns.faults import NO_NAME, TARGET_STOPS, run_faults
-from tests.dns.real_targets import Kamailio
+from tests.pools.faults import NO_NAME, TARGET_STOPS, run_faults
+from tests.pools.real_targets import Kamailio
 from tests.service.fixtures import Run, run_daemon
 
 __all__ = ["run_daemon"]

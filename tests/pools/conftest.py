@@ -1,0 +1,3 @@
+from tests.dns.conftest import servers
+
+__all__ = ["servers"]

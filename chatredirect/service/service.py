@@ -41,7 +41,7 @@ from chatredirect.sip.response import TagMaker
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.certificates import INTERVAL, Certificates
-from chatredirect.transport.connection import GOODBYE
+from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.transport.trusted_peers import TrustedPeers
 

@@ -75,30 +75,9 @@ class StreamConnection(asyncio.Protocol):
     """A connection of an owner."""
 
     __slots__ = (
-        "_active",
-        "_blocked",
-        "_ended",
-        "_excess",
-        "_flow",
-        "_framer",
-        "_half_sent",
-        "_identity",
-        "_idle",
-        "_no_more",
-        "_ours",
-        "_owner",
-        "_pings",
-        "_settings",
-        "_source",
-        "_transport",
-        "_turns",
-        "_unread",
-        "_useless",
-        "_waiting",
-        "begun",
-        "host",
-        "port",
-        "transport",
+        "_active", "_blocked", "_ended", "_excess", "_flow", "_framer", "_half_sent", "_identity",
+        "_idle", "_no_more", "_ours", "_owner", "_pings", "_settings", "_source", "_transport",
+        "_turns", "_unread", "_useless", "_waiting", "begun", "host", "port", "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, host: str, port: int, *, ours: bool = False) -> None:

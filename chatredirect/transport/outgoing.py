@@ -74,20 +74,8 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_attempts",
-        "_by_target",
-        "_closed",
-        "_connections",
-        "_flow_table",
-        "_resting",
-        "_security",
-        "_waiting",
-        "bound",
-        "failed",
-        "limits",
-        "opened",
-        "settings",
-        "udp_sender",
+        "_attempts", "_by_target", "_closed", "_connections", "_flow_table", "_resting",
+        "_security", "_waiting", "bound", "failed", "limits", "opened", "settings", "udp_sender",
     )  # fmt: skip
 
     def __init__(

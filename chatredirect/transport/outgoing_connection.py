@@ -26,13 +26,7 @@ class OutgoingConnection:
     """
 
     __slots__ = (
-        "_over",
-        "_reachable_at",
-        "_security",
-        "connection",
-        "refusal",
-        "settings",
-        "target",
+        "_over", "_reachable_at", "_security", "connection", "refusal", "settings", "target",
     )  # fmt: skip
 
     def __init__(

@@ -21,7 +21,7 @@ from tests.lookup.world import World as LookupWorld
 from tests.proxy.world import FRONT_END, Caller, response
 from tests.proxy.world import World as ProxyWorld
 from tests.proxy.world import targets as proxy_targets
-from tests.sip.served import serve
+from tests.sip.in_memory_server import serve
 
 SLOWEST = 8  # of each kind, tried again
 _TRIES = 5

@@ -1,13 +1,14 @@
-"""Logs: events with fields, in JSON lines or for people, that never hold anybody up.
+"""Logs: events with fields, as JSON lines or for people, without blocking the event loop.
 
-Modules say `log = structlog.get_logger()` and `log.info("pool_resolved", pool=…)`; `configure`
-decides once where that goes. On a request's path ask `sink.requests` first.
+Modules use `log = structlog.get_logger()` and `log.info("pool_resolved", pool=…)`; `configure`
+decides once where events are written. Code that handles requests checks `sink.requests` first.
 
-    escape   no byte of a peer's breaks a line or colours a terminal
+    escape   no octet of a peer breaks a line or colours a terminal
     render   an event as a line
-    journal  an event as the journal's fields, for a service of systemd's
+    journal  an event as fields of systemd's journal
     sink     the bounded queue and the thread that writes
-    bridge   structlog, `logging` and the event loop all end in the sink
+    bridge   structlog, `logging` and the event loop log to the sink
+    level    the level, and its change at run time
 """
 
 import os
@@ -33,13 +34,13 @@ __all__ = [
 def configure(
     settings: LogSettings, stream: Stream, environ: Mapping[str, str] = os.environ
 ) -> LogSink:
-    """Send every log of this process to `stream`, or the journal, through a queue; once, at start.
+    """Write all logs of this process to `stream` or the journal; called once at the start.
 
     Args:
         settings: level, format, and whether requests are logged.
-        stream: where lines go, usually `sys.stderr`.
+        stream: the stream, usually `sys.stderr`.
         environ: `JOURNAL_STREAM` says whether `stream` leads to the journal; `NO_COLOR` (any value)
-            and `TERM=dumb` switch colours off.
+            and `TERM=dumb` disable colours.
 
     Returns:
         The sink; `close` it at the end.
@@ -58,13 +59,13 @@ def configure(
 
 
 def apply(sink: LogSink, settings: LogSettings) -> None:
-    """Take over level and `requests` of new settings; the format stays until a restart."""
+    """Apply the level and `requests` of new settings; the format stays until a restart."""
     sink.requests = wants_requests(settings)
     connect(sink, settings.level)
 
 
 def wants_requests(settings: LogSettings) -> bool:
-    """Whether requests are to be logged: they are told at level info."""
+    """Whether requests are logged, which needs the level info."""
     return settings.requests and LEVEL_NUMBERS[settings.level] <= LEVEL_NUMBERS["info"]
 
 

@@ -1,7 +1,4 @@
-"""Others who log: structlog's loggers, the standard library's, and the event loop.
-
-All end in one sink, so the log has one form and one order.
-"""
+"""Connects structlog, the standard library's `logging` and the event loop to one sink."""
 
 import asyncio
 import logging
@@ -32,18 +29,18 @@ LEVEL_NUMBERS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def connect(sink: LogSink, level: str) -> None:
-    """Make `sink` the end of every logger in this process, for events from `level` up."""
+    """Send events of every logger in this process to `sink`, from `level` up."""
     number = LEVEL_NUMBERS[level]
     structlog.configure(
         processors=[_ToSink(sink)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.ReturnLoggerFactory(),
-        # a reload may change the level, and a module's logger lives as long as the process
+        # a reload may change the level of a module's logger
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
     root.handlers[:] = [_BridgeHandler(sink)]
-    # libraries say at info what only their authors want to know
+    # what libraries log at info is of no use to operators
     root.setLevel(number if level == "debug" else max(number, logging.WARNING))
     _unhandled.forget()
     sys.unraisablehook = _unraisable
@@ -51,7 +48,7 @@ def connect(sink: LogSink, level: str) -> None:
 
 
 def silence() -> None:
-    """Log nothing: for commands that print what they find, with parts that would log it too."""
+    """Log nothing: for commands that print results and use parts that log them."""
     structlog.configure(processors=[_drop], cache_logger_on_first_use=False)
     logging.getLogger().handlers[:] = [logging.NullHandler()]
 
@@ -61,7 +58,7 @@ def _drop(_logger: object, _method: str, _event_dict: MutableMapping[str, object
 
 
 class _ToSink:
-    """A structlog processor, the first and last: hands the event over."""
+    """The only structlog processor: passes events to the sink."""
 
     def __init__(self, sink: LogSink) -> None:
         self._sink = sink
@@ -78,9 +75,9 @@ class _ToSink:
 
 
 class _BridgeHandler(logging.Handler):
-    """The standard library's records as `library_log` events with logger and message.
+    """Logs the standard library's records as `library_log` events with logger and message.
 
-    What a library says again and again, it says about something that goes wrong for each request.
+    Repeated records are limited, since a library may log a fault for each request.
     """
 
     def __init__(self, sink: LogSink) -> None:
@@ -104,12 +101,12 @@ class _BridgeHandler(logging.Handler):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError):  # arguments that don't fit the format: not worth losing it
+    except (TypeError, ValueError):  # arguments that don't fit the format
         return f"{record.msg} {record.args}"
 
 
 def log_loop_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """For `loop.set_exception_handler`: what no task caught, as an error event."""
+    """For `loop.set_exception_handler`: an exception that nothing caught."""
     fields: dict[str, object] = {"message": context.get("message", "")}
     for key in ("task", "future", "handle", "protocol", "transport"):
         if context.get(key) is not None:
@@ -132,7 +129,7 @@ _unhandled = RepeatLimiter(REPEAT_INTERVAL, time.monotonic)
 
 
 def _log_unhandled(error: object, fields: dict[str, object]) -> None:
-    """An error that is a fault of this program: where it came from, but not a thousand times."""
+    """Log a fault of this program with its traceback, limited for each."""
     if isinstance(error, BaseException):
         fields |= _exception_fields(error)
     suppressed = _unhandled.hit((type(error), str(fields.get("traceback", fields["message"]))))
@@ -144,7 +141,7 @@ def _log_unhandled(error: object, fields: dict[str, object]) -> None:
 
 
 def _exception_fields(exc_info: object) -> dict[str, object]:
-    """`error` and `traceback` (innermost frame last) of whatever `exc_info` may be."""
+    """`error` and `traceback` (innermost frame last) of any form of `exc_info`."""
     error = exc_info
     if exc_info is True:
         error = sys.exc_info()[1]

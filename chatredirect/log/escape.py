@@ -1,9 +1,9 @@
-"""Values made harmless: whatever a peer sent, a log line stays one line of printable text.
+"""Escapes values: whatever a peer sent, a log line stays one line of printable text.
 
-Escaping comes before the format: JSON would carry an ESC as `\\u001b`, and the first tool that
-unwraps it would hand it to a terminal. So every character that `str.isprintable` doesn't call
-printable becomes a visible escape first: C0, C1, DEL, line and paragraph separators, bidirectional
-controls, lone surrogates. Values and whole events are cut at a limit.
+Values are escaped before they are rendered: JSON would have an ESC as `\\u001b`, and a tool that
+decodes it would send it to a terminal. So every character that isn't printable (`str.isprintable`)
+becomes a visible escape: C0, C1, DEL, line and paragraph separators, bidirectional controls, lone
+surrogates. Values and whole events are truncated at a limit.
 """
 
 import math
@@ -17,14 +17,16 @@ MAX_EVENT = 8192
 """Characters of all values of an event together."""
 _MAX_ITEMS = 64
 _MAX_DEPTH = 4
-_ITEM = 8  # characters that a thing in a list or mapping counts for, besides its text
+_ITEM = 8  # characters that an item of a list or mapping counts for, besides its text
 _CUT = "…"
+MAX_LINE = 2048
+"""Octets of one value or line that are shown on a terminal."""
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 
 
 def escape(text: str) -> str:
-    """`text` with every character that isn't printable as a backslash escape."""
+    """`text` with a backslash escape for every character that isn't printable."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
@@ -37,8 +39,14 @@ def _escaped(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def clean(octets: bytes) -> str:
+    """A peer's octets as one line of printable text for a terminal, cut at `MAX_LINE`."""
+    cut = "..." if len(octets) > MAX_LINE else ""
+    return escape(octets[:MAX_LINE].decode("utf-8", "backslashreplace")) + cut
+
+
 class Cleaner:
-    """Cleans the values of one event, whose characters it counts."""
+    """Escapes the values of one event, and counts their characters."""
 
     __slots__ = ("_left",)
 
@@ -47,9 +55,9 @@ class Cleaner:
         self._left = limit
 
     def text(self, text: str) -> str:
-        """`text` escaped, and cut where its own or the event's limit is reached."""
+        """`text` escaped, and truncated at its own or the event's limit."""
         limit = min(MAX_TEXT, self._left)
-        cut = text[: limit + 1]  # first: escaping a megabyte to throw it away would be an attack
+        cut = text[: limit + 1]  # before escaping: a megabyte would take its time
         clean = escape(cut)
         if len(clean) > limit:
             clean = clean[: max(limit - 1, 0)] + _CUT
@@ -57,7 +65,7 @@ class Cleaner:
         return clean
 
     def value(self, value: object, depth: int = 0) -> Plain:
-        """`value` as JSON knows it: text, number, truth, nothing, list or mapping."""
+        """`value` as a JSON type: text, number, boolean, null, list or mapping."""
         if isinstance(value, str):
             return self.text(value)
         if value is None or isinstance(value, bool):
@@ -101,5 +109,5 @@ def _text_of(value: object) -> str:
         return value.decode("utf-8", "backslashreplace")
     try:
         return str(value)
-    except Exception as error:  # whatever a foreign __str__ does, the line is written
+    except Exception as error:  # the line is written whatever __str__ raises
         return f"<{type(value).__name__} that can't be shown: {type(error).__name__}>"

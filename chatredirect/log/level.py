@@ -1,7 +1,7 @@
-"""How much is logged: what the configuration says, or for a while what an operator says.
+"""The log level: that of the configuration, or for a while that of an operator.
 
-A change at run time falls back by itself, so nobody has to remember it on the next morning. It
-outlives reloads; what a reload brings is what it falls back to.
+A change at run time ends by itself. It outlives reloads, and then falls back to the level of the
+current configuration.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class LogLevel:
-    """The level that is in force.
+    """The level in force.
 
     Attributes:
-        configured: what the configuration says.
-        sink: where events go.
-        on_requests: told whether every request is to get a line.
+        configured: the settings of the configuration.
+        sink: the sink of events.
+        on_requests: called with whether every request is logged.
         clock: seconds since the epoch.
         until: when a change at run time ends, by that clock; None without one.
     """
@@ -40,25 +40,25 @@ class LogLevel:
 
     @property
     def level(self) -> Level:
-        """The level from which on events are logged."""
+        """The lowest level that is logged."""
         return self._changed or self.configured.level
 
     @property
     def settings(self) -> LogSettings:
-        """What is in force."""
+        """The settings in force."""
         return replace(self.configured, level=self.level)
 
     def wants_requests(self, configured: LogSettings) -> bool:
-        """Whether every request is to get a line under a configuration that is about to come."""
+        """Whether every request will be logged with a new configuration."""
         return wants_requests(replace(configured, level=self._changed or configured.level))
 
     def configure(self, configured: LogSettings) -> None:
-        """Go by a new configuration; a change at run time stays in force until its time is over."""
+        """Apply a new configuration; a change at run time stays until its time is over."""
         self.configured = configured
         self._apply()
 
     def change(self, level: Level, seconds: float) -> None:
-        """Log from another level on, for a while."""
+        """Change the level for a while."""
         self._forget()
         before = self.level
         self._changed = level
@@ -67,7 +67,7 @@ class LogLevel:
         self._switch(before, seconds=seconds)
 
     def fall_back(self) -> None:
-        """Go by the configuration again."""
+        """Return to the configured level."""
         if self._changed is None:
             return
         before = self.level
@@ -80,7 +80,7 @@ class LogLevel:
         self._timer = self._changed = self.until = None
 
     def _switch(self, before: Level, **fields: object) -> None:
-        """Say so under the level that lets it be seen, and go by the new one."""
+        """Apply the new level, and log the change under the more verbose one."""
         now = self.level
         quieter = LEVEL_NUMBERS[now] > LEVEL_NUMBERS[before]
         if not quieter:

@@ -1,4 +1,4 @@
-"""An event as one line: JSON for machines, or a form for people at a terminal."""
+"""Renders an event as one line: JSON, or a format for people at a terminal."""
 
 import json
 import time
@@ -16,12 +16,12 @@ _OWN_KEYS = frozenset(("timestamp", "level", "event"))
 
 
 class Timestamps:
-    """ISO 8601 UTC with milliseconds; the part that changes once a second is kept."""
+    """ISO 8601 UTC with milliseconds; caches the part that changes once a second."""
 
     __slots__ = ("_second", "_text")
 
     def __init__(self) -> None:
-        """Start with nothing kept."""
+        """Begin with an empty cache."""
         self._second = -1
         self._text = ""
 
@@ -35,7 +35,7 @@ class Timestamps:
 
 
 def cleaned(event: str, fields: Mapping[str, object]) -> tuple[str, dict[str, Plain]]:
-    """An event's name and fields, harmless and bounded; no field is called as our own are."""
+    """An event's name and fields, escaped and bounded; no field has a reserved name."""
     cleaner = Cleaner()
     clean: dict[str, Plain] = {}
     for key, value in fields.items():
@@ -57,7 +57,7 @@ def json_renderer() -> Renderer:
 
 
 def console_renderer(*, colours: bool) -> Renderer:
-    """`TIMESTAMP level event key=value …`; text that needs it is quoted."""
+    """`TIMESTAMP level event key=value …`; text is quoted if necessary."""
     stamps = Timestamps()
 
     def paint(code: str, text: str) -> str:

@@ -1,9 +1,9 @@
-"""Where log lines go: a bounded queue that a thread of its own empties.
+"""The sink of log lines: a bounded queue and a thread that writes.
 
-A pipe that nobody reads blocks whoever writes to it. Here that is the writer thread, never the
-event loop: while it is blocked, lines wait in the queue; when that is full, they are dropped and
-counted, and the count is told as soon as writing goes on. The writer uses the file descriptor
-itself, for a lock of `sys.stderr` held by a blocked thread would stall the exit.
+A pipe that nobody reads blocks its writer. Here that is the writer thread, not the event loop.
+While it is blocked, lines wait in the queue; when the queue is full, they are dropped and counted,
+and the count is logged as soon as writing goes on. The writer uses the file descriptor, since a
+lock of `sys.stderr` held by a blocked thread would block the exit.
 """
 
 import os
@@ -17,14 +17,14 @@ from typing import Protocol, TypeAlias
 from chatredirect.log.render import Renderer
 
 Writer: TypeAlias = Callable[[list[str]], None]
-"""Takes some lines to where they belong. Raises OSError or ValueError if nobody takes them."""
+"""Writes lines. Raises OSError or ValueError if that is impossible."""
 MAX_LINES = 8192
 """Lines that may wait for the writer."""
 _BATCH = 256
 
 
 class Stream(Protocol):
-    """What a sink needs of a stream; a descriptor is used directly if it has one."""
+    """What a sink needs of a stream; its descriptor is used if it has one."""
 
     def write(self, text: str, /) -> object:
         """Write text."""
@@ -34,12 +34,12 @@ class Stream(Protocol):
 
 
 class LogSink:
-    """Takes events from any thread without ever blocking, and writes them in order.
+    """Takes events from any thread without blocking, and writes them in order.
 
     Attributes:
-        requests: whether requests are logged. Look at this before you gather what to say of one;
-            false when `log.requests` is off or the level is above info.
-        dropped: lines that were lost since the start, told or not.
+        requests: whether requests are logged: false if `log.requests` is off or the level is above
+            info. Check it before collecting the fields of a request.
+        dropped: lines that were lost since the start.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class LogSink:
         """Start the writer thread.
 
         Args:
-            render: makes a line of an event.
-            write: takes lines to where they belong, and may block.
-            clock: gives seconds since the epoch.
-            max_lines: how many may wait.
+            render: renders an event as a line.
+            write: writes lines; it may block.
+            clock: seconds since the epoch.
+            max_lines: how many lines may wait.
         """
         self.requests = True
         self._render = render
@@ -72,14 +72,14 @@ class LogSink:
         self._thread.start()
 
     def emit(self, level: str, event: str, fields: Mapping[str, object]) -> None:
-        """Queue an event, or count it as dropped. Never blocks, never raises for a value."""
+        """Queue an event, or count it as dropped. Never blocks, and never raises for a value."""
         if self._closed or self._queue.qsize() >= self._max_lines:
             self._drop(1)
             return
         self._queue.put(self._render(self._clock(), level, event, fields))
 
     def close(self, timeout: float = 2.0) -> bool:
-        """Write what waits, for `timeout` seconds at most; later events are dropped.
+        """Write waiting lines for at most `timeout` seconds; later events are dropped.
 
         Returns:
             Whether everything was written.
@@ -91,7 +91,7 @@ class LogSink:
         return not self._thread.is_alive()
 
     def _drop(self, count: int) -> None:
-        with self._lock:  # only held for this line, by anybody
+        with self._lock:  # never held for long
             self.dropped += count
             self._unreported += count
 
@@ -113,7 +113,7 @@ class LogSink:
                 self._write(lines)
             self._log_dropped()
         except (OSError, ValueError):
-            # the reader is gone or the stream is closed: there is nobody to tell, unless it returns
+            # the reader is gone, or the stream is closed
             self._drop(len(lines))
 
     def _log_dropped(self) -> None:
@@ -129,9 +129,9 @@ class LogSink:
 
 
 def stream_writer(stream: Stream) -> Writer:
-    """Writes lines to a stream, by its descriptor if it has one."""
+    """A writer to a stream, by its descriptor if it has one."""
     try:
-        descriptor: int = stream.fileno()  # type: ignore[attr-defined]  # asked, not assumed
+        descriptor: int = stream.fileno()  # type: ignore[attr-defined]
     except (AttributeError, OSError, ValueError):
         return lambda lines: _write_stream(stream, _text(lines))
     return lambda lines: _write_descriptor(descriptor, _text(lines).encode())
@@ -151,7 +151,7 @@ def _write_descriptor(descriptor: int, data: bytes) -> None:
     while view:
         try:
             view = view[os.write(descriptor, view) :]
-        except BlockingIOError:  # somebody shares it with us and made it non-blocking
+        except BlockingIOError:  # another process that shares it made it non-blocking
             poll = select.poll()
             poll.register(descriptor, select.POLLOUT)
             poll.poll()

@@ -11,7 +11,7 @@ gets here unescaped: `clean` is the only way in.
 import textwrap
 
 from chatredirect.client.tls import Secured
-from chatredirect.log.escape import escape
+from chatredirect.log.escape import clean, escape
 from chatredirect.net.target import Target
 from chatredirect.probe.exchange import ExchangeStep
 
@@ -20,18 +20,10 @@ _MARGIN = 12  # columns for the time
 _BETWEEN = WIDTH - _MARGIN - 2  # columns between the two uprights
 _LONGEST = _BETWEEN - 10
 _CUT = "..."
-MAX_LINE = 2048
-"""Octets of one value or line that are shown."""
 MAX_NAMES = 8
 """Names of a certificate that are shown; JSON has all."""
 MAX_SHOWN = 16_384
 """Octets of a message that are shown as a whole."""
-
-
-def clean(octets: bytes) -> str:
-    """Octets of a peer's as one line of printable text, cut at `MAX_LINE`."""
-    cut = _CUT if len(octets) > MAX_LINE else ""
-    return escape(octets[:MAX_LINE].decode("utf-8", "backslashreplace")) + cut
 
 
 def heading(local: str, target: Target) -> list[str]:

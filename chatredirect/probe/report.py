@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from chatredirect.client.tls import Secured
-from chatredirect.log.escape import escape
+from chatredirect.log.escape import clean, escape
 from chatredirect.net.target import Target
 from chatredirect.probe.call import CallAttempt
 from chatredirect.probe.exchange import ExchangeStep
-from chatredirect.probe.ladder import clean, heading, rung, security, whole
+from chatredirect.probe.ladder import heading, rung, security, whole
 from chatredirect.probe.probe import Ending, Lead
 from chatredirect.sip.message import Response, values
 

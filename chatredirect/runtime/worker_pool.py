@@ -23,16 +23,7 @@ class WorkerPool:
         running: whether it has been started, and not yet closed.
     """
 
-    __slots__ = (
-        "_clock",
-        "_due",
-        "_limit",
-        "_tasks",
-        "_timer",
-        "_timer_at",
-        "_work",
-        "running",
-    )
+    __slots__ = ("_clock", "_due", "_limit", "_tasks", "_timer", "_timer_at", "_work", "running")
 
     def __init__(
         self,

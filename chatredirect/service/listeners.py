@@ -17,7 +17,6 @@ from chatredirect.sip.limits import Limits
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.binding import BindError, adopt, bind, bound_url
-from chatredirect.transport.connection import GOODBYE
 from chatredirect.transport.connection_settings import (
     ConnectionSettings,
     StreamLimits,
@@ -25,6 +24,7 @@ from chatredirect.transport.connection_settings import (
     nobody_watches,
 )
 from chatredirect.transport.mmsg import DatagramSocket
+from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.stream_listener import StreamListener
 from chatredirect.transport.trusted_peers import TrustedPeers

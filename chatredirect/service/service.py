@@ -39,7 +39,7 @@ from chatredirect.sip.observer import Observing
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.certificates import INTERVAL, Certificates, Prepared
-from chatredirect.transport.connection import GOODBYE
+from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.transport.trusted_peers import TrustedPeers
 

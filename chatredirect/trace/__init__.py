@@ -1,15 +1,15 @@
-"""Live messages for whoever is looking for a fault: `chatredirect trace`.
+"""Live messages, for finding faults: `chatredirect trace`.
 
-TLS can't be sniffed, so the daemon itself shows what comes and goes, and why. Nothing of this runs
-while nobody looks on; while somebody does, a message that is none of his business costs one
-comparison, and everything else is bounded.
+TLS can't be sniffed, so the daemon itself shows the messages that it receives and sends, and why.
+Without a trace nothing of this runs. During one, a message of no interest costs one comparison, and
+everything else is bounded.
 
-    filter    which messages are of interest
-    session   one trace: what it follows, what waits for its reader, and what was left out
-    traces    all of them: the daemon's `Observer`
-    masking   secrets made unreadable, octet for octet
-    lines     what goes over the control socket
-    command   the control socket's command
-    ladder    for people: columns and arrows
-    pcap      for Wireshark, tshark and sngrep
+    filter         which messages are of interest
+    trace_session  one trace: what it follows, what waits for its reader, and what was left out
+    traces         all traces: the daemon's `Observer`
+    masking        replaces secrets, octet for octet
+    lines          the lines on the control socket
+    trace_command  the control socket's command
+    call_ladder    a ladder diagram for people
+    pcap           a capture for Wireshark, tshark and sngrep
 """

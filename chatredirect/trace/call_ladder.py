@@ -1,4 +1,4 @@
-"""What is seen as a ladder of plain text, line by line as it happens.
+"""Draws sightings as a ladder diagram in plain text, line by line.
 
                       caller                   chatredirect                    pool
     #1 08:25:13.123   Call-ID 7@192.0.2.9, from <sip:bob@contoso.com>
@@ -6,8 +6,7 @@
                    * endpoint sip:ocschat@contoso.com: 302 to <sip:ocschat@pcpool.contoso.com>
     #1     0.2 ms  |<------- 302 Moved Temporarily |                               |
 
-A call's first peer is its caller; who else takes part in it stands on the pool's side.
-Nothing that a peer sent gets here unescaped: `clean` is the only way in.
+A call's first peer is its caller; all others are on the pool's side. All text of peers is escaped.
 """
 
 import re
@@ -15,18 +14,17 @@ import textwrap
 import time
 from dataclasses import dataclass, field
 
-from chatredirect.log.escape import escape
-from chatredirect.probe.ladder import clean
+from chatredirect.log.escape import clean, escape
 from chatredirect.sip.flow import peer_text
 from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
 
 MIN_WIDTH = 80
 MAX_WIDTH = 132
 MAX_SHOWN = 16_384
-"""Octets of a message that are shown as a whole."""
-_MARGIN = 15  # columns before the first upright
+"""Octets of a message that are shown."""
+_MARGIN = 15  # columns before the first vertical line
 _MAX_CALLS = 1024
-_REMEMBERED = 64  # messages of a call by which a repetition is known
+_REMEMBERED = 64  # messages of a call that are compared with the next one
 _CUT = "..."
 _STATUS_LINE = re.compile(rb"SIP/2\.0 ([^\r\n]*)", re.IGNORECASE)
 _FROM = re.compile(rb"^(?:from|f)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
@@ -41,7 +39,7 @@ class _Call:
     messages: dict[int, None] = field(default_factory=dict)
 
     def repeats(self, sighting: Sighting) -> bool:
-        """Whether the very same message went the same way before."""
+        """Whether the same message has been seen in this direction."""
         key = hash((sighting.kind, sighting.data))
         if key in self.messages:
             return True
@@ -52,18 +50,18 @@ class _Call:
 
 
 class Ladder:
-    """Draws what is seen.
+    """Draws sightings.
 
     Attributes:
-        calls: how many there were.
+        calls: the number of calls.
     """
 
     def __init__(self, width: int = MIN_WIDTH, *, whole: bool = False) -> None:
-        """Begin with an empty sheet.
+        """Begin without calls.
 
         Args:
             width: columns of the terminal.
-            whole: whether messages are shown as a whole below their arrows.
+            whole: whether to show whole messages below their arrows.
         """
         self.calls = 0
         self._width = max(MIN_WIDTH, min(width, MAX_WIDTH))
@@ -72,13 +70,13 @@ class Ladder:
         self._calls: dict[bytes, _Call] = {}
 
     def heading(self) -> str:
-        """The names of the three uprights."""
+        """The names of the three columns."""
         left, right = "caller", "pool"
         middle = "chatredirect".center(2 * self._lane + 3 - len(left) - len(right))
         return " " * _MARGIN + left + middle + right
 
     def lines(self, sighting: Sighting) -> list[str]:
-        """What there is to print for it."""
+        """The lines of a sighting."""
         match sighting.kind:
             case SightingKind.RECEIVED | SightingKind.SENT:
                 return self._message(sighting)
@@ -123,7 +121,7 @@ class Ladder:
         return call
 
     def _side(self, call: _Call, ends: Ends, lines: list[str]) -> bool:
-        """Whether a peer is on the caller's side; says who it is when it is new."""
+        """Whether a peer is on the caller's side; adds a line for a new peer."""
         if call.caller is None:
             call.caller = ends
             lines += self._wrapped(
@@ -160,7 +158,7 @@ class Ladder:
 
 
 def _label(data: bytes) -> str:
-    """A request's method, a response's status."""
+    """A request's method, or a response's status."""
     status = _STATUS_LINE.match(data)
     return clean(data.partition(b" ")[0] if status is None else status[1])
 

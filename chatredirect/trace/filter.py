@@ -1,7 +1,7 @@
-"""Which messages are of interest: one comparison for each that isn't.
+"""Which messages are of interest.
 
-The first message of a call decides by what stands in it; all that belong to the same call are
-followed by their Call-ID then, whichever side they come from.
+The first message of a call is compared with the filter; the others are followed by their Call-ID,
+whichever side they come from.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,23 +13,23 @@ from chatredirect.sip.message import Message, Request
 from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import parse_uri
 
-#: What may follow a host in a URI that isn't longer than the one that is looked for.
+#: Characters with which a host name goes on.
 _HOST_GOES_ON = b"abcdefghijklmnopqrstuvwxyz0123456789-."
 
 
-#: Whether a message, from there, is of interest.
+#: Whether a message from a peer is of interest.
 Wants: TypeAlias = Callable[[Message, Peer], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a message must have, all of it that isn't None.
+    """What a message must match; None matches everything.
 
     Attributes:
         call_id: its Call-ID.
-        caller: a part of its From, in lower case.
+        caller: a substring of its From, in lower case.
         endpoint: `:user@host` of its Request-URI or To, in lower case.
-        peer: the IP address that it came from.
+        peer: the IP address of its sender.
     """
 
     call_id: bytes | None = None
@@ -38,14 +38,14 @@ class Filter:
     peer: str | None = None
 
     def compiled(self) -> Wants:
-        """The filter as a function: it is asked about every message while there is a trace."""
+        """The filter as a function, which is called for every message during a trace."""
         tests = list(self._tests())
         if len(tests) == 1:
             return tests[0]
         return lambda message, source: all(test(message, source) for test in tests)
 
     def wants_unreadable(self, data: bytes, source: Peer) -> bool:
-        """Whether octets that are no message are of interest, as far as can be told."""
+        """Whether octets that aren't a SIP message may be of interest."""
         if self.peer is not None and source.host != self.peer.encode("ascii"):
             return False
         parts = [part for part in (self.caller, self.endpoint) if part is not None]
@@ -55,7 +55,7 @@ class Filter:
         )
 
     def _tests(self) -> Iterator[Wants]:
-        """The quickest first."""
+        """The fastest first."""
         if self.call_id is not None:
             yield _of_call(self.call_id)
         if self.peer is not None:
@@ -102,7 +102,7 @@ def _holds(text: bytes, endpoint: bytes) -> bool:
 
 
 def _spelled_otherwise(uri: bytes, endpoint: bytes) -> bool:
-    """Whether it is the endpoint with escapes in it (RFC 3261 §19.1.4)."""
+    """Whether a URI names the endpoint with escapes (RFC 3261 §19.1.4)."""
     try:
         return parse_uri(uri).canonical_key() == parse_uri(b"sip" + endpoint).canonical_key()
     except SipError:

@@ -1,7 +1,6 @@
-"""What is seen, as it goes over the control socket: one JSON object for each sighting.
+"""The lines on the control socket: one JSON object for each sighting.
 
-The octets of a message are base64 there, since they may be anything. Secrets are masked before they
-leave the daemon, unless they were asked for.
+The octets of a message are in base64. Secrets are masked in the daemon unless requested.
 """
 
 import base64
@@ -14,15 +13,15 @@ from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
 
 
 class BadSighting(ValueError):
-    """A line that isn't a sighting, as another version's may be."""
+    """A line isn't a sighting; another version may have sent it."""
 
 
 def to_json(sighting: Sighting, *, masked: bool) -> dict[str, Json]:
-    """A sighting as a line's fields.
+    """The fields of a sighting's line.
 
     Args:
-        sighting: what was seen.
-        masked: whether secrets are made unreadable.
+        sighting: the sighting.
+        masked: whether to mask secrets.
     """
     line: dict[str, Json] = {"kind": sighting.kind.value, "at": round(sighting.at, 6)}
     if sighting.call_id is not None:
@@ -39,10 +38,10 @@ def to_json(sighting: Sighting, *, masked: bool) -> dict[str, Json]:
 
 
 def from_json(line: Mapping[str, Json]) -> Sighting:
-    """The sighting that `to_json` made a line of.
+    """The sighting of a line that `to_json` made.
 
     Raises:
-        BadSighting: it didn't.
+        BadSighting: the line is invalid.
     """
     try:
         octets, call_id = line.get("octets"), line.get("call_id")
@@ -59,7 +58,7 @@ def from_json(line: Mapping[str, Json]) -> Sighting:
 
 
 def text_of(octets: bytes) -> str:
-    """Octets of a peer's as text; what isn't UTF-8 as backslash escapes."""
+    """A peer's octets as text; invalid UTF-8 as backslash escapes."""
     return octets.decode("utf-8", "backslashreplace")
 
 
@@ -75,7 +74,7 @@ def _end(value: Json) -> tuple[str, int]:
 
 
 def for_people(sighting: Sighting) -> dict[str, Json]:
-    """A sighting as `--json` prints it: as it came, with the message as text."""
+    """A sighting for `--json`: as it was received, with the message as text."""
     line = to_json(sighting, masked=False)
     if line.pop("octets", None) is not None:
         line["message"] = text_of(sighting.data)

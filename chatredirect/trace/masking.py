@@ -1,10 +1,9 @@
-"""Secrets made unreadable, each octet of them an `x`.
+"""Masks secrets: replaces each of their octets by `x`.
 
-Lengths stay, so Content-Length stays true and a capture can be taken apart as if nothing had been
-done to it. Masked are what credentials and challenges carry (RFC 7235's header fields, with
-Kerberos, NTLM and TLS-DSK as Microsoft uses them), passwords in URIs, keys in session
-descriptions (RFC 4568, RFC 8866 §5.12, RFC 8839), and passwords and tokens in XML. What can't be
-looked into, since it is compressed, is masked as a whole.
+Lengths don't change, so Content-Length stays valid and captures can be parsed. Masked are the
+parameters of credentials and challenges (the header fields of RFC 7235, with Microsoft's Kerberos,
+NTLM and TLS-DSK), passwords in URIs, keys in session descriptions (RFC 4568, RFC 8866 §5.12,
+RFC 8839), and passwords and tokens in XML. A compressed body is masked as a whole.
 """
 
 import re
@@ -14,10 +13,10 @@ from chatredirect.sip.message import HEAD_END
 
 _MASK = b"x"
 MAX_SECRETS = 128
-"""Of one kind that are masked one by one: each costs time. What has more is masked as a whole."""
-_MAX_CREDENTIALS = 8192  # octets that are looked into
+"""Secrets of one kind that are masked one by one; a text with more is masked as a whole."""
+_MAX_CREDENTIALS = 8192  # octets that are parsed
 _MAX_PARAMS = 32  # of credentials
-# What is looked for begins with one of few octets, which is quick: text has a line break before it.
+# Each match begins with one of few octets, which is fast; `_masked` adds a line break to the text.
 _FIELD = re.compile(
     rb"([\r\n](?:(?:proxy-)?(?:authorization|authenticate|authentication-info)|www-authenticate"
     rb"|cookie|ms-identity-cookie|p-access-token)"
@@ -25,15 +24,15 @@ _FIELD = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(rb"[A-Za-z0-9!#-'*+.^_`|~-]+(?=[ \t\r\n])")
-#: A name, and a value that can't be the padding of something that stands alone.
+#: A name and a value; the value can't be the padding of a token68.
 _PARAM = re.compile(
     rb"[ \t\r\n]*([A-Za-z-]{1,24})[ \t\r\n]*="
     rb'[ \t\r\n]*("[^"\\]*+(?:\\.[^"\\]*+)*"|[^",=\s]++)[ \t\r\n]*+(?:,|\Z)',
     re.DOTALL,
 )
-#: What says which account and which server, and proves nothing.
+#: Parameters that identify the account and server, but aren't secret.
 _HARMLESS = frozenset(b"algorithm auth-param charset qop realm stale targetname version".split())
-#: In a run of octets that ends before an `@`: each octet is in one run only, so the time is linear.
+#: In a run of octets that ends before `@`; each octet is in one run only, so the time is linear.
 _URI_PASSWORD = re.compile(
     rb"([\s@<>\"](?=[^\s@<>\"]++@)"
     rb"[^\s@<>\"]*?(?<![a-z0-9])sips?:[^\s:@<>\";?]*+:)([^\s@<>\"]++)",
@@ -54,7 +53,7 @@ _IN_BODY = (
 )
 
 
-#: What there must be before it is worth the time to look closer; in lower case.
+#: Without one of these in lower case there is nothing to mask.
 _HINTS = (b"auth", b"cookie", b"p-access-token")
 _BODY_HINTS = (
     b"inline:",
@@ -69,10 +68,10 @@ _BODY_HINTS = (
 
 
 def mask(data: bytes) -> bytes:
-    """A message without its secrets, of the same length.
+    """Mask the secrets of a message.
 
     Args:
-        data: its octets, whether it is well-formed or not.
+        data: the message's octets, well-formed or not.
     """
     end = data.find(HEAD_END)
     if end < 0:
@@ -103,7 +102,7 @@ def _mask_passwords(text: bytes) -> bytes:
 def _masked(
     pattern: "re.Pattern[bytes]", mask_one: Callable[[re.Match[bytes]], bytes], text: bytes
 ) -> bytes:
-    """All that a pattern finds; the text as a whole if that is more than anybody sends."""
+    """Mask all matches of a pattern, or the whole text if there are too many."""
     masked, found = pattern.subn(mask_one, b"\n" + text, MAX_SECRETS)
     return masked[1:] if found < MAX_SECRETS else _hidden(text)
 
@@ -117,7 +116,7 @@ def _mask_field(match: re.Match[bytes]) -> bytes:
 
 
 def _mask_credentials(value: bytes) -> bytes:
-    """Everything but the scheme and what is harmless; what isn't understood is masked, too."""
+    """Mask everything except the scheme and harmless parameters."""
     scheme = _SCHEME.match(value)
     at = 0 if scheme is None else scheme.end()
     kept = [value[:at]]
@@ -138,7 +137,7 @@ def _mask_credentials(value: bytes) -> bytes:
 
 
 def _hidden(text: bytes) -> bytes:
-    """The same, but for quotes around it and the breaks of folded lines."""
+    """Mask everything except quotes and white space."""
     return text.translate(_HIDING)
 
 

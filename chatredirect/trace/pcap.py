@@ -1,9 +1,9 @@
-"""Sightings as a capture file, for Wireshark, tshark and sngrep.
+"""Writes sightings to a capture file, for Wireshark, tshark and sngrep.
 
-The plain format of libpcap with raw IP packets (LINKTYPE_RAW), made up around the messages: each
-with the addresses, ports and time that it really had. What came over TLS is there as text over
-TCP, since that is what it is for. TCP connections begin with a handshake and have true sequence
-numbers, so that a message of any length is put together again.
+The format is that of libpcap with raw IP packets (LINKTYPE_RAW). The packets are made for the
+messages, with their real addresses, ports and times. Messages over TLS are written as plain TCP.
+TCP connections begin with a handshake and have correct sequence numbers, so that messages of any
+length are reassembled.
 """
 
 import struct
@@ -20,7 +20,7 @@ _UDP, _TCP = 17, 6
 _FIN, _SYN, _PSH, _ACK = 0x01, 0x02, 0x08, 0x10
 _SEGMENT = 16_384  # octets of a message in one TCP packet
 _WINDOW = 65_535
-_MAX_DATAGRAM = 65_000  # octets that fit into one, whatever the headers
+_MAX_DATAGRAM = 65_000  # octets that fit into a datagram with any headers
 _MAX_CONNECTIONS = 4096
 
 #: An address and a port.
@@ -34,7 +34,7 @@ class PcapWriter:
         """Begin the file.
 
         Args:
-            write: takes octets, in order.
+            write: writes octets, in order.
         """
         self._write = write
         self._identification = 0
@@ -42,7 +42,7 @@ class PcapWriter:
         write(struct.pack("=IHHiIII", _MAGIC, 2, 4, 0, 0, _SNAPSHOT, _LINKTYPE_RAW))
 
     def add(self, sighting: Sighting) -> None:
-        """Write a message, or what can't be read as one; nothing of what isn't on the wire."""
+        """Write a message, or unreadable octets; ignore other sightings."""
         ends = sighting.ends
         if (
             ends is None
@@ -60,7 +60,7 @@ class PcapWriter:
     def _datagram(self, at: float, way: tuple[End, End], data: bytes) -> None:
         (_, source), (_, target) = way
         header = struct.pack("!HHHH", source, target, 8 + len(data), 0)
-        # RFC 768: a checksum of 0 says that there is none
+        # a checksum of 0 means that there is none (RFC 768)
         checksum = _checksum(_pseudo(way, _UDP, 8 + len(data)) + header + data) or 0xFFFF
         self._packet(at, way, _UDP, header[:6] + struct.pack("!H", checksum) + data)
 
@@ -108,7 +108,7 @@ class PcapWriter:
 
 
 def _end(end: End, other: End) -> End:
-    """An end with an address of the other's family, if its own isn't known."""
+    """An end; if its address is unknown, the unspecified address of the other's family."""
     host, port = end
     if not host:
         host = "::" if ":" in other[0] else "0.0.0.0"  # noqa: S104  # nothing is bound to it
@@ -120,7 +120,7 @@ def _packed(host: str) -> bytes:
 
 
 def _pseudo(way: tuple[End, End], protocol: int, length: int) -> bytes:
-    """What a checksum is over besides the packet (RFC 9293 §3.1, RFC 8200 §8.1)."""
+    """The pseudo-header of a checksum (RFC 9293 §3.1, RFC 8200 §8.1)."""
     (source, _), (target, _) = way
     addresses = _packed(source) + _packed(target)
     if ":" in source:
@@ -129,7 +129,7 @@ def _pseudo(way: tuple[End, End], protocol: int, length: int) -> bytes:
 
 
 def _checksum(data: bytes) -> int:
-    """RFC 1071."""
+    """The Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))

@@ -1,6 +1,6 @@
-"""The control socket's command `trace`: what a trace sees, line by line, until it ends.
+"""The control socket's command `trace`: sends what a trace sees, line by line.
 
-It ends after its time, when its reader goes or reads no more, or with the daemon.
+A trace ends after its time, when its reader disconnects or doesn't read, or with the daemon.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import parse_uri
 from chatredirect.trace.filter import Filter
 from chatredirect.trace.lines import to_json
-from chatredirect.trace.trace_session import Session
+from chatredirect.trace.trace_session import TraceSession
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
 
 DEFAULT_SECONDS = 600.0
 MAX_SECONDS = 86_400.0
 _MAX_TEXT = 1024  # characters of one part of a filter
-_EX_USAGE = 2  # as for a command line that is not understood
-_AT_ONCE = 32  # lines in a row before the event loop's other work gets its turn
-_BEAT = 5.0  # seconds of silence after which a line says that the trace is alive
+_EX_USAGE = 2  # as for a wrong command line
+_AT_ONCE = 32  # lines in one turn of the event loop
+_BEAT = 5.0  # seconds without a line after which a keep-alive is sent
 
 
 def trace_command(traces: Traces) -> Handler:
-    """`trace`: arguments `call_id`, `from`, `endpoint`, `peer`, `seconds` and `unmask`."""
+    """The command `trace`: `call_id`, `from`, `endpoint`, `peer`, `seconds` and `unmask`."""
 
     async def trace(request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
         wanted = read_filter(request)
@@ -65,20 +65,20 @@ async def _wait(conversation: Conversation, then: Callable[[], None]) -> None:
 
 
 async def _pass_on(
-    session: Session,
+    session: TraceSession,
     conversation: Conversation,
     something: asyncio.Event,
     end: float,
     masked: bool,
 ) -> None:
-    """Hand on what is seen until the time is over or the reader is gone.
+    """Send sightings until the time is over or the reader is gone.
 
     Raises:
-        Gone: the reader is gone, or reads no more.
-        Refusal: a fault of ours has ended the trace.
+        Gone: the reader is gone, or doesn't read.
+        ControlRefusal: a fault of ours has ended the trace.
     """
     loop = asyncio.get_running_loop()
-    told = 0
+    reported = 0
     while not conversation.closed.is_set():
         something.clear()
         for _ in range(_AT_ONCE):
@@ -89,9 +89,9 @@ async def _pass_on(
         else:
             await asyncio.sleep(0)
             something.set()
-        if session.left_out != told:
-            told = session.left_out
-            await conversation.event({"kind": "left_out", "number": told})
+        if session.left_out != reported:
+            reported = session.left_out
+            await conversation.event({"kind": "left_out", "number": reported})
         if session.failed:
             raise ControlRefusal("the trace failed: the daemon's log says more", status=EX_SOFTWARE)
         left = end - loop.time()
@@ -105,10 +105,10 @@ async def _pass_on(
 
 
 def read_filter(request: Mapping[str, Json]) -> Filter:
-    """What a request wants to see.
+    """The filter of a request.
 
     Raises:
-        Refusal: it doesn't say, or not in a way that can be understood.
+        ControlRefusal: it has no filter, or an invalid one.
     """
     call_id, caller = _text(request, "call_id"), _text(request, "from")
     endpoint, peer = _text(request, "endpoint"), _text(request, "peer")
@@ -149,7 +149,7 @@ def _text(request: Mapping[str, Json], name: str) -> str | None:
         raise ControlRefusal(
             f"{name} is to be a text of 1 to {_MAX_TEXT} characters", status=_EX_USAGE
         )
-    if not value.isprintable():  # no call has any of that, half of a character least of all
+    if not value.isprintable():  # also lone surrogates
         raise ControlRefusal(f"{name} has characters in it that can't be printed", status=_EX_USAGE)
     return value
 

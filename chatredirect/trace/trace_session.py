@@ -1,8 +1,8 @@
-"""One trace: the calls that it follows, and what waits for its reader.
+"""One trace: the calls that it follows, and the sightings that wait for its reader.
 
-Its reader may be slow, or a terminal that somebody has stopped; the messages are those of a daemon
-under load. So there are bounds on sightings a second, on octets that wait and on calls that are
-followed. What doesn't fit is counted and told as a number; nothing ever waits for the reader.
+The reader may be slow, or a stopped terminal, while the daemon is under load. So there are limits
+on sightings a second, on octets that wait and on calls that are followed. What exceeds them is
+counted and left out; nothing waits for the reader.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from chatredirect.sip.message import HEAD_END, Message
 from chatredirect.trace.filter import Filter, Wants
 
 MAX_CALLS = 1024
-"""Calls that one trace follows; the one that was begun first is given up for another."""
+"""Calls that one trace follows; a further one replaces the oldest."""
 MAX_WAITING = 2 * 1024 * 1024
 """Octets of messages that wait for the reader."""
 MAX_SIGHTINGS = 4096
@@ -27,7 +27,7 @@ AT_ONCE = 1000.0
 
 
 class SightingKind(Enum):
-    """What was seen; the values are JSON's."""
+    """The type of a sighting; the values are those in JSON."""
 
     RECEIVED = "received"
     SENT = "sent"
@@ -38,7 +38,7 @@ class SightingKind(Enum):
 
 @dataclass(slots=True)
 class Ends:
-    """Between whom: our own end and the peer's, each an IP address and a port."""
+    """Our own end and the peer's, each an IP address and a port."""
 
     transport: str
     own: tuple[str, int]
@@ -47,15 +47,15 @@ class Ends:
 
 @dataclass(slots=True)
 class Sighting:
-    """One thing that was seen.
+    """A message, a decision, or an event of a connection.
 
     Attributes:
-        kind: what it is.
+        kind: its type.
         at: seconds since the epoch.
-        call_id: of the message, or of the one that it is about.
-        ends: between whom; None for a decision.
+        call_id: the Call-ID of the message, or of the one that was decided about.
+        ends: both ends; None for a decision.
         data: the message's octets.
-        what: for people; it may hold octets of a peer's.
+        what: for people; it may contain a peer's octets.
     """
 
     kind: SightingKind
@@ -67,19 +67,19 @@ class Sighting:
 
 
 @dataclass(slots=True)
-class Session:
+class TraceSession:
     """One trace.
 
     Attributes:
-        filter: what it is about.
+        filter: which messages are of interest.
         clock: seconds since the epoch.
-        notify: called when something is there to be taken.
+        notify: called when there is something to `take`.
         calls: the Call-IDs that it follows, the oldest first.
-        seen: sightings so far, those left out included.
+        seen: sightings so far, including those that were left out.
         begun: calls so far.
-        left_out: sightings that didn't fit.
-        peers: connections' other ends that its calls came from, the oldest first.
-        wants: whether a message of no call that it follows is of interest.
+        left_out: sightings that were left out.
+        peers: peers of connections that its calls came over, the oldest first.
+        wants: the compiled filter.
         failed: whether a fault of ours has ended it.
     """
 
@@ -98,11 +98,11 @@ class Session:
     _bucket: TokenBucket = field(default_factory=lambda: TokenBucket(AT_ONCE))
 
     def __post_init__(self) -> None:
-        """Make the filter ready."""
+        """Compile the filter."""
         self.wants = self.filter.compiled()
 
     def follow(self, call_id: bytes | None) -> None:
-        """Be interested in a call from now on."""
+        """Follow a call from now on."""
         if call_id is None or call_id in self.calls:
             return
         if len(self.calls) >= MAX_CALLS:
@@ -111,13 +111,13 @@ class Session:
         self.begun += 1
 
     def follows(self, call_id: bytes | None) -> bool:
-        """Whether a call is followed, or would be."""
+        """Whether a call is followed, or matches the filter by its Call-ID."""
         return call_id in self.calls or (
             self.filter.call_id is not None and call_id == self.filter.call_id
         )
 
     def remember(self, ends: Ends) -> None:
-        """Be interested in what happens to a connection from now on."""
+        """Follow events of a connection from now on."""
         if ends.transport == "udp" or ends.peer in self.peers:
             return
         if len(self.peers) >= MAX_CALLS:
@@ -125,7 +125,7 @@ class Session:
         self.peers[ends.peer] = None
 
     def see(self, sighting: Sighting) -> None:
-        """Keep what was seen for the reader, if there is room."""
+        """Keep a sighting for the reader, within the limits."""
         self.seen += 1
         octets = len(sighting.data)
         if (
@@ -150,5 +150,5 @@ class Session:
 
 
 def octets_of(message: Message) -> bytes:
-    """A message as it came."""
+    """A message as it was received."""
     return b"%b%b%b" % (message.head, HEAD_END, message.body)

@@ -1,8 +1,7 @@
-"""All traces: the daemon's `Observer`, there as long as somebody looks on.
+"""All traces: the daemon's `Observer` while there is a trace.
 
-It stands in the way of every message while there is a trace, so it asks each trace one question
-about a message and does no more for one that nobody wants. A fault of ours in here ends the traces,
-and not the handling of the message.
+Every message passes through it during a trace, so it makes one check for each trace, and no more
+for a message of no interest. A fault in here ends the traces, but doesn't affect the message.
 """
 
 import re
@@ -17,64 +16,64 @@ from chatredirect.sip.message import Message
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
 from chatredirect.trace.filter import Filter
-from chatredirect.trace.trace_session import Ends, Session, Sighting, SightingKind, octets_of
+from chatredirect.trace.trace_session import Ends, Sighting, SightingKind, TraceSession, octets_of
 
 log = structlog.get_logger()
 
 MAX_TRACES = 8
-"""At a time."""
+"""Traces at a time."""
 _CALL_ID = re.compile(rb"(?im)^(?:call-id|i)[ \t]*+:([^\r\n]*+)")
 
 
 class TooMany(Exception):
-    """There are as many traces as there may be."""
+    """There are already `MAX_TRACES` traces."""
 
 
 class Traces:
-    """The traces that run, as an `Observer`.
+    """The running traces, as an `Observer`.
 
     Attributes:
-        sessions: they.
+        sessions: the traces.
     """
 
     __slots__ = ("_clock", "_observing", "sessions")
 
     def __init__(self, observing: Observing, clock: Callable[[], float] = time.time) -> None:
-        """Look on from the first trace to the end of the last.
+        """Observe from the first trace to the end of the last.
 
         Args:
-            observing: where to be while there is one.
+            observing: where to register as the observer.
             clock: seconds since the epoch.
         """
-        self.sessions: list[Session] = []
+        self.sessions: list[TraceSession] = []
         self._observing = observing
         self._clock = clock
 
-    def begin(self, wanted: Filter, notify: Callable[[], None]) -> Session:
+    def begin(self, wanted: Filter, notify: Callable[[], None]) -> TraceSession:
         """Begin a trace; it ends with `end`.
 
         Args:
-            wanted: what it is about.
-            notify: called when something is there to be taken.
+            wanted: the filter.
+            notify: called when there is something to `take`.
 
         Raises:
-            TooMany: there are enough.
+            TooMany: there are too many traces.
         """
         if len(self.sessions) >= MAX_TRACES:
             raise TooMany
-        session = Session(wanted, self._clock, notify)
+        session = TraceSession(wanted, self._clock, notify)
         self.sessions.append(session)
         self._observing.observer = self
         return session
 
-    def end(self, session: Session) -> None:
+    def end(self, session: TraceSession) -> None:
         """End a trace, if it hasn't ended by itself."""
         if session in self.sessions:
             self.sessions.remove(session)
         if not self.sessions:
             self._observing.observer = None
 
-    # -- the observer ------------------------------------------------------------------------------
+    # -- the observer -------------------------------------------------------------------------
 
     def received(self, message: Message, source: Peer, reach: ReturnPath | None) -> bool:
         """See `Observer`."""
@@ -127,7 +126,7 @@ class Traces:
 
     def _see(
         self,
-        session: Session,
+        session: TraceSession,
         kind: SightingKind,
         call_id: bytes | None,
         data: bytes,
@@ -144,10 +143,10 @@ class Traces:
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:
-        """Whatever goes wrong in here, the message is dealt with as if nobody looked on."""
+        """Keep faults in here from affecting the message."""
         try:
             yield
-        except Exception:  # whatever it is, it is ours and not the caller's
+        except Exception:  # a fault of ours, not of the caller
             self._fail()
 
     def _fail(self) -> None:

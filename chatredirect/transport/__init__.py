@@ -1,22 +1,24 @@
-"""Sockets: bytes in, bytes out. Of SIP they know only how a stream is cut into messages.
+"""Sockets: octets in, octets out. Of SIP they only know how a stream is split into messages.
 
-binding      sockets bound to an address, with errors that say what to do
-datagrams    recvmmsg and sendmmsg: many datagrams with one system call
-udp          a UDP listener
-admission    who may open another connection
-acceptor     accepting connections, also when the file descriptors run out
-stream       a TCP or TLS listener
-connection   a connection, accepted or opened: framing, keep-alive, patience with limits
-settings        what connections go by: whom to ask, how patient to be
-open_connections  those of one owner, and how all of them end
-flow         a way back to where a message came from
-flow_book    names for flows, short enough for a Record-Route
-outgoing     connections that we open, one to each target
-dialled      the owner of one of these
-reachable    where a peer can open a connection to us
-datagram_ways  UDP to whom one likes
-tls          TLS contexts, made of files
-certificate  whose certificate it is
-purpose      what it was issued for
-secure       what TLS adds to a listener: who is let in
+binding              sockets bound to an address, with errors that say what to do
+raw_address          struct sockaddr_in and sockaddr_in6
+mmsg                 recvmmsg and sendmmsg: many datagrams with one system call
+unreachable          ICMP errors
+udp_listener         a UDP listener
+udp_sender           UDP to any target
+admission            limits on connections and handshakes
+acceptor             accepts connections, also without file descriptors
+connection_settings  settings of a group of connections
+connection           a connection, accepted or opened: framing, keep-alive, timeouts
+open_connections     a group of connections, and how they are closed
+stream_listener      a TCP or TLS listener
+outgoing_connection  a connection that we open
+outgoing             all of these, one to each target
+socket_flows         the way back to a peer
+flow_table           names of flows, short enough for a Record-Route
+trusted_peers        who is a trusted peer
+certificate_date     when a certificate expires
+peer_identity        the names in a peer's certificate, and who is allowed
+tls_contexts         TLS contexts, made from files
+certificates         those in use, renewed when files change
 """

@@ -1,9 +1,9 @@
-"""Accepting connections, also on the day when the file descriptors run out.
+"""Accepts connections, also when the process has no file descriptors left.
 
-asyncio's own server stops accepting for a second then and leaves the peers hanging in the
-backlog. Here one descriptor is kept in reserve: it is given up to accept the connection and close
-it at once, so the peer knows, and goes elsewhere. When even that one is lost, to another process
-that was quicker, connections wait in the backlog for a moment.
+asyncio's own server then stops accepting for a second, and peers wait in the backlog. Here one
+descriptor is kept in reserve and released to accept a connection and close it at once, so that the
+peer can try another server. If another process takes that descriptor, connections wait in the
+backlog for a moment.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from chatredirect.runtime.rate_limiter import RepeatLimiter
 
 log = structlog.get_logger()
 
-#: Takes an accepted, non-blocking socket and the peer's address as the socket module gives it.
+#: Called with an accepted, non-blocking socket and the peer's address from the socket module.
 OnAccept = Callable[[socket.socket, tuple[str | int, ...]], None]
 
-_AT_ONCE = 64  # connections in a row before the event loop's other work gets its turn
+_AT_ONCE = 64  # connections in one turn of the event loop
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_QUIET = 10.0  # seconds between two log lines about it
+_QUIET = 10.0  # seconds between two log lines
 _PAUSE = 0.1  # seconds without accepting when there is no descriptor to refuse with
 
 
@@ -32,7 +32,7 @@ class Acceptor:
     """A listening socket on an event loop.
 
     Attributes:
-        exhausted: connections that were refused for want of a file descriptor.
+        exhausted: connections that were refused without a file descriptor.
     """
 
     __slots__ = (
@@ -52,10 +52,10 @@ class Acceptor:
 
         Args:
             sock: bound.
-            on_accept: takes what is accepted.
-            loop: where it runs.
+            on_accept: called for each connection.
+            loop: the event loop.
             backlog: connections that may wait.
-            farewell: what is told to one that is refused for want of a file descriptor.
+            farewell: octets for a peer that is refused without a file descriptor.
         """
         self._farewell = farewell
         self._sock = sock
@@ -96,12 +96,12 @@ class Acceptor:
                 if error.errno in _EXHAUSTED:
                     self._refuse(error)
                     return
-                continue  # this one was gone before it was accepted: accept(2)
+                continue  # an error of this connection only: accept(2)
             sock.setblocking(False)
             self._on_accept(sock, address)
 
     def _refuse(self, error: OSError) -> None:
-        """Close one waiting connection with the descriptor that was kept for this."""
+        """Close one waiting connection with the reserved descriptor."""
         self.exhausted += 1
         if self._repeats.hit("no_file_descriptors") is not None:
             log.error(
@@ -113,14 +113,14 @@ class Acceptor:
             )
         if self._reserve >= 0:
             os.close(self._reserve)
-            # gone, or another process took the descriptor: then it stays in the backlog
+            # the connection is gone, or another process took the descriptor
             with contextlib.suppress(OSError), self._sock.accept()[0] as refused:
                 refused.setblocking(False)
                 if self._farewell:
                     refused.send(self._farewell)
         self._reserve = _reserve()
         if self._reserve < 0:
-            # the connection stays readable: looking at it again and again would take all the CPU
+            # the socket stays readable: polling it would take all the CPU
             self._loop.remove_reader(self._sock.fileno())
             self._paused = self._loop.call_later(_PAUSE, self._accept_on)
 
@@ -129,4 +129,4 @@ def _reserve() -> int:
     try:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return -1  # none to be had now; the next refusal leaves its connection in the backlog
+        return -1  # the next refused connection stays in the backlog

@@ -1,7 +1,6 @@
-"""Who may open another connection: limits over all listeners together.
+"""Limits on connections and TLS handshakes, of all listeners together.
 
-A connection holds its place from the moment it is accepted, so one that never ends its handshake
-counts like any other.
+A connection counts from the moment it is accepted, even if it never ends its handshake.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,13 +11,13 @@ from chatredirect.runtime.rate_limiter import TokenBucket
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bounds on connections.
+    """Limits on connections.
 
     Attributes:
-        connections: open ones, all peers together.
-        connections_per_peer: open ones from one IP address.
-        handshakes: TLS handshakes a second, all peers together.
-        handshakes_per_peer: TLS handshakes a second from one IP address.
+        connections: open connections of all peers.
+        connections_per_peer: open connections of one IP address.
+        handshakes: TLS handshakes a second of all peers.
+        handshakes_per_peer: TLS handshakes a second of one IP address.
     """
 
     connections: int
@@ -27,20 +26,20 @@ class ConnectionLimits:
     handshakes_per_peer: float
 
 
-#: Why a connection is turned away: the limit that is reached.
+#: Why a connection is refused: the limit that is reached.
 REASONS = ("connections", "connections_per_peer", "handshakes", "handshakes_per_peer")
 _KNOWN_PEERS = 4096
 
 
 @dataclass(slots=True)
 class Admission:
-    """Counts connections and handshakes, and says no.
+    """Counts connections and handshakes, and refuses those over a limit.
 
     Attributes:
-        limits: may be exchanged while connections are open.
+        limits: the limits; they may change while connections are open.
         clock: seconds, for the rates.
-        open: connections that hold a place.
-        refused: connections that were turned away, by reason.
+        open: how many connections are open.
+        refused: how many connections were refused, by reason.
     """
 
     limits: ConnectionLimits
@@ -57,7 +56,7 @@ class Admission:
         return self._by_host
 
     def enter(self, host: str) -> str | None:
-        """Take a place for a connection from an address; why there is none, if so."""
+        """Count a connection from an address; the reason if it is refused."""
         from_there = self._by_host.get(host, 0)
         if self.open >= self.limits.connections:
             return self._refuse("connections")
@@ -68,7 +67,7 @@ class Admission:
         return None
 
     def leave(self, host: str) -> None:
-        """Give a place back."""
+        """Count a connection that is closed."""
         self.open -= 1
         left = self._by_host[host] - 1
         if left:
@@ -77,7 +76,7 @@ class Admission:
             del self._by_host[host]
 
     def handshake(self, host: str) -> str | None:
-        """Take a handshake from an address; why there is none left now, if so."""
+        """Count a handshake with an address; the reason if it is refused."""
         now = self.clock()
         bucket = self._buckets.get(host)
         if bucket is None:

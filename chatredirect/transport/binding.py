@@ -1,4 +1,4 @@
-"""Sockets bound to an address, with errors that say what to do."""
+"""Binds sockets to addresses, with errors that say what to do."""
 
 import errno
 import socket
@@ -11,7 +11,7 @@ _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 
 @dataclass(slots=True)
 class BindError(Exception):
-    """An address that can't be listened on.
+    """An address can't be listened on.
 
     Attributes:
         url: the entry under `listen`.
@@ -40,15 +40,15 @@ _REASONS = {
 def bind(
     url: ListenUrl, *, only_ipv6: bool, receive_buffer: int, key: str = "listen"
 ) -> socket.socket:
-    """A non-blocking socket bound to an address; for a stream it isn't listening yet.
+    """A non-blocking socket bound to an address.
 
-    SO_REUSEPORT is never set: a second daemon on the same address must fail, not share.
+    SO_REUSEPORT is never set: a second daemon on the same address must fail.
 
     Args:
         url: transport, address and port; port 0 takes a free one.
         only_ipv6: whether an IPv6 wildcard leaves IPv4 to another listener.
         receive_buffer: octets of a UDP socket's receive buffer, as far as the system allows.
-        key: where the configuration names the address, for who is to change it.
+        key: the key of the configuration with the address, for the error.
 
     Raises:
         BindError: it can't be bound.
@@ -63,13 +63,13 @@ def bind(
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
         if kind == socket.SOCK_STREAM:
-            # a restart must not wait for the old connections' TIME_WAIT
+            # so that a restart doesn't wait for old connections in TIME_WAIT
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             _set_receive_buffer(sock, receive_buffer)
         sock.bind((url.host, url.port))
         if kind == socket.SOCK_STREAM:
-            sock.listen()  # two may bind with SO_REUSEADDR; only one may listen
+            sock.listen()  # with SO_REUSEADDR several may bind, but only one may listen
     except OSError as error:
         sock.close()
         raise _bind_error(url, error, key) from None
@@ -77,14 +77,14 @@ def bind(
 
 
 def adopt(inherited: socket.socket, *, receive_buffer: int) -> socket.socket:
-    """A duplicate of a socket that somebody else has bound and keeps open.
+    """A duplicate of a socket that systemd has bound.
 
     Args:
-        inherited: the socket; for a stream it is listening.
-        receive_buffer: octets of a UDP socket's receive buffer, unless it has more.
+        inherited: the socket; a stream socket is listening.
+        receive_buffer: octets of a UDP socket's receive buffer, unless it is larger.
     """
     sock = inherited.dup()
-    # the system gives, and tells, twice what is asked for: socket(7)
+    # the kernel doubles the value, and returns the doubled one: socket(7)
     has = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
     if sock.type == socket.SOCK_DGRAM and has < receive_buffer:
         _set_receive_buffer(sock, receive_buffer)
@@ -92,12 +92,12 @@ def adopt(inherited: socket.socket, *, receive_buffer: int) -> socket.socket:
 
 
 def bound_url(url: ListenUrl, sock: socket.socket) -> ListenUrl:
-    """The address that a socket really has: the port is the system's choice if it was 0."""
+    """The URL with the port that a socket is bound to."""
     return ListenUrl(url.transport, url.host, sock.getsockname()[1])
 
 
 def _set_receive_buffer(sock: socket.socket, octets: int) -> None:
-    """Ask for a buffer that holds a burst; beyond net.core.rmem_max only CAP_NET_ADMIN gets it."""
+    """Set a buffer that holds a burst; more than net.core.rmem_max needs CAP_NET_ADMIN."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, octets)
     except PermissionError:

@@ -1,14 +1,14 @@
-"""When a certificate ceases to be valid, of whatever OpenSSL loads as one.
+"""When a certificate expires, for every certificate that OpenSSL loads.
 
-Only the date is wanted, so nothing else decides: strict readers refuse certificates that OpenSSL
-serves, such as those with NULL parameters beside an ECDSA signature, as older JDKs write them.
+Only the date is read: strict parsers refuse certificates that OpenSSL accepts, such as those of
+older JDKs with NULL parameters of an ECDSA signature.
 """
 
 import binascii
 import re
 from datetime import UTC, datetime
 
-#: A certificate, or one with OpenSSL's notes behind it (openssl-x509(1), -trustout).
+#: A certificate, or one with OpenSSL's trust settings (openssl-x509(1), -trustout).
 _PEM = re.compile(
     rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([A-Za-z0-9+/=\s]*)"
     rb"-----END (?:X509 |TRUSTED )?CERTIFICATE-----"
@@ -20,7 +20,7 @@ def not_after(pem: bytes) -> float:
     """The date of the first certificate in a PEM file, in seconds since the epoch (RFC 5280 §4.1).
 
     Raises:
-        ValueError: there is none, or its date can't be found.
+        ValueError: there is none, or its date can't be read.
     """
     match = _PEM.search(pem)
     if match is None:
@@ -43,7 +43,7 @@ def not_after(pem: bytes) -> float:
 
 
 def _element(data: bytes, kind: int) -> tuple[bytes, bytes]:
-    """The content of the first element, of this kind, and what follows it (ITU-T X.690 §8.1)."""
+    """The content of the first element, and the octets after it (ITU-T X.690 §8.1)."""
     if data[0] != kind:
         raise ValueError(f"kind {data[0]} instead of {kind}")
     size, begin = data[1], 2
@@ -56,7 +56,7 @@ def _element(data: bytes, kind: int) -> tuple[bytes, bytes]:
 
 
 def _seconds(kind: int, text: str) -> float:
-    """A time (RFC 5280 §4.1.2.5): a year of two digits from 50 on is of the last century."""
+    """Read a time (RFC 5280 §4.1.2.5): years of two digits are 1950 to 2049."""
     if kind == _UTC_TIME:
         text = ("19" if text[0] >= "5" else "20") + text
     elif kind != _GENERALIZED_TIME:

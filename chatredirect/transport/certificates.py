@@ -1,8 +1,8 @@
-"""The TLS side of a running daemon: contexts for its listeners, renewed when their files change.
+"""The TLS contexts in use, which are renewed when files change.
 
-A renewal tool replaces files or links, in two steps or in one; nobody tells us. So the files are
-looked at every few seconds, by name: that sees every way of replacing them. What can't be used is
-refused with a log line, once, and the old certificate stays in use until the files change again.
+A renewal tool replaces files or links, in one step or in two. So the files are checked by name
+every few seconds, which detects every way of replacing them. Files that can't be used are logged
+once, and the old certificate stays in use until the files change again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,22 +25,22 @@ from chatredirect.transport.tls_contexts import (
 
 log = structlog.get_logger()
 
-#: Seconds between two looks at the files.
+#: Seconds between two checks of the files.
 INTERVAL = 5.0
-#: Seconds before its end from which on a certificate's expiry is warned, once a day.
+#: Seconds before a certificate expires from which on that is logged, once a day.
 EXPIRY_WARNING = 30 * 86_400.0
 _DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """TLS for a configuration, made of its files and not yet in use.
+    """TLS for a configuration, made from its files and not yet in use.
 
     Attributes:
-        listeners: what each TLS listener begins its connections with.
-        outgoing: what connections to pools begin with.
-        states: the files' fingerprints as they were read.
-        expiries: when each certificate file ceases to be valid, in seconds since the epoch.
+        listeners: TLS of each listener.
+        outgoing: TLS of connections to pools.
+        states: the fingerprints of the files of each profile.
+        expiries: when each certificate file expires, in seconds since the epoch.
     """
 
     listeners: dict[ListenUrl, Security]
@@ -51,12 +51,12 @@ class Prepared:
 
 @dataclass(slots=True)
 class Certificates:
-    """The contexts that are in use.
+    """The contexts in use.
 
     Attributes:
-        clock: seconds since the epoch, for dates of expiry.
-        renewed: how often new files were taken up.
-        refused: how often new files could not be used.
+        clock: seconds since the epoch, for expiry.
+        renewed: how often changed files were put into use.
+        refused: how often changed files could not be used.
     """
 
     clock: Callable[[], float]
@@ -66,7 +66,7 @@ class Certificates:
     _warned_at: dict[str, float] = field(default_factory=dict)
 
     def outgoing(self) -> Security:
-        """What connections to pools begin with.
+        """TLS of connections to pools.
 
         Raises:
             LookupError: no configuration is in use yet.
@@ -77,20 +77,20 @@ class Certificates:
 
     @property
     def expiries(self) -> Mapping[str, float]:
-        """When each certificate file in use ceases to be valid, in seconds since the epoch."""
+        """When each certificate file in use expires, in seconds since the epoch."""
         return {} if self._in_use is None else self._in_use.expiries
 
     def prepare(
         self, listeners: Mapping[ListenUrl, TlsSettings], outgoing: TlsSettings
     ) -> Prepared:
-        """Make the contexts of a configuration; nothing is in use before `take`.
+        """Make the contexts of a configuration; `take` puts them into use.
 
         Raises:
             TlsError: a file can't be used.
         """
         served = set(listeners.values())
         profiles = {*served, outgoing}
-        # before the files are read: what changes meanwhile is seen by the next look
+        # before the files are read: the next check sees what changes meanwhile
         states = {profile: _fingerprints(profile) for profile in profiles}
         contexts = {profile: server_context(profile) for profile in served}
         return Prepared(
@@ -105,7 +105,7 @@ class Certificates:
         )
 
     def take(self, prepared: Prepared) -> None:
-        """Use these from now on, and say what there is to worry about."""
+        """Use these from now on, and log warnings about the files."""
         self._in_use = prepared
         self._warned_at = {}
         for profile in prepared.states:
@@ -113,7 +113,7 @@ class Certificates:
         self._log_expiries(prepared)
 
     async def look(self) -> None:
-        """Take up files that have changed, or refuse them and go on with the old."""
+        """Use files that have changed, or refuse them and keep the old contexts."""
         prepared = self._in_use
         if prepared is None:
             return
@@ -122,7 +122,7 @@ class Certificates:
             if now != before:
                 prepared.states[profile] = now
                 await self._renew(prepared, profile)
-        if prepared is self._in_use:  # no reload has come meanwhile
+        if prepared is self._in_use:  # unless there was a reload meanwhile
             self._log_expiries(prepared)
 
     async def _renew(self, prepared: Prepared, profile: TlsSettings) -> None:
@@ -167,14 +167,14 @@ class Certificates:
 
 
 def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]:
-    """What there is to worry about in the files of a profile: each file and why.
+    """Warnings about the files of a profile: each file and why.
 
     Args:
-        profile: whose files can be read.
+        profile: the profile.
         now: seconds since the epoch.
 
     Raises:
-        TlsError: they can't.
+        TlsError: a file can't be read.
     """
     for file in exposed_keys(profile):
         yield file, f"the private key can be read by every user of this machine: chmod o= {file}"
@@ -185,7 +185,7 @@ def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]
 
 
 def expiry_warning(until: float, now: float) -> str:
-    """That a certificate has expired, or soon will. Times in seconds since the epoch."""
+    """The warning that a certificate has expired or soon will; times in seconds since the epoch."""
     if until <= now:
         return f"the certificate expired on {_date(until)}: peers refuse it; renew it"
     days = int((until - now) // _DAY)

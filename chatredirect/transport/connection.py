@@ -7,7 +7,6 @@ closed after the timeout of the settings, and uses a bounded amount of memory un
 
 import asyncio
 import ssl
-from collections.abc import Iterator
 from time import perf_counter
 from typing import Protocol, cast
 
@@ -19,8 +18,8 @@ from chatredirect.sip.flow import peer_text
 from chatredirect.sip.framing import PING, Event, FramingFault, Ping, StreamFramer
 from chatredirect.sip.response import Peer
 from chatredirect.transport.connection_settings import ConnectionSettings
-from chatredirect.transport.mmsg import plain_host
 from chatredirect.transport.peer_identity import Identity, PeerRefused, explain
+from chatredirect.transport.raw_address import plain_host
 from chatredirect.transport.socket_flows import StreamFlow
 
 log = structlog.get_logger()
@@ -76,30 +75,9 @@ class StreamConnection(asyncio.Protocol):
     """A connection of an owner."""
 
     __slots__ = (
-        "_active",
-        "_blocked",
-        "_ended",
-        "_excess",
-        "_flow",
-        "_framer",
-        "_half_sent",
-        "_identity",
-        "_idle",
-        "_no_more",
-        "_ours",
-        "_owner",
-        "_pings",
-        "_settings",
-        "_source",
-        "_transport",
-        "_turns",
-        "_unread",
-        "_useless",
-        "_waiting",
-        "begun",
-        "host",
-        "port",
-        "transport",
+        "_active", "_blocked", "_ended", "_excess", "_flow", "_framer", "_half_sent", "_identity",
+        "_idle", "_no_more", "_ours", "_owner", "_pings", "_settings", "_source", "_transport",
+        "_turns", "_unread", "_useless", "_waiting", "begun", "host", "port", "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, host: str, port: int, *, ours: bool = False) -> None:
@@ -459,64 +437,3 @@ class StreamConnection(asyncio.Protocol):
 
     def _report(self, event: str, level: str = "warning", **fields: object) -> None:
         self._settings.report(event, self.transport, self.host, self.port, level, **fields)
-
-
-GOODBYE = 1.0
-"""Seconds that peers have at the end to read what has been written, and to close."""
-_AT_ONCE = 100  # connections that are closed in one turn of the event loop
-
-
-class OpenConnections:
-    """A set of connections that can be closed together."""
-
-    __slots__ = ("_all_gone", "_leaving", "_open")
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._open: set[StreamConnection] = set()
-        self._leaving: set[StreamConnection] = set()
-        self._all_gone: asyncio.Future[None] | None = None
-
-    def __len__(self) -> int:
-        """How many are open."""
-        return len(self._open)
-
-    def __iter__(self) -> Iterator[StreamConnection]:
-        """A snapshot of the open connections."""
-        return iter(tuple(self._open))
-
-    def add(self, connection: StreamConnection) -> None:
-        """Add one."""
-        self._open.add(connection)
-
-    def discard(self, connection: StreamConnection) -> None:
-        """Remove one."""
-        self._open.discard(connection)
-        self._leaving.discard(connection)
-        if self._all_gone is not None and not self._leaving and not self._all_gone.done():
-            self._all_gone.set_result(None)
-
-    async def close(self, patience: float = GOODBYE) -> int:
-        """Close the connections that are open now, after what was written has been sent.
-
-        Args:
-            patience: seconds until those that are left are aborted.
-
-        Returns:
-            How many were aborted.
-        """
-        self._leaving = leaving = set(self._open)
-        for number, connection in enumerate(tuple(leaving)):
-            connection.hang_up("shutdown")
-            if number % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
-        if leaving:
-            self._all_gone = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self._all_gone,), timeout=patience)
-            self._all_gone = None
-        late = tuple(leaving)
-        for number, connection in enumerate(late):
-            connection.abort("shutdown")
-            if number % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
-        return len(late)

@@ -1,28 +1,25 @@
-"""recvmmsg(2) and sendmmsg(2): many datagrams with one system call.
+"""recvmmsg(2) and sendmmsg(2): many datagrams with one system call (Linux only).
 
-At tens of thousands of datagrams a second a system call for each, and Python's objects for each
-socket address, cost more than SIP does. Here the kernel fills one block of memory with
-up to `BATCH` datagrams and their addresses; answers are put into a second block, addressed with the
-bytes of the address that their request came from, and leave together.
+At tens of thousands of datagrams a second, a system call for each and Python's objects for socket
+addresses cost more than SIP does. Here the kernel fills one block of memory with up to `BATCH`
+datagrams and their addresses. Responses are written into a second block, with the raw address that
+their request came from, and are sent together.
 
-A listener on a wildcard address answers from the address that the request was sent to (RFC 3581
-§4): the kernel hands that over as a control message, which goes back unchanged.
-
-Linux only, like the system calls.
+A listener on a wildcard address responds from the address that the request was sent to (RFC 3581
+§4): the kernel provides it as a control message, which is returned unchanged.
 """
 
 import ctypes
 import errno
 import socket
 import struct
-import sys
-from ipaddress import IPv6Address
 
+from chatredirect.transport.raw_address import inet6, plain_host
 from chatredirect.transport.unreachable import listen_to_icmp, unreachable
 
 BATCH = 32
 SLOT = 65536  # octets; no UDP datagram is longer
-_TRIES = 8  # of a system call that fails for the sake of datagrams that were sent before
+_TRIES = 8  # of a system call that may report an error of an earlier datagram
 # octets of a struct sockaddr_in and sockaddr_in6
 _NAME = {socket.AF_INET: 16, socket.AF_INET6: 28}
 _CONTROL = 64  # octets, more than one IP_PKTINFO or IPV6_PKTINFO takes
@@ -32,8 +29,8 @@ _IPV6_RECVPKTINFO = 49
 _SO_MEMINFO = 55  # asm-generic/socket.h
 _MEMINFO = struct.Struct("9I")  # linux/sock_diag.h: SK_MEMINFO_RMEM_ALLOC to SK_MEMINFO_DROPS
 _CMSGHDR = struct.Struct("@Nii")  # cmsg_len, cmsg_level, cmsg_type: socket.h
-# Where the interface's index is in such a control message: cmsghdr, then in_pktinfo or in6_pktinfo.
-# It is set to 0 for the answer, so that routing decides by which interface it leaves.
+# The interface index in such a control message: cmsghdr, then in_pktinfo or in6_pktinfo. It is set
+# to 0 for the response, so that routing chooses the interface.
 _INTERFACE = {socket.AF_INET: slice(16, 20), socket.AF_INET6: slice(32, 36)}
 
 
@@ -65,8 +62,8 @@ _recvmmsg.argtypes = (
 _sendmmsg = _libc.sendmmsg
 _sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 
-# Fields are read and written through memoryviews of machine words: a tenth of what attributes of
-# ctypes structures cost. These are their positions in words.
+# Fields are accessed through memoryviews of machine words, at a tenth of the cost of attributes of
+# ctypes structures. These are their positions in words.
 _WORD = ctypes.sizeof(ctypes.c_uint32)
 _SIZE = ctypes.sizeof(ctypes.c_size_t)
 _HEADER_WORDS = ctypes.sizeof(_Mmsghdr) // _WORD
@@ -78,9 +75,9 @@ _IOVEC_LEN_AT = _Iovec.len.offset // _SIZE
 
 
 class _Block:
-    """The memory of one direction: message headers, data, addresses, control messages.
+    """The memory of one direction: headers, data, addresses and control messages.
 
-    `data` and `names` have a view for each datagram.
+    `data` and `names` have a memoryview for each datagram.
     """
 
     __slots__ = ("address", "controls", "data", "headers", "lengths", "names", "sizes", "words")
@@ -126,13 +123,13 @@ def _address_of(memory: bytearray) -> int:
 class DatagramSocket:
     """A bound, non-blocking UDP socket that is read and written in batches.
 
-    Between two calls of `receive` the datagrams of the first are numbered from 0; `reply` puts an
-    answer to one of them into the outgoing batch, `put` any other datagram, `flush` sends it.
+    Until the next call of `receive` the datagrams of the last one are numbered from 0. `reply` adds
+    a response to one of them to the outgoing batch, `put` adds any other datagram, `flush` sends.
 
     Attributes:
-        batching: whether what is put waits for `flush`, or for the batch to be full.
-        unsent: datagrams that the kernel would not take.
-        failed: whether a call has failed since `unreachable` was asked, perhaps by an ICMP error.
+        batching: whether datagrams wait for `flush` or a full batch.
+        unsent: datagrams that the kernel didn't accept.
+        failed: whether a call has failed since the last `unreachable`, perhaps by an ICMP error.
     """
 
     __slots__ = (
@@ -141,7 +138,7 @@ class DatagramSocket:
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket) -> None:
-        """Take over a bound socket; it is closed with this object."""
+        """Take a bound socket; `close` closes it."""
         host: str = sock.getsockname()[0]
         self._host = plain_host(host)
         self._port: int = sock.getsockname()[1]
@@ -156,7 +153,7 @@ class DatagramSocket:
         name_octets = _NAME[sock.family]
         self._in = _Block(name_octets, self._wildcard)
         self._out = _Block(name_octets, self._wildcard)
-        self._fresh = bytes(self._in.headers)  # the kernel writes into them with every batch
+        self._fresh = bytes(self._in.headers)  # to reset them: the kernel writes into them
         self._outgoing = 0
         self.batching = False
         self.failed = False
@@ -169,10 +166,9 @@ class DatagramSocket:
 
     @property
     def overflows(self) -> int | None:
-        """Datagrams that the kernel dropped since the socket was opened, its buffer being full.
+        """Datagrams that the kernel has dropped because the buffer was full, modulo 2**32.
 
-        None where the kernel doesn't say, or the socket is closed. It counts to 2**32 and begins
-        anew.
+        None if the kernel doesn't report it, or the socket is closed.
         """
         try:
             memory = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
@@ -186,24 +182,20 @@ class DatagramSocket:
         self._sock.close()
 
     def receive(self) -> list[tuple[bytes, bytes]]:
-        """Take in what has come, at most `BATCH` datagrams.
-
-        Returns:
-            Each datagram with the raw socket address that it came from; see `host_and_port`.
-        """
+        """Receive at most `BATCH` datagrams, each with the raw address of its sender."""
         block = self._in
         block.headers[:] = self._fresh
         count: int = _recvmmsg(self._fd, block.address, BATCH, socket.MSG_DONTWAIT, None)
         if count < 0:
-            count = self._receive_all_the_same()
+            count = self._receive_again()
         data, names, words = block.data, block.names, block.words
         return [
             (data[i][: words[i * _HEADER_WORDS + _LEN_AT]].tobytes(), names[i].tobytes())
             for i in range(count)
         ]
 
-    def _receive_all_the_same(self) -> int:
-        """Receive after a call has failed: it may have been for the sake of another datagram."""
+    def _receive_again(self) -> int:
+        """Receive after a failed call: the error may be that of a datagram that was sent."""
         for _ in range(_TRIES):
             if ctypes.get_errno() == errno.EAGAIN:
                 break
@@ -215,30 +207,30 @@ class DatagramSocket:
         return 0
 
     def unreachable(self) -> set[tuple[str, int]]:
-        """To which addresses and ports ICMP says that datagrams of ours don't get (§18.4)."""
+        """The addresses and ports that ICMP reports unreachable for our datagrams (§18.4)."""
         self.failed = False
         return {(plain_host(host), port) for host, port in unreachable(self._sock)}
 
     def reply(self, i: int, data: bytes, name: bytes) -> None:
-        """Put an answer to datagram `i` into the outgoing batch.
+        """Add a response to datagram `i` to the outgoing batch.
 
         Args:
-            i: its number; the answer leaves from the address that it was sent to.
-            data: the answer.
-            name: the raw socket address that the answer goes to.
+            i: the datagram's number; the response's source is the datagram's destination.
+            data: the response.
+            name: the raw address to send it to.
         """
         self._put(data, name, self._control(i) if self._wildcard else b"")
 
     def put(self, data: bytes, name: bytes, control: bytes) -> bool:
-        """Put any datagram into the outgoing batch; it leaves at once if there is none.
+        """Send a datagram, with the outgoing batch if `batching`.
 
         Args:
             data: the datagram.
-            name: the raw socket address that it goes to; see `raw_name`.
-            control: what makes it leave from one of our addresses; see `addressed`, `leaving_from`.
+            name: the raw address to send it to; see `raw_name`.
+            control: the control message with its source; see `addressed` and `leaving_from`.
 
         Returns:
-            False if the socket is closed. That it arrives nobody knows.
+            False if the socket is closed. The datagram may be lost.
         """
         if self._sock.fileno() < 0:
             return False
@@ -264,11 +256,11 @@ class DatagramSocket:
             self.flush()
 
     def sender(self, i: int) -> bytes:
-        """The raw socket address that datagram `i` came from."""
+        """The raw address of the sender of datagram `i`."""
         return self._in.names[i].tobytes()
 
     def addressed(self, i: int) -> tuple[str, bytes]:
-        """The address that datagram `i` was sent to, and what makes others leave from there."""
+        """The destination of datagram `i`, and the control message with it as a source."""
         if not self._wildcard:
             return self._host, b""
         control = self._control(i)
@@ -280,12 +272,12 @@ class DatagramSocket:
 
     @property
     def port(self) -> int:
-        """Its port."""
+        """The port that it is bound to."""
         return self._port
 
     @property
     def host(self) -> str:
-        """The address that it is bound to; `0.0.0.0` or `::` if that is any."""
+        """The address that it is bound to, which may be `0.0.0.0` or `::`."""
         return self._host
 
     @property
@@ -295,37 +287,37 @@ class DatagramSocket:
 
     @property
     def only_ipv6(self) -> bool:
-        """Whether a socket for IPv6 leaves IPv4 alone."""
+        """Whether an IPv6 socket doesn't receive IPv4."""
         return bool(self._sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
 
     def leaving_from(self, host: str) -> bytes:
-        """What makes a datagram leave from one of our addresses; on a wildcard it matters."""
+        """The control message with one of our addresses as a source; empty if not needed."""
         if not self._wildcard:
             return b""
         if self._sock.family == socket.AF_INET:
             address = socket.inet_pton(socket.AF_INET, host)
             kind, info = (socket.IPPROTO_IP, _IP_PKTINFO), bytes(4) + address + address
         else:
-            kind, info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO), _inet6(host) + bytes(4)
+            kind, info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO), inet6(host) + bytes(4)
         message = _CMSGHDR.pack(_CMSGHDR.size + len(info), *kind) + info
-        return message + bytes(-len(message) % _SIZE)  # CMSG_SPACE, as the kernel has it
+        return message + bytes(-len(message) % _SIZE)  # as CMSG_SPACE pads it
 
     def _control(self, i: int) -> bytes:
-        """The control message of datagram `i`, for one that leaves from where it was sent to."""
+        """The control message with the destination of datagram `i` as a source."""
         length = self._in.sizes[i * _HEADER_SIZES + _CONTROLLEN_AT]
         control = bytearray(self._in.controls[i * _CONTROL : i * _CONTROL + length])
         control[self._interface] = bytes(4)
         return bytes(control)
 
     def flush(self) -> None:
-        """Send the outgoing batch. What the kernel won't take is counted; SIP repeats itself."""
+        """Send the outgoing batch. What the kernel refuses is counted; SIP retransmits."""
         sent, count, tries = 0, self._outgoing, 0
         self._outgoing = 0
         while sent < count:
             start = self._out.address + sent * ctypes.sizeof(_Mmsghdr)
             done: int = _sendmmsg(self._fd, start, count - sent, socket.MSG_DONTWAIT)
             if done > 0:
-                # what made it stop, if anything did, isn't told when some have been sent
+                # sendmmsg doesn't report the error that stopped it after some datagrams
                 self.failed = self.failed or done < count - sent
                 sent += done
                 tries = 0
@@ -336,48 +328,9 @@ class DatagramSocket:
             self.failed = True
             tries += 1
             if error not in (errno.EAGAIN, errno.ENOBUFS) and tries < _TRIES:
-                continue  # it may be for the sake of a datagram that was sent before
-            # a full socket buffer holds for all that are left, other errors for the first of them
+                continue  # it may be the error of an earlier datagram
+            # a full buffer affects all that are left, other errors the first of them
             lost = count - sent if error == errno.EAGAIN else 1
             tries = 0
             self.unsent += lost
             sent += lost
-
-
-def with_port(name: bytes, port: int) -> bytes:
-    """A raw socket address with another port."""
-    # sockaddr_in and sockaddr_in6 both have the port in octets 2 and 3, in network order
-    return b"%b%b%b" % (name[:2], port.to_bytes(2, "big"), name[4:])
-
-
-def raw_name(family: socket.AddressFamily, host: str, port: int) -> bytes:
-    """The raw socket address of an IP address and a port, for a socket of this family."""
-    start = family.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big")
-    if family == socket.AF_INET:
-        return start + socket.inet_pton(socket.AF_INET, host) + bytes(8)
-    return start + bytes(4) + _inet6(host) + bytes(4)  # flow information, address, scope
-
-
-def _inet6(host: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6, host if ":" in host else f"::ffff:{host}")
-
-
-def host_and_port(name: bytes) -> tuple[str, int]:
-    """The IP address and port of a raw struct sockaddr_in or sockaddr_in6.
-
-    A v4-mapped IPv6 address is given as the IPv4 address that it is.
-    """
-    family = int.from_bytes(name[:2], sys.byteorder)
-    port = int.from_bytes(name[2:4], "big")
-    if family == socket.AF_INET:
-        return socket.inet_ntop(socket.AF_INET, name[4:8]), port
-    return plain_host(socket.inet_ntop(socket.AF_INET6, name[8:24])), port
-
-
-def plain_host(host: str) -> str:
-    """An address of a socket without its scope, v4-mapped ones as IPv4."""
-    host = host.partition("%")[0]
-    if host.startswith("::ffff:"):
-        mapped = IPv6Address(host).ipv4_mapped
-        return host if mapped is None else str(mapped)
-    return host

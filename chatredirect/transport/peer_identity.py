@@ -1,4 +1,4 @@
-"""What TLS adds to a listener: a context that can be renewed, and who is let in."""
+"""The names in a peer's certificate (RFC 5922), and which peers are allowed."""
 
 import ssl
 from collections.abc import Iterable, Mapping
@@ -12,11 +12,11 @@ PeerCertificate = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class NameRules:
-    """What counts as a name of a certificate.
+    """Which names of a certificate count.
 
     Attributes:
-        common_name: whether the subject's CN counts where there is no subjectAltName at all.
-        wildcards: whether a `*.` in a certificate matches one label (by RFC 5922 §7.2 it doesn't).
+        common_name: whether the subject's CN counts if there is no subjectAltName.
+        wildcards: whether `*.` in a certificate matches one label, unlike in RFC 5922 §7.2.
     """
 
     common_name: bool = False
@@ -29,8 +29,8 @@ STRICT = NameRules()
 def names_of(certificate: PeerCertificate, rules: NameRules = STRICT) -> tuple[str, ...]:
     """The SIP identities of a verified certificate, in lower case (RFC 5922 §7.1).
 
-    The domains of `sip:` URIs among the subjectAltNames; if there are none, its DNS names; if
-    there is no subjectAltName at all and the rules allow it, the subject's common names.
+    These are the domains of `sip:` URIs among the subjectAltNames, else its DNS names; without any
+    subjectAltName the subject's common names, if the rules allow it.
     """
     alternatives = _pairs(certificate.get("subjectAltName"))
     uris = [_sip_domain(value) for kind, value in alternatives if kind == "URI"]
@@ -47,8 +47,8 @@ def matches(names: Iterable[str], wanted: str, rules: NameRules = STRICT) -> boo
 
     Args:
         names: from `names_of`.
-        wanted: a host or domain name; one that begins with `*.` matches any one label there, which
-            is our extension, for lists of our own.
+        wanted: a host or domain name; `*.` matches any one label, as an extension for
+            `allowed_peers`.
         rules: whether wildcards in the certificate count.
     """
     wanted = wanted.lower().rstrip(".")
@@ -99,11 +99,11 @@ _PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is known of the peer of a connection.
+    """The identity of the peer of a connection.
 
     Attributes:
-        verified: whether it is one of those that the configuration names.
-        names: what its certificate has proved, in lower case.
+        verified: whether it is one of the `allowed_peers`, or a server that we have chosen.
+        names: the names that its certificate has proved, in lower case.
     """
 
     verified: bool = False
@@ -111,16 +111,16 @@ class Identity:
 
 
 class PeerRefused(Exception):
-    """A peer whose certificate is good, but whose names aren't on the list."""
+    """A peer's certificate is valid, but its names aren't allowed."""
 
 
 @dataclass(slots=True)
 class Security:
-    """TLS for the connections of one listener.
+    """TLS for the connections of a listener, or for outgoing ones.
 
     Attributes:
-        profile: what is spoken and who is believed.
-        context: what new connections begin with; exchanged when certificates are renewed.
+        profile: the settings.
+        context: the context of new connections; replaced when certificates are renewed.
     """
 
     profile: TlsSettings
@@ -128,18 +128,18 @@ class Security:
 
     @property
     def rules(self) -> NameRules:
-        """What counts as a name of a certificate."""
+        """Which names of a certificate count."""
         return NameRules(self.profile.common_name, self.profile.wildcards)
 
     def admit(self, tls: ssl.SSLObject) -> Identity:
-        """Look at a peer's names after its handshake.
+        """Check a client's names after its handshake.
 
         Returns:
-            Who it is: verified if one of its names is among the `allowed_peers`. Not verified, but
-            let in, where there is no such list, and without a certificate where none is required.
+            Its identity, verified if one of its names is among the `allowed_peers`. It isn't
+            verified if there is no such list, or without a certificate if none is required.
 
         Raises:
-            Refused: none of them is among the `allowed_peers`.
+            PeerRefused: none of its names is among the `allowed_peers`.
         """
         profile = self.profile
         rules = self.rules
@@ -155,16 +155,16 @@ class Security:
         )
 
     def check_server(self, tls: ssl.SSLObject, domain: str, host: str) -> Identity:
-        """Look at a server's names after a handshake with it.
+        """Check a server's names after the handshake.
 
         Args:
             tls: the connection's.
-            domain: the name that was asked for.
-            host: the SRV record's target, which counts only if the configuration says so: whoever
-                forges the record would choose it (RFC 5922 §4).
+            domain: the name that was resolved.
+            host: the target of the SRV record; it counts only with `srv_names`, since a forged
+                record would choose it (RFC 5922 §4).
 
         Raises:
-            Refused: its certificate carries neither.
+            PeerRefused: its certificate has neither name.
         """
         names = names_of(tls.getpeercert() or {}, self.rules)
         wanted = (domain, host) if self.profile.srv_names else (domain,)
@@ -178,7 +178,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """Why a handshake or a connection failed, in words that say what to look at."""
+    """Why a handshake or a connection failed, for people."""
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = _HINTS.get(error.verify_code, "")
         return f"the peer's certificate was refused: {error.verify_message}{hint}"
@@ -188,16 +188,16 @@ def explain(error: BaseException) -> str:
             return f"it doesn't speak TLS here ({reason.lower()})"
         return _EXPLAINED.get(reason, reason.lower().replace("_", " "))
     if isinstance(error, TimeoutError | ConnectionAbortedError):
-        # what asyncio and uvloop call it when ssl_handshake_timeout is over
+        # asyncio and uvloop raise these after ssl_handshake_timeout
         return "the handshake took too long"
     if isinstance(error, ValueError):
         return "the peer's certificate has a name that isn't text"
     return "the peer closed the connection"
 
 
-#: What to do about X509_V_ERR_… codes of openssl/x509_vfy.h.
+#: Remedies for X509_V_ERR_… codes of openssl/x509_vfy.h.
 _HINTS = {26: "; tls.any_purpose takes clients with certificates issued for servers"}
-_SHOWN = 8  # names of a certificate that a log line has
+_SHOWN = 8  # names of a certificate in a log line
 _EXPLAINED = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate; "
     "tls.verify_peer: required asks for one",

@@ -1,4 +1,4 @@
-"""A stream listener: who is let in, through a handshake if there is one, and who is there."""
+"""A TCP or TLS listener: accepts connections, does the handshake, and keeps the open ones."""
 
 import asyncio
 import socket
@@ -9,28 +9,29 @@ from functools import partial
 from chatredirect.sip.limits import Limits
 from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.admission import Admission
-from chatredirect.transport.connection import GOODBYE, OpenConnections, StreamConnection
+from chatredirect.transport.connection import StreamConnection
 from chatredirect.transport.connection_settings import (
     Answerer,
     ConnectionSettings,
     SourceMaker,
     StreamLimits,
 )
-from chatredirect.transport.mmsg import plain_host
+from chatredirect.transport.open_connections import GOODBYE, OpenConnections
 from chatredirect.transport.peer_identity import Identity, Security, explain
+from chatredirect.transport.raw_address import plain_host
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted. A socket of systemd's takes over what is said here."""
+"""Connections that may wait to be accepted; also applied to a socket of systemd."""
 
 
 @dataclass(slots=True)
 class StreamListener:
-    """A TCP socket that accepts connections, with TLS or without.
+    """A TCP socket that accepts connections, with or without TLS.
 
     Attributes:
-        settings: what its connections go by.
-        admission: bounds on connections, of all listeners together.
-        security: TLS, or None without it.
+        settings: the settings of its connections.
+        admission: the limits of all listeners together.
+        security: TLS; None without it.
     """
 
     settings: ConnectionSettings
@@ -52,7 +53,7 @@ class StreamListener:
 
     @property
     def exhausted(self) -> int:
-        """Connections that were refused for want of a file descriptor."""
+        """Connections that were refused without a file descriptor."""
         return 0 if self._acceptor is None else self._acceptor.exhausted
 
     def start(self, sock: socket.socket) -> None:
@@ -67,22 +68,22 @@ class StreamListener:
     async def say_goodbye(self) -> int:
         """Close the connections that are open now, and go on accepting others.
 
-        A handshake that is under way may end: a reset amid it looks like a refusal.
+        Handshakes may end, since a reset during one looks like a refusal.
 
         Returns:
-            How many had to be cut off.
+            How many were aborted.
         """
         late, _ = await asyncio.gather(self._connections.close(), self._await_handshakes(GOODBYE))
         return late
 
     async def close(self, patience: float = GOODBYE) -> int:
-        """Close everything; answers that have been written still reach their peers.
+        """Close everything, after responses that were written have been sent.
 
         Args:
             patience: seconds that handshakes and peers have.
 
         Returns:
-            How many connections had to be cut off.
+            How many connections were aborted.
         """
         self.stop_accepting()
         late, _ = await asyncio.gather(
@@ -90,7 +91,7 @@ class StreamListener:
         )
         for task in self._beginning:
             task.cancel()
-        return late + await self._connections.close(patience)  # those that a handshake has led to
+        return late + await self._connections.close(patience)  # those of handshakes that have ended
 
     async def _await_handshakes(self, patience: float) -> None:
         if self._beginning:
@@ -123,7 +124,7 @@ class StreamListener:
         host: str,
         task: asyncio.Task[None],
     ) -> None:
-        """Give everything back if nothing came of it: a task may be cancelled before it starts."""
+        """Clean up if there is no connection; the task may be cancelled before it starts."""
         self._beginning.discard(task)
         if not connection.begun:
             sock.close()
@@ -132,7 +133,7 @@ class StreamListener:
     async def _begin(
         self, connection: StreamConnection, sock: socket.socket, host: str, port: int
     ) -> None:
-        """From an accepted socket to a connection, through a handshake if there is TLS."""
+        """Begin the connection of an accepted socket, with a handshake if there is TLS."""
         security, timeouts, loop = self.security, self.settings.timeouts, self.settings.loop
         try:
             if security is None:
@@ -143,14 +144,14 @@ class StreamListener:
                     sock,
                     ssl=security.context,
                     ssl_handshake_timeout=timeouts.handshake,
-                    # for a peer that never answers our goodbye (close_notify, RFC 8446 §6.1)
+                    # for a peer that never answers close_notify (RFC 8446 §6.1)
                     ssl_shutdown_timeout=timeouts.write,
                 )
         # TimeoutError and SSLError are OSErrors; a name that isn't text is a UnicodeDecodeError
         except (OSError, ValueError, asyncio.CancelledError) as error:
             if security is not None and not isinstance(error, asyncio.CancelledError):
                 self.settings.ended("handshake")
-                # who only looks whether the port is open, as load balancers do, did nothing wrong
+                # load balancers only check whether the port is open
                 level = "info" if isinstance(error, ConnectionResetError) else "warning"
                 self._report("tls_handshake_failed", host, port, level, why=explain(error))
 
@@ -162,35 +163,35 @@ class StreamListener:
         timeouts: StreamLimits,
         security: Security | None,
     ) -> None:
-        """Serve by other rules from now on, also those whose connections are open.
+        """Use these settings from now on, for open connections as well.
 
-        A certificate isn't asked for again; but a peer that the new rules would not let in by the
-        one that it has shown is let in no longer.
+        There is no new handshake, but a peer whose certificate isn't allowed by the new settings is
+        disconnected.
         """
-        let_in_anew = (self.security and self.security.profile) != (security and security.profile)
+        check_peers = (self.security and self.security.profile) != (security and security.profile)
         self.settings.change(answer, source, message_limits, timeouts)
         self.security = security
         for connection in self._connections:
-            if not let_in_anew or connection.admit():
+            if not check_peers or connection.admit():
                 connection.identify_peer()
                 connection.restart_idle_timer()
 
-    # -- what connections need ----------------------------------------------------------------
+    # -- called by connections ----------------------------------------------------------------
 
     def admit(self, tls: ssl.SSLObject | None) -> Identity:
-        """Who a peer's certificate says that it is. Raises Refused."""
+        """Check the peer's certificate. Raises PeerRefused."""
         return Identity() if self.security is None or tls is None else self.security.admit(tls)
 
     def reachable(self, host: str, port: int) -> tuple[str, int]:
-        """Where the peer has reached us."""
+        """The address that the peer has used."""
         return host, port
 
     def opened(self, connection: StreamConnection) -> None:
-        """Remember an open connection."""
+        """Add an open connection."""
         self._connections.add(connection)
 
     def gone(self, connection: StreamConnection) -> None:
-        """Forget a connection, and give its place back."""
+        """Remove a connection."""
         self._connections.discard(connection)
         self.admission.leave(connection.host)
 

@@ -1,8 +1,7 @@
-"""TLS contexts made of files, and made anew when the files change.
+"""Makes TLS contexts from files.
 
-A context is never changed once connections use it. A renewal makes a new one, and only if that
-works does it take the old one's place: a certificate without its key, or half a file, leaves
-everything as it was. Connections that are open keep what they were made with.
+A context is never changed once connections use it. When files change, a new one is made, which
+replaces the old one only if the files are valid. Open connections keep their context.
 """
 
 import ctypes
@@ -20,12 +19,12 @@ _PURPOSE_ANY = 7  # X509_PURPOSE_ANY of openssl/x509v3.h
 
 
 def allow_any_purpose(context: ssl.SSLContext) -> None:
-    """Let peers' certificates be meant for anything. Nothing else of the verification changes.
+    """Accept peers' certificates with any purpose. Nothing else of the verification changes.
 
     Raises:
         OSError: this interpreter isn't CPython, or its libssl can't be called.
     """
-    import _ssl  # noqa: PLC0415 - private, and only who asks for this needs it
+    import _ssl  # noqa: PLC0415 - private, and rarely needed
 
     library = getattr(_ssl, "__file__", None)
     if sys.implementation.name != "cpython" or library is None:
@@ -35,7 +34,7 @@ def allow_any_purpose(context: ssl.SSLContext) -> None:
         raise OSError("this Python's libssl can't be called")
     set_purpose.argtypes = (ctypes.c_void_p, ctypes.c_int)
     set_purpose.restype = ctypes.c_int
-    # PySSLContext in CPython's Modules/_ssl.c: the object's head, then SSL_CTX *ctx
+    # PySSLContext in CPython's Modules/_ssl.c: the object header, then SSL_CTX *ctx
     handle = ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
     if not handle or set_purpose(handle, _PURPOSE_ANY) != 1:
         raise OSError("libssl refused it")
@@ -52,29 +51,29 @@ _VERSIONS = {
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
-#: Versions that OpenSSL 3 speaks only at security level 0, since their signatures use SHA-1.
+#: Versions that OpenSSL 3 supports only at security level 0, since their signatures use SHA-1.
 OLD_VERSIONS = ("TLSv1", "TLSv1.1")
 _OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
 
 
 MAX_CERTIFICATE = 1024 * 1024
-"""Octets of a file with a certificate or key; with all its issuers it has a few thousand."""
+"""Octets of a file with a certificate or key; one with all issuers has a few thousand."""
 MAX_AUTHORITIES = 16 * 1024 * 1024
-"""Octets of the file with authorities; a system's own has some 200 thousand."""
+"""Octets of the file with authorities; that of a system has some 200 thousand."""
 
 
 class TlsError(Exception):
-    """TLS can't be set up so; the text says which file or setting, why, and what to do."""
+    """TLS can't be set up; the text says which file or setting is wrong, and what to do."""
 
 
 def server_context(profile: TlsSettings) -> ssl.SSLContext:
-    """What a listener's connections begin with.
+    """The context of a listener.
 
     Raises:
-        TlsError: a file can't be used, or the ciphers are none.
+        TlsError: a file can't be used, or no cipher is valid.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # a peer that asks for a new handshake again and again makes us do the costly part each time
+    # renegotiation would let a peer repeat the costly part of the handshake
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.verify_mode = _VERIFY[profile.verify_peer]
     if profile.any_purpose:
@@ -86,13 +85,13 @@ def server_context(profile: TlsSettings) -> ssl.SSLContext:
 
 
 def client_context(profile: TlsSettings) -> ssl.SSLContext:
-    """What outgoing connections begin with. The server's certificate is always verified.
+    """The context of outgoing connections. The server's certificate is always verified.
 
-    Its names are checked by `certificate.matches` after the handshake, by RFC 5922's rules instead
-    of HTTP's.
+    `peer_identity.matches` checks its names after the handshake, by RFC 5922's rules instead of
+    HTTP's.
 
     Raises:
-        TlsError: a file can't be used, or the ciphers are none.
+        TlsError: a file can't be used, or no cipher is valid.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -142,7 +141,7 @@ def _load_pair(context: ssl.SSLContext, certificate: str, private_key: str | Non
         except OSError as error:
             raise TlsError(f"{file}: {_why(error, '')}") from None
     try:
-        # a key with a passphrase would ask for it on the terminal
+        # OpenSSL would ask for a passphrase on the terminal
         context.load_cert_chain(certificate, private_key, password=_no_passphrase)
     except _PassphraseError:
         raise TlsError(
@@ -174,17 +173,17 @@ def _why(error: OSError, otherwise: str) -> str:
 
 
 def exposed_keys(profile: TlsSettings) -> Iterable[str]:
-    """Private key files that everybody on this machine can read; the group's right is fine."""
+    """Private key files that every user of this machine can read; a group may."""
     key = profile.private_key or profile.certificate
     if key is not None and os.path.exists(key) and os.stat(key).st_mode & stat.S_IROTH:
         yield key
 
 
 def expiry(certificate: str) -> float:
-    """When the first certificate in a PEM file ceases to be valid, in seconds since the epoch.
+    """When the first certificate in a PEM file expires, in seconds since the epoch.
 
     Raises:
-        TlsError: there is none in it.
+        TlsError: the file has no valid certificate.
     """
     try:
         return not_after(read_file(certificate, MAX_CERTIFICATE))

@@ -10,7 +10,8 @@ from chatredirect.runtime.histogram import Histogram
 from chatredirect.runtime.turns import turns_of
 from chatredirect.sip.flow import Flow, ReturnPath
 from chatredirect.sip.response import Peer
-from chatredirect.transport.mmsg import BATCH, DatagramSocket, host_and_port, with_port
+from chatredirect.transport.mmsg import BATCH, DatagramSocket
+from chatredirect.transport.raw_address import host_and_port, with_port
 from chatredirect.transport.socket_flows import DatagramFlow
 
 log = structlog.get_logger()

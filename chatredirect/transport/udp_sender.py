@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 
 from chatredirect.net.addresses import ListenUrl
 from chatredirect.transport.binding import BindError, bind
-from chatredirect.transport.mmsg import DatagramSocket, raw_name
+from chatredirect.transport.mmsg import DatagramSocket
+from chatredirect.transport.raw_address import raw_name
 from chatredirect.transport.socket_flows import DatagramFlow
 from chatredirect.transport.udp_listener import (
     Answerer,

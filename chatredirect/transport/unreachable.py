@@ -1,9 +1,8 @@
-"""ICMP errors: which addresses and ports datagrams didn't get to (RFC 3261 §18.4).
+"""ICMP errors: which addresses and ports datagrams couldn't be delivered to (RFC 3261 §18.4).
 
-Linux keeps them in the socket's error queue, each with the address that its datagram was sent to.
-It takes an ICMP message only if the quoted datagram has our socket's address and port. A pending
-error also makes the next system call on the socket fail, whatever that is for: it is to be
-repeated.
+Linux keeps them in the socket's error queue, with the address that the datagram was sent to. It
+accepts an ICMP message only if the quoted datagram has our socket's address and port. A pending
+error also fails the next system call on the socket, which has to be repeated.
 """
 
 import errno
@@ -21,25 +20,25 @@ _UNREACHABLE = frozenset((
 ))  # fmt: skip
 
 MOST = 64
-"""Errors that are read at a time; the kernel says again that there are more."""
+"""Errors that are read at a time; the kernel reports again that there are more."""
 
 
 def listen_to_icmp(sock: socket.socket) -> None:
-    """Have the kernel keep the errors of an IPv4 or IPv6 socket."""
+    """Make the kernel queue the errors of an IPv4 or IPv6 socket."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
     sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)  # of IPv6: for v4-mapped addresses
 
 
 def unreachable(sock: socket.socket) -> set[tuple[str, int]]:
-    """Read at most `MOST` errors; to which addresses and ports datagrams couldn't be delivered."""
+    """Read at most `MOST` errors; the addresses and ports that are unreachable."""
     found: set[tuple[str, int]] = set()
     for _ in range(MOST):
         try:
             _, controls, _, name = sock.recvmsg(
                 0, _CONTROL, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
             )
-        except OSError:  # there are no more
+        except OSError:  # no more errors
             break
         for level, kind, error in controls:
             if (level, kind) in (

@@ -18,7 +18,7 @@ from benchmarks.hostile_messages import (
 )
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
-from tests.sip.watched import Watched
+from tests.sip.pattern_watch import Watched
 
 KINDS = {kind.name: kind for kind in kinds()}
 

@@ -23,7 +23,7 @@ from chatredirect.sip.uri import equivalent, parse_uri
 from chatredirect.trace.masking import mask
 from tests.fuzz.bodies import bodies
 from tests.fuzz.proxied import proxied
-from tests.sip.served import Answer, Served, read_answer, serve
+from tests.sip.in_memory_server import Answer, Served, read_answer, serve
 
 _SMALL = Limits(message=1500, header_line=300, headers=16, via_values=6, uri=200)
 #: An answer is somewhat longer than what it answers, so the same limits would be too tight.

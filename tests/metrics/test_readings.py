@@ -16,7 +16,7 @@ from chatredirect.metrics.ready import Readiness, readiness
 from chatredirect.net.target import Target
 from chatredirect.pools.health import Health, PingOutcome
 from chatredirect.pools.pool import Pool
-from tests.sip.served import endpoint
+from tests.sip.in_memory_server import endpoint
 
 NOW = 1000.0
 TARGET = Target("tcp", "192.0.2.20", 5060, "a.contoso.com")

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.sip.served import Served, serve
+from tests.sip.in_memory_server import Served, serve
 
 # a busy machine makes no message wrong
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -17,7 +17,7 @@ from chatredirect.sip.errors import (
 from chatredirect.sip.framing import Event, FramingFault, Ping, StreamFramer
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.message import Request, Response
-from tests.sip.served import ENDPOINT, Served, message, request
+from tests.sip.in_memory_server import ENDPOINT, Served, message, request
 from tests.sip.strategies import mutated, requests, splits
 
 SMALL = Limits(message=600, header_line=200, headers=12, via_values=5, uri=100)

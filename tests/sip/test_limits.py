@@ -7,8 +7,8 @@ import pytest
 from chatredirect.sip.errors import HeaderLineTooLong
 from chatredirect.sip.framing import StreamFramer, parse_datagram
 from chatredirect.sip.limits import DEFAULT, Limits
-from tests.sip.served import ENDPOINT, Served, message, request, serve
-from tests.sip.watched import Watched
+from tests.sip.in_memory_server import ENDPOINT, Served, message, request, serve
+from tests.sip.pattern_watch import PatternWatch
 
 LINE = b"X: " + b"y" * 97  # 100 octets
 
@@ -100,15 +100,15 @@ LONG = {
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+def watched(monkeypatch: pytest.MonkeyPatch) -> PatternWatch:
     """Every expression that takes a value apart."""
-    return Watched(monkeypatch)
+    return PatternWatch(monkeypatch)
 
 
 @pytest.mark.parametrize("method", [b"INVITE", b"ACK", b"BENOTIFY"])
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_field_over_its_limit_is_never_taken_apart(
-    field: str, method: bytes, watched: Watched
+    field: str, method: bytes, watched: PatternWatch
 ) -> None:
     """§21.5.7, docs/answers.md: it comes back octet for octet, with nothing added to it."""
     data = request(method, **{field: LONG[field]})
@@ -144,7 +144,7 @@ def test_an_overlong_field_of_a_response_is_left_out(field: str) -> None:
     assert not (parsed.vias if field == "via" else getattr(parsed, field))
 
 
-def test_faults_that_hide_an_overlong_field(watched: Watched) -> None:
+def test_faults_that_hide_an_overlong_field(watched: PatternWatch) -> None:
     """Whatever is said first: a bare CR, too many fields, no length, no end, too many octets."""
     served = serve()
     for field in FIELDS:

@@ -16,7 +16,7 @@ from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.parser import parse_head
-from tests.sip.served import ENDPOINT, Served, message, request
+from tests.sip.in_memory_server import ENDPOINT, Served, message, request
 
 
 def parse(data: bytes) -> Request:

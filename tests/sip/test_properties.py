@@ -16,7 +16,7 @@ from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.mandatory_headers import read_mandatory_headers
 from chatredirect.sip.message import Message, Request, Response, values
 from chatredirect.sip.uri import SipUri, equivalent, parse_uri
-from tests.sip.served import Served, read_answer, request, serve
+from tests.sip.in_memory_server import Served, read_answer, request, serve
 from tests.sip.strategies import addresses, mutated, requests, uris, via_parms
 
 WIDE = Limits(message=2**20, header_line=2**20, headers=1000, via_values=1000, uri=2**20)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
-from tests.sip.served import ENDPOINT, Served, endpoint, message, request, serve
+from tests.sip.in_memory_server import ENDPOINT, Served, endpoint, message, request, serve
 from tests.sip.strategies import mutated, requests
 
 # -- where it goes, RFC 3261 §18.2.2 and RFC 3581 §4 ------------------------------------------

@@ -20,7 +20,7 @@ from tests.service.client import ask, request, talk
 from tests.service.daemon import ROOT, command, endpoint, eventually
 from tests.service.fixtures import Run
 from tests.tls.client import talk_tls
-from tests.trace.looking import asked
+from tests.trace.trace_process import asked
 
 DOCS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 

@@ -23,7 +23,7 @@ from tests.service.daemon import ROOT, Daemon, endpoint, eventually
 from tests.service.fixtures import Run
 from tests.tls.authority import Authority, Leaf
 from tests.tls.client import client_context, talk_tls
-from tests.trace.looking import Looking, asked, looking
+from tests.trace.trace_process import Looking, asked, looking
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 BOB = "<sip:bob@contoso.com>;tag=b{n}"

@@ -4,7 +4,7 @@ import pytest
 
 from tests.service.fixtures import run_daemon, run_shared_daemon
 from tests.tls.conftest import authority, context, front_end, server, stranger, tls
-from tests.trace.looking import control_socket
+from tests.trace.trace_process import control_socket
 
 __all__ = [
     "authority",

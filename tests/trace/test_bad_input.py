@@ -19,7 +19,7 @@ from tests.privileges import AS_NOBODY
 from tests.service.client import request, talk
 from tests.service.daemon import PATIENCE, Daemon, command, eventually
 from tests.service.fixtures import Run
-from tests.trace.looking import asked
+from tests.trace.trace_process import asked
 
 _MIB = 1024 * 1024
 

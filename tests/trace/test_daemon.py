@@ -16,8 +16,8 @@ from tests.service.daemon import PATIENCE, Daemon, command, endpoint
 from tests.service.fixtures import Run
 from tests.tls.authority import Leaf
 from tests.tls.client import client_context, talk_tls
-from tests.trace.looking import asked, looking
 from tests.trace.test_pcap import packets
+from tests.trace.trace_process import asked, looking
 
 BOB = "<sip:bob@contoso.com>;tag=b{n}"
 LISTEN = ["udp://127.0.0.1:0", "tcp://127.0.0.1:0", "tls://127.0.0.1:0"]

@@ -10,7 +10,7 @@ from tests.lookup.peer import Peer
 from tests.service.client import request
 from tests.service.daemon import PATIENCE, endpoint, eventually
 from tests.service.fixtures import Run
-from tests.trace.looking import looking
+from tests.trace.trace_process import looking
 
 
 @contextmanager

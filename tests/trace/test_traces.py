@@ -9,7 +9,7 @@ from chatredirect.sip.observer import Observing
 from chatredirect.trace import trace_session as bounds
 from chatredirect.trace.filter import Filter
 from chatredirect.trace.trace_command import read_filter
-from chatredirect.trace.trace_session import Session, Sighting, SightingKind
+from chatredirect.trace.trace_session import Sighting, SightingKind, TraceSession
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
 from tests.trace.messages import SOURCE, Way, read, request, response
 
@@ -38,11 +38,11 @@ def traces(observing: Observing, clock: Clock) -> Traces:
     return Traces(observing, clock)
 
 
-def begin(traces: Traces, **wanted: Json) -> Session:
+def begin(traces: Traces, **wanted: Json) -> TraceSession:
     return traces.begin(read_filter(wanted), lambda: None)
 
 
-def taken(session: Session) -> list[Sighting]:
+def taken(session: TraceSession) -> list[Sighting]:
     return list(iter(session.take, None))
 
 

@@ -8,7 +8,7 @@ import pytest
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request
-from tests.sip.served import CONTACT, Answer, Served, message, request
+from tests.sip.in_memory_server import CONTACT, Answer, Served, message, request
 
 
 def refused(served: Served, data: bytes, status: int, reason: bytes, counter: str) -> Answer:

@@ -6,7 +6,7 @@ has it ignore Require and unknown methods, and it looks into no body.
 
 import pytest
 
-from tests.sip.served import CONTACT, ENDPOINT, SERVER, Answer, Served, message, request
+from tests.sip.in_memory_server import CONTACT, ENDPOINT, SERVER, Answer, Served, message, request
 
 
 def redirected(served: Served, data: bytes) -> Answer:

@@ -8,7 +8,7 @@ from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.uri import parse_uri
-from tests.sip.served import CONTACT, Answer, Served, endpoint, message, request, serve
+from tests.sip.in_memory_server import CONTACT, Answer, Served, endpoint, message, request, serve
 
 
 def parse_request(data: bytes) -> Request:

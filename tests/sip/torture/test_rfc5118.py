@@ -5,7 +5,7 @@ import pytest
 from chatredirect.sip import headers
 from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import canonical_host, parse_uri
-from tests.sip.served import CONTACT, ENDPOINT, Answer, Served, endpoint, request, serve
+from tests.sip.in_memory_server import CONTACT, ENDPOINT, Answer, Served, endpoint, request, serve
 
 CLIENT6 = Peer(b"2001:db8::9:1", 5060)
 VIA6 = b"SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKas3"

@@ -1,4 +1,4 @@
-"""Expressions that say how long a text they were ever given."""
+"""Regular expressions that record the longest text that they were given."""
 
 import re
 from collections.abc import Callable
@@ -7,19 +7,19 @@ import pytest
 
 from chatredirect.sip import abnf
 
-#: They are given a whole head, or a part of what another has read.
+#: These get a whole head, or a part of what another pattern has matched.
 _WHOLE_HEAD = ("FIELD_END", "BARE_LINE_BREAK", "PLAIN_HEAD", "ESCAPED")
 
 
-class Watched:
-    """What all of them say.
+class PatternWatch:
+    """Records for all patterns of `abnf`.
 
     Attributes:
         longest: octets of the longest text.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Put a watcher in the place of every expression that takes a value apart."""
+        """Replace every pattern that reads a value by one that records."""
         self.longest = 0
         for name, pattern in vars(abnf).copy().items():
             if isinstance(pattern, re.Pattern) and name not in _WHOLE_HEAD:
@@ -27,7 +27,7 @@ class Watched:
 
 
 class _Watcher:
-    def __init__(self, watched: Watched, pattern: "re.Pattern[bytes]") -> None:
+    def __init__(self, watched: PatternWatch, pattern: "re.Pattern[bytes]") -> None:
         self._watched = watched
         self._pattern = pattern
 

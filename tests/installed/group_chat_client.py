@@ -1,7 +1,7 @@
 """A Group Chat client whose front end is killed and started again in the middle of its lookup.
 
-Run within a site, by test_pages.py. Its Contact is a captured client's: the port is that of its own
-connection, and the address stands in `maddr`.
+Run within a site, by test_pages.py, with the mode of the contact object's endpoint. Its Contact is
+a captured client's: the port is that of its own connection, and the address stands in `maddr`.
 """
 
 import os
@@ -9,9 +9,12 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+#: Whom the client talks to, by its Contact: us, or the pool behind us.
+SERVERS = {"lookup": "chatredirect.contoso.com", "proxy": "pcpool.contoso.com"}
 FRONT_END = ("192.0.2.10", 5060)
 PORT = 48172
 BODY = (
@@ -71,7 +74,7 @@ def request(method: str, uri: str, number: int, to: str, routes: list[str], body
     return ("\r\n".join(lines) + f"\r\n\r\n{body}").encode()
 
 
-def main() -> None:
+def main(mode: str) -> None:
     """Look up a channel service, and lose the front end on the way."""
     client = connect()
     uri, to = "sip:ocschat@contoso.com", "<sip:ocschat@contoso.com>"
@@ -80,11 +83,13 @@ def main() -> None:
     assert accepted.startswith("SIP/2.0 200"), accepted
     recorded = ", ".join(values(accepted, "Record-Route"))
     assert "fe01.contoso.com" in recorded, recorded
+    assert ("cr-flow=" in recorded) == (mode == "proxy"), recorded
     routes = [each.strip() for each in recorded.split(",")][::-1]
     (to,) = values(accepted, "To")
     contact = re.search(r"<(.*?)>", values(accepted, "Contact")[0])
     assert contact is not None
     uri = contact[1]
+    assert f"@{SERVERS[mode]};" in uri, uri
     client.sendall(request("ACK", uri, 1, to, routes, ""))
     client.close()
     pid = Path("/run/kamailio.pid")
@@ -99,15 +104,16 @@ def main() -> None:
     seen = [message(client), message(client)]
     assert any(each.startswith("SIP/2.0 200") for each in seen), seen
     (reply,) = [each for each in seen if each.startswith("INFO ")]
-    assert 'uri="sip:gc-channel@contoso.com"' in reply, reply
+    channel = re.search(r'uri="(.*?)"', reply)
+    assert channel is not None, reply
     vias = "".join(f"Via: {each}\r\n" for each in values(reply, "Via"))
     same = "".join(f"{n}: {values(reply, n)[0]}\r\n" for n in ("From", "To", "Call-ID", "CSeq"))
     client.sendall(f"SIP/2.0 200 OK\r\n{vias}{same}Content-Length: 0\r\n\r\n".encode())
     client.sendall(request("BYE", uri, 3, to, routes, ""))
     ended = message(client)
     assert ended.startswith("SIP/2.0 200"), ended
-    print("found")
+    print("found", channel[1])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

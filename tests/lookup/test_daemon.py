@@ -1,5 +1,6 @@
 """The daemon itself: the recorded conversation over its sockets, and many of them."""
 
+import contextlib
 import socket
 import ssl
 import time
@@ -142,6 +143,34 @@ def test_a_client_that_sends_no_more_gets_its_answers(daemon: Daemon, ends: str)
         peer.socket.shutdown(socket.SHUT_WR)
         assert peer.receive().kind == "200 INFO"
         assert peer.receive().body == REPLY
+
+
+def test_a_connection_that_sends_no_more_ends_with_the_dialog(run_daemon: Run) -> None:
+    """docs/answers.md, "Streams": open as long as the dialog, and so long one of all connections.
+
+    The client ends the dialog by another way, since this one takes nothing any more.
+    """
+    daemon = run_daemon(endpoints=[lookup_endpoint()], limits={"connections": 1})
+    with Peer("tcp", daemon.address("tcp")) as peer, Peer("udp", daemon.address("udp")) as by_udp:
+        recorded = Recorded(peer)
+        peer.send(recorded.message(1))
+        peer.socket.shutdown(socket.SHUT_WR)
+        answer = peer.receive()
+        assert peer.receive().raw == answer.raw  # half a second later: it is still open
+        with Peer("tcp", daemon.address("tcp")) as other, contextlib.suppress(ConnectionError):
+            assert other.socket.recv(1) == b""  # one too many
+        recorded.learn(answer)
+        recorded.known[b"Via: SIP/2.0/tcp 127.0.0.1:45154"] = (
+            f"Via: SIP/2.0/UDP {by_udp.local}".encode()
+        )
+        by_udp.send(recorded.message(2))
+        by_udp.send(recorded.message(5))
+        assert by_udp.receive().kind == "200 BYE"
+        while more := peer.socket.recv(65536):  # until it is closed
+            assert more.startswith(b"SIP/2.0 200 "), more  # the answer once more
+    with Peer("tcp", daemon.address("tcp")) as next_one:
+        next_one.send(Recorded(next_one).message(1))
+        assert next_one.receive().kind == "200 INVITE"
 
 
 def test_a_dialog_ends_with_its_connection(daemon: Daemon, context: ssl.SSLContext) -> None:

@@ -99,7 +99,7 @@ def test_clients_that_come_directly(contoso: Site, domain_in_certificate: bool) 
     """docs/front-ends.md: SRV leads to us, and over TLS we must prove the SIP domain, RFC 5922 §4.
 
     sipsak looks the SRV records up (over TCP, since it knows no sips:). OpenSSL compares the
-    certificate with the domain as a user agent does.
+    certificate with the domain as a user agent does. The probe does both at once, for sips:.
     """
     for tool in ("sipsak", "openssl"):
         program(tool)
@@ -132,6 +132,14 @@ def test_clients_that_come_directly(contoso: Site, domain_in_certificate: bool) 
     assert (proved.returncode == 0) == domain_in_certificate, proved.stdout
     if not domain_in_certificate:
         assert "hostname mismatch" in proved.stdout.lower()
+    called = contoso.run(f"exec 2>&1; chatredirect probe sips:ocschat@{domain} --no-certificate")
+    if domain_in_certificate:
+        assert called.returncode == 0, f"{called.stdout}\n{contoso.logs()}"
+        assert "tls://192.0.2.5:5062" in called.stdout
+        assert "Contact: sips:ocschat@pcpool.contoso.com:5061" in called.stdout
+    else:
+        assert called.returncode == 69, called.stdout
+        assert f"names {host}, not {domain}" in called.stdout
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from chatredirect.lookup import xccos
-from chatredirect.sip import sdp
+from chatredirect.sip import sdp, xccos
 from chatredirect.sip.body import BadMultipart, Body, find
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.xml_body import BadXml
@@ -92,7 +91,7 @@ MULTIPART_PIECES = (
 def read_commands(body: bytes) -> None:
     """Read XCCOS; what comes of it doesn't matter here."""
     with suppress(BadXml):
-        xccos.read(body)
+        xccos.read_commands(body)
 
 
 def answer_session(body: bytes) -> None:

@@ -12,12 +12,12 @@ from chatredirect.endpoints.directory import Directory, Endpoint, find
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.endpoints.redirection import contact_of_pool, contacts_of_targets
 from chatredirect.endpoints.unavailability import Unavailability
-from chatredirect.lookup.xccos_replies import ALLOW, CAPABILITIES
+from chatredirect.lookup.uas_checks import ALLOW, CAPABILITIES
 from chatredirect.net.own_names import OwnNames
 from chatredirect.responses.planned import (
     MISCELLANEOUS,
     SIPS_NOT_ALLOWED,
-    Verdict,
+    PlannedResponse,
     allow,
     capabilities,
     unavailable,
@@ -27,17 +27,9 @@ from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
 from chatredirect.sip.observer import Observing
-from chatredirect.sip.reason_phrases import status_line
 from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
 
-_OK = status_line(200)
-_MOVED = status_line(301)
-_FORBIDDEN = status_line(403)
-_NOT_FOUND = status_line(404)
-_NOT_ALLOWED = status_line(405)
-_UNAVAILABLE = status_line(480)
-_NO_DIALOG = status_line(481)
 #: What has a meaning only within a dialog.
 _ONLY_WITHIN = frozenset((b"BYE", b"INFO", b"NOTIFY", b"PRACK", b"UPDATE"))
 #: Octets that an answer has for each Via line beyond what it repeats: "v:" comes back as "Via: ".
@@ -88,7 +80,7 @@ class Dispatcher:
         source: Peer,
         room: int,
         reach: ReturnPath | None,
-    ) -> Verdict | None:
+    ) -> PlannedResponse | None:
         """Go down the table, from where it asks what the request wants.
 
         Args:
@@ -114,14 +106,14 @@ class Dispatcher:
             # a caller that heeds no Record-Route: his pool knows the dialog, if anybody does
             if endpoint is None or endpoint.proxy is None or reach is None:
                 if self._attendants.lookup and not source.trusted and self._own_names.names(uri):
-                    return Verdict(403, _FORBIDDEN, tagged=False)  # whether there is one or not
-                return Verdict(481, _NO_DIALOG, tagged=False)
+                    return PlannedResponse(403, tagged=False)  # whether there is one or not
+                return PlannedResponse(481, tagged=False)
 
         user = uri.user
         if endpoint is None and self._own_names.names(uri):
             endpoint, user = self._by_to(envelope.called, user)
             if endpoint is None and method == b"OPTIONS" and uri.user is None:
-                return Verdict(200, _OK, capabilities(None))
+                return PlannedResponse(200, capabilities(None))
         if endpoint is None:
             # an older caller has no tag, so the requests to him have none in To (RFC 2543)
             if self._attendants.within(request, envelope, source, reach):
@@ -132,7 +124,7 @@ class Dispatcher:
         methods = endpoint.methods
         if endpoint.for_trusted:
             if not source.trusted:
-                return Verdict(403, _FORBIDDEN, endpoint=endpoint)
+                return PlannedResponse(403, endpoint=endpoint)
             lookup = endpoint.lookup  # asked here, since lookups are for trusted peers only
             if lookup is not None and (methods is None or method in {*methods, b"OPTIONS"}):
                 if method == b"INVITE" and reach is not None:
@@ -155,7 +147,7 @@ class Dispatcher:
                 passing.arrive(request, envelope, source, reach, named, proxy)
                 return None
         if methods is not None and method != b"OPTIONS" and method not in methods:
-            return Verdict(405, _NOT_ALLOWED, allow(methods), endpoint=endpoint)
+            return PlannedResponse(405, allow(methods), endpoint=endpoint)
 
         sips = uri.scheme == b"sips"
         redirection, pool = endpoint.redirection, endpoint.pool
@@ -174,8 +166,8 @@ class Dispatcher:
         if contacts is None:
             return self._unavailable(endpoint, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
         if method == b"OPTIONS":
-            return Verdict(200, _OK, capabilities(methods), endpoint=endpoint)
-        return Verdict(redirection.status, redirection.status_line, contacts, endpoint=endpoint)
+            return PlannedResponse(200, capabilities(methods), endpoint=endpoint)
+        return PlannedResponse(redirection.status, contacts, endpoint=endpoint)
 
     def _passed_on(self, endpoint: Endpoint, envelope: MandatoryHeaders, method: bytes) -> bool:
         """Whether a method is on the endpoint's list; what is in a dialog needn't be."""
@@ -184,17 +176,17 @@ class Dispatcher:
 
     def _beside_lookups(
         self, method: bytes, endpoint: Endpoint, lookup: LookupEndpoint
-    ) -> Verdict | None:
+    ) -> PlannedResponse | None:
         """What a lookup endpoint answers to other methods; None for those it redirects."""
         if method == b"REGISTER":
-            return Verdict(405, _NOT_ALLOWED, ALLOW, endpoint=endpoint)
+            return PlannedResponse(405, ALLOW, endpoint=endpoint)
         if method in _ONLY_WITHIN:
-            return Verdict(481, _NO_DIALOG, endpoint=endpoint)
+            return PlannedResponse(481, endpoint=endpoint)
         if method != b"OPTIONS":
             return None
         if not lookup.channels.usable:
             return self._unavailable(endpoint, MISCELLANEOUS, lookup.channels.reason)
-        return Verdict(200, _OK, CAPABILITIES, endpoint=endpoint)
+        return PlannedResponse(200, CAPABILITIES, endpoint=endpoint)
 
     def _cancel(
         self,
@@ -202,14 +194,14 @@ class Dispatcher:
         envelope: MandatoryHeaders,
         endpoint: Endpoint | None,
         source: Peer,
-    ) -> Verdict:
+    ) -> PlannedResponse:
         """200, as RFC 3261 §8.3 has it; where INVITEs are remembered §9.2 tells the others."""
         tagged = not envelope.in_dialog
         if self._attendants.cancels(cancel, envelope, endpoint, source):
-            return Verdict(200, _OK, tagged=tagged, endpoint=endpoint)
+            return PlannedResponse(200, tagged=tagged, endpoint=endpoint)
         if endpoint is not None and (endpoint.lookup is not None or endpoint.proxy is not None):
-            return Verdict(481, _NO_DIALOG, tagged=tagged, endpoint=endpoint)
-        return Verdict(200, _OK, tagged=tagged)
+            return PlannedResponse(481, tagged=tagged, endpoint=endpoint)
+        return PlannedResponse(200, tagged=tagged)
 
     def _closed(
         self,
@@ -219,7 +211,7 @@ class Dispatcher:
         reach: ReturnPath | None,
         endpoint: Endpoint,
         closed: Unavailability,
-    ) -> Verdict | None:
+    ) -> PlannedResponse | None:
         """What an endpoint answers that is in maintenance or disabled."""
         if (
             endpoint.for_trusted
@@ -230,9 +222,9 @@ class Dispatcher:
         if closed.disabled:
             if request.method == b"REGISTER":
                 return self._elsewhere(request.method, endpoint.uri, reach)
-            return Verdict(404, _NOT_FOUND, endpoint=endpoint)
+            return PlannedResponse(404, endpoint=endpoint)
         if endpoint.for_trusted and not source.trusted:
-            return Verdict(403, _FORBIDDEN, endpoint=endpoint)
+            return PlannedResponse(403, endpoint=endpoint)
         lookup, methods = endpoint.lookup, endpoint.methods
         if (
             lookup is not None
@@ -247,16 +239,16 @@ class Dispatcher:
         seconds = closed.retry_after(self._answering.retry_after)
         return self._unavailable(endpoint, MISCELLANEOUS, closed.why, seconds)
 
-    def _elsewhere(self, method: bytes, uri: SipUri, reach: ReturnPath | None) -> Verdict:
+    def _elsewhere(self, method: bytes, uri: SipUri, reach: ReturnPath | None) -> PlannedResponse:
         """A URI that is no endpoint; a REGISTER may be told where it belongs."""
         registrars = self._answering.registrars
         if method == b"REGISTER" and registrars is not None:
             contact = registrars.contact(uri, "udp" if reach is None else reach.transport)
             if contact is not None:
-                return Verdict(301, _MOVED, contact)
+                return PlannedResponse(301, contact)
             if registrars.misplaced(uri):
-                return Verdict(405, _NOT_ALLOWED, ALLOW)
-        return Verdict(404, _NOT_FOUND)
+                return PlannedResponse(405, ALLOW)
+        return PlannedResponse(404)
 
     def _by_to(self, to: bytes, user: bytes | None) -> tuple[Endpoint | None, bytes | None]:
         """The endpoint that the To URI names, and the user part for its Contact."""
@@ -268,12 +260,12 @@ class Dispatcher:
 
     def _unavailable(
         self, endpoint: Endpoint, code: bytes, why: str, seconds: int | None = None
-    ) -> Verdict:
+    ) -> PlannedResponse:
         """480 and not 503, which would take the whole server out of a front end's rotation."""
         answering = self._answering
         retry_after = answering.retry_after if seconds is None else seconds
         fields = unavailable(retry_after, answering.agent, code, why)
-        return Verdict(480, _UNAVAILABLE, fields, endpoint=endpoint)
+        return PlannedResponse(480, fields, endpoint=endpoint)
 
 
 def _serves_all_the_same(endpoint: Endpoint) -> bool:

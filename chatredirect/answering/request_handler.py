@@ -9,7 +9,7 @@ from chatredirect.endpoints.directory import Directory
 from chatredirect.net.own_names import OwnNames
 from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import explain
-from chatredirect.responses.planned import Verdict, log_drop, log_request, refusal
+from chatredirect.responses.planned import PlannedResponse, log_drop, log_request, refusal
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping, parse_datagram
@@ -17,7 +17,6 @@ from chatredirect.sip.limits import Limits
 from chatredirect.sip.mandatory_headers import read_mandatory_headers, read_topmost_via
 from chatredirect.sip.message import Message, Response
 from chatredirect.sip.observer import Observer
-from chatredirect.sip.reason_phrases import status_line
 from chatredirect.sip.response import Peer, reply_port, respond, stamp
 
 #: Octets of an answer over UDP that nobody can call an amplification, and the factor beyond.
@@ -32,7 +31,6 @@ _ADDED = 250
 #: Octets that Contacts may take on a stream, where the peer has shown that it is there.
 _STREAM_ROOM = 8192
 
-_LATER = status_line(503)
 #: What gets nothing, ever, and the name under which it is counted.
 _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
 
@@ -171,7 +169,7 @@ class RequestHandler:
             if envelope is None or message.fault is not None:
                 envelope = read_mandatory_headers(message, via)
             if self.ending:
-                verdict: Verdict | None = Verdict(503, _LATER, self._later)
+                verdict: PlannedResponse | None = PlannedResponse(503, self._later)
             else:
                 verdict = self._table.decide(message, envelope, source, room, reach)
         except SipError as error:

@@ -12,7 +12,6 @@ from chatredirect.config.endpoint import ContactForm, EndpointSettings
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool
 from chatredirect.sip.client_request import hostport
-from chatredirect.sip.reason_phrases import status_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +20,12 @@ class Redirection:
 
     Attributes:
         status: 300, 301, 302 or 305.
-        status_line: the whole Status-Line.
         form: what the Contact names: the pool, its targets, or their addresses.
         sip_tail: the Contact of a `sip:` request from behind the user on, with its CRLF.
         sips_tail: the same for a `sips:` request, None where no secure Contact can be given.
     """
 
     status: int
-    status_line: bytes
     form: ContactForm
     sip_tail: bytes
     sips_tail: bytes | None
@@ -42,7 +39,6 @@ class Redirection:
         secure = b"" if transport in (None, "tls") else _transport(transport)
         return cls(
             status=settings.redirect_status,
-            status_line=status_line(settings.redirect_status),
             form=settings.contact,
             sip_tail=b"@%b%b>\r\n" % (host, _transport(transport)),
             sips_tail=None if transport == "udp" else b"@%b%b>\r\n" % (host, secure),

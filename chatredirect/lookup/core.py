@@ -10,10 +10,10 @@ from math import inf
 from typing import TypeAlias
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
-from chatredirect.lookup import session, xccos_replies
+from chatredirect.lookup import session, uas_checks
 from chatredirect.lookup.events import LookupAnswered, LookupCounters, LookupEnded, LookupEvent
 from chatredirect.lookup.session import TABLE, LookupSession, SessionAction, SessionEvent
-from chatredirect.responses.planned import Refusal
+from chatredirect.responses.planned import PlannedResponse
 from chatredirect.runtime.work_list import AT_ONCE
 from chatredirect.sip.client_request import via
 from chatredirect.sip.dialog import key_within
@@ -157,12 +157,12 @@ class LookupCore:
         envelope: MandatoryHeaders,
         source: Peer,
         flow: Flow,
-        refusal: Refusal,
+        refusal: PlannedResponse,
         endpoint: LookupEndpoint | None = None,
     ) -> None:
         """Answer without keeping anything of it (RFC 3261 §8.2.7)."""
         tag = b"" if envelope.in_dialog else self.rules.tags.tag(request, envelope.number)
-        data = xccos_replies.write(request, envelope, source, refusal, tag)
+        data = uas_checks.write(request, envelope, source, refusal, tag)
         self.sends.append(Send(flow, data, None))
         self.tell(request, source, refusal, flow, endpoint)
 
@@ -170,7 +170,7 @@ class LookupCore:
         self,
         request: Request,
         source: Peer,
-        refusal: Refusal,
+        refusal: PlannedResponse,
         flow: Flow,
         endpoint: LookupEndpoint | None,
     ) -> None:
@@ -201,7 +201,7 @@ class LookupCore:
             return False
         flow = reach.flow(reply_port(envelope.via, source))
         if self.transactions.server_of(key, source) is None:
-            self.refuse(request, envelope, source, flow, Refusal(482))
+            self.refuse(request, envelope, source, flow, PlannedResponse(482))
             return True
         self.counters.retransmissions += 1
         self.transactions.repeated(transaction, flow, now)

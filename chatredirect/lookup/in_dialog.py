@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from chatredirect.lookup import xccos, xccos_replies
+from chatredirect.lookup import uas_checks
 from chatredirect.lookup.core import LookupCore
 from chatredirect.lookup.events import ChannelTold
 from chatredirect.lookup.session import MAX_WAITING, LookupSession, SessionEvent, SessionState
-from chatredirect.lookup.xccos_replies import ALLOW, CAPABILITIES
-from chatredirect.responses.planned import Refusal
-from chatredirect.sip import sdp
+from chatredirect.lookup.uas_checks import ALLOW, CAPABILITIES
+from chatredirect.responses.planned import PlannedResponse
+from chatredirect.sip import sdp, xccos
 from chatredirect.sip.body import body_of
 from chatredirect.sip.dialog import contact_of, key_within
 from chatredirect.sip.errors import SipError
@@ -62,12 +62,12 @@ def within(
     tag = matching.tag_of(envelope.to, "To")
     invite = request.method == b"INVITE"
     transaction = core.transactions.serve(key, flow, None, source, invite=invite, tag=tag)
-    refusal = xccos_replies.required(request)
+    refusal = uas_checks.required(request)
     body = b""
     done: _Done = _active
     if refusal is None:
         refusal, body, done = _METHODS.get(request.method, _unknown)(core, request, lookup)
-    data = xccos_replies.write(request, envelope, source, refusal, b"", body)
+    data = uas_checks.write(request, envelope, source, refusal, b"", body)
     core.transactions.respond(transaction, refusal.status, data, now)
     core.tell(request, source, refusal, flow, lookup.endpoint)
     if invite and refusal.status < 300:
@@ -78,24 +78,24 @@ def within(
 
 def _misplaced(
     core: LookupCore, request: Request, envelope: MandatoryHeaders, lookup: LookupSession
-) -> Refusal | None:
+) -> PlannedResponse | None:
     """Refusals that leave nothing behind and don't touch the dialog."""
     if core.crowded:
-        return Refusal(500, _LATER)
-    large = xccos_replies.too_large(request)
+        return PlannedResponse(500, _LATER)
+    large = uas_checks.too_large(request)
     if large is not None:
         return large
     if envelope.number <= lookup.dialog.remote_number:
-        return Refusal(500, phrase="CSeq Out Of Order")  # RFC 3261 §12.2.2
+        return PlannedResponse(500, phrase="CSeq Out Of Order")  # RFC 3261 §12.2.2
     if request.method == b"INFO" and len(lookup.waiting) >= MAX_WAITING:
-        return Refusal(500, _LATER)
+        return PlannedResponse(500, _LATER)
     return None
 
 
 #: What follows the answer.
 _Done: TypeAlias = Callable[[LookupCore, LookupSession, float], None]
 #: An answer, its body, and what follows it.
-_Outcome: TypeAlias = tuple[Refusal, bytes, _Done]
+_Outcome: TypeAlias = tuple[PlannedResponse, bytes, _Done]
 
 
 def _active(core: LookupCore, lookup: LookupSession, now: float) -> None:
@@ -103,7 +103,7 @@ def _active(core: LookupCore, lookup: LookupSession, now: float) -> None:
 
 
 def _bye(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
-    return Refusal(200), b"", _over
+    return PlannedResponse(200), b"", _over
 
 
 def _over(core: LookupCore, lookup: LookupSession, now: float) -> None:
@@ -111,41 +111,41 @@ def _over(core: LookupCore, lookup: LookupSession, now: float) -> None:
 
 
 def _options(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
-    return Refusal(200, CAPABILITIES), b"", _active
+    return PlannedResponse(200, CAPABILITIES), b"", _active
 
 
 def _unknown(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
-    return Refusal(405, ALLOW), b"", _active
+    return PlannedResponse(405, ALLOW), b"", _active
 
 
 def _info(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
     """Commands; the reply to them follows in an INFO of our own."""
     if not request.body:
-        return Refusal(200), b"", _active  # RFC 6086 §4.2.2
+        return PlannedResponse(200), b"", _active  # RFC 6086 §4.2.2
     if len(request.body) > xccos.MAX_OCTETS:
-        return Refusal(413), b"", _active
+        return PlannedResponse(413), b"", _active
     body = body_of(request)
     if body.encoded or body.kind not in _COMMAND_TYPES:
-        refusal = xccos_replies.not_understood(body, xccos.CONTENT_TYPE)
-        return refusal or Refusal(200), b"", _active
+        refusal = uas_checks.not_understood(body, xccos.CONTENT_TYPE)
+        return refusal or PlannedResponse(200), b"", _active
     try:
-        commands = xccos.read(body.octets, body.param(b"charset"))
+        commands = xccos.read_commands(body.octets, body.param(b"charset"))
     except UnknownCharset as unknown:
         accept = b"Accept: %b;charset=utf-8\r\n" % xccos.CONTENT_TYPE
-        return Refusal(415, accept, str(unknown)), b"", _active
+        return PlannedResponse(415, accept, str(unknown)), b"", _active
     except BadXml as bad:
-        return Refusal(400, phrase=str(bad)), b"", _active
+        return PlannedResponse(400, phrase=str(bad)), b"", _active
 
     def reply(core: LookupCore, lookup: LookupSession, now: float) -> None:
         core.happen(lookup, SessionEvent.ACTIVE, now)
         if commands:
             _reply(core, lookup, commands, now)
 
-    return Refusal(200), b"", reply
+    return PlannedResponse(200), b"", reply
 
 
 def _reply(
-    core: LookupCore, lookup: LookupSession, commands: list[xccos.Command], now: float
+    core: LookupCore, lookup: LookupSession, commands: list[xccos.XccosCommand], now: float
 ) -> None:
     endpoint = lookup.endpoint
 
@@ -163,7 +163,7 @@ def _reply(
 
     core.counters.unknown += sum(not command.asks_for_uri for command in commands)
     lookup.replies += 1
-    core.reply(lookup, xccos.write(lookup.replies, commands, endpoint.domain, find), now)
+    core.reply(lookup, xccos.write_replies(lookup.replies, commands, endpoint.domain, find), now)
 
 
 def _invite(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
@@ -174,7 +174,7 @@ def _invite(core: LookupCore, request: Request, lookup: LookupSession) -> _Outco
     lookup.offering = not body
     if not body:
         body = _describe(lookup, lambda version: sdp.offer(lookup.flow.host, version))
-    return Refusal(200, _fields(lookup)), body, _accepted
+    return PlannedResponse(200, _fields(lookup)), body, _accepted
 
 
 def _accepted(core: LookupCore, lookup: LookupSession, now: float) -> None:
@@ -184,31 +184,31 @@ def _accepted(core: LookupCore, lookup: LookupSession, now: float) -> None:
 def _update(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
     """RFC 3311 §5.2."""
     if request.body and lookup.offering:
-        return Refusal(491), b"", _active
+        return PlannedResponse(491), b"", _active
     refusal, body = _renew(core, request, lookup)
     if refusal is not None:
         return refusal, b"", _active
-    return Refusal(200, _fields(lookup)), body, _active
+    return PlannedResponse(200, _fields(lookup)), body, _active
 
 
 def _renew(
     core: LookupCore, request: Request, lookup: LookupSession
-) -> tuple[Refusal | None, bytes]:
+) -> tuple[PlannedResponse | None, bytes]:
     """Answer its offer, if it makes one, and take its Contact for the remote target (§12.2.2)."""
     agent = core.rules.agent
-    session = xccos_replies.session(request, lookup.flow.host, lookup.session_version, agent)
-    if isinstance(session, Refusal):
+    session = uas_checks.session(request, lookup.flow.host, lookup.session_version, agent)
+    if isinstance(session, PlannedResponse):
         return session, b""
     if values(request, b"contact"):
         try:
             lookup.dialog.target = contact_of(request)
         except SipError as error:
-            return Refusal(400, phrase=error.reason), b""
+            return PlannedResponse(400, phrase=error.reason), b""
     if session is None:
         return None, b""
 
     def describe(version: int) -> bytes:
-        again = xccos_replies.session(request, lookup.flow.host, version, agent)
+        again = uas_checks.session(request, lookup.flow.host, version, agent)
         assert isinstance(again, bytes)  # as it was just now
         return again
 
@@ -226,7 +226,7 @@ def _describe(lookup: LookupSession, describe: Callable[[int], bytes]) -> bytes:
 
 
 def _fields(lookup: LookupSession) -> bytes:
-    return xccos_replies.accepted(lookup.endpoint.contact(lookup.flow, lookup.sips))
+    return uas_checks.accepted(lookup.endpoint.contact(lookup.flow, lookup.sips))
 
 
 _METHODS: Mapping[bytes, Callable[[LookupCore, Request, LookupSession], _Outcome]] = {

@@ -1,10 +1,10 @@
 """From an INVITE for a lookup endpoint to a lookup, or to why there is none (RFC 3261 §13.3.1)."""
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
-from chatredirect.lookup import xccos_replies
+from chatredirect.lookup import uas_checks
 from chatredirect.lookup.core import LookupCore
 from chatredirect.lookup.session import LookupSession, SessionEvent
-from chatredirect.responses.planned import MISCELLANEOUS, Refusal, unavailable
+from chatredirect.responses.planned import MISCELLANEOUS, PlannedResponse, unavailable
 from chatredirect.sip import sdp
 from chatredirect.sip.dialog import ServerDialog
 from chatredirect.sip.errors import SipError
@@ -48,11 +48,11 @@ def invite(
         return
     tag = core.rules.tags.tag(request, envelope.number)
     decided = _decide(core, request, envelope, source, flow, endpoint, tag)
-    if isinstance(decided, Refusal):
+    if isinstance(decided, PlannedResponse):
         transaction = core.transactions.serve(
             key, flow, None, source, invite=True, tag=tag, merged=merged
         )
-        data = xccos_replies.write(request, envelope, source, decided, tag)
+        data = uas_checks.write(request, envelope, source, decided, tag)
         core.transactions.respond(transaction, decided.status, data, now)
         core.tell(request, source, decided, flow, endpoint)
         return
@@ -61,13 +61,13 @@ def invite(
     if not closed and not endpoint.channels.usable:  # its reply will say so, if they aren't by then
         endpoint.channels.want()
     if lookup.dialog.key in core.dialogs:  # a retransmission that comes after half a minute
-        core.refuse(request, envelope, source, flow, Refusal(482), endpoint)
+        core.refuse(request, envelope, source, flow, PlannedResponse(482), endpoint)
         return
-    accepted = Refusal(200, _accepted(request, lookup, flow))
+    accepted = PlannedResponse(200, _accepted(request, lookup, flow))
     transaction = core.transactions.serve(
         key, flow, None, source, invite=True, tag=tag, merged=merged
     )
-    lookup.answer = xccos_replies.write(request, envelope, source, accepted, tag, session)
+    lookup.answer = uas_checks.write(request, envelope, source, accepted, tag, session)
     lookup.answer_number = envelope.number
     core.dialogs[lookup.dialog.key] = lookup
     lookup.held = flow
@@ -78,7 +78,7 @@ def invite(
     core.tell(request, source, accepted, flow, endpoint)
 
 
-def _room(core: LookupCore, request: Request, merged: bytes, now: float) -> Refusal | None:
+def _room(core: LookupCore, request: Request, merged: bytes, now: float) -> PlannedResponse | None:
     """Refusals that leave nothing behind.
 
     That there is no channel service is none of them: a Group Chat client to whom the reply to its
@@ -86,14 +86,14 @@ def _room(core: LookupCore, request: Request, merged: bytes, now: float) -> Refu
     """
     rules = core.rules
     if core.transactions.is_merged(merged):
-        return Refusal(482)  # RFC 3261 §8.2.2.2
+        return PlannedResponse(482)  # RFC 3261 §8.2.2.2
     if now > core.begins_until:  # §21.5.4: this whole server is about to be gone
         why = "this server is about to stop"
-        return Refusal(503, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
+        return PlannedResponse(503, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
     if core.full:
         why = "too many dialogs at the moment"
-        return Refusal(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
-    return xccos_replies.too_large(request)
+        return PlannedResponse(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
+    return uas_checks.too_large(request)
 
 
 def _decide(
@@ -104,18 +104,18 @@ def _decide(
     flow: Flow,
     endpoint: LookupEndpoint,
     tag: bytes,
-) -> tuple[LookupSession, bytes] | Refusal:
+) -> tuple[LookupSession, bytes] | PlannedResponse:
     """A lookup and its session description."""
-    refusal = xccos_replies.required(request)
+    refusal = uas_checks.required(request)
     if refusal is not None:
         return refusal
-    session = xccos_replies.session(request, flow.host, 0, core.rules.agent)
-    if isinstance(session, Refusal):
+    session = uas_checks.session(request, flow.host, 0, core.rules.agent)
+    if isinstance(session, PlannedResponse):
         return session
     try:
         dialog = ServerDialog.of(request, envelope, tag)
     except SipError as error:
-        return Refusal(400, phrase=error.reason)
+        return PlannedResponse(400, phrase=error.reason)
     described = session or sdp.offer(flow.host, 0)
     sips = request.uri[:5].lower() == b"sips:"
     lookup = LookupSession(dialog, endpoint, source, flow, envelope.caller, sips, hash(described))
@@ -126,4 +126,4 @@ def _decide(
 def _accepted(request: Request, lookup: LookupSession, flow: Flow) -> bytes:
     """The header fields of a 200 (RFC 3261 §12.1.1, §13.3.1.4)."""
     routes = [b"Record-Route: %b\r\n" % value for value in values(request, b"record-route")]
-    return b"".join(routes) + xccos_replies.accepted(lookup.endpoint.contact(flow, lookup.sips))
+    return b"".join(routes) + uas_checks.accepted(lookup.endpoint.contact(flow, lookup.sips))

@@ -14,12 +14,12 @@ from chatredirect.client.tls import NotSecureError, Secured, hint
 from chatredirect.client.wire import Connect
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
-from chatredirect.probe import requri
 from chatredirect.probe.exchange import ExchangeStep, NoAnswerError, SipExchange
-from chatredirect.probe.requri import Reply
 from chatredirect.runtime.wording import error_text
+from chatredirect.sip import xccos
 from chatredirect.sip.client_request import ClientDialog, ClientRequest, cancel
 from chatredirect.sip.message import Response
+from chatredirect.sip.xccos import ChannelReply
 
 MAX_STEPS = 200
 """Messages of one attempt that are told; a target may send as many as it likes."""
@@ -55,7 +55,7 @@ class CallAttempt:
     error: str = ""
     hint: str = ""
     notes: list[str] = field(default_factory=list)
-    found: Reply | None = None
+    found: ChannelReply | None = None
 
 
 #: Makes the request, when the wire that it goes over is known.
@@ -207,26 +207,26 @@ class Call:
         """INFO with the command, then the target's INFO with its reply (MS-XCCOSIP)."""
         info = replace(
             dialog.request(b"INFO", number, within.new_via()),
-            fields=((b"Content-Type", requri.CONTENT_TYPE),),
-            body=requri.command(number),
+            fields=((b"Content-Type", xccos.CONTENT_TYPE),),
+            body=xccos.write_command(number),
         )
         attempt, until = self._attempt, self._now() + self._seconds
         try:
             response = await within.transact(info, until)
         except NoAnswerError:
-            attempt.found = Reply("", f"INFO: no answer within {self._seconds:g} s")
+            attempt.found = ChannelReply("", f"INFO: no answer within {self._seconds:g} s")
             return
         if response.status >= 300:
             reason = response.reason.decode("utf-8", "backslashreplace")
-            attempt.found = Reply("", f"INFO: {response.status} {reason}")
+            attempt.found = ChannelReply("", f"INFO: {response.status} {reason}")
             return
 
-        def read() -> Reply | None:
-            replies = (requri.read(body, number) for body in within.informed)
+        def read() -> ChannelReply | None:
+            replies = (xccos.read_reply(body, number) for body in within.informed)
             return next((reply for reply in replies if reply is not None), None)
 
         await within.listen(until, lambda: read() is not None)
-        attempt.found = read() or Reply("", f"no reply within {self._seconds:g} s")
+        attempt.found = read() or ChannelReply("", f"no reply within {self._seconds:g} s")
 
     async def _within(self, exchange: SipExchange, dialog: ClientDialog) -> SipExchange:
         """The exchange for a dialog's requests: this one, unless they go somewhere else."""

@@ -21,11 +21,11 @@ from chatredirect.net.target import PoolAddress, Target
 from chatredirect.probe.call import Call, CallAttempt
 from chatredirect.probe.exchange import ExchangeStep, SipExchange
 from chatredirect.probe.first_request import Caller
-from chatredirect.probe.requri import Reply
 from chatredirect.sip.client_request import ClientRequest, addresses, by_quality
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.message import Response
 from chatredirect.sip.uri import SipUri, equivalent, parse_uri
+from chatredirect.sip.xccos import ChannelReply
 
 MAX_HOPS = 5
 """Redirections, one after the other, that are followed."""
@@ -149,7 +149,7 @@ class _Probe:
     watcher: Watcher
     connects: Mapping[Transport, Connect]
     _attempts: int = 0
-    _reply: Reply | None = None
+    _reply: ChannelReply | None = None
     _visited: list[SipUri] = field(default_factory=list)
 
     async def run(self, uri: SipUri, start: PoolAddress) -> Ending:
@@ -218,7 +218,7 @@ class _Probe:
 
     async def _found(self) -> Ending:
         """What the lookup has found, and where that leads."""
-        reply = self._reply or Reply("", "there was no lookup")
+        reply = self._reply or ChannelReply("", "there was no lookup")
         if not reply.uri:
             self.watcher.found(Lead(b"", None, why=reply.why))
             return Ending.REFUSED

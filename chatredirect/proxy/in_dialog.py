@@ -27,7 +27,7 @@ from chatredirect.proxy.outgoing_request import ASSERTIONS, OutgoingRequest, Rec
 from chatredirect.proxy.record_route import DialogToken
 from chatredirect.proxy.response_context import ResponseContext, StatelessForward
 from chatredirect.proxy.responses import later, respond_stateless
-from chatredirect.responses.planned import Refusal
+from chatredirect.responses.planned import PlannedResponse
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, ReturnPath
@@ -41,7 +41,7 @@ from chatredirect.sip.uri import SipUri, parse_uri
 _MARK = PARAM + b"="
 _CLOCKS_DIFFER = 2 * 3600
 """Seconds by which the clock of an instance that has made a token may be ahead of ours."""
-_NO_DIALOG = Refusal(481)
+_NO_DIALOG = PlannedResponse(481)
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ def passing(
     if (dialog is None or not trusted) and not core.rules.names.names(parse_uri(place)):
         return None  # another one's, who knows his own; strangers aren't told which token is good
     if not trusted:
-        raise RequestRefused(Refusal(403), "not_trusted")
+        raise RequestRefused(PlannedResponse(403), "not_trusted")
     while routes and token_in(routes[0].uri) == token:  # our other side (RFC 5658 §4)
         routes = routes[1:]
     return Passing(dialog, draft, uri, came, routes)
@@ -294,7 +294,7 @@ def _behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri
         return None
     uri = parse_uri(routes[0].uri)
     if not core.rules.tokens.leads_to(dialog, destination(uri).canonical):
-        raise RequestRefused(Refusal(430), "next_hop")
+        raise RequestRefused(PlannedResponse(430), "next_hop")
     return uri
 
 

@@ -13,7 +13,7 @@ from chatredirect.proxy.responses import later, respond_stateless
 from chatredirect.responses.planned import (
     MISCELLANEOUS,
     SIPS_NOT_ALLOWED,
-    Refusal,
+    PlannedResponse,
     capabilities,
     unavailable,
     unsupported,
@@ -48,7 +48,7 @@ class RequestRefused(Exception):
         reason: why, as a constant for counting.
     """
 
-    refusal: Refusal
+    refusal: PlannedResponse
     reason: str
 
 
@@ -71,8 +71,8 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
     hops = draft.hops()
     if hops == 0:
         if request.method == b"OPTIONS":  # §16.3 step 3
-            raise RequestRefused(Refusal(200, capabilities(None)), "max_forwards")
-        raise RequestRefused(Refusal(483), "max_forwards")
+            raise RequestRefused(PlannedResponse(200, capabilities(None)), "max_forwards")
+        raise RequestRefused(PlannedResponse(483), "max_forwards")
     known = core.rules.proxy_require
     unknown = [tag for tag in draft.required() if tag.lower() not in known]
     if unknown:
@@ -83,7 +83,7 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
         same += b"".join(b"\n" + route.raw for route in routes)
     loop = core.rules.loops(same)
     if any(loop in via for via in request.vias):
-        raise RequestRefused(Refusal(482), "loop")
+        raise RequestRefused(PlannedResponse(482), "loop")
     draft.count_down(hops)
     return loop
 
@@ -118,7 +118,7 @@ def no_tls(core: ProxyCore) -> RequestRefused:
     """Why a request that must go over TLS isn't forwarded: its target has none (RFC 5630 §6.2)."""
     rules = core.rules
     fields = unavailable(rules.retry_after, rules.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
-    return RequestRefused(Refusal(480, fields), "sips")
+    return RequestRefused(PlannedResponse(480, fields), "sips")
 
 
 def way_back(request: Request) -> bytes:
@@ -248,7 +248,7 @@ def repeated(
     if transaction is None:
         return False
     if core.transactions.server_of(key, source) is None:
-        raise RequestRefused(Refusal(482), "other_peer")
+        raise RequestRefused(PlannedResponse(482), "other_peer")
     core.counters.retransmissions += 1
     core.transactions.repeated(transaction, reach.flow(reply_port(envelope.via, source)), now)
     return True
@@ -276,7 +276,7 @@ def _prepare(
     if routes:
         if len(routes) > MAX_OWN or not all(plainly_ours(core, route.uri) for route in routes):
             # whoever asks for an endpoint gets to its pool, and by no other way
-            raise RequestRefused(Refusal(403, phrase="Route Leads Elsewhere"), "route")
+            raise RequestRefused(PlannedResponse(403, phrase="Route Leads Elsewhere"), "route")
         draft.keep_routes([])
     if uri is None:
         next_uri = endpoint.rewritten(parse_uri(endpoint.uri)) or endpoint.uri
@@ -311,7 +311,7 @@ def _targets(
         if pool.want is not None:
             pool.want(pool)
         fields = unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, pool.reason)
-        raise RequestRefused(Refusal(480, fields), "no_target")
+        raise RequestRefused(PlannedResponse(480, fields), "no_target")
     if secure:
         targets = tuple(target for target in targets if target.transport == "tls")
         if not targets:

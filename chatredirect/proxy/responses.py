@@ -2,7 +2,7 @@
 
 from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.events import ProxyAnswered
-from chatredirect.responses.planned import Refusal, write
+from chatredirect.responses.planned import PlannedResponse, write
 from chatredirect.responses.planned import reason as warning_in
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.headers import MandatoryHeaders
@@ -17,7 +17,7 @@ def respond_stateless(
     envelope: MandatoryHeaders,
     source: Peer,
     flow: Flow,
-    refusal: Refusal,
+    refusal: PlannedResponse,
     reason: str,
     endpoint: str | None = None,
 ) -> None:
@@ -43,6 +43,6 @@ def respond_stateless(
     )
 
 
-def later(core: ProxyCore) -> Refusal:
+def later(core: ProxyCore) -> PlannedResponse:
     """503: there is no room for another request, or none is taken any more."""
-    return Refusal(503, b"Retry-After: %d\r\n" % core.rules.retry_after)
+    return PlannedResponse(503, b"Retry-After: %d\r\n" % core.rules.retry_after)

@@ -5,7 +5,7 @@ The words may hold the peer's octets, so whoever shows them escapes them.
 
 import re
 
-from chatredirect.responses.planned import Verdict, reason
+from chatredirect.responses.planned import PlannedResponse, reason
 
 _CONTACT = re.compile(rb"^Contact: (.+)\r$", re.MULTILINE)
 
@@ -18,7 +18,7 @@ _REASONS = {
 }
 
 
-def explain(verdict: Verdict) -> str:
+def explain(verdict: PlannedResponse) -> str:
     """What the table of answers decided, and why."""
     address = None if verdict.endpoint is None else verdict.endpoint.address
     if verdict.fault is not None:

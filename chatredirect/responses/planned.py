@@ -56,22 +56,33 @@ _WARNING = re.compile(rb'^Warning: \d{3} \S+ "(.*)"\r$', re.MULTILINE)
 _MAX_TAGS = 256  # octets of unknown option tags that a 420 names
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request isn't done.
+@dataclass(slots=True)
+class PlannedResponse:
+    """What a request gets, before it is written.
 
     Attributes:
-        status: status code of the answer.
-        fields: its further header fields, each with its CRLF.
-        phrase: its reason phrase; None for the usual one.
+        status: the status code.
+        fields: further header fields, each with its CRLF.
+        phrase: the reason phrase; None for the usual one.
+        tagged: whether our To tag is added.
+        endpoint: the endpoint that the request was for, if any.
+        fault: what was wrong with the request, if anything.
     """
 
     status: int
     fields: bytes = b""
     phrase: str | None = None
+    tagged: bool = True
+    endpoint: Endpoint | None = None
+    fault: SipError | None = None
+
+    @property
+    def status_line(self) -> bytes:
+        """The Status-Line without its CRLF."""
+        return status_line(self.status, self.phrase)
 
 
-def unsupported(tags: Sequence[bytes]) -> Refusal:
+def unsupported(tags: Sequence[bytes]) -> PlannedResponse:
     """420 for option tags that aren't known here (RFC 3261 §8.2.2.3, §16.3 step 5).
 
     Args:
@@ -81,11 +92,11 @@ def unsupported(tags: Sequence[bytes]) -> Refusal:
     named = b", ".join(tags)
     if len(named) > _MAX_TAGS:
         named = named[:_MAX_TAGS].rpartition(b",")[0]
-    return Refusal(420, b"Unsupported: %b\r\n" % named if named else b"")
+    return PlannedResponse(420, b"Unsupported: %b\r\n" % named if named else b"")
 
 
 def write(
-    request: Request, envelope: MandatoryHeaders, source: Peer, refusal: Refusal, tag: bytes
+    request: Request, envelope: MandatoryHeaders, source: Peer, planned: PlannedResponse, tag: bytes
 ) -> bytes:
     """An answer without a body.
 
@@ -93,15 +104,15 @@ def write(
         request: what it answers.
         envelope: its envelope.
         source: where it came from.
-        refusal: status and header fields; a 200 will do.
+        planned: the response.
         tag: our tag if its To has none, else `b""`.
     """
     return respond(
         request,
-        status_line(refusal.status, refusal.phrase),
+        planned.status_line,
         stamp(request.vias[0], envelope.via, source),
         tag,
-        refusal.fields,
+        planned.fields,
     )
 
 
@@ -112,34 +123,13 @@ _ALWAYS_ALLOWED = (b"ACK", b"CANCEL", b"OPTIONS")
 _ANY_METHOD = (b"INVITE", b"MESSAGE", b"SUBSCRIBE")
 
 
-@dataclass(slots=True)
-class Verdict:
-    """What a request gets.
-
-    Attributes:
-        status: the status code.
-        status_line: the Status-Line that goes with it.
-        fields: further header fields, each with its CRLF.
-        tagged: whether our To tag is added.
-        endpoint: the endpoint that it was for, if any.
-        fault: what was wrong with it, if anything.
-    """
-
-    status: int
-    status_line: bytes
-    fields: bytes = b""
-    tagged: bool = True
-    endpoint: Endpoint | None = None
-    fault: SipError | None = None
-
-
-def refusal(request: Request, error: SipError) -> Verdict:
+def refusal(request: Request, error: SipError) -> PlannedResponse:
     """The answer to a malformed request; its To gets no tag if it can't take one."""
     status = error.status or 400
     complete = None not in (request.from_, request.call_id, request.cseq)
     readable = request.to is not None and "To" not in request.overlong
     tagged = complete and readable and _has_no_tag(request.to or b"")
-    return Verdict(status, status_line(status, error.reason), tagged=tagged, fault=error)
+    return PlannedResponse(status, phrase=error.reason, tagged=tagged, fault=error)
 
 
 def _has_no_tag(to: bytes) -> bool:

@@ -1,5 +1,7 @@
 """Status codes and the reason phrases that go with them (RFC 3261 §21)."""
 
+from functools import lru_cache
+
 PHRASES = {
     100: "Trying",
     200: "OK",
@@ -32,6 +34,7 @@ PHRASES = {
 }
 
 
+@lru_cache(maxsize=256)
 def status_line(status: int, phrase: str | None = None) -> bytes:
     """A Status-Line without its CRLF (RFC 3261 §7.2).
 

@@ -11,9 +11,8 @@ from chatredirect.control import protocol
 from chatredirect.dns import answer, exchange, hosts, name_cost
 from chatredirect.http import server as http
 from chatredirect.log import escape, sink
-from chatredirect.lookup import xccos
 from chatredirect.runtime import rate_limiter, turns, work_list
-from chatredirect.sip import abnf, body, forwarding, headers, xml_body
+from chatredirect.sip import abnf, body, forwarding, headers, xccos, xml_body
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 FIXED: dict[str, list[float]] = {

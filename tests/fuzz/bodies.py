@@ -4,8 +4,7 @@ from collections.abc import Hashable
 from contextlib import suppress
 from xml.etree.ElementTree import ParseError, fromstring
 
-from chatredirect.lookup import xccos
-from chatredirect.sip import sdp
+from chatredirect.sip import sdp, xccos
 from chatredirect.sip.body import BadMultipart, Body, body_of, find
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import parse_datagram
@@ -33,12 +32,12 @@ def bodies(data: bytes) -> Hashable:
 def _commands(body: Body) -> Hashable:
     octets = body.octets[: xccos.MAX_OCTETS]
     try:
-        commands = xccos.read(octets, body.param(b"charset"))
+        commands = xccos.read_commands(octets, body.param(b"charset"))
     except BadXml as bad:
         if not str(bad).isascii() or not str(bad).isprintable():
             raise Broken(f"a reason phrase like {bad}") from bad
         return str(bad)
-    reply = fromstring(xccos.write(1, commands, "contoso.com", lambda: "sip:a@b"))
+    reply = fromstring(xccos.write_replies(1, commands, "contoso.com", lambda: "sip:a@b"))
     if [each.get("id") for each in reply] != [f"rpl:{each.name}" for each in commands]:
         raise Broken("other replies than commands")
     with suppress(ParseError, LookupError, ValueError):  # of namespaces, it asks for more
@@ -47,7 +46,7 @@ def _commands(body: Body) -> Hashable:
     return (len(commands), sum(each.asks_for_uri for each in commands))
 
 
-def _compare(commands: list[xccos.Command], octets: bytes) -> None:
+def _compare(commands: list[xccos.XccosCommand], octets: bytes) -> None:
     tree = fromstring(octets)
     found = [
         (each.get("id", "").removeprefix("cmd:"), each.get("seqid", ""), tree.get("envid", ""))

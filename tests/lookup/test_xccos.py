@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatredirect.lookup import xccos
-from chatredirect.lookup.xccos import Command
+from chatredirect.sip import xccos
+from chatredirect.sip.xccos import XccosCommand
 from chatredirect.sip.xml_body import BadXml
 from tests.lookup.world import REQURI, Client, World
 
@@ -198,7 +198,7 @@ def test_no_usable_channel_service_is_told() -> None:
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
     with suppress(BadXml):
-        xccos.read(body)
+        xccos.read_commands(body)
 
 
 # -- what it costs ----------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_no_body_costs_much(name: str) -> None:
 
 def _read(body: bytes) -> None:
     with suppress(BadXml):
-        xccos.read(body)
+        xccos.read_commands(body)
 
 
 def _seconds(do: Callable[[], object]) -> float:
@@ -317,15 +317,15 @@ def test_what_is_good_is_read_as_a_tree_would_be(root: Element, encoding: str) -
     tree = fromstring(body)
     if tree.tag != f"{{{SPACE}}}xccos":
         with pytest.raises(BadXml, match="Not XCCOS"):
-            xccos.read(body)
+            xccos.read_commands(body)
         return
     expected = [
-        Command(
+        XccosCommand(
             each.get("id", "").removeprefix("cmd:"), each.get("seqid", ""), tree.get("envid", "")
         )
         for each in tree.findall(f"{{{SPACE}}}cmd")
     ]
-    assert xccos.read(body) == expected
+    assert xccos.read_commands(body) == expected
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30)
@@ -334,8 +334,10 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), ma
 @given(TEXT, TEXT, TEXT)
 def test_replies_are_well_formed(name: str, number: str, envelope: str) -> None:
     """Whatever a command is called: its reply is XML that gives the same back."""
-    commands = [Command(name, number, envelope)]
-    root = fromstring(xccos.write(1, commands, "contoso.com", lambda: 'sip:"&<@contoso.com'))
+    commands = [XccosCommand(name, number, envelope)]
+    root = fromstring(
+        xccos.write_replies(1, commands, "contoso.com", lambda: 'sip:"&<@contoso.com')
+    )
     (reply,) = root
     assert reply.get("id") == f"rpl:{name}"
     assert (reply[0].get("seqid"), reply[0].get("envid")) == (number, envelope)

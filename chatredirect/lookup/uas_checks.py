@@ -4,7 +4,13 @@ The checks are those of RFC 3261 §8.2 in its order: what the request requires, 
 """
 
 from chatredirect.responses import planned as refusals
-from chatredirect.responses.planned import NO_SUCH_MEDIA, Refusal, described, unsupported, warning
+from chatredirect.responses.planned import (
+    NO_SUCH_MEDIA,
+    PlannedResponse,
+    described,
+    unsupported,
+    warning,
+)
 from chatredirect.sip import sdp
 from chatredirect.sip.body import MULTIPARTS, BadMultipart, Body, body_of, find
 from chatredirect.sip.client_request import one_line
@@ -33,23 +39,25 @@ def accepted(contact: bytes) -> bytes:
     return b"Contact: %b\r\n%bSupported: \r\n" % (contact, ALLOW)
 
 
-def too_large(request: Request) -> Refusal | None:
+def too_large(request: Request) -> PlannedResponse | None:
     """513 if an answer and a dialog would repeat more of a request than may be kept."""
     listed = (b"contact", b"record-route")
     repeated = [*request.vias, *(value for name in listed for value in values(request, name))]
     single = (request.from_, request.to, request.call_id, request.cseq)
     octets = sum(len(value) for value in (*repeated, *single) if value)
-    return Refusal(513) if octets > MAX_KEPT else None
+    return PlannedResponse(513) if octets > MAX_KEPT else None
 
 
-def required(request: Request) -> Refusal | None:
+def required(request: Request) -> PlannedResponse | None:
     """420 if the request requires an extension: none is spoken (RFC 3261 §8.2.2.3)."""
     found = list(filter(None, values(request, b"require")))
     # who has required them knows them, so not all need to be named
     return unsupported([one_line(value[:_OCTETS]) for value in found[:_FIRST]]) if found else None
 
 
-def session(request: Request, host: str, version: int, agent: bytes) -> bytes | Refusal | None:
+def session(
+    request: Request, host: str, version: int, agent: bytes
+) -> bytes | PlannedResponse | None:
     """Our session description for a request with an offer.
 
     Args:
@@ -67,19 +75,21 @@ def session(request: Request, host: str, version: int, agent: bytes) -> bytes | 
     try:
         offer = find(whole, sdp.TYPE)
     except BadMultipart:
-        return Refusal(400, phrase="Bad Multipart Body")
+        return PlannedResponse(400, phrase="Bad Multipart Body")
     if offer is None:
         return not_understood(whole, _OFFERS)
     try:
         answer = sdp.answer(offer.octets, host, version)
     except sdp.BadSession:
-        return Refusal(400, phrase="Bad Session Description")
+        return PlannedResponse(400, phrase="Bad Session Description")
     if answer is None:  # RFC 3261 §21.4.26
-        return Refusal(488, warning(agent, NO_SUCH_MEDIA, "no m=message, no m=x-ms-message"))
+        return PlannedResponse(
+            488, warning(agent, NO_SUCH_MEDIA, "no m=message, no m=x-ms-message")
+        )
     return answer
 
 
-def not_understood(body: Body, accepted: bytes) -> Refusal | None:
+def not_understood(body: Body, accepted: bytes) -> PlannedResponse | None:
     """415 for a body that isn't understood; None if it may be ignored (RFC 3261 §8.2.3).
 
     Args:
@@ -89,15 +99,15 @@ def not_understood(body: Body, accepted: bytes) -> Refusal | None:
     if body.optional:
         return None
     if body.encoded:
-        return Refusal(415, b"Accept-Encoding: identity\r\n")
-    return Refusal(415, b"Accept: %b\r\n" % accepted)
+        return PlannedResponse(415, b"Accept-Encoding: identity\r\n")
+    return PlannedResponse(415, b"Accept: %b\r\n" % accepted)
 
 
 def write(
     request: Request,
     envelope: MandatoryHeaders,
     source: Peer,
-    refusal: Refusal,
+    refusal: PlannedResponse,
     tag: bytes,
     body: bytes = b"",
 ) -> bytes:

@@ -1,0 +1,223 @@
+"""XCCOS, Group Chat's commands and replies (MS-XCCOSIP): read and written here, for both sides.
+
+Only `cmd:requri` is understood: it asks for the URI of a channel service. A server replies to every
+other command that it isn't implemented, since a client waits for the reply to each of its commands.
+
+The XML comes from peers, and is read as `xml_body` says: as a stream, within bounds. A body whose
+root isn't XCCOS's is refused at its start tag.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from chatredirect.sip.xml_body import BadXml, read_xml
+
+MAX_OCTETS = 16384
+"""Of a body."""
+MAX_COMMANDS = 16
+"""In one envelope."""
+_MAX_TEXT = 64  # characters of an attribute that a reply repeats
+
+_SPACE = "urn:parlano:xml:ns:xccos"
+_REQURI = "requri"
+_SUCCESS = "200"
+CONTENT_TYPE = b"text/plain"
+
+
+class BadCommand(BadXml):
+    """A body that isn't XCCOS; the text is a reason phrase."""
+
+
+@dataclass(frozen=True, slots=True)
+class XccosCommand:
+    """One command of a client.
+
+    Attributes:
+        name: its id without `cmd:`.
+        number: its seqid, as written.
+        envelope: its envelope's envid, as written.
+    """
+
+    name: str
+    number: str
+    envelope: str
+
+    @property
+    def asks_for_uri(self) -> bool:
+        """Whether it asks for a channel service's URI."""
+        return self.name == _REQURI
+
+
+def read_commands(body: bytes, charset: bytes | None = None) -> list[XccosCommand]:
+    """Read the commands in a body, in their order; none if it holds other XCCOS.
+
+    Args:
+        body: at most `MAX_OCTETS`.
+        charset: the parameter of its Content-Type.
+
+    Raises:
+        BadXml: it isn't XCCOS, or there is too much of it.
+    """
+    envelope = _Envelope()
+    read_xml(body, charset, envelope)
+    return envelope.commands
+
+
+class _Envelope:
+    """Takes the commands out of what is read."""
+
+    __slots__ = ("_number", "commands")
+
+    def __init__(self) -> None:
+        self.commands: list[XccosCommand] = []
+        self._number = ""
+
+    def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
+        """See `xml_body.Listener`."""
+        if depth == 0:
+            if (space, name) != (_SPACE, "xccos"):
+                raise BadCommand("Not XCCOS")
+            self._number = _attribute(attributes, "envid")
+        elif depth == 1 and (space, name) == (_SPACE, "cmd"):
+            if len(self.commands) == MAX_COMMANDS:
+                raise BadCommand("Too Many Commands")
+            named = _attribute(attributes, "id").removeprefix("cmd:")
+            self.commands.append(XccosCommand(named, _attribute(attributes, "seqid"), self._number))
+
+    def text(self, depth: int, text: str) -> None:
+        """Nothing that counts is text."""
+
+    def end(self, depth: int) -> None:
+        """Nothing that counts is at an end."""
+
+
+def _attribute(attributes: Mapping[str, str], name: str) -> str:
+    text = attributes.get(name, "")
+    if len(text) > _MAX_TEXT:
+        raise BadCommand("XCCOS Attribute Too Long")
+    return text
+
+
+def write_replies(
+    number: int, commands: list[XccosCommand], domain: str, find: Callable[[], str | None]
+) -> bytes:
+    """Write an envelope with the reply to each command, in their order.
+
+    Args:
+        number: our own envid.
+        commands: those of one envelope.
+        domain: the SIP domain of the contact object.
+        find: finds the URI of a channel service; None if there is none at the moment.
+    """
+    replies = []
+    for position, command in enumerate(commands, 1):
+        code, said, data = 501, "ERROR_NOT_IMPLEMENTED", "<data/>"
+        if command.asks_for_uri:
+            uri = find()
+            if uri is None:
+                code, said = 503, "ERROR_SERVICE_UNAVAILABLE"
+            else:
+                code, said = 200, "SUCCESS_OK"
+                data = (
+                    f"<data><uib uri={_quoted(uri)} domain={_quoted(domain)}"
+                    ' id="0" type="3"/></data>'
+                )
+        replies.append(
+            f'<rpl id={_quoted(f"rpl:{command.name}")} seqid="{position}">'
+            f"<commandid seqid={_quoted(command.number)} envid={_quoted(command.envelope)}/>"
+            f'<resp code="{code}">{said}</resp>{data}</rpl>'
+        )
+    return f'<xccos ver="1" envid="{number}" xmlns="{_SPACE}">{"".join(replies)}</xccos>'.encode()
+
+
+def _quoted(text: str) -> str:
+    return f'"{escape(text, _IN_QUOTES)}"'
+
+
+_IN_QUOTES = {'"': "&quot;", "\t": "&#9;", "\r": "&#13;", "\n": "&#10;"}
+
+
+def write_command(number: int) -> bytes:
+    """Write the body that asks for a channel service.
+
+    Args:
+        number: the envelope's, to know the reply by.
+    """
+    return (
+        f'<xccos ver="1" envid="{number}" xmlns="{_SPACE}">'
+        '<cmd id="cmd:requri" seqid="1"><data/></cmd></xccos>'
+    ).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReply:
+    """What a server replies to `cmd:requri`.
+
+    Attributes:
+        uri: the channel service's; empty if there is none.
+        why: why there is none; empty if there is one.
+    """
+
+    uri: str
+    why: str = ""
+
+
+def read_reply(body: bytes, number: int) -> ChannelReply | None:
+    """Read the reply to `write_command` in a body; None if it is something else."""
+    replies = _Replies()
+    try:
+        read_xml(body, None, replies)
+    except BadXml:
+        return None
+    for each in replies.found:
+        if each.name == f"rpl:{_REQURI}" and each.envelope in ("", str(number)):
+            return each.reply()
+    return None
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a reply says; None for what hasn't come."""
+
+    name: str
+    envelope: str | None = None
+    code: str | None = None
+    said: str = ""
+    uri: str | None = None
+
+    def reply(self) -> ChannelReply:
+        if self.code != _SUCCESS:
+            return ChannelReply(
+                "", f"{self.code or ''} {self.said}".strip() or "the reply has no code"
+            )
+        return ChannelReply(self.uri or "", "" if self.uri else "the reply names no URI")
+
+
+class _Replies:
+    """Takes the replies out of what is read; of a part that is there twice the first counts."""
+
+    def __init__(self) -> None:
+        self.found: list[_Found] = []
+        self._path: list[str] = []
+
+    def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
+        """See `xml_body.Listener`."""
+        self._path[depth:] = [name if space == _SPACE else ""]
+        match self._path:
+            case ["xccos", "rpl"]:
+                self.found.append(_Found(attributes.get("id", "")))
+            case ["xccos", "rpl", "commandid"] if self.found[-1].envelope is None:
+                self.found[-1].envelope = attributes.get("envid", "")
+            case ["xccos", "rpl", "resp"] if self.found[-1].code is None:
+                self.found[-1].code = attributes.get("code", "")
+            case ["xccos", "rpl", "data", "uib"] if self.found[-1].uri is None:
+                self.found[-1].uri = attributes.get("uri", "")
+
+    def text(self, depth: int, text: str) -> None:
+        """See `xml_body.Listener`."""
+        if self._path[: depth + 1] == ["xccos", "rpl", "resp"]:
+            self.found[-1].said += text
+
+    def end(self, depth: int) -> None:
+        """See `xml_body.Listener`."""

@@ -23,7 +23,9 @@ from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
 
-_SOON = StreamLimits(idle=1, message=1, write=1, handshake=1)  # until something is served
+_SOON = StreamLimits(
+    idle_timeout=1, message_timeout=1, write_timeout=1, handshake_timeout=1
+)  # until something is served
 
 
 class Outbound:

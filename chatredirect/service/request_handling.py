@@ -1,22 +1,32 @@
 """From a configuration to what answers requests: a pure function, so that nothing changes by it."""
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.registrar import Registrars
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
-from chatredirect.config import Settings
+from chatredirect.config import LimitSettings, Settings
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.lookup.core import LookupSettings
 from chatredirect.net.own_names import OwnNames
 from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
-from chatredirect.service.limits import message_limits
 from chatredirect.service.proxy_mode import proxy_settings
+from chatredirect.sip.limits import Limits
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
+from chatredirect.transport.admission import ConnectionLimits
+from chatredirect.transport.connection_settings import StreamLimits
+
+L = TypeVar("L", Limits, StreamLimits, ConnectionLimits)
+
+
+def limits_of(kind: type[L], settings: LimitSettings) -> L:
+    """Give those of the section `limits` that one part goes by; they have the same names there."""
+    return kind(**{each.name: getattr(settings, each.name) for each in fields(kind)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +123,5 @@ class RequestHandling:
             registrars=self.registrars,
             observing=observing,
         )
-        limits = message_limits(self.settings.limits)
+        limits = limits_of(Limits, self.settings.limits)
         return RequestHandler(self.directory, self.names, answering, limits, counters)

@@ -28,17 +28,18 @@ from chatredirect.responses.counters import Counters
 from chatredirect.runtime.regular_file import in_thread
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.service.changes import Changes, tell_changed, tell_started
-from chatredirect.service.limits import connection_limits, message_limits, stream_limits
 from chatredirect.service.listeners import ListenerPlan, Listeners, Serving
 from chatredirect.service.lookup_mode import LookupMode, lookup_of
 from chatredirect.service.outbound import Outbound
 from chatredirect.service.own_secret import OwnSecret, own_secret
 from chatredirect.service.proxy_mode import ProxyMode
-from chatredirect.service.request_handling import RequestHandling
+from chatredirect.service.request_handling import RequestHandling, limits_of
+from chatredirect.sip.limits import Limits
 from chatredirect.sip.observer import Observing
 from chatredirect.systemd.inherited import Inherited
-from chatredirect.transport.admission import Admission
+from chatredirect.transport.admission import Admission, ConnectionLimits
 from chatredirect.transport.certificates import INTERVAL, Certificates, Prepared
+from chatredirect.transport.connection_settings import StreamLimits
 from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.transport.trusted_peers import TrustedPeers
@@ -165,7 +166,7 @@ class Service:
         )
         before = self.running
         if before is None:
-            admission = Admission(connection_limits(settings.limits), loop.time)
+            admission = Admission(limits_of(ConnectionLimits, settings.limits), loop.time)
             listeners = Listeners(loop, admission, self.inherited, self._watch)
         else:
             listeners = before.parts.listeners
@@ -236,12 +237,12 @@ class Service:
         self.certificates.take(tls)
         lookups.serve(handling.lookup, log_requests=log_requests)
         proxying.serve(handling.proxy, log_requests=log_requests)
-        parts.listeners.admission.limits = connection_limits(settings.limits)
+        parts.listeners.admission.limits = limits_of(ConnectionLimits, settings.limits)
         serving = Serving(
             server=handler,
             trust=TrustedPeers(settings.trusted_peers),
-            limits=message_limits(settings.limits),
-            timeouts=stream_limits(settings.limits),
+            limits=limits_of(Limits, settings.limits),
+            timeouts=limits_of(StreamLimits, settings.limits),
             security=tls.listeners,
         )
         parts.listeners.carry_out(plan, serving)

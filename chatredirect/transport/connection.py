@@ -208,7 +208,9 @@ class StreamConnection(asyncio.Protocol):
 
     def useless(self) -> None:
         """Count a useless message; too many of them for too long close the connection."""
-        self._useless = self._count(self._useless, self._settings.timeouts.useless, "useless")
+        self._useless = self._count(
+            self._useless, self._settings.timeouts.useless_messages, "useless"
+        )
 
     def _count(self, rate: SteadyRate | None, most: int, reason: str) -> SteadyRate:
         rate = rate or SteadyRate()
@@ -392,7 +394,7 @@ class StreamConnection(asyncio.Protocol):
         if self._unread is None:
             settings = self._settings
             self._unread = settings.loop.call_later(
-                settings.timeouts.write, self.abort, "not_reading"
+                settings.timeouts.write_timeout, self.abort, "not_reading"
             )
 
     # -- timers -------------------------------------------------------------------------------
@@ -401,7 +403,7 @@ class StreamConnection(asyncio.Protocol):
         """Close an idle connection; one timer serves all messages."""
         loop, timeouts = self._settings.loop, self._settings.timeouts
         silent = loop.time() - self._active
-        left = timeouts.idle - silent
+        left = timeouts.idle_timeout - silent
         if left <= 0:
             self.close("idle")
             return
@@ -422,7 +424,7 @@ class StreamConnection(asyncio.Protocol):
                 return
             if self._half_sent is not None:
                 self._half_sent.cancel()
-            timeout = self._settings.timeouts.message
+            timeout = self._settings.timeouts.message_timeout
             self._half_sent = self._settings.loop.call_later(timeout, self.close, "half_sent")
         else:
             self._cancel_half_sent()

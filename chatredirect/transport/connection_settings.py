@@ -43,22 +43,22 @@ class StreamLimits:
     """Timeouts in seconds, and limits on rates that hold for seconds.
 
     Attributes:
-        idle: without a message until a connection is closed.
-        message: from a message's first octet to its last.
-        write: for the peer to read responses.
-        handshake: for a TLS handshake.
+        idle_timeout: without a message until a connection is closed.
+        message_timeout: from a message's first octet to its last.
+        write_timeout: for the peer to read responses.
+        handshake_timeout: for a TLS handshake.
         keepalive: of silence until we send a keep-alive; None for never.
-        useless: useless messages a second: responses to no request of ours, ACKs of no response,
-            and what can't be read.
+        useless_messages: useless messages a second: responses to no request of ours, ACKs of no
+            response, and what can't be read.
         pings: keep-alives a second (RFC 5626 §3.5.1).
     """
 
-    idle: float
-    message: float
-    write: float
-    handshake: float
+    idle_timeout: float
+    message_timeout: float
+    write_timeout: float
+    handshake_timeout: float
     keepalive: float | None = None
-    useless: int = 100
+    useless_messages: int = 100
     pings: int = 10
 
 

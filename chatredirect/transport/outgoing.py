@@ -238,8 +238,8 @@ class Outgoing:
                     sock=sock,
                     ssl=security.context,
                     server_hostname=target.domain or target.host,
-                    ssl_handshake_timeout=timeouts.handshake,
-                    ssl_shutdown_timeout=timeouts.write,
+                    ssl_handshake_timeout=timeouts.handshake_timeout,
+                    ssl_shutdown_timeout=timeouts.write_timeout,
                 )
         # SSLError and TimeoutError are OSErrors; a name that isn't text is a UnicodeDecodeError
         except (OSError, ValueError) as error:

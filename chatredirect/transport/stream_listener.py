@@ -143,9 +143,9 @@ class StreamListener:
                     lambda: connection,
                     sock,
                     ssl=security.context,
-                    ssl_handshake_timeout=timeouts.handshake,
+                    ssl_handshake_timeout=timeouts.handshake_timeout,
                     # for a peer that never answers close_notify (RFC 8446 §6.1)
-                    ssl_shutdown_timeout=timeouts.write,
+                    ssl_shutdown_timeout=timeouts.write_timeout,
                 )
         # TimeoutError and SSLError are OSErrors; a name that isn't text is a UnicodeDecodeError
         except (OSError, ValueError, asyncio.CancelledError) as error:

@@ -25,7 +25,7 @@ from tests.service.daemon import PATIENCE
 
 POOL = "pcpool.contoso.com"
 UNLIMITED = OutgoingLimits()
-PATIENT = StreamLimits(idle=30, message=30, write=30, handshake=30)
+PATIENT = StreamLimits(idle_timeout=30, message_timeout=30, write_timeout=30, handshake_timeout=30)
 
 
 @dataclass

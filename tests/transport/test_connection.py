@@ -131,7 +131,9 @@ class World:
         self.loop = Loop()
         self.events = 0
         self.each = 0.0  # seconds that the work on an event takes
-        limits = StreamLimits(idle=3600.0, message=30.0, write=20.0, handshake=10.0)
+        limits = StreamLimits(
+            idle_timeout=3600.0, message_timeout=30.0, write_timeout=20.0, handshake_timeout=10.0
+        )
         loop = cast(asyncio.AbstractEventLoop, self.loop)
         self.owner = Owner(ConnectionSettings(self.answer, self.source, DEFAULT, limits, loop))
         self.connection = StreamConnection(self.owner, "192.0.2.1", 50_000)

@@ -19,7 +19,9 @@ async def test_a_listener_that_closes_gives_back_what_it_has_just_accepted() -> 
         answer=lambda event, source, transport, reach: None,
         source=TrustedPeers(()).source,
         message_limits=Limits(),
-        timeouts=StreamLimits(idle=9, message=9, write=1, handshake=9),
+        timeouts=StreamLimits(
+            idle_timeout=9, message_timeout=9, write_timeout=1, handshake_timeout=9
+        ),
         loop=loop,
     )
     listener = StreamListener(settings, admission)

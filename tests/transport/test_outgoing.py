@@ -124,7 +124,7 @@ async def test_garbage(garbage: bytes) -> None:
         await reader.readexactly(1)  # else it may be over before it is there
         writer.write(garbage)
 
-    hasty = dataclasses.replace(PATIENT, message=0.3)
+    hasty = dataclasses.replace(PATIENT, message_timeout=0.3)
     async with server(then) as pool, world(timeouts=hasty) as ours:
         flow = await ours.flow(pool.target())
         flow.send(REQUEST)
@@ -225,7 +225,7 @@ async def test_a_target_that_does_not_read_holds_a_bounded_amount() -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         await asyncio.sleep(20)
 
-    hasty = dataclasses.replace(PATIENT, write=0.5)
+    hasty = dataclasses.replace(PATIENT, write_timeout=0.5)
     async with server(then) as pool, world(timeouts=hasty) as ours:
         flow = await ours.flow(pool.target())
         message, sent = REQUEST.replace(b": 0", b": 60000") + b"x" * 60000, 0
@@ -238,7 +238,7 @@ async def test_a_target_that_does_not_read_holds_a_bounded_amount() -> None:
 
 
 async def test_idle_connections_are_closed() -> None:
-    hasty = dataclasses.replace(PATIENT, idle=0.3)
+    hasty = dataclasses.replace(PATIENT, idle_timeout=0.3)
     async with server() as pool, world(timeouts=hasty) as ours:
         flow = await ours.flow(pool.target())
         await until(lambda: ours.lost == [flow])
@@ -253,7 +253,7 @@ async def test_keep_alives() -> None:
             assert await reader.readexactly(4) == PING
             writer.write(PONG)
 
-    lively = dataclasses.replace(PATIENT, idle=0.6, keepalive=0.2)
+    lively = dataclasses.replace(PATIENT, idle_timeout=0.6, keepalive=0.2)
     async with server(then) as pool, world(timeouts=lively) as ours:
         flow = await ours.flow(pool.target())
         await asyncio.sleep(1.5)
@@ -493,7 +493,7 @@ async def test_a_server_that_wants_a_certificate_and_gets_none(authority: Author
 
 
 async def test_a_handshake_that_takes_too_long(authority: Authority) -> None:
-    hasty = dataclasses.replace(PATIENT, handshake=0.3)
+    hasty = dataclasses.replace(PATIENT, handshake_timeout=0.3)
     async with server() as pool, world(tls=profile(authority), timeouts=hasty) as ours:
         assert await ours.dial(pool.target("tls")) == "the handshake took too long"
 
@@ -507,7 +507,7 @@ async def test_terms_that_change_hold_for_open_connections() -> None:
         await ours.flow(pool.target())
         taken: list[Any] = []
         settings = ours.outgoing.settings
-        hasty = dataclasses.replace(PATIENT, idle=0.5)
+        hasty = dataclasses.replace(PATIENT, idle_timeout=0.5)
         settings.change(
             lambda event, *_: taken.append(event), settings.source, settings.message_limits, hasty
         )

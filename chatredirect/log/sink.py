@@ -131,7 +131,7 @@ class LogSink:
 def stream_writer(stream: Stream) -> Writer:
     """A writer to a stream, by its descriptor if it has one."""
     try:
-        descriptor: int = stream.fileno()  # type: ignore[attr-defined]
+        descriptor: int = stream.fileno()  # type: ignore[attr-defined]  # may be missing
     except (AttributeError, OSError, ValueError):
         return lambda lines: _write_stream(stream, _text(lines))
     return lambda lines: _write_descriptor(descriptor, _text(lines).encode())

@@ -1,13 +1,12 @@
 """How a command finds the running daemon."""
 
+import os
 from pathlib import Path
 
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG
 from chatredirect.commands.output import complain
-
-EX_CONFIG = 78
 
 
 def control_socket(config: Path, socket: Path | None) -> str:
@@ -20,8 +19,6 @@ def control_socket(config: Path, socket: Path | None) -> str:
         typer.Exit: the configuration has switched it off, or is another than the usual one and
             can't be read.
     """
-    import os
-
     from chatredirect.config.control_socket import configured_socket
 
     if socket is None and config != DEFAULT_CONFIG and not os.access(config, os.R_OK):
@@ -29,12 +26,12 @@ def control_socket(config: Path, socket: Path | None) -> str:
             f"{config}: there is no such file, or user {os.geteuid()} may not read it, so where "
             "the daemon's control socket is remains unknown; --socket names it"
         )
-        raise typer.Exit(EX_CONFIG)
+        raise typer.Exit(os.EX_CONFIG)
     path = configured_socket(config) if socket is None else str(socket)
     if path is None:
         complain(
             f"{config} says control.socket: off, so the daemon can't be asked; send it SIGHUP for "
             "a reload, or set control.socket and restart it"
         )
-        raise typer.Exit(EX_CONFIG)
+        raise typer.Exit(os.EX_CONFIG)
     return path

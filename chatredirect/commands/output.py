@@ -9,8 +9,6 @@ import sys
 
 import typer
 
-EX_IOERR = 74  # sysexits(3)
-
 
 def show(text: str) -> None:
     """Print to standard output, with a line's end.
@@ -23,7 +21,7 @@ def show(text: str) -> None:
         typer.echo(_harmless(text))
     except OSError as error:
         _tell_lost(error)
-        raise typer.Exit(EX_IOERR) from None
+        raise typer.Exit(os.EX_IOERR) from None
 
 
 def complain(text: str, *, prefix: str = "chatredirect: ") -> None:

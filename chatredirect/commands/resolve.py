@@ -1,6 +1,7 @@
 """`chatredirect resolve`: where does DNS lead for this pool, and by which way?"""
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from chatredirect.config import Settings
     from chatredirect.net.target import Target
 
-EXIT_STATUS = {"found": 0, "none": 1, "failed": 75}  # EX_TEMPFAIL: it may be otherwise in a minute
+EXIT_STATUS = {"found": 0, "none": 1, "failed": os.EX_TEMPFAIL}
 
 
 class TransportName(StrEnum):
@@ -85,7 +86,7 @@ def _health(
 ) -> "dict[Target, Pinged] | None":
     """What pings of all targets say; None if nobody wants them."""
     from chatredirect.commands.pinging import ping_all
-    from chatredirect.config import EX_CONFIG, Settings, parse_listen
+    from chatredirect.config import Settings, parse_listen
     from chatredirect.transport.tls import TlsError
 
     if ping is None:
@@ -97,7 +98,7 @@ def _health(
         return ping_all((each for one in found for each in one.located.targets), settings)
     except TlsError as error:
         complain(str(error))
-        raise typer.Exit(EX_CONFIG) from None
+        raise typer.Exit(os.EX_CONFIG) from None
 
 
 def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> dict[str, object]:

@@ -11,7 +11,7 @@
 
 from chatredirect.config.address_syntax import parse_listen, parse_nameserver, parse_pool_fqdn
 from chatredirect.config.endpoint import EndpointSettings
-from chatredirect.config.faults import EX_CONFIG, ConfigError, Fault
+from chatredirect.config.faults import ConfigError, Fault
 from chatredirect.config.http_section import HttpSettings
 from chatredirect.config.loader import load
 from chatredirect.config.models import (
@@ -36,7 +36,6 @@ from chatredirect.net.addresses import (
 )
 
 __all__ = [
-    "EX_CONFIG",
     "ConfigError",
     "ControlSettings",
     "DnsSettings",

@@ -4,12 +4,9 @@ A fault is one sentence with a place. Reading goes on after a fault wherever it 
 of `chatredirect check` shows everything; only the whole list is ever raised.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-EX_CONFIG = 78
-"""sysexits.h: the configuration can't be used. Also when its file is missing or unreadable, so that
-one number in a unit file (`RestartPreventExitStatus=78`) says "restarting won't help"."""
 
 _QUOTED_LIMIT = 80
 
@@ -44,7 +41,7 @@ class Fault:
 class ConfigError(Exception):
     """The configuration can't be used. `faults` has every reason, sorted by file and line."""
 
-    exit_status = EX_CONFIG
+    exit_status = os.EX_CONFIG
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         """Keep the faults; the exception's text is one line for each."""

@@ -10,10 +10,6 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from chatredirect.control.protocol import (
-    EX_NOPERM,
-    EX_PROTOCOL,
-    EX_TEMPFAIL,
-    EX_UNAVAILABLE,
     MAX_ANSWER,
     UNREAD_SECONDS,
     BadLine,
@@ -83,11 +79,11 @@ def ask(
             raise ControlError(
                 f"the daemon at {path} hasn't answered for {timeout:g} s: its log says more "
                 "(journalctl -u chatredirect)",
-                status=EX_TEMPFAIL,
+                status=os.EX_TEMPFAIL,
             ) from None
         except BadLine as error:
             raise ControlError(
-                f"what answers at {path} is no chatredirect: {error}", status=EX_PROTOCOL
+                f"what answers at {path} is no chatredirect: {error}", status=os.EX_PROTOCOL
             ) from None
         except OSError as error:
             raise _lost(path, words(error)) from None
@@ -130,7 +126,7 @@ def _verdict(line: Mapping[str, Json]) -> Mapping[str, Json]:
         raise BadLine("an answer that is none")
     raise ControlError(
         error,
-        status=status if isinstance(status, int) and 0 < status < 256 else EX_UNAVAILABLE,
+        status=status if isinstance(status, int) and 0 < status < 256 else os.EX_UNAVAILABLE,
         faults=faults if isinstance(faults, list) else (),
         refused=True,
     )
@@ -146,26 +142,26 @@ def _unreached(path: str, error: OSError) -> ControlError:
                 f"the daemon isn't running: {what} control socket {path}. Start it (systemctl "
                 "start chatredirect), or name its configuration with --config, or its socket with "
                 "--socket",
-                status=EX_UNAVAILABLE,
+                status=os.EX_UNAVAILABLE,
             )
         case PermissionError():
             return ControlError(
                 f"user {os.geteuid()} isn't permitted to use the control socket {path}: root and "
                 "members of the service's group are (usermod -aG chatredirect USER)",
-                status=EX_NOPERM,
+                status=os.EX_NOPERM,
             )
         case TimeoutError() | BlockingIOError():
             return ControlError(
                 f"the daemon at {path} takes no connection within {_CONNECT_SECONDS:g} s: "
                 "try again",
-                status=EX_TEMPFAIL,
+                status=os.EX_TEMPFAIL,
             )
     return ControlError(
-        f"the control socket {path} can't be used: {words(error)}", status=EX_UNAVAILABLE
+        f"the control socket {path} can't be used: {words(error)}", status=os.EX_UNAVAILABLE
     )
 
 
 def _lost(path: str, why: str) -> ControlError:
     return ControlError(
-        f"the daemon at {path} went away before it had answered: {why}", status=EX_TEMPFAIL
+        f"the daemon at {path} went away before it had answered: {why}", status=os.EX_TEMPFAIL
     )

@@ -7,6 +7,7 @@
 """
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
@@ -25,12 +26,8 @@ UNREAD = 256 * 1024
 UNREAD_SECONDS = 10.0
 """How long it is waited for; then it is dropped."""
 
-# sysexits(3)
-EX_UNAVAILABLE = 69
-EX_SOFTWARE = 70
-EX_TEMPFAIL = 75
-EX_PROTOCOL = 76
-EX_NOPERM = 77
+USAGE_ERROR = 2
+"""Exit status of a command line that can't be used: click's, where sysexits(3) has 64."""
 
 
 class ControlRefusal(Exception):
@@ -43,7 +40,7 @@ class ControlRefusal(Exception):
     """
 
     def __init__(
-        self, error: str, *, status: int = EX_UNAVAILABLE, faults: Sequence[Json] = ()
+        self, error: str, *, status: int = os.EX_UNAVAILABLE, faults: Sequence[Json] = ()
     ) -> None:
         """Say no."""
         super().__init__(error)

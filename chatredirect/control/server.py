@@ -5,6 +5,7 @@ long and how much is bounded, and whatever doesn't fit is answered if it can be,
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,9 +16,6 @@ import structlog
 
 from chatredirect.control.protocol import (
     CONNECTIONS,
-    EX_PROTOCOL,
-    EX_SOFTWARE,
-    EX_TEMPFAIL,
     MAX_REQUEST,
     REQUEST_SECONDS,
     UNREAD,
@@ -103,7 +101,7 @@ _NO_DESCRIPTOR = encode(
         "ok": False,
         "error": "the daemon has no file descriptor left: raise LimitNOFILE, or lower "
         "limits.connections",
-        "status": EX_TEMPFAIL,
+        "status": os.EX_TEMPFAIL,
         "faults": [],
     }
 )
@@ -245,7 +243,9 @@ class ControlServer:
                 # to close with the request unread would reset the connection, answer and all
                 with suppress(TimeoutError, ValueError, ConnectionError):
                     await asyncio.wait_for(reader.readline(), _BUSY_SECONDS)
-                raise ControlRefusal("too many commands at a time: try again", status=EX_TEMPFAIL)
+                raise ControlRefusal(
+                    "too many commands at a time: try again", status=os.EX_TEMPFAIL
+                )
             request = await self._request(reader)
             if request is None:
                 return
@@ -261,7 +261,7 @@ class ControlServer:
         except ConversationGone:
             pass
         except asyncio.CancelledError:
-            last = {"ok": False, "error": "the daemon is stopping", "status": EX_TEMPFAIL}
+            last = {"ok": False, "error": "the daemon is stopping", "status": os.EX_TEMPFAIL}
             await _try_to_tell(conversation, last | {"faults": []})
             raise
         finally:
@@ -276,12 +276,12 @@ class ControlServer:
             self.counters.slow += 1
             seconds = f"{self._bounds.request_seconds:g}"
             raise ControlRefusal(
-                f"no request came within {seconds} s", status=EX_PROTOCOL
+                f"no request came within {seconds} s", status=os.EX_PROTOCOL
             ) from None
         except ValueError:  # asyncio: no end of a line within the limit
             self.counters.garbage += 1
             raise ControlRefusal(
-                f"the request is longer than {self._bounds.request} octets", status=EX_PROTOCOL
+                f"the request is longer than {self._bounds.request} octets", status=os.EX_PROTOCOL
             ) from None
         except ConnectionError:
             return None
@@ -292,7 +292,7 @@ class ControlServer:
         except BadLine as error:
             self.counters.garbage += 1
             raise ControlRefusal(
-                f"the request can't be read: {error}", status=EX_PROTOCOL
+                f"the request can't be read: {error}", status=os.EX_PROTOCOL
             ) from None
 
     async def _carry_out(
@@ -306,7 +306,9 @@ class ControlServer:
         if handler is None or not isinstance(name, str):
             self.counters.unknown += 1
             known = ", ".join(sorted(self._commands))
-            raise ControlRefusal(f"there is no such command; there are {known}", status=EX_PROTOCOL)
+            raise ControlRefusal(
+                f"there is no such command; there are {known}", status=os.EX_PROTOCOL
+            )
         process, user, group = peer_of(writer.get_extra_info("socket"))
         log.info("control_request", command=name, pid=process, uid=user, gid=group)
         self.counters.requests[name] = self.counters.requests.get(name, 0) + 1
@@ -321,7 +323,7 @@ class ControlServer:
             self.counters.failed += 1
             log.exception("control_failed", command=name)
             raise ControlRefusal(
-                "the daemon failed to do it: its log says more", status=EX_SOFTWARE
+                "the daemon failed to do it: its log says more", status=os.EX_SOFTWARE
             ) from None
 
 

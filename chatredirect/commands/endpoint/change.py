@@ -18,10 +18,9 @@ import typer
 from chatredirect.commands.asking import control_socket
 from chatredirect.commands.endpoint.files import BusyError, Filed, FilingError, file_all, locked
 from chatredirect.commands.endpoint.keys import for_options
-from chatredirect.commands.output import EX_IOERR, complain, show
+from chatredirect.commands.output import complain, show
 from chatredirect.commands.report import config_error_text, counted
 from chatredirect.config import (
-    EX_CONFIG,
     ConfigError,
     EndpointSettings,
     Settings,
@@ -38,7 +37,6 @@ from chatredirect.runtime.regular_file import read_file
 
 NO = 1
 """Exit status: the answer is no, and nothing has been changed."""
-EX_DATAERR, EX_TEMPFAIL, EX_NOPERM = 65, 75, 77  # sysexits(3)
 _RELOAD_SECONDS = 300.0
 
 
@@ -99,7 +97,7 @@ def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) ->
         complain(config_error_text(error), prefix="")
         if draft is not None:
             complain("nothing has been changed")
-        raise typer.Exit(EX_CONFIG) from None
+        raise typer.Exit(os.EX_CONFIG) from None
 
 
 def folder_of(config: Path) -> IncludeFolder:
@@ -117,7 +115,7 @@ def folder_of(config: Path) -> IncludeFolder:
         return include_folder(os.fspath(config), content)
     except NoFolderError as error:
         configured(config)  # a faulty file is told about first
-        raise refuse(str(error), EX_CONFIG) from None
+        raise refuse(str(error), os.EX_CONFIG) from None
 
 
 def find(settings: Settings, key: bytes) -> EndpointSettings | None:
@@ -143,7 +141,7 @@ def alone(folder: str, config: Path) -> Iterator[None]:
             yield
     except BusyError:
         message = f"another chatredirect endpoint holds {folder}: try again when it is done"
-        raise refuse(message, EX_TEMPFAIL) from None
+        raise refuse(message, os.EX_TEMPFAIL) from None
     except FilingError as error:
         raise _unwritable(error) from None
 
@@ -244,9 +242,9 @@ def _unwritable(failed: FilingError, what: str = "nothing has been changed:") ->
     if isinstance(error, PermissionError):
         return refuse(
             f"{what} user {os.geteuid()} isn't permitted to write {failed.path}: use sudo",
-            EX_NOPERM,
+            os.EX_NOPERM,
         )
-    return refuse(f"{what} {failed.path}: {words(error)}", EX_IOERR)
+    return refuse(f"{what} {failed.path}: {words(error)}", os.EX_IOERR)
 
 
 _MAX_NAME = 64

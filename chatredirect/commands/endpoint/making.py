@@ -13,7 +13,6 @@ import typer
 from pydantic import ValidationError
 
 from chatredirect.commands.endpoint.change import (
-    EX_DATAERR,
     NO,
     Proposal,
     Where,
@@ -38,7 +37,7 @@ from chatredirect.commands.endpoint.showing import as_json as endpoint_json
 from chatredirect.commands.endpoint.showing import pool_text, sheet, state_text
 from chatredirect.commands.output import complain
 from chatredirect.commands.report import config_error_text, counted
-from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, load, parse_sip_address
+from chatredirect.config import ConfigError, EndpointSettings, load, parse_sip_address
 from chatredirect.config.endpoint_text import text_of
 from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder
@@ -96,7 +95,7 @@ class Making:
             settings = load(self.where.config)
         except ConfigError as own:
             complain(config_error_text(own), prefix="")
-            return refuse("nothing has been made: mend the configuration first", EX_CONFIG)
+            return refuse("nothing has been made: mend the configuration first", os.EX_CONFIG)
         there = {each.sip_address.key: each for each in settings.endpoints}
         twice = [
             f"{place}there is an endpoint for {endpoint.sip_address} already: "
@@ -113,7 +112,7 @@ class Making:
             complain(
                 f"{place}{for_options(fault.message)}", prefix="" if place else "chatredirect: "
             )
-        return refuse("nothing has been made: the configuration couldn't be used", EX_CONFIG)
+        return refuse("nothing has been made: the configuration couldn't be used", os.EX_CONFIG)
 
 
 def one(given: Mapping[str, str], where: Where) -> Making:
@@ -170,16 +169,18 @@ def of_csv(file: Path, given: Mapping[str, str], where: Where) -> Making:
             data = read_file(file, MAX_CSV, pipe=True)
         rows, notes = read_rows(data)
     except OSError as error:
-        raise refuse(f"{name}: {words(error)}", EX_DATAERR) from None
+        raise refuse(f"{name}: {words(error)}", os.EX_DATAERR) from None
     except CsvFault as fault:
-        raise refuse(f"{name}:{fault.line}: {fault}; nothing has been made", EX_DATAERR) from None
+        raise refuse(
+            f"{name}:{fault.line}: {fault}; nothing has been made", os.EX_DATAERR
+        ) from None
     for note in notes:
         complain(f"{name}: {note}")
     keys, endpoints, wrong = _validated(rows, given, name)
     if wrong:
         complain("\n".join(wrong), prefix="")
         many = f"{counted(len(wrong), 'fault')} in {counted(len(rows), 'row')}"
-        raise refuse(f"{many}; nothing has been made", EX_DATAERR)
+        raise refuse(f"{many}; nothing has been made", os.EX_DATAERR)
     origin = [f"{name}:{row.line}: " for row in rows]
     how = f"chatredirect endpoint new --from-csv {os.path.basename(name)}"
     return Making(where, folder_of(where.config), keys, endpoints, origin, how)

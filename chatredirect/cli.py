@@ -10,17 +10,17 @@ from typing import Annotated
 import typer
 
 import chatredirect
-from chatredirect.commands.check import check
+from chatredirect.commands.check_command import check
 from chatredirect.commands.endpoint import app as endpoint
 from chatredirect.commands.endpoint.powershell import understand
-from chatredirect.commands.log_level import log_level
+from chatredirect.commands.log_level_command import log_level
 from chatredirect.commands.output import complain, is_lost, show
-from chatredirect.commands.probe import probe
-from chatredirect.commands.reload import reload
-from chatredirect.commands.resolve import resolve
-from chatredirect.commands.run import run
-from chatredirect.commands.status import status
-from chatredirect.commands.trace import trace
+from chatredirect.commands.probe_command import probe
+from chatredirect.commands.reload_command import reload
+from chatredirect.commands.resolve_command import resolve
+from chatredirect.commands.run_command import run
+from chatredirect.commands.status_command import status
+from chatredirect.commands.trace_command import trace
 from chatredirect.control.protocol import USAGE_ERROR
 
 app = typer.Typer(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from chatredirect.commands.pinging import Pinged
-from chatredirect.commands.report import counted
-from chatredirect.commands.resolving import Resolution
+from chatredirect.commands.fault_text import counted
+from chatredirect.commands.pool_resolution import Resolution
+from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import EndpointSettings
 from chatredirect.config.moment import written
 from chatredirect.dns.rfc3263 import LocatedState

@@ -4,7 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatredirect.commands.endpoint.options import IdentityArgument, IdentityOption, one_identity
+from chatredirect.commands.endpoint.endpoint_options import (
+    IdentityArgument,
+    IdentityOption,
+    one_identity,
+)
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from chatredirect.commands.output import complain, show
 
@@ -55,10 +59,10 @@ def get(
     import json
     import time
 
-    from chatredirect.commands.endpoint.change import configured, identified
     from chatredirect.commands.endpoint.filters import parse_filter
-    from chatredirect.commands.endpoint.showing import as_json as endpoint_json
-    from chatredirect.commands.endpoint.showing import sheet, table
+    from chatredirect.commands.endpoint.listing import as_json as endpoint_json
+    from chatredirect.commands.endpoint.listing import sheet, table
+    from chatredirect.commands.endpoint.proposal import configured, identified
 
     wanted = one_identity(argument, identity)
     most = _number(result_size)

@@ -18,8 +18,8 @@ import typer
 from chatredirect.commands.asking import control_socket
 from chatredirect.commands.endpoint.files import BusyError, Filed, FilingError, file_all, locked
 from chatredirect.commands.endpoint.keys import for_options
+from chatredirect.commands.fault_text import config_error_text, counted
 from chatredirect.commands.output import complain, show
-from chatredirect.commands.report import config_error_text, counted
 from chatredirect.config import (
     ConfigError,
     EndpointSettings,
@@ -179,8 +179,8 @@ def carry_out(proposal: Proposal, where: Where, done: Callable[[], None]) -> Non
 
 
 def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
-    from chatredirect.commands.reload import faults_of_refusal
-    from chatredirect.commands.report import fault_lines
+    from chatredirect.commands.fault_text import fault_lines
+    from chatredirect.commands.reload_command import faults_of_refusal
     from chatredirect.control.client import ControlError, ask
 
     try:

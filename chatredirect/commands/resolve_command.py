@@ -12,8 +12,8 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOpti
 from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.pinging import Pinged
-    from chatredirect.commands.resolving import PoolAddress, Resolution
+    from chatredirect.commands.pool_resolution import PoolAddress, Resolution
+    from chatredirect.commands.target_pings import Pinged
     from chatredirect.config import Settings
     from chatredirect.net.target import Target
 
@@ -57,7 +57,7 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
-    from chatredirect.commands.resolving import PoolAddress, resolution_lines, resolve_all
+    from chatredirect.commands.pool_resolution import PoolAddress, resolution_lines, resolve_all
     from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
 
@@ -85,7 +85,7 @@ def _health(
     found: "list[Resolution]", settings: "Settings | None", ping: bool | None
 ) -> "dict[Target, Pinged] | None":
     """What pings of all targets say; None if nobody wants them."""
-    from chatredirect.commands.pinging import ping_all
+    from chatredirect.commands.target_pings import ping_all
     from chatredirect.config import Settings, parse_listen
     from chatredirect.transport.tls import TlsError
 
@@ -110,7 +110,7 @@ def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> di
 
 def _settings(config: Path) -> "Settings | None":
     """The configuration; None if nobody named one and the default isn't there."""
-    from chatredirect.commands.report import config_error_text
+    from chatredirect.commands.fault_text import config_error_text
     from chatredirect.config import ConfigError, load
 
     if config == DEFAULT_CONFIG and not config.exists():
@@ -124,7 +124,7 @@ def _settings(config: Path) -> "Settings | None":
 
 def _configured(settings: "Settings", fqdn: str) -> "list[PoolAddress]":
     """The ways in which endpoints have this pool, each once."""
-    from chatredirect.commands.resolving import PoolAddress
+    from chatredirect.commands.pool_resolution import PoolAddress
 
     endpoints = (endpoint for endpoint in settings.endpoints if endpoint.pool_fqdn == fqdn)
     return list(dict.fromkeys(PoolAddress.of(endpoint) for endpoint in endpoints))

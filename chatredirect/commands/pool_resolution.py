@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from chatredirect.commands.pinging import Pinged
+from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import DnsSettings, EndpointSettings, HostPort, Settings
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import Located

@@ -10,7 +10,10 @@ from difflib import unified_diff
 import typer
 from pydantic import ValidationError
 
-from chatredirect.commands.endpoint.change import (
+from chatredirect.commands.endpoint.keys import OPTIONS, endpoint_of, keys_of, refuse_values
+from chatredirect.commands.endpoint.listing import pool_text
+from chatredirect.commands.endpoint.new_endpoints import described, typed
+from chatredirect.commands.endpoint.proposal import (
     NO,
     Proposal,
     Where,
@@ -25,9 +28,6 @@ from chatredirect.commands.endpoint.change import (
     tell_doubts,
     tell_passed,
 )
-from chatredirect.commands.endpoint.keys import OPTIONS, endpoint_of, keys_of, refuse_values
-from chatredirect.commands.endpoint.making import described, typed
-from chatredirect.commands.endpoint.showing import pool_text
 from chatredirect.commands.output import complain, show
 from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.document import MAX_FILE

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chatredirect.commands.pinging import Pinged, ping_all
+from chatredirect.commands.fault_text import counted
+from chatredirect.commands.pool_resolution import PoolAddress, Resolution, resolve_all, target_text
 from chatredirect.commands.readiness import Item, is_ready, readiness
-from chatredirect.commands.report import counted
-from chatredirect.commands.resolving import PoolAddress, Resolution, resolve_all, target_text
+from chatredirect.commands.target_pings import Pinged, ping_all
 from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings, TlsSettings
 from chatredirect.config.warnings import at_endpoint, needs_srv, udp_warning
 from chatredirect.dns.rfc3263 import LocatedState

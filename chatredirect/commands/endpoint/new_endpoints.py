@@ -12,7 +12,18 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 
-from chatredirect.commands.endpoint.change import (
+from chatredirect.commands.endpoint.csv_rows import MAX_CSV, CsvFault, Row, read_rows
+from chatredirect.commands.endpoint.keys import (
+    OPTIONS,
+    Keys,
+    endpoint_of,
+    faults,
+    for_options,
+    refuse_values,
+)
+from chatredirect.commands.endpoint.listing import as_json as endpoint_json
+from chatredirect.commands.endpoint.listing import pool_text, sheet, state_text
+from chatredirect.commands.endpoint.proposal import (
     NO,
     Proposal,
     Where,
@@ -24,19 +35,8 @@ from chatredirect.commands.endpoint.change import (
     tell_doubts,
     tell_passed,
 )
-from chatredirect.commands.endpoint.csv_rows import MAX_CSV, CsvFault, Row, read_rows
-from chatredirect.commands.endpoint.keys import (
-    OPTIONS,
-    Keys,
-    endpoint_of,
-    faults,
-    for_options,
-    refuse_values,
-)
-from chatredirect.commands.endpoint.showing import as_json as endpoint_json
-from chatredirect.commands.endpoint.showing import pool_text, sheet, state_text
+from chatredirect.commands.fault_text import config_error_text, counted
 from chatredirect.commands.output import complain
-from chatredirect.commands.report import config_error_text, counted
 from chatredirect.config import ConfigError, EndpointSettings, load, parse_sip_address
 from chatredirect.config.endpoint_text import text_of
 from chatredirect.config.faults import quoted

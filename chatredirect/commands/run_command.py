@@ -53,7 +53,7 @@ def run(
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read
 
-    from chatredirect.commands.report import config_error_text
+    from chatredirect.commands.fault_text import config_error_text
     from chatredirect.config import ConfigError, load
     from chatredirect.control.socket_file import ControlSocketError
     from chatredirect.daemon.event_loop import loop_factory

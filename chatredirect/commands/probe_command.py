@@ -191,7 +191,7 @@ def _plan(
 
 def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]":
     """The configuration's; the defaults if nobody named one on the command line and it's no use."""
-    from chatredirect.commands.report import config_error_text
+    from chatredirect.commands.fault_text import config_error_text
     from chatredirect.config import ConfigError, DnsSettings, TlsSettings, load
 
     if not named and not os.path.exists(config):  # never raises

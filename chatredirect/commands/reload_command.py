@@ -26,7 +26,7 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
     can't be listened on or the daemon isn't running, 77 if it isn't permitted.
     """
     from chatredirect.commands.asking import control_socket
-    from chatredirect.commands.report import counted, fault_lines
+    from chatredirect.commands.fault_text import counted, fault_lines
     from chatredirect.control.client import ControlError, ask
 
     try:
@@ -61,7 +61,7 @@ def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
 
 def _summary(outcome: "Mapping[str, Json]") -> str:
     """What has changed, in a line."""
-    from chatredirect.commands.report import counted
+    from chatredirect.commands.fault_text import counted
 
     if not outcome.get("changed"):
         return "Nothing has changed; the configuration is in force as it was."

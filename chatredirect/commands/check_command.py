@@ -12,8 +12,8 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigArgument, JsonOp
 from chatredirect.commands.output import show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.live import LivePool
-    from chatredirect.commands.resolving import PoolAddress
+    from chatredirect.commands.live_check import LivePool
+    from chatredirect.commands.pool_resolution import PoolAddress
     from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
 
 NOT_READY = 1
@@ -66,7 +66,7 @@ def check(
 
 
 def _all_ready(settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: float) -> bool:
-    from chatredirect.commands.live import items_of
+    from chatredirect.commands.live_check import items_of
     from chatredirect.commands.readiness import is_ready
 
     return all(is_ready(items_of(each, pools, now)) for each in settings.endpoints)
@@ -95,7 +95,7 @@ def _files(settings: "Settings") -> "tuple[Fault, ...]":
 
     if settings.tls == TlsSettings() and not settings.secure_listeners:
         return ()  # without importing what reads them
-    from chatredirect.commands.live import tls_doubts
+    from chatredirect.commands.live_check import tls_doubts
 
     return tls_doubts(settings)
 
@@ -106,7 +106,7 @@ def _asked(settings: "Settings") -> "tuple[Fault, ...]":
 
     if not any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
         return ()  # without importing what asks
-    from chatredirect.commands.live import dns_doubts
+    from chatredirect.commands.live_check import dns_doubts
     from chatredirect.log import silence
 
     silence()
@@ -114,7 +114,7 @@ def _asked(settings: "Settings") -> "tuple[Fault, ...]":
 
 
 def _looked(settings: "Settings") -> "dict[PoolAddress, LivePool]":
-    from chatredirect.commands.live import look
+    from chatredirect.commands.live_check import look
     from chatredirect.log import silence
 
     silence()
@@ -122,7 +122,7 @@ def _looked(settings: "Settings") -> "dict[PoolAddress, LivePool]":
 
 
 def _refused(error: "ConfigError", *, as_json: bool) -> None:
-    from chatredirect.commands.report import config_error_text, fault_json
+    from chatredirect.commands.fault_text import config_error_text, fault_json
 
     if as_json:
         answer = {"ok": False, "errors": [fault_json(fault) for fault in error.faults]}
@@ -137,8 +137,8 @@ def _text(
     pools: "dict[PoolAddress, LivePool] | None",
     now: float,
 ) -> Iterator[str]:
-    from chatredirect.commands.endpoint.showing import state_text
-    from chatredirect.commands.report import counted, fault_lines
+    from chatredirect.commands.endpoint.listing import state_text
+    from chatredirect.commands.fault_text import counted, fault_lines
 
     yield from fault_lines(doubts, "warning")
     if doubts:
@@ -162,7 +162,7 @@ def _text(
     with_warnings = f", with {counted(len(doubts), 'warning')}" if doubts else ""
     yield f"The configuration can be used{with_warnings}."
     if pools is not None:
-        from chatredirect.commands.live import live_lines
+        from chatredirect.commands.live_check import live_lines
 
         yield ""
         yield from live_lines(settings, pools, _SHOWN, now)
@@ -193,7 +193,7 @@ def _json(
     pools: "dict[PoolAddress, LivePool] | None",
     now: float,
 ) -> dict[str, object]:
-    from chatredirect.commands.report import fault_json
+    from chatredirect.commands.fault_text import fault_json
 
     return {
         "ok": True,
@@ -222,7 +222,7 @@ def _json(
 def _live_json(
     settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: float
 ) -> dict[str, object]:
-    from chatredirect.commands.live import items_of
+    from chatredirect.commands.live_check import items_of
     from chatredirect.commands.readiness import is_ready
 
     found = [(each, items_of(each, pools, now)) for each in settings.endpoints]

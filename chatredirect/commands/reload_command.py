@@ -25,8 +25,8 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
     Exit status: 0 if the new configuration is in force, 78 if it is faulty, 69 if an address
     can't be listened on or the daemon isn't running, 77 if it isn't permitted.
     """
-    from chatredirect.commands.asking import control_socket
     from chatredirect.commands.fault_text import counted, fault_lines
+    from chatredirect.commands.options import control_socket
     from chatredirect.control.client import ControlError, ask
 
     try:

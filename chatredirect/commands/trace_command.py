@@ -76,7 +76,7 @@ def trace(
     """
     from contextlib import ExitStack
 
-    from chatredirect.commands.asking import control_socket
+    from chatredirect.commands.options import control_socket
     from chatredirect.control.client import ControlError, ask
 
     wanted: dict[str, Json] = {

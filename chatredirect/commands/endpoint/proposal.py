@@ -15,10 +15,10 @@ from pathlib import Path
 
 import typer
 
-from chatredirect.commands.asking import control_socket
 from chatredirect.commands.endpoint.files import BusyError, Filed, FilingError, file_all, locked
 from chatredirect.commands.endpoint.keys import for_options
 from chatredirect.commands.fault_text import config_error_text, counted
+from chatredirect.commands.options import control_socket
 from chatredirect.commands.output import complain, show
 from chatredirect.config import (
     ConfigError,

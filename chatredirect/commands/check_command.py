@@ -13,8 +13,8 @@ from chatredirect.commands.output import show
 
 if TYPE_CHECKING:
     from chatredirect.commands.live_check import LivePool
-    from chatredirect.commands.pool_resolution import PoolAddress
     from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
+    from chatredirect.net.addresses import PoolAddress
 
 NOT_READY = 1
 """Exit status of `check --live`: the configuration is right, and not everything works."""
@@ -143,9 +143,9 @@ def _text(
     yield from fault_lines(doubts, "warning")
     if doubts:
         yield ""
-    ways = {pool for endpoint in settings.endpoints for pool in endpoint.pools}
+    addresses = {pool for endpoint in settings.endpoints for pool in endpoint.pools}
     yield f"listening on  {', '.join(map(str, settings.listen))}"
-    yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(ways), 'pool')}"
+    yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(addresses), 'pool')}"
     shown = settings.endpoints[:_SHOWN]
     width = max((len(str(endpoint.sip_address)) for endpoint in shown), default=0)
     for endpoint in shown:
@@ -172,19 +172,14 @@ def _does(endpoint: "EndpointSettings") -> str:
     methods = f", only {' '.join(endpoint.methods)}" if endpoint.methods else ""
     if endpoint.mode == "lookup":
         return f"lookup to {', '.join(map(str, endpoint.channels))}{methods}"
+    from chatredirect.commands.endpoint.listing import pool_text
+
     how = "proxy" if endpoint.mode == "proxy" else endpoint.redirect_status
-    return f"{how} to {_pool(endpoint)}{methods}"
+    return f"{how} to {pool_text(endpoint)}{methods}"
 
 
 def _channels(endpoint: "EndpointSettings") -> dict[str, object]:
     return {"channel_uris": list(map(str, endpoint.channels))} if endpoint.mode == "lookup" else {}
-
-
-def _pool(endpoint: "EndpointSettings") -> str:
-    from chatredirect.config import HostPort
-
-    transport = f" over {endpoint.transport}" if endpoint.transport else ""
-    return f"{HostPort(endpoint.pool_fqdn, endpoint.port)}{transport}"
 
 
 def _json(

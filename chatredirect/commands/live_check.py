@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chatredirect.commands.fault_text import counted
-from chatredirect.commands.pool_resolution import PoolAddress, Resolution, resolve_all, target_text
+from chatredirect.commands.pool_resolution import Resolution, resolve_all, target_text
 from chatredirect.commands.readiness import Item, is_ready, readiness
 from chatredirect.commands.target_pings import Pinged, ping_all
 from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings, TlsSettings
 from chatredirect.config.warnings import at_endpoint, needs_srv, udp_warning
 from chatredirect.dns.rfc3263 import LocatedState
 from chatredirect.log.escape import escape
+from chatredirect.net.addresses import PoolAddress
 from chatredirect.transport.tls import TlsError
 from chatredirect.transport.tls_contexts import Certificates, file_doubts
 
@@ -38,7 +39,7 @@ class LivePool:
     def as_json(self) -> dict[str, object]:
         """All of it, for scripts."""
         pings = [each.as_json() for each in self.targets]
-        named = {"pool_fqdn": self.resolution.way.fqdn, "ready": self.ready, "pings": pings}
+        named = {"pool_fqdn": self.resolution.pool.fqdn, "ready": self.ready, "pings": pings}
         return {**named, **self.resolution.as_json()}
 
 
@@ -48,11 +49,12 @@ def look(settings: Settings) -> dict[PoolAddress, LivePool]:
     Raises:
         TlsError: a certificate, key or CA file can't be used.
     """
-    ways = dict.fromkeys(way for each in settings.endpoints for way in PoolAddress.all_of(each))
-    found = resolve_all(ways, settings)
+    addresses = dict.fromkeys(pool for each in settings.endpoints for pool in each.pools)
+    found = resolve_all(addresses, settings)
     pinged = ping_all((each for one in found for each in one.located.targets), settings)
     return {
-        one.way: LivePool(one, tuple(pinged[each] for each in one.located.targets)) for one in found
+        one.pool: LivePool(one, tuple(pinged[each] for each in one.located.targets))
+        for one in found
     }
 
 
@@ -60,8 +62,8 @@ def live_lines(
     settings: Settings, pools: dict[PoolAddress, LivePool], shown: int, now: float
 ) -> Iterator[str]:
     """Every pool with its targets; then each endpoint, those that aren't ready first."""
-    for way, pool in pools.items():
-        yield str(way)
+    for address, pool in pools.items():
+        yield str(address)
         for each in pool.targets:
             works = "works" if each.works else "FAILS"
             yield f"  {works}  {target_text(each.target)}: {each.detail}"
@@ -83,7 +85,7 @@ def _endpoint_lines(
     endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool], now: float
 ) -> Iterator[str]:
     pool, items = _decisive(endpoint, pools), items_of(endpoint, pools, now)
-    why = "" if pool.ready else f" ({pool.resolution.way}: {pool.why_not})"
+    why = "" if pool.ready else f" ({pool.resolution.pool}: {pool.why_not})"
     yield f"{'ready' if is_ready(items) else 'not ready':<9}  {endpoint.sip_address}{why}"
     yield from (f"  {escape(str(item))}" for item in items)
 
@@ -99,8 +101,8 @@ def items_of(
 def _decisive(endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool]) -> LivePool:
     """The pool that says whether an endpoint is ready: of several channel services one will do."""
     if endpoint.mode != "lookup":
-        return pools[PoolAddress.of(endpoint)]
-    channels = [pools[PoolAddress(*endpoint.channel_pool(uri))] for uri in endpoint.channels]
+        return pools[endpoint.pool]
+    channels = [pools[endpoint.channel_pool(uri)] for uri in endpoint.channels]
     return next((pool for pool in channels if pool.ready), channels[0])
 
 
@@ -116,11 +118,11 @@ def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
     first: dict[PoolAddress, EndpointSettings] = {}
     for endpoint in settings.endpoints:
         if len(first) < MAX_POOLS and needs_srv(endpoint, settings.dns):
-            first.setdefault(PoolAddress.of(endpoint), endpoint)
+            first.setdefault(endpoint.pool, endpoint)
     if not first:
         return ()
     found = resolve_all(first, settings)
-    doubts = (_doubt(first[resolution.way], resolution) for resolution in found)
+    doubts = (_doubt(first[resolution.pool], resolution) for resolution in found)
     return tuple(doubt for doubt in doubts if doubt is not None)
 
 
@@ -130,7 +132,7 @@ def _doubt(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
         where = endpoint.pool_fqdn
         return at_endpoint(endpoint, f"{where} has no targets just now: {located.reason}")
     has_srv = any(step.type == "SRV" and step.records for step in resolution.trace.steps)
-    if has_srv or resolution.way.transport is not None:
+    if has_srv or resolution.pool.transport is not None:
         return None
     return udp_warning(endpoint, "with neither port nor transport nor SRV records")
 

@@ -88,17 +88,17 @@ def _state(endpoint: EndpointSettings, now: float) -> Item:
 
 
 def _pool(resolution: Resolution, pinged: Sequence[Pinged], now: float) -> Iterator[Item]:
-    located, way = resolution.located, resolution.way
+    located, pool = resolution.located, resolution.pool
     if not pinged:
-        shows = f"chatredirect resolve {way.fqdn} shows each step"
+        shows = f"chatredirect resolve {pool.fqdn} shows each step"
         remedy = (
             f"add its records to DNS, or the name to dns.hosts; {shows}"
             if located.state is LocatedState.NONE
             else f"see to the name servers (dns.nameservers, /etc/resolv.conf); {shows}"
         )
-        yield Item("pool's DNS", Grade.FAILS, f"{way}: {located.reason}", remedy)
+        yield Item("pool's DNS", Grade.FAILS, f"{pool}: {located.reason}", remedy)
         return
-    found = f"{way}: {counted(len(pinged), 'target')}"
+    found = f"{pool}: {counted(len(pinged), 'target')}"
     if located.stale is not None or located.notes:
         yield Item("pool's DNS", Grade.DOUBTFUL, f"{found}; {located.stale or located.notes[0]}")
     else:

@@ -12,9 +12,10 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOpti
 from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.pool_resolution import PoolAddress, Resolution
+    from chatredirect.commands.pool_resolution import Resolution
     from chatredirect.commands.target_pings import Pinged
     from chatredirect.config import Settings
+    from chatredirect.net.addresses import PoolAddress
     from chatredirect.net.target import Target
 
 EXIT_STATUS = {"found": 0, "none": 1, "failed": os.EX_TEMPFAIL}
@@ -57,20 +58,21 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
-    from chatredirect.commands.pool_resolution import PoolAddress, resolution_lines, resolve_all
+    from chatredirect.commands.pool_resolution import resolution_lines, resolve_all
     from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
+    from chatredirect.net.addresses import PoolAddress
 
     try:
         fqdn = parse_pool_fqdn(pool_fqdn)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="POOL_FQDN") from None
     settings = _settings(config)
-    ways = [PoolAddress(fqdn, port, transport.value if transport else None)]
-    if settings is not None and ways == [PoolAddress(fqdn)]:
-        ways = _configured(settings, fqdn) or ways
+    pools = [PoolAddress(fqdn, port, transport.value if transport else None)]
+    if settings is not None and pools == [PoolAddress(fqdn)]:
+        pools = _configured(settings, fqdn) or pools
     silence()
-    found = resolve_all(ways, settings)
+    found = resolve_all(pools, settings)
     health = _health(found, settings, ping)
     if as_json:
         answers = [_json(resolution, health) for resolution in found]
@@ -123,8 +125,6 @@ def _settings(config: Path) -> "Settings | None":
 
 
 def _configured(settings: "Settings", fqdn: str) -> "list[PoolAddress]":
-    """The ways in which endpoints have this pool, each once."""
-    from chatredirect.commands.pool_resolution import PoolAddress
-
+    """Each port and transport with which endpoints have this pool, once."""
     endpoints = (endpoint for endpoint in settings.endpoints if endpoint.pool_fqdn == fqdn)
-    return list(dict.fromkeys(PoolAddress.of(endpoint) for endpoint in endpoints))
+    return list(dict.fromkeys(endpoint.pool for endpoint in endpoints))

@@ -19,7 +19,7 @@ from chatredirect.config.sip_addresses import (
     parse_contact_uri,
     parse_sip_address,
 )
-from chatredirect.net.addresses import Transport, Wanted, bracketed
+from chatredirect.net.addresses import PoolAddress, Transport, Wanted, bracketed
 
 Mode: TypeAlias = Literal["redirect", "proxy", "lookup"]
 RedirectStatus: TypeAlias = Literal[300, 301, 302, 305]
@@ -88,8 +88,6 @@ def _moment(value: object) -> datetime:
     return value
 
 
-PoolName: TypeAlias = tuple[str, int | None, Wanted | None]
-"""Host name, port and transport, None where DNS decides."""
 Channel: TypeAlias = Annotated[ChannelUri, from_text(parse_channel_uri, ChannelUri)]
 
 
@@ -146,11 +144,11 @@ class EndpointSettings:
         return (parse_channel_uri(f"{sip.scheme}:{sip.user}@{host}"),)
 
     @property
-    def pool(self) -> PoolName:
+    def pool(self) -> PoolAddress:
         """The pool's name, port and transport."""
-        return (self.pool_fqdn, self.port, self.pool_transport)
+        return PoolAddress(self.pool_fqdn, self.port, self.pool_transport)
 
-    def channel_pool(self, uri: ChannelUri) -> PoolName:
+    def channel_pool(self, uri: ChannelUri) -> PoolAddress:
         """The pool behind a channel service's URI: that of its host.
 
         One in the endpoint's own domain is routed by the front end, and leads to the endpoint's
@@ -158,11 +156,11 @@ class EndpointSettings:
         """
         own = (self.pool_fqdn, self.sip_address.host.lower())
         if uri.port is None and uri.transport in (None, self.pool_transport):
-            return self.pool if uri.host in own else (uri.host, self.port, self.pool_transport)
-        return (uri.host, uri.port, uri.transport)
+            return self.pool if uri.host in own else self.pool._replace(fqdn=uri.host)
+        return PoolAddress(uri.host, uri.port, uri.transport)
 
     @property
-    def pools(self) -> tuple[PoolName, ...]:
+    def pools(self) -> tuple[PoolAddress, ...]:
         """All pools that it may lead to, each once."""
         if self.mode != "lookup":
             return (self.pool,)

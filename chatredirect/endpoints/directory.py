@@ -12,8 +12,9 @@ from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
 from chatredirect.endpoints.redirection import Redirection
 from chatredirect.endpoints.unavailability import Unavailability
+from chatredirect.net.addresses import PoolAddress
 from chatredirect.net.own_names import OwnNames
-from chatredirect.pools.pool import Pool, PoolKey
+from chatredirect.pools.pool import Pool
 from chatredirect.sip.message import Request
 from chatredirect.sip.uri import SipUri, parse_uri
 
@@ -151,8 +152,8 @@ class DirectoryBuilder:
         self.addresses: set[str] = set()
         self.waiting: list[Endpoint] = []
         self.lookup_domains: set[str] = set()
-        self.proxied_pools: dict[str, set[PoolKey]] = {}
-        self.left_pools: set[PoolKey] = set()
+        self.proxied_pools: dict[str, set[PoolAddress]] = {}
+        self.left_pools: set[PoolAddress] = set()
         self._pool_of = pool_of
         self._lookup_of = lookup_of
         self._closed_of = closed_of

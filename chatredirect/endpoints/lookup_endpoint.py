@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatredirect.config.endpoint import EndpointSettings, PoolName
+from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.endpoints.channels import Channel, Channels
-from chatredirect.net.addresses import HostPort, default_port
+from chatredirect.net.addresses import HostPort, PoolAddress, default_port
 from chatredirect.pools.pool import Pool
 from chatredirect.sip.client_request import hostport
 from chatredirect.sip.flow import Flow
@@ -35,7 +35,7 @@ class LookupEndpoint:
     def of(
         cls,
         settings: EndpointSettings,
-        pool_of: Callable[[PoolName], Pool],
+        pool_of: Callable[[PoolAddress], Pool],
         advertise: HostPort | None,
     ) -> "LookupEndpoint":
         """Make it ready."""

@@ -7,33 +7,20 @@ from ipaddress import (
     IPv6Address,
     IPv6Network,
 )
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
-
-
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
-
 Transport: TypeAlias = Literal["udp", "tcp", "tls"]
-
-
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
-
 
 #: What a pool is looked for with: a transport, or `sips`: whichever is secure (RFC 3263 §4.1).
 Wanted: TypeAlias = Transport | Literal["sips"]
 
-
 DEFAULT_PORT = 5060
-
-
 DEFAULT_TLS_PORT = 5061
-
-
 DNS_PORT = 53
-
-
 HTTP_PORT = 9464
 """What others who export metrics use as well: OpenTelemetry's default."""
 
@@ -62,6 +49,25 @@ class HostPort:
         """`host`, `host:port` or `[v6]:port`."""
         host = bracketed(self.host)
         return host if self.port is None else f"{host}:{self.port}"
+
+
+class PoolAddress(NamedTuple):
+    """What tells one pool from another, and decides where DNS leads for it (RFC 3263 §4).
+
+    Attributes:
+        fqdn: a host name in lower case, or an IP address.
+        port: None to let DNS decide.
+        transport: None to let DNS decide; `sips` for any secure one.
+    """
+
+    fqdn: str
+    port: int | None = None
+    transport: Wanted | None = None
+
+    def __str__(self) -> str:
+        """`pcpool.contoso.com:5061 over tls`, without what isn't given."""
+        over = f" over {self.transport}" if self.transport else ""
+        return f"{HostPort(self.fqdn, self.port)}{over}"
 
 
 def default_port(transport: str | None) -> int:

@@ -8,18 +8,14 @@ requests, when a refresh or a ping has found something out; that is the business
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
 
 from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.rfc3263 import Located, LocatedState
-from chatredirect.net.addresses import Wanted
+from chatredirect.net.addresses import PoolAddress
 from chatredirect.net.target import Target, TargetAddress
 
-__all__ = ["Pool", "PoolChange", "PoolEvent", "PoolKey", "Target"]
-
-#: What tells one pool from another: FQDN in lower case (or IP address), port, transport.
-PoolKey: TypeAlias = tuple[str, int | None, Wanted | None]
+__all__ = ["Pool", "PoolChange", "PoolEvent", "Target"]
 
 
 class PoolEvent(Enum):
@@ -56,7 +52,6 @@ class Pool:
         reason: why it isn't usable: a line of printable ASCII without quotes, for a Warning header.
         targets: the last good answer, all of it.
         live: those of them that work, as far as is known.
-        generation: grows with each change of `live`, for whoever has made something of it.
         good_at: when DNS last confirmed the targets; None if it never has.
         stale: why the targets are outdated; None if they aren't.
         notes: what of the DNS's answer was left out, and why.
@@ -70,7 +65,6 @@ class Pool:
         "_told",
         "answered",
         "fqdn",
-        "generation",
         "good_at",
         "live",
         "notes",
@@ -83,7 +77,7 @@ class Pool:
         "want",
     )
 
-    def __init__(self, key: PoolKey, prefer: Family) -> None:
+    def __init__(self, key: PoolAddress, prefer: Family) -> None:
         """Begin without targets."""
         self.fqdn, self.port, self.transport = key
         self._prefer: Family = prefer
@@ -93,7 +87,6 @@ class Pool:
         self.reason = f"{self.fqdn}: not resolved yet"
         self.targets: tuple[Target, ...] = ()
         self.live: tuple[Target, ...] = ()
-        self.generation = 0
         self.good_at: float | None = None
         self.stale: str | None = None
         self.notes: tuple[str, ...] = ()
@@ -101,9 +94,9 @@ class Pool:
         self.answered = False
 
     @property
-    def key(self) -> PoolKey:
+    def key(self) -> PoolAddress:
         """What tells it from other pools."""
-        return (self.fqdn, self.port, self.transport)
+        return PoolAddress(self.fqdn, self.port, self.transport)
 
     @property
     def resolved(self) -> bool:
@@ -204,7 +197,6 @@ class Pool:
 
     def _set_live(self, live: tuple[Target, ...]) -> None:
         self.live = live
-        self.generation += 1
         self._order = None
         self.usable = bool(live)
         if live:

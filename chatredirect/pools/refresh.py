@@ -19,10 +19,10 @@ from chatredirect.dns.lookup import Asker
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.servers import PATH
-from chatredirect.net.addresses import Wanted
+from chatredirect.net.addresses import PoolAddress, Wanted
 from chatredirect.net.target import Target, TargetAddress
 from chatredirect.pools.log import PoolLog
-from chatredirect.pools.pool import Pool, PoolKey
+from chatredirect.pools.pool import Pool
 from chatredirect.pools.prober import Prober
 from chatredirect.runtime.schedule import Schedule
 from chatredirect.runtime.slicing import Slicer
@@ -107,15 +107,15 @@ class Pools:
             dns, is_own=is_own, clock=clock, rng=self._rng, asker=asker, resolv_conf=resolv_conf
         )
         self.addresses = AddressesInUse()
-        self._pools: dict[PoolKey, Pool] = {}
-        self._schedule: Schedule[PoolKey] = Schedule()
+        self._pools: dict[PoolAddress, Pool] = {}
+        self._schedule: Schedule[PoolAddress] = Schedule()
         self._unanswered = 0
         self._files_at = clock() + FILES_INTERVAL
         self._log = PoolLog(clock)
         self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
-        self._by_place: dict[TargetAddress, dict[PoolKey, Pool]] = {}
+        self._by_place: dict[TargetAddress, dict[PoolAddress, Pool]] = {}
         self.prober: Prober | None = None
-        self._watched: set[PoolKey] = set()
+        self._watched: set[PoolAddress] = set()
         self._started = False
         self._set_health(health)
 
@@ -143,7 +143,7 @@ class Pools:
             port: None to let DNS decide.
             transport: None to let DNS decide; `sips` for the pool of a sips: endpoint.
         """
-        key = (fqdn.lower().rstrip("."), port, transport)
+        key = PoolAddress(fqdn.lower().rstrip("."), port, transport)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(key, self._dns.prefer)
@@ -215,7 +215,7 @@ class Pools:
                     self._review(pool)
                 await pace.checkpoint()
 
-    async def keep(self, keys: Set[PoolKey], pace: Slicer | None = None) -> None:
+    async def keep(self, keys: Set[PoolAddress], pace: Slicer | None = None) -> None:
         """Let go of all pools but these."""
         pace = pace or Slicer()
         for key in list(self._pools):

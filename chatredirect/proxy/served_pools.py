@@ -7,9 +7,8 @@ are in, changes nothing: whoever is in a dialog stays in it.
 
 from collections.abc import Iterable, Mapping, Set
 
-from chatredirect.net.addresses import Transport, Wanted
+from chatredirect.net.addresses import PoolAddress, Transport, Wanted
 from chatredirect.net.target import Target
-from chatredirect.pools.pool import PoolKey
 
 #: Transports of targets by the transport that a pool asks for. A large request to a pool over UDP
 #: goes over TCP (RFC 3261 §18.1.1), and its dialog with it.
@@ -29,13 +28,17 @@ class ServedPools:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._pools: Mapping[str, Set[PoolKey]] = {}
-        self._left: dict[str, dict[PoolKey, float]] = {}  # when a pool left the configuration
+        self._pools: Mapping[str, Set[PoolAddress]] = {}
+        self._left: dict[str, dict[PoolAddress, float]] = {}  # when a pool left the configuration
         self._grace = 0.0
         self._began: float | None = None
 
     def serve(
-        self, pools: Mapping[str, Set[PoolKey]], left: Iterable[PoolKey], grace: float, now: float
+        self,
+        pools: Mapping[str, Set[PoolAddress]],
+        left: Iterable[PoolAddress],
+        grace: float,
+        now: float,
     ) -> None:
         """Go by another configuration.
 
@@ -72,7 +75,7 @@ class ServedPools:
         )
 
 
-def _leads_to(key: PoolKey, target: Target) -> bool:
+def _leads_to(key: PoolAddress, target: Target) -> bool:
     """Whether a target may have come of resolving a pool; its address is up to DNS."""
     fqdn, port, transport = key
     return (

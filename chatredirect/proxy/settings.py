@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from chatredirect.endpoints.directory import Directory
-from chatredirect.net.addresses import HostPort
+from chatredirect.net.addresses import HostPort, PoolAddress
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
-from chatredirect.pools.pool import PoolKey
 from chatredirect.proxy.record_route import LoopDetector, RecordRouteCodec
 from chatredirect.sip.response import TagMaker
 
@@ -47,8 +46,8 @@ class ProxySettings:
     loops: LoopDetector
     is_target: Callable[[bytes], bool]
     follows: Callable[[Target], bool]
-    pools: Mapping[str, Set[PoolKey]] = field(default_factory=dict)
-    left: Set[PoolKey] = frozenset()
+    pools: Mapping[str, Set[PoolAddress]] = field(default_factory=dict)
+    left: Set[PoolAddress] = frozenset()
     agent: bytes = b"chatredirect"
     retry_after: int = 30
     attempt_timeout: float = 4.0

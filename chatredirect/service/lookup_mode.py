@@ -13,10 +13,10 @@ import structlog
 
 from chatredirect.client.identity import new_branch
 from chatredirect.config import EndpointSettings, HostPort, Settings
-from chatredirect.config.endpoint import PoolName
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore, LookupSettings
 from chatredirect.lookup.driver import LookupDriver
+from chatredirect.net.addresses import PoolAddress
 from chatredirect.pools.pool import Pool
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.slicing import Slicer
@@ -133,7 +133,7 @@ class LookupMode:
 
 
 def lookup_of(
-    pool_of: Callable[[PoolName], Pool], advertise: HostPort | None, endpoint: EndpointSettings
+    pool_of: Callable[[PoolAddress], Pool], advertise: HostPort | None, endpoint: EndpointSettings
 ) -> LookupEndpoint | None:
     """What an endpoint's lookups need; None if it is in another mode."""
     if endpoint.mode != "lookup":

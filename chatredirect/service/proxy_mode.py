@@ -16,9 +16,9 @@ import structlog
 from chatredirect.client.next_hop import next_hop
 from chatredirect.config import Settings, TlsSettings
 from chatredirect.endpoints.directory import Directory
+from chatredirect.net.addresses import PoolAddress
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
-from chatredirect.pools.pool import PoolKey
 from chatredirect.pools.refresh import Pools
 from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.driver import ProxyDriver
@@ -95,8 +95,8 @@ class ProxyMode:
         agent: bytes,
         *,
         trust: TrustedPeers,
-        pools: Mapping[str, Set[PoolKey]],
-        left: Set[PoolKey],
+        pools: Mapping[str, Set[PoolAddress]],
+        left: Set[PoolAddress],
         log_requests: bool,
     ) -> None:
         """Go by a configuration from now on.

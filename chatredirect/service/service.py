@@ -22,8 +22,9 @@ from chatredirect.config import EndpointSettings, ListenUrl, Settings
 from chatredirect.endpoints.activation import ActivationSchedule
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.http.listener import HttpListener
+from chatredirect.net.addresses import PoolAddress
 from chatredirect.net.own_names import OwnNames, local_addresses, own_names
-from chatredirect.pools.pool import Pool, PoolKey
+from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.regular_file import in_thread
@@ -295,9 +296,9 @@ class Service:
 
     async def _build(
         self, building: DirectoryBuilder, settings: Settings, pace: Slicer
-    ) -> tuple[Changes, set[PoolKey]]:
+    ) -> tuple[Changes, set[PoolAddress]]:
         """Make the new directory; what it changes, and the pools that it needs."""
-        changes, keys = Changes(), set[PoolKey]()
+        changes, keys = Changes(), set[PoolAddress]()
         old = self.directory
         for each in settings.endpoints:
             known = old.get(each.sip_address.key)

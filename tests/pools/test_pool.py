@@ -83,9 +83,9 @@ def test_targets_that_are_down_are_left_out() -> None:
     assert each.review(lambda place: place == ONE.place)
     assert each.order(b"anna") == (TWO,)
     assert each.targets == (ONE, TWO)
-    generation = each.generation
+    live = each.live
     assert not each.review(lambda place: place == ONE.place)
-    assert each.generation == generation
+    assert each.live is live
     assert each.review(lambda place: True)
     assert not each.usable
     assert each.resolved

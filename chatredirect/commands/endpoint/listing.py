@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.moment import written
-from chatredirect.net.addresses import HostPort
+from chatredirect.net.addresses import PoolAddress
 
 _COLUMNS = ("SipAddress", "PersistentChatPoolFqdn", "Mode", "State", "DisplayName")
 
@@ -24,8 +24,7 @@ def state_text(endpoint: EndpointSettings, now: float) -> str:
 
 def pool_text(endpoint: EndpointSettings) -> str:
     """The pool with its port and transport, as far as they are given."""
-    over = f" over {endpoint.transport}" if endpoint.transport else ""
-    return f"{HostPort(endpoint.pool_fqdn, endpoint.port)}{over}"
+    return str(PoolAddress(endpoint.pool_fqdn, endpoint.port, endpoint.transport))
 
 
 def table(endpoints: Sequence[EndpointSettings], now: float) -> Iterator[str]:

@@ -12,12 +12,13 @@ import pytest
 import trustme
 
 from chatredirect.client.tls import Secured
-from chatredirect.commands.pool_resolution import PoolAddress, Resolution
+from chatredirect.commands.pool_resolution import Resolution
 from chatredirect.commands.readiness import Grade, Item, is_ready, readiness
 from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import EndpointSettings
 from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.dns.trace import Trace
+from chatredirect.net.addresses import PoolAddress
 from chatredirect.net.target import Target
 from tests.commands.endpoint.conftest import Command
 

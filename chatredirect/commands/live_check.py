@@ -10,7 +10,7 @@ from chatredirect.commands.readiness import Item, is_ready, readiness
 from chatredirect.commands.target_pings import Pinged, ping_all
 from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings, TlsSettings
 from chatredirect.config.warnings import at_endpoint, needs_srv, udp_warning
-from chatredirect.dns.rfc3263 import LocatedState
+from chatredirect.dns.located import LocatedState
 from chatredirect.log.escape import escape
 from chatredirect.net.addresses import PoolAddress
 from chatredirect.transport.tls import TlsError

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import DnsSettings, Settings
+from chatredirect.dns.located import Located
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.trace import ResolutionStep, Trace
 from chatredirect.log.escape import escape
 from chatredirect.net.addresses import PoolAddress

@@ -10,7 +10,7 @@ from chatredirect.commands.pool_resolution import Resolution
 from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import EndpointSettings
 from chatredirect.config.moment import written
-from chatredirect.dns.rfc3263 import LocatedState
+from chatredirect.dns.located import LocatedState
 from chatredirect.transport.tls_contexts import EXPIRY_WARNING
 
 

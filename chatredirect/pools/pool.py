@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from chatredirect.config.fields import Family
+from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.order import Order
-from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.net.addresses import PoolAddress
 from chatredirect.net.target import Target, TargetAddress
 

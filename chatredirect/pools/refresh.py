@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
 from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.located import Located
 from chatredirect.dns.lookup import Asker
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.servers import PATH
 from chatredirect.net.addresses import PoolAddress, Wanted
 from chatredirect.net.target import Target, TargetAddress

@@ -6,8 +6,8 @@ from ipaddress import ip_address
 import pytest
 
 from chatredirect.dns.answer import AnswerError
+from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.dns.servers import DnsServer
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target

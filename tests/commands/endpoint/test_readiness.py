@@ -16,7 +16,7 @@ from chatredirect.commands.pool_resolution import Resolution
 from chatredirect.commands.readiness import Grade, Item, is_ready, readiness
 from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.rfc3263 import Located, LocatedState
+from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.trace import Trace
 from chatredirect.net.addresses import PoolAddress
 from chatredirect.net.target import Target

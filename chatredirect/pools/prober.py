@@ -11,9 +11,11 @@ import structlog
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import HealthSettings, Transport
+from chatredirect.net.addresses import PoolAddress
 from chatredirect.net.target import Target, TargetAddress
 from chatredirect.pools.health import Health, HealthState, PingOutcome
 from chatredirect.pools.options_ping import ping
+from chatredirect.pools.pool import Pool
 from chatredirect.runtime.worker_pool import WorkerPool
 
 AT_ONCE = 64
@@ -28,7 +30,7 @@ class Prober:
     def __init__(
         self,
         settings: HealthSettings,
-        changed: Callable[[TargetAddress], None],
+        review: Callable[[Pool], None],
         *,
         clock: Callable[[], float],
         rng: random.Random,
@@ -38,14 +40,16 @@ class Prober:
 
         Args:
             settings: how often, how long, how many.
-            changed: is called with each place that has gone down or come back.
+            review: is called with each pool that has a target which went down or came back.
             clock: seconds that never go back.
             rng: spreads pings over time.
             connects: how to reach targets, by transport; those of others are not pinged.
         """
         self.health = Health(settings, rng)
         self._settings = settings
-        self._changed = changed
+        self._review = review
+        self._watched: set[PoolAddress] = set()
+        self._pools: dict[TargetAddress, dict[PoolAddress, Pool]] = {}
         self._clock = clock
         self._connects = connects
         self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
@@ -64,8 +68,29 @@ class Prober:
         self.health.update(settings, self._clock())
         self._workers.wake()
 
-    def exchange(self, before: Iterable[Target], after: Iterable[Target]) -> None:
-        """A pool has other targets than before: watch those it has now."""
+    def watch(self, pool: Pool) -> None:
+        """Ping a pool's targets from now on, and those that it will have."""
+        if pool.key not in self._watched:
+            self._watched.add(pool.key)
+            self.exchange(pool, (), pool.targets)
+
+    def unwatch(self, pool: Pool) -> None:
+        """Ping a pool's targets no more, unless another pool has them as well."""
+        self.exchange(pool, pool.targets, ())
+        self._watched.discard(pool.key)
+
+    def exchange(self, pool: Pool, before: Iterable[Target], after: Iterable[Target]) -> None:
+        """A watched pool has other targets than before: ping those that it has now."""
+        if pool.key not in self._watched:
+            return
+        for target in before:
+            pools = self._pools.get(target.place)
+            if pools is not None:
+                pools.pop(pool.key, None)
+                if not pools:
+                    del self._pools[target.place]
+        for target in after:
+            self._pools.setdefault(target.place, {})[pool.key] = pool
         self.health.watch(self._reachable(after), self._clock())
         self.health.unwatch(self._reachable(before))
         self._workers.wake()
@@ -91,11 +116,12 @@ class Prober:
             if self._workers.running and self.health.observe(
                 target, outcome, detail, self._clock()
             ):
-                self._tell(target)
-                self._changed(target.place)
+                self._report(target)
+                for pool in self._pools.get(target.place, {}).values():
+                    self._review(pool)
         return True
 
-    def _tell(self, target: Target) -> None:
+    def _report(self, target: Target) -> None:
         health = self.health.get(target.place)
         assert health is not None
         if health.state is HealthState.DOWN:

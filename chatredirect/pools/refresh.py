@@ -113,9 +113,7 @@ class Pools:
         self._files_at = clock() + FILES_INTERVAL
         self._log = PoolLog(clock)
         self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
-        self._by_place: dict[TargetAddress, dict[PoolAddress, Pool]] = {}
         self.prober: Prober | None = None
-        self._watched: set[PoolAddress] = set()
         self._started = False
         self._set_health(health)
 
@@ -150,7 +148,8 @@ class Pools:
             self.resolver.expect(len(self._pools))
             pool.want = self._want
             self._unanswered += 1
-            self._begin_to_watch(pool)
+            if self.prober is not None:
+                self.prober.watch(pool)
             located = self.resolver.fixed(*key)
             if located is None:
                 self._schedule.set(key, self._clock())
@@ -211,7 +210,8 @@ class Pools:
         if self._set_health(health):
             for pool in list(self._pools.values()):
                 if pool.key in self._pools:
-                    self._begin_to_watch(pool)
+                    if self.prober is not None:
+                        self.prober.watch(pool)
                     self._review(pool)
                 await pace.checkpoint()
 
@@ -231,12 +231,10 @@ class Pools:
         if health is None and self.prober is None:
             return False
         self.prober = None
-        self._by_place.clear()
-        self._watched.clear()
         if health is not None:
             self.prober = Prober(
                 health,
-                self._place_changed,
+                self._review,
                 clock=self._clock,
                 rng=self._rng,
                 connects=self._connects,
@@ -295,7 +293,8 @@ class Pools:
         self._schedule.set(pool.key, due)
         if pool.targets != before:
             self.addresses.exchange(before, pool.targets)
-            self._watch(pool, before, pool.targets)
+            if self.prober is not None:
+                self.prober.exchange(pool, before, pool.targets)
             self._review(pool)
         if pool.notes != notes:
             self.resolver.counters.refused_targets += len(pool.notes)
@@ -326,8 +325,8 @@ class Pools:
         pool.want = None
         self._schedule.remove(pool.key)
         self.addresses.exchange(pool.targets, ())
-        self._watch(pool, pool.targets, ())
-        self._watched.discard(pool.key)
+        if self.prober is not None:
+            self.prober.unwatch(pool)
 
     async def _look_around(self, now: float) -> None:
         """What is done now and then: changed files, records nobody asks for, lines left out."""
@@ -338,32 +337,6 @@ class Pools:
         for _ in self.resolver.sweep():
             await pace.checkpoint()
         self._log.tell_left_out()
-
-    # --- health
-
-    def _watch(self, pool: Pool, before: tuple[Target, ...], after: tuple[Target, ...]) -> None:
-        """Ping the targets that a pool has now, and no more those that it had."""
-        if self.prober is None or pool.key not in self._watched:
-            return
-        for target in before:
-            pools = self._by_place.get(target.place)
-            if pools is not None:
-                pools.pop(pool.key, None)
-                if not pools:
-                    del self._by_place[target.place]
-        for target in after:
-            self._by_place.setdefault(target.place, {})[pool.key] = pool
-        self.prober.exchange(before, after)
-
-    def _begin_to_watch(self, pool: Pool) -> None:
-        """A pool's targets are pinged from now on, and those that it will have."""
-        if self.prober is not None and pool.key not in self._watched:
-            self._watched.add(pool.key)
-            self._watch(pool, (), pool.targets)
-
-    def _place_changed(self, place: TargetAddress) -> None:
-        for pool in self._by_place.get(place, {}).values():
-            self._review(pool)
 
     def _review(self, pool: Pool) -> None:
         before = pool.usable

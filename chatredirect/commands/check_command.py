@@ -43,24 +43,25 @@ def check(
     78 if not; with --live, 1 if it can be used
     but an endpoint isn't ready.
     """
-    from chatredirect.config import ConfigError, load, warnings
+    from chatredirect.config import ConfigError, load
+    from chatredirect.config import warnings as config_warnings
 
     if live and offline:
         raise typer.BadParameter("--live and --offline exclude each other")
     now = time.time()
     try:
         settings = load(as_elsewhere or file, pipe=True)  # every other command has --config
-        doubts = (*warnings(settings), *_files(settings), *_states(settings, now))
+        warnings = (*config_warnings(settings), *_files(settings), *_states(settings, now))
     except ConfigError as error:
         _refused(error, as_json=as_json)
         raise typer.Exit(error.exit_status) from None
     if not offline:
-        doubts += _asked(settings)
+        warnings += _asked(settings)
     pools = _looked(settings) if live else None
     if as_json:
-        show(json.dumps(_json(settings, doubts, pools, now), indent=2))
+        show(json.dumps(_json(settings, warnings, pools, now), indent=2))
     else:
-        show("\n".join(_text(settings, doubts, pools, now)))
+        show("\n".join(_text(settings, warnings, pools, now)))
     if pools is not None and not _all_ready(settings, pools, now):
         raise typer.Exit(NOT_READY)
 
@@ -95,9 +96,9 @@ def _files(settings: "Settings") -> "tuple[Fault, ...]":
 
     if settings.tls == TlsSettings() and not settings.secure_listeners:
         return ()  # without importing what reads them
-    from chatredirect.commands.live_check import tls_doubts
+    from chatredirect.commands.live_check import tls_warnings
 
-    return tls_doubts(settings)
+    return tls_warnings(settings)
 
 
 def _asked(settings: "Settings") -> "tuple[Fault, ...]":
@@ -106,11 +107,11 @@ def _asked(settings: "Settings") -> "tuple[Fault, ...]":
 
     if not any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
         return ()  # without importing what asks
-    from chatredirect.commands.live_check import dns_doubts
+    from chatredirect.commands.live_check import dns_warnings
     from chatredirect.log import silence
 
     silence()
-    return dns_doubts(settings)
+    return dns_warnings(settings)
 
 
 def _looked(settings: "Settings") -> "dict[PoolAddress, LivePool]":
@@ -133,15 +134,15 @@ def _refused(error: "ConfigError", *, as_json: bool) -> None:
 
 def _text(
     settings: "Settings",
-    doubts: "tuple[Fault, ...]",
+    warnings: "tuple[Fault, ...]",
     pools: "dict[PoolAddress, LivePool] | None",
     now: float,
 ) -> Iterator[str]:
     from chatredirect.commands.endpoint.listing import state_text
     from chatredirect.commands.fault_text import counted, fault_lines
 
-    yield from fault_lines(doubts, "warning")
-    if doubts:
+    yield from fault_lines(warnings, "warning")
+    if warnings:
         yield ""
     addresses = {pool for endpoint in settings.endpoints for pool in endpoint.pools}
     yield f"listening on  {', '.join(map(str, settings.listen))}"
@@ -159,7 +160,7 @@ def _text(
     yield f"files         {', '.join(settings.files[:_SHOWN])}" + (
         f" … and {len(settings.files) - _SHOWN:,} more" if len(settings.files) > _SHOWN else ""
     )
-    with_warnings = f", with {counted(len(doubts), 'warning')}" if doubts else ""
+    with_warnings = f", with {counted(len(warnings), 'warning')}" if warnings else ""
     yield f"The configuration can be used{with_warnings}."
     if pools is not None:
         from chatredirect.commands.live_check import live_lines
@@ -184,7 +185,7 @@ def _channels(endpoint: "EndpointSettings") -> dict[str, object]:
 
 def _json(
     settings: "Settings",
-    doubts: "tuple[Fault, ...]",
+    warnings: "tuple[Fault, ...]",
     pools: "dict[PoolAddress, LivePool] | None",
     now: float,
 ) -> dict[str, object]:
@@ -209,7 +210,7 @@ def _json(
             }
             for endpoint in settings.endpoints
         ],
-        "warnings": [fault_json(fault) for fault in doubts],
+        "warnings": [fault_json(fault) for fault in warnings],
         **({} if pools is None else _live_json(settings, pools, now)),
     }
 

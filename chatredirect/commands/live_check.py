@@ -110,7 +110,7 @@ MAX_POOLS = 100
 """Pools that are asked for; a check should not be a load test of a name server."""
 
 
-def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
+def dns_warnings(settings: Settings) -> tuple[Fault, ...]:
     """A warning for each pool without port and transport whose name has no SRV records.
 
     Takes as long as DNS does, at most `dns.lifetime` for each step of RFC 3263.
@@ -122,11 +122,11 @@ def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
     if not first:
         return ()
     found = resolve_all(first, settings)
-    doubts = (_doubt(first[resolution.pool], resolution) for resolution in found)
-    return tuple(doubt for doubt in doubts if doubt is not None)
+    found_warnings = (_dns_warning(first[resolution.pool], resolution) for resolution in found)
+    return tuple(each for each in found_warnings if each is not None)
 
 
-def _doubt(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
+def _dns_warning(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
     located = resolution.located
     if located.state is not LocatedState.FOUND:
         where = endpoint.pool_fqdn
@@ -137,7 +137,7 @@ def _doubt(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
     return udp_warning(endpoint, "with neither port nor transport nor SRV records")
 
 
-def tls_doubts(settings: Settings) -> tuple[Fault, ...]:
+def tls_warnings(settings: Settings) -> tuple[Fault, ...]:
     """Make every context, and give the warnings that the files give reason for.
 
     Raises:
@@ -145,16 +145,16 @@ def tls_doubts(settings: Settings) -> tuple[Fault, ...]:
     """
     main = settings.files[0] if settings.files else "(settings)"
     profiles = tuple(dict.fromkeys((settings.tls, *settings.secure_listeners.values())))
-    faults, doubts = list[Fault](), list[Fault]()
+    faults, warnings = list[Fault](), list[Fault]()
     for profile in profiles:
         try:
             _use(settings, profile)
-            doubts += (Fault(file, 0, 0, why) for file, why in file_doubts(profile, time.time()))
+            warnings += (Fault(file, 0, 0, why) for file, why in file_doubts(profile, time.time()))
         except TlsError as error:
             faults.append(Fault(main, 0, 0, f"tls: {error}"))
     if faults:
         raise ConfigError(dict.fromkeys(faults))
-    return tuple(dict.fromkeys(doubts))
+    return tuple(dict.fromkeys(warnings))
 
 
 def _use(settings: Settings, profile: TlsSettings) -> None:

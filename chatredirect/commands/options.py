@@ -20,7 +20,7 @@ ConfigOption: TypeAlias = Annotated[
         metavar="FILE",
         envvar=CONFIG_VARIABLE,
         show_envvar=True,
-        readable=False,  # that it isn't is told by whoever reads it
+        readable=False,  # the command that reads it reports that better than click
         help="The configuration file.",
     ),
 ]
@@ -30,7 +30,7 @@ ConfigArgument: TypeAlias = Annotated[
         metavar="[FILE]",
         envvar=CONFIG_VARIABLE,
         show_envvar=True,
-        readable=False,  # that it isn't is told by whoever reads it
+        readable=False,  # the command that reads it reports that better than click
         help="The configuration file.",
     ),
 ]

@@ -20,12 +20,12 @@ def show(text: str) -> None:
     try:
         typer.echo(_harmless(text))
     except OSError as error:
-        _tell_lost(error)
+        _report_lost(error)
         raise typer.Exit(os.EX_IOERR) from None
 
 
 def complain(text: str, *, prefix: str = "chatredirect: ") -> None:
-    """Print to standard error, with a line's end. There is no one to tell if that fails."""
+    """Print to standard error, with a line's end. A failure is ignored."""
     try:
         typer.echo(f"{prefix}{_harmless(text)}", err=True)
     except OSError:
@@ -33,12 +33,12 @@ def complain(text: str, *, prefix: str = "chatredirect: ") -> None:
 
 
 def is_lost() -> bool:
-    """Whether what somebody else has printed can't be written; if so it has been told."""
+    """Whether text that typer printed can't be written; the reason is then on standard error."""
     try:
         sys.stdout.write("\n")  # nothing may be left of the text that failed
         sys.stdout.flush()
     except OSError as error:
-        _tell_lost(error)
+        _report_lost(error)
         return True
     return False
 
@@ -58,7 +58,7 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
-def _tell_lost(error: OSError) -> None:
+def _report_lost(error: OSError) -> None:
     from chatredirect.runtime.os_errors import words
 
     _discard(sys.stdout.fileno())

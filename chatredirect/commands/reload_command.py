@@ -39,8 +39,8 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
         else:
             complain(str(error))
         raise typer.Exit(error.status) from None
-    doubts, restart = outcome.get("warnings"), outcome.get("restart")
-    warnings = faults_of_refusal(doubts if isinstance(doubts, list) else ())
+    listed, restart = outcome.get("warnings"), outcome.get("restart")
+    warnings = faults_of_refusal(listed if isinstance(listed, list) else ())
     if warnings:
         complain("\n".join(fault_lines(warnings, "warning")), prefix="")
     if isinstance(restart, list) and restart:

@@ -68,10 +68,10 @@ def run(
         with long_lived():
             settings = load(config)
     except InheritError as error:
-        _tell(str(error))
+        _report(str(error))
         raise typer.Exit(os.EX_CONFIG) from None
     except ConfigError as error:
-        _tell(config_error_text(error), prefix="")
+        _report(config_error_text(error), prefix="")
         raise typer.Exit(error.exit_status) from None
     form = settings.log.format if log_format is None else log_format.value
     sink = configure(dataclasses.replace(settings.log, format=form), sys.stderr)
@@ -86,11 +86,11 @@ def run(
     finally:
         sink.close()
     if fault is not None:
-        _tell(fault)
+        _report(fault)
         raise typer.Exit(status)
 
 
-def _tell(fault: str, prefix: str = "chatredirect: ") -> None:
+def _report(fault: str, prefix: str = "chatredirect: ") -> None:
     """Why it ends: on standard error, as an error if that leads to the journal (sd-daemon(3))."""
     import sys
 

@@ -99,7 +99,7 @@ def trace(
         except ControlError as error:
             complain(str(error))
             raise typer.Exit(error.status) from None
-    _tell_end(result, lasting)
+    _show_end(result, lasting)
 
 
 class _KeyReader:
@@ -207,7 +207,7 @@ def _fail(path: Path, error: OSError) -> NoReturn:
     raise typer.Exit(os.EX_IOERR) from None
 
 
-def _tell_end(result: "Mapping[str, Json]", lasting: str) -> None:
+def _show_end(result: "Mapping[str, Json]", lasting: str) -> None:
     left_out = result.get("left_out")
     more = f", {left_out} of these left out" if left_out else ""
     complain(f"{lasting} are over: {result.get('calls')} calls, {result.get('seen')} seen{more}")

@@ -74,12 +74,12 @@ def _listeners(findings: Findings) -> Iterator[Fault]:
         if url.port == 0:
             continue
         if url in seen:
-            line, _ = findings.main.place(("listen", seen[url]))
+            line, _ = findings.main.position(("listen", seen[url]))
             yield findings.main.fault(path, f"listen[{index}]: {url} is in line {line} already")
             continue
         for other, first in seen.items():
             if _covers(other, url) or _covers(url, other):
-                line, _ = findings.main.place(("listen", first))
+                line, _ = findings.main.position(("listen", first))
                 yield findings.main.fault(
                     path,
                     f"listen[{index}]: {url} and {other} in line {line} want the same port: "
@@ -155,7 +155,7 @@ def _duplicates(findings: Findings) -> Iterator[Fault]:
         first = seen.setdefault(placed.key, placed)
         if first is not placed:
             path = (*first.path, "sip_address")
-            line, _ = first.document.place(path)
+            line, _ = first.document.position(path)
             yield placed.document.fault(
                 (*placed.path, "sip_address"),
                 "sip_address: a second endpoint for "
@@ -249,14 +249,14 @@ class _Loops:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._told: dict[tuple[str, int | None, str | None], str | None] = {}
+        self._loop_by_pool: dict[tuple[str, int | None, str | None], str | None] = {}
         self._own: frozenset[IPAddress] | None = None
 
     def faults(self, placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
         question = (endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
-        if question not in self._told:
-            self._told[question] = self._loop(endpoint)
-        loop = self._told[question]
+        if question not in self._loop_by_pool:
+            self._loop_by_pool[question] = self._loop(endpoint)
+        loop = self._loop_by_pool[question]
         if loop is not None:
             yield _at(placed, "pool_fqdn", loop)
 

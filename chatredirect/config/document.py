@@ -47,8 +47,8 @@ class Mapping(dict[str, Value]):
     __slots__ = ("_order", "at")
     at: int
 
-    def position(self, key: str) -> int:
-        """The how manieth key it is, from 0; worked out once for all of them."""
+    def index_of(self, key: str) -> int:
+        """A key's number, from 0, in the order of the file; counted once for all keys."""
         order: dict[str, int] | None = getattr(self, "_order", None)
         if order is None:
             order = self._order = {each: number for number, each in enumerate(self)}
@@ -64,7 +64,7 @@ class Sequence(list[Value]):
 
 @dataclass(slots=True)
 class Document:
-    """One file: its `root` value and the faults of its YAML, which `place` and `fault` locate.
+    """One file: its `root` value and the faults of its YAML, which `position` and `fault` locate.
 
     `hints` is how many more unknown keys are compared with those that are known.
     """
@@ -75,7 +75,7 @@ class Document:
     places: "array[int]" = field(default_factory=lambda: array("Q"))
     hints: int = 50
 
-    def place(self, path: Path, *, of_key: bool = False) -> tuple[int, int]:
+    def position(self, path: Path, *, of_key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at `path` or of its key.
 
         Where there is no such value, the nearest one around it answers.
@@ -85,7 +85,7 @@ class Document:
             found = self.places[node.at]
         for step, key in enumerate(path):
             if isinstance(node, Mapping) and key in node:
-                index = 1 + 2 * node.position(str(key))
+                index = 1 + 2 * node.index_of(str(key))
                 last = step == len(path) - 1
                 found = self.places[node.at + index + (0 if last and of_key else 1)]
                 node = node[str(key)]
@@ -98,7 +98,7 @@ class Document:
 
     def fault(self, path: Path, message: str, *, of_key: bool = False) -> Fault:
         """A fault at the value (or key) at `path`."""
-        return Fault(self.file, *self.place(path, of_key=of_key), message)
+        return Fault(self.file, *self.position(path, of_key=of_key), message)
 
 
 def read(data: bytes, file: str) -> Document:

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from chatredirect.config.address_syntax import parse_http
 from chatredirect.config.document import Document, Mapping
 from chatredirect.config.faults import Fault
-from chatredirect.config.fields import STRICT, told
+from chatredirect.config.fields import STRICT, invalid
 from chatredirect.net.addresses import HostPort, ListenUrl
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
@@ -30,7 +30,7 @@ def _listen(value: object) -> HostPort | None:
     try:
         return _read(value)
     except ValueError as error:
-        raise told(str(error)) from None
+        raise invalid(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -64,7 +64,7 @@ def http_faults(main: Document, listen: list[tuple[int, ListenUrl]]) -> Iterator
     for index, url in listen:
         together = url.host == wanted.host or url.host in _ANY or wanted.host in _ANY
         if url.transport != "udp" and url.port == wanted.port and together:
-            line, _ = main.place(("listen", index))
+            line, _ = main.position(("listen", index))
             message = f"http.listen: {url} in line {line} wants the same port: take another one"
             yield main.fault(("http", "listen"), message)
             return

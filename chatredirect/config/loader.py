@@ -151,7 +151,7 @@ class _ConfigReader:
             placed = Placed(document, path, next(keys, None), None, readable)
             self._findings.endpoints.append(placed)
             return
-        source = f"{document.file}:{document.place(path)[0]}"
+        source = f"{document.file}:{document.position(path)[0]}"
         object.__setattr__(endpoint, "source", source)
         placed = Placed(document, path, endpoint.sip_address.key, endpoint, endpoint)
         self._findings.endpoints.append(placed)

@@ -134,7 +134,7 @@ def _literal(details: ErrorDetails) -> str:
 
 _MAPPING = _must_be("a mapping (keys with values)")
 _SENTENCES: dict[str, _Writer] = {
-    "told": lambda details: details["msg"],
+    "explained": lambda details: details["msg"],
     "string_type": _text,
     "int_type": _number("a whole number"),
     "float_type": _number("a number"),

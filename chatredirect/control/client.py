@@ -1,6 +1,6 @@
-"""What asks the running daemon: a command's side of the control socket.
+"""A command's side of the control socket.
 
-It blocks, as a command may. Whatever goes wrong is a `ControlError` whose text says what to do.
+It blocks, as a command may. Every failure is a `ControlError` whose text says what to do.
 """
 
 import os
@@ -26,18 +26,18 @@ OnEvent: TypeAlias = Callable[[Mapping[str, Json]], None]
 
 
 class ControlError(Exception):
-    """The daemon couldn't be asked, or said no; the text is a sentence for a person.
+    """The daemon couldn't be reached, or refused; the text is a sentence for a person.
 
     Attributes:
         status: exit status for the command, from sysexits(3).
         faults: what is wrong in detail, as the daemon's refusal has it.
-        refused: whether the daemon said no; else nobody knows what it has done.
+        refused: whether the daemon refused; else it is unknown what it has done.
     """
 
     def __init__(
         self, message: str, *, status: int, faults: Sequence[Json] = (), refused: bool = False
     ) -> None:
-        """Keep what there is to tell."""
+        """Keep the message, the status and the faults."""
         super().__init__(message)
         self.status = status
         self.faults = faults
@@ -52,17 +52,17 @@ def ask(
     on_event: OnEvent | None = None,
     timeout: float | None = 30.0,
 ) -> Mapping[str, Json]:
-    """Have the daemon do something, and give its result.
+    """Send the daemon a request, and return its result.
 
     Args:
         path: the control socket.
         command: its name.
-        arguments: what goes with it.
+        arguments: further fields of the request.
         on_event: called for each line before the last.
         timeout: seconds that the daemon may be silent, None for any time.
 
     Raises:
-        ControlError: it isn't running, it isn't permitted, or the answer is no.
+        ControlError: it isn't running, it isn't permitted, or the daemon refused.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(_CONNECT_SECONDS)
@@ -72,7 +72,9 @@ def ask(
             raise _unreached(path, error) from None
         sock.settimeout(timeout)
         try:
-            with suppress(BrokenPipeError):  # it has said no already: that is still to be read
+            with suppress(
+                BrokenPipeError
+            ):  # the daemon has refused already: its answer can still be read
                 sock.sendall(encode({"command": command, **(arguments or {})}))
             return _answer(sock, on_event or (lambda fields: None))
         except TimeoutError:

@@ -1,17 +1,14 @@
-"""Which names and types to ask for a pool, and what the answers mean: RFC 3263 §4.
+"""Finds the targets of a pool in DNS: RFC 3263 §4.
 
-From the least that has to be asked to the most: an IP address is its own answer; a name in the
-hosts file has addresses and nothing else; an explicit port means addresses only; an explicit
-transport means that transport's SRV records; otherwise NAPTR records say which transports there
-are, or, where there are none, SRV records of every transport are looked for. Where no SRV record is
-either, the name's own addresses serve, with the default port.
+An IP address needs no DNS. A name in the hosts file has addresses only, and so has a name with an
+explicit port. An explicit transport means that transport's SRV records. Otherwise NAPTR records
+name the transports; without them the SRV records of every transport are asked for. Without SRV
+records the name's own addresses serve, with the default port.
 
-One service is chosen, the best that leads to a target, and its targets are all that come out: an
-RFC 3263 client doesn't change from TLS to TCP because a server is down, nor does a redirect tell it
-to.
+The result has the targets of one service: the first that leads to a target. An RFC 3263 client
+doesn't change from TLS to TCP because a server is down.
 
-What DNS can say that isn't good for a target is left out with a note that says so; nothing of it is
-an error of this program.
+Records that can't be used are left out, with a note.
 """
 
 import asyncio
@@ -54,7 +51,7 @@ NAPTR_SERVICES: dict[str, Transport] = {"SIPS+D2T": "tls", "SIP+D2T": "tcp", "SI
 
 @dataclass(frozen=True, slots=True)
 class _SrvHost:
-    """A name whose addresses are wanted, with what its SRV record says."""
+    """A host to look up, with its SRV record's port, priority and weight."""
 
     name: str
     port: int
@@ -71,12 +68,12 @@ async def locate(question: Question, lookup: DnsLookup, hosts: Hosts) -> Located
 
 
 def locate_fixed(question: Question, lookup: DnsLookup, hosts: Hosts) -> Located | None:
-    """The same without waiting, for a name that needs no DNS; None if it does."""
+    """The targets of a name that needs no DNS, without waiting; None if it needs DNS."""
     return _Search(question, lookup, hosts).fixed()
 
 
 class _Search:
-    """One resolution under way: what it has found out so far."""
+    """The state of one resolution."""
 
     __slots__ = (
         "_failures",
@@ -111,7 +108,7 @@ class _Search:
                     located = await self._through_srv([naptr_service])
                     if located is not None and located.state is not LocatedState.FAILED:
                         return located
-                    failed = failed or located  # which hides no other service
+                    failed = failed or located  # a failed service doesn't hide the next one
                 if failed is not None:
                     return failed
             located = await self._through_srv(self._srv_services())
@@ -120,7 +117,7 @@ class _Search:
         return self._own_targets(await self._addresses([question.fqdn]))
 
     def fixed(self) -> Located | None:
-        """The end of a resolution that needs no DNS; None if this one does."""
+        """The result if no DNS is needed; else None."""
         fqdn = self._question.fqdn
         addresses = (fqdn,) if is_address(fqdn) else self._hosts.get(fqdn)
         if addresses is None:
@@ -283,7 +280,7 @@ class _Search:
     def _targets(
         self, transport: Transport, hosts: list[_SrvHost], addresses: dict[str, tuple[str, ...]]
     ) -> tuple[Target, ...]:
-        """What can be sent to, in the order of the hosts."""
+        """The usable targets, in the order of the hosts."""
         targets: dict[tuple[str, int], Target] = {}
         for host in hosts:
             usable = [plain(text) for text in addresses.get(host.name, ())]
@@ -346,7 +343,7 @@ _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
 def _no(each: Iterable[RecordsFound | LookupFailed]) -> str:
-    """Which no it is: the name isn't there, or has no addresses."""
+    """Which negative answer it is: no such name, or no addresses."""
     for found in each:
         if isinstance(found, RecordsFound) and found.answer.kind is AnswerKind.NXDOMAIN:
             return AnswerKind.NXDOMAIN.value

@@ -68,7 +68,7 @@ TRANSITIONS: dict[tuple[HealthState, PingOutcome], Rule] = {
 
 
 @dataclass(slots=True)
-class PlaceHealth:
+class TargetHealth:
     """One place.
 
     Attributes:
@@ -118,7 +118,7 @@ class Health:
         """Begin with nothing to watch."""
         self._settings = settings
         self._rng = rng
-        self._places: dict[TargetAddress, PlaceHealth] = {}
+        self._places: dict[TargetAddress, TargetHealth] = {}
         self._schedule: Schedule[TargetAddress] = Schedule()
         self.counters = HealthCounters()
 
@@ -127,7 +127,7 @@ class Health:
         return len(self._places)
 
     @property
-    def places(self) -> list[PlaceHealth]:
+    def places(self) -> list[TargetHealth]:
         """All places that are watched, as they are now."""
         return list(self._places.values())
 
@@ -149,7 +149,7 @@ class Health:
         for target in targets:
             health = self._places.get(target.place)
             if health is None:
-                health = self._places[target.place] = PlaceHealth(target)
+                health = self._places[target.place] = TargetHealth(target)
                 first = min(1.0, self._settings.interval)
                 self._schedule.set(target.place, now + self._rng.uniform(0, first))
             health.watchers += 1
@@ -164,7 +164,7 @@ class Health:
                     del self._places[target.place]
                     self._schedule.remove(target.place)
 
-    def get(self, place: TargetAddress) -> PlaceHealth | None:
+    def get(self, place: TargetAddress) -> TargetHealth | None:
         """What is known of a place; None if it isn't watched."""
         return self._places.get(place)
 
@@ -178,7 +178,7 @@ class Health:
         return self._schedule.next()
 
     def pop(self, now: float) -> Target | None:
-        """A target to ping now; its outcome must be told with `observe`, whatever happens."""
+        """A target to ping now; the caller reports the outcome to `observe`, always."""
         place = self._schedule.pop(now)
         if place is None:
             return None

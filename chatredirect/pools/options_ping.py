@@ -40,9 +40,9 @@ async def ping(target: Target, connect: Connect, seconds: float) -> tuple[PingOu
     except OSError as error:
         return PingOutcome.LOST, words(error)
     reason = response.reason.decode("ascii", "replace")
-    told = f"{response.status} {reason}"[:80].strip()
+    text = f"{response.status} {reason}"[:80].strip()
     outcome = PingOutcome.LOST if response.status == RETRY_ELSEWHERE else PingOutcome.ANSWERED
-    return outcome, "".join(c if c.isprintable() else "?" for c in told)
+    return outcome, "".join(c if c.isprintable() else "?" for c in text)
 
 
 async def _transaction(wire: Wire, request: ClientRequest) -> Response:

@@ -30,7 +30,7 @@ class PoolEvent(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PoolChange:
-    """One event of a pool, to be told: with the targets that came and went, and why."""
+    """An event of a pool to be logged: the targets that came and went, and why."""
 
     event: PoolEvent
     added: tuple[Target, ...] = ()
@@ -62,7 +62,7 @@ class Pool:
     __slots__ = (
         "_order",
         "_prefer",
-        "_told",
+        "_reported",
         "answered",
         "fqdn",
         "good_at",
@@ -82,7 +82,7 @@ class Pool:
         self.fqdn, self.port, self.transport = key
         self._prefer: Family = prefer
         self._order: Order | None = None
-        self._told: str | None = None
+        self._reported: str | None = None
         self.usable = False
         self.reason = f"{self.fqdn}: not resolved yet"
         self.targets: tuple[Target, ...] = ()
@@ -118,7 +118,7 @@ class Pool:
         return self._order.for_caller(caller)
 
     def take(self, located: Located, now: float, stale_limit: float) -> PoolChange | None:
-        """Take the end of a resolution; what there is to tell of it, if anything.
+        """Take the result of a resolution; the event to log, if there is one.
 
         Args:
             located: what DNS says, or that it says nothing.
@@ -135,16 +135,16 @@ class Pool:
             return PoolChange(PoolEvent.STALE, reason=located.reason) if first else None
         removed = self.targets
         reason = f"{self.fqdn}: {_printable(located.reason)}"
-        # which server failed how may be another every time: that nobody answers is told once
-        told = located.reason if located.state is LocatedState.NONE else located.state.value
-        told_before = told == self._told
-        self._told = told
+        # the failing server and its error may differ each time: log once that none answers
+        outcome = located.reason if located.state is LocatedState.NONE else located.state.value
+        reported_before = outcome == self._reported
+        self._reported = outcome
         self.stale = None
         self.notes = located.notes
         self.reason = reason
         self.usable = False
         self._set_targets(())
-        if removed or not told_before:
+        if removed or not reported_before:
             return PoolChange(PoolEvent.FAILED, removed=removed, reason=reason)
         return None
 
@@ -170,7 +170,7 @@ class Pool:
 
     def _confirmed(self, located: Located, now: float) -> PoolChange | None:
         before = self.targets
-        self._told = None
+        self._reported = None
         was_stale, self.stale = self.stale, located.stale
         if located.stale is None or self.good_at is None:
             self.good_at = now

@@ -283,7 +283,7 @@ class Pools:
         return True
 
     def _take(self, pool: Pool, located: Located) -> None:
-        """Hand a resolution's end to the pool, tell what is new, and say when the next is due."""
+        """Give a resolution's result to the pool, log what changed, and schedule the next one."""
         now = self._clock()
         if not pool.answered:
             self._unanswered -= 1
@@ -336,7 +336,7 @@ class Pools:
             await self._refresh_all(pace)
         for _ in self.resolver.sweep():
             await pace.checkpoint()
-        self._log.tell_left_out()
+        self._log.report_left_out()
 
     def _review(self, pool: Pool) -> None:
         before = pool.usable

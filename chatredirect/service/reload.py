@@ -180,7 +180,7 @@ class Reloader:
 def tell_doubts(doubts: Sequence[Fault], more: int = 0) -> None:
     """What is allowed and probably not meant, into the log."""
     for doubt in doubts[:_SHOWN]:
-        log.warning("configuration_doubtful", where=doubt.place, why=doubt.message)
+        log.warning("configuration_doubtful", where=doubt.location, why=doubt.message)
     more += max(0, len(doubts) - _SHOWN)
     if more:
         log.warning("configuration_doubtful", more=more, remedy="`chatredirect check` shows all")
@@ -188,7 +188,7 @@ def tell_doubts(doubts: Sequence[Fault], more: int = 0) -> None:
 
 def _tell_faults(faults: Sequence[Fault]) -> None:
     for fault in faults[:_SHOWN]:
-        log.error("configuration_fault", where=fault.place, why=fault.message)
+        log.error("configuration_fault", where=fault.location, why=fault.message)
     log.error("reload_refused", faults=len(faults), remedy=_REMEDY)
 
 

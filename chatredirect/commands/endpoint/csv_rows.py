@@ -40,7 +40,7 @@ class Row:
     Attributes:
         line: that it begins in, from 1.
         values: by YAML key; those of empty cells not.
-        fault: why the values can't be told; empty if they can.
+        fault: why the row can't be read; empty if it can.
     """
 
     line: int

@@ -25,8 +25,8 @@ from chatredirect.commands.endpoint.proposal import (
     find,
     identified,
     refuse,
-    tell_doubts,
-    tell_passed,
+    warn_of_endpoints,
+    warn_of_past_times,
 )
 from chatredirect.commands.output import complain, show
 from chatredirect.config import EndpointSettings, Settings
@@ -66,7 +66,7 @@ class Changing:
         """The file with its new values, and the configuration with it.
 
         Raises:
-            typer.Exit: that can't be, which has been told.
+            typer.Exit: that can't be; the reason has been printed.
             typer.BadParameter: a value can't be.
         """
         endpoint = endpoint_in_own_file(configured(self.where.config), self.identity)
@@ -120,7 +120,7 @@ def _folder(where: Where, identity: str) -> str:
     """The folder that an endpoint's file is in, as far as possible without reading them all.
 
     Raises:
-        typer.Exit: there is no such endpoint, or it stands elsewhere, which has been told.
+        typer.Exit: there is no such endpoint, or it stands elsewhere; the reason has been printed.
     """
     try:
         folder = include_folder(str(where.config), read_file(where.config, MAX_FILE)).path
@@ -135,7 +135,7 @@ def endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings:
     """The endpoint that is meant, if a command may change its file.
 
     Raises:
-        typer.Exit: there is none, or it stands elsewhere, which has been told.
+        typer.Exit: there is none, or it stands elsewhere; the reason has been printed.
     """
     try:
         endpoint = identified(settings, identity)
@@ -160,12 +160,12 @@ def endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings:
     return endpoint
 
 
-def tell_what_if(work: Changing) -> EndpointSettings:
+def show_what_if(work: Changing) -> EndpointSettings:
     """Say what would be different, after looking at everything that could speak against it."""
     change = work.propose()
-    tell_doubts(change.proposal.settings, change.proposal.contents)
+    warn_of_endpoints(change.proposal.settings, change.proposal.contents)
     if work.values.get("active_from"):
-        tell_passed(change.proposal, time.time())
+        warn_of_past_times(change.proposal, time.time())
     work.where.say(f"What if: would change {change.endpoint.sip_address}")
     for path, content in change.proposal.contents.items():
         before = read_file(path, MAX_FILE).decode().splitlines()
@@ -178,16 +178,16 @@ def change(work: Changing) -> EndpointSettings:
     """Change it; what it is afterwards.
 
     Raises:
-        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+        typer.Exit: it isn't possible; the reason has been printed, and nothing has changed.
     """
     with alone(_folder(work.where, work.identity), work.where.config):
         made = work.propose()
         after, now = made.after, time.time()
 
         def done() -> None:
-            tell_doubts(made.proposal.settings, made.proposal.contents)
+            warn_of_endpoints(made.proposal.settings, made.proposal.contents)
             if work.values.get("active_from"):
-                tell_passed(made.proposal, now)
+                warn_of_past_times(made.proposal, now)
             work.where.say(f"Changed {described(after, now)}: {file_of(after)}")
 
         carry_out(made.proposal, work.where, done)
@@ -198,7 +198,7 @@ def removal(where: Where, identity: str) -> EndpointChange:
     """Taking an endpoint away: the files, and the configuration without it.
 
     Raises:
-        typer.Exit: it isn't there or stands elsewhere, which has been told.
+        typer.Exit: it isn't there or stands elsewhere; the reason has been printed.
     """
     endpoint = endpoint_in_own_file(configured(where.config), identity)
     contents = {file_of(endpoint): None}
@@ -212,7 +212,7 @@ def remove(where: Where, identity: str) -> None:
     """Take an endpoint away.
 
     Raises:
-        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+        typer.Exit: it isn't possible; the reason has been printed, and nothing has changed.
     """
     with alone(_folder(where, identity), where.config):
         made = removal(where, identity)

@@ -58,10 +58,10 @@ class Filed:
             FilingError: that isn't possible.
         """
         for path, old in self.kept.items():
-            with told(path):
+            with filing_errors(path):
                 os.rename(old, path)
         for path in self.new:
-            with told(path), suppress(FileNotFoundError):
+            with filing_errors(path), suppress(FileNotFoundError):
                 os.unlink(path)
         _sync_folder(self.folder)
 
@@ -110,7 +110,7 @@ def file_all(
 
 def _swap(filed: Filed, contents: Mapping[str, bytes | None], written: dict[str, str]) -> None:
     for path, content in contents.items():
-        with told(path):
+        with filing_errors(path):
             if os.path.lexists(path):
                 old = _hidden(filed.folder)
                 if content is None:
@@ -141,10 +141,10 @@ def _hidden(folder: str) -> str:
 def _write(folder: str, content: bytes, like: str) -> str:
     """A file under a hidden name that has the owner, group and permissions of another one."""
     path = _hidden(folder)
-    with told(folder):
+    with filing_errors(folder):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with told(folder):
+        with filing_errors(folder):
             view = memoryview(content)
             while view:
                 view = view[os.write(handle, view) :]
@@ -177,7 +177,7 @@ def _sync_all(folder: str, paths: list[str]) -> None:
         _sync_file_system(folder)
         return
     for path in paths:
-        with told(folder):
+        with filing_errors(folder):
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(handle)
@@ -187,7 +187,7 @@ def _sync_all(folder: str, paths: list[str]) -> None:
 
 def _sync_file_system(folder: str) -> None:
     """syncfs(2), which Python hasn't got: it tells of what couldn't be written, unlike sync(2)."""
-    with told(folder):
+    with filing_errors(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
@@ -198,7 +198,7 @@ def _sync_file_system(folder: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    with told(folder):
+    with filing_errors(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(handle)
@@ -207,7 +207,7 @@ def _sync_folder(folder: str) -> None:
 
 
 @contextmanager
-def told(path: str) -> Iterator[None]:
+def filing_errors(path: str) -> Iterator[None]:
     """Make a FilingError about a path of what the system says."""
     try:
         yield
@@ -238,7 +238,7 @@ def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None
     """
     while True:
         made = _make(folder, like)
-        with told(folder):
+        with filing_errors(folder):
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _wait_for(handle, waiting)
@@ -257,7 +257,7 @@ def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None
 def _make(folder: str, like: str) -> bool:
     if os.path.lexists(folder):
         return False
-    with told(folder):
+    with filing_errors(folder):
         pattern = os.stat(like)
         try:
             os.mkdir(folder, 0o700)
@@ -282,15 +282,15 @@ def _is_still(folder: str, handle: int) -> bool:
 
 def _wait_for(handle: int, waiting: Callable[[], None]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    told = False
+    announced = False
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise BusyError from None
-            if not told:
-                told = True
+            if not announced:
+                announced = True
                 waiting()
             time.sleep(_POLL)
         else:

@@ -55,11 +55,11 @@ def faults(error: ValidationError) -> Iterator[str]:
 
 def refuse_values(error: ValidationError) -> typer.BadParameter:
     """What is wrong with values that were given as options."""
-    told = list(faults(error))
-    named = OPTIONS.get(told[0].partition(":")[0])
+    found = list(faults(error))
+    named = OPTIONS.get(found[0].partition(":")[0])
     if named is not None:
-        told[0] = told[0].partition(": ")[2]
-    return typer.BadParameter("; ".join(map(for_options, told)), param_hint=named)
+        found[0] = found[0].partition(": ")[2]
+    return typer.BadParameter("; ".join(map(for_options, found)), param_hint=named)
 
 
 def for_options(message: str) -> str:

@@ -87,7 +87,7 @@ def new(
         else new_endpoints.of_csv(from_csv, keys, where)
     )
     if what_if:
-        would = new_endpoints.tell_what_if(work)
+        would = new_endpoints.show_what_if(work)
         if as_json:
             show(new_endpoints.shown(would, as_json=True))
         return

@@ -32,8 +32,8 @@ from chatredirect.commands.endpoint.proposal import (
     carry_out,
     folder_of,
     refuse,
-    tell_doubts,
-    tell_passed,
+    warn_of_endpoints,
+    warn_of_past_times,
 )
 from chatredirect.commands.fault_text import config_error_text, counted
 from chatredirect.commands.output import complain
@@ -72,7 +72,7 @@ class Making:
         """The files, and the configuration with them; the folder ought to be ours alone.
 
         Raises:
-            typer.Exit: that wouldn't do, which has been told.
+            typer.Exit: that wouldn't do; the reason has been printed.
         """
         made = author(os.environ, datetime.now(UTC), self.how)
         try:
@@ -108,7 +108,7 @@ class Making:
             return refuse("nothing has been made; chatredirect endpoint set changes one", NO)
         origins = dict(zip(paths, self.origin, strict=True))
         for fault in error.faults:
-            place = origins.get(fault.file, f"{fault.place}: ")
+            place = origins.get(fault.file, f"{fault.location}: ")
             complain(
                 f"{place}{for_options(fault.message)}", prefix="" if place else "chatredirect: "
             )
@@ -120,7 +120,7 @@ def one(given: Mapping[str, str], where: Where) -> Making:
 
     Raises:
         typer.BadParameter: they say something that can't be.
-        typer.Exit: there is no place for it, which has been told.
+        typer.Exit: there is no place for it; the reason has been printed.
     """
     for name, option in (
         ("sip_address", "--sip-address"),
@@ -155,7 +155,7 @@ def of_csv(file: Path, given: Mapping[str, str], where: Where) -> Making:
 
     Raises:
         typer.BadParameter: an option can't go with a file.
-        typer.Exit: a row is faulty; every fault has been told.
+        typer.Exit: a row is faulty; every fault has been printed.
     """
     for name in ("sip_address", "display_name"):
         if name in given:
@@ -210,7 +210,7 @@ def _validated(
         try:
             endpoint = endpoint_of(values)
         except ValidationError as error:
-            wrong += (f"{name}:{row.line}: {told}" for told in faults(error))
+            wrong += (f"{name}:{row.line}: {fault}" for fault in faults(error))
             continue
         if first != row.line:
             what = (
@@ -231,11 +231,11 @@ def _key(row: Row) -> bytes:
         return b"%d" % row.line  # no address is like that
 
 
-def tell_what_if(work: Making) -> list[EndpointSettings]:
+def show_what_if(work: Making) -> list[EndpointSettings]:
     """Say what would be made, after looking at everything that could speak against it."""
     proposal = work.propose()
-    tell_doubts(proposal.settings, proposal.contents)
-    tell_passed(proposal, time.time())
+    warn_of_endpoints(proposal.settings, proposal.contents)
+    warn_of_past_times(proposal, time.time())
     work.where.say(f"What if: would make {named(work.endpoints)}")
     for path, content in list(proposal.contents.items())[:_SHOWN]:
         work.where.say(f"\n{path}:\n{(content or b'').decode()}".rstrip())
@@ -246,15 +246,15 @@ def make(work: Making) -> list[EndpointSettings]:
     """Make them.
 
     Raises:
-        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+        typer.Exit: it isn't possible; the reason has been printed, and nothing has changed.
     """
     with alone(work.folder.path, work.where.config):
         proposal = work.propose()
         now = time.time()
 
         def done() -> None:
-            tell_doubts(proposal.settings, proposal.contents)
-            tell_passed(proposal, now)
+            warn_of_endpoints(proposal.settings, proposal.contents)
+            warn_of_past_times(proposal, now)
             for endpoint, path in list(zip(work.endpoints, proposal.contents, strict=True))[
                 :_SHOWN
             ]:

@@ -47,7 +47,7 @@ class Where:
     Attributes:
         config: its main file.
         socket: the daemon's control socket if it isn't the configuration's.
-        reload: whether the daemon is told.
+        reload: whether the daemon reloads its configuration afterwards.
         as_json: whether standard output is for JSON alone, so that words go to standard error.
     """
 
@@ -89,7 +89,7 @@ def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) ->
     """The configuration, as it is or as it would be.
 
     Raises:
-        typer.Exit: it can't be used, which has been told.
+        typer.Exit: it can't be used; the reason has been printed.
     """
     try:
         return load(config, draft)
@@ -104,7 +104,7 @@ def folder_of(config: Path) -> IncludeFolder:
     """Where new endpoints go.
 
     Raises:
-        typer.Exit: nowhere, which has been told.
+        typer.Exit: nowhere; the reason has been printed.
     """
     try:
         content = read_file(config, MAX_FILE)
@@ -114,7 +114,7 @@ def folder_of(config: Path) -> IncludeFolder:
     try:
         return include_folder(os.fspath(config), content)
     except NoFolderError as error:
-        configured(config)  # a faulty file is told about first
+        configured(config)  # a faulty file is reported first
         raise refuse(str(error), os.EX_CONFIG) from None
 
 
@@ -133,7 +133,7 @@ def alone(folder: str, config: Path) -> Iterator[None]:
     """Have the folder for oneself, so that what is read stays true until it is written.
 
     Raises:
-        typer.Exit: that isn't possible, which has been told.
+        typer.Exit: that isn't possible; the reason has been printed.
     """
     waiting = "another chatredirect endpoint is at work; waiting for it"
     try:
@@ -208,16 +208,16 @@ def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
     done()
 
 
-def tell_doubts(settings: Settings, contents: Mapping[str, bytes | None]) -> None:
+def warn_of_endpoints(settings: Settings, contents: Mapping[str, bytes | None]) -> None:
     """Warnings about the endpoints in these files, and nothing else."""
-    told = [doubt for doubt in warnings(settings) if contents.get(doubt.file) is not None]
-    for doubt in told[:20]:
-        complain(f"warning: {for_options(doubt.message)}")
-    if len(told) > 20:
-        complain(f"and {counted(len(told) - 20, 'warning')} more: chatredirect check")
+    found = [each for each in warnings(settings) if contents.get(each.file) is not None]
+    for each in found[:20]:
+        complain(f"warning: {for_options(each.message)}")
+    if len(found) > 20:
+        complain(f"and {counted(len(found) - 20, 'warning')} more: chatredirect check")
 
 
-def tell_passed(proposal: Proposal, now: float) -> None:
+def warn_of_past_times(proposal: Proposal, now: float) -> None:
     """Warn of a time that has just been given and is over: a mistyped year opens an endpoint."""
     times = {
         each.active_from
@@ -286,7 +286,7 @@ def identified(settings: Settings, identity: str) -> EndpointSettings:
 
     Raises:
         NoSuchEndpointError: there is none.
-        LookupError: that can't be told; with what to write instead.
+        LookupError: it is ambiguous, or no SIP address; the message says what to write instead.
     """
     if identity.upper().startswith("CN="):
         raise LookupError(

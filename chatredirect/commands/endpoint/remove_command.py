@@ -62,7 +62,7 @@ def remove(
             show(f"{error.args[0]}; nothing to do")
             return
         except LookupError:
-            pass  # whom it means can't be told, and that isn't all right: told below
+            pass  # ambiguous or unreadable: an error in any case, which the call below reports
     if what_if or confirm:
         made = endpoint_change.removal(where, wanted)
         (file,) = made.proposal.contents

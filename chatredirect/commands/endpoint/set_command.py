@@ -72,7 +72,7 @@ def set_(
         raise typer.BadParameter("give what is to be different, as in --state maintenance")
     work = endpoint_change.Changing(Where(config, socket, reload, as_json), wanted, values)
     if what_if:
-        would = endpoint_change.tell_what_if(work)
+        would = endpoint_change.show_what_if(work)
         if as_json:
             show(shown([would], as_json=True))
         return

@@ -74,7 +74,7 @@ def _all_ready(settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: 
 
 
 def _states(settings: "Settings", now: float) -> "Iterator[Fault]":
-    """A state that somebody has set and that isn't in force."""
+    """Warnings about a `state` that `active_from` has overridden."""
     from chatredirect.config.warnings import at_endpoint
 
     for each in settings.endpoints:
@@ -91,22 +91,22 @@ def _states(settings: "Settings", now: float) -> "Iterator[Fault]":
 
 
 def _files(settings: "Settings") -> "tuple[Fault, ...]":
-    """The warnings that TLS files give reason for; ConfigError if they can't be used."""
+    """The warnings about TLS files; ConfigError if they can't be used."""
     from chatredirect.config import TlsSettings
 
     if settings.tls == TlsSettings() and not settings.secure_listeners:
-        return ()  # without importing what reads them
+        return ()  # without the slow imports of what reads them
     from chatredirect.commands.live_check import tls_warnings
 
     return tls_warnings(settings)
 
 
 def _asked(settings: "Settings") -> "tuple[Fault, ...]":
-    """The warnings that DNS has a say in."""
+    """The warnings that need DNS."""
     from chatredirect.config.warnings import needs_srv
 
     if not any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
-        return ()  # without importing what asks
+        return ()  # without the slow imports of the resolver
     from chatredirect.commands.live_check import dns_warnings
     from chatredirect.log import silence
 

@@ -1,4 +1,4 @@
-"""`check --live`: would it work this minute? Each pool resolved, each of its targets pinged."""
+"""`check --live`: resolves each pool and pings its targets, to say whether it works now."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from chatredirect.transport.tls_contexts import Certificates, file_doubts
 
 @dataclass(frozen=True, slots=True)
 class LivePool:
-    """A pool as it is right now. Ready: at least one target works."""
+    """A pool as it is now. It is ready if at least one target works."""
 
     resolution: Resolution
     targets: tuple[Pinged, ...]
@@ -31,13 +31,13 @@ class LivePool:
 
     @property
     def why_not(self) -> str:
-        """What is the matter if it isn't ready."""
+        """The reason if it isn't ready."""
         if not self.targets:
             return self.resolution.located.reason
         return f"of {counted(len(self.targets), 'target')} none works"
 
     def as_json(self) -> dict[str, object]:
-        """All of it, for scripts."""
+        """The pool for scripts."""
         pings = [each.as_json() for each in self.targets]
         named = {"pool_fqdn": self.resolution.pool.fqdn, "ready": self.ready, "pings": pings}
         return {**named, **self.resolution.as_json()}
@@ -93,13 +93,13 @@ def _endpoint_lines(
 def items_of(
     endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool], now: float
 ) -> tuple[Item, ...]:
-    """Everything that has to be right for an endpoint, and how it is."""
+    """The readiness items of an endpoint."""
     pool = _decisive(endpoint, pools)
     return readiness(endpoint, pool.resolution, pool.targets, now)
 
 
 def _decisive(endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool]) -> LivePool:
-    """The pool that says whether an endpoint is ready: of several channel services one will do."""
+    """The pool that decides on readiness: the endpoint's, or its first ready channel service's."""
     if endpoint.mode != "lookup":
         return pools[endpoint.pool]
     channels = [pools[endpoint.channel_pool(uri)] for uri in endpoint.channels]
@@ -107,7 +107,7 @@ def _decisive(endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool]) ->
 
 
 MAX_POOLS = 100
-"""Pools that are asked for; a check should not be a load test of a name server."""
+"""Pools to look up; a check must not be a load test of a name server."""
 
 
 def dns_warnings(settings: Settings) -> tuple[Fault, ...]:
@@ -138,7 +138,7 @@ def _dns_warning(endpoint: EndpointSettings, resolution: Resolution) -> Fault | 
 
 
 def tls_warnings(settings: Settings) -> tuple[Fault, ...]:
-    """Make every context, and give the warnings that the files give reason for.
+    """Load all TLS files; return the warnings about them.
 
     Raises:
         ConfigError: files, or ciphers, that can't be used.

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the control socket that two of them lead to."""
+"""Options that several commands share, and the control socket that they name."""
 
 import os
 import re

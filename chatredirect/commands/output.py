@@ -1,7 +1,7 @@
-"""What every command prints with, and what happens when nobody takes it.
+"""Prints a command's output, and handles output that can't be written.
 
-A full disk or a reader that has gone is neither a fault of this program nor an answer to what was
-asked: one line says so, unless the reader has simply had enough, and the exit status is its own.
+A full disk or a closed pipe gets its own exit status (EX_IOERR), and one line on standard error; a
+reader that has closed the pipe, as `head` does, gets no line.
 """
 
 import os
@@ -35,7 +35,7 @@ def complain(text: str, *, prefix: str = "chatredirect: ") -> None:
 def is_lost() -> bool:
     """Whether text that typer printed can't be written; the reason is then on standard error."""
     try:
-        sys.stdout.write("\n")  # nothing may be left of the text that failed
+        sys.stdout.write("\n")  # ends what is left of the text that failed
         sys.stdout.flush()
     except OSError as error:
         _report_lost(error)
@@ -44,9 +44,9 @@ def is_lost() -> bool:
 
 
 def _harmless(text: str) -> str:
-    """What others have written must not steer the terminal: bidirectional marks, for instance.
+    """Escape what could control the terminal: bidirectional marks, for instance.
 
-    They are shown as JSON writes them, so JSON stays JSON.
+    Escapes are JSON's, so JSON stays JSON.
     """
     if text.isprintable():
         return text
@@ -67,14 +67,14 @@ def _report_lost(error: OSError) -> None:
 
 
 def _discard(file: int) -> None:
-    """Let what is still buffered go nowhere, so that the end of the process can't fail on it."""
+    """Discard what is still buffered, so that flushing it at exit can't fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, file)
     os.close(null)
 
 
 def _escape_what_does_not_fit() -> None:
-    """Names of files and what peers send may not fit the terminal's code."""
+    """File names and texts of peers may not fit the terminal's encoding."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")

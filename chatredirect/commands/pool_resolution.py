@@ -24,7 +24,7 @@ class Resolution:
     trace: Trace
 
     def as_json(self) -> dict[str, object]:
-        """All of it, for scripts."""
+        """The resolution for scripts."""
         return {
             "port": self.pool.port,
             "transport": self.pool.transport,
@@ -75,7 +75,7 @@ def resolution_lines(
 
     Args:
         resolution: what was found.
-        health: what pings of its targets said, if there were any.
+        health: the results of pings of its targets, if there were any.
     """
     return map(escape, _lines(resolution, health or {}))
 

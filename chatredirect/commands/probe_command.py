@@ -208,7 +208,7 @@ def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]"
 
 
 def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
-    """What TLS is spoken with. Options have to be right, be they needed or not."""
+    """The TLS settings with the options, which must be right even if TLS isn't used."""
     from chatredirect.transport.tls import TlsError, client_context
 
     fault = options.fault()

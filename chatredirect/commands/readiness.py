@@ -1,4 +1,4 @@
-"""Is an endpoint ready? Item by item, from its URI to an answer from its pool, and what to do."""
+"""Whether an endpoint is ready: items from its URI to its pool's answer, each with a remedy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from chatredirect.transport.tls_contexts import EXPIRY_WARNING
 
 
 class Grade(StrEnum):
-    """How an item is."""
+    """The grade of an item."""
 
     OK = "ok"
     DOUBTFUL = "doubtful"  # ready all the same
@@ -24,13 +24,13 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that has to be right.
+    """One condition for an endpoint to work.
 
     Attributes:
-        name: what.
-        grade: how it is.
+        name: the condition.
+        grade: whether it is met.
         detail: what was found.
-        remedy: what to do; empty if there is nothing to be done.
+        remedy: what to do; may be empty.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Item:
     remedy: str = ""
 
     def __str__(self) -> str:
-        """One line."""
+        """The item as one line."""
         todo = f": {self.remedy}" if self.remedy else ""
         return f"{self.grade:<8}  {self.name:<11}  {self.detail}{todo}"
 
     def as_json(self) -> dict[str, object]:
-        """All of it, for scripts."""
+        """The item for scripts."""
         return {
             "item": self.name,
             "grade": self.grade.value.lower(),
@@ -59,9 +59,9 @@ def readiness(
     """Every item of an endpoint, in the order in which a request meets them.
 
     Args:
-        endpoint: whose.
-        resolution: of its pool, or of the channel service that decides.
-        pinged: that pool's targets.
+        endpoint: the endpoint.
+        resolution: of its pool, or of its working channel service.
+        pinged: the pings of that pool's targets.
         now: seconds since the epoch.
     """
     return (

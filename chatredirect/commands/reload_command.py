@@ -49,7 +49,7 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
 
 
 def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
-    """The faults for which the daemon has refused a configuration, as far as they are such."""
+    """The faults in the daemon's refusal; entries that are none are left out."""
     from chatredirect.config import Fault
 
     return [
@@ -60,7 +60,7 @@ def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
 
 
 def _summary(outcome: "Mapping[str, Json]") -> str:
-    """What has changed, in a line."""
+    """One line about what has changed."""
     from chatredirect.commands.fault_text import counted
 
     if not outcome.get("changed"):

@@ -86,7 +86,7 @@ def resolve(
 def _health(
     found: "list[Resolution]", settings: "Settings | None", ping: bool | None
 ) -> "dict[Target, Pinged] | None":
-    """What pings of all targets say; None if nobody wants them."""
+    """The results of pings of all targets; None if none are wanted."""
     from chatredirect.commands.target_pings import ping_all
     from chatredirect.config import Settings, parse_listen
     from chatredirect.transport.tls import TlsError
@@ -111,7 +111,7 @@ def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> di
 
 
 def _settings(config: Path) -> "Settings | None":
-    """The configuration; None if nobody named one and the default isn't there."""
+    """The configuration; None if the default file is meant and missing."""
     from chatredirect.commands.fault_text import config_error_text
     from chatredirect.config import ConfigError, load
 

@@ -91,7 +91,7 @@ def run(
 
 
 def _report(fault: str, prefix: str = "chatredirect: ") -> None:
-    """Why it ends: on standard error, as an error if that leads to the journal (sd-daemon(3))."""
+    """Print why the daemon ends; with the journal's error level if it reads it (sd-daemon(3))."""
     import sys
 
     from chatredirect.log.journal import reads_stderr

@@ -1,4 +1,4 @@
-"""A YAML file as plain values, with the place of every value at hand.
+"""A YAML file as plain values, with the position of every value.
 
 The file is read as a stream of parser events, not composed into nodes: with libyaml that is ten
 times quicker, and all places fit in one array of integers. Only the plain part of YAML is
@@ -134,7 +134,7 @@ def _events(text: str) -> Iterator[Event]:
 
 
 class _TooMuchError(Exception):
-    """The document is built to exhaust us; reading stops."""
+    """The document exceeds a limit that guards against attacks; reading stops."""
 
     def __init__(self, event: Event, message: str) -> None:
         self.event = event

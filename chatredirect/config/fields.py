@@ -1,4 +1,4 @@
-"""The kinds of values that several sections have, and how one is made of text."""
+"""Types of values that several sections have, with their parsers."""
 
 import re
 from collections.abc import Callable

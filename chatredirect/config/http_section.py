@@ -1,4 +1,4 @@
-"""The section `http`: where metrics and health are to be had, and how much of them."""
+"""The section `http`: the listener for metrics and health."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -58,7 +58,7 @@ def http_faults(main: Document, listen: list[tuple[int, ListenUrl]]) -> Iterator
     try:
         wanted = _read(section.get("listen")) if isinstance(section, Mapping) else None
     except ValueError:
-        return  # said elsewhere
+        return  # validation reports it
     if wanted is None or wanted.port == 0:
         return
     for index, url in listen:

@@ -22,7 +22,7 @@ _LISTENERS = "listeners"
 
 
 def without_listeners(section: object) -> object:
-    """The section's own keys, for whoever validates those."""
+    """The section without `listeners`, for its validation."""
     if not isinstance(section, Mapping):
         return section
     return {key: value for key, value in section.items() if key != _LISTENERS}
@@ -45,7 +45,7 @@ class TlsSection:
     _right: bool = True
 
     def faults(self, listen: Sequence[tuple[int, ListenUrl]]) -> Iterator[Fault]:
-        """Read the section; every fault that no single value of it has.
+        """Read the section; yield the faults between its values.
 
         Args:
             listen: the configured listeners that could be read, each with its number.

@@ -1,8 +1,8 @@
-"""A pool as a request sees it: what it takes is ready, nothing is looked up.
+"""A pool as a request sees it: its targets are ready, nothing is looked up.
 
 `usable` and `reason` are plain attributes, `order` is a short computation. They change between
-requests, when a refresh or a ping has found something out; that is the business of
-`chatredirect.pools.refresh`, which calls `take` and `review` and tells what came of it.
+requests: after a refresh or a ping `chatredirect.pools.refresh` calls `take` or `review`, and logs
+the changes.
 """
 
 from collections.abc import Callable
@@ -52,11 +52,11 @@ class Pool:
         reason: why it isn't usable: a line of printable ASCII without quotes, for a Warning header.
         targets: the last good answer, all of it.
         live: those of them that work, as far as is known.
-        good_at: when DNS last confirmed the targets; None if it never has.
+        good_at: when DNS last confirmed the targets; None before the first time.
         stale: why the targets are outdated; None if they aren't.
-        notes: what of the DNS's answer was left out, and why.
-        want: asks for the first resolution out of turn; None once there was one.
-        answered: whether anything has been heard of it, good or bad.
+        notes: what was left out of DNS's answer, and why.
+        want: requests the first resolution before its turn; None after it.
+        answered: whether a resolution has ended, with or without targets.
     """
 
     __slots__ = (
@@ -95,7 +95,7 @@ class Pool:
 
     @property
     def key(self) -> PoolAddress:
-        """What tells it from other pools."""
+        """Its FQDN, port and transport."""
         return PoolAddress(self.fqdn, self.port, self.transport)
 
     @property
@@ -111,7 +111,7 @@ class Pool:
         same.
 
         Args:
-            caller: whatever tells callers apart, the From URI for instance.
+            caller: identifies the caller: the From URI, for instance.
         """
         if self._order is None:
             self._order = Order(self.live or self.targets, self._prefer)
@@ -121,8 +121,8 @@ class Pool:
         """Take the result of a resolution; the event to log, if there is one.
 
         Args:
-            located: what DNS says, or that it says nothing.
-            now: seconds on the clock that all calls share.
+            located: the result of the resolution.
+            now: seconds of a monotonic clock.
             stale_limit: seconds that targets serve without being confirmed.
         """
         self.answered = True
@@ -149,13 +149,13 @@ class Pool:
         return None
 
     def exists(self) -> None:
-        """The name is known to have addresses; where they lead isn't known yet."""
+        """Note that the name has addresses; the targets aren't known yet."""
         self.answered = True
         self.usable = True
         self.reason = f"{self.fqdn}: targets not resolved yet"
 
     def review(self, is_down: Callable[[TargetAddress], bool]) -> bool:
-        """Look which targets are down; whether that changed anything."""
+        """Update `live` by which targets are down; whether it changed."""
         live = tuple(target for target in self.targets if not is_down(target.place))
         if live == self.live:
             return False

@@ -1,7 +1,7 @@
-"""Pings what is due: a thin shell with a clock around `chatredirect.pools.health`.
+"""Sends the pings that `chatredirect.pools.health` says are due.
 
-One timer waits for the next ping; when it rings, what is due goes out, a bounded number at a time.
-A ping over TCP is a connection of its own: that it can be made is part of the answer.
+A limited number of pings run at a time. Over TCP and TLS each opens a connection of its own, to
+test that too.
 """
 
 import random
@@ -39,11 +39,11 @@ class Prober:
         """Send nothing yet.
 
         Args:
-            settings: how often, how long, how many.
+            settings: interval, timeout, and numbers of losses and successes.
             review: is called with each pool that has a target which went down or came back.
             clock: seconds that never go back.
             rng: spreads pings over time.
-            connects: how to reach targets, by transport; those of others are not pinged.
+            connects: make wires by transport; targets of other transports are not pinged.
         """
         self.health = Health(settings, rng)
         self._settings = settings
@@ -55,15 +55,15 @@ class Prober:
         self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
 
     def start(self) -> None:
-        """Ping what is due, from now on."""
+        """Start sending pings."""
         self._workers.start()
 
     async def aclose(self) -> None:
-        """Stop, and give up the pings under way."""
+        """Stop, and cancel the running pings."""
         await self._workers.aclose()
 
     def update(self, settings: HealthSettings) -> None:
-        """Take other numbers; what is known stays."""
+        """Use other settings; states stay."""
         self._settings = settings
         self.health.update(settings, self._clock())
         self._workers.wake()

@@ -1,4 +1,4 @@
-"""All pools, kept fresh in the background.
+"""Refreshes all pools in the background.
 
 Each pool is due for a refresh when the first of its records is (`chatredirect.dns.cache` says when,
 with jitter). One schedule holds them all; a bounded number is resolved at a time. Requests never
@@ -30,7 +30,7 @@ from chatredirect.runtime.worker_pool import WorkerPool
 
 
 class AddressesInUse:
-    """Addresses, and how many targets have each."""
+    """The IP addresses of all pools' targets, with the number of targets that have each."""
 
     __slots__ = ("_counts",)
 
@@ -43,7 +43,7 @@ class AddressesInUse:
         return address in self._counts
 
     def exchange(self, before: Iterable[Target], after: Iterable[Target]) -> None:
-        """A pool has other targets than before."""
+        """Replace the targets that a pool had by those that it has."""
         counts = self._counts
         for target in after:
             counts[target.address] += 1

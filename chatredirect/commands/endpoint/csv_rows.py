@@ -21,7 +21,7 @@ _SHOWN = 10  # columns that are named
 
 
 class CsvFault(Exception):
-    """The file as a whole can't be read.
+    """The file can't be read.
 
     Attributes:
         line: where, from 1.
@@ -49,7 +49,7 @@ class Row:
 
 
 def read_rows(data: bytes) -> tuple[list[Row], list[str]]:
-    """The rows of a file, and what is to be known about how it was read.
+    """The rows of a file, and notes on how it was read.
 
     Raises:
         CsvFault: it is no such file.

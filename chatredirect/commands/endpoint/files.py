@@ -1,8 +1,8 @@
 """Files in a folder change all together or not at all.
 
-What is new is written beside its place under a hidden name, and is on the disk before anything gets
-its name: a full disk or a missing right shows while nothing has changed. A rename needs neither
-space nor time, and who reads the folder meanwhile finds the old file or the new one, whole.
+New content is written to hidden files in the folder and synchronized before any file is renamed: a
+full disk or a missing permission is found while nothing has changed. rename(2) is atomic, so a
+reader of the folder finds the old file or the new one, whole.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from chatredirect.config.document import MAX_FILE
 from chatredirect.runtime.regular_file import read_file
 
 HIDDEN = ".chatredirect-"
-"""Beginning of names that no pattern with a star reads, and that a killed command may leave."""
+"""Prefix of hidden files, which no `include` pattern reads; a killed command may leave some."""
 _ACCESS_LIST = "system.posix_acl_access"
 
 
@@ -27,8 +27,8 @@ class FilingError(Exception):
     """Nothing could be changed.
 
     Attributes:
-        path: what it was about.
-        error: what the system said.
+        path: the file or folder.
+        error: the system's error.
     """
 
     def __init__(self, path: str, error: OSError) -> None:
@@ -39,12 +39,12 @@ class FilingError(Exception):
 
 
 @dataclass(slots=True)
-class Filed:
-    """A change that has been made, and can still be taken back.
+class WrittenFiles:
+    """Files that have been written, and can still be restored.
 
     Attributes:
         new: files that weren't there before.
-        kept: what was in a place before, by place, under a hidden name.
+        kept: the hidden copy of each replaced or removed file, by path.
     """
 
     folder: str
@@ -52,10 +52,10 @@ class Filed:
     kept: dict[str, str] = field(default_factory=dict)
 
     def undo(self) -> None:
-        """Let everything be as it was.
+        """Restore the files.
 
         Raises:
-            FilingError: that isn't possible.
+            FilingError: they can't be restored.
         """
         for path, old in self.kept.items():
             with filing_errors(path):
@@ -66,27 +66,27 @@ class Filed:
         _sync_folder(self.folder)
 
     def forget(self) -> None:
-        """Let nothing of what was before be left."""
+        """Remove the hidden copies."""
         for old in self.kept.values():
-            with suppress(OSError):  # the next command clears it away
+            with suppress(OSError):  # the next command removes it
                 os.unlink(old)
 
 
-def file_all(
+def write_all(
     folder: str, contents: Mapping[str, bytes | None], like: str, *, keep: bool = False
-) -> Filed:
-    """Give files their content, or take them away, all or none; on the disk when this returns.
+) -> WrittenFiles:
+    """Write or remove files, all or none; they are on the disk when this returns.
 
     Args:
-        folder: that they are in, locked.
-        contents: by path; None for a file that is to go.
+        folder: the files' folder, locked.
+        contents: by path; None to remove a file.
         like: the file whose owner, group and permissions new ones get.
-        keep: whether it shall be possible to take it back.
+        keep: whether to keep copies, for `undo`.
 
     Raises:
         FilingError: nothing has been changed.
     """
-    filed = Filed(folder)
+    filed = WrittenFiles(folder)
     written: dict[str, str] = {}
     try:
         for path, content in contents.items():
@@ -108,7 +108,9 @@ def file_all(
     return filed
 
 
-def _swap(filed: Filed, contents: Mapping[str, bytes | None], written: dict[str, str]) -> None:
+def _swap(
+    filed: WrittenFiles, contents: Mapping[str, bytes | None], written: dict[str, str]
+) -> None:
     for path, content in contents.items():
         with filing_errors(path):
             if os.path.lexists(path):
@@ -126,7 +128,7 @@ def _swap(filed: Filed, contents: Mapping[str, bytes | None], written: dict[str,
 
 
 def _keep(path: str, old: str) -> None:
-    """Have what is in a place under another name too, while the place is never empty."""
+    """Keep a file under another name too; the file itself is there all the time."""
     try:
         os.link(path, old, follow_symlinks=False)
     except OSError:  # a file system without hard links
@@ -169,7 +171,7 @@ def _look_like(handle: int, like: str) -> None:
 
 
 _ONE_BY_ONE = 16
-"""Files that are synchronized one by one; for more the whole file system is, which is quicker."""
+"""Files to synchronize one by one; for more it is faster to synchronize the file system."""
 
 
 def _sync_all(folder: str, paths: list[str]) -> None:
@@ -186,7 +188,7 @@ def _sync_all(folder: str, paths: list[str]) -> None:
 
 
 def _sync_file_system(folder: str) -> None:
-    """syncfs(2), which Python hasn't got: it tells of what couldn't be written, unlike sync(2)."""
+    """syncfs(2), which Python lacks: unlike sync(2) it reports write errors."""
     with filing_errors(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -208,7 +210,7 @@ def _sync_folder(folder: str) -> None:
 
 @contextmanager
 def filing_errors(path: str) -> Iterator[None]:
-    """Make a FilingError about a path of what the system says."""
+    """Turn an OSError into a FilingError for a path."""
     try:
         yield
     except OSError as error:
@@ -220,20 +222,20 @@ _POLL = 0.05
 
 
 class BusyError(Exception):
-    """Another command holds the folder for longer than anybody waits."""
+    """Another command holds the lock for too long."""
 
 
 @contextmanager
 def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Have a folder for oneself among commands.
+    """Lock a folder against other commands.
 
     Args:
-        folder: it. One that isn't there is made, and goes again if it stays empty.
+        folder: made if it is missing, and removed again if it stays empty.
         like: a folder whose owner, group and permissions a new one gets.
-        waiting: called once if another command has it.
+        waiting: called once if another command holds the lock.
 
     Raises:
-        BusyError: another one doesn't give it back.
+        BusyError: another command holds it for too long.
         FilingError: the folder can't be made or opened.
     """
     while True:
@@ -243,7 +245,7 @@ def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None
         try:
             _wait_for(handle, waiting)
             if not _is_still(folder, handle):
-                continue  # the one that we have waited for has taken its new folder away
+                continue  # the command that we waited for has removed its new folder
             _clear(folder)
             yield
             return
@@ -298,7 +300,7 @@ def _wait_for(handle: int, waiting: Callable[[], None]) -> None:
 
 
 def _clear(folder: str) -> None:
-    """Take away what killed commands have left; whoever has the lock knows that nobody needs it."""
+    """Remove what killed commands have left; under the lock nobody needs it."""
     with suppress(OSError):
         for entry in os.scandir(folder):
             if entry.name.startswith(HIDDEN):

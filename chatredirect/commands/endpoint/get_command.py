@@ -62,7 +62,7 @@ def get(
     from chatredirect.commands.endpoint.filters import parse_filter
     from chatredirect.commands.endpoint.listing import as_json as endpoint_json
     from chatredirect.commands.endpoint.listing import sheet, table
-    from chatredirect.commands.endpoint.proposal import configured, identified
+    from chatredirect.commands.endpoint.proposal import configured, find_by_identity
 
     wanted = one_identity(argument, identity)
     most = _number(result_size)
@@ -76,7 +76,7 @@ def get(
     found = list(settings.endpoints)
     if wanted is not None:
         try:
-            found = [identified(settings, wanted)]
+            found = [find_by_identity(settings, wanted)]
         except LookupError as error:
             complain(str(error.args[0]))
             raise typer.Exit(1) from None

@@ -24,7 +24,7 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOpti
 from chatredirect.commands.output import show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.endpoint.new_endpoints import Making
+    from chatredirect.commands.endpoint.new_endpoints import NewEndpoints
 
 
 def new(
@@ -67,7 +67,7 @@ def new(
     With --reload also what reload says; if the service isn't running (69), the change stays.
     """
     from chatredirect.commands.endpoint import new_endpoints
-    from chatredirect.commands.endpoint.proposal import Where
+    from chatredirect.commands.endpoint.proposal import CommandTarget
 
     given = {
         "sip_address": sip_address,
@@ -80,11 +80,11 @@ def new(
         "active_from": active_from,
     }
     keys = {name: value for name, value in given.items() if value}
-    where = Where(config, socket, reload, as_json)
+    where = CommandTarget(config, socket, reload, as_json)
     work = (
-        new_endpoints.one(keys, where)
+        new_endpoints.from_options(keys, where)
         if from_csv is None
-        else new_endpoints.of_csv(from_csv, keys, where)
+        else new_endpoints.from_rows(from_csv, keys, where)
     )
     if what_if:
         would = new_endpoints.show_what_if(work)
@@ -98,7 +98,7 @@ def new(
         show(new_endpoints.shown(made, as_json=as_json))
 
 
-def _asked(work: "Making") -> bool:
+def _asked(work: "NewEndpoints") -> bool:
     from chatredirect.commands.endpoint import new_endpoints
 
     work.propose()

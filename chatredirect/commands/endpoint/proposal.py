@@ -1,8 +1,7 @@
-"""A change of endpoints: seen whole before anything is touched, made at once, and taken back if the
-running daemon doesn't want it.
+"""A change of endpoints' files: validated, written together, and undone if the daemon refuses it.
 
-Every command comes here with the files as they shall be. They are validated together with the
-whole configuration, under a lock that makes commands wait for one another.
+Every command proposes the new content of files. It is validated together with the whole
+configuration, under a lock, so that commands wait for one another.
 """
 
 import os
@@ -15,7 +14,13 @@ from pathlib import Path
 
 import typer
 
-from chatredirect.commands.endpoint.files import BusyError, Filed, FilingError, file_all, locked
+from chatredirect.commands.endpoint.files import (
+    BusyError,
+    FilingError,
+    WrittenFiles,
+    locked,
+    write_all,
+)
 from chatredirect.commands.endpoint.keys import for_options
 from chatredirect.commands.fault_text import config_error_text, counted
 from chatredirect.commands.options import control_socket
@@ -41,14 +46,14 @@ _RELOAD_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Which configuration is meant, and whether the daemon is to take the change up.
+class CommandTarget:
+    """The configuration that a command changes, and whether the daemon then reloads it.
 
     Attributes:
-        config: its main file.
-        socket: the daemon's control socket if it isn't the configuration's.
+        config: the main file.
+        socket: the daemon's control socket; None for the configuration's.
         reload: whether the daemon reloads its configuration afterwards.
-        as_json: whether standard output is for JSON alone, so that words go to standard error.
+        as_json: whether standard output has JSON only; messages go to standard error then.
     """
 
     config: Path
@@ -57,7 +62,7 @@ class Where:
     as_json: bool = False
 
     def say(self, text: str) -> None:
-        """Tell what has been done."""
+        """Print what has been done."""
         if self.as_json:
             complain(text, prefix="")
         else:
@@ -66,12 +71,12 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Included files as they shall be, and the configuration that this makes.
+    """New content of included files, and the configuration with it.
 
     Attributes:
-        folder: where they are.
-        contents: by path, None for a file that goes.
-        settings: the whole.
+        folder: the files' folder.
+        contents: by path; None to remove a file.
+        settings: the whole configuration with these files.
     """
 
     folder: str
@@ -80,13 +85,13 @@ class Proposal:
 
 
 def refuse(message: str, status: int) -> typer.Exit:
-    """Say why nothing is changed; what to raise then."""
+    """Print why nothing is changed; the exception to raise."""
     complain(message)
     return typer.Exit(status)
 
 
 def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) -> Settings:
-    """The configuration, as it is or as it would be.
+    """The configuration, as it is or with the content of `draft`.
 
     Raises:
         typer.Exit: it can't be used; the reason has been printed.
@@ -101,15 +106,15 @@ def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) ->
 
 
 def folder_of(config: Path) -> IncludeFolder:
-    """Where new endpoints go.
+    """The folder for new endpoints.
 
     Raises:
-        typer.Exit: nowhere; the reason has been printed.
+        typer.Exit: there is none; the reason has been printed.
     """
     try:
         content = read_file(config, MAX_FILE)
     except (OSError, ValueError):
-        configured(config)  # says it better
+        configured(config)  # reports it better
         raise
     try:
         return include_folder(os.fspath(config), content)
@@ -129,8 +134,8 @@ def file_of(endpoint: EndpointSettings) -> str:
 
 
 @contextmanager
-def alone(folder: str, config: Path) -> Iterator[None]:
-    """Have the folder for oneself, so that what is read stays true until it is written.
+def exclusive(folder: str, config: Path) -> Iterator[None]:
+    """Lock the folder, so that what was read is still true when files are written.
 
     Raises:
         typer.Exit: that isn't possible; the reason has been printed.
@@ -146,20 +151,20 @@ def alone(folder: str, config: Path) -> Iterator[None]:
         raise _unwritable(error) from None
 
 
-def carry_out(proposal: Proposal, where: Where, done: Callable[[], None]) -> None:
-    """Make the change, and have the daemon take it up if that is wanted.
+def carry_out(proposal: Proposal, where: CommandTarget, done: Callable[[], None]) -> None:
+    """Write the change, and have the daemon reload it if that is wanted.
 
     Args:
-        proposal: it; its folder is ours alone.
-        where: what it is about.
-        done: tells about it once it is made for good.
+        proposal: the change; its folder is locked.
+        where: the configuration.
+        done: prints the result once the change can't be undone any more.
 
     Raises:
-        typer.Exit: it couldn't be made, or the daemon said no: then everything is as it was.
+        typer.Exit: it couldn't be written, or the daemon refused it; nothing has changed then.
     """
     socket = control_socket(where.config, where.socket) if where.reload else None
     try:
-        filed = file_all(
+        filed = write_all(
             proposal.folder or ".",
             proposal.contents,
             _pattern(proposal, where.config),
@@ -178,7 +183,7 @@ def carry_out(proposal: Proposal, where: Where, done: Callable[[], None]) -> Non
     where.say("The running service has taken it up.")
 
 
-def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
+def _reload(socket: str, filed: WrittenFiles, done: Callable[[], None]) -> None:
     from chatredirect.commands.fault_text import fault_lines
     from chatredirect.commands.reload_command import faults_of_refusal
     from chatredirect.control.client import ControlError, ask
@@ -209,7 +214,7 @@ def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
 
 
 def warn_of_endpoints(settings: Settings, contents: Mapping[str, bytes | None]) -> None:
-    """Warnings about the endpoints in these files, and nothing else."""
+    """Print the warnings about the endpoints in these files only."""
     found = [each for each in warnings(settings) if contents.get(each.file) is not None]
     for each in found[:20]:
         complain(f"warning: {for_options(each.message)}")
@@ -218,7 +223,7 @@ def warn_of_endpoints(settings: Settings, contents: Mapping[str, bytes | None]) 
 
 
 def warn_of_past_times(proposal: Proposal, now: float) -> None:
-    """Warn of a time that has just been given and is over: a mistyped year opens an endpoint."""
+    """Warn of a given time that has passed: a mistyped year would open an endpoint at once."""
     times = {
         each.active_from
         for each in proposal.settings.endpoints
@@ -231,7 +236,7 @@ def warn_of_past_times(proposal: Proposal, now: float) -> None:
 
 
 def _pattern(proposal: Proposal, config: Path) -> str:
-    """The file that new ones look like: one beside them, else the main file."""
+    """The file whose owner and permissions new ones get: one in the folder, else the main file."""
     ours = set(proposal.contents)
     beside = (path for path in proposal.settings.files[1:] if path not in ours)
     return next((path for path in beside if os.path.dirname(path) == proposal.folder), str(config))
@@ -256,7 +261,7 @@ def author(environ: Mapping[str, str], now: datetime, command: str) -> str:
     Args:
         environ: the process's environment.
         now: with its offset from UTC.
-        command: what was called.
+        command: the command line, shortened.
     """
     name = _printable(_user())
     before = _printable(environ.get("SUDO_USER", ""))
@@ -281,7 +286,7 @@ class NoSuchEndpointError(LookupError):
     """There is no endpoint with this identity."""
 
 
-def identified(settings: Settings, identity: str) -> EndpointSettings:
+def find_by_identity(settings: Settings, identity: str) -> EndpointSettings:
     """The endpoint that an identity means.
 
     Raises:

@@ -45,19 +45,19 @@ def remove(
     """
     from chatredirect.commands.endpoint import endpoint_change
     from chatredirect.commands.endpoint.proposal import (
+        CommandTarget,
         NoSuchEndpointError,
-        Where,
         configured,
-        identified,
+        find_by_identity,
     )
 
     wanted = one_identity(argument, identity)
     if not wanted:
         raise typer.BadParameter("is missing", param_hint="--identity")
-    where = Where(config, socket, reload)
+    where = CommandTarget(config, socket, reload)
     if force:
         try:
-            identified(configured(config), wanted)
+            find_by_identity(configured(config), wanted)
         except NoSuchEndpointError as error:
             show(f"{error.args[0]}; nothing to do")
             return

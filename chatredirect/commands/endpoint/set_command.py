@@ -53,7 +53,7 @@ def set_(
     """
     from chatredirect.commands.endpoint import endpoint_change
     from chatredirect.commands.endpoint.new_endpoints import shown
-    from chatredirect.commands.endpoint.proposal import Where
+    from chatredirect.commands.endpoint.proposal import CommandTarget
 
     wanted = one_identity(argument, identity)
     if not wanted:
@@ -70,7 +70,9 @@ def set_(
     values = {name: value for name, value in given.items() if value is not None}
     if not values:
         raise typer.BadParameter("give what is to be different, as in --state maintenance")
-    work = endpoint_change.Changing(Where(config, socket, reload, as_json), wanted, values)
+    work = endpoint_change.ChangeRequest(
+        CommandTarget(config, socket, reload, as_json), wanted, values
+    )
     if what_if:
         would = endpoint_change.show_what_if(work)
         if as_json:

@@ -3,25 +3,25 @@
 Each command is a module in `chatredirect.commands`; here they are only listed.
 """
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 import chatredirect
-from chatredirect.commands.check import check
+from chatredirect.commands.check_command import check
 from chatredirect.commands.endpoint import app as endpoint
 from chatredirect.commands.endpoint.powershell import understand
-from chatredirect.commands.log_level import log_level
-from chatredirect.commands.output import EX_IOERR, complain, is_lost, show
-from chatredirect.commands.probe import probe
-from chatredirect.commands.reload import reload
-from chatredirect.commands.resolve import resolve
-from chatredirect.commands.run import run
-from chatredirect.commands.status import status
-from chatredirect.commands.trace import trace
-
-EX_USAGE = 2  # as for every command line that isn't understood
+from chatredirect.commands.log_level_command import log_level
+from chatredirect.commands.output import complain, is_lost, show
+from chatredirect.commands.probe_command import probe
+from chatredirect.commands.reload_command import reload
+from chatredirect.commands.resolve_command import resolve
+from chatredirect.commands.run_command import run
+from chatredirect.commands.status_command import status
+from chatredirect.commands.trace_command import trace
+from chatredirect.control.protocol import USAGE_ERROR
 
 app = typer.Typer(
     name="chatredirect",
@@ -65,12 +65,12 @@ def main() -> None:
         understood = understand(sys.argv[1:])
     except ValueError as error:
         complain(str(error))
-        sys.exit(EX_USAGE)
+        sys.exit(USAGE_ERROR)
     for note in understood.notes:
         complain(note)
     try:
         app(understood.arguments)
     except OSError:  # of --help, which prints by itself
         if is_lost():
-            sys.exit(EX_IOERR)
+            sys.exit(os.EX_IOERR)
         raise

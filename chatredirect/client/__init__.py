@@ -1,18 +1,11 @@
-"""The client's side: requests that this program sends itself, and what comes of them.
+"""The client's side: requests that this program sends itself, and their responses.
 
-The daemon pings targets and `chatredirect probe` plays the old client; both need a way to a target
-and a client transaction, as far as one request and its answers go. Messages are written and matched
-by `chatredirect.sip.client_request`; in here are the sockets and the clock.
+The daemon pings targets, and `chatredirect probe` acts as an old client. `sip.client_request`
+writes and matches the messages; here are the sockets and the clock.
 
-    wire       a way to one target, one class per transport
-    tls        who is at the other end, or why there is no connection
-    tls_hints  what a person might do then
+    wire       a connection to one target, one class per transport
+    tls        the server's identity, or why there is no connection, and what may help
     timing     when a request is sent again
     identity   random tags, branches and Call-IDs
-    exchange   requests on one wire and what comes back, step by step
-    call       one request to one target, with all that politeness asks for after its answer
-    next_hop   where a request goes: of a URI, or of what a person writes
-    probe      a request, its redirection, and on to the Contacts
-    ladder     an exchange as text
-    report     a probe as text, while it goes on, and as JSON
+    next_hop   where a request goes: by its URI, or by what a person writes
 """

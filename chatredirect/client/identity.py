@@ -1,4 +1,4 @@
-"""What tells our requests from everybody else's: random, so that nobody can guess or repeat it."""
+"""Branches, tags and Call-IDs of our requests: random, so that nobody can guess or repeat them."""
 
 import secrets
 

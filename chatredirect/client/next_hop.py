@@ -1,4 +1,4 @@
-"""Where a request goes: what a SIP URI says of it (RFC 3263 §4), and what a person writes."""
+"""Where a request goes: by its SIP URI (RFC 3263 §4), or by what a person writes."""
 
 import re
 from typing import cast

@@ -1,6 +1,6 @@
-"""When a client sends a request again that nothing has answered (RFC 3261 §17.1).
+"""When a client retransmits a request without a response (RFC 3261 §17.1).
 
-Only over an unreliable transport: a stream resends by itself.
+Only over UDP: TCP retransmits by itself.
 """
 
 import math
@@ -18,17 +18,17 @@ class Resending:
     __slots__ = ("_invite", "_reliable", "pause")
 
     def __init__(self, *, invite: bool, reliable: bool) -> None:
-        """Begin, with the request sent for the first time."""
+        """Begin when the request has been sent for the first time."""
         self._invite = invite
         self._reliable = reliable
         self.pause = math.inf if reliable else T1
 
     def sent(self) -> None:
-        """It was sent again."""
+        """The request was retransmitted."""
         # Timer A doubles until Timer B ends all (§17.1.1.2), Timer E up to T2 (§17.1.2.2)
         self.pause = 2 * self.pause if self._invite else min(2 * self.pause, T2)
 
     def provisional(self) -> None:
-        """A provisional answer came: an INVITE has arrived, the others are sent every T2."""
+        """A provisional response came: stop retransmitting an INVITE, send others every T2."""
         if not self._reliable:
             self.pause = math.inf if self._invite else T2

@@ -1,7 +1,7 @@
 """TLS with a target: verified, or no connection and a reason.
 
-The reason comes in two parts: what is wrong, and which key of the section `tls` would make a
-difference, for whoever sets that: a person who writes a configuration, or one who calls `probe`.
+The reason has two parts: what is wrong, and which key of the section `tls` may help. Somebody who
+writes a configuration needs the key; somebody who calls `probe` needs the option.
 """
 
 import ssl
@@ -15,7 +15,7 @@ _EPOCH = "Jan  1 00:00:00 1970 GMT"  # a verified certificate always has a time
 
 
 class Remedy(Enum):
-    """What might help. The values say so to people who write configurations."""
+    """What may help; the values are texts for people who write configurations."""
 
     CA = "tls.ca says which authorities count"
     CERTIFICATE = "tls.certificate is what would be shown"
@@ -33,12 +33,12 @@ class Remedy(Enum):
 
 @dataclass(slots=True, eq=False)
 class NotSecureError(ConnectionError):
-    """There is no connection, since it wouldn't be one of TLS with the peer that was meant.
+    """No connection: TLS failed, or the peer isn't the one that was meant.
 
     Attributes:
         why: what is wrong.
         remedy: what might help.
-        names: those of the peer's certificate if it was good but for them.
+        names: those of the peer's certificate, if nothing but the name was wrong.
     """
 
     why: str
@@ -46,19 +46,19 @@ class NotSecureError(ConnectionError):
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Both, for those who write configurations."""
+        """Both parts, for people who write configurations."""
         return f"{self.why}; {self.remedy.value}" if self.remedy.value else self.why
 
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """What was agreed on with a peer, and who it is.
+    """The TLS session with a peer, and the peer's identity.
 
     Attributes:
         protocol: `TLSv1.3`.
         cipher: OpenSSL's name of it.
         names: the SIP identities of the peer's certificate (RFC 5922 §7.1).
-        verified: the name that it was asked to prove.
+        verified: the name that its certificate had to carry.
         until: when its certificate ceases to be valid, in seconds since the epoch.
     """
 
@@ -70,10 +70,10 @@ class Secured:
 
 
 def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Secured:
-    """Look at the peer after the handshake.
+    """Verify the peer's identity after the handshake.
 
     Raises:
-        NotSecureError: its certificate is another's.
+        NotSecureError: its certificate carries another name.
     """
     certificate = connection.getpeercert() or {}
     names = names_of(certificate, security.rules)
@@ -90,7 +90,7 @@ def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Se
 
 
 def _that_would_help(connection: ssl.SSLObject, security: Security, target: Target) -> Remedy:
-    """The first of the options with which the certificate would do."""
+    """The first option with which the certificate would be accepted."""
     profile = security.profile
     for remedy, wider in (
         (Remedy.COMMON_NAME, replace(profile, common_name=True)),
@@ -120,18 +120,18 @@ def not_secure(error: OSError) -> NotSecureError:
 
 
 def closed() -> NotSecureError:
-    """For a connection that ends before any octet came: who looks at our certificate after the
-    handshake, as TLS 1.3 has it, may close it so.
+    """The peer closed the connection before it sent anything: in TLS 1.3 a server may refuse our
+    certificate after the handshake.
     """
     return NotSecureError("closed the connection without a response", Remedy.OURS)
 
 
-#: OpenSSL's X509_V_ERR_…: an authority that isn't known, and what is too weak.
+#: OpenSSL's X509_V_ERR_…: unknown authorities, and keys or digests that are too weak.
 _VERIFICATION = {
     **dict.fromkeys((2, 18, 19, 20, 21), Remedy.CA),
     **dict.fromkeys((66, 67, 68), Remedy.CIPHERS),
 }
-#: What OpenSSL calls it when a handshake fails, or when the peer says so, on the client's side.
+#: OpenSSL's names for failures of a client's handshake, found by us or sent as an alert.
 _REASONS = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
         "the peer asks for a certificate of ours",

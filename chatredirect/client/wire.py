@@ -1,7 +1,7 @@
-"""A way to one target for one exchange: a UDP socket, a TCP connection, with TLS or without.
+"""A connection to one target for one exchange: a UDP socket, or a TCP connection with or without
+TLS.
 
-Nobody who sends a request needs to know which it is, but for one thing: on a wire that isn't
-`reliable` requests are sent again.
+A sender needs to know one difference only: on a wire that isn't `reliable` it retransmits.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Message
 from chatredirect.transport.peer_identity import Security
 
-#: What comes from a target: a message, or why a datagram is none.
+#: From a target: a message, or why a datagram is no message.
 Received: TypeAlias = Message | SipError
 
 _WAITING = 16
@@ -26,11 +26,11 @@ _WAITING = 16
 
 
 class Wire(Protocol):
-    """A way to one target.
+    """A connection to one target.
 
     Attributes:
         local: our own address and port on it.
-        reliable: whether what is sent arrives, so that nothing is sent twice.
+        reliable: whether the transport retransmits, so that the sender must not.
         secured: what TLS has agreed on; None without TLS.
     """
 
@@ -42,10 +42,10 @@ class Wire(Protocol):
         """Send a message. Raises OSError."""
 
     async def receive(self) -> Received:
-        """What comes next. Raises OSError when the way is closed or broken."""
+        """The next message. Raises OSError when the connection is closed or broken."""
 
     def close(self) -> None:
-        """Give it up."""
+        """Close the connection."""
 
 
 #: Makes a wire to a target. Raises OSError.
@@ -171,7 +171,7 @@ class StreamWire:
 
 
 async def connect_tcp(target: Target) -> Wire:
-    """A new TCP connection, for one exchange: that it can be made is part of what is asked."""
+    """A new TCP connection for one exchange: a ping also tests that one can be made."""
     return StreamWire(*await asyncio.open_connection(target.address, target.port))
 
 
@@ -179,7 +179,7 @@ def tls_connect(security: Callable[[], Security]) -> Connect:
     """How to get to a target over TLS: verified, or not at all.
 
     Args:
-        security: gives what connections begin with now; it may be renewed meanwhile.
+        security: gives the current TLS settings; certificates may have been renewed.
     """
 
     async def connect(target: Target) -> Wire:

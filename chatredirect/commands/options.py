@@ -1,10 +1,13 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the control socket that they name."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from chatredirect.commands.output import complain
 
 DEFAULT_CONFIG = Path("/etc/chatredirect/chatredirect.yaml")
 CONFIG_VARIABLE = "CHATREDIRECT_CONFIG"
@@ -17,7 +20,7 @@ ConfigOption: TypeAlias = Annotated[
         metavar="FILE",
         envvar=CONFIG_VARIABLE,
         show_envvar=True,
-        readable=False,  # that it isn't is told by whoever reads it
+        readable=False,  # the command that reads it reports that better than click
         help="The configuration file.",
     ),
 ]
@@ -27,7 +30,7 @@ ConfigArgument: TypeAlias = Annotated[
         metavar="[FILE]",
         envvar=CONFIG_VARIABLE,
         show_envvar=True,
-        readable=False,  # that it isn't is told by whoever reads it
+        readable=False,  # the command that reads it reports that better than click
         help="The configuration file.",
     ),
 ]
@@ -60,3 +63,31 @@ def seconds(text: str) -> float:
     if match is None or float(match[1]) <= 0:
         raise typer.BadParameter(f"{text!r} is no length of time: 90s, 5m or 2h")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def control_socket(config: Path, socket: Path | None) -> str:
+    """The path of the daemon's control socket: the option's, else the configuration's.
+
+    A configuration that is faulty leaves the default, and so does the usual one if it can't be
+    read.
+
+    Raises:
+        typer.Exit: the configuration has switched it off, or is another than the usual one and
+            can't be read.
+    """
+    from chatredirect.config.control_socket import configured_socket
+
+    if socket is None and config != DEFAULT_CONFIG and not os.access(config, os.R_OK):
+        complain(
+            f"{config}: there is no such file, or user {os.geteuid()} may not read it, so where "
+            "the daemon's control socket is remains unknown; --socket names it"
+        )
+        raise typer.Exit(os.EX_CONFIG)
+    path = configured_socket(config) if socket is None else str(socket)
+    if path is None:
+        complain(
+            f"{config} says control.socket: off, so the daemon can't be asked; send it SIGHUP for "
+            "a reload, or set control.socket and restart it"
+        )
+        raise typer.Exit(os.EX_CONFIG)
+    return path

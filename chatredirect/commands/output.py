@@ -1,15 +1,13 @@
-"""What every command prints with, and what happens when nobody takes it.
+"""Prints a command's output, and handles output that can't be written.
 
-A full disk or a reader that has gone is neither a fault of this program nor an answer to what was
-asked: one line says so, unless the reader has simply had enough, and the exit status is its own.
+A full disk or a closed pipe gets its own exit status (EX_IOERR), and one line on standard error; a
+reader that has closed the pipe, as `head` does, gets no line.
 """
 
 import os
 import sys
 
 import typer
-
-EX_IOERR = 74  # sysexits(3)
 
 
 def show(text: str) -> None:
@@ -22,12 +20,12 @@ def show(text: str) -> None:
     try:
         typer.echo(_harmless(text))
     except OSError as error:
-        _tell_lost(error)
-        raise typer.Exit(EX_IOERR) from None
+        _report_lost(error)
+        raise typer.Exit(os.EX_IOERR) from None
 
 
 def complain(text: str, *, prefix: str = "chatredirect: ") -> None:
-    """Print to standard error, with a line's end. There is no one to tell if that fails."""
+    """Print to standard error, with a line's end. A failure is ignored."""
     try:
         typer.echo(f"{prefix}{_harmless(text)}", err=True)
     except OSError:
@@ -35,20 +33,20 @@ def complain(text: str, *, prefix: str = "chatredirect: ") -> None:
 
 
 def is_lost() -> bool:
-    """Whether what somebody else has printed can't be written; if so it has been told."""
+    """Whether text that typer printed can't be written; the reason is then on standard error."""
     try:
-        sys.stdout.write("\n")  # nothing may be left of the text that failed
+        sys.stdout.write("\n")  # ends what is left of the text that failed
         sys.stdout.flush()
     except OSError as error:
-        _tell_lost(error)
+        _report_lost(error)
         return True
     return False
 
 
 def _harmless(text: str) -> str:
-    """What others have written must not steer the terminal: bidirectional marks, for instance.
+    """Escape what could control the terminal: bidirectional marks, for instance.
 
-    They are shown as JSON writes them, so JSON stays JSON.
+    Escapes are JSON's, so JSON stays JSON.
     """
     if text.isprintable():
         return text
@@ -60,7 +58,7 @@ def _escaped(character: str) -> str:
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
-def _tell_lost(error: OSError) -> None:
+def _report_lost(error: OSError) -> None:
     from chatredirect.runtime.wording import error_text
 
     _discard(sys.stdout.fileno())
@@ -69,14 +67,14 @@ def _tell_lost(error: OSError) -> None:
 
 
 def _discard(file: int) -> None:
-    """Let what is still buffered go nowhere, so that the end of the process can't fail on it."""
+    """Discard what is still buffered, so that flushing it at exit can't fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, file)
     os.close(null)
 
 
 def _escape_what_does_not_fit() -> None:
-    """Names of files and what peers send may not fit the terminal's code."""
+    """File names and texts of peers may not fit the terminal's encoding."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")

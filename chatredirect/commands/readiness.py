@@ -1,21 +1,21 @@
-"""Is an endpoint ready? Item by item, from its URI to an answer from its pool, and what to do."""
+"""Whether an endpoint is ready: items from its URI to its pool's answer, each with a remedy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from chatredirect.commands.pinging import Pinged
-from chatredirect.commands.resolving import Resolution
+from chatredirect.commands.pool_resolution import Resolution
+from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import EndpointSettings
 from chatredirect.config.moment import written
-from chatredirect.dns.rfc3263 import LocatedState
+from chatredirect.dns.located import LocatedState
 from chatredirect.runtime.wording import counted
 from chatredirect.transport.certificates import EXPIRY_WARNING
 
 
 class Grade(StrEnum):
-    """How an item is."""
+    """The grade of an item."""
 
     OK = "ok"
     DOUBTFUL = "doubtful"  # ready all the same
@@ -24,13 +24,13 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that has to be right.
+    """One condition for an endpoint to work.
 
     Attributes:
-        name: what.
-        grade: how it is.
+        name: the condition.
+        grade: whether it is met.
         detail: what was found.
-        remedy: what to do; empty if there is nothing to be done.
+        remedy: what to do; may be empty.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Item:
     remedy: str = ""
 
     def __str__(self) -> str:
-        """One line."""
+        """The item as one line."""
         todo = f": {self.remedy}" if self.remedy else ""
         return f"{self.grade:<8}  {self.name:<11}  {self.detail}{todo}"
 
     def as_json(self) -> dict[str, object]:
-        """All of it, for scripts."""
+        """The item for scripts."""
         return {
             "item": self.name,
             "grade": self.grade.value.lower(),
@@ -59,9 +59,9 @@ def readiness(
     """Every item of an endpoint, in the order in which a request meets them.
 
     Args:
-        endpoint: whose.
-        resolution: of its pool, or of the channel service that decides.
-        pinged: that pool's targets.
+        endpoint: the endpoint.
+        resolution: of its pool, or of its working channel service.
+        pinged: the pings of that pool's targets.
         now: seconds since the epoch.
     """
     return (
@@ -88,17 +88,17 @@ def _state(endpoint: EndpointSettings, now: float) -> Item:
 
 
 def _pool(resolution: Resolution, pinged: Sequence[Pinged], now: float) -> Iterator[Item]:
-    located, way = resolution.located, resolution.way
+    located, pool = resolution.located, resolution.pool
     if not pinged:
-        shows = f"chatredirect resolve {way.fqdn} shows each step"
+        shows = f"chatredirect resolve {pool.fqdn} shows each step"
         remedy = (
             f"add its records to DNS, or the name to dns.hosts; {shows}"
             if located.state is LocatedState.NONE
             else f"see to the name servers (dns.nameservers, /etc/resolv.conf); {shows}"
         )
-        yield Item("pool's DNS", Grade.FAILS, f"{way}: {located.reason}", remedy)
+        yield Item("pool's DNS", Grade.FAILS, f"{pool}: {located.reason}", remedy)
         return
-    found = f"{way}: {counted(len(pinged), 'target')}"
+    found = f"{pool}: {counted(len(pinged), 'target')}"
     if located.stale is not None or located.notes:
         yield Item("pool's DNS", Grade.DOUBTFUL, f"{found}; {located.stale or located.notes[0]}")
     else:

@@ -101,7 +101,7 @@ class TlsOptions:
         return any(getattr(self, each.name) not in (None, False) for each in fields(self))
 
     def fault(self) -> str:
-        """What is wrong with them alone; empty if nothing is."""
+        """What is wrong with the options themselves; empty if nothing is."""
         for each in ("certificate", "private_key", "ca", "ciphers"):
             if getattr(self, each) == "":
                 return f"--{each.replace('_', '-')}: is empty"
@@ -146,7 +146,7 @@ def _instead(given: bool | None, configured: bool) -> bool:
 
 
 def connect_over_tls(settings: "TlsSettings") -> "Connect":
-    """How to get to a target over TLS; the files are opened for the first one."""
+    """Connects to targets over TLS; the files are read for the first one."""
     from chatredirect.client.tls import NotSecureError, Remedy
     from chatredirect.client.wire import tls_connect
     from chatredirect.transport.peer_identity import Security

@@ -1,17 +1,17 @@
 """The configuration: YAML files become validated, frozen settings, or a list of every fault.
 
-    document   YAML text → plain values that know their line
-    addresses, sipaddress   the values' own grammar
-    fields, endpoint, models   the settings and what each value may be
-    checks     what values mean together
-    loader     puts them together: `load`
+    document, yaml_syntax          YAML text to plain values that know their line
+    address_syntax, sip_addresses  the grammar of single values
+    fields, endpoint, models       the settings, and the rules for each value
+    checks, warnings               what values mean together
+    loader                         reads a file and what it includes: `load`
 
-`load` is all that most callers need. Settings can also be made in code: `Settings(listen=(...,))`.
+Most callers need only `load`. Settings can also be made in code: `Settings(listen=(...,))`.
 """
 
 from chatredirect.config.address_syntax import parse_listen, parse_nameserver, parse_pool_fqdn
 from chatredirect.config.endpoint import EndpointSettings
-from chatredirect.config.faults import EX_CONFIG, ConfigError, Fault
+from chatredirect.config.faults import ConfigError, Fault
 from chatredirect.config.http_section import HttpSettings
 from chatredirect.config.loader import load
 from chatredirect.config.models import (
@@ -36,7 +36,6 @@ from chatredirect.net.addresses import (
 )
 
 __all__ = [
-    "EX_CONFIG",
     "ConfigError",
     "ControlSettings",
     "DnsSettings",

@@ -1,6 +1,7 @@
-"""What values mean together: faults that no single value has.
+"""Checks across values: faults that no single value has.
 
-The checks look at what could be read, also when other values are wrong, so that one run tells all.
+They also run when other values are faulty, on those that could be read, so that one run of `check`
+reports everything.
 """
 
 from collections.abc import Iterator
@@ -18,11 +19,11 @@ from chatredirect.net.addresses import HostPort, IPAddress, ListenUrl, default_p
 
 @dataclass(slots=True)
 class Placed:
-    """An endpoint and where it stands.
+    """An endpoint and its position in a file.
 
     Attributes:
-        document: the file that it stands in.
-        path: where in there.
+        document: its file.
+        path: its path in the document.
         key: its directory key, known also where the rest is faulty.
         settings: the endpoint; None if a value is faulty.
         readable: the same without the faulty values, which have their defaults then; an address
@@ -38,7 +39,7 @@ class Placed:
 
 @dataclass(slots=True)
 class Findings:
-    """What could be read of a configuration, faulty or not."""
+    """The readable part of a configuration."""
 
     main: Document
     listen: list[tuple[int, ListenUrl]] = field(default_factory=list)
@@ -74,12 +75,12 @@ def _listeners(findings: Findings) -> Iterator[Fault]:
         if url.port == 0:
             continue
         if url in seen:
-            line, _ = findings.main.place(("listen", seen[url]))
+            line, _ = findings.main.position(("listen", seen[url]))
             yield findings.main.fault(path, f"listen[{index}]: {url} is in line {line} already")
             continue
         for other, first in seen.items():
             if _covers(other, url) or _covers(url, other):
-                line, _ = findings.main.place(("listen", first))
+                line, _ = findings.main.position(("listen", first))
                 yield findings.main.fault(
                     path,
                     f"listen[{index}]: {url} and {other} in line {line} want the same port: "
@@ -155,7 +156,7 @@ def _duplicates(findings: Findings) -> Iterator[Fault]:
         first = seen.setdefault(placed.key, placed)
         if first is not placed:
             path = (*first.path, "sip_address")
-            line, _ = first.document.place(path)
+            line, _ = first.document.position(path)
             yield placed.document.fault(
                 (*placed.path, "sip_address"),
                 "sip_address: a second endpoint for "
@@ -166,7 +167,7 @@ def _duplicates(findings: Findings) -> Iterator[Fault]:
 
 
 def _together(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
-    """What can't go together, whatever the rest is: no default is at fault here."""
+    """Values of one endpoint that exclude each other."""
     secure = endpoint.sip_address.scheme == "sips"
     if endpoint.contact == "addresses" and (secure or endpoint.transport == "tls"):
         yield _at(
@@ -202,7 +203,7 @@ def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
 
 
 def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> Iterator[Fault]:
-    """What the mode lookup needs, and what makes sense only in it."""
+    """What the mode lookup needs, and keys for it only."""
     if endpoint.mode != "lookup":
         for key in ("channel_uris", "contact_uri"):
             if getattr(endpoint, key):
@@ -231,7 +232,7 @@ def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> I
 
 
 def _proxy(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
-    """What makes sense only in the mode proxy, and what doesn't in it."""
+    """Keys for the mode proxy only, and keys that it excludes."""
     if endpoint.mode != "proxy":
         if endpoint.rewrite != "keep":
             yield _at(placed, "rewrite", f"only the mode proxy uses it, not {endpoint.mode}")
@@ -245,18 +246,18 @@ def _at(placed: Placed, key: str, message: str) -> Fault:
 
 
 class _Loops:
-    """Finds endpoints whose pool is one of our own listeners, as far as the file tells."""
+    """Finds endpoints whose pool is one of our own listeners, without asking DNS."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._told: dict[tuple[str, int | None, str | None], str | None] = {}
+        self._loop_by_pool: dict[tuple[str, int | None, str | None], str | None] = {}
         self._own: frozenset[IPAddress] | None = None
 
     def faults(self, placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
         question = (endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
-        if question not in self._told:
-            self._told[question] = self._loop(endpoint)
-        loop = self._told[question]
+        if question not in self._loop_by_pool:
+            self._loop_by_pool[question] = self._loop(endpoint)
+        loop = self._loop_by_pool[question]
         if loop is not None:
             yield _at(placed, "pool_fqdn", loop)
 

@@ -1,4 +1,4 @@
-"""Where the control socket is, also for commands that only want to talk to the daemon.
+"""Finds the control socket's path in a configuration, for commands that talk to the daemon.
 
 A command must find the socket of a daemon whose file has become faulty meanwhile, and without the
 time that a hundred thousand endpoints take: so it reads the file only as far as `control.socket`.

@@ -1,4 +1,4 @@
-"""A YAML file as plain values, with the place of every value at hand.
+"""A YAML file as plain values, with the position of every value.
 
 The file is read as a stream of parser events, not composed into nodes: with libyaml that is ten
 times quicker, and all places fit in one array of integers. Only the plain part of YAML is
@@ -27,45 +27,7 @@ from yaml.events import (
 )
 
 from chatredirect.config.faults import Fault, quoted
-
-
-def line_and_column(text: str, index: int) -> tuple[int, int]:
-    """Line and column, from 1, of the character at `index`."""
-    before = text[:index]
-    return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
-
-
-def syntax_fault(error: yaml.MarkedYAMLError, text: str, file: str) -> Fault:
-    """Text that isn't YAML."""
-    mark = error.problem_mark or error.context_mark
-    what = ", ".join(part for part in (error.context, error.problem) if part) or "not YAML"
-    if mark is None:
-        return Fault(file, 0, 0, f"not valid YAML: {what}")
-    lines = text.splitlines()
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    return Fault(file, mark.line + 1, mark.column + 1, f"not valid YAML: {what}{_hint(line)}")
-
-
-def _hint(line: str) -> str:
-    if line[: len(line) - len(line.lstrip())].count("\t"):
-        return "; indent with spaces, not with tabs"
-    if "::" in line or re.search(r"\[[^\]\s]*\]:\d", line):
-        return '; quote what has an IPv6 address in it: "tls://[::1]:5061"'
-    if line.count(": ") > 1:
-        return "; quote a value that has a colon and a space in it"
-    if re.search(r"[:-]\s+[@%`*&!|>]", line):
-        return "; quote a value that begins with a special character"
-    return ""
-
-
-def reader_fault(error: yaml.reader.ReaderError, text: str, file: str) -> Fault:
-    """Characters that no YAML text may have."""
-    for index, char in enumerate(text):  # libyaml counts octets, PyYAML characters: look ourselves
-        if (char < " " and char not in "\t\r\n") or "\x7f" <= char < "\xa0" or char >= "\ufffe":
-            line, column = line_and_column(text, index)
-            return Fault(file, line, column, f"not valid YAML: control character U+{ord(char):04X}")
-    return Fault(file, 0, 0, f"not valid YAML: {error.reason}")
-
+from chatredirect.config.yaml_syntax import line_and_column, reader_fault, syntax_fault
 
 MAX_FILE = 256 * 1024 * 1024
 """Octets of one file; 100,000 endpoints are about 12 MB."""
@@ -85,8 +47,8 @@ class Mapping(dict[str, Value]):
     __slots__ = ("_order", "at")
     at: int
 
-    def position(self, key: str) -> int:
-        """The how manieth key it is, from 0; worked out once for all of them."""
+    def index_of(self, key: str) -> int:
+        """A key's number, from 0, in the order of the file; counted once for all keys."""
         order: dict[str, int] | None = getattr(self, "_order", None)
         if order is None:
             order = self._order = {each: number for number, each in enumerate(self)}
@@ -102,7 +64,7 @@ class Sequence(list[Value]):
 
 @dataclass(slots=True)
 class Document:
-    """One file: its `root` value and the faults of its YAML, which `place` and `fault` locate.
+    """One file: its `root` value and the faults of its YAML, which `position` and `fault` locate.
 
     `hints` is how many more unknown keys are compared with those that are known.
     """
@@ -113,7 +75,7 @@ class Document:
     places: "array[int]" = field(default_factory=lambda: array("Q"))
     hints: int = 50
 
-    def place(self, path: Path, *, of_key: bool = False) -> tuple[int, int]:
+    def position(self, path: Path, *, of_key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at `path` or of its key.
 
         Where there is no such value, the nearest one around it answers.
@@ -123,7 +85,7 @@ class Document:
             found = self.places[node.at]
         for step, key in enumerate(path):
             if isinstance(node, Mapping) and key in node:
-                index = 1 + 2 * node.position(str(key))
+                index = 1 + 2 * node.index_of(str(key))
                 last = step == len(path) - 1
                 found = self.places[node.at + index + (0 if last and of_key else 1)]
                 node = node[str(key)]
@@ -136,7 +98,7 @@ class Document:
 
     def fault(self, path: Path, message: str, *, of_key: bool = False) -> Fault:
         """A fault at the value (or key) at `path`."""
-        return Fault(self.file, *self.place(path, of_key=of_key), message)
+        return Fault(self.file, *self.position(path, of_key=of_key), message)
 
 
 def read(data: bytes, file: str) -> Document:
@@ -172,7 +134,7 @@ def _events(text: str) -> Iterator[Event]:
 
 
 class _TooMuchError(Exception):
-    """The document is built to exhaust us; reading stops."""
+    """The document exceeds a limit that guards against attacks; reading stops."""
 
     def __init__(self, event: Event, message: str) -> None:
         self.event = event

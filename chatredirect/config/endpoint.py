@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from chatredirect.config.address_syntax import parse_pool_fqdn
 from chatredirect.config.faults import quoted
-from chatredirect.config.fields import STRICT, TOKEN, Port, from_text, told
+from chatredirect.config.fields import STRICT, TOKEN, Port, from_text, invalid
 from chatredirect.config.moment import EXAMPLE, parse_moment
 from chatredirect.config.sip_addresses import (
     ChannelUri,
@@ -39,28 +39,28 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def _display_name(text: str) -> str:
     if _UNPRINTABLE.search(text):
-        raise told(f"{quoted(text)} has control characters in it")
+        raise invalid(f"{quoted(text)} has control characters in it")
     if len(text) > 256:
-        raise told("is longer than 256 characters")
+        raise invalid("is longer than 256 characters")
     return text
 
 
 def _method(text: str) -> str:
     if not TOKEN.fullmatch(text):
-        raise told(f"{quoted(text)} is no method name: write it as in INVITE")
+        raise invalid(f"{quoted(text)} is no method name: write it as in INVITE")
     if text != text.upper():
-        raise told(f"{quoted(text)}: methods are told apart by case; write {text.upper()}")
+        raise invalid(f"{quoted(text)}: methods are told apart by case; write {text.upper()}")
     if text in _NEVER_REDIRECTED:
-        raise told(f"{text} is never redirected, so it can't be on the list")
+        raise invalid(f"{text} is never redirected, so it can't be on the list")
     return text
 
 
 def _some_methods(methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if methods is not None and not methods:
-        raise told("the list is empty: leave the key out to redirect every method")
+        raise invalid("the list is empty: leave the key out to redirect every method")
     octets = len(", ".join(methods or ()))
     if octets > _MAX_METHODS:
-        raise told(
+        raise invalid(
             f"the list takes {octets} octets in an Allow header field; at most {_MAX_METHODS} fit "
             "into an answer over UDP"
         )
@@ -71,7 +71,7 @@ def _some_channels(uris: tuple[ChannelUri, ...]) -> tuple[ChannelUri, ...]:
     seen: set[bytes] = set()
     for uri in uris:
         if uri.key in seen:
-            raise told(f"{quoted(uri.text)} is there twice")
+            raise invalid(f"{quoted(uri.text)} is there twice")
         seen.add(uri.key)
     return uris
 
@@ -82,11 +82,11 @@ def _moment(value: object) -> datetime:
         try:
             return parse_moment(value)
         except ValueError as error:
-            raise told(str(error)) from None
+            raise invalid(str(error)) from None
     if not isinstance(value, datetime):
-        raise told(f"must be a point in time: write it as in {EXAMPLE}")
+        raise invalid(f"must be a point in time: write it as in {EXAMPLE}")
     if value.utcoffset() is None:
-        raise told(f"{quoted(value)} has no UTC offset: give it a tzinfo")
+        raise invalid(f"{quoted(value)} has no UTC offset: give it a tzinfo")
     return value
 
 
@@ -147,7 +147,7 @@ class EndpointSettings:
 
     @property
     def pool(self) -> PoolAddress:
-        """Its pool."""
+        """The pool's name, port and transport."""
         return PoolAddress(self.pool_fqdn, self.port, self.pool_transport)
 
     def channel_pool(self, uri: ChannelUri) -> PoolAddress:
@@ -158,9 +158,7 @@ class EndpointSettings:
         """
         own = (self.pool_fqdn, self.sip_address.host.lower())
         if uri.port is None and uri.transport in (None, self.pool_transport):
-            if uri.host in own:
-                return self.pool
-            return PoolAddress(uri.host, self.port, self.pool_transport)
+            return self.pool if uri.host in own else self.pool._replace(fqdn=uri.host)
         return PoolAddress(uri.host, uri.port, uri.transport)
 
     @property

@@ -90,7 +90,7 @@ def _lines_of(document: Document, root: Mapping, lines: list[str]) -> dict[str, 
     """
     places: dict[str, int] = {}
     for key in root:
-        line, column = document.place((key,), of_key=True)
+        line, column = document.position((key,), of_key=True)
         found = _LINE.match(lines[line - 1])
         if column != 1 or found is None or found[1] != key:
             raise NotEditableError("isn't written with each key at the beginning of a line")

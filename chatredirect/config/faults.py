@@ -1,15 +1,12 @@
-"""What is wrong with a configuration, told so that a person can mend it.
+"""What is wrong with a configuration, in words that help a person to mend it.
 
 A fault is one sentence with a place. Reading goes on after a fault wherever it can, so that one run
 of `chatredirect check` shows everything; only the whole list is ever raised.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-EX_CONFIG = 78
-"""sysexits.h: the configuration can't be used. Also when its file is missing or unreadable, so that
-one number in a unit file (`RestartPreventExitStatus=78`) says "restarting won't help"."""
 
 _QUOTED_LIMIT = 80
 
@@ -24,11 +21,11 @@ class Fault:
     message: str
 
     def __post_init__(self) -> None:
-        """Whatever a file has in it, what is told of it is printable."""
+        """A message that quotes a file is printable, whatever the file contains."""
         object.__setattr__(self, "message", printable(self.message))
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """`file:line:column` as compilers write it, without the parts that aren't known."""
         if not self.line:
             return self.file
@@ -38,13 +35,13 @@ class Fault:
 
     def __str__(self) -> str:
         """The place and what is wrong there."""
-        return f"{self.place}: {self.message}"
+        return f"{self.location}: {self.message}"
 
 
 class ConfigError(Exception):
     """The configuration can't be used. `faults` has every reason, sorted by file and line."""
 
-    exit_status = EX_CONFIG
+    exit_status = os.EX_CONFIG
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         """Keep the faults; the exception's text is one line for each."""

@@ -1,4 +1,4 @@
-"""The kinds of values that several sections have, and how one is made of text."""
+"""Types of values that several sections have, with their parsers."""
 
 import re
 from collections.abc import Callable
@@ -26,9 +26,9 @@ TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")
 """A method or an option tag (RFC 3261 §25.1)."""
 
 
-def told(message: str) -> PydanticCustomError:
+def invalid(message: str) -> PydanticCustomError:
     """A validation error whose message is ready for people."""
-    return PydanticCustomError("told", "{message}", {"message": message})
+    return PydanticCustomError("explained", "{message}", {"message": message})
 
 
 def from_text(parse: Callable[[str], object], *made: type[object]) -> PlainValidator:
@@ -44,7 +44,7 @@ def from_text(parse: Callable[[str], object], *made: type[object]) -> PlainValid
             try:
                 return parse(value)
             except ValueError as error:
-                raise told(str(error)) from None
+                raise invalid(str(error)) from None
         if isinstance(value, made):
             return value
         raise PydanticCustomError("string_type", "must be text")
@@ -54,7 +54,7 @@ def from_text(parse: Callable[[str], object], *made: type[object]) -> PlainValid
 
 def _some_addresses(addresses: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
     if not addresses:
-        raise told("the list is empty: give the name at least one IP address")
+        raise invalid("the list is empty: give the name at least one IP address")
     return addresses
 
 

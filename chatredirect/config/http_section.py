@@ -1,4 +1,4 @@
-"""The section `http`: where metrics and health are to be had, and how much of them."""
+"""The section `http`: the listener for metrics and health."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from chatredirect.config.address_syntax import parse_http
 from chatredirect.config.document import Document, Mapping
 from chatredirect.config.faults import Fault
-from chatredirect.config.fields import STRICT, told
+from chatredirect.config.fields import STRICT, invalid
 from chatredirect.net.addresses import HostPort, ListenUrl
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
@@ -30,7 +30,7 @@ def _listen(value: object) -> HostPort | None:
     try:
         return _read(value)
     except ValueError as error:
-        raise told(str(error)) from None
+        raise invalid(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -58,13 +58,13 @@ def http_faults(main: Document, listen: list[tuple[int, ListenUrl]]) -> Iterator
     try:
         wanted = _read(section.get("listen")) if isinstance(section, Mapping) else None
     except ValueError:
-        return  # said elsewhere
+        return  # validation reports it
     if wanted is None or wanted.port == 0:
         return
     for index, url in listen:
         together = url.host == wanted.host or url.host in _ANY or wanted.host in _ANY
         if url.transport != "udp" and url.port == wanted.port and together:
-            line, _ = main.place(("listen", index))
+            line, _ = main.position(("listen", index))
             message = f"http.listen: {url} in line {line} wants the same port: take another one"
             yield main.fault(("http", "listen"), message)
             return

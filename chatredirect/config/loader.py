@@ -1,4 +1,4 @@
-"""From files to settings: read all, validate all, check all; then settings, or every fault.
+"""Reads files, validates and checks them; returns the settings, or raises all faults.
 
 The main file's sections are validated as one; endpoints one by one, so that a hundred thousand of
 them, in one file or many, need no second copy and a faulty one hides no other.
@@ -108,7 +108,7 @@ class _ConfigReader:
             return None
 
     def _gather(self, root: Mapping) -> None:
-        """What the checks need, whether or not the rest of its section is right."""
+        """The values that the checks need, even if others in their section are faulty."""
         findings = self._findings
         listen = root.get("listen")
         for index, text in enumerate(listen if isinstance(listen, Sequence) else ()):
@@ -151,7 +151,7 @@ class _ConfigReader:
             placed = Placed(document, path, next(keys, None), None, readable)
             self._findings.endpoints.append(placed)
             return
-        source = f"{document.file}:{document.place(path)[0]}"
+        source = f"{document.file}:{document.position(path)[0]}"
         object.__setattr__(endpoint, "source", source)
         placed = Placed(document, path, endpoint.sip_address.key, endpoint, endpoint)
         self._findings.endpoints.append(placed)
@@ -193,7 +193,7 @@ class _ConfigReader:
 
 
 def _readable(value: Value, error: ValidationError) -> EndpointSettings | None:
-    """An endpoint without its faulty values, so that the others can be held against each other."""
+    """An endpoint without its faulty values, so that the others can be checked."""
     if not isinstance(value, Mapping):
         return None
     faulty = {details["loc"][0] for details in error.errors(include_url=False) if details["loc"]}
@@ -205,7 +205,7 @@ def _readable(value: Value, error: ValidationError) -> EndpointSettings | None:
 
 
 def _tried(parse: Callable[[str], _T], value: Value) -> Iterator[_T]:
-    """What `parse` makes of `value`, if it can; that it can't has been said elsewhere."""
+    """The parsed value, if it can be parsed; validation reports the fault otherwise."""
     if isinstance(value, str):
         try:
             made = parse(value)

@@ -1,4 +1,4 @@
-"""Pydantic's verdicts in words for people who write YAML."""
+"""Turns pydantic's errors into messages for people who write YAML."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -44,7 +44,7 @@ def dotted(path: Path) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What `value` is, as a person would say it: `text "5061"`, `a list`."""
+    """The kind of a value, in words: `text "5061"`, `a list`."""
     match value:
         case None:
             return "nothing"
@@ -68,7 +68,7 @@ def _in(path: Path) -> str:
 def _unknown_key(loc: Path, model: type[object], document: Document) -> str:
     key = str(loc[-1])
     document.hints -= 1
-    if document.hints < 0:  # a file that is no configuration: who reads it knows by now
+    if document.hints < 0:  # a file that is no configuration at all: hints don't help
         return f"unknown key {quoted(key)}{_in(loc[:-1])}"
     section: type[object] | None = model
     for part in loc[:-1]:
@@ -134,7 +134,7 @@ def _literal(details: ErrorDetails) -> str:
 
 _MAPPING = _must_be("a mapping (keys with values)")
 _SENTENCES: dict[str, _Writer] = {
-    "told": lambda details: details["msg"],
+    "explained": lambda details: details["msg"],
     "string_type": _text,
     "int_type": _number("a whole number"),
     "float_type": _number("a number"),

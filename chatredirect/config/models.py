@@ -37,7 +37,7 @@ from chatredirect.config.fields import (
     Network,
     PeerName,
     Seconds,
-    told,
+    invalid,
 )
 from chatredirect.config.http_section import HttpSettings
 from chatredirect.net.addresses import IPNetwork, ListenUrl
@@ -48,7 +48,7 @@ _LONGEST = 31_536_000  # a year, as for other times
 def _option_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     for tag in tags:
         if not TOKEN.fullmatch(tag):
-            raise told(f"{quoted(tag)} is no option tag: write it as in ms-benotify")
+            raise invalid(f"{quoted(tag)} is no option tag: write it as in ms-benotify")
     return tags
 
 
@@ -58,7 +58,7 @@ def _age(value: object) -> float | None:
         return None
     if isinstance(value, int | float) and value is not True and 1 <= value <= _LONGEST:
         return float(value)
-    raise told(f"must be a number of seconds from 1 to {_LONGEST}, or off")
+    raise invalid(f"must be a number of seconds from 1 to {_LONGEST}, or off")
 
 
 DialogAge: TypeAlias = Annotated[float | None, PlainValidator(_age)]
@@ -94,7 +94,7 @@ _MAX_SOCKET = 107  # unix(7): sun_path, with its final NUL
 
 def _some_listeners(listen: tuple[ListenUrl, ...]) -> tuple[ListenUrl, ...]:
     if not listen:
-        raise told("the list is empty: write at least one, as in udp://127.0.0.1:5060")
+        raise invalid("the list is empty: write at least one, as in udp://127.0.0.1:5060")
     return listen
 
 
@@ -102,9 +102,9 @@ def _secret(value: object) -> SecretStr:
     if isinstance(value, SecretStr):
         return value
     if not isinstance(value, str):
-        raise told("must be text: put it in quotes")  # without the value: it may be the secret
+        raise invalid("must be text: put it in quotes")  # without the value: it may be the secret
     if len(value) < MIN_SECRET:
-        raise told(f"is shorter than {MIN_SECRET} characters: a longer one can't be guessed")
+        raise invalid(f"is shorter than {MIN_SECRET} characters: a longer one can't be guessed")
     return SecretStr(value)
 
 
@@ -112,12 +112,12 @@ def _socket(value: object) -> str | None:
     if value is None or value is False or value == "off":  # YAML reads a plain off as false
         return None
     if not isinstance(value, str):
-        raise told("must be a path, or off")
+        raise invalid("must be a path, or off")
     if not value.startswith("/"):
-        raise told(f"{quoted(value)} must be an absolute path, or off")
+        raise invalid(f"{quoted(value)} must be an absolute path, or off")
     octets = len(os.fsencode(value))
     if octets > _MAX_SOCKET or "\0" in value:
-        raise told(f"a socket's path has at most {_MAX_SOCKET} octets, this one {octets}")
+        raise invalid(f"a socket's path has at most {_MAX_SOCKET} octets, this one {octets}")
     return value
 
 

@@ -76,7 +76,7 @@ def parse_sip_address(text: str) -> SipAddress:
 
 
 def _plain_mistake(text: str) -> str | None:
-    """What people write instead of a SIP address, told apart before the grammar is asked."""
+    """What people write instead of a SIP address; checked before the grammar."""
     if "<" in text or ">" in text or '"' in text:
         inner = re.search(r"<([^<>]*)>", text)
         write = f"write {inner[1]}" if inner else "write the URI alone"

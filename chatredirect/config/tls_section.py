@@ -22,7 +22,7 @@ _LISTENERS = "listeners"
 
 
 def without_listeners(section: object) -> object:
-    """The section's own keys, for whoever validates those."""
+    """The section without `listeners`, for its validation."""
     if not isinstance(section, Mapping):
         return section
     return {key: value for key, value in section.items() if key != _LISTENERS}
@@ -35,7 +35,7 @@ class TlsSection:
     Attributes:
         main: the configuration's main file; paths are relative to it.
         common: the section's own settings. While they are faulty the defaults stand here; that
-            they are is told by who validates the file as a whole.
+            they are is reported by the validation of the whole file.
         listeners: the settings of the listeners that have some of their own.
     """
 
@@ -45,7 +45,7 @@ class TlsSection:
     _right: bool = True
 
     def faults(self, listen: Sequence[tuple[int, ListenUrl]]) -> Iterator[Fault]:
-        """Read the section; every fault that no single value of it has.
+        """Read the section; yield the faults between its values.
 
         Args:
             listen: the configured listeners that could be read, each with its number.
@@ -98,7 +98,7 @@ class TlsSection:
         self, place: Path, url: ListenUrl, own: dict[str, object], different: Value
     ) -> Iterator[Fault]:
         try:
-            _SETTINGS.validate_python(different)  # alone: the section's own faults are told once
+            _SETTINGS.validate_python(different)  # alone: the section's faults come from it
         except ValidationError as error:
             yield from faults_of(error, self.main, place, TlsSettings)
             self._right = False

@@ -1,4 +1,4 @@
-"""What is allowed, and yet probably not what was meant. Settings in, warnings out; asks no DNS."""
+"""Warnings about settings that are allowed, and probably not meant so. Asks no DNS."""
 
 import os
 import re

@@ -1,11 +1,10 @@
-"""The control socket: how an operator's command talks to the running daemon.
+"""The control socket: commands talk to the running daemon over it.
 
-A Unix socket whose file permissions say who may. One connection is one request: a line of JSON
-there, lines of JSON back, the last of which is the verdict. Every bound is a number in `protocol`.
+A Unix socket whose file permissions say who may connect. One connection is one request: the client
+sends a line of JSON, the daemon sends lines of JSON, of which the last is the result.
 
-    protocol       the lines, the bounds, and how a handler says no
-    place          the socket's file: taken over from a crash, never from a live daemon
-    conversation   one request as its handler sees it
-    server         accepts, reads, calls the handler, writes; counts what went wrong
-    client         what a command of ours asks with
+    protocol      the lines, their limits, and how a handler refuses
+    socket_file   the socket's file: taken over after a crash, never from a running daemon
+    server        accepts, reads, calls the handler, answers; counts what went wrong
+    client        sends a command's request
 """

@@ -1,6 +1,6 @@
-"""What asks the running daemon: a command's side of the control socket.
+"""A command's side of the control socket.
 
-It blocks, as a command may. Whatever goes wrong is a `ControlError` whose text says what to do.
+It blocks, as a command may. Every failure is a `ControlError` whose text says what to do.
 """
 
 import os
@@ -10,10 +10,6 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from chatredirect.control.protocol import (
-    EX_NOPERM,
-    EX_PROTOCOL,
-    EX_TEMPFAIL,
-    EX_UNAVAILABLE,
     MAX_ANSWER,
     UNREAD_SECONDS,
     BadLine,
@@ -30,18 +26,18 @@ OnEvent: TypeAlias = Callable[[Mapping[str, Json]], None]
 
 
 class ControlError(Exception):
-    """The daemon couldn't be asked, or said no; the text is a sentence for a person.
+    """The daemon couldn't be reached, or refused; the text is a sentence for a person.
 
     Attributes:
         status: exit status for the command, from sysexits(3).
         faults: what is wrong in detail, as the daemon's refusal has it.
-        refused: whether the daemon said no; else nobody knows what it has done.
+        refused: whether the daemon refused; else it is unknown what it has done.
     """
 
     def __init__(
         self, message: str, *, status: int, faults: Sequence[Json] = (), refused: bool = False
     ) -> None:
-        """Keep what there is to tell."""
+        """Keep the message, the status and the faults."""
         super().__init__(message)
         self.status = status
         self.faults = faults
@@ -56,17 +52,17 @@ def ask(
     on_event: OnEvent | None = None,
     timeout: float | None = 30.0,
 ) -> Mapping[str, Json]:
-    """Have the daemon do something, and give its result.
+    """Send the daemon a request, and return its result.
 
     Args:
         path: the control socket.
         command: its name.
-        arguments: what goes with it.
+        arguments: further fields of the request.
         on_event: called for each line before the last.
         timeout: seconds that the daemon may be silent, None for any time.
 
     Raises:
-        ControlError: it isn't running, it isn't permitted, or the answer is no.
+        ControlError: it isn't running, it isn't permitted, or the daemon refused.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(_CONNECT_SECONDS)
@@ -76,18 +72,20 @@ def ask(
             raise _unreached(path, error) from None
         sock.settimeout(timeout)
         try:
-            with suppress(BrokenPipeError):  # it has said no already: that is still to be read
+            with suppress(
+                BrokenPipeError
+            ):  # the daemon has refused already: its answer can still be read
                 sock.sendall(encode({"command": command, **(arguments or {})}))
             return _answer(sock, on_event or (lambda fields: None))
         except TimeoutError:
             raise ControlError(
                 f"the daemon at {path} hasn't answered for {timeout:g} s: its log says more "
                 "(journalctl -u chatredirect)",
-                status=EX_TEMPFAIL,
+                status=os.EX_TEMPFAIL,
             ) from None
         except BadLine as error:
             raise ControlError(
-                f"what answers at {path} is no chatredirect: {error}", status=EX_PROTOCOL
+                f"what answers at {path} is no chatredirect: {error}", status=os.EX_PROTOCOL
             ) from None
         except OSError as error:
             raise _lost(path, error_text(error)) from None
@@ -130,7 +128,7 @@ def _verdict(line: Mapping[str, Json]) -> Mapping[str, Json]:
         raise BadLine("an answer that is none")
     raise ControlError(
         error,
-        status=status if isinstance(status, int) and 0 < status < 256 else EX_UNAVAILABLE,
+        status=status if isinstance(status, int) and 0 < status < 256 else os.EX_UNAVAILABLE,
         faults=faults if isinstance(faults, list) else (),
         refused=True,
     )
@@ -146,26 +144,26 @@ def _unreached(path: str, error: OSError) -> ControlError:
                 f"the daemon isn't running: {what} control socket {path}. Start it (systemctl "
                 "start chatredirect), or name its configuration with --config, or its socket with "
                 "--socket",
-                status=EX_UNAVAILABLE,
+                status=os.EX_UNAVAILABLE,
             )
         case PermissionError():
             return ControlError(
                 f"user {os.geteuid()} isn't permitted to use the control socket {path}: root and "
                 "members of the service's group are (usermod -aG chatredirect USER)",
-                status=EX_NOPERM,
+                status=os.EX_NOPERM,
             )
         case TimeoutError() | BlockingIOError():
             return ControlError(
                 f"the daemon at {path} takes no connection within {_CONNECT_SECONDS:g} s: "
                 "try again",
-                status=EX_TEMPFAIL,
+                status=os.EX_TEMPFAIL,
             )
     return ControlError(
-        f"the control socket {path} can't be used: {error_text(error)}", status=EX_UNAVAILABLE
+        f"the control socket {path} can't be used: {error_text(error)}", status=os.EX_UNAVAILABLE
     )
 
 
 def _lost(path: str, why: str) -> ControlError:
     return ControlError(
-        f"the daemon at {path} went away before it had answered: {why}", status=EX_TEMPFAIL
+        f"the daemon at {path} went away before it had answered: {why}", status=os.EX_TEMPFAIL
     )

@@ -1,4 +1,4 @@
-"""What goes over the control socket: lines of JSON, none longer than a bound.
+"""The protocol of the control socket: lines of JSON of limited length.
 
 {"command": "reload"}                                  the request
 {"event": {"stage": "reading"}}                        any number of these
@@ -7,6 +7,7 @@
 """
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
@@ -15,26 +16,22 @@ Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json
 MAX_REQUEST = 64 * 1024
 """Octets of a request's line."""
 MAX_ANSWER = 16 * 1024 * 1024
-"""Octets of one line of an answer, as far as a client reads it."""
+"""Octets of one line of an answer that a client reads at most."""
 CONNECTIONS = 32
 """Clients at a time."""
 REQUEST_SECONDS = 10.0
 """How long a request may take to arrive."""
 UNREAD = 256 * 1024
-"""Octets that a client may leave unread before it is waited for."""
+"""Octets that a client may leave unread before the daemon waits for it."""
 UNREAD_SECONDS = 10.0
-"""How long it is waited for; then it is dropped."""
+"""How long the daemon waits for it; then it drops the client."""
 
-# sysexits(3)
-EX_UNAVAILABLE = 69
-EX_SOFTWARE = 70
-EX_TEMPFAIL = 75
-EX_PROTOCOL = 76
-EX_NOPERM = 77
+USAGE_ERROR = 2
+"""Exit status of a command line that can't be used: click's, where sysexits(3) has 64."""
 
 
 class ControlRefusal(Exception):
-    """A handler's no: told to whoever asked, whose command ends with `status`.
+    """A handler refuses a request: the client's command reports `error` and ends with `status`.
 
     Attributes:
         error: one sentence.
@@ -43,7 +40,7 @@ class ControlRefusal(Exception):
     """
 
     def __init__(
-        self, error: str, *, status: int = EX_UNAVAILABLE, faults: Sequence[Json] = ()
+        self, error: str, *, status: int = os.EX_UNAVAILABLE, faults: Sequence[Json] = ()
     ) -> None:
         """Say no."""
         super().__init__(error)
@@ -53,11 +50,11 @@ class ControlRefusal(Exception):
 
 
 class ConversationGone(Exception):
-    """Whoever asked has gone, or doesn't read: nothing more can be told."""
+    """The client has gone, or doesn't read: nothing more can be sent to it."""
 
 
 class ConversationClosed(Protocol):
-    """Whether whoever asked has gone; an `asyncio.Event`."""
+    """Whether the client has gone; an `asyncio.Event`."""
 
     def is_set(self) -> bool:
         """Whether it has happened."""
@@ -67,17 +64,17 @@ class ConversationClosed(Protocol):
 
 
 class Conversation(Protocol):
-    """One request as its handler sees it."""
+    """The connection of a request, for its handler."""
 
     @property
     def closed(self) -> ConversationClosed:
-        """Set as soon as the client has closed its side: nobody waits for an answer."""
+        """Set when the client has closed its side and waits for no answer."""
 
     async def event(self, fields: Mapping[str, Json]) -> None:
-        """Send a line before the last one; a slow reader is waited for within bounds.
+        """Send a line before the last one; wait for a slow reader, within limits.
 
         Raises:
-            Gone: there is no reader any more.
+            ConversationGone: the client has gone.
         """
 
 

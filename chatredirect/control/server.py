@@ -1,10 +1,12 @@
 """The daemon's side of the control socket.
 
-The socket's permissions decide who may ask; within them nobody is trusted to behave: how many, how
-long and how much is bounded, and whatever doesn't fit is answered if it can be, and counted.
+The socket's permissions decide who may connect. Those who may are not trusted to behave: the number
+of clients, their time and their octets are limited. A client over a limit gets an answer if
+possible, and is counted.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,9 +17,6 @@ import structlog
 
 from chatredirect.control.protocol import (
     CONNECTIONS,
-    EX_PROTOCOL,
-    EX_SOFTWARE,
-    EX_TEMPFAIL,
     MAX_REQUEST,
     REQUEST_SECONDS,
     UNREAD,
@@ -30,7 +29,7 @@ from chatredirect.control.protocol import (
     decode,
     encode,
 )
-from chatredirect.control.socket_file import ControlSocketFile, peer_of, take_place
+from chatredirect.control.socket_file import ControlSocketFile, peer_of, take_socket
 from chatredirect.transport.acceptor import Acceptor
 
 
@@ -51,7 +50,7 @@ class StreamConversation:
         unread: int = UNREAD,
         unread_seconds: float = UNREAD_SECONDS,
     ) -> None:
-        """Talk to whoever reads what `writer` writes."""
+        """Answer the client at the other end of `writer`."""
         self.closed = asyncio.Event()
         self.unread = False
         self._writer = writer
@@ -63,7 +62,7 @@ class StreamConversation:
         """Send a line before the last one.
 
         Raises:
-            Gone: there is no reader any more.
+            ConversationGone: the client has gone.
         """
         if self.closed.is_set():
             raise ConversationGone
@@ -73,7 +72,7 @@ class StreamConversation:
         """Send a line, also to one that has closed its own side: it may still read.
 
         Raises:
-            Gone: there is no reader any more.
+            ConversationGone: the client has gone.
         """
         if self._writer.is_closing():
             raise ConversationGone
@@ -97,23 +96,24 @@ log = structlog.get_logger()
 
 _CHUNK = 4096
 _BACKLOG = 100  # clients that may wait to be accepted
-#: To whom there is no file descriptor for. It is kept ready, since it is too late then to make it.
+#: For a client for whom there is no file descriptor. Made in advance: without descriptors it may
+#: be too late.
 _NO_DESCRIPTOR = encode(
     {
         "ok": False,
         "error": "the daemon has no file descriptor left: raise LimitNOFILE, or lower "
         "limits.connections",
-        "status": EX_TEMPFAIL,
+        "status": os.EX_TEMPFAIL,
         "faults": [],
     }
 )
-_GOODBYE = 1.0  # seconds for those who are told that the daemon stops
-_BUSY_SECONDS = 0.5  # for the request of one client too many
+_GOODBYE = 1.0  # seconds for the answers that say that the daemon stops
+_BUSY_SECONDS = 0.5  # for the request of a client over the limit
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a client may take. Octets, seconds, and a number of clients."""
+    """Limits: octets, seconds, and the number of clients."""
 
     connections: int = CONNECTIONS
     request: int = MAX_REQUEST
@@ -128,12 +128,12 @@ class ControlCounters:
 
     Attributes:
         requests: commands by name, ours only.
-        refused: commands that were answered with a no.
+        refused: commands that a handler refused.
         failed: commands that a fault of ours ended.
-        unknown: commands that there aren't.
+        unknown: requests for commands that don't exist.
         garbage: requests that are no JSON object, or too long.
         slow: clients whose request didn't arrive in time.
-        busy: clients that were one too many.
+        busy: clients over the limit.
         unread: clients that were dropped because they didn't read.
     """
 
@@ -151,49 +151,49 @@ class ControlServer:
     """Answers commands.
 
     Attributes:
-        counters: what happened so far.
+        counters: counts since the start.
     """
 
     def __init__(self, commands: Mapping[str, Handler], *, bounds: Bounds = Bounds()) -> None:
-        """Know the commands; nothing is open before `open`.
+        """Register the commands; `open` listens.
 
         Args:
             commands: handlers by name.
-            bounds: what a client may take.
+            bounds: limits.
         """
         self.counters = ControlCounters()
         self._commands = dict(commands)
         self._bounds = bounds
-        self._place: ControlSocketFile | None = None
+        self._file: ControlSocketFile | None = None
         self._acceptor: Acceptor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def offer(self, commands: Mapping[str, Handler]) -> None:
-        """Know more commands, such as show what this server counts."""
+        """Register more commands: those that show this server's counters."""
         self._commands |= commands
 
     @property
     def path(self) -> str | None:
         """The socket's file while it is open."""
-        return None if self._place is None else self._place.path
+        return None if self._file is None else self._file.path
 
     async def open(self, path: str) -> None:
         """Listen on a path.
 
         Raises:
-            PlaceError: it can't be listened on.
+            ControlSocketError: it can't be listened on.
         """
-        place = take_place(path)
+        file = take_socket(path)
         self._acceptor = Acceptor(
-            place.sock, self._begin, asyncio.get_running_loop(), _BACKLOG, _NO_DESCRIPTOR
+            file.sock, self._begin, asyncio.get_running_loop(), _BACKLOG, _NO_DESCRIPTOR
         )
-        self._place = place
+        self._file = file
 
     async def close(self) -> None:
-        """Remove the socket, and tell whoever still waits that the daemon stops."""
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+        """Remove the socket, and answer clients that still wait that the daemon stops."""
+        if self._file is not None:
+            self._file.leave()
+            self._file = None
         if self._acceptor is not None:
             self._acceptor.close()
             self._acceptor = None
@@ -226,7 +226,7 @@ class ControlServer:
         try:
             await self._talk(reader, writer, busy=len(self._tasks) > self._bounds.connections)
         except asyncio.CancelledError:
-            pass  # told already; asyncio would log a cancelled handler as a fault
+            pass  # answered already; asyncio would log a cancelled handler as a fault
         except Exception:  # a fault of ours must not reach the event loop's handler
             log.exception("control_failed")
         finally:
@@ -245,7 +245,9 @@ class ControlServer:
                 # to close with the request unread would reset the connection, answer and all
                 with suppress(TimeoutError, ValueError, ConnectionError):
                     await asyncio.wait_for(reader.readline(), _BUSY_SECONDS)
-                raise ControlRefusal("too many commands at a time: try again", status=EX_TEMPFAIL)
+                raise ControlRefusal(
+                    "too many commands at a time: try again", status=os.EX_TEMPFAIL
+                )
             request = await self._request(reader)
             if request is None:
                 return
@@ -257,18 +259,18 @@ class ControlServer:
             await conversation.send({"ok": True, "result": result})
         except ControlRefusal as no:
             last: dict[str, Json] = {"ok": False, "error": no.error, "status": no.status}
-            await _try_to_tell(conversation, last | {"faults": no.faults})
+            await _try_to_send(conversation, last | {"faults": no.faults})
         except ConversationGone:
             pass
         except asyncio.CancelledError:
-            last = {"ok": False, "error": "the daemon is stopping", "status": EX_TEMPFAIL}
-            await _try_to_tell(conversation, last | {"faults": []})
+            last = {"ok": False, "error": "the daemon is stopping", "status": os.EX_TEMPFAIL}
+            await _try_to_send(conversation, last | {"faults": []})
             raise
         finally:
             counters.unread += conversation.unread
 
     async def _request(self, reader: asyncio.StreamReader) -> dict[str, Json] | None:
-        """The request; None if the client says nothing and goes."""
+        """The request; None if the client closes without one."""
         try:
             async with asyncio.timeout(self._bounds.request_seconds):
                 line = await reader.readline()
@@ -276,12 +278,12 @@ class ControlServer:
             self.counters.slow += 1
             seconds = f"{self._bounds.request_seconds:g}"
             raise ControlRefusal(
-                f"no request came within {seconds} s", status=EX_PROTOCOL
+                f"no request came within {seconds} s", status=os.EX_PROTOCOL
             ) from None
         except ValueError:  # asyncio: no end of a line within the limit
             self.counters.garbage += 1
             raise ControlRefusal(
-                f"the request is longer than {self._bounds.request} octets", status=EX_PROTOCOL
+                f"the request is longer than {self._bounds.request} octets", status=os.EX_PROTOCOL
             ) from None
         except ConnectionError:
             return None
@@ -292,7 +294,7 @@ class ControlServer:
         except BadLine as error:
             self.counters.garbage += 1
             raise ControlRefusal(
-                f"the request can't be read: {error}", status=EX_PROTOCOL
+                f"the request can't be read: {error}", status=os.EX_PROTOCOL
             ) from None
 
     async def _carry_out(
@@ -306,7 +308,9 @@ class ControlServer:
         if handler is None or not isinstance(name, str):
             self.counters.unknown += 1
             known = ", ".join(sorted(self._commands))
-            raise ControlRefusal(f"there is no such command; there are {known}", status=EX_PROTOCOL)
+            raise ControlRefusal(
+                f"there is no such command; there are {known}", status=os.EX_PROTOCOL
+            )
         process, user, group = peer_of(writer.get_extra_info("socket"))
         log.info("control_request", command=name, pid=process, uid=user, gid=group)
         self.counters.requests[name] = self.counters.requests.get(name, 0) + 1
@@ -317,16 +321,16 @@ class ControlServer:
             raise
         except ConversationGone:
             raise
-        except Exception:  # a fault of ours in one command must not take the next one away
+        except Exception:  # a fault of ours in one command must not end the server
             self.counters.failed += 1
             log.exception("control_failed", command=name)
             raise ControlRefusal(
-                "the daemon failed to do it: its log says more", status=EX_SOFTWARE
+                "the daemon failed to do it: its log says more", status=os.EX_SOFTWARE
             ) from None
 
 
 async def _watch(reader: asyncio.StreamReader, closed: asyncio.Event) -> None:
-    """Notice that the client goes; what else it sends is thrown away."""
+    """Set `closed` when the client closes; discard what else it sends."""
     try:
         while await reader.read(_CHUNK):
             pass
@@ -335,6 +339,6 @@ async def _watch(reader: asyncio.StreamReader, closed: asyncio.Event) -> None:
     closed.set()
 
 
-async def _try_to_tell(conversation: StreamConversation, line: Mapping[str, Json]) -> None:
+async def _try_to_send(conversation: StreamConversation, line: Mapping[str, Json]) -> None:
     with suppress(ConversationGone):
         await conversation.send(line)

@@ -1,9 +1,9 @@
 """The control socket's file.
 
-A socket that a crash has left behind refuses connections and is taken over. One that answers
-belongs to a living daemon: two daemons with one control socket are a mistake, and the second is
-told so. The folder is locked between looking and binding, so that two that start at once can't both
-take over.
+A socket that a crash has left behind refuses connections, and the daemon takes it over. One that
+answers belongs to a running daemon: two daemons with one control socket are a mistake, and the
+second doesn't start. The folder is locked between the check and bind(2), so that of two that start
+at the same time only one takes over.
 """
 
 import fcntl
@@ -49,7 +49,7 @@ class ControlSocketFile:
 
     Attributes:
         path: its file.
-        sock: it, non-blocking.
+        sock: the listening socket, non-blocking.
     """
 
     path: str
@@ -65,11 +65,11 @@ class ControlSocketFile:
             pass  # the folder has gone, as systemd removes it: nothing is left to remove
 
 
-def take_place(path: str) -> ControlSocketFile:
+def take_socket(path: str) -> ControlSocketFile:
     """Listen on a path.
 
     Raises:
-        PlaceError: another daemon has it, something else is there, or it isn't permitted.
+        ControlSocketError: another daemon has it, another file is there, or it isn't permitted.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:

@@ -7,6 +7,7 @@ from typing import get_args
 from chatredirect.config import Fault
 from chatredirect.config.models import LogLevel as Level
 from chatredirect.control.protocol import (
+    USAGE_ERROR,
     ControlRefusal,
     Conversation,
     ConversationGone,
@@ -75,7 +76,6 @@ DEFAULT_SECONDS = 600.0
 MAX_SECONDS = 86_400.0
 CONFIGURED = "configured"
 """Asks for the configuration's level again."""
-_EX_USAGE = 2
 _LEVELS: Mapping[str, Level] = {name: name for name in get_args(Level)}
 
 
@@ -90,7 +90,9 @@ def log_level_command(level: LogLevel) -> Handler:
             name = _LEVELS.get(wanted) if isinstance(wanted, str) else None
             if name is None:
                 known = ", ".join((*_LEVELS, CONFIGURED))
-                raise ControlRefusal(f"there is no such level; there are {known}", status=_EX_USAGE)
+                raise ControlRefusal(
+                    f"there is no such level; there are {known}", status=USAGE_ERROR
+                )
             level.change(name, _seconds(seconds))
         return {
             "level": level.level,
@@ -109,6 +111,6 @@ def _seconds(value: Json) -> float:
         or not 0 < value <= MAX_SECONDS
     ):
         raise ControlRefusal(
-            f"a level lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=_EX_USAGE
+            f"a level lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=USAGE_ERROR
         )
     return float(value)

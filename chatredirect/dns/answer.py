@@ -1,8 +1,6 @@
-"""One DNS message to records, or to a clear no.
+"""Reads a DNS message that dnspython has parsed: records, NXDOMAIN, NODATA, or an `AnswerError`.
 
-The message was parsed by dnspython; here it is decided what it says. Whatever a server sends ends
-in one of four ways: records, NXDOMAIN, NODATA, or an `AnswerError` that names what is wrong. Names
-come out as text, lower case, without the final dot; the rest of the package never sees the wire.
+Names are text here, in lower case, without the final dot.
 """
 
 from dataclasses import dataclass
@@ -24,12 +22,12 @@ from dns.rdtypes.IN.SRV import SRV
 
 #: Records of one answer that are used. More are left out, those of the last priorities first.
 MAX_RECORDS = 64
-#: Seconds that a no without a SOA is believed (RFC 2308 §5 lets it not be cached at all).
+#: Seconds that a negative answer without a SOA is cached (RFC 2308 §5 permits none).
 NEGATIVE_TTL_WITHOUT_SOA = 5.0
 
 
 class AnswerKind(StrEnum):
-    """What an answer says; the values are what people read."""
+    """What an answer says; the values are for people."""
 
     RECORDS = "NOERROR"
     NODATA = "NODATA"
@@ -72,14 +70,14 @@ Record: TypeAlias = str | Srv | Naptr
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the DNS says about one name and type.
+    """The answer for one name and type.
 
     Attributes:
-        kind: records, or which no.
-        records: addresses as text, `Srv` or `Naptr`; empty for a no.
-        ttl: seconds, the least of the records and aliases; for a no by the SOA (RFC 2308 §5).
+        kind: records, or which negative answer.
+        records: addresses as text, `Srv` or `Naptr`; empty for a negative answer.
+        ttl: seconds, the least of the records and aliases; of negative ones the SOA's (RFC 2308).
         name: the end of the chain of aliases, where the records are.
-        left_out: records over `MAX_RECORDS`.
+        left_out: number of records over `MAX_RECORDS`.
     """
 
     kind: AnswerKind
@@ -91,17 +89,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """The name is another's alias, and the answer stops there: ask for `name`."""
+    """The name is an alias, and the answer ends there: ask for `name`."""
 
     name: str
     ttl: float
 
 
 class AnswerError(Exception):
-    """The answer is none: the response code says so, or it makes no sense.
+    """No answer: an error code, or a message that makes no sense.
 
     Attributes:
-        about_name: whether the server works as such, and just doesn't answer this question.
+        about_name: whether the server works, but doesn't answer this question.
     """
 
     def __init__(self, reason: str, *, about_name: bool) -> None:
@@ -113,10 +111,10 @@ class AnswerError(Exception):
 def read_answer(
     message: dns.message.Message, name: str, rdtype: dns.rdatatype.RdataType
 ) -> Answer | Alias:
-    """Say what `message`, a response to a question for `name` and `rdtype`, means.
+    """Read `message`, a response to a question for `name` and `rdtype`.
 
     Raises:
-        AnswerError: it means nothing.
+        AnswerError: it is no answer.
     """
     rcode = message.rcode()
     if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
@@ -124,7 +122,7 @@ def read_answer(
     if not isinstance(message, dns.message.QueryMessage) or len(message.question) != 1:
         raise AnswerError("not an answer to a question", about_name=False)
     nxdomain = rcode == dns.rcode.NXDOMAIN
-    if not message.answer:  # most answers are a no, and need no chain of aliases to be followed
+    if not message.answer:  # most answers are negative, without a chain of aliases
         soa = _soa_ttl(message, message.question[0].name)
         if soa is None and not nxdomain and _is_referral(message):
             raise AnswerError("referral to other servers", about_name=True)
@@ -167,7 +165,7 @@ def text_of(name: dns.name.Name) -> str:
 
 
 def _records(rrset: dns.rrset.RRset, rdtype: dns.rdatatype.RdataType) -> tuple[Record, ...]:
-    """The records in an order that says nothing: the same records are the same answer."""
+    """The records sorted, so that the same records make equal answers."""
     addresses: list[str] = []
     services: list[Srv] = []
     pointers: list[Naptr] = []
@@ -198,7 +196,7 @@ def _is_referral(message: dns.message.Message) -> bool:
 
 
 def _soa_ttl(message: dns.message.Message, name: dns.name.Name) -> float | None:
-    """How long a no may be believed: the SOA's own TTL or its minimum field (RFC 2308 §5)."""
+    """Seconds to cache a negative answer: the SOA's TTL or minimum (RFC 2308 §5)."""
     for rrset in message.authority:
         if rrset.rdtype == dns.rdatatype.SOA and name.is_subdomain(rrset.name):
             for rdata in rrset:

@@ -1,12 +1,12 @@
-"""How long an answer is good, when it is asked for again, and what serves when that fails.
+"""How long an answer is valid, when it is refreshed, and what serves if the refresh fails.
 
-An entry knows three times. Before `refresh_at` it is used without a question. From then on a
-question is asked first, so that in quiet times an answer never grows older than its TTL. If that
-fails, the old answer goes on serving for `stale` seconds past `expires_at` (RFC 8767 §4), and the
-question is put again after a pause that grows to `retry` at most.
+Before `refresh_at` an entry serves without a question. After it the servers are asked first, so
+that no answer grows older than its TTL. If they fail, the old answer serves for `stale` seconds
+past `expires_at` (RFC 8767 §4), and the servers are asked again after a pause that grows up to
+`retry`.
 
-Nothing here reads a clock or makes a random number: `now` and `fraction` (of the TTL, after which a
-refresh is due) come from outside, so a test plays a week in milliseconds.
+No clock and no random numbers: callers pass `now` and `fraction` (the part of the TTL after which a
+refresh is due), so that a test plays a week in milliseconds.
 """
 
 from collections.abc import Iterator
@@ -23,26 +23,26 @@ Key: TypeAlias = tuple[str, dns.rdatatype.RdataType]
 FIRST_RETRY = 1.0
 """Seconds after a first failure; each further one doubles it, up to `retry`."""
 BREATH = 0.5
-"""Seconds between the end of a failed question and the next one, at least."""
+"""Least seconds between the end of a failed question and the next one."""
 TOGETHER = 0.03
-"""What is due within this fraction of its TTL is refreshed along with what is due now."""
+"""An entry due within this fraction of its TTL is refreshed with those due now."""
 ORPHAN = 300.0
-"""Seconds after its refresh was due that an entry nobody asks for any more is kept."""
+"""Seconds after its refresh was due for which an unused entry is kept."""
 
 
-_STEP = 500  # entries that are looked at without a break
+_STEP = 500  # entries per step of a sweep
 
 
 class Times(Protocol):
-    """What of `DnsSettings` matters here. All in seconds."""
+    """The part of `DnsSettings` that the cache uses, in seconds."""
 
     @property
     def ttl_floor(self) -> float:
-        """The least TTL that is believed."""
+        """The shortest TTL."""
 
     @property
     def ttl_ceiling(self) -> float:
-        """The greatest."""
+        """The longest TTL."""
 
     @property
     def stale(self) -> float:
@@ -55,12 +55,12 @@ class Times(Protocol):
 
 @dataclass(slots=True)
 class Entry:
-    """What is known about one key.
+    """The last answer for one key, and its times.
 
     Attributes:
-        answer: the last good one, None if there never was.
+        answer: the last good one; None if there was none.
         expires_at: when its TTL ends.
-        refresh_at: when it is to be asked again.
+        refresh_at: when to ask again.
         failure: why the last question failed; None if it didn't.
         failures: how many have failed in a row.
         cut_short: the answer was near its end already when it came.
@@ -74,12 +74,12 @@ class Entry:
     cut_short: bool = False
 
     def is_stale(self, now: float) -> bool:
-        """Whether the answer is past its TTL because nobody could be asked."""
+        """Whether the answer is past its TTL because the refresh failed."""
         return self.failure is not None and now >= self.expires_at
 
 
 class RecordCache:
-    """Entries by key; the least recently used go when there are too many."""
+    """Entries by key; the least recently used are dropped over `capacity`."""
 
     __slots__ = ("_entries", "_times", "capacity")
 
@@ -94,7 +94,7 @@ class RecordCache:
         return len(self._entries)
 
     def update(self, times: Times) -> None:
-        """Take other times for what comes; what is known stays, within the new ceiling."""
+        """Use other times for new answers; known ones stay, within the new ceiling."""
         self._times = times
 
     def clear(self) -> None:
@@ -102,7 +102,7 @@ class RecordCache:
         self._entries.clear()
 
     def current(self, key: Key, now: float) -> Entry | None:
-        """The entry that may be used without asking, or None."""
+        """The entry that may serve without a question, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -115,7 +115,7 @@ class RecordCache:
         return entry
 
     def usable(self, entry: Entry, now: float) -> bool:
-        """Whether the entry's answer may serve, be it stale."""
+        """Whether the entry's answer may serve, if need be as a stale one."""
         return entry.answer is not None and now < entry.expires_at + self._times.stale
 
     def answered(self, key: Key, answer: Answer, now: float, fraction: float) -> Entry:
@@ -141,7 +141,7 @@ class RecordCache:
         return entry
 
     def failed(self, key: Key, failure: str, began: float, now: float, fraction: float) -> Entry:
-        """Note that nobody could say; the last good answer stays.
+        """Note a failed question; the last good answer stays.
 
         The pause until the next question counts from when this one `began`, so that the time spent
         on waiting doesn't come on top of it. `fraction` shortens it.
@@ -162,7 +162,7 @@ class RecordCache:
         return entry
 
     def sweep(self, now: float) -> Iterator[None]:
-        """Forget what nobody has asked for since its refresh was due, a few entries a step."""
+        """Drop entries that weren't used since their refresh was due, in short steps."""
         keys = list(self._entries)
         for first in range(0, len(keys), _STEP):
             for key in keys[first : first + _STEP]:

@@ -1,4 +1,4 @@
-"""What DNS did, as plain integers that somebody may read."""
+"""Counters of the resolver."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class DnsCounters:
         tcp_queries: those of them sent over TCP, after a truncated answer.
         answers: positive answers.
         negatives: NXDOMAIN and NODATA.
-        timeouts: questions that no answer came to in time.
+        timeouts: questions without an answer in time.
         unreachable: questions that couldn't be sent, and ICMP errors.
         refusals: answers with another response code, SERVFAIL and REFUSED for instance.
         malformed: answers that can't be read or make no sense, CNAME loops for instance.
@@ -22,8 +22,7 @@ class DnsCounters:
         failures: lookups that no server answered.
         stale: lookups that an outdated answer served (RFC 8767).
         refreshes: resolutions of a pool.
-        crashes: resolutions that ended in a fault of this program.
-        refused_targets: targets that were left out, because they lead back here for instance.
+        refused_targets: targets that can't be used: our own listeners, for instance.
     """
 
     queries: int = 0
@@ -40,5 +39,4 @@ class DnsCounters:
     failures: int = 0
     stale: int = 0
     refreshes: int = 0
-    crashes: int = 0
     refused_targets: int = 0

@@ -1,8 +1,7 @@
-"""Names that are never asked: those of `dns.hosts` and of the hosts file.
+"""Fixed names: those of `dns.hosts` and of the hosts file. DNS isn't asked for them.
 
-`dns.hosts` goes before the file. The file is read again when it has changed; what can't be read as
-an address and names is passed over, as every resolver does it, and a file that isn't there has no
-names.
+`dns.hosts` goes before the file. The file is read again when it has changed; unreadable lines are
+ignored, as in every resolver, and a missing file has no names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,7 @@ from chatredirect.net.addresses import IPAddress
 from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, read_file
 from chatredirect.runtime.wording import error_text
 
-#: What DNS64 makes of IPv4 addresses in networks without IPv4 (RFC 6052 §2.1, RFC 8215); Python
+#: Prefixes of IPv4 addresses that DNS64 translates (RFC 6052 §2.1, RFC 8215); Python
 #: counts the first of them as reserved.
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
@@ -82,7 +81,7 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a look at the file found: `addresses` is None if it is as it was, or can't be read."""
+    """The file's content: `addresses` is None if it is unchanged or unreadable."""
 
     version: FileFingerprint | None
     addresses: dict[str, tuple[str, ...]] | None
@@ -111,7 +110,7 @@ class Hosts:
         self.reread()
 
     def get(self, name: str) -> tuple[str, ...] | None:
-        """The addresses of `name` (lower case, no final dot); None if it has to be asked for."""
+        """The addresses of `name` (lower case, no final dot); None if DNS has to be asked."""
         return self._configured.get(name) or self._file.get(name)
 
     def reread(self) -> bool:
@@ -132,9 +131,9 @@ class Hosts:
         return _Look(version, parse_hosts(content.decode("utf-8", "replace")))
 
     def take(self, look: _Look) -> bool:
-        """Go by what a look has found; whether any name is different."""
+        """Use the result of `look`; whether any name changed."""
         self._version, self.fault = look.version, look.fault
         if look.addresses is None or look.addresses == self._file:
-            return False  # names that were known are better than none
+            return False  # unreadable or unchanged: the known names stay
         self._file = look.addresses
         return True

@@ -1,8 +1,7 @@
-"""One name and type, asked once however many want it.
+"""Looks up one name and type: from the cache, or from one server after the other.
 
-Between the cache and the servers: what is current comes from the cache; what isn't is asked, of one
-server after the other until the lifetime is over; whoever wants the same meanwhile waits for the
-same answer. If nobody answers, the last good answer serves (RFC 8767).
+Lookups of the same name and type at the same time share one question. A question ends with an
+answer or after `lifetime`. If no server answers, the last good answer serves (RFC 8767).
 """
 
 import asyncio
@@ -26,19 +25,19 @@ MAX_ALIASES = 8
 
 
 class Asker(Protocol):
-    """What `Exchange` does, and a test's pretended network."""
+    """Sends questions to name servers: `DnsExchange`, or a test's fake."""
 
     async def ask(
         self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType
     ) -> tuple[dns.message.Message, bool]:
-        """See `Exchange.ask`."""
+        """See `DnsExchange.ask`."""
 
     async def glance(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
-        """See `Exchange.glance`."""
+        """See `DnsExchange.glance`."""
 
 
 class Patience(Protocol):
-    """What of `DnsSettings` matters here, in seconds."""
+    """The part of `DnsSettings` that lookups use, in seconds."""
 
     @property
     def timeout(self) -> float:
@@ -51,7 +50,7 @@ class Patience(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LookupFailed:
-    """Nobody could say, and no old answer is good enough to serve.
+    """No server answered, and no old answer may serve any more.
 
     Attributes:
         reason: a few words for people.
@@ -64,7 +63,7 @@ class LookupFailed:
 
 @dataclass(slots=True)
 class RecordsFound:
-    """An answer and how good it is.
+    """An answer, and whether it is outdated.
 
     Attributes:
         answer: records or a clear no.
@@ -92,7 +91,7 @@ class DnsLookup:
         clock: Callable[[], float],
         counters: DnsCounters,
     ) -> None:
-        """`clock` gives seconds that never go back, the loop's own in earnest."""
+        """`clock` gives seconds of a monotonic clock: the event loop's, but for tests."""
         self._asker = asker
         self._cache = cache
         self._servers = servers
@@ -102,7 +101,7 @@ class DnsLookup:
         self._in_flight: dict[Key, asyncio.Future[None]] = {}
 
     def known(self, key: Key, trace: Trace | None = None) -> RecordsFound | LookupFailed | None:
-        """What the cache says, without waiting: an answer, that it failed, or nothing."""
+        """The cache's answer or failure, without waiting; None if the name has to be looked up."""
         now = self._clock()
         entry = self._cache.current(key, now)
         if entry is None:
@@ -113,12 +112,12 @@ class DnsLookup:
     async def find(
         self, key: Key, fraction: float, trace: Trace | None = None
     ) -> RecordsFound | LookupFailed:
-        """Ask; the answer, or why there is none. `known` comes first, or all is asked again.
+        """Ask the servers. Call `known` first: this doesn't look into the cache.
 
         Args:
             key: name and type.
             fraction: of the TTL, after which a refresh is due.
-            trace: takes down the step.
+            trace: records the step.
         """
         while flight := self._in_flight.get(key):
             self._counters.joined += 1
@@ -135,7 +134,7 @@ class DnsLookup:
             flight.set_result(None)
 
     async def glance(self, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
-        """Whether a name surely has records of a type, from one question to one server.
+        """Whether a name certainly has records of a type, by one question to one server.
 
         Nothing is learned from it but a yes. It takes a fifth of the time of an answer that is
         read, which counts when thousands of names are asked for at once.
@@ -203,7 +202,7 @@ class DnsLookup:
         return result
 
     async def _ask_around(self, key: Key, attempts: list[QueryAttempt]) -> Answer:
-        """Ask until somebody says something, following aliases."""
+        """Ask until a server answers; follow aliases."""
         name, rdtype = key
         ends = self._clock() + self.patience.lifetime
         seen = {name}
@@ -242,7 +241,7 @@ class DnsLookup:
                 if answer.about_name:
                     refused.append(server)
                 last[str(server)] = str(answer)
-            if len(tried) == len(refused):  # nobody is left who might say more
+            if len(tried) == len(refused):  # no server is left that might answer
                 raise self._nobody(last)
 
     async def _ask_one(
@@ -253,7 +252,7 @@ class DnsLookup:
         seconds: float,
         attempts: list[QueryAttempt],
     ) -> Answer | Alias | AnswerError:
-        """What one server says; a fault that is not about the name is one to try again."""
+        """One server's answer; after a fault that isn't about the name the next server is tried."""
         began = self._clock()
         over_tcp = False
         result: Answer | Alias | AnswerError
@@ -273,7 +272,7 @@ class DnsLookup:
             self._servers.silent(server, self._clock(), gone=True)
             result = AnswerError(error_text(error), about_name=False)
         except AnswerError as fault:
-            # garbage from a server is no better from it the next time
+            # a server that sent garbage would send it again
             self._counters.refusals += 1
             self._servers.answered(server)
             result = AnswerError(str(fault), about_name=True)

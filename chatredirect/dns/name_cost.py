@@ -1,4 +1,4 @@
-"""What the names of a DNS message cost to read, found out before they are read.
+"""Limits the names of a DNS message before dnspython reads them.
 
 dnspython makes an object of each label of each name, and a pointer (RFC 1035 §4.1.4) lets two
 octets stand for a hundred labels. So a message of a kilobyte may ask for a tenth of a second. Here
@@ -30,7 +30,7 @@ _NAPTR_FIXED = 4  # octets before its three texts, behind which the name stands 
 
 
 class CostlyNamesError(Exception):
-    """The names of a message are too long, or too many."""
+    """The names of a message have too many labels."""
 
 
 def check_names(data: bytes, questions: int, records: int) -> None:

@@ -1,9 +1,9 @@
 """Targets in RFC 2782's order, the same for the same caller.
 
-RFC 2782 draws hosts of one priority by weight, at random. Here the lot is a hash of the caller and
-the host: over many callers each host is first as often as its weight says, but one caller gets the
-same order every time, from any worker and any instance, so that retransmissions and retries agree.
-A host that goes away or comes back moves only the callers whose place it is.
+RFC 2782 draws hosts of one priority by weight, at random. Here the random number is a hash of the
+caller and the host: over many callers each host is first as often as its weight says, but one
+caller gets the same order every time, from every instance, so that retransmissions and retries
+agree. A host that goes down or comes back moves only the callers that it was first for.
 
 The draw is the exponential race: a host with weight w arrives at -ln(u)/w, the first arrived is
 first, and what is left is again drawn by weight, which is RFC 2782's procedure.
@@ -26,7 +26,7 @@ _TO_UNIT = 2.0**-53
 
 @dataclass(slots=True)
 class _OrderedHost:
-    """One host of a priority, its lot, and its addresses by (family's rank, lot, target)."""
+    """One host of a priority: its hash, and its addresses as (family's rank, hash, target)."""
 
     weight: float
     number: int
@@ -34,7 +34,7 @@ class _OrderedHost:
 
 
 class Order:
-    """The targets of one pool, laid out so that a caller's order is quickly made."""
+    """The targets of one pool, prepared so that a caller's order is fast to compute."""
 
     __slots__ = ("_tiers", "targets")
 
@@ -54,7 +54,7 @@ class Order:
         self._tiers = [list(tiers[priority].values()) for priority in sorted(tiers)]
 
     def for_caller(self, caller: bytes) -> tuple[Target, ...]:
-        """All targets, the first to be tried first. `caller` is whatever tells callers apart."""
+        """All targets, the first to be tried first. `caller` identifies the caller."""
         if len(self.targets) < 2:
             return self.targets
         salt = int.from_bytes(blake2b(caller, digest_size=8).digest(), "little")

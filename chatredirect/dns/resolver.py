@@ -1,7 +1,7 @@
 """RFC 3263 on dnspython: the parts of `chatredirect.dns` put together for one set of settings.
 
-A resolver knows which names are fixed, which servers there are and what they said. It does not know
-pools: whoever wants targets asks for them with `locate`, and is told when to ask again.
+A resolver knows the fixed names, the name servers and their cached answers, but no pools: callers
+of `locate` get targets, and the time of the next refresh.
 """
 
 import random
@@ -16,8 +16,9 @@ from chatredirect.dns.cache import RecordCache
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.exchange import DnsExchange
 from chatredirect.dns.hosts import Hosts
+from chatredirect.dns.located import Located, Question
 from chatredirect.dns.lookup import Asker, DnsLookup
-from chatredirect.dns.rfc3263 import AAAA, A, Located, Question, locate, locate_fixed
+from chatredirect.dns.rfc3263 import AAAA, A, locate, locate_fixed
 from chatredirect.dns.servers import MOST_OCTETS, PATH, ServerList, read_resolv_conf
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
@@ -39,7 +40,7 @@ class Resolver:
     """Finds targets, within settings that may change.
 
     Attributes:
-        counters: what was asked and what came of it.
+        counters: questions and their outcomes.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class Resolver:
             counters=self.counters,
         )
         self._clock = clock
-        self._told_fault: str | None = None
-        self._tell_fault()
+        self._reported_fault: str | None = None
+        self._report_hosts_fault()
 
     async def locate(
         self,
@@ -100,9 +101,9 @@ class Resolver:
             fqdn: a host name in lower case, or an IP address.
             port: None to let DNS decide.
             transport: None to let DNS decide.
-            spread: many are asked for at once: refresh the answers at any time of their TTL, so
-                that not all come back at once.
-            trace: takes down the way.
+            spread: refresh the answers at a random time of their TTL, so that very many pools
+                aren't due at the same time.
+            trace: records each step.
         """
         self.counters.refreshes += 1
         question = self._question(fqdn, port, transport)
@@ -133,7 +134,7 @@ class Resolver:
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """The name servers, for people."""
+        """The name servers as text."""
         return tuple(map(str, self._servers))
 
     def expect(self, pools: int) -> None:
@@ -155,7 +156,7 @@ class Resolver:
             self._hosts = Hosts(settings.hosts, settings.hosts_file)
         else:
             hosts_changed = self._hosts.reread()
-        self._tell_fault()
+        self._report_hosts_fault()
         servers_changed = self._servers.update(self._nameservers())
         if servers_changed:
             self._cache.clear()  # other servers may know another world: a split DNS for instance
@@ -177,8 +178,8 @@ class Resolver:
         if hosts is not self._hosts:  # other settings have come meanwhile, and were read with them
             return False
         changed = hosts.take(look)
-        self._tell_fault()
-        servers = self._settings.nameservers or self._told(found)
+        self._report_hosts_fault()
+        servers = self._settings.nameservers or self._report_faults(found)
         if self._servers.update(servers):
             self._cache.clear()
             changed = True
@@ -187,7 +188,7 @@ class Resolver:
         return changed
 
     def sweep(self) -> Iterator[None]:
-        """Forget answers that nobody asks for any more, in short steps."""
+        """Drop expired answers that no lookup has used, in short steps."""
         return self._cache.sweep(self._clock())
 
     async def aclose(self) -> None:
@@ -198,10 +199,10 @@ class Resolver:
         return self._settings.nameservers or self._system_nameservers()
 
     def _system_nameservers(self) -> tuple[HostPort, ...]:
-        return self._told(_read_nameservers(self._resolv_conf))
+        return self._report_faults(_read_nameservers(self._resolv_conf))
 
-    def _told(self, found: Nameservers) -> tuple[HostPort, ...]:
-        """The name servers; a fault of resolv.conf is told once, as long as it stays the same."""
+    def _report_faults(self, found: Nameservers) -> tuple[HostPort, ...]:
+        """The name servers; a fault of resolv.conf is logged once, as long as it stays the same."""
         servers, faults = found
         if faults != self._resolv_faults:
             self._resolv_faults = faults
@@ -209,11 +210,11 @@ class Resolver:
                 log.warning("resolv_conf_faulty", file=self._resolv_conf, why=fault)
         return servers
 
-    def _tell_fault(self) -> None:
+    def _report_hosts_fault(self) -> None:
         fault = self._hosts.fault
-        if fault is not None and fault != self._told_fault:
+        if fault is not None and fault != self._reported_fault:
             log.warning("hosts_file_unreadable", file=self._settings.hosts_file, why=fault)
-        self._told_fault = fault
+        self._reported_fault = fault
 
 
 def _read_nameservers(path: str) -> Nameservers:

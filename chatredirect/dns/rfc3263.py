@@ -1,91 +1,31 @@
-"""Which names and types to ask for a pool, and what the answers mean: RFC 3263 §4.
+"""Finds the targets of a pool in DNS: RFC 3263 §4.
 
-From the least that has to be asked to the most: an IP address is its own answer; a name in the
-hosts file has addresses and nothing else; an explicit port means addresses only; an explicit
-transport means that transport's SRV records; otherwise NAPTR records say which transports there
-are, or, where there are none, SRV records of every transport are looked for. Where no SRV record is
-either, the name's own addresses serve, with the default port.
+An IP address needs no DNS. A name in the hosts file has addresses only, and so has a name with an
+explicit port. An explicit transport means that transport's SRV records. Otherwise NAPTR records
+name the transports; without them the SRV records of every transport are asked for. Without SRV
+records the name's own addresses serve, with the default port.
 
-One service is chosen, the best that leads to a target, and its targets are all that come out: an
-RFC 3263 client doesn't change from TLS to TCP because a server is down, nor does a redirect tell it
-to.
+The result has the targets of one service: the first that leads to a target. An RFC 3263 client
+doesn't change from TLS to TCP because a server is down.
 
-What DNS can say that isn't good for a target is left out with a note that says so; nothing of it is
-an error of this program.
+Records that can't be used are left out, with a note.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import dns.rdatatype
 
-from chatredirect.config.fields import Family
 from chatredirect.dns.answer import AnswerKind, Naptr, Srv
 from chatredirect.dns.cache import Key
 from chatredirect.dns.hosts import Hosts, is_address, plain, unfit
+from chatredirect.dns.located import Located, LocatedState, Question
 from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
-from chatredirect.dns.trace import ResolutionStep, Source, Trace
+from chatredirect.dns.trace import ResolutionStep, Source
 from chatredirect.net.addresses import Transport, default_port
 from chatredirect.net.target import Target
-from chatredirect.sip.destination import Wanted
-
-
-class LocatedState(Enum):
-    """How a resolution ended."""
-
-    FOUND = "found"
-    NONE = "none"  # the DNS says clearly that there is no target
-    FAILED = "failed"  # nobody could say
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """The end of a resolution.
-
-    Attributes:
-        state: whether there are targets.
-        targets: by priority, then as the records sort; the same records give the same tuple.
-        reason: why there are none, for people; empty if there are.
-        refresh_at: when to resolve again; infinite where nothing was asked.
-        stale: why some of it is outdated; None if it isn't.
-        notes: what was left out, and why.
-    """
-
-    state: LocatedState
-    targets: tuple[Target, ...]
-    reason: str
-    refresh_at: float
-    stale: str | None
-    notes: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Question:
-    """What to locate, and how.
-
-    Attributes:
-        fqdn: a host name in lower case without the final dot, or an IP address.
-        port: None to let DNS decide.
-        transport: None to let DNS decide; `sips` to let it decide among those that are secure.
-        prefer: the family that is listed first.
-        fraction: of a TTL, after which a refresh is due.
-        is_own: whether a target is one of this daemon's own listeners.
-        trace: takes down the way, if given.
-    """
-
-    fqdn: str
-    port: int | None
-    transport: Wanted | None
-    prefer: Family = "ipv4"
-    fraction: float = 0.9
-    is_own: Callable[[Target], bool] = field(default=lambda target: False)
-    trace: Trace | None = None
-
-
-__all__ = ["Located", "LocatedState", "Question", "locate", "locate_fixed"]
 
 A = dns.rdatatype.A
 AAAA = dns.rdatatype.AAAA
@@ -111,7 +51,7 @@ NAPTR_SERVICES: dict[str, Transport] = {"SIPS+D2T": "tls", "SIP+D2T": "tcp", "SI
 
 @dataclass(frozen=True, slots=True)
 class _SrvHost:
-    """A name whose addresses are wanted, with what its SRV record says."""
+    """A host to look up, with its SRV record's port, priority and weight."""
 
     name: str
     port: int
@@ -128,12 +68,12 @@ async def locate(question: Question, lookup: DnsLookup, hosts: Hosts) -> Located
 
 
 def locate_fixed(question: Question, lookup: DnsLookup, hosts: Hosts) -> Located | None:
-    """The same without waiting, for a name that needs no DNS; None if it does."""
+    """The targets of a name that needs no DNS, without waiting; None if it needs DNS."""
     return _Search(question, lookup, hosts).fixed()
 
 
 class _Search:
-    """One resolution under way: what it has found out so far."""
+    """The state of one resolution."""
 
     __slots__ = (
         "_failures",
@@ -168,7 +108,7 @@ class _Search:
                     located = await self._through_srv([naptr_service])
                     if located is not None and located.state is not LocatedState.FAILED:
                         return located
-                    failed = failed or located  # which hides no other service
+                    failed = failed or located  # a failed service doesn't hide the next one
                 if failed is not None:
                     return failed
             located = await self._through_srv(self._srv_services())
@@ -177,7 +117,7 @@ class _Search:
         return self._own_targets(await self._addresses([question.fqdn]))
 
     def fixed(self) -> Located | None:
-        """The end of a resolution that needs no DNS; None if this one does."""
+        """The result if no DNS is needed; else None."""
         fqdn = self._question.fqdn
         addresses = (fqdn,) if is_address(fqdn) else self._hosts.get(fqdn)
         if addresses is None:
@@ -340,7 +280,7 @@ class _Search:
     def _targets(
         self, transport: Transport, hosts: list[_SrvHost], addresses: dict[str, tuple[str, ...]]
     ) -> tuple[Target, ...]:
-        """What can be sent to, in the order of the hosts."""
+        """The usable targets, in the order of the hosts."""
         targets: dict[tuple[str, int], Target] = {}
         for host in hosts:
             usable = [plain(text) for text in addresses.get(host.name, ())]
@@ -403,7 +343,7 @@ _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
 def _no(each: Iterable[RecordsFound | LookupFailed]) -> str:
-    """Which no it is: the name isn't there, or has no addresses."""
+    """Which negative answer it is: no such name, or no addresses."""
     for found in each:
         if isinstance(found, RecordsFound) and found.answer.kind is AnswerKind.NXDOMAIN:
             return AnswerKind.NXDOMAIN.value

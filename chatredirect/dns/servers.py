@@ -1,4 +1,4 @@
-"""Which name server is asked next.
+"""Which name server to ask next.
 
 The first of the list that works is asked, as a system's resolver does it. One that leaves a
 question without an answer goes behind the others at once; after three in a row, or one ICMP error,
@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from chatredirect.net.addresses import DNS_PORT, HostPort
 
 DOWN_AFTER = 3
-"""Questions in a row without an answer that make a server count as down."""
+"""Unanswered questions in a row after which a server counts as down."""
 FIRST_PAUSE = 1.0
 LAST_PAUSE = 5.0
 """Seconds between two questions to a server that is down, at first and at last."""
@@ -24,7 +24,7 @@ LAST_PAUSE = 5.0
 
 @dataclass(slots=True)
 class DnsServer:
-    """One name server and what is known of it.
+    """One name server and its state.
 
     Attributes:
         address: an IP address.
@@ -56,7 +56,7 @@ class DnsServer:
 
     @property
     def down(self) -> bool:
-        """Whether it gets no more than a question now and then."""
+        """Whether it gets only a question now and then."""
         return self.pause > 0
 
 
@@ -66,7 +66,7 @@ class ServerList:
     __slots__ = ("_servers",)
 
     def __init__(self, addresses: Iterable[HostPort]) -> None:
-        """Begin with servers of which nothing is known."""
+        """Begin with servers in their initial state."""
         self._servers: list[DnsServer] = []
         self.update(addresses)
 
@@ -79,7 +79,7 @@ class ServerList:
         return len(self._servers)
 
     def update(self, addresses: Iterable[HostPort]) -> bool:
-        """Take another list, keep what is known of those that stay; whether the list changed."""
+        """Use another list, keep the state of servers that stay; whether the list changed."""
         known = {(server.address, server.port): server for server in self._servers}
         wanted = dict.fromkeys((a.host, DNS_PORT if a.port is None else a.port) for a in addresses)
         servers = [known.get(place) or DnsServer(*place) for place in wanted]
@@ -106,16 +106,16 @@ class ServerList:
         return best
 
     def answered(self, server: DnsServer) -> None:
-        """It answered something."""
+        """Note that a server answered."""
         server.knows_edns = server.knows_edns or server.edns
         server.silences = 0
         server.pause = 0.0
 
     def silent(self, server: DnsServer, now: float, *, gone: bool = False) -> None:
-        """It didn't answer in time; `gone` if ICMP says that nobody listens there."""
+        """Note that a server didn't answer in time; `gone` if an ICMP error came."""
         server.silences += 1
         if not gone and not server.knows_edns:
-            server.edns = False  # it may be one of those that drop what they don't know
+            server.edns = False  # it may drop questions with EDNS (RFC 6891)
         if gone or server.silences >= DOWN_AFTER:
             server.pause = min(LAST_PAUSE, server.pause * 2) if server.down else FIRST_PAUSE
             server.ask_again_at = now + server.pause

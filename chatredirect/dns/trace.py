@@ -1,4 +1,4 @@
-"""The way a resolution went, for people who ask why."""
+"""The steps of a resolution, for people who ask why."""
 
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -8,7 +8,7 @@ Source: TypeAlias = Literal["hosts", "cache", "stale", "dns", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class QueryAttempt:
-    """One question to one server: what came of it, after how many seconds."""
+    """One question to one server: its outcome, and the seconds that it took."""
 
     server: str
     transport: Literal["udp", "tcp"]

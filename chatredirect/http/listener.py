@@ -1,6 +1,6 @@
-"""The address that the configuration names for HTTP, opened and closed with it.
+"""Listens for HTTP at the address that the configuration names.
 
-As long as there is none, aiohttp isn't even imported.
+Without such an address aiohttp isn't imported.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _BACKLOG = 64
 
 @dataclass(slots=True)
 class HttpPlan:
-    """Where HTTP will be spoken.
+    """Where HTTP is to be served.
 
     Attributes:
         where: as the configuration says; None for nowhere.
@@ -46,7 +46,7 @@ class HttpListener:
     """HTTP at one address, or nowhere.
 
     Attributes:
-        counters: what came.
+        counters: requests and refused connections.
     """
 
     __slots__ = ("_acceptor", "_loop", "_make_pages", "_server", "_where", "counters")
@@ -60,9 +60,9 @@ class HttpListener:
         """Listen nowhere yet.
 
         Args:
-            make_pages: gives what is to be served; not called, in a thread, before it is wanted.
-            counters: what comes is counted there.
-            loop: where it runs.
+            make_pages: makes the pages; called in a thread when they are first needed.
+            counters: counts requests and refused connections.
+            loop: the event loop.
         """
         self._make_pages = make_pages
         self.counters = counters
@@ -90,7 +90,7 @@ class HttpListener:
             self.close()
             log.info("http_closed")
             return
-        # in a thread, for requests are being answered meanwhile: importing takes half a second
+        # in a thread: importing aiohttp takes half a second, and SIP requests must not wait
         server_class, pages = await asyncio.to_thread(self._load)
         self.close()
         self._where = plan.where
@@ -100,7 +100,7 @@ class HttpListener:
         log.info("http_listening", where=f"http{str(url).removeprefix('tcp')}")
 
     def _load(self) -> "tuple[type[HttpServer], Pages]":
-        from chatredirect.http.server import HttpServer  # noqa: PLC0415  not before it is wanted
+        from chatredirect.http.server import HttpServer  # noqa: PLC0415  not before it is needed
 
         return HttpServer, self._make_pages()
 

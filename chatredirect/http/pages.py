@@ -1,4 +1,4 @@
-"""What there is to be had over HTTP, before anything is known of how it is sent."""
+"""Pages that HTTP serves, and counters; independent of aiohttp."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page, made.
+    """A page, ready to send.
 
     Attributes:
         status: the HTTP status code.
-        body: what it says.
-        content_type: what that is.
+        body: its octets.
+        content_type: the body's media type.
     """
 
     status: int
@@ -21,7 +21,7 @@ class Page:
 
     @classmethod
     def text(cls, status: int, *lines: str) -> "Page":
-        """A page for people, of some lines."""
+        """A plain text page of some lines."""
         return cls(status, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -34,8 +34,8 @@ class HttpCounters:
     """Counts since the start.
 
     Attributes:
-        requests: by page and status; a page that there isn't is `other`.
-        busy: connections that were one too many.
+        requests: by page and status; an unknown page is `other`.
+        busy: connections over the limit.
         slow: connections that were cut off because they took too long.
     """
 
@@ -44,6 +44,6 @@ class HttpCounters:
     slow: int = 0
 
     def answered(self, page: str, status: int) -> None:
-        """Count an answer; `page` is one of ours or `other`."""
+        """Count a response; `page` is one of ours or `other`."""
         key = (page, status)
         self.requests[key] = self.requests.get(key, 0) + 1

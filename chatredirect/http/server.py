@@ -1,8 +1,8 @@
-"""aiohttp behind limits of ours: whoever is slow, greedy or many costs little, and not for long.
+"""aiohttp behind limits of ours on connections, time and octets.
 
-aiohttp reads requests and writes answers. It knows no limit to the number of connections nor to the
-time that a request's head may take, and both are what somebody who means harm would use. So here a
-connection serves one request, within a few seconds, of few octets; and there are few of them.
+aiohttp reads requests and writes responses. It limits neither the number of connections nor the
+time that a request's head may take, and an attacker would use both. So a connection serves one
+request of few octets within a few seconds, and the number of connections is limited.
 """
 
 import asyncio
@@ -34,21 +34,20 @@ _HEADERS: Mapping[str, str] = {"Cache-Control": "no-store", "Server": "chatredir
 
 log = structlog.get_logger()
 
-# What aiohttp has to say of its clients' mistakes nobody here wants to know; faults of ours are
-# logged below.
+# aiohttp's log of its clients' mistakes is of no use here; faults of ours are logged below.
 _quiet = logging.Logger("aiohttp")
 _quiet.disabled = True
 
 
 class HttpServer:
-    """Serves pages on connections that it is given."""
+    """Serves pages on accepted connections."""
 
     __slots__ = ("_counters", "_loop", "_open", "_pages", "_server", "_tasks")
 
     def __init__(
         self, pages: Pages, counters: HttpCounters, loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Know the pages."""
+        """Serve these pages."""
         self._pages = pages
         self._counters = counters
         self._loop = loop
@@ -77,11 +76,11 @@ class HttpServer:
             connection.abort()
 
     def gone(self, connection: "_Connection") -> None:
-        """A connection is over."""
+        """Forget a connection that has ended."""
         self._open.discard(connection)
 
     def slow(self) -> None:
-        """A connection has taken too long, or too much."""
+        """Count a connection that was over the limit of time or octets."""
         self._counters.slow += 1
 
     async def _begin(self, connection: "_Connection", sock: socket.socket) -> None:
@@ -91,7 +90,7 @@ class HttpServer:
     def _begun(
         self, connection: "_Connection", sock: socket.socket, task: asyncio.Task[None]
     ) -> None:
-        """Give everything back if nothing came of it: a task may be cancelled before it starts."""
+        """Clean up a connection that never began: a task may be cancelled before it starts."""
         self._tasks.discard(task)
         if not connection.begun:
             sock.close()
@@ -110,7 +109,7 @@ class HttpServer:
         else:
             try:
                 page = await make()
-            except Exception:  # a fault of ours, told here and to nobody else
+            except Exception:  # a fault of ours: logged here, not shown to the client
                 log.exception("http_failed", page=name)
                 page = Page.text(500, "a fault of chatredirect; its log says more")
         return self._response(name, page, headers)
@@ -130,7 +129,7 @@ class HttpServer:
 
 
 class _RequestHandler(web.RequestHandler):
-    """aiohttp's; to what can't be read it would tell its version, and tell nobody of it here."""
+    """aiohttp's, which would answer an unreadable request with its version, and log nothing."""
 
     def __init__(
         self,
@@ -138,7 +137,7 @@ class _RequestHandler(web.RequestHandler):
         refuse: Callable[[int], web.Response],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """Read requests; `refuse` makes the answer to what is none."""
+        """Read requests; `refuse` makes the response to an unreadable one."""
         super().__init__(
             manager,
             loop=loop,
@@ -157,17 +156,17 @@ class _RequestHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what can't be read.
+        """Answer an unreadable request.
 
         Raises:
-            ConnectionError: an answer has begun already.
+            ConnectionError: a response has begun already.
         """
         super().handle_error(request, status, exc, message)
         return self._refuse(status)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: what comes goes to aiohttp, as long as it is little and soon."""
+    """One connection: passes octets to aiohttp, within the limits of time and octets."""
 
     __slots__ = (
         "_asked", "_handler", "_octets", "_server", "_tail", "_timer", "_transport", "begun",
@@ -176,24 +175,24 @@ class _Connection(asyncio.Protocol):
     def __init__(
         self, server: HttpServer, handler: web.RequestHandler, loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Have so many seconds from now on."""
+        """Start the time limit."""
         self._server = server
         self._handler = handler
         self._octets = 0
         self._tail = b""
-        self._asked = False  # a request's head has come, or what may be one
+        self._asked = False  # the end of a request's head, or what looks like one, has come
         self.begun = False
         self._transport: asyncio.Transport | None = None
         self._timer = loop.call_later(SECONDS, self._too_long)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Hand it on."""
+        """Pass it on."""
         self.begun = True
         self._transport = cast(asyncio.Transport, transport)
         self._handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand it on, unless it is too much."""
+        """Pass it on, unless it is too much."""
         self._octets += len(data)
         if self._octets > OCTETS:
             self._too_long()
@@ -204,27 +203,27 @@ class _Connection(asyncio.Protocol):
         self._handler.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Hand it on. Who has asked and only sends no more still gets the answer."""
+        """Pass it on. A client that closes its side after a request still gets the response."""
         self._handler.eof_received()
         return self._asked
 
     def pause_writing(self) -> None:
-        """Hand it on."""
+        """Pass it on."""
         self._handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """Hand it on."""
+        """Pass it on."""
         self._handler.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Stop the time limit, and pass it on."""
         self._timer.cancel()
         self._transport = None
         self._server.gone(self)
         self._handler.connection_lost(exc)
 
     def abort(self) -> None:
-        """End it at once."""
+        """Close the connection at once."""
         self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()

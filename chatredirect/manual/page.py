@@ -70,7 +70,7 @@ def _synopses(root: ManualCommand) -> Iterator[str]:
 
 
 def _usage(command: ManualCommand) -> Iterator[str]:
-    """Required options and arguments; the rest is told below."""
+    """Required options and arguments; the others are described below."""
     for option in command.options:
         if option.required:
             yield f".BI {_roff(option.names[0])} \\~{_roff(option.metavar)}"

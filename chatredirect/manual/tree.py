@@ -89,7 +89,7 @@ def tree(app: typer.Typer, name: str) -> ManualCommand:
 
 
 def _given(value: object) -> object:
-    """A setting of typer's, which may be wrapped to tell that nobody has set it."""
+    """A setting of typer's, which may be wrapped in a marker for an unset default."""
     return getattr(value, "value", value)
 
 
@@ -119,7 +119,7 @@ def _parameters(function: object) -> tuple[tuple[Parameter, ...], tuple[Paramete
 
 
 def _declared(hint: object) -> tuple[object, ParameterInfo | None]:
-    """The type of a parameter, and what typer is told of it by `Annotated`."""
+    """The type of a parameter, and its typer option or argument out of `Annotated`."""
     if get_origin(hint) is Annotated:
         of, *notes = get_args(hint)
         for note in notes:

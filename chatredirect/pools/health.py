@@ -1,8 +1,8 @@
-"""Which targets work: a state machine for each place that is pinged, and when the next ping is due.
+"""Which targets work: a state machine for each pinged address, and when the next ping is due.
 
-A ping is answered or lost. Some in a row that say otherwise change the state; one that agrees with
-the state starts the count anew. A target of which nothing is known yet counts as working, and one
-answer is enough to know it: at the start nobody has to wait for pings.
+A ping is answered or lost. A number of outcomes in a row against the state change it; one that
+agrees with it starts the count anew. A target that wasn't pinged yet counts as working, so that
+requests needn't wait for pings at the start, and one answer makes it up.
 
 No clock, no socket: `chatredirect.pools.prober` sends the pings and reports what came of them.
 """
@@ -20,7 +20,7 @@ from chatredirect.sip.transaction.timer_heap import TimerHeap
 
 
 class HealthState(Enum):
-    """What is known of a place; the values are for people."""
+    """The state of a target; the values are for people."""
 
     UNKNOWN = "not pinged yet"
     UP = "up"
@@ -28,21 +28,21 @@ class HealthState(Enum):
 
 
 class PingOutcome(Enum):
-    """What came of one ping."""
+    """The outcome of one ping."""
 
     ANSWERED = "answered"  # any SIP response but 503
     LOST = "lost"  # no response in time, no connection, or 503
 
 
 class Needed(Enum):
-    """How many outcomes in a row change a state."""
+    """How many outcomes in a row are needed for a change."""
 
     ONE = "one"
     LOSSES = "losses"
     SUCCESSES = "successes"
 
     def count(self, settings: HealthSettings) -> int:
-        """The number, by the settings."""
+        """The number in the settings."""
         match self:
             case Needed.ONE:
                 return 1
@@ -53,13 +53,13 @@ class Needed(Enum):
 
 
 class Rule(NamedTuple):
-    """To which state so many outcomes in a row lead."""
+    """A transition: the outcomes in a row that it needs, and the new state."""
 
     needed: Needed
     then: HealthState
 
 
-#: What isn't here agrees with the state, and starts the count anew.
+#: An outcome without an entry agrees with the state, and starts the count anew.
 TRANSITIONS: dict[tuple[HealthState, PingOutcome], Rule] = {
     (HealthState.UNKNOWN, PingOutcome.ANSWERED): Rule(Needed.ONE, HealthState.UP),
     (HealthState.UNKNOWN, PingOutcome.LOST): Rule(Needed.LOSSES, HealthState.DOWN),
@@ -69,8 +69,8 @@ TRANSITIONS: dict[tuple[HealthState, PingOutcome], Rule] = {
 
 
 @dataclass(slots=True)
-class PlaceHealth:
-    """One place.
+class TargetHealth:
+    """The state of one address that is pinged.
 
     Attributes:
         target: the target whose name goes into the pings; several may share the place.
@@ -115,45 +115,45 @@ class HealthCounters:
 
 
 class Health:
-    """All places that are watched, by when they are due."""
+    """The health of all addresses that are pinged, by the time of the next ping."""
 
-    __slots__ = ("_places", "_rng", "_settings", "_timers", "counters")
+    __slots__ = ("_by_address", "_rng", "_settings", "_timers", "counters")
 
     def __init__(self, settings: HealthSettings, rng: random.Random) -> None:
-        """Begin with nothing to watch."""
+        """Begin with no targets."""
         self._settings = settings
         self._rng = rng
-        self._places: dict[TargetAddress, PlaceHealth] = {}
-        self._timers: TimerHeap[PlaceHealth] = TimerHeap()
+        self._by_address: dict[TargetAddress, TargetHealth] = {}
+        self._timers: TimerHeap[TargetHealth] = TimerHeap()
         self.counters = HealthCounters()
 
     def __len__(self) -> int:
-        """How many places are watched."""
-        return len(self._places)
+        """How many addresses are pinged."""
+        return len(self._by_address)
 
     @property
-    def places(self) -> list[PlaceHealth]:
-        """All places that are watched, as they are now."""
-        return list(self._places.values())
+    def places(self) -> list[TargetHealth]:
+        """The state of each pinged address."""
+        return list(self._by_address.values())
 
     def update(self, settings: HealthSettings, now: float) -> None:
-        """Take other numbers; what is known stays.
+        """Use other settings; states stay.
 
         The next ping comes when it was due, or within the new interval if that ends earlier.
         """
         shorter = settings.interval < self._settings.interval
         self._settings = settings
-        for health in self._places.values() if shorter else ():
+        for health in self._by_address.values() if shorter else ():
             latest = now + self._rng.uniform(0, settings.interval)
             if latest < health.due < inf:
                 self._set_due(health, latest)
 
     def watch(self, targets: Iterable[Target], now: float) -> None:
-        """One more pool has these targets; a new place gets its first ping within a second."""
+        """One more pool has these targets; a new address gets its first ping within a second."""
         for target in targets:
-            health = self._places.get(target.key)
+            health = self._by_address.get(target.key)
             if health is None:
-                health = self._places[target.key] = PlaceHealth(target)
+                health = self._by_address[target.key] = TargetHealth(target)
                 first = min(1.0, self._settings.interval)
                 self._set_due(health, now + self._rng.uniform(0, first))
             health.watchers += 1
@@ -161,23 +161,23 @@ class Health:
     def unwatch(self, targets: Iterable[Target]) -> None:
         """One pool less has these targets."""
         for target in targets:
-            health = self._places.get(target.key)
+            health = self._by_address.get(target.key)
             if health is not None:
                 health.watchers -= 1
                 if health.watchers <= 0:
-                    del self._places[target.key]
+                    del self._by_address[target.key]
                     health.due = inf
 
-    def get(self, place: TargetAddress) -> PlaceHealth | None:
-        """What is known of a place; None if it isn't watched."""
-        return self._places.get(place)
+    def get(self, address: TargetAddress) -> TargetHealth | None:
+        """The state of an address; None if it isn't pinged."""
+        return self._by_address.get(address)
 
-    def is_down(self, place: TargetAddress) -> bool:
-        """Whether enough pings were lost."""
-        health = self._places.get(place)
+    def is_down(self, address: TargetAddress) -> bool:
+        """Whether a target at this address is down."""
+        health = self._by_address.get(address)
         return health is not None and health.state is HealthState.DOWN
 
-    def _set_due(self, health: PlaceHealth, due: float) -> None:
+    def _set_due(self, health: TargetHealth, due: float) -> None:
         health.due = due
         self._timers.changed(health)
 
@@ -195,14 +195,14 @@ class Health:
         return health.target
 
     def observe(self, target: Target, outcome: PingOutcome, detail: str, now: float) -> bool:
-        """Note what came of a ping; whether the place is now down or up and wasn't before.
+        """Note the outcome of a ping; whether the target went down or came up.
 
         The next ping is due an interval after this one, give or take the jitter. After the very
         first it comes at any time within the interval, so that what began together drifts apart.
         """
-        health = self._places.get(target.key)
+        health = self._by_address.get(target.key)
         if health is None:
-            return False  # nobody has the target any more
+            return False  # no pool has the target any more
         settings = self._settings
         first = not health.detail
         health.detail = detail

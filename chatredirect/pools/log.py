@@ -1,7 +1,7 @@
-"""What is logged of pools: a line for each change, none for a refresh that changes nothing.
+"""Logs changes of pools; a refresh without a change is logged at debug only.
 
-When DNS goes away under ten thousand pools, the first lines say what there is to know; the rest of
-a kind is counted, and the count is told.
+When DNS fails for ten thousand pools, the first lines of a kind say what there is to know; the
+others are counted, and the count is logged.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool, PoolChange, PoolEvent
 from chatredirect.runtime.rate_limiter import LogBudget
 
-TARGETS_TOLD = 8
+TARGETS_SHOWN = 8
 """Targets that one line names."""
 
 log = structlog.get_logger()
@@ -24,19 +24,19 @@ class PoolLog:
     __slots__ = ("_budget",)
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds that never go back."""
+        """`clock` gives seconds of a monotonic clock."""
         self._budget = LogBudget(clock)
 
     def change(self, pool: Pool, change: PoolChange) -> None:
-        """Something has happened to a pool; the event's value is the line's name."""
+        """Log an event of a pool; the event's value is the log event's name."""
         event = change.event
         if not self._budget.allows(event.value):
             return
         fields: dict[str, object] = {}
         if change.added:
-            fields["targets" if event is PoolEvent.RESOLVED else "added"] = _told(change.added)
+            fields["targets" if event is PoolEvent.RESOLVED else "added"] = _shown(change.added)
         if change.removed:
-            fields["removed"] = _told(change.removed)
+            fields["removed"] = _shown(change.removed)
         if change.reason:
             fields["why"] = change.reason
         if event in (PoolEvent.STALE, PoolEvent.FAILED):
@@ -45,31 +45,31 @@ class PoolLog:
             log.info(event.value, **_where(pool), **fields)
 
     def resolved(self, pool: Pool, seconds: float) -> None:
-        """A resolution has come to its end, whatever came of it; the next is due in `seconds`."""
+        """Log the end of a resolution at debug; the next is due in `seconds`."""
         failing = pool.stale or ("" if pool.usable else pool.reason)
         log.debug(
             "pool_looked_up",
             **_where(pool),
-            targets=_told(pool.targets),
+            targets=_shown(pool.targets),
             next_in=round(seconds, 1),
             **({"why": failing} if failing else {}),
         )
 
     def notes(self, pool: Pool) -> None:
-        """Other things than before were left out of what DNS says of a pool."""
+        """Log that other records than before were left out of DNS's answer."""
         if pool.notes and self._budget.allows("pool_answer_cut"):
-            left_out = list(pool.notes[:TARGETS_TOLD])
+            left_out = list(pool.notes[:TARGETS_SHOWN])
             log.warning("pool_answer_cut", **_where(pool), left_out=left_out, count=len(pool.notes))
 
     def usable(self, pool: Pool) -> None:
-        """Pings have made a pool usable, or not usable."""
+        """Log that pings have made a pool usable or unusable."""
         if pool.usable and self._budget.allows("pool_up"):
-            log.info("pool_up", **_where(pool), live=_told(pool.live))
+            log.info("pool_up", **_where(pool), live=_shown(pool.live))
         elif not pool.usable and self._budget.allows("pool_down"):
             log.warning("pool_down", **_where(pool), why=pool.reason)
 
-    def tell_left_out(self) -> None:
-        """Now and then: how many lines were left out."""
+    def report_left_out(self) -> None:
+        """Log how many lines were left out since the last time."""
         for kind, count in self._budget.left_out().items():
             log.warning("log_lines_left_out", event_name=kind, count=count)
 
@@ -83,8 +83,8 @@ def _where(pool: Pool) -> dict[str, object]:
     return where
 
 
-def _told(targets: tuple[Target, ...]) -> list[str]:
-    """Targets for a line, a few and how many more."""
-    told = [str(target) for target in targets[:TARGETS_TOLD]]
-    more = len(targets) - len(told)
-    return [*told, f"and {more} more"] if more else told
+def _shown(targets: tuple[Target, ...]) -> list[str]:
+    """The first few targets, and how many more there are."""
+    shown = [str(target) for target in targets[:TARGETS_SHOWN]]
+    more = len(targets) - len(shown)
+    return [*shown, f"and {more} more"] if more else shown

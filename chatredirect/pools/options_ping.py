@@ -1,7 +1,6 @@
-"""One OPTIONS to one target, and whether its answer says that it works (RFC 3261 §11).
+"""Sends one OPTIONS to one target, to see whether it works (RFC 3261 §11).
 
-How bytes get there is a `Connect`, one for each transport (`chatredirect.client.wire`). A ping over
-UDP is sent again as RFC 3261 §17.1.2.2 says, so one lost datagram is no lost ping.
+Over UDP it is retransmitted (RFC 3261 §17.1.2.2), so one lost datagram is no lost ping.
 """
 
 import asyncio
@@ -17,16 +16,16 @@ from chatredirect.sip.client_request import ClientRequest, answers, hostport, vi
 from chatredirect.sip.message import Response
 
 RETRY_ELSEWHERE = 503
-"""Service Unavailable: the one answer that says that the target doesn't work (RFC 3261 §21.5.4)."""
+"""Service Unavailable: the one response after which a target counts as down (RFC 3261 §21.5.4)."""
 
 
 async def ping(target: Target, connect: Connect, seconds: float) -> tuple[PingOutcome, str]:
-    """Ping a target; what came of it, also in words. Never raises for what the target does.
+    """Ping a target; the outcome, also as text. Raises nothing for what the target does.
 
     Args:
-        target: whom.
-        connect: how to get there.
-        seconds: for all of it.
+        target: the target.
+        connect: makes a wire to it.
+        seconds: the time limit.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -40,9 +39,9 @@ async def ping(target: Target, connect: Connect, seconds: float) -> tuple[PingOu
     except OSError as error:
         return PingOutcome.LOST, error_text(error)
     reason = response.reason.decode("ascii", "replace")
-    told = f"{response.status} {reason}"[:80].strip()
+    text = f"{response.status} {reason}"[:80].strip()
     outcome = PingOutcome.LOST if response.status == RETRY_ELSEWHERE else PingOutcome.ANSWERED
-    return outcome, "".join(c if c.isprintable() else "?" for c in told)
+    return outcome, "".join(c if c.isprintable() else "?" for c in text)
 
 
 async def _transaction(wire: Wire, request: ClientRequest) -> Response:
@@ -53,7 +52,7 @@ async def _transaction(wire: Wire, request: ClientRequest) -> Response:
     try:
         while True:
             message = await wire.receive()
-            # a provisional response says that somebody is there, not yet whether he works
+            # a provisional response doesn't say yet whether the target works
             if not isinstance(message, Response) or message.status < 200:
                 continue
             if answers(message, request):
@@ -70,12 +69,12 @@ async def _resend(wire: Wire, data: bytes) -> None:
         try:
             wire.send(data)
         except OSError:
-            return  # who waits for the answer hears of it
+            return  # `receive` raises it as well
         timer.sent()
 
 
 def options(target: Target, local: tuple[str, int]) -> ClientRequest:
-    """The request (RFC 3261 §11.1). `local` is the address and port that it is sent from."""
+    """The OPTIONS request (RFC 3261 §11.1); `local` is its source address and port."""
     transport = target.transport.encode("ascii")
     parameter = b"" if transport == b"udp" else b";transport=" + transport
     uri = b"sip:%b%b" % (hostport(target.host, target.port), parameter)

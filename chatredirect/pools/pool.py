@@ -1,8 +1,8 @@
-"""A pool as a request sees it: what it takes is ready, nothing is looked up.
+"""A pool as a request sees it: its targets are ready, nothing is looked up.
 
 `usable` and `reason` are plain attributes, `order` is a short computation. They change between
-requests, when a refresh or a ping has found something out; that is the business of
-`chatredirect.pools.refresh`, which calls `take` and `review` and tells what came of it.
+requests: after a refresh or a ping `chatredirect.pools.refresh` calls `take` or `review`, and logs
+the changes.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from enum import Enum
 from math import inf
 
 from chatredirect.config.fields import Family
+from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.order import Order
-from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
 
 __all__ = ["Pool", "PoolChange", "PoolEvent", "Target"]
@@ -30,7 +30,7 @@ class PoolEvent(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PoolChange:
-    """One event of a pool, to be told: with the targets that came and went, and why."""
+    """An event of a pool to be logged: the targets that came and went, and why."""
 
     event: PoolEvent
     added: tuple[Target, ...] = ()
@@ -52,8 +52,7 @@ class Pool:
         reason: why it isn't usable: a line of printable ASCII without quotes, for a Warning header.
         targets: the last good answer, all of it.
         live: those of them that work, as far as is known.
-        generation: grows with each change of `live`, for whoever has made something of it.
-        good_at: when DNS last confirmed the targets; None if it never has.
+        good_at: when DNS last confirmed the targets; None before the first time.
         stale: why the targets are outdated; None if they aren't.
         notes: what of the DNS's answer was left out, and why.
         want: asks for the first resolution out of turn; None once there was one.
@@ -65,11 +64,10 @@ class Pool:
     __slots__ = (
         "_order",
         "_prefer",
-        "_told",
+        "_reported",
         "answered",
         "due",
         "fqdn",
-        "generation",
         "good_at",
         "live",
         "notes",
@@ -88,12 +86,11 @@ class Pool:
         self.fqdn, self.port, self.transport = key
         self._prefer: Family = prefer
         self._order: Order | None = None
-        self._told: str | None = None
+        self._reported: str | None = None
         self.usable = False
         self.reason = f"{self.fqdn}: not resolved yet"
         self.targets: tuple[Target, ...] = ()
         self.live: tuple[Target, ...] = ()
-        self.generation = 0
         self.good_at: float | None = None
         self.stale: str | None = None
         self.notes: tuple[str, ...] = ()
@@ -104,7 +101,7 @@ class Pool:
 
     @property
     def key(self) -> PoolAddress:
-        """What tells it from other pools."""
+        """Its FQDN, port and transport."""
         return PoolAddress(self.fqdn, self.port, self.transport)
 
     @property
@@ -120,18 +117,18 @@ class Pool:
         same.
 
         Args:
-            caller: whatever tells callers apart, the From URI for instance.
+            caller: identifies the caller: the From URI, for instance.
         """
         if self._order is None:
             self._order = Order(self.live or self.targets, self._prefer)
         return self._order.for_caller(caller)
 
     def take(self, located: Located, now: float, stale_limit: float) -> PoolChange | None:
-        """Take the end of a resolution; what there is to tell of it, if anything.
+        """Take the result of a resolution; the event to log, if there is one.
 
         Args:
-            located: what DNS says, or that it says nothing.
-            now: seconds on the clock that all calls share.
+            located: the result of the resolution.
+            now: seconds of a monotonic clock.
             stale_limit: seconds that targets serve without being confirmed.
         """
         self.answered = True
@@ -144,21 +141,21 @@ class Pool:
             return PoolChange(PoolEvent.STALE, reason=located.reason) if first else None
         removed = self.targets
         reason = f"{self.fqdn}: {_printable(located.reason)}"
-        # which server failed how may be another every time: that nobody answers is told once
-        told = located.reason if located.state is LocatedState.NONE else located.state.value
-        told_before = told == self._told
-        self._told = told
+        # the failing server and its error may differ each time: log once that none answers
+        outcome = located.reason if located.state is LocatedState.NONE else located.state.value
+        reported_before = outcome == self._reported
+        self._reported = outcome
         self.stale = None
         self.notes = located.notes
         self.reason = reason
         self.usable = False
         self._set_targets(())
-        if removed or not told_before:
+        if removed or not reported_before:
             return PoolChange(PoolEvent.FAILED, removed=removed, reason=reason)
         return None
 
     def exists(self) -> None:
-        """The name is known to have addresses; where they lead isn't known yet."""
+        """Note that the name has addresses; the targets aren't known yet."""
         self.answered = True
         self.usable = True
         self.reason = f"{self.fqdn}: targets not resolved yet"
@@ -179,7 +176,7 @@ class Pool:
 
     def _confirmed(self, located: Located, now: float) -> PoolChange | None:
         before = self.targets
-        self._told = None
+        self._reported = None
         was_stale, self.stale = self.stale, located.stale
         if located.stale is None or self.good_at is None:
             self.good_at = now
@@ -206,7 +203,6 @@ class Pool:
 
     def _set_live(self, live: tuple[Target, ...]) -> None:
         self.live = live
-        self.generation += 1
         self._order = None
         self.usable = bool(live)
         if live:

@@ -1,7 +1,7 @@
-"""Pings what is due: a thin shell with a clock around `chatredirect.pools.health`.
+"""Sends the pings that `chatredirect.pools.health` says are due.
 
-One timer waits for the next ping; when it rings, what is due goes out, a bounded number at a time.
-A ping over TCP is a connection of its own: that it can be made is part of the answer.
+A limited number of pings run at a time. Over TCP and TLS each opens a connection of its own, to
+test that too.
 """
 
 import random
@@ -11,9 +11,10 @@ import structlog
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import HealthSettings, Transport
-from chatredirect.net.target import Target, TargetAddress
+from chatredirect.net.target import PoolAddress, Target, TargetAddress
 from chatredirect.pools.health import Health, HealthState, PingOutcome
 from chatredirect.pools.options_ping import ping
+from chatredirect.pools.pool import Pool
 from chatredirect.runtime.worker_pool import WorkerPool
 
 AT_ONCE = 64
@@ -28,7 +29,7 @@ class Prober:
     def __init__(
         self,
         settings: HealthSettings,
-        changed: Callable[[TargetAddress], None],
+        review: Callable[[Pool], None],
         *,
         clock: Callable[[], float],
         rng: random.Random,
@@ -37,35 +38,58 @@ class Prober:
         """Send nothing yet.
 
         Args:
-            settings: how often, how long, how many.
-            changed: is called with each place that has gone down or come back.
+            settings: interval, timeout, and numbers of losses and successes.
+            review: is called with each pool that has a target which went down or came back.
             clock: seconds that never go back.
             rng: spreads pings over time.
-            connects: how to reach targets, by transport; those of others are not pinged.
+            connects: make wires by transport; targets of other transports are not pinged.
         """
         self.health = Health(settings, rng)
         self._settings = settings
-        self._changed = changed
+        self._review = review
+        self._watched: set[PoolAddress] = set()
+        self._pools: dict[TargetAddress, dict[PoolAddress, Pool]] = {}
         self._clock = clock
         self._connects = connects
         self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
 
     def start(self) -> None:
-        """Ping what is due, from now on."""
+        """Start sending pings."""
         self._workers.start()
 
     async def aclose(self) -> None:
-        """Stop, and give up the pings under way."""
+        """Stop, and cancel the running pings."""
         await self._workers.aclose()
 
     def update(self, settings: HealthSettings) -> None:
-        """Take other numbers; what is known stays."""
+        """Use other settings; states stay."""
         self._settings = settings
         self.health.update(settings, self._clock())
         self._workers.wake()
 
-    def exchange(self, before: Iterable[Target], after: Iterable[Target]) -> None:
-        """A pool has other targets than before: watch those it has now."""
+    def watch(self, pool: Pool) -> None:
+        """Ping a pool's targets from now on, and those that it will have."""
+        if pool.key not in self._watched:
+            self._watched.add(pool.key)
+            self.exchange(pool, (), pool.targets)
+
+    def unwatch(self, pool: Pool) -> None:
+        """Ping a pool's targets no more, unless another pool has them as well."""
+        self.exchange(pool, pool.targets, ())
+        self._watched.discard(pool.key)
+
+    def exchange(self, pool: Pool, before: Iterable[Target], after: Iterable[Target]) -> None:
+        """A watched pool has other targets than before: ping those that it has now."""
+        if pool.key not in self._watched:
+            return
+        for target in before:
+            pools = self._pools.get(target.key)
+            if pools is not None:
+                pools.pop(pool.key, None)
+                if not pools:
+                    del self._pools[target.key]
+        for target in after:
+            self._pools.setdefault(target.key, {})[pool.key] = pool
         self.health.watch(self._reachable(after), self._clock())
         self.health.unwatch(self._reachable(before))
         self._workers.wake()
@@ -91,11 +115,12 @@ class Prober:
             if self._workers.running and self.health.observe(
                 target, outcome, detail, self._clock()
             ):
-                self._tell(target)
-                self._changed(target.key)
+                self._report(target)
+                for pool in self._pools.get(target.key, {}).values():
+                    self._review(pool)
         return True
 
-    def _tell(self, target: Target) -> None:
+    def _report(self, target: Target) -> None:
         health = self.health.get(target.key)
         assert health is not None
         if health.state is HealthState.DOWN:

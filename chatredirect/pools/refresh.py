@@ -1,4 +1,4 @@
-"""All pools, kept fresh in the background.
+"""Refreshes all pools in the background.
 
 Each pool is due for a refresh when the first of its records is (`chatredirect.dns.cache` says when,
 with jitter). One schedule holds them all; a bounded number is resolved at a time. Requests never
@@ -16,9 +16,9 @@ from math import inf
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
 from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.located import Located
 from chatredirect.dns.lookup import Asker
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.servers import PATH
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
 from chatredirect.pools.log import PoolLog
@@ -31,7 +31,7 @@ from chatredirect.sip.transaction.timer_heap import TimerHeap
 
 
 class AddressesInUse:
-    """Addresses, and how many targets have each."""
+    """The IP addresses of all pools' targets, with the number of targets that have each."""
 
     __slots__ = ("_counts",)
 
@@ -44,7 +44,7 @@ class AddressesInUse:
         return address in self._counts
 
     def exchange(self, before: Iterable[Target], after: Iterable[Target]) -> None:
-        """A pool has other targets than before."""
+        """Replace the targets that a pool had by those that it has."""
         counts = self._counts
         for target in after:
             counts[target.address] += 1
@@ -114,9 +114,7 @@ class Pools:
         self._files_at = clock() + FILES_INTERVAL
         self._log = PoolLog(clock)
         self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
-        self._by_place: dict[TargetAddress, dict[PoolAddress, Pool]] = {}
         self.prober: Prober | None = None
-        self._watched: set[PoolAddress] = set()
         self._started = False
         self._set_health(health)
 
@@ -151,7 +149,8 @@ class Pools:
             self.resolver.expect(len(self._pools))
             pool.want = self._want
             self._unanswered += 1
-            self._begin_to_watch(pool)
+            if self.prober is not None:
+                self.prober.watch(pool)
             located = self.resolver.fixed(*key)
             if located is None:
                 self._set_due(pool, self._clock())
@@ -212,7 +211,8 @@ class Pools:
         if self._set_health(health):
             for pool in list(self._pools.values()):
                 if pool.key in self._pools:
-                    self._begin_to_watch(pool)
+                    if self.prober is not None:
+                        self.prober.watch(pool)
                     self._review(pool)
                 await pace.checkpoint()
 
@@ -232,12 +232,10 @@ class Pools:
         if health is None and self.prober is None:
             return False
         self.prober = None
-        self._by_place.clear()
-        self._watched.clear()
         if health is not None:
             self.prober = Prober(
                 health,
-                self._place_changed,
+                self._review,
                 clock=self._clock,
                 rng=self._rng,
                 connects=self._connects,
@@ -292,7 +290,7 @@ class Pools:
         return True
 
     def _take(self, pool: Pool, located: Located) -> None:
-        """Hand a resolution's end to the pool, tell what is new, and say when the next is due."""
+        """Give a resolution's result to the pool, log what changed, and schedule the next one."""
         now = self._clock()
         if not pool.answered:
             self._unanswered -= 1
@@ -302,7 +300,8 @@ class Pools:
         self._set_due(pool, due)
         if pool.targets != before:
             self.addresses.exchange(before, pool.targets)
-            self._watch(pool, before, pool.targets)
+            if self.prober is not None:
+                self.prober.exchange(pool, before, pool.targets)
             self._review(pool)
         if pool.notes != notes:
             self.resolver.counters.refused_targets += len(pool.notes)
@@ -334,8 +333,8 @@ class Pools:
         pool.want = None
         pool.due = inf
         self.addresses.exchange(pool.targets, ())
-        self._watch(pool, pool.targets, ())
-        self._watched.discard(pool.key)
+        if self.prober is not None:
+            self.prober.unwatch(pool)
 
     async def _look_around(self, now: float) -> None:
         """What is done now and then: changed files, records nobody asks for, lines left out."""
@@ -345,33 +344,7 @@ class Pools:
             await self._refresh_all(pace)
         for _ in self.resolver.sweep():
             await pace.checkpoint()
-        self._log.tell_left_out()
-
-    # --- health
-
-    def _watch(self, pool: Pool, before: tuple[Target, ...], after: tuple[Target, ...]) -> None:
-        """Ping the targets that a pool has now, and no more those that it had."""
-        if self.prober is None or pool.key not in self._watched:
-            return
-        for target in before:
-            pools = self._by_place.get(target.key)
-            if pools is not None:
-                pools.pop(pool.key, None)
-                if not pools:
-                    del self._by_place[target.key]
-        for target in after:
-            self._by_place.setdefault(target.key, {})[pool.key] = pool
-        self.prober.exchange(before, after)
-
-    def _begin_to_watch(self, pool: Pool) -> None:
-        """A pool's targets are pinged from now on, and those that it will have."""
-        if self.prober is not None and pool.key not in self._watched:
-            self._watched.add(pool.key)
-            self._watch(pool, (), pool.targets)
-
-    def _place_changed(self, place: TargetAddress) -> None:
-        for pool in self._by_place.get(place, {}).values():
-            self._review(pool)
+        self._log.report_left_out()
 
     def _review(self, pool: Pool) -> None:
         before = pool.usable

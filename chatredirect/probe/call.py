@@ -1,7 +1,7 @@
-"""One request to one target, with all that politeness asks for after its answer.
+"""One request to one target, and what must follow its response.
 
-A call that was accepted is hung up again (RFC 3261 §15.1.1), one that only rang is cancelled
-(§9.1), a subscription's last NOTIFY is waited for (RFC 6665 §4.4.1): a probe leaves nothing behind.
+The probe ends an accepted call with BYE (RFC 3261 §15.1.1), cancels one that only rings (§9.1), and
+waits for a subscription's last NOTIFY (RFC 6665 §4.4.1), so that it leaves no state at the target.
 """
 
 import asyncio
@@ -22,27 +22,27 @@ from chatredirect.sip.message import Response
 from chatredirect.sip.xccos import ChannelReply
 
 MAX_STEPS = 200
-"""Messages of one attempt that are told; a target may send as many as it likes."""
+"""Messages of one attempt that are reported; a target may send any number."""
 AFTERWARDS = 1.0
-"""Seconds that a NOTIFY, or the end of what was cancelled, is waited for."""
+"""Seconds to wait for a NOTIFY, or for the final response after CANCEL."""
 
 
 @dataclass(slots=True)
 class CallAttempt:
-    """One request to one target, and what came of it.
+    """One request to one target, and its result.
 
     Attributes:
         uri: the Request-URI.
-        target: whom it was sent to.
+        target: where it was sent.
         local: our own address and port; empty if there was no connection.
         secured: what TLS has agreed on; None without TLS.
         steps: the messages, in order.
         more: how many further messages were not kept.
-        response: the final answer; None if none came.
-        error: why there is no final answer, for people; empty if there is one.
-        hint: what a person might look at then; empty if there is nothing to say.
+        response: the final response; None if none came.
+        error: why there is no final response, for people; empty if there is one.
+        hint: what a person may check then; may be empty.
         notes: what else went wrong.
-        found: what came of a lookup; None if there was none.
+        found: the result of a lookup; None without one.
     """
 
     uri: bytes
@@ -58,7 +58,7 @@ class CallAttempt:
     found: ChannelReply | None = None
 
 
-#: Makes the request, when the wire that it goes over is known.
+#: Makes the request for an exchange: its Via and Contact have the wire's address.
 MakeRequest: TypeAlias = Callable[[SipExchange], ClientRequest]
 #: The target of a URI; None if it can't be found.
 Locate: TypeAlias = Callable[[bytes], Awaitable[Target | None]]
@@ -69,7 +69,7 @@ class _LateError(Exception):
 
 
 class Call:
-    """Everything that is needed to make one."""
+    """Makes one `CallAttempt`."""
 
     def __init__(
         self,
@@ -78,32 +78,32 @@ class Call:
         connects: Mapping[Transport, Connect],
         locate: Locate,
         connected: Callable[[], None],
-        tell: Callable[[ExchangeStep], None],
+        report: Callable[[ExchangeStep], None],
         *,
         lookup: bool = False,
     ) -> None:
         """Prepare it.
 
         Args:
-            attempt: is filled in.
-            seconds: until the final answer has to be there.
-            connects: how to get to a target, one for each transport.
-            locate: finds the way of requests within a dialog.
-            connected: is called when `attempt.local` is known.
-            tell: is called with each step that is kept.
-            lookup: whether to ask who accepts an INVITE for a channel service.
+            attempt: filled in by `make`.
+            seconds: the time limit for the final response.
+            connects: make a wire to a target, by transport.
+            locate: finds the target of requests within a dialog.
+            connected: called when `attempt.local` is known.
+            report: called with each step that is kept.
+            lookup: whether to ask for a channel service once an INVITE is accepted.
         """
         self._attempt = attempt
         self._seconds = seconds
         self._connects = connects
         self._locate = locate
         self._connected = connected
-        self._tell = tell
+        self._report = report
         self._lookup = lookup
         self._now = asyncio.get_running_loop().time
 
     async def make(self, make_request: MakeRequest) -> None:
-        """Make it. Raises nothing for what the target does."""
+        """Make the call. Raises nothing for what the target does."""
         attempt = self._attempt
         until = self._now() + self._seconds
         exchange = None
@@ -133,7 +133,7 @@ class Call:
                 wire = await self._connects[target.transport](target)
         except TimeoutError:
             if not timeout.expired():
-                raise  # the system's own, which gave up before
+                raise  # the system's own, which came earlier
             raise _LateError(f"no connection within {self._seconds:g} s") from None
         return SipExchange(wire, target, self._step, begun)
 
@@ -142,7 +142,7 @@ class Call:
         try:
             response = await exchange.transact(request, until)
         except NoAnswerError as none:
-            self._tell_silence(none)
+            self._report_silence(none)
             if none.provisional and request.method == b"INVITE":
                 await self._cancel(exchange, request)
             return
@@ -152,10 +152,10 @@ class Call:
         if request.method == b"INVITE":
             await self._hang_up(exchange, request, response)
         elif request.method == b"SUBSCRIBE":
-            with suppress(OSError):  # it has answered: whatever comes after that may fail
+            with suppress(OSError):  # the response is there: a failure after it doesn't matter
                 await exchange.listen(self._now() + AFTERWARDS, lambda: exchange.notified)
 
-    def _tell_silence(self, none: NoAnswerError) -> None:
+    def _report_silence(self, none: NoAnswerError) -> None:
         attempt = self._attempt
         within = f"within {self._seconds:g} s"
         if none.provisional:
@@ -183,7 +183,7 @@ class Call:
     async def _hang_up(
         self, exchange: SipExchange, invite: ClientRequest, response: Response
     ) -> None:
-        """ACK and BYE, the way that the dialog says (RFC 3261 §12.2.1.1)."""
+        """Send ACK and BYE by the dialog's route set (RFC 3261 §12.2.1.1)."""
         dialog = ClientDialog.of(invite, response)
         within = await self._within(exchange, dialog)
         acknowledgement = dialog.request(b"ACK", invite.cseq, within.new_via())
@@ -229,7 +229,7 @@ class Call:
         attempt.found = read() or ChannelReply("", f"no reply within {self._seconds:g} s")
 
     async def _within(self, exchange: SipExchange, dialog: ClientDialog) -> SipExchange:
-        """The exchange for a dialog's requests: this one, unless they go somewhere else."""
+        """The exchange for a dialog's requests: a new one if they go to another target."""
         target = await self._locate(dialog.next_hop)
         if target is None or _reaches(exchange.target, target):
             return exchange
@@ -248,9 +248,9 @@ class Call:
             attempt.more += 1
             return
         attempt.steps.append(step)
-        self._tell(step)
+        self._report(step)
 
 
 def _reaches(one: Target, other: Target) -> bool:
-    """Whether what leads to one target leads to the other, whichever name is asked for."""
+    """Whether two targets have the same transport, address and port."""
     return one.key[:3] == other.key[:3]

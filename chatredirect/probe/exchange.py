@@ -1,8 +1,8 @@
-"""Requests on one wire and what comes back, step by step, for somebody to watch.
+"""Client transactions on one wire, each message reported as a step.
 
-A client transaction (RFC 3261 §17.1) as far as one needs it who waits: the request is sent, sent
-again while nothing answers, and the first final answer ends it; an INVITE's gets its ACK. What
-comes besides is answered or passed over, and always told.
+A client transaction (RFC 3261 §17.1) as far as a probe needs it: send the request, retransmit it
+while there is no response, end with the first final response, and acknowledge an INVITE's. Other
+messages are answered or ignored, and always reported.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from chatredirect.sip.reason_phrases import status_line
 from chatredirect.sip.response import Peer, respond, stamp
 
 MAX_INFORMED = 16
-"""INFOs that are kept."""
+"""INFO bodies that are kept."""
 
 _UNDERSTOOD = frozenset((b"NOTIFY", b"BYE", b"OPTIONS", b"INFO", b"MESSAGE"))
 _NEVER_ANSWERED = frozenset((b"ACK", b"BENOTIFY"))
@@ -35,10 +35,10 @@ class ExchangeStep:
     Attributes:
         seconds: since the exchange began.
         sent: whether we sent it.
-        peer: whom to, or who did.
+        peer: the target at the other end.
         summary: method, or status code and reason phrase, as the message has it.
-        remark: what is to be said of it besides; empty as a rule.
-        message: all of it; empty if what came was no SIP message.
+        remark: for people, `again` for instance; mostly empty.
+        message: the whole message; empty if what came was no SIP message.
     """
 
     seconds: float
@@ -51,11 +51,11 @@ class ExchangeStep:
 
 @dataclass(slots=True, eq=False)
 class NoAnswerError(Exception):
-    """No final answer came in time.
+    """No final response came in time.
 
     Attributes:
         sent: how often the request was sent.
-        provisional: whether a provisional answer came.
+        provisional: whether a provisional response came.
     """
 
     sent: int
@@ -63,7 +63,7 @@ class NoAnswerError(Exception):
 
 
 class SipExchange:
-    """What goes over one wire, from now on.
+    """Requests and responses on one wire.
 
     Attributes:
         target: where the wire leads.
@@ -73,23 +73,23 @@ class SipExchange:
     """
 
     def __init__(
-        self, wire: Wire, target: Target, tell: Callable[[ExchangeStep], None], begun: float
+        self, wire: Wire, target: Target, report: Callable[[ExchangeStep], None], begun: float
     ) -> None:
         """Begin.
 
         Args:
-            wire: is closed with the exchange.
+            wire: closed with the exchange.
             target: where it leads.
-            tell: is called with each step.
-            begun: when, by the event loop's clock.
+            report: called with each step.
+            begun: its start by the event loop's clock.
         """
         self._wire = wire
         self.target = target
         self.local = hostport(*wire.local)
-        self._tell = tell
+        self._report = report
         self._begun = begun
         self._now = asyncio.get_running_loop().time
-        self._requests: dict[ClientRequest, bool] = {}  # those sent, and whether answered
+        self._requests: dict[ClientRequest, bool] = {}  # sent -> whether it has a final response
         self._acks: dict[ClientRequest, Callable[[], None]] = {}
         self.notified = False
         self.informed: list[bytes] = []
@@ -101,7 +101,7 @@ class SipExchange:
 
     @property
     def seconds(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the exchange began."""
         return self._now() - self._begun
 
     def new_via(self) -> bytes:
@@ -113,21 +113,21 @@ class SipExchange:
         self._wire.close()
 
     def send(self, request: ClientRequest, remark: str = "") -> None:
-        """Send a request, as it is. Raises OSError."""
+        """Send a request once. Raises OSError."""
         if request.method != b"ACK":  # which nothing answers
             self._requests.setdefault(request, False)
         self._send(request.write(), request.method, remark)
 
     async def transact(self, request: ClientRequest, until: float) -> Response:
-        """Send a request and wait for its final answer.
+        """Send a request and wait for its final response.
 
         Args:
-            request: an INVITE's answer other than 2xx gets its ACK.
+            request: the request; an INVITE's final response other than 2xx gets an ACK.
             until: by the event loop's clock.
 
         Raises:
             NoAnswerError: none came in time.
-            OSError: the way is broken.
+            OSError: the wire is broken.
         """
         self.send(request)
         resending = Resending(invite=request.method == b"INVITE", reliable=self._wire.reliable)
@@ -136,7 +136,7 @@ class SipExchange:
     async def final(
         self, request: ClientRequest, until: float, resending: Resending | None = None
     ) -> Response:
-        """Wait for the final answer to a request that was sent before; see `transact`."""
+        """Wait for the final response to a request that was sent before; see `transact`."""
         none = NoAnswerError(1, False)
         resending = resending or Resending(invite=False, reliable=True)
         sent_at = self._now()
@@ -157,7 +157,7 @@ class SipExchange:
         raise none
 
     async def listen(self, until: float, enough: Callable[[], bool]) -> None:
-        """Take what comes without waiting for an answer, until a time or until it is enough."""
+        """Receive messages until a time, or until `enough`."""
         while self._now() < until and not enough():
             received = await self._receive(until)
             if received is not None:
@@ -178,7 +178,7 @@ class SipExchange:
             raise  # the connection's own: it is an OSError
 
     def _take(self, received: Message | SipError, awaited: ClientRequest | None) -> Response | None:
-        """Tell what came and do what it asks for; the response, if it is the awaited one."""
+        """Report a message and react to it; return it if it is the awaited response."""
         if isinstance(received, SipError):
             self._step(False, b"", f"no SIP: {received}", b"")
             return None
@@ -204,7 +204,7 @@ class SipExchange:
         return received if request == awaited else None
 
     def _answer(self, request: Request) -> None:
-        """Answer a request of the target's: whoever sends one waits for that."""
+        """Answer a request from the target."""
         self.notified |= request.method == b"NOTIFY"
         if request.method == b"INFO" and len(self.informed) < MAX_INFORMED:
             self.informed.append(request.body)
@@ -224,7 +224,7 @@ class SipExchange:
         self._step(True, summary, remark, data)
 
     def _step(self, sent: bool, summary: bytes, remark: str, message: bytes) -> None:
-        self._tell(ExchangeStep(self.seconds, sent, self.target, summary, remark, message))
+        self._report(ExchangeStep(self.seconds, sent, self.target, summary, remark, message))
 
 
 _NOT_IMPLEMENTED = status_line(501, "Not Implemented")

@@ -11,11 +11,11 @@ from chatredirect.sip.uri import parse_uri
 
 @dataclass(slots=True)
 class Caller:
-    """Who asks, the same whoever is asked: From, To and Call-ID (RFC 3261 §8.1.3.4).
+    """The caller: the same From, To and Call-ID in every request (RFC 3261 §8.1.3.4).
 
     Attributes:
         method: `INVITE`, `SUBSCRIBE` or `OPTIONS`.
-        uri: whom the caller wants, the first Request-URI.
+        uri: the called URI, the first Request-URI.
         from_uri: the caller's own URI; None until the first request: then our own address.
     """
 
@@ -34,7 +34,9 @@ class Caller:
             self.from_uri = b"sip:probe@" + local.rpartition(b":")[0]
         transport = exchange.target.transport.encode("ascii")
         contact = b"<sip:probe@%b;transport=%b>" % (local, transport)
-        if parse_uri(uri).scheme == b"sips":  # then so has ours to be (RFC 3261 §8.1.1.8)
+        if (
+            parse_uri(uri).scheme == b"sips"
+        ):  # our Contact must then be sips: too (RFC 3261 §8.1.1.8)
             contact = b"<sips:probe@%b>" % local
         fields = [
             (b"Contact", contact),

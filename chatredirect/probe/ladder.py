@@ -4,8 +4,8 @@
     0.1 ms  |--- INVITE ------------------------------------------------------>|
     0.9 ms  |<---------------------------------------- 302 Moved Temporarily ---|
 
-ASCII only, so that it looks the same in every terminal, log and ticket. Nothing that a peer sent
-gets here unescaped: `clean` is the only way in.
+ASCII only, so that it looks the same in every terminal, log and ticket. `clean` escapes everything
+that a peer sent.
 """
 
 import textwrap

@@ -32,31 +32,31 @@ MAX_HOPS = 5
 MAX_ATTEMPTS = 16
 """Targets that are tried in all."""
 MAX_CONTACTS = 16
-"""Contacts of one answer that are looked at."""
+"""Contacts of one response that are used."""
 _RETRY_ELSEWHERE = 503
 
 
 class Ending(Enum):
     """How a probe ended."""
 
-    ANSWERED = "answered"  # 2xx, or 3xx that nobody wanted to follow
-    REFUSED = "refused"  # another final answer, or redirections that lead nowhere
-    UNREACHED = "unreached"  # no answer
+    ANSWERED = "answered"  # 2xx, or 3xx without --follow
+    REFUSED = "refused"  # another final response, or no Contact leads on
+    UNREACHED = "unreached"  # no final response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbePlan:
-    """What is wanted.
+    """What to send where.
 
     Attributes:
         method: `INVITE`, `SUBSCRIBE` or `OPTIONS`.
         uri: the Request-URI.
-        via: where it goes; None: where the URI leads.
-        tls_name: whom a certificate has to name there; None: the host that it goes to.
-        from_uri: the From URI; None: one made of our own address.
-        seconds: that each target has for its final answer, and DNS for each name.
+        via: where to send it; None to let the URI decide.
+        tls_name: the name that the certificate must carry; None for the host's name.
+        from_uri: the From URI; None for one with our own address.
+        seconds: time limit for each target's final response, and for DNS for each name.
         follow: whether to go on to the Contacts of a 3xx.
-        lookup: whether to ask who accepts the INVITE for a channel service.
+        lookup: whether to ask for a channel service once the INVITE is accepted.
         prefer: the address family that is tried first.
     """
 
@@ -76,11 +76,11 @@ class Lead:
     """Where a URI leads.
 
     Attributes:
-        uri: as a Contact has it, or as it was asked for.
+        uri: as in the Contact, or as the user wrote it.
         hop: the host that was resolved; None if there is none.
         targets: in the order in which they are tried.
         why: why there are none, or none that can be used.
-        notes: what DNS said besides.
+        notes: what DNS answered that can't be used.
     """
 
     uri: bytes
@@ -91,22 +91,22 @@ class Lead:
 
 
 class Watcher(Protocol):
-    """Who wants to see it while it goes on."""
+    """Gets a report of each step while the probe runs."""
 
     def lost(self, lead: Lead) -> None:
-        """There is nothing to send to."""
+        """A URI has no targets."""
 
     def connected(self, attempt: CallAttempt) -> None:
-        """A request goes out next."""
+        """A connection is there; the request is sent next."""
 
     def step(self, attempt: CallAttempt, step: ExchangeStep) -> None:
-        """A message went or came."""
+        """A message was sent or received."""
 
     def ended(self, attempt: CallAttempt) -> None:
         """The attempt is over; it may never have been connected."""
 
     def leads(self, leads: list[Lead]) -> None:
-        """The Contacts of the last answer."""
+        """The Contacts of the last response."""
 
     def found(self, lead: Lead) -> None:
         """A lookup ended: where the channel service is, or why it isn't known."""
@@ -121,12 +121,12 @@ async def probe(
     watcher: Watcher,
     connects: Mapping[Transport, Connect],
 ) -> Ending:
-    """Do it. Raises nothing for what others do; ValueError if the plan's URI leads nowhere.
+    """Run a probe. Raises nothing for what peers do; ValueError if the plan's URI leads nowhere.
 
     Args:
         plan: what.
         resolver: knows where names lead.
-        watcher: is told all that happens.
+        watcher: gets a report of every step.
         connects: how to get to a target, one for each transport.
     """
     uri = parse_uri(plan.uri)
@@ -184,7 +184,7 @@ class _Probe:
         return ending
 
     async def _ask(self, lead: Lead, caller: Caller) -> Response | None:
-        """Ask a URI's targets until one answers."""
+        """Send the request to a URI's targets in turn, until one answers."""
         if not lead.targets:
             self.watcher.lost(lead)
         response = None
@@ -217,7 +217,7 @@ class _Probe:
         ).make(make_request)
 
     async def _found(self) -> Ending:
-        """What the lookup has found, and where that leads."""
+        """Report the lookup's result and where its URI leads."""
         reply = self._reply or ChannelReply("", "there was no lookup")
         if not reply.uri:
             self.watcher.found(Lead(b"", None, why=reply.why))
@@ -251,7 +251,7 @@ class _Probe:
         return Lead(uri, hop, targets, why, located.notes)
 
     def _named(self, lead: Lead) -> Lead:
-        """Where it begins, with the name that is asked for and verified there."""
+        """The first lead, with the name that TLS asks for and verifies."""
         name = self.plan.tls_name
         if name is None:
             return lead
@@ -268,7 +268,7 @@ class _Probe:
         waiting = []
         for lead in leads:
             if lead.hop is None:
-                continue  # why has been told with the Contact
+                continue  # the report of the Contact says why
             uri = parse_uri(lead.uri)
             if any(equivalent(uri, other) for other in self._visited):
                 self.watcher.stopped(f"{_text(lead.uri)} has been asked already: a loop")

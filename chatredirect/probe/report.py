@@ -1,4 +1,4 @@
-"""A probe for people, while it goes on, and for scripts, afterwards."""
+"""A probe as text while it runs, and as JSON afterwards."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -15,13 +15,17 @@ from chatredirect.sip.message import Response, values
 MAX_TARGETS = 10
 """Targets of a Contact that are shown as text; JSON has all."""
 
-_TOLD = ("Warning", "Retry-After", "Allow")  # header fields that say what to do about an answer
+_FIELDS_SHOWN = (
+    "Warning",
+    "Retry-After",
+    "Allow",
+)  # header fields that say what to do about an answer
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 
 class TextReport:
-    """Prints each thing when it happens."""
+    """Prints each step when it happens."""
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class TextReport:
         if attempt.response is not None:
             self._paragraph()
             self._echo(_status(attempt.response))
-            for name, value in _told(attempt.response):
+            for name, value in _shown_fields(attempt.response):
                 self._echo(f"{name}: {value}")
         if attempt.error:
             hint = f". {attempt.hint}" if attempt.hint else ""
@@ -137,7 +141,7 @@ class JsonReport:
                 "tls": _tls(attempt.secured),
                 "status": response.status if response else None,
                 "reason": clean(response.reason) if response else None,
-                "header_fields": dict(_told(response)) if response else {},
+                "header_fields": dict(_shown_fields(response)) if response else {},
                 "contacts": [],
                 "error": escape(attempt.error) or None,
                 "notes": [escape(note) for note in attempt.notes],
@@ -183,8 +187,8 @@ def _status(response: Response) -> str:
     return f"{response.status} {clean(response.reason)}".strip()
 
 
-def _told(response: Response) -> Iterator[tuple[str, str]]:
-    for name in _TOLD:
+def _shown_fields(response: Response) -> Iterator[tuple[str, str]]:
+    for name in _FIELDS_SHOWN:
         found = values(response, name.lower().encode("ascii"))
         if found:
             yield name, ", ".join(map(clean, found))

@@ -6,6 +6,7 @@ last change wins, and a hundred questions are two reloads.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from chatredirect.config import EX_CONFIG, ConfigError, Fault, Settings
+from chatredirect.config import ConfigError, Fault, Settings
 from chatredirect.loading.parent import LoadingError, load_elsewhere
 from chatredirect.log.level import LogLevel
 from chatredirect.runtime.slicing import Slicer, long_lived
@@ -25,13 +26,10 @@ from chatredirect.transport.tls_contexts import TlsError
 
 log = structlog.get_logger()
 
-EX_UNAVAILABLE = 69  # sysexits(3): an address to listen on can't be had
-EX_SOFTWARE = 70
-EX_OSERR = 71  # no process, no memory, no time to read the files
 
 _SHOWN = 20  # faults that the log names
 _REMEDY = "the old configuration serves on; `chatredirect check` shows all faults"
-_STATUS: dict[type[Exception], int] = {BindError: EX_UNAVAILABLE, LoadingError: EX_OSERR}
+_STATUS: dict[type[Exception], int] = {BindError: os.EX_UNAVAILABLE, LoadingError: os.EX_OSERR}
 
 
 class ReloadRefused(Exception):
@@ -164,14 +162,14 @@ class Reloader:
         except ConfigError as error:
             _tell_faults(error.faults)
             why = "the configuration can't be used"
-            raise ReloadRefused(why, status=EX_CONFIG, faults=error.faults) from None
+            raise ReloadRefused(why, status=os.EX_CONFIG, faults=error.faults) from None
         except (BindError, InheritError, LoadingError, TlsError) as error:
             log.error("reload_refused", why=str(error), remedy=_REMEDY)
-            raise ReloadRefused(str(error), status=_STATUS.get(type(error), EX_CONFIG)) from None
+            raise ReloadRefused(str(error), status=_STATUS.get(type(error), os.EX_CONFIG)) from None
         except Exception as error:  # a fault of ours must not take the next reload away as well
             log.exception("reload_failed")
             why = f"the daemon failed to do it: {type(error).__name__}; its log says more"
-            raise ReloadRefused(why, status=EX_SOFTWARE) from None
+            raise ReloadRefused(why, status=os.EX_SOFTWARE) from None
         self.level.configure(settings.log)
         restart = () if before is None else tuple(_for_a_restart(before, settings))
         if restart:
@@ -183,7 +181,7 @@ class Reloader:
 def tell_doubts(doubts: Sequence[Fault], more: int = 0) -> None:
     """What is allowed and probably not meant, into the log."""
     for doubt in doubts[:_SHOWN]:
-        log.warning("configuration_doubtful", where=doubt.place, why=doubt.message)
+        log.warning("configuration_doubtful", where=doubt.location, why=doubt.message)
     more += max(0, len(doubts) - _SHOWN)
     if more:
         log.warning("configuration_doubtful", more=more, remedy="`chatredirect check` shows all")
@@ -191,7 +189,7 @@ def tell_doubts(doubts: Sequence[Fault], more: int = 0) -> None:
 
 def _tell_faults(faults: Sequence[Fault]) -> None:
     for fault in faults[:_SHOWN]:
-        log.error("configuration_fault", where=fault.place, why=fault.message)
+        log.error("configuration_fault", where=fault.location, why=fault.message)
     log.error("reload_refused", faults=len(faults), remedy=_REMEDY)
 
 

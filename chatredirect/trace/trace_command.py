@@ -5,12 +5,12 @@ A trace ends after its time, when its reader disconnects or doesn't read, or wit
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 
 from chatredirect.control.protocol import (
-    EX_SOFTWARE,
-    EX_TEMPFAIL,
+    USAGE_ERROR,
     ControlRefusal,
     Conversation,
     Handler,
@@ -26,9 +26,8 @@ from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
 DEFAULT_SECONDS = 600.0
 MAX_SECONDS = 86_400.0
 _MAX_TEXT = 1024  # characters of one part of a filter
-_EX_USAGE = 2  # as for a wrong command line
-_AT_ONCE = 32  # lines in one turn of the event loop
-_BEAT = 5.0  # seconds without a line after which a keep-alive is sent
+_AT_ONCE = 32  # lines in a row before the event loop's other work gets its turn
+_BEAT = 5.0  # seconds of silence after which a line says that the trace is alive
 
 
 def trace_command(traces: Traces) -> Handler:
@@ -44,7 +43,7 @@ def trace_command(traces: Traces) -> Handler:
         except TooMany:
             raise ControlRefusal(
                 f"there are {MAX_TRACES} traces already: end one of them first",
-                status=EX_TEMPFAIL,
+                status=os.EX_TEMPFAIL,
             ) from None
         loop = asyncio.get_running_loop()
         gone = loop.create_task(_wait(conversation, something.set))
@@ -93,7 +92,9 @@ async def _pass_on(
             reported = session.left_out
             await conversation.event({"kind": "left_out", "number": reported})
         if session.failed:
-            raise ControlRefusal("the trace failed: the daemon's log says more", status=EX_SOFTWARE)
+            raise ControlRefusal(
+                "the trace failed: the daemon's log says more", status=os.EX_SOFTWARE
+            )
         left = end - loop.time()
         if left <= 0:
             return
@@ -114,7 +115,7 @@ def read_filter(request: Mapping[str, Json]) -> Filter:
     endpoint, peer = _text(request, "endpoint"), _text(request, "peer")
     if (call_id, caller, endpoint, peer) == (None,) * 4:
         raise ControlRefusal(
-            "whose messages? Name a call_id, a from, an endpoint or a peer", status=_EX_USAGE
+            "whose messages? Name a call_id, a from, an endpoint or a peer", status=USAGE_ERROR
         )
     return Filter(
         call_id=None if call_id is None else call_id.encode(),
@@ -131,14 +132,16 @@ def _endpoint(text: str) -> bytes:
         uri = parse_uri((scheme + text).encode())
         if uri.user is not None:
             return b":%b@%b" % (uri.user.lower(), uri.host.lower())
-    raise ControlRefusal(f"{text!r} is no endpoint's SIP address: sip:USER@HOST", status=_EX_USAGE)
+    raise ControlRefusal(
+        f"{text!r} is no endpoint's SIP address: sip:USER@HOST", status=USAGE_ERROR
+    )
 
 
 def _address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise ControlRefusal(f"{text!r} is no IP address", status=_EX_USAGE) from None
+        raise ControlRefusal(f"{text!r} is no IP address", status=USAGE_ERROR) from None
 
 
 def _text(request: Mapping[str, Json], name: str) -> str | None:
@@ -147,10 +150,12 @@ def _text(request: Mapping[str, Json], name: str) -> str | None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
         raise ControlRefusal(
-            f"{name} is to be a text of 1 to {_MAX_TEXT} characters", status=_EX_USAGE
+            f"{name} is to be a text of 1 to {_MAX_TEXT} characters", status=USAGE_ERROR
         )
-    if not value.isprintable():  # also lone surrogates
-        raise ControlRefusal(f"{name} has characters in it that can't be printed", status=_EX_USAGE)
+    if not value.isprintable():  # no call has any of that, half of a character least of all
+        raise ControlRefusal(
+            f"{name} has characters in it that can't be printed", status=USAGE_ERROR
+        )
     return value
 
 
@@ -162,6 +167,6 @@ def _seconds(request: Mapping[str, Json]) -> float:
         or not 0 < value <= MAX_SECONDS
     ):
         raise ControlRefusal(
-            f"a trace lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=_EX_USAGE
+            f"a trace lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=USAGE_ERROR
         )
     return float(value)

@@ -1,21 +1,14 @@
-"""The parts of the client's side that need no socket."""
+"""Retransmission timers and the next hop of a request that we send."""
 
 import math
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chatredirect.client.next_hop import next_hop, parse_via
 from chatredirect.client.timing import Resending
-from chatredirect.net.target import PoolAddress, Target
-from chatredirect.probe.exchange import ExchangeStep
-from chatredirect.probe.ladder import WIDTH, heading, rung, whole
+from chatredirect.net.target import PoolAddress
 from chatredirect.sip.uri import parse_uri
-
-TARGET = Target("udp", "192.0.2.20", 5060, "pcpool.contoso.com")
-FAR = Target("tls", "2001:db8:1111:2222:3333:4444:5555:6666", 50610, "x")
 
 
 def sent_at(resending: Resending, count: int) -> list[float]:
@@ -83,31 +76,3 @@ def test_via(text: str, hop: PoolAddress) -> None:
 def test_next_hop(uri: bytes, hop: PoolAddress) -> None:
     """RFC 3263 §4: maddr before the host, a SIPS URI over TLS."""
     assert next_hop(parse_uri(uri)) == hop
-
-
-@given(
-    seconds=st.floats(0, 3600),
-    sent=st.booleans(),
-    summary=st.binary(max_size=300),
-    remark=st.text(max_size=100),
-    message=st.binary(max_size=300),
-)
-def test_ladder(seconds: float, sent: bool, summary: bytes, remark: str, message: bytes) -> None:
-    """Whatever a message holds: one printable line of 80 columns; all of it in printable lines."""
-    step = ExchangeStep(seconds, sent, FAR, summary, remark, message)
-    line = rung(step, TARGET)
-    assert line.isprintable()
-    assert len(line) <= WIDTH + len("1000000")
-    if seconds < 100:
-        assert len(line) == WIDTH
-    assert all(shown.isprintable() for shown in whole(step))
-
-
-@pytest.mark.parametrize("local", ["192.0.2.1:5060", "[2001:db8:1:2:3:4:5:6]:65535"])
-def test_heading(local: str) -> None:
-    """Both ends stand above their uprights, on two lines where one is too short."""
-    for target in (TARGET, FAR):
-        lines = heading(local, target)
-        assert lines[0].startswith(" " * 12 + local)
-        assert lines[-1].endswith(str(target))
-        assert len(lines[-1]) == WIDTH

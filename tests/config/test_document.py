@@ -37,19 +37,19 @@ def test_scalars() -> None:
 def test_places() -> None:
     """The place of a value and of its key, however deep, in block and flow style."""
     doc = read(b"a:\n  - b\n  - {c: 1, d: [x,\n     y]}\ne: 2\n", "f")
-    assert doc.place(()) == (1, 1)
-    assert doc.place(("a", 1, "d", 1)) == (4, 6)
-    assert doc.place(("a", 1, "d"), of_key=True) == (3, 12)
-    assert doc.place(("a", 1, "missing")) == (3, 5), "the nearest value that is there"
-    assert doc.place(("e",)) == (5, 4)
-    assert doc.place(("e", "below")) == (5, 4)
+    assert doc.position(()) == (1, 1)
+    assert doc.position(("a", 1, "d", 1)) == (4, 6)
+    assert doc.position(("a", 1, "d"), of_key=True) == (3, 12)
+    assert doc.position(("a", 1, "missing")) == (3, 5), "the nearest value that is there"
+    assert doc.position(("e",)) == (5, 4)
+    assert doc.position(("e", "below")) == (5, 4)
 
 
 def test_place_after_a_refused_key() -> None:
     """A key that was given twice doesn't shift the places of those after it."""
     doc = read(b"a: 1\na: 2\nb: 3\n", "f")
     assert doc.root == {"a": 1, "b": 3}
-    assert doc.place(("b",)) == (3, 4)
+    assert doc.position(("b",)) == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_empty(text: bytes) -> None:
     doc = read(text, "f")
     assert doc.root is None
     assert not doc.faults
-    assert doc.place(("a",)) == (1, 1)
+    assert doc.position(("a",)) == (1, 1)

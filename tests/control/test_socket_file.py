@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.control.socket_file import ControlSocketError, peer_of, take_place
+from chatredirect.control.socket_file import ControlSocketError, peer_of, take_socket
 
 
 def test_only_owner_and_group_may_use_it(tmp_path: Path) -> None:
-    place = take_place(str(tmp_path / "control"))
+    place = take_socket(str(tmp_path / "control"))
     assert stat.S_IMODE(os.stat(place.path).st_mode) == 0o660
     place.sock.close()
 
@@ -24,7 +24,7 @@ def test_one_that_a_crash_has_left_is_taken_over(tmp_path: Path) -> None:
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(path))
     left.close()
-    place = take_place(str(path))
+    place = take_socket(str(path))
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         assert peer_of(client) == (os.getpid(), os.geteuid(), os.getegid())
@@ -56,7 +56,7 @@ def test_a_living_daemons_is_left_to_it(tmp_path: Path, full: bool) -> None:
             except BlockingIOError:
                 break
         with pytest.raises(ControlSocketError) as told:
-            take_place(path)
+            take_socket(path)
         for client in waiting:
             client.close()
         assert other.stdin is not None
@@ -73,25 +73,25 @@ def test_a_file_that_is_none_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "control"
     path.write_text("mine")
     with pytest.raises(ControlSocketError, match="which is no socket; remove it"):
-        take_place(str(path))
+        take_socket(str(path))
     assert path.read_text() == "mine"
 
 
 def test_a_folder_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(ControlSocketError, match=f"there is no folder {tmp_path}/no; make it"):
-        take_place(str(tmp_path / "no" / "control"))
+        take_socket(str(tmp_path / "no" / "control"))
 
 
 def test_a_path_that_is_too_long(tmp_path: Path) -> None:
     with pytest.raises(ControlSocketError, match="at most 107 octets"):
-        take_place(str(tmp_path / ("x" * 108)))
+        take_socket(str(tmp_path / ("x" * 108)))
 
 
 def test_somebody_elses_file_is_not_removed(tmp_path: Path) -> None:
     """Whoever has moved our socket away and made another has one of his own."""
-    place = take_place(str(tmp_path / "control"))
+    place = take_socket(str(tmp_path / "control"))
     os.rename(place.path, tmp_path / "old")
-    other = take_place(place.path)
+    other = take_socket(place.path)
     place.leave()
     assert os.path.exists(place.path)
     for each in (place, other):
@@ -101,6 +101,6 @@ def test_somebody_elses_file_is_not_removed(tmp_path: Path) -> None:
 def test_somebody_who_holds_the_lock_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
-    place = take_place(str(tmp_path / "control"))
+    place = take_socket(str(tmp_path / "control"))
     place.sock.close()
     os.close(folder)

@@ -16,9 +16,6 @@ from tests.service.client import Tcp, ask, request, talk
 from tests.service.daemon import PATIENCE, ROOT, Daemon, command, configuration, eventually
 from tests.service.fixtures import Run
 
-EX_UNAVAILABLE = 69
-EX_CONFIG = 78
-
 
 @pytest.mark.parametrize(
     ("number", "loop"), [(signal.SIGTERM, "uvloop"), (signal.SIGINT, "asyncio")]
@@ -114,7 +111,7 @@ def test_a_second_daemon_on_an_address(
     _, number = first.address(transport)
     url = f"{transport}://{host}:{number}"
     second = run_daemon(listen=["udp://127.0.0.1:0", url], wait=False)
-    assert second.process.wait(PATIENCE) == EX_UNAVAILABLE
+    assert second.process.wait(PATIENCE) == os.EX_UNAVAILABLE
     last = second.log_text.splitlines()[-1]
     assert url in last
     assert "in use" in last
@@ -139,7 +136,7 @@ def test_a_daemon_can_follow_another_at_once(run_daemon: Run) -> None:
 
 def test_an_address_that_is_not_here(run_daemon: Run) -> None:
     daemon = run_daemon(listen=["udp://192.0.2.1:5060"], wait=False)
-    assert daemon.process.wait(PATIENCE) == EX_UNAVAILABLE
+    assert daemon.process.wait(PATIENCE) == os.EX_UNAVAILABLE
     last = daemon.log_text.splitlines()[-1]
     assert "udp://192.0.2.1:5060" in last
     assert "no such address" in last
@@ -168,7 +165,7 @@ def test_a_port_that_is_not_allowed(tmp_path: Path) -> None:
     )
     if "unshare failed" in done.stderr or "setpriv:" in done.stderr:
         pytest.skip(f"unshare isn't allowed here: {done.stderr.strip()}")
-    assert done.returncode == EX_UNAVAILABLE, done.stderr
+    assert done.returncode == os.EX_UNAVAILABLE, done.stderr
     assert "tcp://127.0.0.1:80" in done.stderr
     assert "CAP_NET_BIND_SERVICE" in done.stderr
 
@@ -194,7 +191,7 @@ def test_faults_of_a_configuration(tmp_path: Path) -> None:
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == EX_CONFIG
+    assert done.returncode == os.EX_CONFIG
     told = done.stdout + done.stderr
     for line in (2, 6, 7):
         assert f"{config}:{line}:" in told
@@ -211,7 +208,7 @@ def test_a_configuration_that_cannot_be_read(tmp_path: Path, name: str) -> None:
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == EX_CONFIG
+    assert done.returncode == os.EX_CONFIG
     assert str(tmp_path / name) in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -16,9 +16,6 @@ from tests.service.daemon import PATIENCE, ROOT, Daemon, command, configuration
 from tests.service.fixtures import Run
 from tests.service.reload import reload
 
-EX_UNAVAILABLE = 69
-EX_CONFIG = 78
-
 
 def configured(tmp_path: Path, **keys: Any) -> dict[str, Any]:
     return configuration(**{"control": {"socket": str(tmp_path / "control")}} | keys)
@@ -35,7 +32,7 @@ def test_two_daemons_on_one_configuration(run_daemon: Run, tmp_path: Path) -> No
     """The second names the first, and ends with 69; the first isn't disturbed."""
     first = run_daemon(configured(tmp_path))
     second = run_daemon(first.config, wait=False)
-    assert second.process.wait(PATIENCE) == EX_UNAVAILABLE
+    assert second.process.wait(PATIENCE) == os.EX_UNAVAILABLE
     told = second.log_text
     assert str(tmp_path / "control") in told
     assert f"process {first.process.pid}" in told
@@ -61,7 +58,7 @@ def test_a_control_socket_that_cannot_be(run_daemon: Run, tmp_path: Path, what: 
     if what == "file":
         path.write_text("mine")
     daemon = run_daemon(configured(tmp_path, control={"socket": str(path)}), wait=False)
-    assert daemon.process.wait(PATIENCE) == EX_UNAVAILABLE
+    assert daemon.process.wait(PATIENCE) == os.EX_UNAVAILABLE
     assert str(path) in daemon.log_text
     assert "control.socket" in daemon.log_text
     assert not daemon.events("started")
@@ -96,7 +93,7 @@ def test_rights_that_are_missing(tmp_path: Path, what: str) -> None:
     assert "Traceback" not in done.stderr
     named = {"configuration": config, "control": tmp_path / "control", "key": key}
     assert str(named[what]) in done.stderr
-    assert done.returncode == (EX_UNAVAILABLE if what == "control" else EX_CONFIG)
+    assert done.returncode == (os.EX_UNAVAILABLE if what == "control" else os.EX_CONFIG)
 
 
 @pytest.mark.parametrize("after", [0.03, 0.08, 0.15, 0.3])

@@ -1,4 +1,4 @@
-"""A DNS of its own for tests: records in a dictionary, servers that obey."""
+"""A fake DNS for tests: records in a dictionary, and name servers that answer or fail as told."""
 
 import asyncio
 from collections import Counter
@@ -18,17 +18,17 @@ SERVERS = (HostPort("192.0.2.53", 53), HostPort("192.0.2.54", 53))
 
 
 def dns_settings(**changes: object) -> DnsSettings:
-    """Settings that know no hosts file and ask this world's servers."""
+    """Settings without a hosts file that ask the fake servers."""
     return DnsSettings(**{"nameservers": SERVERS, "hosts_file": "", **changes})
 
 
 @dataclass(slots=True)
-class World:
-    """Carries questions to pretended servers, as an `Asker`.
+class FakeDns:
+    """Answers questions to fake servers, as an `Asker`.
 
     Attributes:
         records: TTL and text of records by name and type.
-        negative_ttl: seconds that a no may be believed; None leaves the SOA out.
+        negative_ttl: the SOA minimum of negative answers; None leaves the SOA out.
         behaviour: what each server does, by address: `up`, `silent`, `gone`, or a response code.
         latency: seconds until an answer.
         asked: all questions in order, as (time, server, name, type).

@@ -8,14 +8,14 @@ from chatredirect.dns.cache import Key, RecordCache
 from chatredirect.dns.counters import DnsCounters
 from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
 from chatredirect.dns.servers import ServerList
-from tests.dns.fake_dns import SERVERS, World, dns_settings
+from tests.dns.fake_dns import SERVERS, FakeDns, dns_settings
 from tests.jumping_loop import now, warp
 
 KEY: Key = ("pcpool.contoso.com", dns.rdatatype.A)
 RECORDS = {("pcpool.contoso.com", "A"): (60, ["192.0.2.1"])}
 
 
-def lookup(world: World, **settings: object) -> tuple[DnsLookup, DnsCounters]:
+def lookup(world: FakeDns, **settings: object) -> tuple[DnsLookup, DnsCounters]:
     counters = DnsCounters()
     known = dns_settings(**settings)
     servers = ServerList(SERVERS)
@@ -25,7 +25,7 @@ def lookup(world: World, **settings: object) -> tuple[DnsLookup, DnsCounters]:
 
 def test_single_flight() -> None:
     """Concurrent lookups of one name are one query."""
-    world = World(dict(RECORDS))
+    world = FakeDns(dict(RECORDS))
 
     async def main() -> None:
         asked, counters = lookup(world)
@@ -39,7 +39,7 @@ def test_single_flight() -> None:
 
 def test_single_flight_survives_who_gives_up() -> None:
     """Whoever asked first may be cancelled; the others ask again and get their answer."""
-    world = World(dict(RECORDS), latency=1.0)
+    world = FakeDns(dict(RECORDS), latency=1.0)
 
     async def main() -> None:
         asked, _ = lookup(world)
@@ -57,7 +57,7 @@ def test_single_flight_survives_who_gives_up() -> None:
 
 def test_dead_first_server_costs_one_timeout() -> None:
     """The server that didn't answer is remembered: the next lookups go to the other at once."""
-    world = World(
+    world = FakeDns(
         {(f"h{n}.contoso.com", "A"): (60, ["192.0.2.1"]) for n in range(100)},
         behaviour={"192.0.2.53": "silent"},
     )
@@ -76,7 +76,7 @@ def test_dead_first_server_costs_one_timeout() -> None:
 def test_all_servers_silent_ends_within_the_lifetime() -> None:
     """Nobody answers: the lookup ends in time, says who was asked, and the next ends at once."""
     behaviour = {"192.0.2.53": "silent", "192.0.2.54": "silent"}
-    world = World(dict(RECORDS), behaviour=behaviour)
+    world = FakeDns(dict(RECORDS), behaviour=behaviour)
 
     async def main() -> None:
         asked, counters = lookup(world, timeout=1.0, lifetime=4.5)
@@ -99,7 +99,7 @@ def test_all_servers_silent_ends_within_the_lifetime() -> None:
 def test_aliases_over_several_answers_are_followed() -> None:
     """An answer may stop at an alias that the server doesn't know; the alias is asked for then."""
 
-    class Stopping(World):
+    class Stopping(FakeDns):
         def _answer(self, response, name, rdtype):  # type: ignore[no-untyped-def]
             super()._answer(response, name, rdtype)
             del response.answer[1:]
@@ -130,7 +130,7 @@ def test_aliases_over_several_answers_are_followed() -> None:
 def test_alias_loops_over_several_answers_end() -> None:
     """Aliases that lead on for ever are given up after a few."""
 
-    class Endless(World):
+    class Endless(FakeDns):
         def _answer(self, response, name, rdtype):  # type: ignore[no-untyped-def]
             self.records = {(name, "CNAME"): (30, [f"x{len(self.asked)}.contoso.com."])}
             super()._answer(response, name, rdtype)

@@ -6,12 +6,12 @@ from ipaddress import ip_address
 import pytest
 
 from chatredirect.dns.answer import AnswerError
+from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.dns.servers import DnsServer
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
-from tests.dns.fake_dns import World, dns_settings
+from tests.dns.fake_dns import FakeDns, dns_settings
 from tests.jumping_loop import now, warp
 
 POOL = "pcpool.contoso.com"
@@ -25,13 +25,13 @@ def locate(
     transport: str | None = None,
     *,
     fqdn: str = POOL,
-    world: World | None = None,
+    world: FakeDns | None = None,
     is_own: Callable[[Target], bool] = lambda target: False,
     trace: Trace | None = None,
     **settings: object,
-) -> tuple[Located, World]:
+) -> tuple[Located, FakeDns]:
     """Where a pool leads in a world with these records."""
-    world = world or World()
+    world = world or FakeDns()
     world.records.update(records)
 
     async def run() -> Located:
@@ -382,7 +382,7 @@ def test_cname_is_followed() -> None:
 
 def test_servfail_of_srv_is_not_taken_for_a_no() -> None:
     """Where SRV records may be, an address with the default port would be a guess."""
-    world = World(behaviour={"192.0.2.53": "SERVFAIL", "192.0.2.54": "SERVFAIL"})
+    world = FakeDns(behaviour={"192.0.2.53": "SERVFAIL", "192.0.2.54": "SERVFAIL"})
     located, _ = locate(A, world=world)
     assert located.state is LocatedState.FAILED
     assert "SERVFAIL" in located.reason
@@ -391,7 +391,7 @@ def test_servfail_of_srv_is_not_taken_for_a_no() -> None:
 def test_servfail_of_one_server_asks_the_other() -> None:
     """One server's SERVFAIL or REFUSED is not the last word."""
     for code in ("SERVFAIL", "REFUSED", "NOTIMP"):
-        located, _ = locate(A, port=1, world=World(behaviour={"192.0.2.53": code}))
+        located, _ = locate(A, port=1, world=FakeDns(behaviour={"192.0.2.53": code}))
         assert texts(located) == ["udp://192.0.2.1:1"]
 
 
@@ -410,7 +410,7 @@ def test_no_name_server() -> None:
 def test_one_service_that_cannot_be_asked_for_hides_no_other() -> None:
     """SERVFAIL for the SRV of one transport: another one's good SRV is used (RFC 3263 §4.2)."""
 
-    class OneFails(World):
+    class OneFails(FakeDns):
         async def ask(self, server: DnsServer, name: str, rdtype: object) -> object:  # type: ignore[override]
             if name.startswith("_sips."):
                 raise AnswerError("SERVFAIL", about_name=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chatredirect.config import HealthSettings, HttpSettings
+from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.resolver import DnsCounters
-from chatredirect.dns.rfc3263 import Located, LocatedState
 from chatredirect.metrics import pools
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.ready import Readiness, readiness

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 from chatredirect.pools.refresh import Pools
-from tests.dns.fake_dns import World, dns_settings
+from tests.dns.fake_dns import FakeDns, dns_settings
 from tests.jumping_loop import now, warp
 
 POOL = "pcpool.contoso.com"
@@ -12,7 +12,7 @@ POOL = "pcpool.contoso.com"
 
 def test_they_come_and_go_with_the_targets() -> None:
     """With new records, and with the last pool that has them after a reload."""
-    world = World(negative_ttl=30)
+    world = FakeDns(negative_ttl=30)
     world.records[POOL, "A"] = (60, ["192.0.2.1", "192.0.2.2"])
 
     async def main() -> None:

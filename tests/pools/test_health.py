@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chatredirect.config import HealthSettings
 from chatredirect.net.target import Target
-from chatredirect.pools.health import Health, HealthState, PingOutcome, PlaceHealth
+from chatredirect.pools.health import Health, HealthState, PingOutcome, TargetHealth
 
 TARGET = Target("udp", "192.0.2.1", 5060, "fe01.contoso.com")
 OK, LOST = PingOutcome.ANSWERED, PingOutcome.LOST
@@ -35,7 +35,7 @@ def health(settings: HealthSettings = SETTINGS) -> Health:
 )
 def test_states(outcomes: str, states: str) -> None:
     """Three losses in a row take a target down, two successes in a row bring it back."""
-    place = PlaceHealth(TARGET)
+    place = TargetHealth(TARGET)
     letters = {HealthState.UNKNOWN: "?", HealthState.UP: "U", HealthState.DOWN: "D"}
     seen = ""
     for outcome in outcomes:
@@ -50,7 +50,7 @@ def test_down_means_losses_and_up_means_successes(
 ) -> None:
     """A place is down exactly if it had so many losses and since then not so many successes."""
     settings = HealthSettings(losses=losses, successes=successes)
-    place = PlaceHealth(TARGET)
+    place = TargetHealth(TARGET)
     down = False
     run: list[PingOutcome] = []
     for outcome in outcomes:

@@ -1,6 +1,6 @@
 """A pool as requests see it: which events there are, and what it says of itself."""
 
-from chatredirect.dns.rfc3263 import Located, LocatedState
+from chatredirect.dns.located import Located, LocatedState
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool, PoolEvent
 
@@ -83,9 +83,9 @@ def test_targets_that_are_down_are_left_out() -> None:
     assert each.review(lambda place: place == ONE.key)
     assert each.order(b"anna") == (TWO,)
     assert each.targets == (ONE, TWO)
-    generation = each.generation
+    live = each.live
     assert not each.review(lambda place: place == ONE.key)
-    assert each.generation == generation
+    assert each.live is live
     assert each.review(lambda place: True)
     assert not each.usable
     assert each.resolved

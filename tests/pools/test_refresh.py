@@ -14,14 +14,14 @@ from structlog.typing import EventDict
 from chatredirect.config import HostPort
 from chatredirect.net.target import Target
 from chatredirect.pools.refresh import Pools
-from tests.dns.fake_dns import World, dns_settings
+from tests.dns.fake_dns import FakeDns, dns_settings
 from tests.jumping_loop import now, warp
 
 POOL = "pcpool.contoso.com"
 COUNT = 1000
 
 
-def pools(world: World, **settings: object) -> Pools:
+def pools(world: FakeDns, **settings: object) -> Pools:
     seed = random.Random(1)
     return Pools(dns_settings(**settings), clock=now, rng=seed, asker=world, resolv_conf="/none")
 
@@ -31,13 +31,13 @@ def told(logs: list[EventDict]) -> list[str]:
     return [each["event"] for each in logs if each["log_level"] != "debug"]
 
 
-def address(world: World, *texts: str, ttl: int = 300) -> None:
+def address(world: FakeDns, *texts: str, ttl: int = 300) -> None:
     world.records[(POOL, "A")] = (ttl, list(texts))
 
 
 def test_refreshed_shortly_before_the_ttl_ends() -> None:
     """Each answer is asked for again before its TTL ends, and not much before, for a day."""
-    world = World(negative_ttl=300)
+    world = FakeDns(negative_ttl=300)
     address(world, "192.0.2.1", ttl=300)
 
     async def main() -> None:
@@ -57,7 +57,7 @@ def test_refreshed_shortly_before_the_ttl_ends() -> None:
 
 def test_changes_are_taken_over_within_the_ttl() -> None:
     """Records that change, shrink, go and come back are seen within their TTL."""
-    world = World(negative_ttl=30)
+    world = FakeDns(negative_ttl=30)
     address(world, "192.0.2.1", "192.0.2.2", ttl=60)
 
     async def main() -> None:
@@ -83,7 +83,7 @@ def test_changes_are_taken_over_within_the_ttl() -> None:
 
 def test_dns_that_is_down_for_hours() -> None:
     """The last good answer serves on, asked for at least every 10 s, up to the limit; then 480."""
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1", ttl=60)
     hour = 3600.0
 
@@ -120,7 +120,7 @@ def test_dns_that_is_down_for_hours() -> None:
 
 def test_short_outage_is_told_and_ends() -> None:
     """DNS comes back with the same answer: one line says so, and nothing has changed."""
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1", ttl=60)
 
     async def main() -> None:
@@ -143,7 +143,7 @@ def test_short_outage_is_told_and_ends() -> None:
 
 def test_negative_answers_are_asked_again_by_the_soa_minimum() -> None:
     """RFC 2308: a name that isn't there is asked for as often as its SOA says, not more."""
-    world = World(negative_ttl=120)
+    world = FakeDns(negative_ttl=120)
 
     async def main() -> None:
         kept = pools(world)
@@ -158,7 +158,7 @@ def test_negative_answers_are_asked_again_by_the_soa_minimum() -> None:
 
 def test_ttl_zero_is_bounded_by_the_floor() -> None:
     """A TTL of 0 means the floor, or DNS would be asked without end."""
-    world = World(negative_ttl=0)
+    world = FakeDns(negative_ttl=0)
     address(world, "192.0.2.1", ttl=0)
 
     async def main() -> None:
@@ -174,7 +174,7 @@ def test_ttl_zero_is_bounded_by_the_floor() -> None:
 
 def test_ceiling() -> None:
     """A TTL of a year is no reason to ask once a year."""
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1", ttl=31_536_000)
 
     async def main() -> None:
@@ -190,7 +190,7 @@ def test_ceiling() -> None:
 
 def test_two_pools_of_one_name_ask_once() -> None:
     """Pools that differ in port or transport share what DNS says of the name."""
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1")
 
     async def main() -> None:
@@ -208,7 +208,7 @@ def test_two_pools_of_one_name_ask_once() -> None:
 
 def test_refreshes_of_many_pools_are_spread_evenly() -> None:
     """After the burst of the start the refreshes of thousands of pools come evenly."""
-    world = World(latency=0.0002)
+    world = FakeDns(latency=0.0002)
     count = 1000
     for number in range(count):
         world.records[(f"p{number}.contoso.com", "A")] = (300, ["192.0.2.1"])
@@ -234,7 +234,7 @@ def test_refreshes_of_many_pools_are_spread_evenly() -> None:
 
 def test_all_servers_dead_under_many_pools() -> None:
     """Pools don't queue up behind a dead server: all are known again soon after it is back."""
-    world = World(latency=0.001)
+    world = FakeDns(latency=0.001)
     count = 400
     for number in range(count):
         world.records[(f"p{number}.contoso.com", "A")] = (30, ["192.0.2.1"])
@@ -261,7 +261,7 @@ def test_all_servers_dead_under_many_pools() -> None:
 
 def test_request_for_an_unresolved_pool_puts_it_first() -> None:
     """A pool that somebody asks for while thousands wait for their first answer is next."""
-    world = World(latency=1.0)
+    world = FakeDns(latency=1.0)
     for number in range(5000):
         world.records[(f"p{number}.contoso.com", "A")] = (300, ["192.0.2.1"])
 
@@ -283,7 +283,7 @@ def test_request_for_an_unresolved_pool_puts_it_first() -> None:
 
 def test_full_rfc3263_in_a_crowd_is_usable_after_one_question() -> None:
     """In a crowd a pool that leaves all to DNS is usable once its name has addresses."""
-    world = World(latency=0.001, negative_ttl=300)
+    world = FakeDns(latency=0.001, negative_ttl=300)
     for number in range(COUNT):
         name = f"p{number}.contoso.com"
         world.records[(name, "A")] = (300, ["192.0.2.1"])
@@ -308,7 +308,7 @@ def test_full_rfc3263_in_a_crowd_is_usable_after_one_question() -> None:
 
 def test_reload_keeps_what_is_valid() -> None:
     """Pools that stay keep their targets and answers; those that go are asked for no more."""
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1", ttl=3600)
     world.records[("other.contoso.com", "A")] = (60, ["192.0.2.2"])
 
@@ -335,7 +335,7 @@ def test_reload_keeps_what_is_valid() -> None:
 
 def test_reload_with_other_servers_asks_them() -> None:
     """Other name servers may know another world; until they have answered the old one serves."""
-    world = World(latency=1.0)
+    world = FakeDns(latency=1.0)
     address(world, "192.0.2.1", ttl=3600)
 
     async def main() -> None:
@@ -356,7 +356,7 @@ def test_reload_with_other_servers_asks_them() -> None:
 
 def test_reload_with_fixed_names() -> None:
     """A name that moves into dns.hosts is not asked for any more."""
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1", ttl=60)
 
     async def main() -> None:
@@ -380,7 +380,7 @@ def test_fixed_names_and_addresses_are_there_at_once() -> None:
     """A pool that needs no DNS is usable before anything was started."""
 
     async def main() -> None:
-        kept = pools(World(), hosts={POOL: (ip_address("192.0.2.9"),)})
+        kept = pools(FakeDns(), hosts={POOL: (ip_address("192.0.2.9"),)})
         assert kept.get(POOL, 5061, "tls").usable
         assert kept.get("2001:db8::1").usable
 
@@ -390,7 +390,7 @@ def test_fixed_names_and_addresses_are_there_at_once() -> None:
 def test_hosts_file_and_resolv_conf_are_watched(tmp_path: Path) -> None:
     """Changes of the hosts file and of resolv.conf are taken over within seconds."""
     hosts, resolv_conf = tmp_path / "hosts", tmp_path / "resolv.conf"
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1", ttl=3600)
 
     async def main() -> None:
@@ -413,7 +413,7 @@ def test_hosts_file_and_resolv_conf_are_watched(tmp_path: Path) -> None:
 
 def test_own_listener_is_told_once() -> None:
     """A pool that leads back here has no target, and the log says why, once."""
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1", ttl=60)
 
     def is_own(target: Target) -> bool:
@@ -436,7 +436,7 @@ def test_own_listener_is_told_once() -> None:
 
 def test_fault_of_ours_stops_no_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash in one resolution is logged and counted; that pool and all others go on."""
-    world = World()
+    world = FakeDns()
     address(world, "192.0.2.1", ttl=60)
 
     async def main() -> None:

@@ -25,9 +25,6 @@ from tests.service.daemon import (
 from tests.service.fixtures import Run
 from tests.service.reload import reload, rewrite
 
-EX_UNAVAILABLE = 69
-EX_CONFIG = 78
-
 
 def configured(tmp_path: Path, **keys: Any) -> dict[str, Any]:
     """A configuration with a control socket of its own."""
@@ -71,7 +68,7 @@ def test_all_faults_are_printed(run_daemon: Run, tmp_path: Path) -> None:
     daemon = run_daemon(settings)
     faulty = settings | {"listne": [], "endpoints": [{"sip_address": "tel:1"}]}
     done = reload(daemon, faulty)
-    assert done.returncode == EX_CONFIG
+    assert done.returncode == os.EX_CONFIG
     assert f"{daemon.config}:" in done.stderr
     assert 'unknown key "listne"' in done.stderr
     assert '"pool_fqdn" is missing' in done.stderr
@@ -149,7 +146,7 @@ def test_a_file_that_turns_into_garbage(
         timeout=2 * PATIENCE,
         check=False,
     )
-    assert done.returncode == EX_CONFIG, done.stderr
+    assert done.returncode == os.EX_CONFIG, done.stderr
     assert told in done.stderr
     assert str(daemon.config) in done.stderr
     assert "Traceback" not in done.stderr
@@ -173,7 +170,7 @@ def test_an_address_that_is_taken(run_daemon: Run, tmp_path: Path) -> None:
         url = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         new = {"listen": [*settings["listen"], url], "endpoints": [endpoint("sip:b@contoso.com")]}
         done = reload(daemon, settings | new)
-    assert done.returncode == EX_UNAVAILABLE
+    assert done.returncode == os.EX_UNAVAILABLE
     assert url in done.stderr
     assert "in use" in done.stderr
     still_serves(daemon)
@@ -316,7 +313,7 @@ def test_a_hundred_thousand_faults(run_daemon: Run, tmp_path: Path) -> None:
     text = yaml.safe_dump(settings | {"endpoints": None}).replace("endpoints: null\n", "")
     began = time.monotonic()
     done = reload(daemon, text + "endpoints:\n" + "".join(lines))
-    assert done.returncode == EX_CONFIG
+    assert done.returncode == os.EX_CONFIG
     assert "more" in done.stderr
     assert len(done.stderr) < 100_000
     assert time.monotonic() - began < PATIENCE
@@ -332,7 +329,7 @@ def test_no_daemon(tmp_path: Path) -> None:
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == EX_UNAVAILABLE
+    assert done.returncode == os.EX_UNAVAILABLE
     assert "the daemon isn't running" in done.stderr
     assert "systemctl start chatredirect" in done.stderr
 
@@ -340,6 +337,6 @@ def test_no_daemon(tmp_path: Path) -> None:
 def test_switched_off(run_daemon: Run, tmp_path: Path) -> None:
     daemon = run_daemon(configured(tmp_path, control={"socket": False}))
     done = reload(daemon)
-    assert done.returncode == EX_CONFIG
+    assert done.returncode == os.EX_CONFIG
     assert "control.socket: off" in done.stderr
     assert "SIGHUP" in done.stderr

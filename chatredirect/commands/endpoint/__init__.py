@@ -1,17 +1,18 @@
 """`chatredirect endpoint`: what the cmdlets for Persistent Chat endpoints do, done here.
 
-new, get, set_, remove   the commands
-powershell   their parameters in PowerShell's spelling
-keys, csv_rows, filters, identity   what is given to them
-change, filing, locking, author   how endpoints' files change
-showing   endpoints for people and for scripts
+new_command, get_command, set_command, remove_command   the command line of each
+powershell                    their parameters in PowerShell's spelling
+endpoint_options, keys, csv_rows, filters   what a user gives
+new_endpoints, endpoint_change   what a command wants to write
+proposal, files               validates it, writes it, has the daemon reload it
+listing                       endpoints as text and as JSON
 """
 
 import typer
 
-from chatredirect.commands.endpoint.get import get
+from chatredirect.commands.endpoint.get_command import get
 from chatredirect.commands.endpoint.new_command import new
-from chatredirect.commands.endpoint.remove import remove
+from chatredirect.commands.endpoint.remove_command import remove
 from chatredirect.commands.endpoint.set_command import set_
 
 app = typer.Typer(

@@ -21,7 +21,7 @@ _SHOWN = 10  # columns that are named
 
 
 class CsvFault(Exception):
-    """The file as a whole can't be read.
+    """The file can't be read.
 
     Attributes:
         line: where, from 1.
@@ -40,7 +40,7 @@ class Row:
     Attributes:
         line: that it begins in, from 1.
         values: by YAML key; those of empty cells not.
-        fault: why the values can't be told; empty if they can.
+        fault: why the row can't be read; empty if it can.
     """
 
     line: int
@@ -49,7 +49,7 @@ class Row:
 
 
 def read_rows(data: bytes) -> tuple[list[Row], list[str]]:
-    """The rows of a file, and what is to be known about how it was read.
+    """The rows of a file, and notes on how it was read.
 
     Raises:
         CsvFault: it is no such file.

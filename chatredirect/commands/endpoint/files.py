@@ -1,8 +1,8 @@
 """Files in a folder change all together or not at all.
 
-What is new is written beside its place under a hidden name, and is on the disk before anything gets
-its name: a full disk or a missing right shows while nothing has changed. A rename needs neither
-space nor time, and who reads the folder meanwhile finds the old file or the new one, whole.
+New content is written to hidden files in the folder and synchronized before any file is renamed: a
+full disk or a missing permission is found while nothing has changed. rename(2) is atomic, so a
+reader of the folder finds the old file or the new one, whole.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from chatredirect.config.document import MAX_FILE
 from chatredirect.runtime.regular_file import read_file
 
 HIDDEN = ".chatredirect-"
-"""Beginning of names that no pattern with a star reads, and that a killed command may leave."""
+"""Prefix of hidden files, which no `include` pattern reads; a killed command may leave some."""
 _ACCESS_LIST = "system.posix_acl_access"
 
 
@@ -27,8 +27,8 @@ class FilingError(Exception):
     """Nothing could be changed.
 
     Attributes:
-        path: what it was about.
-        error: what the system said.
+        path: the file or folder.
+        error: the system's error.
     """
 
     def __init__(self, path: str, error: OSError) -> None:
@@ -39,12 +39,12 @@ class FilingError(Exception):
 
 
 @dataclass(slots=True)
-class Filed:
-    """A change that has been made, and can still be taken back.
+class WrittenFiles:
+    """Files that have been written, and can still be restored.
 
     Attributes:
         new: files that weren't there before.
-        kept: what was in a place before, by place, under a hidden name.
+        kept: the hidden copy of each replaced or removed file, by path.
     """
 
     folder: str
@@ -52,41 +52,41 @@ class Filed:
     kept: dict[str, str] = field(default_factory=dict)
 
     def undo(self) -> None:
-        """Let everything be as it was.
+        """Restore the files.
 
         Raises:
-            FilingError: that isn't possible.
+            FilingError: they can't be restored.
         """
         for path, old in self.kept.items():
-            with told(path):
+            with filing_errors(path):
                 os.rename(old, path)
         for path in self.new:
-            with told(path), suppress(FileNotFoundError):
+            with filing_errors(path), suppress(FileNotFoundError):
                 os.unlink(path)
         _sync_folder(self.folder)
 
     def forget(self) -> None:
-        """Let nothing of what was before be left."""
+        """Remove the hidden copies."""
         for old in self.kept.values():
-            with suppress(OSError):  # the next command clears it away
+            with suppress(OSError):  # the next command removes it
                 os.unlink(old)
 
 
-def file_all(
+def write_all(
     folder: str, contents: Mapping[str, bytes | None], like: str, *, keep: bool = False
-) -> Filed:
-    """Give files their content, or take them away, all or none; on the disk when this returns.
+) -> WrittenFiles:
+    """Write or remove files, all or none; they are on the disk when this returns.
 
     Args:
-        folder: that they are in, locked.
-        contents: by path; None for a file that is to go.
+        folder: the files' folder, locked.
+        contents: by path; None to remove a file.
         like: the file whose owner, group and permissions new ones get.
-        keep: whether it shall be possible to take it back.
+        keep: whether to keep copies, for `undo`.
 
     Raises:
         FilingError: nothing has been changed.
     """
-    filed = Filed(folder)
+    filed = WrittenFiles(folder)
     written: dict[str, str] = {}
     try:
         for path, content in contents.items():
@@ -108,9 +108,11 @@ def file_all(
     return filed
 
 
-def _swap(filed: Filed, contents: Mapping[str, bytes | None], written: dict[str, str]) -> None:
+def _swap(
+    filed: WrittenFiles, contents: Mapping[str, bytes | None], written: dict[str, str]
+) -> None:
     for path, content in contents.items():
-        with told(path):
+        with filing_errors(path):
             if os.path.lexists(path):
                 old = _hidden(filed.folder)
                 if content is None:
@@ -126,7 +128,7 @@ def _swap(filed: Filed, contents: Mapping[str, bytes | None], written: dict[str,
 
 
 def _keep(path: str, old: str) -> None:
-    """Have what is in a place under another name too, while the place is never empty."""
+    """Keep a file under another name too; the file itself is there all the time."""
     try:
         os.link(path, old, follow_symlinks=False)
     except OSError:  # a file system without hard links
@@ -141,10 +143,10 @@ def _hidden(folder: str) -> str:
 def _write(folder: str, content: bytes, like: str) -> str:
     """A file under a hidden name that has the owner, group and permissions of another one."""
     path = _hidden(folder)
-    with told(folder):
+    with filing_errors(folder):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with told(folder):
+        with filing_errors(folder):
             view = memoryview(content)
             while view:
                 view = view[os.write(handle, view) :]
@@ -169,7 +171,7 @@ def _look_like(handle: int, like: str) -> None:
 
 
 _ONE_BY_ONE = 16
-"""Files that are synchronized one by one; for more the whole file system is, which is quicker."""
+"""Files to synchronize one by one; for more it is faster to synchronize the file system."""
 
 
 def _sync_all(folder: str, paths: list[str]) -> None:
@@ -177,7 +179,7 @@ def _sync_all(folder: str, paths: list[str]) -> None:
         _sync_file_system(folder)
         return
     for path in paths:
-        with told(folder):
+        with filing_errors(folder):
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(handle)
@@ -186,8 +188,8 @@ def _sync_all(folder: str, paths: list[str]) -> None:
 
 
 def _sync_file_system(folder: str) -> None:
-    """syncfs(2), which Python hasn't got: it tells of what couldn't be written, unlike sync(2)."""
-    with told(folder):
+    """syncfs(2), which Python lacks: unlike sync(2) it reports write errors."""
+    with filing_errors(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
@@ -198,7 +200,7 @@ def _sync_file_system(folder: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    with told(folder):
+    with filing_errors(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(handle)
@@ -207,8 +209,8 @@ def _sync_folder(folder: str) -> None:
 
 
 @contextmanager
-def told(path: str) -> Iterator[None]:
-    """Make a FilingError about a path of what the system says."""
+def filing_errors(path: str) -> Iterator[None]:
+    """Turn an OSError into a FilingError for a path."""
     try:
         yield
     except OSError as error:
@@ -220,30 +222,30 @@ _POLL = 0.05
 
 
 class BusyError(Exception):
-    """Another command holds the folder for longer than anybody waits."""
+    """Another command holds the lock for too long."""
 
 
 @contextmanager
 def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Have a folder for oneself among commands.
+    """Lock a folder against other commands.
 
     Args:
-        folder: it. One that isn't there is made, and goes again if it stays empty.
+        folder: made if it is missing, and removed again if it stays empty.
         like: a folder whose owner, group and permissions a new one gets.
-        waiting: called once if another command has it.
+        waiting: called once if another command holds the lock.
 
     Raises:
-        BusyError: another one doesn't give it back.
+        BusyError: another command holds it for too long.
         FilingError: the folder can't be made or opened.
     """
     while True:
         made = _make(folder, like)
-        with told(folder):
+        with filing_errors(folder):
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _wait_for(handle, waiting)
             if not _is_still(folder, handle):
-                continue  # the one that we have waited for has taken its new folder away
+                continue  # the command that we waited for has removed its new folder
             _clear(folder)
             yield
             return
@@ -257,7 +259,7 @@ def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None
 def _make(folder: str, like: str) -> bool:
     if os.path.lexists(folder):
         return False
-    with told(folder):
+    with filing_errors(folder):
         pattern = os.stat(like)
         try:
             os.mkdir(folder, 0o700)
@@ -282,15 +284,15 @@ def _is_still(folder: str, handle: int) -> bool:
 
 def _wait_for(handle: int, waiting: Callable[[], None]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    told = False
+    announced = False
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise BusyError from None
-            if not told:
-                told = True
+            if not announced:
+                announced = True
                 waiting()
             time.sleep(_POLL)
         else:
@@ -298,7 +300,7 @@ def _wait_for(handle: int, waiting: Callable[[], None]) -> None:
 
 
 def _clear(folder: str) -> None:
-    """Take away what killed commands have left; whoever has the lock knows that nobody needs it."""
+    """Remove what killed commands have left; under the lock nobody needs it."""
     with suppress(OSError):
         for entry in os.scandir(folder):
             if entry.name.startswith(HIDDEN):

@@ -1,4 +1,4 @@
-"""An endpoint's values as a command is given them: under the names of options, or YAML's keys."""
+"""An endpoint's values by option or by YAML key."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ _KEY = re.compile(
 
 
 def endpoint_of(keys: Mapping[str, Scalar]) -> EndpointSettings:
-    """The endpoint that these values make.
+    """The endpoint with these values.
 
     Raises:
         ValidationError: they make none; `faults` puts it in words.
@@ -48,22 +48,22 @@ def endpoint_of(keys: Mapping[str, Scalar]) -> EndpointSettings:
 
 
 def faults(error: ValidationError) -> Iterator[str]:
-    """What is wrong with values, each fault with its key before it."""
+    """The faults of values, each after its key."""
     for fault in faults_of(error, Document(""), (), EndpointSettings):
         yield fault.message
 
 
 def refuse_values(error: ValidationError) -> typer.BadParameter:
-    """What is wrong with values that were given as options."""
-    told = list(faults(error))
-    named = OPTIONS.get(told[0].partition(":")[0])
+    """The faults of values that were given as options."""
+    found = list(faults(error))
+    named = OPTIONS.get(found[0].partition(":")[0])
     if named is not None:
-        told[0] = told[0].partition(": ")[2]
-    return typer.BadParameter("; ".join(map(for_options, told)), param_hint=named)
+        found[0] = found[0].partition(": ")[2]
+    return typer.BadParameter("; ".join(map(for_options, found)), param_hint=named)
 
 
 def for_options(message: str) -> str:
-    """A fault whose words are YAML's, in the words of the command line."""
+    """A fault with option names instead of YAML keys."""
 
     def option(found: re.Match[str]) -> str:
         key = found[1] or found[2]
@@ -73,7 +73,7 @@ def for_options(message: str) -> str:
 
 
 def keys_of(endpoint: EndpointSettings) -> Keys:
-    """An endpoint's values as they stand in its file; those that are the defaults are left out."""
+    """An endpoint's values as in its file, without those that are defaults."""
     values: dict[str, object] = {name: getattr(endpoint, name) for name in OPTIONS}
     keys: Keys = {}
     for name, value in values.items():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatredirect.commands.endpoint.options import (
+from chatredirect.commands.endpoint.endpoint_options import (
     ActiveFromOption,
     ConfirmOption,
     DisplayNameOption,
@@ -24,7 +24,7 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOpti
 from chatredirect.commands.output import show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.endpoint.making import Making
+    from chatredirect.commands.endpoint.new_endpoints import NewEndpoints
 
 
 def new(
@@ -66,8 +66,8 @@ def new(
     the configuration can't be used, or would lead back to itself. Then nothing has been changed.
     With --reload also what reload says; if the service isn't running (69), the change stays.
     """
-    from chatredirect.commands.endpoint import making
-    from chatredirect.commands.endpoint.change import Where
+    from chatredirect.commands.endpoint import new_endpoints
+    from chatredirect.commands.endpoint.proposal import CommandTarget
 
     given = {
         "sip_address": sip_address,
@@ -80,22 +80,26 @@ def new(
         "active_from": active_from,
     }
     keys = {name: value for name, value in given.items() if value}
-    where = Where(config, socket, reload, as_json)
-    work = making.one(keys, where) if from_csv is None else making.of_csv(from_csv, keys, where)
+    where = CommandTarget(config, socket, reload, as_json)
+    work = (
+        new_endpoints.from_options(keys, where)
+        if from_csv is None
+        else new_endpoints.from_rows(from_csv, keys, where)
+    )
     if what_if:
-        would = making.tell_what_if(work)
+        would = new_endpoints.show_what_if(work)
         if as_json:
-            show(making.shown(would, as_json=True))
+            show(new_endpoints.shown(would, as_json=True))
         return
     if confirm and not _asked(work):
         raise typer.Exit(1)
-    made = making.make(work)
+    made = new_endpoints.make(work)
     if pass_thru or as_json:
-        show(making.shown(made, as_json=as_json))
+        show(new_endpoints.shown(made, as_json=as_json))
 
 
-def _asked(work: "Making") -> bool:
-    from chatredirect.commands.endpoint import making
+def _asked(work: "NewEndpoints") -> bool:
+    from chatredirect.commands.endpoint import new_endpoints
 
     work.propose()
-    return confirmed(f"Make {making.named(work.endpoints)}?")
+    return confirmed(f"Make {new_endpoints.named(work.endpoints)}?")

@@ -2,7 +2,7 @@
 
 import typer
 
-from chatredirect.commands.endpoint.options import (
+from chatredirect.commands.endpoint.endpoint_options import (
     ActiveFromOption,
     ConfirmOption,
     DisplayNameOption,
@@ -51,9 +51,9 @@ def set_(
     written; 78 if the configuration can't be used. Then nothing has been changed. With --reload
     also what reload says; if the service isn't running (69), the change stays.
     """
-    from chatredirect.commands.endpoint import changing
-    from chatredirect.commands.endpoint.change import Where
-    from chatredirect.commands.endpoint.making import shown
+    from chatredirect.commands.endpoint import endpoint_change
+    from chatredirect.commands.endpoint.new_endpoints import shown
+    from chatredirect.commands.endpoint.proposal import CommandTarget
 
     wanted = one_identity(argument, identity)
     if not wanted:
@@ -70,14 +70,16 @@ def set_(
     values = {name: value for name, value in given.items() if value is not None}
     if not values:
         raise typer.BadParameter("give what is to be different, as in --state maintenance")
-    work = changing.Changing(Where(config, socket, reload, as_json), wanted, values)
+    work = endpoint_change.ChangeRequest(
+        CommandTarget(config, socket, reload, as_json), wanted, values
+    )
     if what_if:
-        would = changing.tell_what_if(work)
+        would = endpoint_change.show_what_if(work)
         if as_json:
             show(shown([would], as_json=True))
         return
     if confirm and not confirmed(f"Change {work.propose().endpoint.sip_address}?"):
         raise typer.Exit(1)
-    endpoint = changing.change(work)
+    endpoint = endpoint_change.change(work)
     if pass_thru or as_json:
         show(shown([endpoint], as_json=as_json))

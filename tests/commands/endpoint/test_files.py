@@ -271,7 +271,7 @@ def test_a_change_that_fails_half_way_is_taken_back(
         str(folder / "new2"): b"2",
     }
     with pytest.raises(endpoint_files.FilingError):
-        endpoint_files.file_all(str(folder), contents, str(like))
+        endpoint_files.write_all(str(folder), contents, str(like))
     assert files(folder) == before
 
 
@@ -287,10 +287,10 @@ def test_a_change_can_be_taken_back(tmp_path: Path) -> None:
         str(gone): None,
         str(folder / "new"): b"1",
     }
-    filed = endpoint_files.file_all(str(folder), contents, str(like), keep=True)
+    filed = endpoint_files.write_all(str(folder), contents, str(like), keep=True)
     visible = {name: text for name, text in files(folder).items() if not name.startswith(".")}
     assert visible == {"old": b"changed", "new": b"1"}
     filed.undo()
     assert files(folder) == before
-    endpoint_files.file_all(str(folder), contents, str(like), keep=True).forget()
+    endpoint_files.write_all(str(folder), contents, str(like), keep=True).forget()
     assert files(folder) == {"old": b"changed", "new": b"1"}

@@ -12,11 +12,11 @@ import pytest
 import trustme
 
 from chatredirect.client.tls import Secured
-from chatredirect.commands.pinging import Pinged
+from chatredirect.commands.pool_resolution import Resolution
 from chatredirect.commands.readiness import Grade, Item, is_ready, readiness
-from chatredirect.commands.resolving import Resolution
+from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.rfc3263 import Located, LocatedState
+from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import PoolAddress, Target
 from tests.commands.endpoint.conftest import Command

@@ -1,8 +1,7 @@
-"""A change of endpoints: seen whole before anything is touched, made at once, and taken back if the
-running daemon doesn't want it.
+"""A change of endpoints' files: validated, written together, and undone if the daemon refuses it.
 
-Every command comes here with the files as they shall be. They are validated together with the
-whole configuration, under a lock that makes commands wait for one another.
+Every command proposes the new content of files. It is validated together with the whole
+configuration, under a lock, so that commands wait for one another.
 """
 
 import os
@@ -15,13 +14,18 @@ from pathlib import Path
 
 import typer
 
-from chatredirect.commands.asking import control_socket
-from chatredirect.commands.endpoint.files import BusyError, Filed, FilingError, file_all, locked
+from chatredirect.commands.endpoint.files import (
+    BusyError,
+    FilingError,
+    WrittenFiles,
+    locked,
+    write_all,
+)
 from chatredirect.commands.endpoint.keys import for_options
-from chatredirect.commands.output import EX_IOERR, complain, show
-from chatredirect.commands.report import config_error_text
+from chatredirect.commands.fault_text import config_error_text
+from chatredirect.commands.options import control_socket
+from chatredirect.commands.output import complain, show
 from chatredirect.config import (
-    EX_CONFIG,
     ConfigError,
     EndpointSettings,
     Settings,
@@ -38,19 +42,18 @@ from chatredirect.runtime.wording import counted, error_text
 
 NO = 1
 """Exit status: the answer is no, and nothing has been changed."""
-EX_DATAERR, EX_TEMPFAIL, EX_NOPERM = 65, 75, 77  # sysexits(3)
 _RELOAD_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Which configuration is meant, and whether the daemon is to take the change up.
+class CommandTarget:
+    """The configuration that a command changes, and whether the daemon then reloads it.
 
     Attributes:
-        config: its main file.
-        socket: the daemon's control socket if it isn't the configuration's.
-        reload: whether the daemon is told.
-        as_json: whether standard output is for JSON alone, so that words go to standard error.
+        config: the main file.
+        socket: the daemon's control socket; None for the configuration's.
+        reload: whether the daemon reloads its configuration afterwards.
+        as_json: whether standard output has JSON only; messages go to standard error then.
     """
 
     config: Path
@@ -59,7 +62,7 @@ class Where:
     as_json: bool = False
 
     def say(self, text: str) -> None:
-        """Tell what has been done."""
+        """Print what has been done."""
         if self.as_json:
             complain(text, prefix="")
         else:
@@ -68,12 +71,12 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Included files as they shall be, and the configuration that this makes.
+    """New content of included files, and the configuration with it.
 
     Attributes:
-        folder: where they are.
-        contents: by path, None for a file that goes.
-        settings: the whole.
+        folder: the files' folder.
+        contents: by path; None to remove a file.
+        settings: the whole configuration with these files.
     """
 
     folder: str
@@ -82,16 +85,16 @@ class Proposal:
 
 
 def refuse(message: str, status: int) -> typer.Exit:
-    """Say why nothing is changed; what to raise then."""
+    """Print why nothing is changed; the exception to raise."""
     complain(message)
     return typer.Exit(status)
 
 
 def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) -> Settings:
-    """The configuration, as it is or as it would be.
+    """The configuration, as it is or with the content of `draft`.
 
     Raises:
-        typer.Exit: it can't be used, which has been told.
+        typer.Exit: it can't be used; the reason has been printed.
     """
     try:
         return load(config, draft)
@@ -99,25 +102,25 @@ def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) ->
         complain(config_error_text(error), prefix="")
         if draft is not None:
             complain("nothing has been changed")
-        raise typer.Exit(EX_CONFIG) from None
+        raise typer.Exit(os.EX_CONFIG) from None
 
 
 def folder_of(config: Path) -> IncludeFolder:
-    """Where new endpoints go.
+    """The folder for new endpoints.
 
     Raises:
-        typer.Exit: nowhere, which has been told.
+        typer.Exit: there is none; the reason has been printed.
     """
     try:
         content = read_file(config, MAX_FILE)
     except (OSError, ValueError):
-        configured(config)  # says it better
+        configured(config)  # reports it better
         raise
     try:
         return include_folder(os.fspath(config), content)
     except NoFolderError as error:
-        configured(config)  # a faulty file is told about first
-        raise refuse(str(error), EX_CONFIG) from None
+        configured(config)  # a faulty file is reported first
+        raise refuse(str(error), os.EX_CONFIG) from None
 
 
 def find(settings: Settings, key: bytes) -> EndpointSettings | None:
@@ -131,11 +134,11 @@ def file_of(endpoint: EndpointSettings) -> str:
 
 
 @contextmanager
-def alone(folder: str, config: Path) -> Iterator[None]:
-    """Have the folder for oneself, so that what is read stays true until it is written.
+def exclusive(folder: str, config: Path) -> Iterator[None]:
+    """Lock the folder, so that what was read is still true when files are written.
 
     Raises:
-        typer.Exit: that isn't possible, which has been told.
+        typer.Exit: that isn't possible; the reason has been printed.
     """
     waiting = "another chatredirect endpoint is at work; waiting for it"
     try:
@@ -143,25 +146,25 @@ def alone(folder: str, config: Path) -> Iterator[None]:
             yield
     except BusyError:
         message = f"another chatredirect endpoint holds {folder}: try again when it is done"
-        raise refuse(message, EX_TEMPFAIL) from None
+        raise refuse(message, os.EX_TEMPFAIL) from None
     except FilingError as error:
         raise _unwritable(error) from None
 
 
-def carry_out(proposal: Proposal, where: Where, done: Callable[[], None]) -> None:
-    """Make the change, and have the daemon take it up if that is wanted.
+def carry_out(proposal: Proposal, where: CommandTarget, done: Callable[[], None]) -> None:
+    """Write the change, and have the daemon reload it if that is wanted.
 
     Args:
-        proposal: it; its folder is ours alone.
-        where: what it is about.
-        done: tells about it once it is made for good.
+        proposal: the change; its folder is locked.
+        where: the configuration.
+        done: prints the result once the change can't be undone any more.
 
     Raises:
-        typer.Exit: it couldn't be made, or the daemon said no: then everything is as it was.
+        typer.Exit: it couldn't be written, or the daemon refused it; nothing has changed then.
     """
     socket = control_socket(where.config, where.socket) if where.reload else None
     try:
-        filed = file_all(
+        filed = write_all(
             proposal.folder or ".",
             proposal.contents,
             _pattern(proposal, where.config),
@@ -180,9 +183,9 @@ def carry_out(proposal: Proposal, where: Where, done: Callable[[], None]) -> Non
     where.say("The running service has taken it up.")
 
 
-def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
-    from chatredirect.commands.reload import faults_of_refusal
-    from chatredirect.commands.report import fault_lines
+def _reload(socket: str, filed: WrittenFiles, done: Callable[[], None]) -> None:
+    from chatredirect.commands.fault_text import fault_lines
+    from chatredirect.commands.reload_command import faults_of_refusal
     from chatredirect.control.client import ControlError, ask
 
     try:
@@ -210,17 +213,17 @@ def _reload(socket: str, filed: Filed, done: Callable[[], None]) -> None:
     done()
 
 
-def tell_doubts(settings: Settings, contents: Mapping[str, bytes | None]) -> None:
-    """Warnings about the endpoints in these files, and nothing else."""
-    told = [doubt for doubt in warnings(settings) if contents.get(doubt.file) is not None]
-    for doubt in told[:20]:
-        complain(f"warning: {for_options(doubt.message)}")
-    if len(told) > 20:
-        complain(f"and {counted(len(told) - 20, 'warning')} more: chatredirect check")
+def warn_of_endpoints(settings: Settings, contents: Mapping[str, bytes | None]) -> None:
+    """Print the warnings about the endpoints in these files only."""
+    found = [each for each in warnings(settings) if contents.get(each.file) is not None]
+    for each in found[:20]:
+        complain(f"warning: {for_options(each.message)}")
+    if len(found) > 20:
+        complain(f"and {counted(len(found) - 20, 'warning')} more: chatredirect check")
 
 
-def tell_passed(proposal: Proposal, now: float) -> None:
-    """Warn of a time that has just been given and is over: a mistyped year opens an endpoint."""
+def warn_of_past_times(proposal: Proposal, now: float) -> None:
+    """Warn of a given time that has passed: a mistyped year would open an endpoint at once."""
     times = {
         each.active_from
         for each in proposal.settings.endpoints
@@ -233,7 +236,7 @@ def tell_passed(proposal: Proposal, now: float) -> None:
 
 
 def _pattern(proposal: Proposal, config: Path) -> str:
-    """The file that new ones look like: one beside them, else the main file."""
+    """The file whose owner and permissions new ones get: one in the folder, else the main file."""
     ours = set(proposal.contents)
     beside = (path for path in proposal.settings.files[1:] if path not in ours)
     return next((path for path in beside if os.path.dirname(path) == proposal.folder), str(config))
@@ -244,9 +247,9 @@ def _unwritable(failed: FilingError, what: str = "nothing has been changed:") ->
     if isinstance(error, PermissionError):
         return refuse(
             f"{what} user {os.geteuid()} isn't permitted to write {failed.path}: use sudo",
-            EX_NOPERM,
+            os.EX_NOPERM,
         )
-    return refuse(f"{what} {failed.path}: {error_text(error)}", EX_IOERR)
+    return refuse(f"{what} {failed.path}: {error_text(error)}", os.EX_IOERR)
 
 
 _MAX_NAME = 64
@@ -258,7 +261,7 @@ def author(environ: Mapping[str, str], now: datetime, command: str) -> str:
     Args:
         environ: the process's environment.
         now: with its offset from UTC.
-        command: what was called.
+        command: the command line, shortened.
     """
     name = _printable(_user())
     before = _printable(environ.get("SUDO_USER", ""))
@@ -283,12 +286,12 @@ class NoSuchEndpointError(LookupError):
     """There is no endpoint with this identity."""
 
 
-def identified(settings: Settings, identity: str) -> EndpointSettings:
+def find_by_identity(settings: Settings, identity: str) -> EndpointSettings:
     """The endpoint that an identity means.
 
     Raises:
         NoSuchEndpointError: there is none.
-        LookupError: that can't be told; with what to write instead.
+        LookupError: it is ambiguous, or no SIP address; the message says what to write instead.
     """
     if identity.upper().startswith("CN="):
         raise LookupError(

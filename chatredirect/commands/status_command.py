@@ -37,7 +37,7 @@ def status(
     Exit status: 0 if it could be asked, whatever is wrong with endpoints and pools, 69 if it isn't
     running, 77 if it isn't permitted.
     """
-    from chatredirect.commands.asking import control_socket
+    from chatredirect.commands.options import control_socket
     from chatredirect.control.client import ControlError
 
     path = control_socket(config, socket)

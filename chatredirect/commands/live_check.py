@@ -1,15 +1,15 @@
-"""`check --live`: would it work this minute? Each pool resolved, each of its targets pinged."""
+"""`check --live`: resolves each pool and pings its targets, to say whether it works now."""
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chatredirect.commands.pinging import Pinged, ping_all
+from chatredirect.commands.pool_resolution import Resolution, resolve_all, target_text
 from chatredirect.commands.readiness import Item, is_ready, readiness
-from chatredirect.commands.resolving import Resolution, resolve_all, target_text
+from chatredirect.commands.target_pings import Pinged, ping_all
 from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings, TlsSettings
 from chatredirect.config.warnings import at_endpoint, needs_srv, udp_warning
-from chatredirect.dns.rfc3263 import LocatedState
+from chatredirect.dns.located import LocatedState
 from chatredirect.log.escape import escape
 from chatredirect.net.target import PoolAddress
 from chatredirect.runtime.wording import counted
@@ -19,7 +19,7 @@ from chatredirect.transport.tls_contexts import TlsError
 
 @dataclass(frozen=True, slots=True)
 class LivePool:
-    """A pool as it is right now. Ready: at least one target works."""
+    """A pool as it is now. It is ready if at least one target works."""
 
     resolution: Resolution
     targets: tuple[Pinged, ...]
@@ -31,15 +31,15 @@ class LivePool:
 
     @property
     def why_not(self) -> str:
-        """What is the matter if it isn't ready."""
+        """The reason if it isn't ready."""
         if not self.targets:
             return self.resolution.located.reason
         return f"of {counted(len(self.targets), 'target')} none works"
 
     def as_json(self) -> dict[str, object]:
-        """All of it, for scripts."""
+        """The pool for scripts."""
         pings = [each.as_json() for each in self.targets]
-        named = {"pool_fqdn": self.resolution.way.fqdn, "ready": self.ready, "pings": pings}
+        named = {"pool_fqdn": self.resolution.pool.fqdn, "ready": self.ready, "pings": pings}
         return {**named, **self.resolution.as_json()}
 
 
@@ -49,11 +49,12 @@ def look(settings: Settings) -> dict[PoolAddress, LivePool]:
     Raises:
         TlsError: a certificate, key or CA file can't be used.
     """
-    ways = dict.fromkeys(way for each in settings.endpoints for way in each.pools)
-    found = resolve_all(ways, settings)
+    addresses = dict.fromkeys(pool for each in settings.endpoints for pool in each.pools)
+    found = resolve_all(addresses, settings)
     pinged = ping_all((each for one in found for each in one.located.targets), settings)
     return {
-        one.way: LivePool(one, tuple(pinged[each] for each in one.located.targets)) for one in found
+        one.pool: LivePool(one, tuple(pinged[each] for each in one.located.targets))
+        for one in found
     }
 
 
@@ -61,8 +62,8 @@ def live_lines(
     settings: Settings, pools: dict[PoolAddress, LivePool], shown: int, now: float
 ) -> Iterator[str]:
     """Every pool with its targets; then each endpoint, those that aren't ready first."""
-    for way, pool in pools.items():
-        yield str(way)
+    for address, pool in pools.items():
+        yield str(address)
         for each in pool.targets:
             works = "works" if each.works else "FAILS"
             yield f"  {works}  {target_text(each.target)}: {each.detail}"
@@ -84,7 +85,7 @@ def _endpoint_lines(
     endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool], now: float
 ) -> Iterator[str]:
     pool, items = _decisive(endpoint, pools), items_of(endpoint, pools, now)
-    why = "" if pool.ready else f" ({pool.resolution.way}: {pool.why_not})"
+    why = "" if pool.ready else f" ({pool.resolution.pool}: {pool.why_not})"
     yield f"{'ready' if is_ready(items) else 'not ready':<9}  {endpoint.sip_address}{why}"
     yield from (f"  {escape(str(item))}" for item in items)
 
@@ -92,13 +93,13 @@ def _endpoint_lines(
 def items_of(
     endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool], now: float
 ) -> tuple[Item, ...]:
-    """Everything that has to be right for an endpoint, and how it is."""
+    """The readiness items of an endpoint."""
     pool = _decisive(endpoint, pools)
     return readiness(endpoint, pool.resolution, pool.targets, now)
 
 
 def _decisive(endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool]) -> LivePool:
-    """The pool that says whether an endpoint is ready: of several channel services one will do."""
+    """The pool that decides on readiness: the endpoint's, or its first ready channel service's."""
     if endpoint.mode != "lookup":
         return pools[endpoint.pool]
     channels = [pools[endpoint.channel_pool(uri)] for uri in endpoint.channels]
@@ -106,10 +107,10 @@ def _decisive(endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool]) ->
 
 
 MAX_POOLS = 100
-"""Pools that are asked for; a check should not be a load test of a name server."""
+"""Pools to look up; a check must not be a load test of a name server."""
 
 
-def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
+def dns_warnings(settings: Settings) -> tuple[Fault, ...]:
     """A warning for each pool without port and transport whose name has no SRV records.
 
     Takes as long as DNS does, at most `dns.lifetime` for each step of RFC 3263.
@@ -121,39 +122,41 @@ def dns_doubts(settings: Settings) -> tuple[Fault, ...]:
     if not first:
         return ()
     found = resolve_all(first, settings)
-    doubts = (_doubt(first[resolution.way], resolution) for resolution in found)
-    return tuple(doubt for doubt in doubts if doubt is not None)
+    found_warnings = (_dns_warning(first[resolution.pool], resolution) for resolution in found)
+    return tuple(each for each in found_warnings if each is not None)
 
 
-def _doubt(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
+def _dns_warning(endpoint: EndpointSettings, resolution: Resolution) -> Fault | None:
     located = resolution.located
     if located.state is not LocatedState.FOUND:
         where = endpoint.pool_fqdn
         return at_endpoint(endpoint, f"{where} has no targets just now: {located.reason}")
     has_srv = any(step.type == "SRV" and step.records for step in resolution.trace.steps)
-    if has_srv or resolution.way.transport is not None:
+    if has_srv or resolution.pool.transport is not None:
         return None
     return udp_warning(endpoint, "with neither port nor transport nor SRV records")
 
 
-def tls_doubts(settings: Settings) -> tuple[Fault, ...]:
-    """Make every context, and give the warnings that the files give reason for.
+def tls_warnings(settings: Settings) -> tuple[Fault, ...]:
+    """Load all TLS files; return the warnings about them.
 
     Raises:
         ConfigError: files, or ciphers, that can't be used.
     """
     main = settings.files[0] if settings.files else "(settings)"
     profiles = tuple(dict.fromkeys((settings.tls, *settings.secure_listeners.values())))
-    faults, doubts = list[Fault](), list[Fault]()
+    faults, warnings = list[Fault](), list[Fault]()
     for profile in profiles:
         try:
             _use(settings, profile)
-            doubts += (Fault(file, 0, 0, why) for file, why in file_warnings(profile, time.time()))
+            warnings += (
+                Fault(file, 0, 0, why) for file, why in file_warnings(profile, time.time())
+            )
         except TlsError as error:
             faults.append(Fault(main, 0, 0, f"tls: {error}"))
     if faults:
         raise ConfigError(dict.fromkeys(faults))
-    return tuple(dict.fromkeys(doubts))
+    return tuple(dict.fromkeys(warnings))
 
 
 def _use(settings: Settings, profile: TlsSettings) -> None:

@@ -14,7 +14,7 @@ Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 
 def fault_lines(faults: Sequence[Fault], kind: str) -> list[str]:
     """`file:line:column: kind: message` for each, `kind` being "error" or "warning"."""
-    lines = [f"{fault.place}: {kind}: {fault.message}" for fault in faults[:MAX_LINES]]
+    lines = [f"{fault.location}: {kind}: {fault.message}" for fault in faults[:MAX_LINES]]
     if len(faults) > MAX_LINES:
         lines.append(f"… and {len(faults) - MAX_LINES:,} more")
     return lines

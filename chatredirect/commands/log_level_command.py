@@ -42,7 +42,7 @@ def log_level(
     Exit status: 0 if done, 2 if there is no such level, 69 if the daemon isn't running, 77 if it
     isn't permitted.
     """
-    from chatredirect.commands.asking import control_socket
+    from chatredirect.commands.options import control_socket
     from chatredirect.control.client import ControlError, ask
 
     wanted: dict[str, Json] = {"seconds": seconds(lasting)}

@@ -1,4 +1,4 @@
-"""Pings from a command: does a target work this minute?"""
+"""Pings from a command: whether targets work now."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -20,15 +20,15 @@ AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Pinged:
-    """A target, and what came of a ping.
+    """A target, and the result of a ping.
 
     Attributes:
-        target: it.
-        works: whether it gave an answer that says so.
-        detail: what it said, or what prevented it.
-        connected: whether there was a connection, over UDP whether there was an answer.
-        secured: what TLS has agreed on; None without TLS, and where it failed.
-        insecure: whether it was TLS that failed.
+        target: the pinged target.
+        works: whether its response says that it works.
+        detail: the response, or the error.
+        connected: whether there was a connection; over UDP, a response.
+        secured: the TLS session; None without TLS, or if it failed.
+        insecure: whether TLS failed.
     """
 
     target: Target
@@ -39,7 +39,7 @@ class Pinged:
     insecure: bool = False
 
     def as_json(self) -> dict[str, object]:
-        """All of it, for scripts."""
+        """The result for scripts."""
         return {"target": str(self.target), "works": self.works, "detail": self.detail}
 
 
@@ -59,7 +59,7 @@ def ping_all(targets: Iterable[Target], settings: Settings) -> dict[Target, Ping
 
 @dataclass(slots=True)
 class _Pinger:
-    """How targets are reached, and how long each gets, in seconds."""
+    """Pings targets, a limited number at a time, within `seconds` each."""
 
     connects: Mapping[Transport, Connect]
     seconds: float
@@ -76,7 +76,7 @@ class _Pinger:
 
 @dataclass(slots=True)
 class _Watched:
-    """How a target is reached, and how far that came."""
+    """Connects to one target, and records how far that came."""
 
     inner: Connect
     connected: bool = False

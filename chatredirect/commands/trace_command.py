@@ -1,5 +1,6 @@
 """`chatredirect trace`: the live messages of one caller, with what the daemon decided and why."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -13,7 +14,7 @@ from chatredirect.commands.options import (
     SocketOption,
     seconds,
 )
-from chatredirect.commands.output import EX_IOERR, complain, show
+from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ def trace(
     """
     from contextlib import ExitStack
 
-    from chatredirect.commands.asking import control_socket
+    from chatredirect.commands.options import control_socket
     from chatredirect.control.client import ControlError, ask
 
     wanted: dict[str, Json] = {
@@ -98,7 +99,7 @@ def trace(
         except ControlError as error:
             complain(str(error))
             raise typer.Exit(error.status) from None
-    _tell_end(result, lasting)
+    _show_end(result, lasting)
 
 
 class _KeyReader:
@@ -162,7 +163,6 @@ def _print_json(sighting: "Sighting") -> None:
 
 
 def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
-    import os
     from errno import ELOOP
     from stat import S_ISREG
 
@@ -188,13 +188,13 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
             if status.st_uid != os.geteuid() or status.st_nlink > 1:
                 os.close(descriptor)
                 complain(f"{path}: another user's file, or one with two names: name a new file")
-                raise typer.Exit(EX_IOERR)
+                raise typer.Exit(os.EX_IOERR)
             os.fchmod(descriptor, 0o600)  # it may have been there, for everybody
             os.ftruncate(descriptor, 0)
     except OSError as error:
         if error.errno == ELOOP:
             complain(f"{path}: a symbolic link: name the file itself")
-            raise typer.Exit(EX_IOERR) from None
+            raise typer.Exit(os.EX_IOERR) from None
         _fail(path, error)
     stack.callback(os.close, descriptor)
     return PcapWriter(write).add
@@ -204,10 +204,10 @@ def _fail(path: Path, error: OSError) -> NoReturn:
     from chatredirect.runtime.wording import error_text
 
     complain(f"{path}: {error_text(error)}")
-    raise typer.Exit(EX_IOERR) from None
+    raise typer.Exit(os.EX_IOERR) from None
 
 
-def _tell_end(result: "Mapping[str, Json]", lasting: str) -> None:
+def _show_end(result: "Mapping[str, Json]", lasting: str) -> None:
     left_out = result.get("left_out")
     more = f", {left_out} of these left out" if left_out else ""
     complain(f"{lasting} are over: {result.get('calls')} calls, {result.get('seen')} seen{more}")

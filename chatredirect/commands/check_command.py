@@ -12,7 +12,7 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigArgument, JsonOp
 from chatredirect.commands.output import show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.live import LivePool
+    from chatredirect.commands.live_check import LivePool
     from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
     from chatredirect.net.target import PoolAddress
 
@@ -43,37 +43,38 @@ def check(
     78 if not; with --live, 1 if it can be used
     but an endpoint isn't ready.
     """
-    from chatredirect.config import ConfigError, load, warnings
+    from chatredirect.config import ConfigError, load
+    from chatredirect.config import warnings as config_warnings
 
     if live and offline:
         raise typer.BadParameter("--live and --offline exclude each other")
     now = time.time()
     try:
         settings = load(as_elsewhere or file, pipe=True)  # every other command has --config
-        doubts = (*warnings(settings), *_files(settings), *_states(settings, now))
+        warnings = (*config_warnings(settings), *_files(settings), *_states(settings, now))
     except ConfigError as error:
         _refused(error, as_json=as_json)
         raise typer.Exit(error.exit_status) from None
     if not offline:
-        doubts += _asked(settings)
+        warnings += _asked(settings)
     pools = _looked(settings) if live else None
     if as_json:
-        show(json.dumps(_json(settings, doubts, pools, now), indent=2))
+        show(json.dumps(_json(settings, warnings, pools, now), indent=2))
     else:
-        show("\n".join(_text(settings, doubts, pools, now)))
+        show("\n".join(_text(settings, warnings, pools, now)))
     if pools is not None and not _all_ready(settings, pools, now):
         raise typer.Exit(NOT_READY)
 
 
 def _all_ready(settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: float) -> bool:
-    from chatredirect.commands.live import items_of
+    from chatredirect.commands.live_check import items_of
     from chatredirect.commands.readiness import is_ready
 
     return all(is_ready(items_of(each, pools, now)) for each in settings.endpoints)
 
 
 def _states(settings: "Settings", now: float) -> "Iterator[Fault]":
-    """A state that somebody has set and that isn't in force."""
+    """Warnings about a `state` that `active_from` has overridden."""
     from chatredirect.config.warnings import at_endpoint
 
     for each in settings.endpoints:
@@ -90,31 +91,31 @@ def _states(settings: "Settings", now: float) -> "Iterator[Fault]":
 
 
 def _files(settings: "Settings") -> "tuple[Fault, ...]":
-    """The warnings that TLS files give reason for; ConfigError if they can't be used."""
+    """The warnings about TLS files; ConfigError if they can't be used."""
     from chatredirect.config import TlsSettings
 
     if settings.tls == TlsSettings() and not settings.secure_listeners:
-        return ()  # without importing what reads them
-    from chatredirect.commands.live import tls_doubts
+        return ()  # without the slow imports of what reads them
+    from chatredirect.commands.live_check import tls_warnings
 
-    return tls_doubts(settings)
+    return tls_warnings(settings)
 
 
 def _asked(settings: "Settings") -> "tuple[Fault, ...]":
-    """The warnings that DNS has a say in."""
+    """The warnings that need DNS."""
     from chatredirect.config.warnings import needs_srv
 
     if not any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
-        return ()  # without importing what asks
-    from chatredirect.commands.live import dns_doubts
+        return ()  # without the slow imports of the resolver
+    from chatredirect.commands.live_check import dns_warnings
     from chatredirect.log import silence
 
     silence()
-    return dns_doubts(settings)
+    return dns_warnings(settings)
 
 
 def _looked(settings: "Settings") -> "dict[PoolAddress, LivePool]":
-    from chatredirect.commands.live import look
+    from chatredirect.commands.live_check import look
     from chatredirect.log import silence
 
     silence()
@@ -122,7 +123,7 @@ def _looked(settings: "Settings") -> "dict[PoolAddress, LivePool]":
 
 
 def _refused(error: "ConfigError", *, as_json: bool) -> None:
-    from chatredirect.commands.report import config_error_text, fault_json
+    from chatredirect.commands.fault_text import config_error_text, fault_json
 
     if as_json:
         answer = {"ok": False, "errors": [fault_json(fault) for fault in error.faults]}
@@ -133,20 +134,20 @@ def _refused(error: "ConfigError", *, as_json: bool) -> None:
 
 def _text(
     settings: "Settings",
-    doubts: "tuple[Fault, ...]",
+    warnings: "tuple[Fault, ...]",
     pools: "dict[PoolAddress, LivePool] | None",
     now: float,
 ) -> Iterator[str]:
-    from chatredirect.commands.endpoint.showing import state_text
-    from chatredirect.commands.report import fault_lines
+    from chatredirect.commands.endpoint.listing import state_text
+    from chatredirect.commands.fault_text import fault_lines
     from chatredirect.runtime.wording import counted
 
-    yield from fault_lines(doubts, "warning")
-    if doubts:
+    yield from fault_lines(warnings, "warning")
+    if warnings:
         yield ""
-    ways = {pool for endpoint in settings.endpoints for pool in endpoint.pools}
+    addresses = {pool for endpoint in settings.endpoints for pool in endpoint.pools}
     yield f"listening on  {', '.join(map(str, settings.listen))}"
-    yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(ways), 'pool')}"
+    yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(addresses), 'pool')}"
     shown = settings.endpoints[:_SHOWN]
     width = max((len(str(endpoint.sip_address)) for endpoint in shown), default=0)
     for endpoint in shown:
@@ -160,10 +161,10 @@ def _text(
     yield f"files         {', '.join(settings.files[:_SHOWN])}" + (
         f" … and {len(settings.files) - _SHOWN:,} more" if len(settings.files) > _SHOWN else ""
     )
-    with_warnings = f", with {counted(len(doubts), 'warning')}" if doubts else ""
+    with_warnings = f", with {counted(len(warnings), 'warning')}" if warnings else ""
     yield f"The configuration can be used{with_warnings}."
     if pools is not None:
-        from chatredirect.commands.live import live_lines
+        from chatredirect.commands.live_check import live_lines
 
         yield ""
         yield from live_lines(settings, pools, _SHOWN, now)
@@ -173,27 +174,23 @@ def _does(endpoint: "EndpointSettings") -> str:
     methods = f", only {' '.join(endpoint.methods)}" if endpoint.methods else ""
     if endpoint.mode == "lookup":
         return f"lookup to {', '.join(map(str, endpoint.channels))}{methods}"
+    from chatredirect.commands.endpoint.listing import pool_text
+
     how = "proxy" if endpoint.mode == "proxy" else endpoint.redirect_status
-    return f"{how} to {_pool(endpoint)}{methods}"
+    return f"{how} to {pool_text(endpoint)}{methods}"
 
 
 def _channels(endpoint: "EndpointSettings") -> dict[str, object]:
     return {"channel_uris": list(map(str, endpoint.channels))} if endpoint.mode == "lookup" else {}
 
 
-def _pool(endpoint: "EndpointSettings") -> str:
-    from chatredirect.net.target import PoolAddress
-
-    return str(PoolAddress(endpoint.pool_fqdn, endpoint.port, endpoint.transport))
-
-
 def _json(
     settings: "Settings",
-    doubts: "tuple[Fault, ...]",
+    warnings: "tuple[Fault, ...]",
     pools: "dict[PoolAddress, LivePool] | None",
     now: float,
 ) -> dict[str, object]:
-    from chatredirect.commands.report import fault_json
+    from chatredirect.commands.fault_text import fault_json
 
     return {
         "ok": True,
@@ -214,7 +211,7 @@ def _json(
             }
             for endpoint in settings.endpoints
         ],
-        "warnings": [fault_json(fault) for fault in doubts],
+        "warnings": [fault_json(fault) for fault in warnings],
         **({} if pools is None else _live_json(settings, pools, now)),
     }
 
@@ -222,7 +219,7 @@ def _json(
 def _live_json(
     settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: float
 ) -> dict[str, object]:
-    from chatredirect.commands.live import items_of
+    from chatredirect.commands.live_check import items_of
     from chatredirect.commands.readiness import is_ready
 
     found = [(each, items_of(each, pools, now)) for each in settings.endpoints]

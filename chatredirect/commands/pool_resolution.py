@@ -1,13 +1,13 @@
-"""One resolution for a command: what was found, and every step of the way."""
+"""One resolution for a command: the targets it found, and every step that led to them."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from chatredirect.commands.pinging import Pinged
+from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import DnsSettings, Settings
+from chatredirect.dns.located import Located
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.rfc3263 import Located
 from chatredirect.dns.trace import ResolutionStep, Trace
 from chatredirect.log.escape import escape
 from chatredirect.net.own_names import local_addresses, own_names
@@ -16,17 +16,17 @@ from chatredirect.net.target import PoolAddress, Target
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Where a way leads, and by which steps."""
+    """The targets of a pool, and the steps that led to them."""
 
-    way: PoolAddress
+    pool: PoolAddress
     located: Located
     trace: Trace
 
     def as_json(self) -> dict[str, object]:
-        """All of it, for scripts."""
+        """The resolution for scripts."""
         return {
-            "port": self.way.port,
-            "transport": self.way.transport,
+            "port": self.pool.port,
+            "transport": self.pool.transport,
             "state": self.located.state.value,
             "reason": self.located.reason,
             "targets": [asdict(target) for target in self.located.targets],
@@ -36,19 +36,19 @@ class Resolution:
         }
 
 
-def resolve_all(ways: Iterable[PoolAddress], settings: Settings | None) -> list[Resolution]:
-    """Resolve each way once, at the same time, from an empty cache. Raises nothing.
+def resolve_all(pools: Iterable[PoolAddress], settings: Settings | None) -> list[Resolution]:
+    """Resolve each pool once, at the same time, from an empty cache. Raises nothing.
 
     Args:
-        ways: what to resolve.
+        pools: what to resolve.
         settings: say whom to ask, and which targets are our own listeners and so none; without
             them it is as with the defaults.
     """
-    return asyncio.run(_resolve_all(tuple(ways), settings))
+    return asyncio.run(_resolve_all(tuple(pools), settings))
 
 
 async def _resolve_all(
-    ways: tuple[PoolAddress, ...], settings: Settings | None
+    pools: tuple[PoolAddress, ...], settings: Settings | None
 ) -> list[Resolution]:
     if settings is None:
         resolver = Resolver(DnsSettings())
@@ -56,25 +56,25 @@ async def _resolve_all(
         own = own_names(settings.listen, settings.advertise, local_addresses())
         resolver = Resolver(settings.dns, is_own=own.listens_on)
     try:
-        return await asyncio.gather(*(_resolve(way, resolver) for way in ways))
+        return await asyncio.gather(*(_resolve(pool, resolver) for pool in pools))
     finally:
         await resolver.aclose()
 
 
-async def _resolve(way: PoolAddress, resolver: Resolver) -> Resolution:
+async def _resolve(pool: PoolAddress, resolver: Resolver) -> Resolution:
     trace = Trace()
-    located = await resolver.locate(way.fqdn, way.port, way.transport, trace=trace)
-    return Resolution(way, located, trace)
+    located = await resolver.locate(pool.fqdn, pool.port, pool.transport, trace=trace)
+    return Resolution(pool, located, trace)
 
 
 def resolution_lines(
     resolution: Resolution, health: Mapping[Target, Pinged] | None = None
 ) -> Iterator[str]:
-    """The way and its end; without control characters, for names in DNS hold any octet.
+    """The pool, the steps and the targets, escaped: names in DNS hold any octet.
 
     Args:
         resolution: what was found.
-        health: what pings of its targets said, if there were any.
+        health: the results of pings of its targets, if there were any.
     """
     return map(escape, _lines(resolution, health or {}))
 
@@ -87,7 +87,7 @@ def target_text(target: Target) -> str:
 
 def _lines(resolution: Resolution, health: Mapping[Target, Pinged]) -> Iterator[str]:
     located = resolution.located
-    yield str(resolution.way)
+    yield str(resolution.pool)
     for step in resolution.trace.steps:
         yield from _step(step)
     for note in located.notes:

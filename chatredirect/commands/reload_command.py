@@ -25,8 +25,8 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
     Exit status: 0 if the new configuration is in force, 78 if it is faulty, 69 if an address
     can't be listened on or the daemon isn't running, 77 if it isn't permitted.
     """
-    from chatredirect.commands.asking import control_socket
-    from chatredirect.commands.report import fault_lines
+    from chatredirect.commands.fault_text import fault_lines
+    from chatredirect.commands.options import control_socket
     from chatredirect.control.client import ControlError, ask
     from chatredirect.runtime.wording import counted
 
@@ -40,8 +40,8 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
         else:
             complain(str(error))
         raise typer.Exit(error.status) from None
-    doubts, restart = outcome.get("warnings"), outcome.get("restart")
-    warnings = faults_of_refusal(doubts if isinstance(doubts, list) else ())
+    listed, restart = outcome.get("warnings"), outcome.get("restart")
+    warnings = faults_of_refusal(listed if isinstance(listed, list) else ())
     if warnings:
         complain("\n".join(fault_lines(warnings, "warning")), prefix="")
     if isinstance(restart, list) and restart:
@@ -50,7 +50,7 @@ def reload(config: ConfigOption = DEFAULT_CONFIG, socket: SocketOption = None) -
 
 
 def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
-    """The faults for which the daemon has refused a configuration, as far as they are such."""
+    """The faults in the daemon's refusal; entries that are none are left out."""
     from chatredirect.config import Fault
 
     return [
@@ -61,7 +61,7 @@ def faults_of_refusal(found: "Sequence[Json]") -> "list[Fault]":
 
 
 def _summary(outcome: "Mapping[str, Json]") -> str:
-    """What has changed, in a line."""
+    """One line about what has changed."""
     from chatredirect.runtime.wording import counted
 
     if not outcome.get("changed"):

@@ -12,19 +12,6 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 
-from chatredirect.commands.endpoint.change import (
-    EX_DATAERR,
-    NO,
-    Proposal,
-    Where,
-    alone,
-    author,
-    carry_out,
-    folder_of,
-    refuse,
-    tell_doubts,
-    tell_passed,
-)
 from chatredirect.commands.endpoint.csv_rows import MAX_CSV, CsvFault, Row, read_rows
 from chatredirect.commands.endpoint.keys import (
     OPTIONS,
@@ -34,35 +21,47 @@ from chatredirect.commands.endpoint.keys import (
     for_options,
     refuse_values,
 )
-from chatredirect.commands.endpoint.showing import as_json as endpoint_json
-from chatredirect.commands.endpoint.showing import pool_text, sheet, state_text
+from chatredirect.commands.endpoint.listing import as_json as endpoint_json
+from chatredirect.commands.endpoint.listing import pool_text, sheet, state_text
+from chatredirect.commands.endpoint.proposal import (
+    NO,
+    CommandTarget,
+    Proposal,
+    author,
+    carry_out,
+    exclusive,
+    folder_of,
+    refuse,
+    warn_of_endpoints,
+    warn_of_past_times,
+)
+from chatredirect.commands.fault_text import config_error_text
 from chatredirect.commands.output import complain
-from chatredirect.commands.report import config_error_text
-from chatredirect.config import EX_CONFIG, ConfigError, EndpointSettings, load, parse_sip_address
+from chatredirect.config import ConfigError, EndpointSettings, load, parse_sip_address
 from chatredirect.config.endpoint_text import text_of
 from chatredirect.config.faults import quoted
 from chatredirect.config.include_folder import IncludeFolder
 from chatredirect.runtime.regular_file import read_file
 from chatredirect.runtime.wording import counted, error_text
 
-_WORDS = ("mode", "transport", "state")  # one of a few each, which PowerShell takes in any case
+_WORDS = ("mode", "transport", "state")  # keywords, which PowerShell takes in any case
 _SHOWN = 20  # endpoints, or files, that are named
 
 
 @dataclass(slots=True)
-class Making:
-    """What is to be made.
+class NewEndpoints:
+    """Endpoints to be made.
 
     Attributes:
-        where: the configuration that it is for.
-        folder: where the files go.
+        where: the configuration.
+        folder: the files' folder.
         keys: the endpoints' values, as they will stand in their files.
-        endpoints: what these mean.
+        endpoints: the same, validated.
         origin: for each endpoint where it comes from, `list.csv:17`; empty for the command line.
         how: the command, for the files' comment.
     """
 
-    where: Where
+    where: CommandTarget
     folder: IncludeFolder
     keys: list[Keys]
     endpoints: list[EndpointSettings]
@@ -70,16 +69,16 @@ class Making:
     how: str
 
     def propose(self) -> Proposal:
-        """The files, and the configuration with them; the folder ought to be ours alone.
+        """The files, and the configuration with them; call it with the folder locked.
 
         Raises:
-            typer.Exit: that wouldn't do, which has been told.
+            typer.Exit: it isn't possible; the reason has been printed.
         """
         made = author(os.environ, datetime.now(UTC), self.how)
         try:
             taken = os.listdir(self.folder.path or ".")
         except OSError:
-            taken = []  # a folder that isn't there yet; who writes will say what is wrong with it
+            taken = []  # it isn't there yet; an error is reported when the file is written
         keys = (each.sip_address.key for each in self.endpoints)
         paths = list(self.folder.names(keys, taken))
         texts = (text_of(each, made) for each in self.keys)
@@ -91,12 +90,12 @@ class Making:
         return Proposal(self.folder.path, dict(contents), settings)
 
     def _refused(self, error: ConfigError, paths: list[str]) -> typer.Exit:
-        """Whose fault it is: the configuration's as it is, or what would be added."""
+        """Print the faults: those of the present configuration, or those of the new endpoints."""
         try:
             settings = load(self.where.config)
         except ConfigError as own:
             complain(config_error_text(own), prefix="")
-            return refuse("nothing has been made: mend the configuration first", EX_CONFIG)
+            return refuse("nothing has been made: mend the configuration first", os.EX_CONFIG)
         there = {each.sip_address.key: each for each in settings.endpoints}
         twice = [
             f"{place}there is an endpoint for {endpoint.sip_address} already: "
@@ -109,19 +108,19 @@ class Making:
             return refuse("nothing has been made; chatredirect endpoint set changes one", NO)
         origins = dict(zip(paths, self.origin, strict=True))
         for fault in error.faults:
-            place = origins.get(fault.file, f"{fault.place}: ")
+            place = origins.get(fault.file, f"{fault.location}: ")
             complain(
                 f"{place}{for_options(fault.message)}", prefix="" if place else "chatredirect: "
             )
-        return refuse("nothing has been made: the configuration couldn't be used", EX_CONFIG)
+        return refuse("nothing has been made: the configuration couldn't be used", os.EX_CONFIG)
 
 
-def one(given: Mapping[str, str], where: Where) -> Making:
-    """One endpoint, of what options say.
+def from_options(given: Mapping[str, str], where: CommandTarget) -> NewEndpoints:
+    """One endpoint, from options.
 
     Raises:
-        typer.BadParameter: they say something that can't be.
-        typer.Exit: there is no place for it, which has been told.
+        typer.BadParameter: an option is missing or faulty.
+        typer.Exit: there is no folder for it; the reason has been printed.
     """
     for name, option in (
         ("sip_address", "--sip-address"),
@@ -136,11 +135,11 @@ def one(given: Mapping[str, str], where: Where) -> Making:
         raise refuse_values(error) from None
     keys["sip_address"] = str(endpoint.sip_address)  # with its scheme
     how = "chatredirect endpoint new"
-    return Making(where, folder_of(where.config), [keys], [endpoint], [""], how)
+    return NewEndpoints(where, folder_of(where.config), [keys], [endpoint], [""], how)
 
 
 def typed(given: Mapping[str, str]) -> Keys:
-    """Text as it is given, the port as a number where it is one, words as they are written."""
+    """Given text as values: the port as a number, keywords in lower case."""
     keys: Keys = {name: given[name].strip() for name in OPTIONS if name in given}
     for name in _WORDS:
         if name in keys:
@@ -151,12 +150,12 @@ def typed(given: Mapping[str, str]) -> Keys:
     return keys
 
 
-def of_csv(file: Path, given: Mapping[str, str], where: Where) -> Making:
+def from_rows(file: Path, given: Mapping[str, str], where: CommandTarget) -> NewEndpoints:
     """An endpoint for each row of a CSV file.
 
     Raises:
         typer.BadParameter: an option can't go with a file.
-        typer.Exit: a row is faulty; every fault has been told.
+        typer.Exit: a row is faulty; every fault has been printed.
     """
     for name in ("sip_address", "display_name"):
         if name in given:
@@ -170,19 +169,21 @@ def of_csv(file: Path, given: Mapping[str, str], where: Where) -> Making:
             data = read_file(file, MAX_CSV, pipe=True)
         rows, notes = read_rows(data)
     except OSError as error:
-        raise refuse(f"{name}: {error_text(error)}", EX_DATAERR) from None
+        raise refuse(f"{name}: {error_text(error)}", os.EX_DATAERR) from None
     except CsvFault as fault:
-        raise refuse(f"{name}:{fault.line}: {fault}; nothing has been made", EX_DATAERR) from None
+        raise refuse(
+            f"{name}:{fault.line}: {fault}; nothing has been made", os.EX_DATAERR
+        ) from None
     for note in notes:
         complain(f"{name}: {note}")
     keys, endpoints, wrong = _validated(rows, given, name)
     if wrong:
         complain("\n".join(wrong), prefix="")
         many = f"{counted(len(wrong), 'fault')} in {counted(len(rows), 'row')}"
-        raise refuse(f"{many}; nothing has been made", EX_DATAERR)
+        raise refuse(f"{many}; nothing has been made", os.EX_DATAERR)
     origin = [f"{name}:{row.line}: " for row in rows]
     how = f"chatredirect endpoint new --from-csv {os.path.basename(name)}"
-    return Making(where, folder_of(where.config), keys, endpoints, origin, how)
+    return NewEndpoints(where, folder_of(where.config), keys, endpoints, origin, how)
 
 
 def _validated(
@@ -209,7 +210,7 @@ def _validated(
         try:
             endpoint = endpoint_of(values)
         except ValidationError as error:
-            wrong += (f"{name}:{row.line}: {told}" for told in faults(error))
+            wrong += (f"{name}:{row.line}: {fault}" for fault in faults(error))
             continue
         if first != row.line:
             what = (
@@ -223,37 +224,37 @@ def _validated(
 
 
 def _key(row: Row) -> bytes:
-    """The directory key of a row's address; one of its own where that is faulty."""
+    """The directory key of a row's address; a unique one if the address is faulty."""
     try:
         return parse_sip_address(row.values.get("sip_address", "")).key
     except ValueError:
         return b"%d" % row.line  # no address is like that
 
 
-def tell_what_if(work: Making) -> list[EndpointSettings]:
-    """Say what would be made, after looking at everything that could speak against it."""
+def show_what_if(work: NewEndpoints) -> list[EndpointSettings]:
+    """Print what would be made, after all the checks."""
     proposal = work.propose()
-    tell_doubts(proposal.settings, proposal.contents)
-    tell_passed(proposal, time.time())
+    warn_of_endpoints(proposal.settings, proposal.contents)
+    warn_of_past_times(proposal, time.time())
     work.where.say(f"What if: would make {named(work.endpoints)}")
     for path, content in list(proposal.contents.items())[:_SHOWN]:
         work.where.say(f"\n{path}:\n{(content or b'').decode()}".rstrip())
     return _of(work, proposal)
 
 
-def make(work: Making) -> list[EndpointSettings]:
-    """Make them.
+def make(work: NewEndpoints) -> list[EndpointSettings]:
+    """Make the endpoints.
 
     Raises:
-        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+        typer.Exit: it isn't possible; the reason has been printed, and nothing has changed.
     """
-    with alone(work.folder.path, work.where.config):
+    with exclusive(work.folder.path, work.where.config):
         proposal = work.propose()
         now = time.time()
 
         def done() -> None:
-            tell_doubts(proposal.settings, proposal.contents)
-            tell_passed(proposal, now)
+            warn_of_endpoints(proposal.settings, proposal.contents)
+            warn_of_past_times(proposal, now)
             for endpoint, path in list(zip(work.endpoints, proposal.contents, strict=True))[
                 :_SHOWN
             ]:
@@ -265,14 +266,14 @@ def make(work: Making) -> list[EndpointSettings]:
     return _of(work, proposal)
 
 
-def _of(work: Making, proposal: Proposal) -> list[EndpointSettings]:
-    """The endpoints as the configuration has them, with their source."""
+def _of(work: NewEndpoints, proposal: Proposal) -> list[EndpointSettings]:
+    """The endpoints as in the new configuration, with their source."""
     made = {each.sip_address.key: each for each in proposal.settings.endpoints}
     return [made[each.sip_address.key] for each in work.endpoints]
 
 
 def described(endpoint: EndpointSettings, now: float) -> str:
-    """An endpoint, what it does, and its state if that isn't just active."""
+    """An endpoint, its mode and pool, and its state if that isn't active."""
     state = state_text(endpoint, now)
     also = "" if state == "active" else f", {state}"
     return f"{endpoint.sip_address} ({endpoint.mode} to {pool_text(endpoint)}{also})"
@@ -286,7 +287,7 @@ def named(endpoints: list[EndpointSettings]) -> str:
 
 
 def shown(endpoints: list[EndpointSettings], *, as_json: bool) -> str:
-    """Endpoints, whole."""
+    """Everything about the endpoints, as text or JSON."""
     now = time.time()
     if as_json:
         found = [endpoint_json(each, now) for each in endpoints]

@@ -4,7 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatredirect.commands.endpoint.options import IdentityArgument, IdentityOption, one_identity
+from chatredirect.commands.endpoint.endpoint_options import (
+    IdentityArgument,
+    IdentityOption,
+    one_identity,
+)
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from chatredirect.commands.output import complain, show
 
@@ -55,10 +59,10 @@ def get(
     import json
     import time
 
-    from chatredirect.commands.endpoint.change import configured, identified
     from chatredirect.commands.endpoint.filters import parse_filter
-    from chatredirect.commands.endpoint.showing import as_json as endpoint_json
-    from chatredirect.commands.endpoint.showing import sheet, table
+    from chatredirect.commands.endpoint.listing import as_json as endpoint_json
+    from chatredirect.commands.endpoint.listing import sheet, table
+    from chatredirect.commands.endpoint.proposal import configured, find_by_identity
 
     wanted = one_identity(argument, identity)
     most = _number(result_size)
@@ -72,7 +76,7 @@ def get(
     found = list(settings.endpoints)
     if wanted is not None:
         try:
-            found = [identified(settings, wanted)]
+            found = [find_by_identity(settings, wanted)]
         except LookupError as error:
             complain(str(error.args[0]))
             raise typer.Exit(1) from None

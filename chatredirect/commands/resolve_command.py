@@ -1,6 +1,7 @@
 """`chatredirect resolve`: where does DNS lead for this pool, and by which way?"""
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +12,12 @@ from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOpti
 from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.pinging import Pinged
-    from chatredirect.commands.resolving import Resolution
+    from chatredirect.commands.pool_resolution import Resolution
+    from chatredirect.commands.target_pings import Pinged
     from chatredirect.config import Settings
     from chatredirect.net.target import PoolAddress, Target
 
-EXIT_STATUS = {"found": 0, "none": 1, "failed": 75}  # EX_TEMPFAIL: it may be otherwise in a minute
+EXIT_STATUS = {"found": 0, "none": 1, "failed": os.EX_TEMPFAIL}
 
 
 class TransportName(StrEnum):
@@ -56,7 +57,7 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
-    from chatredirect.commands.resolving import resolution_lines, resolve_all
+    from chatredirect.commands.pool_resolution import resolution_lines, resolve_all
     from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
     from chatredirect.net.target import PoolAddress
@@ -66,11 +67,11 @@ def resolve(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="POOL_FQDN") from None
     settings = _settings(config)
-    ways = [PoolAddress(fqdn, port, transport.value if transport else None)]
-    if settings is not None and ways == [PoolAddress(fqdn)]:
-        ways = _configured(settings, fqdn) or ways
+    pools = [PoolAddress(fqdn, port, transport.value if transport else None)]
+    if settings is not None and pools == [PoolAddress(fqdn)]:
+        pools = _configured(settings, fqdn) or pools
     silence()
-    found = resolve_all(ways, settings)
+    found = resolve_all(pools, settings)
     health = _health(found, settings, ping)
     if as_json:
         answers = [_json(resolution, health) for resolution in found]
@@ -84,9 +85,9 @@ def resolve(
 def _health(
     found: "list[Resolution]", settings: "Settings | None", ping: bool | None
 ) -> "dict[Target, Pinged] | None":
-    """What pings of all targets say; None if nobody wants them."""
-    from chatredirect.commands.pinging import ping_all
-    from chatredirect.config import EX_CONFIG, Settings, parse_listen
+    """The results of pings of all targets; None if none are wanted."""
+    from chatredirect.commands.target_pings import ping_all
+    from chatredirect.config import Settings, parse_listen
     from chatredirect.transport.tls_contexts import TlsError
 
     if ping is None:
@@ -98,7 +99,7 @@ def _health(
         return ping_all((each for one in found for each in one.located.targets), settings)
     except TlsError as error:
         complain(str(error))
-        raise typer.Exit(EX_CONFIG) from None
+        raise typer.Exit(os.EX_CONFIG) from None
 
 
 def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> dict[str, object]:
@@ -109,8 +110,8 @@ def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> di
 
 
 def _settings(config: Path) -> "Settings | None":
-    """The configuration; None if nobody named one and the default isn't there."""
-    from chatredirect.commands.report import config_error_text
+    """The configuration; None if the default file is meant and missing."""
+    from chatredirect.commands.fault_text import config_error_text
     from chatredirect.config import ConfigError, load
 
     if config == DEFAULT_CONFIG and not config.exists():
@@ -123,6 +124,6 @@ def _settings(config: Path) -> "Settings | None":
 
 
 def _configured(settings: "Settings", fqdn: str) -> "list[PoolAddress]":
-    """The ports and transports with which endpoints have this pool, each once."""
+    """Each port and transport with which endpoints have this pool, once."""
     endpoints = (endpoint for endpoint in settings.endpoints if endpoint.pool_fqdn == fqdn)
     return list(dict.fromkeys(endpoint.pool for endpoint in endpoints))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from chatredirect.commands.endpoint.options import (
+from chatredirect.commands.endpoint.endpoint_options import (
     ConfirmOption,
     IdentityArgument,
     IdentityOption,
@@ -43,32 +43,32 @@ def remove(
     78 if the configuration can't be used. Then nothing has been changed. With --reload also what
     reload says; if the service isn't running (69), the change stays.
     """
-    from chatredirect.commands.endpoint import changing
-    from chatredirect.commands.endpoint.change import (
+    from chatredirect.commands.endpoint import endpoint_change
+    from chatredirect.commands.endpoint.proposal import (
+        CommandTarget,
         NoSuchEndpointError,
-        Where,
         configured,
-        identified,
+        find_by_identity,
     )
 
     wanted = one_identity(argument, identity)
     if not wanted:
         raise typer.BadParameter("is missing", param_hint="--identity")
-    where = Where(config, socket, reload)
+    where = CommandTarget(config, socket, reload)
     if force:
         try:
-            identified(configured(config), wanted)
+            find_by_identity(configured(config), wanted)
         except NoSuchEndpointError as error:
             show(f"{error.args[0]}; nothing to do")
             return
         except LookupError:
-            pass  # whom it means can't be told, and that isn't all right: told below
+            pass  # ambiguous or unreadable: an error in any case, which the call below reports
     if what_if or confirm:
-        made = changing.removal(where, wanted)
+        made = endpoint_change.removal(where, wanted)
         (file,) = made.proposal.contents
         if what_if:
             show(f"What if: would remove {made.endpoint.sip_address}: {file}")
             return
         if not confirmed(f"Remove {made.endpoint.sip_address}?"):
             raise typer.Exit(1)
-    changing.remove(where, wanted)
+    endpoint_change.remove(where, wanted)

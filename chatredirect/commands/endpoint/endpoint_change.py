@@ -1,4 +1,4 @@
-"""Changing one endpoint, or taking it away."""
+"""Changes or removes one endpoint."""
 
 import os
 import time
@@ -10,24 +10,24 @@ from difflib import unified_diff
 import typer
 from pydantic import ValidationError
 
-from chatredirect.commands.endpoint.change import (
+from chatredirect.commands.endpoint.keys import OPTIONS, endpoint_of, keys_of, refuse_values
+from chatredirect.commands.endpoint.listing import pool_text
+from chatredirect.commands.endpoint.new_endpoints import described, typed
+from chatredirect.commands.endpoint.proposal import (
     NO,
+    CommandTarget,
     Proposal,
-    Where,
-    alone,
     author,
     carry_out,
     configured,
+    exclusive,
     file_of,
     find,
-    identified,
+    find_by_identity,
     refuse,
-    tell_doubts,
-    tell_passed,
+    warn_of_endpoints,
+    warn_of_past_times,
 )
-from chatredirect.commands.endpoint.keys import OPTIONS, endpoint_of, keys_of, refuse_values
-from chatredirect.commands.endpoint.making import described, typed
-from chatredirect.commands.endpoint.showing import pool_text
 from chatredirect.commands.output import complain, show
 from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.document import MAX_FILE
@@ -41,24 +41,24 @@ _REQUIRED = ("pool_fqdn", "mode", "state")
 
 @dataclass(frozen=True, slots=True)
 class EndpointChange:
-    """A change of one endpoint: what it is now, and the files as they shall be."""
+    """A change of one endpoint: its present settings, and the new files."""
 
     endpoint: EndpointSettings
     proposal: Proposal
 
     @property
     def after(self) -> EndpointSettings:
-        """What it will be, if it isn't taken away."""
+        """The endpoint after the change, if it isn't removed."""
         after = find(self.proposal.settings, self.endpoint.sip_address.key)
-        assert after is not None  # what has been proposed has it
+        assert after is not None  # a proposed change keeps it
         return after
 
 
 @dataclass(frozen=True, slots=True)
-class Changing:
-    """What is to be changed in whom: values as text by key, empty to take one away."""
+class ChangeRequest:
+    """An endpoint's identity, and new values as text by key; an empty text removes the key."""
 
-    where: Where
+    where: CommandTarget
     identity: str
     values: Mapping[str, str]
 
@@ -66,8 +66,8 @@ class Changing:
         """The file with its new values, and the configuration with it.
 
         Raises:
-            typer.Exit: that can't be, which has been told.
-            typer.BadParameter: a value can't be.
+            typer.Exit: it isn't possible; the reason has been printed.
+            typer.BadParameter: a value is faulty.
         """
         endpoint = endpoint_in_own_file(configured(self.where.config), self.identity)
         file = file_of(endpoint)
@@ -93,7 +93,7 @@ class Changing:
         return EndpointChange(endpoint, Proposal(os.path.dirname(file), contents, settings))
 
     def _wanted(self, endpoint: EndpointSettings) -> dict[str, Scalar | None]:
-        """The new values, None where a key is to go."""
+        """The new values; None to remove a key."""
         for name in _REQUIRED:
             if self.values.get(name) == "":
                 raise typer.BadParameter(
@@ -109,18 +109,18 @@ class Changing:
 
 
 def _only_so(before: EndpointSettings, wanted: EndpointSettings, after: EndpointSettings) -> bool:
-    """Whether an endpoint is as wanted, and what can't be given to a command as before."""
+    """Whether an endpoint has the wanted values, and is otherwise unchanged."""
     others = [each.name for each in fields(before) if each.name not in (*OPTIONS, "source")]
     return keys_of(after) == keys_of(wanted) and all(
         getattr(after, name) == getattr(before, name) for name in others
     )
 
 
-def _folder(where: Where, identity: str) -> str:
-    """The folder that an endpoint's file is in, as far as possible without reading them all.
+def _folder(where: CommandTarget, identity: str) -> str:
+    """The folder of an endpoint's file, if possible without reading all endpoints.
 
     Raises:
-        typer.Exit: there is no such endpoint, or it stands elsewhere, which has been told.
+        typer.Exit: there is no such endpoint, or it stands elsewhere; the reason has been printed.
     """
     try:
         folder = include_folder(str(where.config), read_file(where.config, MAX_FILE)).path
@@ -132,13 +132,13 @@ def _folder(where: Where, identity: str) -> str:
 
 
 def endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings:
-    """The endpoint that is meant, if a command may change its file.
+    """The endpoint with this identity, if a command may change its file.
 
     Raises:
-        typer.Exit: there is none, or it stands elsewhere, which has been told.
+        typer.Exit: there is none, or it stands elsewhere; the reason has been printed.
     """
     try:
-        endpoint = identified(settings, identity)
+        endpoint = find_by_identity(settings, identity)
     except LookupError as error:
         raise refuse(str(error.args[0]), NO) from None
     file = file_of(endpoint)
@@ -160,12 +160,12 @@ def endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings:
     return endpoint
 
 
-def tell_what_if(work: Changing) -> EndpointSettings:
-    """Say what would be different, after looking at everything that could speak against it."""
+def show_what_if(work: ChangeRequest) -> EndpointSettings:
+    """Print what would change, after all the checks."""
     change = work.propose()
-    tell_doubts(change.proposal.settings, change.proposal.contents)
+    warn_of_endpoints(change.proposal.settings, change.proposal.contents)
     if work.values.get("active_from"):
-        tell_passed(change.proposal, time.time())
+        warn_of_past_times(change.proposal, time.time())
     work.where.say(f"What if: would change {change.endpoint.sip_address}")
     for path, content in change.proposal.contents.items():
         before = read_file(path, MAX_FILE).decode().splitlines()
@@ -174,31 +174,31 @@ def tell_what_if(work: Changing) -> EndpointSettings:
     return change.after
 
 
-def change(work: Changing) -> EndpointSettings:
-    """Change it; what it is afterwards.
+def change(work: ChangeRequest) -> EndpointSettings:
+    """Change the endpoint; return its new settings.
 
     Raises:
-        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+        typer.Exit: it isn't possible; the reason has been printed, and nothing has changed.
     """
-    with alone(_folder(work.where, work.identity), work.where.config):
+    with exclusive(_folder(work.where, work.identity), work.where.config):
         made = work.propose()
         after, now = made.after, time.time()
 
         def done() -> None:
-            tell_doubts(made.proposal.settings, made.proposal.contents)
+            warn_of_endpoints(made.proposal.settings, made.proposal.contents)
             if work.values.get("active_from"):
-                tell_passed(made.proposal, now)
+                warn_of_past_times(made.proposal, now)
             work.where.say(f"Changed {described(after, now)}: {file_of(after)}")
 
         carry_out(made.proposal, work.where, done)
     return after
 
 
-def removal(where: Where, identity: str) -> EndpointChange:
-    """Taking an endpoint away: the files, and the configuration without it.
+def removal(where: CommandTarget, identity: str) -> EndpointChange:
+    """The removal of an endpoint: its file, and the configuration without it.
 
     Raises:
-        typer.Exit: it isn't there or stands elsewhere, which has been told.
+        typer.Exit: it isn't there or stands elsewhere; the reason has been printed.
     """
     endpoint = endpoint_in_own_file(configured(where.config), identity)
     contents = {file_of(endpoint): None}
@@ -208,13 +208,13 @@ def removal(where: Where, identity: str) -> EndpointChange:
     )
 
 
-def remove(where: Where, identity: str) -> None:
-    """Take an endpoint away.
+def remove(where: CommandTarget, identity: str) -> None:
+    """Remove an endpoint.
 
     Raises:
-        typer.Exit: it isn't possible, which has been told; nothing has changed then.
+        typer.Exit: it isn't possible; the reason has been printed, and nothing has changed.
     """
-    with alone(_folder(where, identity), where.config):
+    with exclusive(_folder(where, identity), where.config):
         made = removal(where, identity)
 
         def done() -> None:

@@ -1,5 +1,6 @@
 """`chatredirect run`: the daemon, in the foreground."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from chatredirect.config import Settings
     from chatredirect.log import LogSink
     from chatredirect.systemd.inherited import Inherited
-
-EX_UNAVAILABLE = 69  # sysexits(3): an address to listen on can't be had
 
 
 class FormatName(StrEnum):
@@ -54,8 +53,8 @@ def run(
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read
 
-    from chatredirect.commands.report import config_error_text
-    from chatredirect.config import EX_CONFIG, ConfigError, load
+    from chatredirect.commands.fault_text import config_error_text
+    from chatredirect.config import ConfigError, load
     from chatredirect.control.socket_file import ControlSocketError
     from chatredirect.daemon.event_loop import loop_factory
     from chatredirect.log import configure
@@ -69,10 +68,10 @@ def run(
         with long_lived():
             settings = load(config)
     except InheritError as error:
-        _tell(str(error))
-        raise typer.Exit(EX_CONFIG) from None
+        _report(str(error))
+        raise typer.Exit(os.EX_CONFIG) from None
     except ConfigError as error:
-        _tell(config_error_text(error), prefix="")
+        _report(config_error_text(error), prefix="")
         raise typer.Exit(error.exit_status) from None
     form = settings.log.format if log_format is None else log_format.value
     sink = configure(dataclasses.replace(settings.log, format=form), sys.stderr)
@@ -81,19 +80,18 @@ def run(
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
             runner.run(_serve(config, settings, sink, inherited))
     except (BindError, ControlSocketError) as error:
-        fault, status = str(error), EX_UNAVAILABLE
+        fault, status = str(error), os.EX_UNAVAILABLE
     except (InheritError, TlsError) as error:
-        fault, status = str(error), EX_CONFIG
+        fault, status = str(error), os.EX_CONFIG
     finally:
         sink.close()
     if fault is not None:
-        _tell(fault)
+        _report(fault)
         raise typer.Exit(status)
 
 
-def _tell(fault: str, prefix: str = "chatredirect: ") -> None:
-    """Why it ends: on standard error, as an error if that leads to the journal (sd-daemon(3))."""
-    import os
+def _report(fault: str, prefix: str = "chatredirect: ") -> None:
+    """Print why the daemon ends; with the journal's error level if it reads it (sd-daemon(3))."""
     import sys
 
     from chatredirect.log.journal import reads_stderr
@@ -106,8 +104,6 @@ def _tell(fault: str, prefix: str = "chatredirect: ") -> None:
 
 def _leave(number: int, frame: object) -> None:
     """End at once, on a signal that comes before anything is served: nothing is open yet."""
-    import os
-
     # An exception would be raised wherever Python is just then: within pydantic's compiled core it
     # becomes a panic, with a traceback.
     os._exit(0)

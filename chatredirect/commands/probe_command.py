@@ -1,6 +1,7 @@
 """`chatredirect probe`: what would a client get that sends a request there?"""
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,13 +24,13 @@ from chatredirect.commands.tls_options import (
     WildcardsOption,
     connect_over_tls,
 )
+from chatredirect.control.protocol import USAGE_ERROR
 
 if TYPE_CHECKING:
     from chatredirect.config import DnsSettings, TlsSettings
     from chatredirect.probe.probe import Ending, ProbePlan, Watcher
 
-EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": 69}  # EX_UNAVAILABLE
-EX_USAGE = 2  # as for every other mistake on the command line
+EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": os.EX_UNAVAILABLE}
 DEFAULT_SECONDS = 5.0
 MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
 
@@ -175,7 +176,7 @@ def _plan(
             raise ValueError("means nothing without TLS: write --via tls://HOST:PORT")
     except ValueError as error:
         complain(f"{where}: {error}")
-        raise typer.Exit(EX_USAGE) from None
+        raise typer.Exit(USAGE_ERROR) from None
     return ProbePlan(
         method=method.value.encode("ascii"),
         uri=target,
@@ -190,9 +191,7 @@ def _plan(
 
 def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]":
     """The configuration's; the defaults if nobody named one on the command line and it's no use."""
-    import os
-
-    from chatredirect.commands.report import config_error_text
+    from chatredirect.commands.fault_text import config_error_text
     from chatredirect.config import ConfigError, DnsSettings, TlsSettings, load
 
     if not named and not os.path.exists(config):  # never raises
@@ -209,7 +208,7 @@ def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]"
 
 
 def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
-    """What TLS is spoken with. Options have to be right, be they needed or not."""
+    """The TLS settings with the options, which must be right even if TLS isn't used."""
     from chatredirect.transport.tls_contexts import TlsError, client_context
 
     fault = options.fault()
@@ -227,7 +226,7 @@ def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
         else:
             return settings
     complain(fault)
-    raise typer.Exit(EX_USAGE)
+    raise typer.Exit(USAGE_ERROR)
 
 
 def _probe(

@@ -16,17 +16,51 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "chatredirect"
 
+DECISIONS = [each.relative_to(ROOT / "docs") for each in sorted(ROOT.glob("docs/decisions/*.md"))]
+
 #: File stems that rooms have on purpose in the same way.
 PARTS_OF_A_MODE = {"core", "driver", "events", "settings"}
 
 #: Modules of under 40 lines, and why each is one.
-SMALL: dict[str, str] = {}
+SMALL = {
+    "__main__": "what `python -m` runs",
+    "client.identity": "the random source of our own requests; sip/ has none",
+    "client.timing": "retransmission of our own requests, apart from sockets",
+    "commands.fault_text": "every command needs it, and none may import config early",
+    "daemon.event_loop": "uvloop or asyncio's own: imported before everything else",
+    "daemon.stop_signals": "handed to the service by the command that sets the signals' handlers",
+    "endpoints.unavailability": "three rooms further down read it",
+    "loading.__main__": "what `python -m` runs",
+    "manual.__main__": "what `python -m` runs",
+    "metrics.lag": "measured by the daemon, read by two",
+    "metrics.serving": "keeps prometheus_client away from who has no `http`",
+    "responses.unwanted": "responses that nobody waits for: both modes drop them by it",
+    "runtime.histogram": "seven rooms count with it",
+    "runtime.wording": "fourteen rooms write with it",
+    "sip.limits": "ten rooms are bounded by it",
+    "transport.trusted_peers": "who is trusted is asked in one place",
+}
 
 #: Modules of over 350 lines, and why each is one.
-LARGE: dict[str, str] = {}
+LARGE = {
+    "lookup.core": "one table of dialogs and its timers",
+    "pools.refresh": "one schedule and what it refreshes",
+    "proxy.core": "one table of open requests, its timers and sends",
+    "proxy.driver": "each method carries one kind of message to the core",
+    "proxy.response_context": "RFC 3261 §16.7 in one class",
+    "service.service": "prepare, swap, stop: read from top to bottom",
+    "transport.connection": "one protocol class: reading, writing, timers",
+}
 
 #: Folders of tests that aren't a room's, and what they are about.
-TESTS_OF_MORE_THAN_A_ROOM: dict[str, str] = {}
+TESTS_OF_MORE_THAN_A_ROOM = {
+    "attack": "attacks on the whole daemon, as docs/security.md has them",
+    "benchmarks": "the benchmarks themselves",
+    "fuzz": "mutated messages for the whole SIP layer",
+    "installed": "the service installed, its unit, and the pages that are run",
+    "peers": "other SIP programs",
+    "tls": "TLS over all of transport, client and control",
+}
 
 #: The way of a redirect, between the sockets: none of it may wait for anything.
 SYNCHRONOUS = (
@@ -132,6 +166,16 @@ def test_imports_point_to_rooms_further_up() -> None:
     for room, others in rooms().items():
         above = others - set(order[: order.index(room)])
         assert not above, f"{room} imports {above}"
+
+
+@pytest.mark.parametrize("page", ["architecture.md", *map(str, DECISIONS)])
+def test_modules_that_a_page_names_are_there(page: str) -> None:
+    """`room/module`, in text and in pictures."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    folders = "|".join(room for room in rooms() if (PACKAGE / room).is_dir())
+    for room, module in re.findall(rf"(?<![\w/.-])({folders})/(\w+)(?![\w/-])", text):
+        path = PACKAGE / room / module
+        assert path.is_dir() or path.with_suffix(".py").exists(), f"{page}: {room}/{module}"
 
 
 def test_no_circle_of_modules() -> None:

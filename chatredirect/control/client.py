@@ -9,14 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
-from chatredirect.control.protocol import (
-    MAX_ANSWER,
-    UNREAD_SECONDS,
-    BadLine,
-    Json,
-    decode,
-    encode,
-)
+from chatredirect.control.protocol import MAX_ANSWER, UNREAD_SECONDS, BadLine, Json, decode, encode
 from chatredirect.runtime.wording import error_text
 
 _CONNECT_SECONDS = 5.0

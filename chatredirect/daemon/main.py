@@ -15,7 +15,7 @@ import structlog
 
 from chatredirect.config import Settings, warnings
 from chatredirect.config.models import DEFAULT_SOCKET
-from chatredirect.control.server import ControlServer
+from chatredirect.control.control_server import ControlServer
 from chatredirect.control.socket_file import ControlSocketError
 from chatredirect.daemon.config_watch import Watching
 from chatredirect.daemon.control_commands import log_level_command, reload_command
@@ -31,11 +31,11 @@ from chatredirect.runtime.wording import counted
 from chatredirect.service.read_model import ReadModel, read
 from chatredirect.service.reload import Reloader, ReloadRefused, tell_doubts
 from chatredirect.service.service import Service
-from chatredirect.status.command import status_command
+from chatredirect.status.status_handler import status_command
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.systemd.notify import Notifier
 from chatredirect.systemd.watchdog import Watchdog, interval
-from chatredirect.trace.trace_command import trace_command
+from chatredirect.trace.trace_handler import trace_command
 from chatredirect.trace.traces import Traces
 
 

@@ -17,7 +17,7 @@ from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.binding import bind, bound_url
 
 if TYPE_CHECKING:
-    from chatredirect.http.server import HttpServer
+    from chatredirect.http.http_server import HttpServer
 
 log = structlog.get_logger()
 
@@ -100,7 +100,7 @@ class HttpListener:
         log.info("http_listening", where=f"http{str(url).removeprefix('tcp')}")
 
     def _load(self) -> "tuple[type[HttpServer], Pages]":
-        from chatredirect.http.server import HttpServer  # noqa: PLC0415  not before it is needed
+        from chatredirect.http.http_server import HttpServer  # noqa: PLC0415  not before it is needed
 
         return HttpServer, self._make_pages()
 

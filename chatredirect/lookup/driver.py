@@ -11,8 +11,8 @@ import structlog
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore, User
+from chatredirect.lookup.dialog_requests import within
 from chatredirect.lookup.events import ChannelTold, LookupAnswered, LookupEnded, LookupEvent
-from chatredirect.lookup.in_dialog import within
 from chatredirect.lookup.invites import invite
 from chatredirect.lookup.session import LookupSession
 from chatredirect.responses.counters import Counters

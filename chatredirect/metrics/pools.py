@@ -6,7 +6,7 @@ of their own only up to a number that the configuration says.
 
 from collections.abc import Iterator, Sequence
 
-from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.dns_counters import DnsCounters
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading
 from chatredirect.net.addresses import bracketed

@@ -16,7 +16,7 @@ def http_listener(view: View, loop: asyncio.AbstractEventLoop) -> HttpListener:
 
 def _pages(view: View) -> Pages:
     # prometheus_client, a tenth of a second
-    from chatredirect.metrics.pages import DaemonPages  # noqa: PLC0415
+    from chatredirect.metrics.daemon_pages import DaemonPages  # noqa: PLC0415
 
     pages = DaemonPages(view, time.monotonic)
     return {"/metrics": pages.metrics, "/healthz": pages.healthz, "/readyz": pages.readyz}

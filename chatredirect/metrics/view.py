@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from chatredirect.control.server import ControlCounters
+from chatredirect.control.control_server import ControlCounters
 from chatredirect.http.pages import HttpCounters
 from chatredirect.log import LogSink
 from chatredirect.metrics.catalogue import Family

@@ -15,7 +15,7 @@ from math import inf
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
-from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.dns_counters import DnsCounters
 from chatredirect.dns.located import Located
 from chatredirect.dns.lookup import Asker
 from chatredirect.dns.resolver import Resolver

@@ -14,7 +14,7 @@ from chatredirect.client.tls import NotSecureError, Secured, hint
 from chatredirect.client.wire import Connect
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
-from chatredirect.probe.exchange import ExchangeStep, NoAnswerError, SipExchange
+from chatredirect.probe.sip_exchange import ExchangeStep, NoAnswerError, SipExchange
 from chatredirect.runtime.wording import error_text
 from chatredirect.sip import xccos
 from chatredirect.sip.client_request import ClientDialog, ClientRequest, cancel

@@ -13,7 +13,7 @@ import textwrap
 from chatredirect.client.tls import Secured
 from chatredirect.log.escape import clean, escape
 from chatredirect.net.target import Target
-from chatredirect.probe.exchange import ExchangeStep
+from chatredirect.probe.sip_exchange import ExchangeStep
 
 WIDTH = 80
 _MARGIN = 12  # columns for the time

@@ -7,9 +7,9 @@ from chatredirect.client.tls import Secured
 from chatredirect.log.escape import clean, escape
 from chatredirect.net.target import Target
 from chatredirect.probe.call import CallAttempt
-from chatredirect.probe.exchange import ExchangeStep
 from chatredirect.probe.ladder import heading, rung, security, whole
 from chatredirect.probe.probe import Ending, Lead
+from chatredirect.probe.sip_exchange import ExchangeStep
 from chatredirect.sip.message import Response, values
 
 MAX_TARGETS = 10

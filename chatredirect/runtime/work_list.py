@@ -139,7 +139,7 @@ class CoreDriver:
         now = self._clock()
         try:
             finish(now)
-        except Exception:
+        except Exception:  # what comes after this one is ended all the same
             log.exception("work_failed", what=what)
         self.settle(now)
 

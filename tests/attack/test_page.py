@@ -8,8 +8,8 @@ import pytest
 from chatredirect.config import LimitSettings, loader
 from chatredirect.config.models import ProxySection
 from chatredirect.control import protocol
-from chatredirect.dns import answer, exchange, hosts, name_cost
-from chatredirect.http import server as http
+from chatredirect.dns import answer, hosts, name_cost, query_exchange
+from chatredirect.http import http_server as http
 from chatredirect.log import escape, sink
 from chatredirect.runtime import rate_limiter, turns, work_list
 from chatredirect.sip import abnf, body, forwarding, headers, xccos, xml_body
@@ -30,9 +30,9 @@ FIXED: dict[str, list[float]] = {
     "parts of a multipart body": [body.MAX_PARTS],
     "octets of an INFO's body to a lookup": [xccos.MAX_OCTETS],
     "commands in one XCCOS body": [xccos.MAX_COMMANDS],
-    "octets of a DNS answer over UDP": [exchange.PAYLOAD],
-    "octets of a DNS answer over TCP": [exchange.MAX_TCP_ANSWER],
-    "records of a DNS answer": [exchange.MAX_ANSWER_RECORDS],
+    "octets of a DNS answer over UDP": [query_exchange.PAYLOAD],
+    "octets of a DNS answer over TCP": [query_exchange.MAX_TCP_ANSWER],
+    "records of a DNS answer": [query_exchange.MAX_ANSWER_RECORDS],
     "labels of one name, of all names of a DNS answer": [
         name_cost.LONGEST_NAME,
         name_cost.MOST_LABELS,

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from chatredirect.control.client import ControlError, ask
+from chatredirect.control.control_server import Bounds, ControlServer
 from chatredirect.control.protocol import ControlRefusal, Conversation, ConversationGone, Json
-from chatredirect.control.server import Bounds, ControlServer
 from tests.service.daemon import eventually
 from tests.service.fixtures import Run, run_daemon
 
@@ -258,7 +258,7 @@ async def test_who_asked_is_in_the_log(tmp_path: Path, monkeypatch: pytest.Monke
     """SO_PEERCRED: process, user and group."""
     told: dict[str, object] = {}
     log = SimpleNamespace(info=lambda event, **fields: told.update(fields, event=event))
-    monkeypatch.setattr("chatredirect.control.server.log", log)
+    monkeypatch.setattr("chatredirect.control.control_server.log", log)
     async with served(tmp_path) as server:
         await asked(server, "echo")
     assert (told["event"], told["command"]) == ("control_request", "echo")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from chatredirect.config import HostPort
-from chatredirect.http import server
+from chatredirect.http import http_server
 from chatredirect.http.listener import HttpListener
 from chatredirect.http.pages import HttpCounters, Page
 from chatredirect.transport.binding import BindError
@@ -110,7 +110,7 @@ async def test_who_says_no_more_still_gets_the_answer() -> None:
 async def test_who_hangs_up_in_the_middle_takes_no_place() -> None:
     """At once, not when its time is over."""
     async with listening() as (_, port):
-        for _ in range(3 * server.CONNECTIONS):
+        for _ in range(3 * http_server.CONNECTIONS):
             assert await said(port, b"GET /fine HTTP/1.1\r\nHost: a\r\n", end=True) == b""
         for part in (b"GET /fine HTTP/1.0\r\n\r", b"GET /fine HTTP/1.0"):
             assert await said(port, part, end=True) == b""
@@ -172,7 +172,7 @@ async def test_a_body_is_not_waited_for() -> None:
 
 async def test_who_is_slow_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither half a request nor an answer that isn't read keeps a connection."""
-    monkeypatch.setattr(server, "SECONDS", 0.5)
+    monkeypatch.setattr(http_server, "SECONDS", 0.5)
     async with listening() as (listener, port):
         assert await said(port, b"") == b""
         assert await said(port, b"GET /fine HT") == b""
@@ -189,10 +189,10 @@ async def test_who_is_slow_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_one_more_than_there_may_be_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "SECONDS", 2.0)
+    monkeypatch.setattr(http_server, "SECONDS", 2.0)
     async with listening() as (listener, port):
         waiting = [
-            await asyncio.open_connection("127.0.0.1", port) for _ in range(server.CONNECTIONS)
+            await asyncio.open_connection("127.0.0.1", port) for _ in range(http_server.CONNECTIONS)
         ]
         assert await said(port, b"GET /fine HTTP/1.0\r\n\r\n") == b""
         assert listener.counters.busy == 1

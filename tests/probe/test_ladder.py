@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.net.target import Target
-from chatredirect.probe.exchange import ExchangeStep
 from chatredirect.probe.ladder import WIDTH, heading, rung, whole
+from chatredirect.probe.sip_exchange import ExchangeStep
 
 TARGET = Target("udp", "192.0.2.20", 5060, "pcpool.contoso.com")
 FAR = Target("tls", "2001:db8:1111:2222:3333:4444:5555:6666", 50610, "x")

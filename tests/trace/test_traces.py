@@ -8,7 +8,7 @@ from chatredirect.control.protocol import ControlRefusal, Json
 from chatredirect.sip.observer import Observing
 from chatredirect.trace import trace_session as bounds
 from chatredirect.trace.filter import Filter
-from chatredirect.trace.trace_command import read_filter
+from chatredirect.trace.trace_handler import read_filter
 from chatredirect.trace.trace_session import Sighting, SightingKind, TraceSession
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
 from tests.trace.messages import SOURCE, Way, read, request, response

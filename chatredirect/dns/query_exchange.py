@@ -28,7 +28,7 @@ import dns.rcode
 import dns.rdatatype
 
 from chatredirect.dns.answer import AnswerError
-from chatredirect.dns.counters import DnsCounters
+from chatredirect.dns.dns_counters import DnsCounters
 from chatredirect.dns.name_cost import CostlyNamesError, check_names
 from chatredirect.dns.servers import DnsServer
 

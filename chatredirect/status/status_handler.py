@@ -19,7 +19,7 @@ from chatredirect.pools.refresh import Pools
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.service.read_model import ReadModel
 from chatredirect.status.overview import dns, endpoint_line, overview, pool_line, trouble, troubled
-from chatredirect.status.traffic import traffic
+from chatredirect.status.traffic_overview import traffic
 
 SCHEMA = 1
 """Grows when a name in the answer gets another meaning or goes; new names don't make it grow."""

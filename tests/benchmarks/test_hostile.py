@@ -18,7 +18,7 @@ from benchmarks.hostile_messages import (
 )
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
-from tests.sip.pattern_watch import Watched
+from tests.sip.pattern_watch import PatternWatch
 
 KINDS = {kind.name: kind for kind in kinds()}
 
@@ -57,7 +57,7 @@ def test_no_value_over_its_limit_is_taken_apart(name: str, monkeypatch: pytest.M
     for field in FIELDS:
         take, data = KINDS[name].ready()
         with monkeypatch.context() as patch:
-            watched = Watched(patch)
+            watched = PatternWatch(patch)
             take(changed(data, field, b";a", 60_000, 1, False))
             take(changed(data, field, b",<sip:a;lr>", 60_000, 1, True))
             assert watched.longest <= DEFAULT.header_line, field

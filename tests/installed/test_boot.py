@@ -337,7 +337,7 @@ def test_loop_blocked(site: Site) -> None:
     said = site.journal(f"_PID={before}", "_TRANSPORT=stdout", "-o cat")
     assert "Fatal Python error: Aborted" in said
     assert re.search(r'File "/opt/blocker.py", line \d+ in stuck_for_ever', said)
-    assert re.search(r'File "/opt/chatredirect/.*/commands/run.py", line \d+ in run', said)
+    assert re.search(r'File "/opt/chatredirect/.*/commands/run_command.py", line \d+ in run', said)
 
 
 def test_upgrade(site: Site) -> None:

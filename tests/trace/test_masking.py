@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chatredirect.trace.masking import mask
@@ -97,6 +97,7 @@ def test_lengths_stay_whatever_comes(noise: bytes, secret: bytes) -> None:
 
 @given(st.text("abcdefghijklmnopqrstuvwyz0123456789+/=", min_size=8, max_size=60))
 def test_no_secret_survives(secret: str) -> None:
+    assume(secret != "response")  # the parameter's name stays
     value = secret.encode()
     for field in (b'Digest response="%b"', b"Digest response=%b", b"%b", b"NTLM %b, x=%b"):
         credentials = field.replace(b"%b", value)

@@ -29,7 +29,7 @@ from chatredirect.metrics.view import View
 from chatredirect.runtime.slicing import Slicer, long_lived
 from chatredirect.runtime.wording import counted
 from chatredirect.service.read_model import ReadModel, read
-from chatredirect.service.reload import Reloader, ReloadRefused, tell_doubts
+from chatredirect.service.reload import Reloader, ReloadRefused, log_warnings
 from chatredirect.service.service import Service
 from chatredirect.status.status_handler import status_command
 from chatredirect.systemd.inherited import Inherited
@@ -118,7 +118,7 @@ async def serve(
     view = View(service, reloader, sink, control.counters, lag, time.time(), HttpCounters())
     service.http = http_listener(view, loop)
     control.offer({"status": status_command(view, level), "log-level": log_level_command(level)})
-    tell_doubts(warnings(settings))
+    log_warnings(warnings(settings))
     try:
         await _open(control, settings.control.socket)
         with long_lived():

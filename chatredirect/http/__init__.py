@@ -2,5 +2,5 @@
 
 pages      pages, and counters of requests
 listener   the address that a configuration names; loads aiohttp only when there is one
-server     aiohttp behind limits of ours
+http_server  aiohttp behind limits of ours
 """

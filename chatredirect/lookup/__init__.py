@@ -1,12 +1,10 @@
-"""The mode `lookup`: Group Chat's own redirect (MS-XCCOSIP).
+"""The mode `lookup`: the Group Chat protocol's own redirect (MS-XCCOSIP), as a user agent server.
 
-channels    which channel service a caller is sent to
-xccos       the commands in an INFO, and the replies to them
-endpoint    what a lookup endpoint is made of, and its Contact
-states      the states of a lookup, as a table
-lookup      one lookup: its dialog, its state, what it still has to send
-answers     answers with what a user agent adds to them
-invites     from an INVITE to a lookup, or to why there is none
-within      requests within a lookup's dialog
-core        all lookups: messages and time in, messages and facts out; no socket, no clock
+driver           the way in, with a clock: hands messages to the core, carries out what it wants
+core             all lookups: messages and time in, messages and events out
+invites          answers INVITE: an offer, and whether there is room
+dialog_requests  answers requests within a dialog; INFO carries the commands
+uas_checks       what a user agent server refuses (RFC 3261 §8.2), and its 2xx
+session          the states of one lookup, as a table
+events           what the core reports
 """

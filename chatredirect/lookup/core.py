@@ -1,4 +1,4 @@
-"""All lookups: messages and time in, messages and facts out. No socket, no clock, no log.
+"""All lookups: messages and time in, messages and events out. No socket, no clock, no log.
 
 Every call is told the time. What it leads to is collected in `sends` and `events`, for the caller
 to carry out before the next call; when something is due by itself, `next_timer` says.

@@ -58,7 +58,7 @@ class LookupDriver:
             counters: the daemon's.
             clock: seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
-            observing: says who looks on.
+            observing: holds the observer of messages.
         """
         self.core = core
         self.log_requests = True

@@ -29,7 +29,7 @@ def invite(
 
     Args:
         core: the lookups.
-        request: it.
+        request: the INVITE.
         envelope: its envelope.
         source: where it came from, a trusted peer.
         reach: makes the way back.

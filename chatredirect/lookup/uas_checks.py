@@ -93,7 +93,7 @@ def not_understood(body: Body, accepted: bytes) -> PlannedResponse | None:
     """415 for a body that isn't understood; None if it may be ignored (RFC 3261 §8.2.3).
 
     Args:
-        body: it.
+        body: the body that isn't understood.
         accepted: the value of Accept.
     """
     if body.optional:

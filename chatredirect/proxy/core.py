@@ -213,7 +213,7 @@ class ProxyCore:
         """Open the context of a request and send it on.
 
         Args:
-            context: it, with its targets.
+            context: the response context, with its targets.
             key: of its server transaction.
             flow: the way back.
             now: seconds on the clock of all calls.
@@ -338,7 +338,7 @@ class ProxyCore:
         """Send a request on without a transaction (§16.11).
 
         Args:
-            stateless: it.
+            stateless: the request to forward.
             flow: the way to its target, where it is known.
             now: seconds on the clock of all calls.
         """
@@ -355,7 +355,7 @@ class ProxyCore:
         self.sends.append(Send(flow, data, stateless))
         self.counters.sent_on("stateless")
 
-    def errand_lost(self, stateless: StatelessForward) -> None:
+    def forward_lost(self, stateless: StatelessForward) -> None:
         """A request without a transaction has no way: who is next on it, if there is one?"""
         behind, stateless.behind = stateless.behind, None
         if behind is not None:
@@ -364,7 +364,7 @@ class ProxyCore:
             gone = "flow_gone" if stateless.target is None else "no_way"
             self.events.append(ProxyDropped(stateless.call_id, gone))
 
-    # -- what came of effects -----------------------------------------------------------------
+    # -- results of connecting, resolving and sending -----------------------------------------
 
     def handle_connected(self, dial: ConnectRequest[Waiter], flow: Flow, now: float) -> None:
         """There is a way to a target."""
@@ -411,7 +411,7 @@ class ProxyCore:
                 context.target = order[0]
                 self.run(context, None, now)
             else:
-                self.errand_lost(context)
+                self.forward_lost(context)
             return
         if context.finished:
             return
@@ -428,7 +428,7 @@ class ProxyCore:
         if isinstance(user, ResponseContext):
             user.retarget(send)
         elif isinstance(user, StatelessForward):
-            self.errand_lost(user)
+            self.forward_lost(user)
         elif user is not None and user.transaction is not None:
             self._lost(user, now)
 

@@ -96,7 +96,7 @@ class ProxyDriver:
             clock: seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
             seek: finds the targets of a URI that isn't a pool's.
-            observing: says who looks on.
+            observing: holds the observer of messages.
             epoch: seconds since the epoch.
         """
         self.core = core
@@ -133,7 +133,7 @@ class ProxyDriver:
         uri: SipUri | None,
         endpoint: ProxyEndpoint,
     ) -> None:
-        """Deal with a request for an endpoint, from a trusted peer; see `arrivals.arrive`.
+        """Forward a request for an endpoint, from a trusted peer; see `new_requests.arrive`.
 
         Raises:
             SipError: a header field that a proxy reads can't be read.
@@ -268,7 +268,7 @@ class ProxyDriver:
         self._driver.settle(now)
         return None
 
-    # -- what comes of effects, and of time -----------------------------------------------------
+    # -- lost connections, results of work, and timers ------------------------------------------
 
     def lost(self, flow: Flow) -> None:
         """A connection is gone; many requests that were sent over it take several turns."""

@@ -213,7 +213,7 @@ def run(
     stateless = StatelessForward(outgoing, target, request.call_id, behind, found.secure)
     flow = None if dialog.downstream else _flow_of(core, dialog, found)
     if target is None and flow is None:
-        core.errand_lost(stateless)
+        core.forward_lost(stateless)
     else:
         core.run(stateless, flow, now)
     return True

@@ -57,7 +57,7 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
 
     Args:
         core: the proxy.
-        request: it.
+        request: the request to forward.
         draft: its header fields.
         routes: its Route, as it came.
 

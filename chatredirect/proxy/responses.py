@@ -25,7 +25,7 @@ def respond_stateless(
 
     Args:
         core: the proxy.
-        request: it.
+        request: the request that is refused.
         envelope: its envelope.
         source: where it came from.
         flow: the way back.

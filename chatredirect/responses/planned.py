@@ -86,8 +86,8 @@ def unsupported(tags: Sequence[bytes]) -> PlannedResponse:
     """420 for option tags that aren't known here (RFC 3261 §8.2.2.3, §16.3 step 5).
 
     Args:
-        tags: those, one at least. They are named as they came, but for what doesn't fit: who has
-            required them knows them.
+        tags: the unknown ones, at least one. What doesn't fit is left out: the peer that
+            requires them knows them.
     """
     named = b", ".join(tags)
     if len(named) > _MAX_TAGS:
@@ -177,7 +177,7 @@ def log_request(
     """One line for a request and its answer.
 
     Args:
-        request: it.
+        request: the request that was answered.
         source: where it came from.
         transport: what it came on.
         status: of its answer.
@@ -214,7 +214,7 @@ def log_drop(why: str, source: Peer, transport: str, message: Message | None = N
         why: the counter's name for it, or more.
         source: where it came from.
         transport: what it came on.
-        message: it, if it could be read so far.
+        message: the message, if its header fields could be read.
     """
     peer = peer_text(transport, source.host.decode("ascii"), source.port)
     about = {} if message is None else {"caller": message.from_, "call_id": message.call_id}

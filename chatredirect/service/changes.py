@@ -93,7 +93,7 @@ def _differs(before: EndpointSettings, after: EndpointSettings) -> bool:
 log = structlog.get_logger()
 
 
-def tell_started(
+def log_started(
     loop: asyncio.AbstractEventLoop, listening: Sequence[ListenUrl], settings: Settings
 ) -> None:
     """Serving has begun."""
@@ -116,7 +116,7 @@ def tell_started(
         )
 
 
-def tell_changed(changes: Changes) -> None:
+def log_changed(changes: Changes) -> None:
     """A new configuration is in force: what is different."""
     if not changes:
         log.info("configuration_unchanged")  # whoever asked for a reload waits for a word

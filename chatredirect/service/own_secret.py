@@ -29,7 +29,7 @@ class OwnSecret:
     """A secret of our own.
 
     Attributes:
-        key: it.
+        key: the secret, as octets.
         file: where it is, or should be kept; None where there is no state directory.
         fault: why it isn't kept, for people; None if it is.
     """

@@ -174,11 +174,11 @@ class Reloader:
         restart = () if before is None else tuple(_for_a_restart(before, settings))
         if restart:
             log.warning("restart_needed", settings=restart, why="they can't change in place")
-        tell_doubts(loaded.doubts, loaded.more_doubts)
+        log_warnings(loaded.doubts, loaded.more_doubts)
         return ReloadOutcome(changes, restart, loaded.doubts, loaded.more_doubts)
 
 
-def tell_doubts(doubts: Sequence[Fault], more: int = 0) -> None:
+def log_warnings(doubts: Sequence[Fault], more: int = 0) -> None:
     """What is allowed and probably not meant, into the log."""
     for doubt in doubts[:_SHOWN]:
         log.warning("configuration_doubtful", where=doubt.location, why=doubt.message)

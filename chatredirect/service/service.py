@@ -27,7 +27,7 @@ from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.regular_file import in_thread
 from chatredirect.runtime.slicing import Slicer
-from chatredirect.service.changes import Changes, tell_changed, tell_started
+from chatredirect.service.changes import Changes, log_changed, log_started
 from chatredirect.service.listeners import ListenerPlan, Listeners, Serving
 from chatredirect.service.lookup_mode import LookupMode, lookup_of
 from chatredirect.service.outbound import Outbound
@@ -135,7 +135,7 @@ class Service:
     http: HttpListener | None = None
     draining: bool = False
     _own_secret: OwnSecret | None = None
-    _told_secret: bool = False
+    _logged_secret: bool = False
 
     async def apply(
         self, settings: Settings, *, log_requests: bool, pace: Slicer | None = None
@@ -206,10 +206,10 @@ class Service:
             await self.http.carry_out(http_plan)
         if before is None:
             pools.start()
-            tell_started(loop, listeners.bound, settings)
+            log_started(loop, listeners.bound, settings)
         else:
             changes.compare(old, settings)
-            tell_changed(changes)
+            log_changed(changes)
             del old  # its endpoints go one by one, with the directory
             await pools.keep(keys, pace)
             while directory.take_apart(_AT_ONCE):
@@ -326,8 +326,8 @@ class Service:
             return settings.secret.get_secret_value().encode()
         if self._own_secret is None:
             self._own_secret = await in_thread(partial(own_secret, os.environ))
-        if building.proxied_pools and not self._told_secret:
-            self._told_secret = True
+        if building.proxied_pools and not self._logged_secret:
+            self._logged_secret = True
             self._own_secret.tell()
         return self._own_secret.key
 

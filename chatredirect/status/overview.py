@@ -140,7 +140,7 @@ def pool_line(pools: Pools, pool: Pool, now: float) -> dict[str, Json]:
 
     Args:
         pools: all of them.
-        pool: it.
+        pool: the pool to describe.
         now: seconds by the pools' clock.
     """
     due = pools.due(pool)

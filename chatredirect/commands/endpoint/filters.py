@@ -52,7 +52,7 @@ def parse_filter(text: str, now: float) -> Condition:
     """Read a filter such as `SipAddress -like "*contoso.com" -and Mode -eq lookup`.
 
     Args:
-        text: it.
+        text: the filter, as PowerShell writes it.
         now: seconds since the epoch, for the state that is in force: the one that `get` shows.
 
     Raises:

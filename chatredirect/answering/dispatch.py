@@ -62,7 +62,7 @@ class ResponseSettings:
 class Dispatcher:
     """What requests to these endpoints get, under these names."""
 
-    __slots__ = ("_answering", "_attendants", "_directory", "_own_names")
+    __slots__ = ("_answering", "_directory", "_own_names", "_stateful")
 
     def __init__(
         self, directory: Directory, own_names: OwnNames, answering: ResponseSettings
@@ -71,7 +71,7 @@ class Dispatcher:
         self._directory = directory
         self._own_names = own_names
         self._answering = answering
-        self._attendants = answering.stateful
+        self._stateful = answering.stateful
 
     def decide(
         self,
@@ -101,11 +101,11 @@ class Dispatcher:
         if method == b"CANCEL":
             return self._cancel(request, envelope, endpoint, source)
         if envelope.in_dialog:
-            if self._attendants.within(request, envelope, source, reach):
+            if self._stateful.within(request, envelope, source, reach):
                 return None
             # a caller that heeds no Record-Route: his pool knows the dialog, if anybody does
             if endpoint is None or endpoint.proxy is None or reach is None:
-                if self._attendants.lookup and not source.trusted and self._own_names.names(uri):
+                if self._stateful.lookup and not source.trusted and self._own_names.names(uri):
                     return PlannedResponse(403, tagged=False)  # whether there is one or not
                 return PlannedResponse(481, tagged=False)
 
@@ -116,7 +116,7 @@ class Dispatcher:
                 return PlannedResponse(200, capabilities(None))
         if endpoint is None:
             # an older caller has no tag, so the requests to him have none in To (RFC 2543)
-            if self._attendants.within(request, envelope, source, reach):
+            if self._stateful.within(request, envelope, source, reach):
                 return None
             return self._elsewhere(method, uri, reach)
         if endpoint.closed is not None and not envelope.in_dialog:
@@ -128,7 +128,7 @@ class Dispatcher:
             lookup = endpoint.lookup  # asked here, since lookups are for trusted peers only
             if lookup is not None and (methods is None or method in {*methods, b"OPTIONS"}):
                 if method == b"INVITE" and reach is not None:
-                    driver = self._attendants.lookup
+                    driver = self._stateful.lookup
                     assert driver is not None  # there is one where there are such endpoints
                     driver.invite(request, envelope, source, reach, lookup)
                     return None
@@ -141,7 +141,7 @@ class Dispatcher:
                 and reach is not None
                 and self._passed_on(endpoint, envelope, method)
             ):
-                passing = self._attendants.proxy
+                passing = self._stateful.proxy
                 assert passing is not None  # as above
                 named = uri if uri is endpoint.uri or not self._own_names.names(uri) else None
                 passing.arrive(request, envelope, source, reach, named, proxy)
@@ -197,7 +197,7 @@ class Dispatcher:
     ) -> PlannedResponse:
         """200, as RFC 3261 §8.3 has it; where INVITEs are remembered §9.2 tells the others."""
         tagged = not envelope.in_dialog
-        if self._attendants.cancels(cancel, envelope, endpoint, source):
+        if self._stateful.cancels(cancel, envelope, endpoint, source):
             return PlannedResponse(200, tagged=tagged, endpoint=endpoint)
         if endpoint is not None and (endpoint.lookup is not None or endpoint.proxy is not None):
             return PlannedResponse(481, tagged=tagged, endpoint=endpoint)
@@ -216,7 +216,7 @@ class Dispatcher:
         if (
             endpoint.for_trusted
             and source.trusted
-            and self._attendants.repeats(request, envelope, source, reach, endpoint)
+            and self._stateful.repeats(request, envelope, source, reach, endpoint)
         ):  # what was accepted before goes on
             return None
         if closed.disabled:
@@ -232,7 +232,7 @@ class Dispatcher:
             and request.method == b"INVITE"
             and (methods is None or b"INVITE" in methods)
         ):  # a refusal of its INVITE would switch a client's group chat off
-            driver = self._attendants.lookup
+            driver = self._stateful.lookup
             assert driver is not None  # there is one where there are such endpoints
             driver.invite(request, envelope, source, reach, lookup, closed.why)
             return None

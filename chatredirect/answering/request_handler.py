@@ -44,11 +44,11 @@ class RequestHandler:
     """
 
     __slots__ = (
-        "_attendants",
         "_counters",
         "_later",
         "_limits",
         "_observing",
+        "_stateful",
         "_table",
         "_tags",
         "ending",
@@ -66,7 +66,7 @@ class RequestHandler:
         """Serve these endpoints under these names."""
         self._table = Dispatcher(directory, own_names, answering)
         self._tags = answering.tags
-        self._attendants = answering.stateful
+        self._stateful = answering.stateful
         self._limits = limits
         self._counters = counters
         self._observing = answering.observing
@@ -147,14 +147,14 @@ class RequestHandler:
         if observer is not None and not observer.received(message, source, reach):
             observer = None
         if isinstance(message, Response):
-            unwanted = self._attendants.respond(message, source, reach)
+            unwanted = self._stateful.respond(message, source, reach)
             if unwanted is not None:
                 self._drop(unwanted, message, observer, reach)
                 log_drop(unwanted, source, transport, message)
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
-            if not self._attendants.run(message, source, reach):
+            if not self._stateful.run(message, source, reach):
                 self._drop(_NEVER_ANSWERED[method], message, observer, reach)
             return None
         envelope = message.mandatory_headers

@@ -55,10 +55,10 @@ class ProxyCore:
     """The tables and the time of all requests that are being proxied.
 
     Attributes:
-        rules: what the configuration says.
+        settings: what the configuration says.
         ways: gives the way to a target, if there is one.
         names: knows flows by name.
-        sides: our own addresses.
+        local_addresses: our own addresses.
         blocklist: targets that have just failed.
         served: the pools that are proxied for.
         draining: whether nothing new is begun any more.
@@ -81,21 +81,21 @@ class ProxyCore:
         "counters",
         "draining",
         "events",
+        "local_addresses",
         "names",
         "open",
         "peers",
         "resolve_requests",
-        "rules",
         "sends",
         "served",
-        "sides",
+        "settings",
         "transactions",
         "ways",
     )  # fmt: skip
 
     def __init__(
         self,
-        rules: ProxySettings,
+        settings: ProxySettings,
         ways: ConnectionPool,
         names: FlowNames,
         random64: Callable[[], int],
@@ -103,15 +103,15 @@ class ProxyCore:
         """Begin with none.
 
         Args:
-            rules: may be exchanged at any time, with `go_by`.
+            settings: may be exchanged at any time, with `go_by`.
             ways: the ways to targets.
             names: the names of flows.
             random64: gives 64 random bits, so that nobody can guess a branch (RFC 3261 §8.1.1.7).
         """
-        self.rules = rules
+        self.settings = settings
         self.ways = ways
         self.names = names
-        self.sides = LocalAddresses(rules.advertise)
+        self.local_addresses = LocalAddresses(settings.advertise)
         self.blocklist = TargetBlocklist()
         self.served = ServedPools()
         self.draining = False
@@ -128,12 +128,12 @@ class ProxyCore:
         self._deadlines: TimerHeap[ResponseContext | Transaction[User]] = TimerHeap()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
 
-    def go_by(self, rules: ProxySettings, now: float) -> None:
+    def go_by(self, settings: ProxySettings, now: float) -> None:
         """Go by a configuration from now on, the first one or another."""
-        self.served.serve(rules.pools, rules.left, rules.target_grace, now)
-        if rules.advertise != self.rules.advertise:
-            self.sides = LocalAddresses(rules.advertise)
-        self.rules = rules
+        self.served.serve(settings.pools, settings.left, settings.target_grace, now)
+        if settings.advertise != self.settings.advertise:
+            self.local_addresses = LocalAddresses(settings.advertise)
+        self.settings = settings
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -197,11 +197,11 @@ class ProxyCore:
 
     def room_for(self, source: Peer) -> bool:
         """Whether one more request of this peer may be open."""
-        rules = self.rules
+        settings = self.settings
         return (
-            len(self.open) < rules.transactions
-            and len(self.transactions) < PER_OPEN * rules.transactions
-            and self.peers.get(source.host, 0) < rules.transactions_per_peer
+            len(self.open) < settings.transactions
+            and len(self.transactions) < PER_OPEN * settings.transactions
+            and self.peers.get(source.host, 0) < settings.transactions_per_peer
         )
 
     @property
@@ -252,7 +252,7 @@ class ProxyCore:
 
     def target_failed(self, target: Target, why: str, now: float) -> None:
         """Try a target last for a while, since it has failed."""
-        seconds = self.rules.target_penalty
+        seconds = self.settings.target_penalty
         if self.blocklist.add(target, now + seconds):
             self.events.append(ProxyFailed(str(target), why, seconds))
 
@@ -265,11 +265,11 @@ class ProxyCore:
         target = context.targets.pop(0)
         branch = context.active = Branch(context, target)
         if context.targets:
-            context.attempt_at = now + self.rules.attempt_timeout
+            context.attempt_at = now + self.settings.attempt_timeout
         else:
             context.attempt_at = inf
         if context.invite:
-            context.c_at = now + self.rules.timer_c
+            context.c_at = now + self.settings.timer_c
         self._reach(branch, target, now)
         self._deadlines.changed(context)
         return True
@@ -279,7 +279,7 @@ class ProxyCore:
         branch = context.active = Branch(context, None)
         context.to_caller = True
         if context.invite:
-            context.c_at = now + self.rules.timer_c
+            context.c_at = now + self.settings.timer_c
         branch.flow = flow
         branch.context.handle_event(branch, BranchEvent.WAY, now)
         self._deadlines.changed(context)
@@ -305,9 +305,9 @@ class ProxyCore:
         outgoing = context.outgoing
         assert outgoing is not None  # it goes only when a final response has been given
         assert flow is not None
-        side = self.sides.of(flow)
+        side = self.local_addresses.of(flow)
         name = self.new_branch(outgoing.loop)
-        data = outgoing.write(self.rules.tokens, side, name, target)
+        data = outgoing.write(self.settings.record_route, side, name, target)
         if (
             len(data) > LARGE
             and target is not None
@@ -317,7 +317,7 @@ class ProxyCore:
         ):  # §18.1.1: over TCP, and over UDP should that not go
             context.too_large = target
             context.targets.insert(0, target)
-            context.attempt_at = now + self.rules.attempt_timeout
+            context.attempt_at = now + self.settings.attempt_timeout
             branch.target, branch.state = over_tcp, BranchState.WAITING
             self._reach(branch, over_tcp, now)
             return
@@ -350,12 +350,12 @@ class ProxyCore:
         assert flow is not None
         outgoing = stateless.outgoing
         branch = self.new_branch(outgoing.loop)
-        side = self.sides.of(flow)
-        data = outgoing.write(self.rules.tokens, side, branch, stateless.target)
+        side = self.local_addresses.of(flow)
+        data = outgoing.write(self.settings.record_route, side, branch, stateless.target)
         self.sends.append(Send(flow, data, stateless))
         self.counters.sent_on("stateless")
 
-    def errand_lost(self, stateless: StatelessForward) -> None:
+    def forward_lost(self, stateless: StatelessForward) -> None:
         """A request without a transaction has no way: who is next on it, if there is one?"""
         behind, stateless.behind = stateless.behind, None
         if behind is not None:
@@ -399,7 +399,7 @@ class ProxyCore:
         They are a peer's choice, so only those that are trusted are followed.
         """
         context = seek.waiting
-        follows = self.rules.follows
+        follows = self.settings.follows
         trusted = [
             target
             for target in targets
@@ -411,7 +411,7 @@ class ProxyCore:
                 context.target = order[0]
                 self.run(context, None, now)
             else:
-                self.errand_lost(context)
+                self.forward_lost(context)
             return
         if context.finished:
             return
@@ -428,7 +428,7 @@ class ProxyCore:
         if isinstance(user, ResponseContext):
             user.retarget(send)
         elif isinstance(user, StatelessForward):
-            self.errand_lost(user)
+            self.forward_lost(user)
         elif user is not None and user.transaction is not None:
             self._lost(user, now)
 

@@ -191,7 +191,7 @@ class ProxyDriver:
                 core.transactions.handle_event(transaction, TransactionEvent.ACK, now)
                 self._driver.settle(now)
                 return True
-            if tag == core.rules.tags.tag(request, envelope.number):
+            if tag == core.settings.tags.tag(request, envelope.number):
                 return False  # of a refusal of our own, of which nothing is kept
         taken = in_dialog.run(core, request, envelope, source, reach, now, self._epoch())
         if not taken and source.trusted:
@@ -209,8 +209,8 @@ class ProxyDriver:
     ) -> bool:
         """For callers that heed no Record-Route: the pool knows the dialog, if anybody does."""
         try:
-            rules = self.core.rules
-            uri, endpoint = find(rules.directory, rules.names, request)
+            settings = self.core.settings
+            uri, endpoint = find(settings.directory, settings.names, request)
         except SipError:
             return False
         if endpoint is None or endpoint.proxy is None or not envelope.in_dialog:

@@ -99,14 +99,14 @@ def passing(
         token = token_in(place)
         if token is None:
             return None
-    dialog = core.rules.tokens.read(
+    dialog = core.settings.record_route.read(
         token,
         request.call_id or b"",
         matching.tag_of(envelope.from_, "From"),
         matching.tag_of(envelope.to, "To"),
     )
     trusted = _trusted(core, dialog, source)
-    if (dialog is None or not trusted) and not core.rules.names.names(parse_uri(place)):
+    if (dialog is None or not trusted) and not core.settings.names.names(parse_uri(place)):
         return None  # another one's, who knows his own; strangers aren't told which token is good
     if not trusted:
         raise RequestRefused(PlannedResponse(403), "not_trusted")
@@ -213,7 +213,7 @@ def run(
     stateless = StatelessForward(outgoing, target, request.call_id, behind, found.secure)
     flow = None if dialog.downstream else _flow_of(core, dialog, found)
     if target is None and flow is None:
-        core.errand_lost(stateless)
+        core.forward_lost(stateless)
     else:
         core.run(stateless, flow, now)
     return True
@@ -228,9 +228,9 @@ def _trusted(core: ProxyCore, dialog: DialogToken | None, source: Peer) -> bool:
     if source.trusted:
         return True
     if dialog is None:
-        return core.rules.is_target(source.host)
+        return core.settings.is_target(source.host)
     return not dialog.downstream and (
-        source.host == dialog.target.address.encode("ascii") or core.rules.is_target(source.host)
+        source.host == dialog.target.address.encode("ascii") or core.settings.is_target(source.host)
     )
 
 
@@ -244,7 +244,7 @@ def _live(core: ProxyCore, found: Passing, now: float, epoch: float) -> DialogTo
     if dialog is None:
         raise RequestRefused(_NO_DIALOG, "forged_route")
     age = epoch - dialog.made
-    oldest = core.rules.dialog_age
+    oldest = core.settings.dialog_age
     if age < -_CLOCKS_DIFFER or (oldest is not None and age > oldest):
         raise RequestRefused(_NO_DIALOG, "dialog_age")
     if not core.served.has(dialog.target, now):
@@ -278,7 +278,7 @@ def _prepare(
     uri = _aim(found)
     record = None
     if records(request.method):  # the same token again: the route set stays as it is (§12.2)
-        record = Record(core.sides.of(flow), found.secure, dialog.token)
+        record = Record(core.local_addresses.of(flow), found.secure, dialog.token)
     outgoing, via = pack(request, envelope, source, found.draft, uri, loop, record)
     return outgoing, via, behind
 
@@ -293,7 +293,7 @@ def _behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri
     if not routes:
         return None
     uri = parse_uri(routes[0].uri)
-    if not core.rules.tokens.leads_to(dialog, destination(uri).canonical):
+    if not core.settings.record_route.leads_to(dialog, destination(uri).canonical):
         raise RequestRefused(PlannedResponse(430), "next_hop")
     return uri
 

@@ -73,7 +73,7 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
         if request.method == b"OPTIONS":  # §16.3 step 3
             raise RequestRefused(PlannedResponse(200, capabilities(None)), "max_forwards")
         raise RequestRefused(PlannedResponse(483), "max_forwards")
-    known = core.rules.proxy_require
+    known = core.settings.proxy_require
     unknown = [tag for tag in draft.required() if tag.lower() not in known]
     if unknown:
         raise RequestRefused(unsupported(unknown), "proxy_require")
@@ -81,7 +81,7 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
     same = b"\n".join(part or b"" for part in identity).rpartition(b" ")[0]  # without the method
     if routes:
         same += b"".join(b"\n" + route.raw for route in routes)
-    loop = core.rules.loops(same)
+    loop = core.settings.loops(same)
     if any(loop in via for via in request.vias):
         raise RequestRefused(PlannedResponse(482), "loop")
     draft.count_down(hops)
@@ -116,8 +116,8 @@ def secure(uri: bytes) -> bool:
 
 def no_tls(core: ProxyCore) -> RequestRefused:
     """Why a request that must go over TLS isn't forwarded: its target has none (RFC 5630 §6.2)."""
-    rules = core.rules
-    fields = unavailable(rules.retry_after, rules.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
+    settings = core.settings
+    fields = unavailable(settings.retry_after, settings.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
     return RequestRefused(PlannedResponse(480, fields), "sips")
 
 
@@ -139,7 +139,7 @@ def way_back(request: Request) -> bytes:
 def plainly_ours(core: ProxyCore, route: bytes) -> bool:
     """Whether a Route's URI names this server, and no dialog: an outbound proxy's (§16.4)."""
     try:
-        return token_in(route) is None and core.rules.names.names(parse_uri(route))
+        return token_in(route) is None and core.settings.names.names(parse_uri(route))
     except SipError:
         return False
 
@@ -285,7 +285,7 @@ def _prepare(
     record = None
     if records(request.method):
         record = Record(
-            inside=core.sides.of(flow),
+            inside=core.local_addresses.of(flow),
             secure=secure(request.uri),
             flow=core.names.name(flow),
             behind=way_back(request),
@@ -305,12 +305,12 @@ def _targets(
         Refused: there is none.
     """
     pool = endpoint.pool
-    rules = core.rules
+    settings = core.settings
     targets = pool.order(envelope.caller) if pool.usable or endpoint.serve else ()
     if not targets:
         if pool.want is not None:
             pool.want(pool)
-        fields = unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, pool.reason)
+        fields = unavailable(settings.retry_after, settings.agent, MISCELLANEOUS, pool.reason)
         raise RequestRefused(PlannedResponse(480, fields), "no_target")
     if secure:
         targets = tuple(target for target in targets if target.transport == "tls")

@@ -8,5 +8,5 @@ lookup      one lookup: its dialog, its state, what it still has to send
 answers     answers with what a user agent adds to them
 invites     from an INVITE to a lookup, or to why there is none
 within      requests within a lookup's dialog
-core        all lookups: messages and time in, messages and facts out; no socket, no clock
+core        all lookups: messages and time in, messages and events out; no socket, no clock
 """

@@ -1,4 +1,4 @@
-"""All lookups: messages and time in, messages and facts out. No socket, no clock, no log.
+"""All lookups: messages and time in, messages and events out. No socket, no clock, no log.
 
 Every call is told the time. What it leads to is collected in `sends` and `events`, for the caller
 to carry out before the next call; when something is due by itself, `next_timer` says.
@@ -59,7 +59,7 @@ class LookupCore:
     Attributes:
         settings: what the configuration says.
         sends: messages that are to be sent, in order.
-        events: what there is to tell.
+        events: what the caller must log and count.
         counters: what happened so far.
         transactions: all of them, ours and theirs.
         dialogs: the lookups by the key of their dialog.
@@ -181,7 +181,7 @@ class LookupCore:
         flow: Flow,
         endpoint: LookupEndpoint | None,
     ) -> None:
-        """Note that a request got its answer."""
+        """Report the response to a request, for the log and the counters."""
         address = None if endpoint is None else endpoint.address
         why = refusal.phrase or ""
         self.events.append(

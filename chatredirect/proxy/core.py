@@ -56,16 +56,16 @@ class ProxyCore:
 
     Attributes:
         settings: what the configuration says.
-        ways: gives the way to a target, if there is one.
+        ways: the connections to targets.
         names: knows flows by name.
-        local_addresses: our own addresses.
+        local_addresses: our own addresses, for Via and Record-Route.
         blocklist: targets that have just failed.
         served: the pools that are proxied for.
         draining: whether nothing new is begun any more.
         sends: messages that are to be sent, in order.
-        connect_requests: ways that are to be opened.
-        resolve_requests: targets that are to be found.
-        events: what there is to tell.
+        connect_requests: connections that the caller must open.
+        resolve_requests: URIs that the caller must resolve.
+        events: what the caller must log and count.
         counters: what happened so far.
         transactions: all of them, ours and theirs.
         open: requests without a final response.
@@ -123,7 +123,7 @@ class ProxyCore:
         self.open: set[ResponseContext] = set()
         self.peers: dict[bytes, int] = {}
         self._random64 = random64
-        # branches that don't know yet that their ways are gone, and what happened to those
+        # branches whose flow failed, and how: `handle_timers` fails them
         self._losses: deque[tuple[Branch, Flow, BranchEvent]] = deque()
         self._deadlines: TimerHeap[ResponseContext | Transaction[User]] = TimerHeap()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
@@ -213,8 +213,8 @@ class ProxyCore:
         """Open the context of a request and send it on.
 
         Args:
-            context: it, with its targets.
-            key: of its server transaction.
+            context: the new context, with its targets.
+            key: the key of its server transaction.
             flow: the way back.
             now: seconds on the clock of all calls.
         """
@@ -293,10 +293,10 @@ class ProxyCore:
             branch.context.handle_event(branch, BranchEvent.WAY, now)
 
     def _way(self, target: Target) -> Flow | None:
-        """The way to a target, if it is there."""
+        """The open connection to a target, if there is one."""
         try:
             return self.ways.reach(target)
-        except Exception:  # who dials meets the same fault, says so, and who waits hears of it
+        except Exception:  # dialling meets the same fault, logs it and fails the branch
             return None
 
     def send(self, branch: Branch, now: float) -> None:
@@ -338,7 +338,7 @@ class ProxyCore:
         """Send a request on without a transaction (§16.11).
 
         Args:
-            stateless: it.
+            stateless: the ACK or BENOTIFY to forward.
             flow: the way to its target, where it is known.
             now: seconds on the clock of all calls.
         """
@@ -356,7 +356,7 @@ class ProxyCore:
         self.counters.sent_on("stateless")
 
     def forward_lost(self, stateless: StatelessForward) -> None:
-        """A request without a transaction has no way: who is next on it, if there is one?"""
+        """A stateless request has no connection: resolve its next Route, or drop it."""
         behind, stateless.behind = stateless.behind, None
         if behind is not None:
             self.resolve_requests.append(ResolveRequest(behind, stateless))
@@ -364,10 +364,10 @@ class ProxyCore:
             gone = "flow_gone" if stateless.target is None else "no_way"
             self.events.append(ProxyDropped(stateless.call_id, gone))
 
-    # -- what came of effects -----------------------------------------------------------------
+    # -- results of connecting, resolving and sending -------------------------------------------
 
     def handle_connected(self, dial: ConnectRequest[Waiter], flow: Flow, now: float) -> None:
-        """There is a way to a target."""
+        """A connection to a target is open."""
         waiting = dial.waiting
         if isinstance(waiting, StatelessForward):
             self.run(waiting, flow, now)
@@ -381,7 +381,7 @@ class ProxyCore:
             waiting.context.handle_event(waiting, BranchEvent.WAY, now)
 
     def handle_connect_failed(self, dial: ConnectRequest[Waiter], now: float, why: str) -> None:
-        """There is no way to a target."""
+        """A connection to a target could not be opened."""
         waiting = dial.waiting
         if isinstance(waiting, StatelessForward):
             self.events.append(ProxyDropped(waiting.call_id, "no_way"))

@@ -77,7 +77,7 @@ def passing(
     first token decides. Another token of ours behind it is for when the request comes here again.
 
     Raises:
-        Refused: this peer may not send it.
+        RequestRefused: this peer may not send it.
         SipError: its Route can't be read.
     """
     draft = lay_out(request.head)
@@ -129,7 +129,7 @@ def forward(
     Args:
         core: the proxy.
         request: neither ACK nor CANCEL.
-        envelope: its envelope.
+        envelope: its mandatory header fields.
         source: where it came from.
         reach: makes the way back.
         now: seconds on the clock of all calls.
@@ -238,7 +238,7 @@ def _live(core: ProxyCore, found: Passing, now: float, epoch: float) -> DialogTo
     """The dialog, if there is one of ours and it may still go on.
 
     Raises:
-        Refused: 481, after which both ends take it for ended (RFC 5057 §5.1).
+        RequestRefused: 481, after which both ends take it for ended (RFC 5057 §5.1).
     """
     dialog = found.dialog
     if dialog is None:
@@ -264,7 +264,7 @@ def _prepare(
     """What is sent on, the stamped Via for answers of our own, and who is next behind the flow.
 
     Raises:
-        Refused: it isn't forwarded.
+        RequestRefused: it isn't forwarded.
         SipError: it can't be read.
     """
     loop = check(core, request, found.draft, found.came)
@@ -287,7 +287,7 @@ def _behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri
     """Who is next on the way to the caller; None if nobody is between him and us.
 
     Raises:
-        Refused: it is another one than when the dialog began, so nobody has vouched for it.
+        RequestRefused: it is another one than when the dialog began, so nobody has vouched for it.
         SipError: it can't be read.
     """
     if not routes:

@@ -57,15 +57,15 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
 
     Args:
         core: the proxy.
-        request: it.
+        request: the request to forward.
         draft: its header fields.
         routes: its Route, as it came.
 
     Returns:
-        What it is known by should it come again unchanged.
+        The loop mark that its branch will carry (§16.6 step 8).
 
     Raises:
-        Refused: it isn't forwarded.
+        RequestRefused: it isn't forwarded.
         SipError: Max-Forwards can't be read.
     """
     hops = draft.hops()
@@ -97,7 +97,7 @@ def pack(
     loop: bytes,
     record: Record | None,
 ) -> tuple[OutgoingRequest, bytes]:
-    """What is sent on, and the stamped Via for answers of our own."""
+    """Build the request to forward, and the stamped Via for our own responses."""
     via = stamp(request.vias[0], envelope.via, source)
     draft.stamp(via)
     start_line = b"%b %b SIP/2.0" % (request.method, uri)
@@ -160,11 +160,11 @@ def arrive(
     Args:
         core: the proxy.
         request: neither ACK nor CANCEL.
-        envelope: its envelope.
+        envelope: its mandatory header fields.
         source: where it came from.
         reach: makes the way back.
         uri: its Request-URI; None if that names the server, so that the To URI has decided.
-        endpoint: whose it is.
+        endpoint: the endpoint that it is for.
         now: seconds on the clock of all calls.
         epoch: seconds since the epoch.
 
@@ -242,7 +242,7 @@ def repeated(
     """Deal with a request that has come before; whether it has.
 
     Raises:
-        Refused: it has come from another peer, who alone gets the answer.
+        RequestRefused: it has come from another peer, who alone gets the answer.
     """
     transaction = core.transactions.server(key)
     if transaction is None:
@@ -267,7 +267,7 @@ def _prepare(
     """Check it, take our own Route away, and write what is sent on.
 
     Raises:
-        Refused: it isn't forwarded.
+        RequestRefused: it isn't forwarded.
         SipError: it can't be read.
     """
     draft = lay_out(request.head)
@@ -302,7 +302,7 @@ def _targets(
     """The target set, the first to be tried first (§16.5).
 
     Raises:
-        Refused: there is none.
+        RequestRefused: there is none.
     """
     pool = endpoint.pool
     settings = core.settings

@@ -25,11 +25,11 @@ def respond_stateless(
 
     Args:
         core: the proxy.
-        request: it.
-        envelope: its envelope.
+        request: the request to refuse.
+        envelope: its mandatory header fields.
         source: where it came from.
-        flow: the way back.
-        refusal: what it gets.
+        flow: the flow that the response goes over.
+        refusal: the response to send.
         reason: why, as a constant for counting.
         endpoint: the endpoint's address, if it was for one.
     """

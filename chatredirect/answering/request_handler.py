@@ -1,7 +1,7 @@
 """From a message to its answer, in one synchronous pass.
 
 Nothing is awaited, no task is started, no lock is taken. What can't be answered is dropped and
-counted here; what a request gets says `table`.
+counted here; the `Dispatcher` decides which response a request gets.
 """
 
 from chatredirect.answering.dispatch import Dispatcher, ResponseSettings
@@ -31,7 +31,7 @@ _ADDED = 250
 #: Octets that Contacts may take on a stream, where the peer has shown that it is there.
 _STREAM_ROOM = 8192
 
-#: What gets nothing, ever, and the name under which it is counted.
+#: Methods that never get a response (RFC 3261 §17.1.1.3 for ACK), and the name under which it is counted.
 _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
 
 
@@ -133,10 +133,9 @@ class RequestHandler:
         Args:
             message: what came. What is wrong with it stands in its `fault`.
             source: where it came from.
-            transport: what it came on; what its Via claims isn't compared with it.
+            transport: the transport it came on; its Via isn't compared with it.
             room: octets that Contacts may take.
-            reach: the way back for what is sent later; without it there are no lookups, and nothing
-                is passed on.
+            reach: makes the flow for later messages; without it no lookup and no proxying.
 
         Returns:
             None where nothing may be answered, which has been counted then, and for the messages

@@ -1,7 +1,7 @@
-"""Who remembers requests: the modes `lookup` and `proxy`, each of which may be absent.
+"""The modes that keep state, `lookup` and `proxy`; each may be absent.
 
-The table of answers remembers nothing. What belongs to something that came before, it offers here:
-whoever knows it deals with it and sends what is to be sent.
+The dispatcher keeps none. It offers them each message that may belong to an earlier request, and
+the mode that knows the request handles the message and sends the responses.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from chatredirect.sip.response import Peer
 
 @dataclass(frozen=True, slots=True)
 class StatefulModes:
-    """Both of them.
+    """The drivers of both modes.
 
     Attributes:
         lookup: deals with lookups; None where there are none.
@@ -29,7 +29,7 @@ class StatefulModes:
     proxy: ProxyDriver | None = None
 
     def respond(self, response: Response, source: Peer, reach: ReturnPath | None) -> str | None:
-        """Take a response; why not, if it isn't taken: a constant for counting."""
+        """Take a response; if it isn't taken, return why: a constant for counting."""
         lookup, proxy = self.lookup, self.proxy
         why: str | None = NO_REQUEST
         if reach is None:

@@ -57,9 +57,9 @@ class LookupCore:
     """The tables and the time of all lookups.
 
     Attributes:
-        rules: what the configuration says.
+        settings: what the configuration says.
         sends: messages that are to be sent, in order.
-        events: what there is to tell.
+        events: what the caller must log and count.
         counters: what happened so far.
         transactions: all of them, ours and theirs.
         dialogs: the lookups by the key of their dialog.
@@ -67,18 +67,25 @@ class LookupCore:
     """
 
     __slots__ = (
-        "_deadlines", "_new_branch", "begins_until", "counters", "dialogs", "events", "rules",
-        "sends", "transactions",
+        "_deadlines",
+        "_new_branch",
+        "begins_until",
+        "counters",
+        "dialogs",
+        "events",
+        "sends",
+        "settings",
+        "transactions",
     )  # fmt: skip
 
-    def __init__(self, rules: LookupSettings, new_branch: Callable[[], bytes]) -> None:
+    def __init__(self, settings: LookupSettings, new_branch: Callable[[], bytes]) -> None:
         """Begin with none.
 
         Args:
-            rules: may be exchanged at any time.
+            settings: may be exchanged at any time.
             new_branch: makes a branch that nobody can guess (RFC 3261 §8.1.1.7).
         """
-        self.rules = rules
+        self.settings = settings
         self.sends: list[Send[User]] = []
         self.events: list[LookupEvent] = []
         self.counters = LookupCounters()
@@ -144,12 +151,12 @@ class LookupCore:
     @property
     def full(self) -> bool:
         """Whether there is no room for another dialog."""
-        return len(self.dialogs) >= self.rules.dialogs or self.crowded
+        return len(self.dialogs) >= self.settings.dialogs or self.crowded
 
     @property
     def crowded(self) -> bool:
         """Whether there is no room for another transaction."""
-        return len(self.transactions) >= PER_DIALOG * self.rules.dialogs
+        return len(self.transactions) >= PER_DIALOG * self.settings.dialogs
 
     def refuse(
         self,
@@ -161,12 +168,12 @@ class LookupCore:
         endpoint: LookupEndpoint | None = None,
     ) -> None:
         """Answer without keeping anything of it (RFC 3261 §8.2.7)."""
-        tag = b"" if envelope.in_dialog else self.rules.tags.tag(request, envelope.number)
+        tag = b"" if envelope.in_dialog else self.settings.tags.tag(request, envelope.number)
         data = uas_checks.write(request, envelope, source, refusal, tag)
         self.sends.append(Send(flow, data, None))
-        self.tell(request, source, refusal, flow, endpoint)
+        self.report_answer(request, source, refusal, flow, endpoint)
 
-    def tell(
+    def report_answer(
         self,
         request: Request,
         source: Peer,
@@ -174,7 +181,7 @@ class LookupCore:
         flow: Flow,
         endpoint: LookupEndpoint | None,
     ) -> None:
-        """Note that a request got its answer."""
+        """Report the response to a request, for the log and the counters."""
         address = None if endpoint is None else endpoint.address
         why = refusal.phrase or ""
         self.events.append(

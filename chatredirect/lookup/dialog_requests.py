@@ -69,7 +69,7 @@ def within(
         refusal, body, done = _METHODS.get(request.method, _unknown)(core, request, lookup)
     data = uas_checks.write(request, envelope, source, refusal, b"", body)
     core.transactions.respond(transaction, refusal.status, data, now)
-    core.tell(request, source, refusal, flow, lookup.endpoint)
+    core.report_answer(request, source, refusal, flow, lookup.endpoint)
     if invite and refusal.status < 300:
         lookup.answer, lookup.answer_number = data, envelope.number
     done(core, lookup, now)
@@ -195,7 +195,7 @@ def _renew(
     core: LookupCore, request: Request, lookup: LookupSession
 ) -> tuple[PlannedResponse | None, bytes]:
     """Answer its offer, if it makes one, and take its Contact for the remote target (§12.2.2)."""
-    agent = core.rules.agent
+    agent = core.settings.agent
     session = uas_checks.session(request, lookup.flow.host, lookup.session_version, agent)
     if isinstance(session, PlannedResponse):
         return session, b""

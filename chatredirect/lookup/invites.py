@@ -46,7 +46,7 @@ def invite(
     if refusal is not None:
         core.refuse(request, envelope, source, flow, refusal, endpoint)
         return
-    tag = core.rules.tags.tag(request, envelope.number)
+    tag = core.settings.tags.tag(request, envelope.number)
     decided = _decide(core, request, envelope, source, flow, endpoint, tag)
     if isinstance(decided, PlannedResponse):
         transaction = core.transactions.serve(
@@ -54,7 +54,7 @@ def invite(
         )
         data = uas_checks.write(request, envelope, source, decided, tag)
         core.transactions.respond(transaction, decided.status, data, now)
-        core.tell(request, source, decided, flow, endpoint)
+        core.report_answer(request, source, decided, flow, endpoint)
         return
     lookup, session = decided
     lookup.closed = closed
@@ -75,7 +75,7 @@ def invite(
     core.counters.begun += 1
     core.transactions.respond(transaction, 200, lookup.answer, now)
     core.happen(lookup, SessionEvent.ACCEPTED, now)
-    core.tell(request, source, accepted, flow, endpoint)
+    core.report_answer(request, source, accepted, flow, endpoint)
 
 
 def _room(core: LookupCore, request: Request, merged: bytes, now: float) -> PlannedResponse | None:
@@ -84,15 +84,19 @@ def _room(core: LookupCore, request: Request, merged: bytes, now: float) -> Plan
     That there is no channel service is none of them: a Group Chat client to whom the reply to its
     command says so tries again by itself, and one whose INVITE is refused does not.
     """
-    rules = core.rules
+    settings = core.settings
     if core.transactions.is_merged(merged):
         return PlannedResponse(482)  # RFC 3261 §8.2.2.2
     if now > core.begins_until:  # §21.5.4: this whole server is about to be gone
         why = "this server is about to stop"
-        return PlannedResponse(503, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
+        return PlannedResponse(
+            503, unavailable(settings.retry_after, settings.agent, MISCELLANEOUS, why)
+        )
     if core.full:
         why = "too many dialogs at the moment"
-        return PlannedResponse(480, unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, why))
+        return PlannedResponse(
+            480, unavailable(settings.retry_after, settings.agent, MISCELLANEOUS, why)
+        )
     return uas_checks.too_large(request)
 
 
@@ -109,7 +113,7 @@ def _decide(
     refusal = uas_checks.required(request)
     if refusal is not None:
         return refusal
-    session = uas_checks.session(request, flow.host, 0, core.rules.agent)
+    session = uas_checks.session(request, flow.host, 0, core.settings.agent)
     if isinstance(session, PlannedResponse):
         return session
     try:

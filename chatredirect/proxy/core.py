@@ -55,17 +55,17 @@ class ProxyCore:
     """The tables and the time of all requests that are being proxied.
 
     Attributes:
-        rules: what the configuration says.
-        ways: gives the way to a target, if there is one.
+        settings: what the configuration says.
+        ways: the connections to targets.
         names: knows flows by name.
-        sides: our own addresses.
+        local_addresses: our own addresses, for Via and Record-Route.
         blocklist: targets that have just failed.
         served: the pools that are proxied for.
         draining: whether nothing new is begun any more.
         sends: messages that are to be sent, in order.
-        connect_requests: ways that are to be opened.
-        resolve_requests: targets that are to be found.
-        events: what there is to tell.
+        connect_requests: connections that the caller must open.
+        resolve_requests: URIs that the caller must resolve.
+        events: what the caller must log and count.
         counters: what happened so far.
         transactions: all of them, ours and theirs.
         open: requests without a final response.
@@ -81,21 +81,21 @@ class ProxyCore:
         "counters",
         "draining",
         "events",
+        "local_addresses",
         "names",
         "open",
         "peers",
         "resolve_requests",
-        "rules",
         "sends",
         "served",
-        "sides",
+        "settings",
         "transactions",
         "ways",
     )  # fmt: skip
 
     def __init__(
         self,
-        rules: ProxySettings,
+        settings: ProxySettings,
         ways: ConnectionPool,
         names: FlowNames,
         random64: Callable[[], int],
@@ -103,15 +103,15 @@ class ProxyCore:
         """Begin with none.
 
         Args:
-            rules: may be exchanged at any time, with `go_by`.
+            settings: may be exchanged at any time, with `go_by`.
             ways: the ways to targets.
             names: the names of flows.
             random64: gives 64 random bits, so that nobody can guess a branch (RFC 3261 §8.1.1.7).
         """
-        self.rules = rules
+        self.settings = settings
         self.ways = ways
         self.names = names
-        self.sides = LocalAddresses(rules.advertise)
+        self.local_addresses = LocalAddresses(settings.advertise)
         self.blocklist = TargetBlocklist()
         self.served = ServedPools()
         self.draining = False
@@ -123,17 +123,17 @@ class ProxyCore:
         self.open: set[ResponseContext] = set()
         self.peers: dict[bytes, int] = {}
         self._random64 = random64
-        # branches that don't know yet that their ways are gone, and what happened to those
+        # branches whose flow failed, and how: `handle_timers` fails them
         self._losses: deque[tuple[Branch, Flow, BranchEvent]] = deque()
         self._deadlines: TimerHeap[ResponseContext | Transaction[User]] = TimerHeap()
         self.transactions: Transactions[User] = Transactions(self.sends, self._deadlines.changed)
 
-    def go_by(self, rules: ProxySettings, now: float) -> None:
+    def go_by(self, settings: ProxySettings, now: float) -> None:
         """Go by a configuration from now on, the first one or another."""
-        self.served.serve(rules.pools, rules.left, rules.target_grace, now)
-        if rules.advertise != self.rules.advertise:
-            self.sides = LocalAddresses(rules.advertise)
-        self.rules = rules
+        self.served.serve(settings.pools, settings.left, settings.target_grace, now)
+        if settings.advertise != self.settings.advertise:
+            self.local_addresses = LocalAddresses(settings.advertise)
+        self.settings = settings
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -197,11 +197,11 @@ class ProxyCore:
 
     def room_for(self, source: Peer) -> bool:
         """Whether one more request of this peer may be open."""
-        rules = self.rules
+        settings = self.settings
         return (
-            len(self.open) < rules.transactions
-            and len(self.transactions) < PER_OPEN * rules.transactions
-            and self.peers.get(source.host, 0) < rules.transactions_per_peer
+            len(self.open) < settings.transactions
+            and len(self.transactions) < PER_OPEN * settings.transactions
+            and self.peers.get(source.host, 0) < settings.transactions_per_peer
         )
 
     @property
@@ -213,8 +213,8 @@ class ProxyCore:
         """Open the context of a request and send it on.
 
         Args:
-            context: the response context, with its targets.
-            key: of its server transaction.
+            context: the new context, with its targets.
+            key: the key of its server transaction.
             flow: the way back.
             now: seconds on the clock of all calls.
         """
@@ -252,7 +252,7 @@ class ProxyCore:
 
     def target_failed(self, target: Target, why: str, now: float) -> None:
         """Try a target last for a while, since it has failed."""
-        seconds = self.rules.target_penalty
+        seconds = self.settings.target_penalty
         if self.blocklist.add(target, now + seconds):
             self.events.append(ProxyFailed(str(target), why, seconds))
 
@@ -265,11 +265,11 @@ class ProxyCore:
         target = context.targets.pop(0)
         branch = context.active = Branch(context, target)
         if context.targets:
-            context.attempt_at = now + self.rules.attempt_timeout
+            context.attempt_at = now + self.settings.attempt_timeout
         else:
             context.attempt_at = inf
         if context.invite:
-            context.c_at = now + self.rules.timer_c
+            context.c_at = now + self.settings.timer_c
         self._reach(branch, target, now)
         self._deadlines.changed(context)
         return True
@@ -279,7 +279,7 @@ class ProxyCore:
         branch = context.active = Branch(context, None)
         context.to_caller = True
         if context.invite:
-            context.c_at = now + self.rules.timer_c
+            context.c_at = now + self.settings.timer_c
         branch.flow = flow
         branch.context.handle_event(branch, BranchEvent.WAY, now)
         self._deadlines.changed(context)
@@ -293,10 +293,10 @@ class ProxyCore:
             branch.context.handle_event(branch, BranchEvent.WAY, now)
 
     def _way(self, target: Target) -> Flow | None:
-        """The way to a target, if it is there."""
+        """The open connection to a target, if there is one."""
         try:
             return self.ways.reach(target)
-        except Exception:  # who dials meets the same fault, says so, and who waits hears of it
+        except Exception:  # dialling meets the same fault, logs it and fails the branch
             return None
 
     def send(self, branch: Branch, now: float) -> None:
@@ -305,9 +305,9 @@ class ProxyCore:
         outgoing = context.outgoing
         assert outgoing is not None  # it goes only when a final response has been given
         assert flow is not None
-        side = self.sides.of(flow)
+        side = self.local_addresses.of(flow)
         name = self.new_branch(outgoing.loop)
-        data = outgoing.write(self.rules.tokens, side, name, target)
+        data = outgoing.write(self.settings.record_route, side, name, target)
         if (
             len(data) > LARGE
             and target is not None
@@ -317,7 +317,7 @@ class ProxyCore:
         ):  # §18.1.1: over TCP, and over UDP should that not go
             context.too_large = target
             context.targets.insert(0, target)
-            context.attempt_at = now + self.rules.attempt_timeout
+            context.attempt_at = now + self.settings.attempt_timeout
             branch.target, branch.state = over_tcp, BranchState.WAITING
             self._reach(branch, over_tcp, now)
             return
@@ -338,7 +338,7 @@ class ProxyCore:
         """Send a request on without a transaction (§16.11).
 
         Args:
-            stateless: the request to forward.
+            stateless: the ACK or BENOTIFY to forward.
             flow: the way to its target, where it is known.
             now: seconds on the clock of all calls.
         """
@@ -350,13 +350,13 @@ class ProxyCore:
         assert flow is not None
         outgoing = stateless.outgoing
         branch = self.new_branch(outgoing.loop)
-        side = self.sides.of(flow)
-        data = outgoing.write(self.rules.tokens, side, branch, stateless.target)
+        side = self.local_addresses.of(flow)
+        data = outgoing.write(self.settings.record_route, side, branch, stateless.target)
         self.sends.append(Send(flow, data, stateless))
         self.counters.sent_on("stateless")
 
     def forward_lost(self, stateless: StatelessForward) -> None:
-        """A request without a transaction has no way: who is next on it, if there is one?"""
+        """A stateless request has no connection: resolve its next Route, or drop it."""
         behind, stateless.behind = stateless.behind, None
         if behind is not None:
             self.resolve_requests.append(ResolveRequest(behind, stateless))
@@ -364,10 +364,10 @@ class ProxyCore:
             gone = "flow_gone" if stateless.target is None else "no_way"
             self.events.append(ProxyDropped(stateless.call_id, gone))
 
-    # -- results of connecting, resolving and sending -----------------------------------------
+    # -- results of connecting, resolving and sending -------------------------------------------
 
     def handle_connected(self, dial: ConnectRequest[Waiter], flow: Flow, now: float) -> None:
-        """There is a way to a target."""
+        """A connection to a target is open."""
         waiting = dial.waiting
         if isinstance(waiting, StatelessForward):
             self.run(waiting, flow, now)
@@ -381,7 +381,7 @@ class ProxyCore:
             waiting.context.handle_event(waiting, BranchEvent.WAY, now)
 
     def handle_connect_failed(self, dial: ConnectRequest[Waiter], now: float, why: str) -> None:
-        """There is no way to a target."""
+        """A connection to a target could not be opened."""
         waiting = dial.waiting
         if isinstance(waiting, StatelessForward):
             self.events.append(ProxyDropped(waiting.call_id, "no_way"))
@@ -399,7 +399,7 @@ class ProxyCore:
         They are a peer's choice, so only those that are trusted are followed.
         """
         context = seek.waiting
-        follows = self.rules.follows
+        follows = self.settings.follows
         trusted = [
             target
             for target in targets

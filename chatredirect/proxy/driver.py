@@ -1,7 +1,7 @@
-"""Carries out what the core of the proxy says: sends, dials, counts, logs, and asks to be woken.
+"""Carries out what the proxy core asks for: sends, connects, counts, logs and sets the timer.
 
-It stands between the table of answers, which hands it what is the proxy's, and the core. It has a
-clock; sockets it knows only as flows and ways.
+The dispatcher hands it the proxy's messages, and it hands them to the core with the time. It uses
+sockets only through flows and the connection pool.
 """
 
 from collections.abc import Callable, Set
@@ -96,7 +96,7 @@ class ProxyDriver:
             clock: seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
             seek: finds the targets of a URI that isn't a pool's.
-            observing: holds the observer of messages.
+            observing: holds the observer of a trace, if one runs.
             epoch: seconds since the epoch.
         """
         self.core = core
@@ -122,7 +122,7 @@ class ProxyDriver:
             "proxy",
         )
 
-    # -- what the table of answers hands over ---------------------------------------------------
+    # -- messages from the dispatcher -----------------------------------------------------------
 
     def arrive(
         self,
@@ -133,7 +133,7 @@ class ProxyDriver:
         uri: SipUri | None,
         endpoint: ProxyEndpoint,
     ) -> None:
-        """Forward a request for an endpoint, from a trusted peer; see `new_requests.arrive`.
+        """Deal with a request for an endpoint, from a trusted peer; see `new_requests.arrive`.
 
         Raises:
             SipError: a header field that a proxy reads can't be read.
@@ -191,7 +191,7 @@ class ProxyDriver:
                 core.transactions.handle_event(transaction, TransactionEvent.ACK, now)
                 self._driver.settle(now)
                 return True
-            if tag == core.rules.tags.tag(request, envelope.number):
+            if tag == core.settings.tags.tag(request, envelope.number):
                 return False  # of a refusal of our own, of which nothing is kept
         taken = in_dialog.run(core, request, envelope, source, reach, now, self._epoch())
         if not taken and source.trusted:
@@ -209,8 +209,8 @@ class ProxyDriver:
     ) -> bool:
         """For callers that heed no Record-Route: the pool knows the dialog, if anybody does."""
         try:
-            rules = self.core.rules
-            uri, endpoint = find(rules.directory, rules.names, request)
+            settings = self.core.settings
+            uri, endpoint = find(settings.directory, settings.names, request)
         except SipError:
             return False
         if endpoint is None or endpoint.proxy is None or not envelope.in_dialog:
@@ -268,7 +268,7 @@ class ProxyDriver:
         self._driver.settle(now)
         return None
 
-    # -- lost connections, results of work, and timers ------------------------------------------
+    # -- results and timers ---------------------------------------------------------------------
 
     def lost(self, flow: Flow) -> None:
         """A connection is gone; many requests that were sent over it take several turns."""
@@ -365,7 +365,7 @@ def _has_further_via(response: Response) -> bool:
 
 
 def call_id_of(message: bytes) -> bytes | None:
-    """The Call-ID of a message that is about to be sent, for whoever looks on."""
+    """The Call-ID of a message that is about to be sent, for the trace."""
     for line in message.partition(b"\r\n\r\n")[0].split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.rstrip().lower() in (b"call-id", b"i"):

@@ -77,7 +77,7 @@ def passing(
     first token decides. Another token of ours behind it is for when the request comes here again.
 
     Raises:
-        Refused: this peer may not send it.
+        RequestRefused: this peer may not send it.
         SipError: its Route can't be read.
     """
     draft = lay_out(request.head)
@@ -99,14 +99,14 @@ def passing(
         token = token_in(place)
         if token is None:
             return None
-    dialog = core.rules.tokens.read(
+    dialog = core.settings.record_route.read(
         token,
         request.call_id or b"",
         matching.tag_of(envelope.from_, "From"),
         matching.tag_of(envelope.to, "To"),
     )
     trusted = _trusted(core, dialog, source)
-    if (dialog is None or not trusted) and not core.rules.names.names(parse_uri(place)):
+    if (dialog is None or not trusted) and not core.settings.names.names(parse_uri(place)):
         return None  # another one's, who knows his own; strangers aren't told which token is good
     if not trusted:
         raise RequestRefused(PlannedResponse(403), "not_trusted")
@@ -129,7 +129,7 @@ def forward(
     Args:
         core: the proxy.
         request: neither ACK nor CANCEL.
-        envelope: its envelope.
+        envelope: its mandatory header fields.
         source: where it came from.
         reach: makes the way back.
         now: seconds on the clock of all calls.
@@ -228,9 +228,9 @@ def _trusted(core: ProxyCore, dialog: DialogToken | None, source: Peer) -> bool:
     if source.trusted:
         return True
     if dialog is None:
-        return core.rules.is_target(source.host)
+        return core.settings.is_target(source.host)
     return not dialog.downstream and (
-        source.host == dialog.target.address.encode("ascii") or core.rules.is_target(source.host)
+        source.host == dialog.target.address.encode("ascii") or core.settings.is_target(source.host)
     )
 
 
@@ -238,13 +238,13 @@ def _live(core: ProxyCore, found: Passing, now: float, epoch: float) -> DialogTo
     """The dialog, if there is one of ours and it may still go on.
 
     Raises:
-        Refused: 481, after which both ends take it for ended (RFC 5057 §5.1).
+        RequestRefused: 481, after which both ends take it for ended (RFC 5057 §5.1).
     """
     dialog = found.dialog
     if dialog is None:
         raise RequestRefused(_NO_DIALOG, "forged_route")
     age = epoch - dialog.made
-    oldest = core.rules.dialog_age
+    oldest = core.settings.dialog_age
     if age < -_CLOCKS_DIFFER or (oldest is not None and age > oldest):
         raise RequestRefused(_NO_DIALOG, "dialog_age")
     if not core.served.has(dialog.target, now):
@@ -264,7 +264,7 @@ def _prepare(
     """What is sent on, the stamped Via for answers of our own, and who is next behind the flow.
 
     Raises:
-        Refused: it isn't forwarded.
+        RequestRefused: it isn't forwarded.
         SipError: it can't be read.
     """
     loop = check(core, request, found.draft, found.came)
@@ -278,7 +278,7 @@ def _prepare(
     uri = _aim(found)
     record = None
     if records(request.method):  # the same token again: the route set stays as it is (§12.2)
-        record = Record(core.sides.of(flow), found.secure, dialog.token)
+        record = Record(core.local_addresses.of(flow), found.secure, dialog.token)
     outgoing, via = pack(request, envelope, source, found.draft, uri, loop, record)
     return outgoing, via, behind
 
@@ -287,13 +287,13 @@ def _behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri
     """Who is next on the way to the caller; None if nobody is between him and us.
 
     Raises:
-        Refused: it is another one than when the dialog began, so nobody has vouched for it.
+        RequestRefused: it is another one than when the dialog began, so nobody has vouched for it.
         SipError: it can't be read.
     """
     if not routes:
         return None
     uri = parse_uri(routes[0].uri)
-    if not core.rules.tokens.leads_to(dialog, destination(uri).canonical):
+    if not core.settings.record_route.leads_to(dialog, destination(uri).canonical):
         raise RequestRefused(PlannedResponse(430), "next_hop")
     return uri
 

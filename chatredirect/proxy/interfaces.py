@@ -1,13 +1,13 @@
-"""What the core of the proxy asks of whoever has sockets, and how it hears of the outcome.
+"""What the proxy core needs from the code that has sockets, and how it gets the results.
 
 The core never connects and never sends. Two questions are answered at once, without waiting: is
-there a way to this target already, and which flow has this name? Everything else is an effect: the
-core puts it into a list, whoever called it carries it out, and tells what came of it:
+there a way to this target already, and which flow has this name? Everything else the core puts
+into a list; the driver carries it out and calls the core with the result:
 
-    Send    `flow.send(data)`, now          -> `unsent(send)`, if it gave False
-    Dial    `ways.dial(target, …)`, later   -> `dialled(dial, flow)` or `not_dialled(dial, why)`
-    Seek    the URI's targets, later        -> `found(seek, targets)`, an empty tuple for none
-    a connection is gone, at any time       -> `lost(flow)`
+    Send            `flow.send(data)`, now         -> `unsent`, if it gave False
+    ConnectRequest  `ways.dial(target, …)`, later  -> `handle_connected` or `handle_connect_failed`
+    ResolveRequest  the URI's targets, later       -> `found`, with an empty tuple for none
+    a connection is gone, at any time              -> `lost(flow)`
 """
 
 from collections.abc import Callable

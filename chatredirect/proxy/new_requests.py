@@ -62,10 +62,10 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
         routes: its Route, as it came.
 
     Returns:
-        What it is known by should it come again unchanged.
+        The loop mark that its branch will carry (§16.6 step 8).
 
     Raises:
-        Refused: it isn't forwarded.
+        RequestRefused: it isn't forwarded.
         SipError: Max-Forwards can't be read.
     """
     hops = draft.hops()
@@ -73,7 +73,7 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
         if request.method == b"OPTIONS":  # §16.3 step 3
             raise RequestRefused(PlannedResponse(200, capabilities(None)), "max_forwards")
         raise RequestRefused(PlannedResponse(483), "max_forwards")
-    known = core.rules.proxy_require
+    known = core.settings.proxy_require
     unknown = [tag for tag in draft.required() if tag.lower() not in known]
     if unknown:
         raise RequestRefused(unsupported(unknown), "proxy_require")
@@ -81,7 +81,7 @@ def check(core: ProxyCore, request: Request, draft: HeaderEditor, routes: list[R
     same = b"\n".join(part or b"" for part in identity).rpartition(b" ")[0]  # without the method
     if routes:
         same += b"".join(b"\n" + route.raw for route in routes)
-    loop = core.rules.loops(same)
+    loop = core.settings.loops(same)
     if any(loop in via for via in request.vias):
         raise RequestRefused(PlannedResponse(482), "loop")
     draft.count_down(hops)
@@ -97,7 +97,7 @@ def pack(
     loop: bytes,
     record: Record | None,
 ) -> tuple[OutgoingRequest, bytes]:
-    """What is sent on, and the stamped Via for answers of our own."""
+    """Build the request to forward, and the stamped Via for our own responses."""
     via = stamp(request.vias[0], envelope.via, source)
     draft.stamp(via)
     start_line = b"%b %b SIP/2.0" % (request.method, uri)
@@ -116,8 +116,8 @@ def secure(uri: bytes) -> bool:
 
 def no_tls(core: ProxyCore) -> RequestRefused:
     """Why a request that must go over TLS isn't forwarded: its target has none (RFC 5630 §6.2)."""
-    rules = core.rules
-    fields = unavailable(rules.retry_after, rules.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
+    settings = core.settings
+    fields = unavailable(settings.retry_after, settings.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
     return RequestRefused(PlannedResponse(480, fields), "sips")
 
 
@@ -139,7 +139,7 @@ def way_back(request: Request) -> bytes:
 def plainly_ours(core: ProxyCore, route: bytes) -> bool:
     """Whether a Route's URI names this server, and no dialog: an outbound proxy's (§16.4)."""
     try:
-        return token_in(route) is None and core.rules.names.names(parse_uri(route))
+        return token_in(route) is None and core.settings.names.names(parse_uri(route))
     except SipError:
         return False
 
@@ -160,11 +160,11 @@ def arrive(
     Args:
         core: the proxy.
         request: neither ACK nor CANCEL.
-        envelope: its envelope.
+        envelope: its mandatory header fields.
         source: where it came from.
         reach: makes the way back.
         uri: its Request-URI; None if that names the server, so that the To URI has decided.
-        endpoint: whose it is.
+        endpoint: the endpoint that it is for.
         now: seconds on the clock of all calls.
         epoch: seconds since the epoch.
 
@@ -242,7 +242,7 @@ def repeated(
     """Deal with a request that has come before; whether it has.
 
     Raises:
-        Refused: it has come from another peer, who alone gets the answer.
+        RequestRefused: it has come from another peer, who alone gets the answer.
     """
     transaction = core.transactions.server(key)
     if transaction is None:
@@ -267,7 +267,7 @@ def _prepare(
     """Check it, take our own Route away, and write what is sent on.
 
     Raises:
-        Refused: it isn't forwarded.
+        RequestRefused: it isn't forwarded.
         SipError: it can't be read.
     """
     draft = lay_out(request.head)
@@ -285,7 +285,7 @@ def _prepare(
     record = None
     if records(request.method):
         record = Record(
-            inside=core.sides.of(flow),
+            inside=core.local_addresses.of(flow),
             secure=secure(request.uri),
             flow=core.names.name(flow),
             behind=way_back(request),
@@ -302,15 +302,15 @@ def _targets(
     """The target set, the first to be tried first (§16.5).
 
     Raises:
-        Refused: there is none.
+        RequestRefused: there is none.
     """
     pool = endpoint.pool
-    rules = core.rules
+    settings = core.settings
     targets = pool.order(envelope.caller) if pool.usable or endpoint.serve else ()
     if not targets:
         if pool.want is not None:
             pool.want(pool)
-        fields = unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, pool.reason)
+        fields = unavailable(settings.retry_after, settings.agent, MISCELLANEOUS, pool.reason)
         raise RequestRefused(PlannedResponse(480, fields), "no_target")
     if secure:
         targets = tuple(target for target in targets if target.transport == "tls")

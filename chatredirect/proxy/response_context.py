@@ -46,7 +46,7 @@ class Surroundings(Protocol):
     """What a response context needs of the proxy around it; `ProxyCore` is one.
 
     Attributes:
-        rules: what the configuration says.
+        settings: what the configuration says.
         transactions: all transactions, ours and theirs.
         counters: what happened so far.
         sends: messages that are to be sent.
@@ -55,7 +55,7 @@ class Surroundings(Protocol):
         events: what is to be logged.
     """
 
-    rules: ProxySettings
+    settings: ProxySettings
     transactions: "Transactions[User]"
     counters: ProxyCounters
     sends: "list[Send[User]]"
@@ -260,13 +260,13 @@ class ResponseContext:
 
     def send_final_response(self, status: int, now: float) -> None:
         """Send a final response of our own, and close the context."""
-        request, server, rules = self.request, self.server, self.around.rules
+        request, server, settings = self.request, self.server, self.around.settings
         assert request is not None
         assert server is not None
-        tag = b"" if self.tagged else rules.tags.tag(request, self.number)
+        tag = b"" if self.tagged else settings.tags.tag(request, self.number)
         fields = b""
         if status == 500:
-            fields = unavailable(rules.retry_after, rules.agent, MISCELLANEOUS, self.why)
+            fields = unavailable(settings.retry_after, settings.agent, MISCELLANEOUS, self.why)
         data = respond(request, _LINES[status], self.via, tag, fields)
         server.tag = tag or matching.tag_of(request.to or b"", "To")
         self.around.transactions.respond(server, status, data, now)
@@ -320,7 +320,7 @@ class ResponseContext:
         if response.status == 100 or not self.invite or self.finished:
             return
         if not self.cancelled:
-            self.c_at = now + self.around.rules.timer_c  # §16.7 step 2
+            self.c_at = now + self.around.settings.timer_c  # §16.7 step 2
         assert self.server is not None
         self.around.transactions.respond(self.server, response.status, returned(response), now)
         self.around.counters.responses += 1

@@ -25,15 +25,15 @@ def respond_stateless(
 
     Args:
         core: the proxy.
-        request: the request that is refused.
-        envelope: its envelope.
+        request: the request to refuse.
+        envelope: its mandatory header fields.
         source: where it came from.
-        flow: the way back.
-        refusal: what it gets.
+        flow: the flow that the response goes over.
+        refusal: the response to send.
         reason: why, as a constant for counting.
         endpoint: the endpoint's address, if it was for one.
     """
-    tag = b"" if envelope.in_dialog else core.rules.tags.tag(request, envelope.number)
+    tag = b"" if envelope.in_dialog else core.settings.tags.tag(request, envelope.number)
     data = write(request, envelope, source, refusal, tag)
     core.sends.append(Send(flow, data, None))
     core.counters.refusal(reason)
@@ -45,4 +45,4 @@ def respond_stateless(
 
 def later(core: ProxyCore) -> PlannedResponse:
     """503: there is no room for another request, or none is taken any more."""
-    return PlannedResponse(503, b"Retry-After: %d\r\n" % core.rules.retry_after)
+    return PlannedResponse(503, b"Retry-After: %d\r\n" % core.settings.retry_after)

@@ -20,7 +20,7 @@ class ProxySettings:
         names: our own names.
         advertise: the host that we call ourselves; None: the address that is used.
         tags: makes To tags.
-        tokens: makes what stands in our Record-Route.
+        record_route: writes and reads the token in our Record-Route.
         loops: makes what a loop is known by, of a request's octets.
         is_target: whether an address is one of any pool's targets.
         follows: whether a request may go to a target that a Route names.
@@ -42,7 +42,7 @@ class ProxySettings:
     names: OwnNames
     advertise: HostPort | None
     tags: TagMaker
-    tokens: RecordRouteCodec
+    record_route: RecordRouteCodec
     loops: LoopDetector
     is_target: Callable[[bytes], bool]
     follows: Callable[[Target], bool]

@@ -65,7 +65,7 @@ class LookupMode:
     def serve(self, settings: LookupSettings, *, log_requests: bool) -> None:
         """Go by a configuration from now on; open dialogs stay."""
         if self.driver is not None:
-            self.driver.core.rules = settings
+            self.driver.core.settings = settings
             self.driver.log_requests = log_requests
 
     @property

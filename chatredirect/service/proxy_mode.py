@@ -204,7 +204,7 @@ def proxy_settings(
         names=names,
         advertise=settings.advertise,
         tags=TagMaker(key),
-        tokens=RecordRouteCodec(key),
+        record_route=RecordRouteCodec(key),
         loops=LoopDetector(key),
         is_target=lambda host: host.decode("ascii") in addresses,
         follows=_follows(TrustedPeers(settings.trusted_peers), settings.tls),

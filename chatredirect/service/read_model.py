@@ -239,7 +239,7 @@ def _lookups(parts: Parts) -> LookupFigures | None:
         return None
     core = parts.lookups.driver.core
     return LookupFigures(
-        len(core.dialogs), core.rules.dialogs, len(core.transactions), core.counters
+        len(core.dialogs), core.settings.dialogs, len(core.transactions), core.counters
     )
 
 
@@ -248,5 +248,5 @@ def _proxy(parts: Parts) -> ProxyFigures | None:
         return None
     core = parts.proxying.driver.core
     return ProxyFigures(
-        len(core.open), core.rules.transactions, len(core.transactions), core.counters
+        len(core.open), core.settings.transactions, len(core.transactions), core.counters
     )

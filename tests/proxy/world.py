@@ -203,7 +203,7 @@ class World:
             names=names,
             advertise=advertise,
             tags=tags,
-            tokens=RecordRouteCodec(KEY),
+            record_route=RecordRouteCodec(KEY),
             loops=LoopDetector(KEY),
             follows=lambda target: target.address.startswith("192.0.2."),
             pools={self.pool.key[0]: {self.pool.key}},

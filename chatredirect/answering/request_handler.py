@@ -31,7 +31,7 @@ _ADDED = 250
 #: Octets that Contacts may take on a stream, where the peer has shown that it is there.
 _STREAM_ROOM = 8192
 
-#: Methods that never get a response (RFC 3261 §17.1.1.3 for ACK), and the name under which it is counted.
+#: Methods that never get a response (RFC 3261 §17.1.1.3 for ACK), and what it is counted as.
 _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
 
 

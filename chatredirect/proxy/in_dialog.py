@@ -155,19 +155,9 @@ def forward(
     except RequestRefused as refused:
         respond_stateless(core, request, envelope, source, flow, refused.refusal, refused.reason)
         return True
-    context = ResponseContext(
-        around=core,
-        request=request,
-        invite=request.method == b"INVITE",
-        number=envelope.number,
-        source=source,
-        via=via,
-        tagged=envelope.in_dialog,
-        endpoint=None,
-        outgoing=outgoing,
-        targets=[dialog.target] if dialog.downstream else [],
-        began=now,
-        secure=found.secure,
+    targets = [dialog.target] if dialog.downstream else []
+    context = ResponseContext.of(
+        core, request, envelope, source, via, outgoing, targets, now, secure=found.secure
     )
     core.counters.sent_on("dialog")
     core.admit(context, key, flow, now)

@@ -188,18 +188,8 @@ def arrive(
             core, request, envelope, source, flow, refused.refusal, refused.reason, address
         )
         return
-    context = ResponseContext(
-        around=core,
-        request=request,
-        invite=request.method == b"INVITE",
-        number=envelope.number,
-        source=source,
-        via=via,
-        tagged=envelope.in_dialog,
-        endpoint=endpoint.address,
-        outgoing=outgoing,
-        targets=targets,
-        began=now,
+    context = ResponseContext.of(
+        core, request, envelope, source, via, outgoing, targets, now, endpoint=endpoint.address
     )
     core.counters.sent_on("dialog" if envelope.in_dialog else "new")
     core.begin(context, key, flow, now)

@@ -20,7 +20,7 @@ from chatredirect.responses.planned import MISCELLANEOUS, unavailable
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import cancel_of, returned
-from chatredirect.sip.headers import read_via
+from chatredirect.sip.headers import MandatoryHeaders, read_via
 from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.reason_phrases import status_line
 from chatredirect.sip.response import Peer, respond
@@ -158,6 +158,42 @@ class ResponseContext:
     c_at: float = inf
     trying_at: float = inf
     queued: float = inf
+
+    @classmethod
+    def of(
+        cls,
+        around: Surroundings,
+        request: Request,
+        envelope: MandatoryHeaders,
+        source: Peer,
+        via: bytes,
+        outgoing: OutgoingRequest,
+        targets: list[Target],
+        now: float,
+        *,
+        endpoint: str | None = None,
+        secure: bool = False,
+    ) -> "ResponseContext":
+        """Begin the context of a request; for the arguments see the attributes.
+
+        Args:
+            envelope: the request's mandatory header fields.
+            now: seconds on the clock of all calls.
+        """
+        return cls(
+            around=around,
+            request=request,
+            invite=request.method == b"INVITE",
+            number=envelope.number,
+            source=source,
+            via=via,
+            tagged=envelope.in_dialog,
+            endpoint=endpoint,
+            outgoing=outgoing,
+            targets=targets,
+            began=now,
+            secure=secure,
+        )
 
     @property
     def due(self) -> float:

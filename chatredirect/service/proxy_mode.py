@@ -182,6 +182,8 @@ def proxy_settings(
     key: bytes,
     agent: bytes,
     *,
+    tags: TagMaker,
+    trust: TrustedPeers,
     pools: Mapping[str, Set[PoolAddress]],
     left: Set[PoolAddress],
     addresses: Container[str],
@@ -194,6 +196,8 @@ def proxy_settings(
         names: our own names.
         key: what tags and Record-Routes are signed with.
         agent: our name in Warning header fields.
+        tags: makes To tags.
+        trust: says which peers are trusted.
         pools: those of endpoints in the mode `proxy`, by their FQDN.
         left: those that were among them until now.
         addresses: the addresses of all pools' targets, as they are at any time.
@@ -203,11 +207,11 @@ def proxy_settings(
         directory=directory,
         names=names,
         advertise=settings.advertise,
-        tags=TagMaker(key),
+        tags=tags,
         record_route=RecordRouteCodec(key),
         loops=LoopDetector(key),
         is_target=lambda host: host.decode("ascii") in addresses,
-        follows=_follows(TrustedPeers(settings.trusted_peers), settings.tls),
+        follows=_follows(trust, settings.tls),
         pools=pools,
         left=left,
         agent=agent,

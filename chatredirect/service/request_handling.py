@@ -20,6 +20,7 @@ from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.transport.admission import ConnectionLimits
 from chatredirect.transport.connection_settings import StreamLimits
+from chatredirect.transport.trusted_peers import TrustedPeers
 
 L = TypeVar("L", Limits, StreamLimits, ConnectionLimits)
 
@@ -39,6 +40,8 @@ class RequestHandling:
         names: our own names.
         agent: our name in Warning header fields.
         tags: makes To tags.
+        trust: says which peers are trusted.
+        limits: bounds on a message.
         registrars: answer REGISTER.
         lookup: what the mode `lookup` goes by.
         proxy: what the mode `proxy` goes by.
@@ -50,6 +53,8 @@ class RequestHandling:
     names: OwnNames
     agent: bytes
     tags: TagMaker
+    trust: TrustedPeers
+    limits: Limits
     registrars: Registrars | None
     lookup: LookupSettings
     proxy: ProxySettings
@@ -75,7 +80,7 @@ class RequestHandling:
         """
         advertise = settings.advertise
         agent = (advertise.host if advertise is not None else "chatredirect").encode("ascii")
-        tags = TagMaker(key)
+        tags, trust = TagMaker(key), TrustedPeers(settings.trusted_peers)
         directory = building.done()
         return cls(
             settings=settings,
@@ -83,6 +88,8 @@ class RequestHandling:
             names=names,
             agent=agent,
             tags=tags,
+            trust=trust,
+            limits=limits_of(Limits, settings.limits),
             registrars=Registrars.of(settings.registrars, building.lookup_domains),
             lookup=LookupSettings(tags, settings.retry_after, agent, settings.limits.dialogs),
             proxy=proxy_settings(
@@ -91,6 +98,8 @@ class RequestHandling:
                 names,
                 key,
                 agent,
+                tags=tags,
+                trust=trust,
                 pools=building.proxied_pools,
                 left=building.left_pools,
                 addresses=addresses,
@@ -123,5 +132,4 @@ class RequestHandling:
             registrars=self.registrars,
             observing=observing,
         )
-        limits = limits_of(Limits, self.settings.limits)
-        return RequestHandler(self.directory, self.names, answering, limits, counters)
+        return RequestHandler(self.directory, self.names, answering, self.limits, counters)

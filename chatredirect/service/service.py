@@ -34,7 +34,6 @@ from chatredirect.service.outbound import Outbound
 from chatredirect.service.own_secret import OwnSecret, own_secret
 from chatredirect.service.proxy_mode import ProxyMode
 from chatredirect.service.request_handling import RequestHandling, limits_of
-from chatredirect.sip.limits import Limits
 from chatredirect.sip.observer import Observing
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission, ConnectionLimits
@@ -42,7 +41,6 @@ from chatredirect.transport.certificates import INTERVAL, Certificates, Prepared
 from chatredirect.transport.connection_settings import StreamLimits
 from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
-from chatredirect.transport.trusted_peers import TrustedPeers
 
 log = structlog.get_logger()
 
@@ -240,8 +238,8 @@ class Service:
         parts.listeners.admission.limits = limits_of(ConnectionLimits, settings.limits)
         serving = Serving(
             server=handler,
-            trust=TrustedPeers(settings.trusted_peers),
-            limits=limits_of(Limits, settings.limits),
+            trust=handling.trust,
+            limits=handling.limits,
             timeouts=limits_of(StreamLimits, settings.limits),
             security=tls.listeners,
         )

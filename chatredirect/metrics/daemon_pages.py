@@ -78,7 +78,7 @@ class DaemonPages:
         return Page.text(503, "not ready", *ready.why)
 
     async def _ready(self) -> Readiness:
-        if self.view.model.draining:  # that doesn't wait for a second
+        if self.view.service.draining:  # that doesn't wait for a second
             return await self._make_readiness()
         return await self._readiness.get()
 

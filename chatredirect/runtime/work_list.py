@@ -61,9 +61,9 @@ class Work(Generic[T]):
         Returns:
             Whether there was any.
         """
-        taken = self._items[:]
-        if not taken:
+        if not self._items:
             return False
+        taken = self._items[:]
         self._items.clear()
         for item in taken:
             try:

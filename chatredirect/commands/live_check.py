@@ -16,6 +16,9 @@ from chatredirect.runtime.wording import counted
 from chatredirect.transport.certificates import Certificates, file_warnings
 from chatredirect.transport.tls_contexts import TlsError
 
+MAX_POOLS = 100
+"""Pools to look up; a check must not be a load test of a name server."""
+
 
 @dataclass(frozen=True, slots=True)
 class LivePool:
@@ -104,10 +107,6 @@ def _decisive(endpoint: EndpointSettings, pools: dict[PoolAddress, LivePool]) ->
         return pools[endpoint.pool]
     channels = [pools[endpoint.channel_pool(uri)] for uri in endpoint.channels]
     return next((pool for pool in channels if pool.ready), channels[0])
-
-
-MAX_POOLS = 100
-"""Pools to look up; a check must not be a load test of a name server."""
 
 
 def dns_warnings(settings: Settings) -> tuple[Fault, ...]:

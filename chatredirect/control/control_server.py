@@ -32,6 +32,24 @@ from chatredirect.control.protocol import (
 from chatredirect.control.socket_file import ControlSocketFile, peer_of, take_socket
 from chatredirect.transport.acceptor import Acceptor
 
+log = structlog.get_logger()
+
+_CHUNK = 4096
+_BACKLOG = 100  # clients that may wait to be accepted
+#: For a client for whom there is no file descriptor. Made in advance: without descriptors it may
+#: be too late.
+_NO_DESCRIPTOR = encode(
+    {
+        "ok": False,
+        "error": "the daemon has no file descriptor left: raise LimitNOFILE, or lower "
+        "limits.connections",
+        "status": os.EX_TEMPFAIL,
+        "faults": [],
+    }
+)
+_GOODBYE = 1.0  # seconds for the answers that say that the daemon stops
+_BUSY_SECONDS = 0.5  # for the request of a client over the limit
+
 
 class StreamConversation:
     """A `Conversation` over a stream.
@@ -90,25 +108,6 @@ class StreamConversation:
         except ConnectionError:
             self.closed.set()
             raise ConversationGone from None
-
-
-log = structlog.get_logger()
-
-_CHUNK = 4096
-_BACKLOG = 100  # clients that may wait to be accepted
-#: For a client for whom there is no file descriptor. Made in advance: without descriptors it may
-#: be too late.
-_NO_DESCRIPTOR = encode(
-    {
-        "ok": False,
-        "error": "the daemon has no file descriptor left: raise LimitNOFILE, or lower "
-        "limits.connections",
-        "status": os.EX_TEMPFAIL,
-        "faults": [],
-    }
-)
-_GOODBYE = 1.0  # seconds for the answers that say that the daemon stops
-_BUSY_SECONDS = 0.5  # for the request of a client over the limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,12 @@ from chatredirect.service.reload import Reloader, ReloadOutcome, ReloadRefused
 _BEAT = 2.0  # seconds between two signs of life to whoever waits
 _MAX_FAULTS = 1000  # told to whoever asked; `chatredirect check` has more
 
+DEFAULT_SECONDS = 600.0
+MAX_SECONDS = 86_400.0
+CONFIGURED = "configured"
+"""Asks for the configuration's level again."""
+_LEVELS: Mapping[str, Level] = {name: name for name in get_args(Level)}
+
 
 def reload_command(reloader: Reloader) -> Handler:
     """`reload`: the verdict on the files as they are now."""
@@ -70,13 +76,6 @@ def _placed(fault: Fault) -> dict[str, Json]:
         "column": fault.column,
         "message": fault.message,
     }
-
-
-DEFAULT_SECONDS = 600.0
-MAX_SECONDS = 86_400.0
-CONFIGURED = "configured"
-"""Asks for the configuration's level again."""
-_LEVELS: Mapping[str, Level] = {name: name for name in get_args(Level)}
 
 
 def log_level_command(level: LogLevel) -> Handler:

@@ -38,6 +38,8 @@ from chatredirect.systemd.watchdog import Watchdog, interval
 from chatredirect.trace.trace_handler import trace_command
 from chatredirect.trace.traces import Traces
 
+log = structlog.get_logger()
+
 
 def status_line(model: ReadModel, reloader: Reloader) -> str:
     """What is served, what has been done so far, and what is wrong.
@@ -64,9 +66,6 @@ def status_line(model: ReadModel, reloader: Reloader) -> str:
     if verdict is not None:
         line += f"; {verdict.what} {time.strftime('%H:%M:%S UTC', time.gmtime(verdict.at))}"
     return line
-
-
-log = structlog.get_logger()
 
 
 async def serve(

@@ -17,6 +17,9 @@ from chatredirect.runtime.wording import error_text
 #: counts the first of them as reserved.
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
+MAX_OCTETS = 8 * 1024 * 1024
+"""Of a hosts file; a larger one isn't read."""
+
 
 def address_text(address: IPAddress) -> str:
     """An address as text, a v4-mapped one as IPv4."""
@@ -54,10 +57,6 @@ def unfit(address: str) -> str | None:
 def plain(address: str) -> str:
     """An address as targets have it: a v4-mapped one as IPv4."""
     return address_text(ip_address(address)) if ":" in address else address
-
-
-MAX_OCTETS = 8 * 1024 * 1024
-"""Of a hosts file; a larger one isn't read."""
 
 
 def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:

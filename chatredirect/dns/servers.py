@@ -21,6 +21,11 @@ FIRST_PAUSE = 1.0
 LAST_PAUSE = 5.0
 """Seconds between two questions to a server that is down, at first and at last."""
 
+PATH = "/etc/resolv.conf"
+MOST_OCTETS = 65_536
+_MOST_SERVERS = 8
+_LONGEST = 80  # characters of a line that people are shown
+
 
 @dataclass(slots=True)
 class DnsServer:
@@ -119,12 +124,6 @@ class ServerList:
         if gone or server.silences >= DOWN_AFTER:
             server.pause = min(LAST_PAUSE, server.pause * 2) if server.down else FIRST_PAUSE
             server.ask_again_at = now + server.pause
-
-
-PATH = "/etc/resolv.conf"
-MOST_OCTETS = 65_536
-_MOST_SERVERS = 8
-_LONGEST = 80  # characters of a line that people are shown
 
 
 def read_resolv_conf(text: bytes) -> tuple[tuple[HostPort, ...], tuple[str, ...]]:

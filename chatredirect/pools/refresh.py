@@ -29,6 +29,18 @@ from chatredirect.runtime.worker_pool import WorkerPool
 from chatredirect.sip.destination import Wanted
 from chatredirect.sip.transaction.timer_heap import TimerHeap
 
+AT_ONCE = 100
+"""Pools that are being resolved at the same time."""
+CROWD = 200
+"""Pools that wait for their first answer before each gets no more than a glance at first."""
+CROWD_SECONDS = 10.0
+CROWD_PACE = 200.0
+"""The whole answer is asked for within so many seconds, or later at so many pools a second."""
+SOONEST = 0.5
+"""Seconds between two refreshes of one pool, at least, whatever DNS and settings say."""
+FILES_INTERVAL = 5.0
+"""Seconds between two looks at the hosts file and resolv.conf."""
+
 
 class AddressesInUse:
     """The IP addresses of all pools' targets, with the number of targets that have each."""
@@ -52,19 +64,6 @@ class AddressesInUse:
             counts[target.address] -= 1
             if not counts[target.address]:
                 del counts[target.address]
-
-
-AT_ONCE = 100
-"""Pools that are being resolved at the same time."""
-CROWD = 200
-"""Pools that wait for their first answer before each gets no more than a glance at first."""
-CROWD_SECONDS = 10.0
-CROWD_PACE = 200.0
-"""The whole answer is asked for within so many seconds, or later at so many pools a second."""
-SOONEST = 0.5
-"""Seconds between two refreshes of one pool, at least, whatever DNS and settings say."""
-FILES_INTERVAL = 5.0
-"""Seconds between two looks at the hosts file and resolv.conf."""
 
 
 class Pools:

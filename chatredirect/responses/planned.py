@@ -15,6 +15,8 @@ from chatredirect.sip.message import Message, Request
 from chatredirect.sip.reason_phrases import status_line
 from chatredirect.sip.response import Peer, respond, stamp
 
+log = structlog.get_logger()
+
 # RFC 3261 §20.43 and RFC 5630 §6.2
 NO_SUCH_MEDIA = b"304"
 SIPS_NOT_ALLOWED = b"380"
@@ -24,6 +26,12 @@ _MAX_TEXT = 200  # octets of a Warning's text
 _QUOTED_TEXT = bytes(
     octet if 0x20 <= octet < 0x7F and octet not in b'"\\' else 0x27 for octet in range(256)
 )
+
+_WARNING = re.compile(rb'^Warning: \d{3} \S+ "(.*)"\r$', re.MULTILINE)
+_MAX_TAGS = 256  # octets of unknown option tags that a 420 names
+_ALWAYS_ALLOWED = (b"ACK", b"CANCEL", b"OPTIONS")
+#: What is named in Allow when every method is redirected.
+_ANY_METHOD = (b"INVITE", b"MESSAGE", b"SUBSCRIBE")
 
 
 def unavailable(retry_after: int, agent: bytes, code: bytes, why: str) -> bytes:
@@ -48,12 +56,6 @@ def reason(fields: bytes) -> str:
     """The text of the Warning among header fields, empty if there is none."""
     warning = _WARNING.search(fields)
     return "" if warning is None else warning[1].decode("utf-8", "backslashreplace")
-
-
-_WARNING = re.compile(rb'^Warning: \d{3} \S+ "(.*)"\r$', re.MULTILINE)
-
-
-_MAX_TAGS = 256  # octets of unknown option tags that a 420 names
 
 
 @dataclass(slots=True)
@@ -114,13 +116,6 @@ def write(
         tag,
         planned.fields,
     )
-
-
-log = structlog.get_logger()
-
-_ALWAYS_ALLOWED = (b"ACK", b"CANCEL", b"OPTIONS")
-#: What is named in Allow when every method is redirected.
-_ANY_METHOD = (b"INVITE", b"MESSAGE", b"SUBSCRIBE")
 
 
 def refusal(request: Request, error: SipError) -> PlannedResponse:

@@ -22,6 +22,9 @@ _ELSEWHERE = ("endpoints", "files", "fingerprint")
 _SECTIONS = tuple(each.name for each in fields(Settings) if each.name not in _ELSEWHERE)
 
 
+log = structlog.get_logger()
+
+
 @dataclass(slots=True)
 class ChangeKind:
     """Endpoints to which the same happened: how many, and the first by name."""
@@ -88,9 +91,6 @@ def describe(endpoint: EndpointSettings) -> str:
 def _differs(before: EndpointSettings, after: EndpointSettings) -> bool:
     """Whether an endpoint does something else; where it is defined doesn't matter."""
     return any(getattr(before, name) != getattr(after, name) for name in _COMPARED)
-
-
-log = structlog.get_logger()
 
 
 def log_started(

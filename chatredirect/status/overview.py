@@ -17,6 +17,11 @@ from chatredirect.responses.counters import Counters
 from chatredirect.runtime.histogram import Histogram
 from chatredirect.service.read_model import ReadModel
 
+TARGETS = 16
+"""Targets of one pool that are named."""
+NOT_PINGED = "not pinged"
+"""A target's state where `health` is off: it is taken to work."""
+
 
 def overview(
     view: View, model: ReadModel, level: LogLevel, now: float, ticks: float
@@ -122,12 +127,6 @@ def endpoint_line(endpoint: Endpoint, counters: Counters) -> dict[str, Json]:
         "answers": by_status if counters.together is None else None,
         "source": settings.source,
     }
-
-
-TARGETS = 16
-"""Targets of one pool that are named."""
-NOT_PINGED = "not pinged"
-"""A target's state where `health` is off: it is taken to work."""
 
 
 def troubled(pool: Pool) -> bool:

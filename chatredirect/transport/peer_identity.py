@@ -9,6 +9,8 @@ from chatredirect.config.models import TlsSettings
 #: What `ssl.SSLSocket.getpeercert()` gives; typeshed has it as a dictionary of nested tuples.
 PeerCertificate = Mapping[str, object]
 
+_PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
+
 
 @dataclass(frozen=True, slots=True)
 class NameRules:
@@ -92,9 +94,6 @@ def _common_names(subject: object) -> list[str]:
         for kind, value in _pairs(names)
         if kind == "commonName"
     ]
-
-
-_PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ HIDDEN = ".chatredirect-"
 """Prefix of hidden files, which no `include` pattern reads; a killed command may leave some."""
 _ACCESS_LIST = "system.posix_acl_access"
 
+_PATIENCE = 120.0  # seconds; an import of 100,000 endpoints takes less
+_POLL = 0.05
+
 
 class FilingError(Exception):
     """Nothing could be changed.
@@ -215,10 +218,6 @@ def filing_errors(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise FilingError(path, error) from error
-
-
-_PATIENCE = 120.0  # seconds; an import of 100,000 endpoints takes less
-_POLL = 0.05
 
 
 class BusyError(Exception):

@@ -44,6 +44,8 @@ NO = 1
 """Exit status: the answer is no, and nothing has been changed."""
 _RELOAD_SECONDS = 300.0
 
+_MAX_NAME = 64
+
 
 @dataclass(frozen=True, slots=True)
 class CommandTarget:
@@ -250,9 +252,6 @@ def _unwritable(failed: FilingError, what: str = "nothing has been changed:") ->
             os.EX_NOPERM,
         )
     return refuse(f"{what} {failed.path}: {error_text(error)}", os.EX_IOERR)
-
-
-_MAX_NAME = 64
 
 
 def author(environ: Mapping[str, str], now: datetime, command: str) -> str:

@@ -11,6 +11,15 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import TypeAlias
 
+T1 = 0.5
+"""Seconds: the assumed round-trip time (RFC 3261 §17.1.1.1)."""
+T2 = 4.0
+"""Seconds: the longest pause between retransmissions, except of an INVITE (§17.1.2.2)."""
+T4 = 5.0
+"""Seconds: the longest that a message stays in the network."""
+TIMEOUT = 64 * T1
+"""Seconds of the timers B, D, F, H, J, L and M."""
+
 
 class TransactionState(Enum):
     """A state of RFC 3261 figures 5 to 8, or ACCEPTED of RFC 6026."""
@@ -225,13 +234,3 @@ def event_of(status: int) -> TransactionEvent:
     if status < 200:
         return TransactionEvent.PROVISIONAL
     return TransactionEvent.SUCCESS if status < 300 else TransactionEvent.FAILURE
-
-
-T1 = 0.5
-"""Seconds: the assumed round-trip time (RFC 3261 §17.1.1.1)."""
-T2 = 4.0
-"""Seconds: the longest pause between retransmissions, except of an INVITE (§17.1.2.2)."""
-T4 = 5.0
-"""Seconds: the longest that a message stays in the network."""
-TIMEOUT = 64 * T1
-"""Seconds of the timers B, D, F, H, J, L and M."""

@@ -29,15 +29,15 @@ SMALL = {
     "commands.fault_text": "every command needs it, and none may import config early",
     "daemon.event_loop": "uvloop or asyncio's own: imported before everything else",
     "daemon.stop_signals": "handed to the service by the command that sets the signals' handlers",
-    "endpoints.unavailability": "three rooms further down read it",
+    "endpoints.unavailability": "rooms further down read it",
     "loading.__main__": "what `python -m` runs",
     "manual.__main__": "what `python -m` runs",
     "metrics.lag": "measured by the daemon, read by two",
     "metrics.serving": "keeps prometheus_client away from who has no `http`",
     "responses.unwanted": "responses that nobody waits for: both modes drop them by it",
-    "runtime.histogram": "seven rooms count with it",
-    "runtime.wording": "fourteen rooms write with it",
-    "sip.limits": "ten rooms are bounded by it",
+    "runtime.histogram": "whoever measures durations counts with it",
+    "runtime.wording": "rooms from dns to commands write with it",
+    "sip.limits": "parsers and transports are bounded by it",
     "transport.trusted_peers": "who is trusted is asked in one place",
 }
 
@@ -48,7 +48,6 @@ LARGE = {
     "proxy.core": "one table of open requests, its timers and sends",
     "proxy.driver": "each method carries one kind of message to the core",
     "proxy.response_context": "RFC 3261 §16.7 in one class",
-    "service.service": "prepare, swap, stop: read from top to bottom",
     "transport.connection": "one protocol class: reading, writing, timers",
 }
 

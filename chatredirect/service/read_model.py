@@ -14,7 +14,8 @@ from chatredirect.pools.refresh import Pools
 from chatredirect.proxy.events import ProxyCounters
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.histogram import Histogram
-from chatredirect.service.service import Parts, Service
+from chatredirect.service.running import Parts
+from chatredirect.service.service import Service
 from chatredirect.transport.stream_listener import StreamListener
 from chatredirect.transport.udp_listener import UdpListener
 

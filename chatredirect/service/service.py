@@ -13,7 +13,6 @@ from functools import partial
 
 import structlog
 
-from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
 from chatredirect.client.wire import CONNECTS, tls_connect
 from chatredirect.config import EndpointSettings, Settings
@@ -34,6 +33,7 @@ from chatredirect.service.outbound import Outbound
 from chatredirect.service.own_secret import OwnSecret, own_secret
 from chatredirect.service.proxy_mode import ProxyMode
 from chatredirect.service.request_handling import RequestHandling, limits_of
+from chatredirect.service.running import InForce, Parts, Running
 from chatredirect.sip.observer import Observing
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission, ConnectionLimits
@@ -56,57 +56,6 @@ def _later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
 
 def _states() -> ActivationSchedule:
     return ActivationSchedule(time.time, _later)
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """A configuration in force: it is exchanged as a whole.
-
-    Attributes:
-        settings: the configuration.
-        directory: its endpoints.
-        handler: answers requests by it.
-        since: since when it is in force, in seconds since the epoch.
-    """
-
-    settings: Settings
-    directory: Directory
-    handler: RequestHandler
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What serves, and outlives configurations.
-
-    Attributes:
-        listeners: what is listened on.
-        outbound: the connections to targets, and the names of flows.
-        pools: the endpoints' pools.
-        lookups: the mode `lookup`.
-        proxying: the mode `proxy`.
-    """
-
-    listeners: Listeners
-    outbound: Outbound
-    pools: Pools
-    lookups: LookupMode
-    proxying: ProxyMode
-
-
-@dataclass(slots=True)
-class Running:
-    """A service from its first configuration on.
-
-    Attributes:
-        parts: what outlives configurations.
-        in_force: the configuration.
-        renewing: looks for renewed certificates.
-    """
-
-    parts: Parts
-    in_force: InForce
-    renewing: asyncio.Task[None]
 
 
 @dataclass(slots=True)

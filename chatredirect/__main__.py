@@ -1,14 +1,15 @@
 """`chatredirect`, and `python -m chatredirect`, which is the same.
 
-Importing what a command line needs takes a fifth of a second. Who presses Ctrl-C within it gets
-silence, as from any other program, and not the place where Python was just then.
+Importing what a command line needs takes a fifth of a second. Within it Ctrl-C ends the process
+as it ends any other program. A KeyboardInterrupt would print where Python was just then, or get
+lost: Python drops an exception that is raised in a weak reference's callback, and each import ends
+with such a callback. `cli` installs Python's handler when a command begins.
 """
 
 import signal
 import sys
 
-_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not ignored, as by nohup
-if _ours:
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as by nohup
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -16,8 +17,6 @@ def main() -> None:
     """Run the command line that this process was started with."""
     from chatredirect.cli import main as command_line  # noqa: PLC0415  # see above
 
-    if _ours:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         command_line()
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ Each command is a module in `chatredirect.commands`; here they are only listed.
 """
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -57,6 +58,9 @@ def _options(
     ] = False,
 ) -> None:
     """Redirects a SIP contact object's traffic to its Persistent Chat pool."""
+    # Everything is imported by now; see __main__.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def main() -> None:

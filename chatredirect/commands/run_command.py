@@ -41,17 +41,20 @@ def run(
     78 if the configuration, or a certificate or key that it names, can't be used, or if systemd
     has passed on other sockets than it names.
     """
+    import signal
+
+    # Before any other import, in which a KeyboardInterrupt could get lost: see __main__.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read
+
     import asyncio
     import dataclasses
     import faulthandler
-    import signal
     import sys
 
     # systemd's watchdog ends a stuck process with SIGABRT: then the log has where it was stuck
     faulthandler.enable()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read
 
     from chatredirect.commands.fault_text import config_error_text
     from chatredirect.config import ConfigError, load

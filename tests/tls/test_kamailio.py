@@ -103,7 +103,7 @@ def test_another_server_gets_nothing(
     program("sipp")
     daemon = behind_tls(run_daemon, loop, tls, free_port())
     with front_end_server(daemon, tmp_path, authority, stranger) as port:
-        done = sipp(("127.0.0.1", port), tmp_path, HERE / "call.xml", "-timeout", "15s", calls=1)
+        done = sipp(("127.0.0.1", port), tmp_path, HERE / "call.xml", "-timeout", "6s", calls=1)
     assert done.returncode != 0
     line = daemon.event("peer_refused")
     assert line["why"] == (

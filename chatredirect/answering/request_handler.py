@@ -17,7 +17,7 @@ from chatredirect.sip.limits import Limits
 from chatredirect.sip.mandatory_headers import read_mandatory_headers, read_topmost_via
 from chatredirect.sip.message import Message, Response
 from chatredirect.sip.observer import Observer
-from chatredirect.sip.response import Peer, reply_port, respond, stamp
+from chatredirect.sip.response import Peer, write_answer
 
 #: Octets of an answer over UDP that nobody can call an amplification, and the factor beyond.
 SAFE_ANSWER = 1300
@@ -177,19 +177,15 @@ class RequestHandler:
         if verdict is None:
             return None
         number = 0 if envelope is None else envelope.number
-        answer = respond(
-            message,
-            verdict.status_line,
-            message.vias[0] if via is None else stamp(message.vias[0], via, source),
-            self._tags.tag(message, number) if verdict.tagged else b"",
-            verdict.fields,
+        tags = self._tags if verdict.tagged else None
+        answer, port = write_answer(
+            message, via, number, source, verdict.status_line, verdict.fields, tags
         )
         address = None if verdict.endpoint is None else verdict.endpoint.address
         counters.answered(verdict.status, method, transport, address)
         if self.log_requests:
             fault = "" if verdict.fault is None else str(verdict.fault)
             log_request(message, source, transport, verdict.status, address, fault, verdict.fields)
-        port = source.port if via is None else reply_port(via, source)
         if observer is not None:
             observer.decided(message.call_id, explain(verdict))
             if reach is not None:

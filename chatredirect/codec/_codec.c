@@ -92,7 +92,7 @@ typedef struct {
 
 static const char *const REQUEST_FIELDS[] = {
     "method", "uri", "version", "head", "vias", "from_", "to", "call_id", "cseq", "content_length",
-    "body", "fault", "envelope", "overlong", "index", NULL,
+    "body", "fault", "mandatory_headers", "overlong", "index", NULL,
 };
 static const char *const RESPONSE_FIELDS[] = {
     "status", "reason", "head", "vias", "from_", "to", "call_id", "cseq", "content_length", "body",

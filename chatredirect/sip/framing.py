@@ -8,6 +8,7 @@ trusted, since others' messages share the connection.
 
 from dataclasses import dataclass
 
+from chatredirect.sip.codec import read_datagram, read_stream
 from chatredirect.sip.errors import (
     BareLineBreak,
     EmptyDatagram,
@@ -132,6 +133,12 @@ class StreamFramer:
             position = self._position
             if position >= len(buffer):
                 return None
+            if read_stream is not None and not self._searched:
+                read = read_stream(buffer, position, self._limits)
+                if read is not None:
+                    self._line_breaks = 0
+                    message, self._position = read
+                    return message
             end = buffer.find(HEAD_END, max(position, self._searched))
             # whether it is over the limit must not depend on how the octets were split
             octets = (len(buffer) if end < 0 else end + len(HEAD_END) - 1) - position
@@ -230,6 +237,10 @@ def parse_datagram(data: bytes, limits: Limits) -> Message:
     Raises:
         Unanswerable: it isn't a SIP message.
     """
+    if read_datagram is not None:
+        message = read_datagram(data, limits)
+        if message is not None:
+            return message
     if data[:1] in b"\r\n":
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start-line are ignored
         if not data:

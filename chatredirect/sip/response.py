@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from chatredirect.sip import abnf, headers
+from chatredirect.sip.codec import answer as compiled_answer
 from chatredirect.sip.message import Request
 from chatredirect.sip.uri import DEFAULT_PORT, canonical_host
 
@@ -36,13 +37,18 @@ class Peer:
 
 
 class TagMaker:
-    """Makes the To tags of one key (RFC 3261 §8.2.6.2, §19.3)."""
+    """Makes the To tags of one key (RFC 3261 §8.2.6.2, §19.3).
 
-    __slots__ = ("_keyed",)
+    Attributes:
+        key: of the hash.
+    """
+
+    __slots__ = ("_keyed", "key")
 
     def __init__(self, key: bytes) -> None:
         """Prepare the hash; `key` may have any length."""
-        self._keyed = blake2b(key=blake2b(key).digest(), digest_size=_TAG_OCTETS)
+        self.key = blake2b(key).digest()
+        self._keyed = blake2b(key=self.key, digest_size=_TAG_OCTETS)
 
     def tag(self, request: Request, number: int) -> bytes:
         """The tag for a response to this request and to each retransmission of it.
@@ -58,6 +64,38 @@ class TagMaker:
         from_, call_id = request.from_ or b"", request.call_id or b""
         keyed.update(b"%b\r\n%b\r\n%b\r\n%d" % (request.vias[0], from_, call_id, number))
         return keyed.hexdigest().encode()
+
+
+def write_answer(
+    request: Request,
+    via: headers.Via | None,
+    number: int,
+    source: Peer,
+    status_line: bytes,
+    fields: bytes,
+    tags: TagMaker | None,
+) -> tuple[bytes, int]:
+    """Write an answer without a body; with the UDP port that it goes to.
+
+    Args:
+        request: what is answered.
+        via: the topmost Via's first via-parm; None if it can't be read.
+        number: the CSeq's sequence number, 0 if it can't be read.
+        source: where the request came from.
+        status_line: see `respond`.
+        fields: see `respond`.
+        tags: makes the To tag; None to leave the To as it is.
+    """
+    if compiled_answer is not None and request.mandatory_headers is not None:
+        key = None if tags is None else tags.key
+        written = compiled_answer(request, source.host, source.port, status_line, fields, key)
+        if written is not None:
+            return written
+    tag = b"" if tags is None else tags.tag(request, number)
+    if via is None:
+        return respond(request, status_line, request.vias[0], tag, fields), source.port
+    stamped = stamp(request.vias[0], via, source)
+    return respond(request, status_line, stamped, tag, fields), reply_port(via, source)
 
 
 def respond(

@@ -11,6 +11,7 @@ from chatredirect.runtime.turns import turns_of
 from chatredirect.sip.flow import Flow, ReturnPath
 from chatredirect.sip.response import Peer
 from chatredirect.transport.mmsg import BATCH, DatagramSocket
+from chatredirect.transport.mmsg_ctypes import Datagram
 from chatredirect.transport.raw_address import host_and_port, with_port
 from chatredirect.transport.socket_flows import DatagramFlow
 
@@ -55,7 +56,7 @@ class UdpListener:
         self._answer = answer
         self._make_source = make_source
         self._datagrams = sock
-        self._batch: list[tuple[bytes, bytes]] = []  # the datagrams that were read last
+        self._batch: list[Datagram] = []  # the datagrams that were read last
         self._next = 0  # the first of them that hasn't been handled
         self._at = 0  # the datagram that is being handled
         self._closed = False
@@ -174,7 +175,7 @@ class UdpListener:
         answers = 0
         datagrams.batching = True  # datagrams of flows are sent in the same batch
         for i in range(self._next, len(batch)):
-            data, name = batch[i]
+            data, name, control = batch[i]
             self._at, self._next = i, i + 1
             try:
                 source = sources.get(name) or self._source(name)
@@ -186,7 +187,7 @@ class UdpListener:
                 if answered is not None:
                     answer, port = answered
                     to = name if port == source.port else with_port(name, port)
-                    datagrams.reply(i, answer, to)
+                    datagrams.add(answer, to, control)
                     answers += 1
             now = perf_counter()
             if now >= until:

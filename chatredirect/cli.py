@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import chatredirect
+from chatredirect import codec
 from chatredirect.commands.check_command import check
 from chatredirect.commands.endpoint import app as endpoint
 from chatredirect.commands.endpoint.powershell import understand
@@ -46,7 +47,7 @@ app.command("log-level")(log_level)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        show(f"chatredirect {chatredirect.__version__}")
+        show(f"chatredirect {chatredirect.__version__} (codec: {codec.NAME})")
         raise typer.Exit
 
 

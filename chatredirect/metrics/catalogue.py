@@ -51,7 +51,9 @@ def _histogram(name: str, meaning: str, *labels: str) -> Family:
 
 # -- the daemon ---------------------------------------------------------------------------------
 
-BUILD = _gauge("build_info", "Always 1; the labels say what runs", "version", "python", "loop")
+BUILD = _gauge(
+    "build_info", "Always 1; the labels say what runs", "version", "python", "loop", "codec"
+)
 STARTED = _gauge("start_time_seconds", "When it started, in seconds since the epoch")
 READY = _gauge("ready", "Whether /readyz says yes: 1 or 0")
 DRAINING = _gauge("draining", "Whether it is about to stop: 1 or 0")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import chatredirect
+from chatredirect import codec
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.ready import Readiness
 from chatredirect.metrics.view import Reading, View
@@ -24,7 +25,7 @@ def readings(view: View, model: ReadModel, readiness: Readiness, now: float) -> 
         now: seconds since the epoch.
     """
     loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
-    build = (chatredirect.__version__, platform.python_version(), loop)
+    build = (chatredirect.__version__, platform.python_version(), loop, codec.NAME)
     yield catalogue.BUILD, [(build, 1)]
     yield catalogue.STARTED, [((), view.started)]
     yield catalogue.READY, [((), readiness.ready)]

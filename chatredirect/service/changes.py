@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 import structlog
 
 import chatredirect
+from chatredirect import codec
 from chatredirect.config import EndpointSettings, ListenUrl, Settings
 
 SHOWN = 20
@@ -106,6 +107,7 @@ def log_started(
         serving=[describe(each) for each in endpoints[:SHOWN]],
         loop=type(loop).__module__.partition(".")[0],
         python=platform.python_version(),
+        codec=codec.NAME,
     )
     if settings.secure_listeners and isinstance(loop, asyncio.BaseEventLoop):
         log.warning(

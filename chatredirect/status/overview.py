@@ -5,6 +5,7 @@ import platform
 from math import inf
 
 import chatredirect
+from chatredirect import codec
 from chatredirect.config.moment import written
 from chatredirect.control.protocol import Json
 from chatredirect.endpoints.directory import Endpoint
@@ -38,6 +39,7 @@ def overview(
     return {
         "version": chatredirect.__version__,
         "python": platform.python_version(),
+        "codec": codec.NAME,
         "pid": os.getpid(),
         "now": now,
         "started": view.started,

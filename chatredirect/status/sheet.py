@@ -68,7 +68,8 @@ def _overview(status: Mapping[str, Json]) -> Table:
     up = _span(status.get("uptime"))
     ending = ", about to stop" if status.get("draining") is True else ""
     pid, version = _text(status.get("pid")), _text(status.get("version"))
-    table.add_row("chatredirect", f"{version}, up {up}, process {pid}{ending}")
+    codec = _text(status.get("codec"))
+    table.add_row("chatredirect", f"{version}, {codec} codec, up {up}, process {pid}{ending}")
     configuration = _section(status, "configuration")
     files = _number(configuration, "files")
     more = f" and {files - 1:,} more" if files > 1 else ""

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import chatredirect as package
+from chatredirect import codec
 
 from .conftest import Command
 
@@ -27,7 +28,9 @@ def test_help_of_each_command_says_its_exit_statuses(chatredirect: Command, comm
 
 
 def test_version(chatredirect: Command) -> None:
-    assert chatredirect("--version").stdout == f"chatredirect {package.__version__}\n"
+    assert chatredirect("--version").stdout == (
+        f"chatredirect {package.__version__} (codec: {codec.NAME})\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [("chek",), ("--colour",), ("resolve",), ("check", "a", "b")])

@@ -5,8 +5,10 @@ PYTHON ?= /usr/bin/python3
 VENV   ?= .venv
 CONFIG ?= config/chatredirect.yaml
 SECONDS ?= 60
+MESSAGES ?= 10000000
 BENCHFLAGS ?=
 PYTESTFLAGS ?=
+# Without the compiled codec: CHATREDIRECT_CODEC=python make test
 # Processes that run tests; 0: this one alone. Most tests wait, so there may be more than cores.
 WORKERS ?= 4
 PYTEST := -m pytest -n '$(WORKERS)' --dist loadscope --no-loadscope-reorder $(PYTESTFLAGS)
@@ -22,7 +24,7 @@ export VENV PYTHON PREFIX LOCAL DESTDIR WHEELS
 # The shell's monitor mode (see "run") is bash's.
 SHELL := /bin/bash
 
-.PHONY: help run test boot install uninstall wheels lint format bench fuzz attack lock lowest clean-room clean FORCE
+.PHONY: help run test boot install uninstall wheels lint format bench fuzz twins sanitize attack lock lowest clean-room clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -72,6 +74,12 @@ bench: ## Measure CPU per request, beside Kamailio (BENCHFLAGS=--help tells more
 
 fuzz: install-test ## Feed the SIP layer mutated messages for SECONDS=60; shows executions and coverage
 	$(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS) --report
+
+twins: install-test ## Hold the compiled codec against its twin in Python for MESSAGES=10000000 messages
+	$(VENV)/bin/python -m tests.fuzz.twins --messages $(MESSAGES)
+
+sanitize: install-test ## Feed the compiled codec mutated messages for SECONDS=60, with AddressSanitizer and UBSan
+	$(VENV)/bin/python -m tests.codec.sanitize --seconds $(SECONDS)
 
 attack: install-test ## Attack the daemon as docs/security.md has it, some minutes; shows a table of figures (ATTACKED=… for another version)
 	@ATTACK=long $(VENV)/bin/python -m pytest $(PYTESTFLAGS) tests/attack

@@ -1,9 +1,8 @@
-"""A call of every compiled function, as the daemon makes it, and calls that it refuses or leaves."""
+"""Calls of every compiled function: as the daemon makes them, and such as are refused."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Iterator
 
 from chatredirect.codec import compiled
 from chatredirect.sip.codec import answer, read_datagram, read_stream

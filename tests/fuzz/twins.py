@@ -153,7 +153,7 @@ def usual() -> list[bytes]:
     return [
         request,
         request.replace(b"\r\nFrom:", b"\r\nVia: SIP/2.0/TCP a:5061;branch=z9hG4bKa\r\nFrom:", 1),
-        request.replace(b"INVITE", b"BYE").replace(b"\r\nCall-ID", b";tag=b\r\nCall-ID"),
+        request.replace(b"INVITE", b"BYE").replace(b"\r\nFrom", b";tag=b\r\nFrom", 1),
         b"SIP/2.0 200 OK" + request[request.index(b"\r\n") :],
         b"SIP/2.0 180 Ringing" + request[request.index(b"\r\n") :],
         request * 3,

@@ -26,10 +26,13 @@ from benchmarks.processes import choose_cores, cpu_seconds
 from benchmarks.proxy_load import Account, Task
 from benchmarks.report import Spread, environment, print_table, spread
 from benchmarks.servers import (
+    IN_PYTHON,
     Server,
     endpoint_uri,
     find_kamailio,
     free_port,
+    has_codec,
+    in_python,
     running,
     versions,
 )
@@ -94,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = environment() | versions(command) | {"cores": str(cores)}
         for name, value in about.items():
             print(f"{name + ':':14}{value}")
+        daemons = {DAEMON: command}
+        if has_codec(about):
+            daemons[IN_PYTHON] = in_python(command)
         with ExitStack() as stack:
             directory = Path(
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="chatredirect-"))
@@ -111,7 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 folder.mkdir(exist_ok=True)
                 port = pool_port + (transport == "tls")
                 with ExitStack() as both:
-                    made = [_daemon(folder, transport, port, authority, leaf, cores.server)]
+                    made = [
+                        _daemon(folder, transport, port, authority, leaf, cores.server, name, line)
+                        for name, line in daemons.items()
+                    ]
                     if options.peer:
                         made.append(
                             _kamailio(folder, transport, port, authority, leaf, cores.server)
@@ -158,17 +167,17 @@ def _cpu(
     for number in range(options.rounds):
         turns = both if number % 2 == 0 else both[::-1]
         rounds.append({each.server.name: turn(each, options.calls) for each in turns})
-    ratio = None
-    if len(both) > 1:
-        ratio = spread([used[DAEMON] / used[PEER] for used in rounds])
+    ratios: dict[str, Spread] = {}
     rows = []
     for each in both:
         name = each.server.name
         used = spread([cost[name] for cost in rounds])
-        shown = f"{ratio:.2f}" if ratio is not None and name == DAEMON else "1"
+        if PEER in rounds[0] and name != PEER:
+            ratios[name] = spread([cost[name] / cost[PEER] for cost in rounds])
+        shown = f"{ratios[name]:.2f}" if name in ratios else "1"
         rows.append((transport.upper(), name, f"{used:.0f}", shown))
     print_table(("", "server", "CPU µs/call", "ratio"), rows, options.markdown)
-    return _over(ratio, transport, options.max_ratio)
+    return _over(ratios.get(DAEMON), transport, options.max_ratio)
 
 
 def _over(ratio: Spread | None, transport: str, limit: float) -> list[str]:
@@ -221,9 +230,11 @@ def _daemon(
     authority: Authority,
     leaf: Leaf,
     core: int | None,
+    name: str,
+    line: list[str],
 ) -> Iterator[Contender]:
     port, secure = free_port(), free_port()
-    config = folder / "daemon.yaml"
+    config = folder / f"{port}.yaml"
     config.write_text(
         f"listen: [udp://127.0.0.1:{port}, tcp://127.0.0.1:{port}, tls://127.0.0.1:{secure}]\n"
         f"tls: {{certificate: {leaf.certificate}, private_key: {leaf.private_key}, "
@@ -241,8 +252,8 @@ def _daemon(
         f"    transport: {transport}\n"
         f"  - {{sip_address: '{endpoint_uri(0)}', pool_fqdn: {POOL}}}\n"
     )
-    command = [sys.executable, "-m", "chatredirect", "run", "--config", str(config)]
-    with running(DAEMON, command, folder, port, core) as server:
+    command = [*line, "run", "--config", str(config)]
+    with running(name, command, folder, port, core) as server:
         yield Contender(server, secure)
 
 

@@ -27,7 +27,7 @@ from benchmarks.report import (
     print_rows,
     summarize,
 )
-from benchmarks.servers import daemon, kamailio, versions
+from benchmarks.servers import IN_PYTHON, daemon, has_codec, in_python, kamailio, versions
 from benchmarks.turn import turn
 
 DAEMON, PEER = "chatredirect", "kamailio"
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = environment() | versions(options.daemon) | {"cores": str(cores)}
         for name, value in about.items():
             print(f"{name + ':':14}{value}")
-        samples, baseline = _measure(options, transports, cores)
+        compiled = has_codec(about)
+        samples, baseline = _measure(options, transports, cores, compiled)
     except CannotMeasureError as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 2
@@ -55,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps(as_json(rows, samples, about), indent=2) + "\n")
     limits = {
-        ("udp", DAEMON): options.max_ratio,
-        ("tcp", DAEMON): options.max_tcp_ratio,
+        ("udp", DAEMON): options.max_ratio if compiled else options.max_python_ratio,
+        ("tcp", DAEMON): options.max_tcp_ratio if compiled else None,
+        ("udp", IN_PYTHON): options.max_python_ratio,
     }
     limits |= {
         (transport, _many(options.endpoints)): options.max_endpoints_ratio
@@ -90,7 +92,7 @@ def judge(
 
 
 def _measure(
-    options: argparse.Namespace, transports: Sequence[str], cores: Cores
+    options: argparse.Namespace, transports: Sequence[str], cores: Cores, compiled: bool
 ) -> tuple[list[Sample], dict[str, str]]:
     """All samples, and for each server's name the one that it is compared with."""
     with ExitStack() as stack:
@@ -100,6 +102,11 @@ def _measure(
         if options.peer:
             contenders.append((stack.enter_context(kamailio(directory, PEER, cores.server)), 1))
         baseline = {DAEMON: PEER}
+        if compiled:
+            common["command"] = in_python(options.daemon)
+            contenders.append((stack.enter_context(daemon(directory, IN_PYTHON, **common)), 1))
+            common["command"] = options.daemon
+            baseline[IN_PYTHON] = PEER
         if options.endpoints > 1:
             name = _many(options.endpoints)
             many = daemon(directory, name, endpoints=options.endpoints, **common)
@@ -144,8 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--depth", type=int, default=8, help="unanswered requests on each connection (TCP)")
     add("--endpoints", type=int, default=1, help="measure a daemon with so many endpoints, too")
     add("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="the daemon's loop")
-    add("--max-ratio", type=float, default=2.0, help="fail when the UDP ratio is over this")
-    add("--max-tcp-ratio", type=float, help="fail when the TCP ratio is over this")
+    add("--max-ratio", type=float, default=1.0, help="fail when the UDP ratio is over this")
+    add("--max-tcp-ratio", type=float, default=0.75, help="fail when the TCP ratio is over this")
+    add("--max-python-ratio", type=float, default=2.0, help="UDP, without the compiled codec")
     add(
         "--max-endpoints-ratio",
         type=float,

@@ -141,6 +141,20 @@ def _answers(transport: str, port: int) -> bool:
             return False
 
 
+#: The daemon without the compiled codec, in the tables.
+IN_PYTHON = "chatredirect in Python"
+
+
+def in_python(command: Sequence[str]) -> list[str]:
+    """A command for the daemon, without the compiled codec."""
+    return ["env", "CHATREDIRECT_CODEC=python", *command]
+
+
+def has_codec(about: dict[str, str]) -> bool:
+    """Whether the daemon has the compiled codec, by what `versions` gave."""
+    return "codec: compiled" in about["chatredirect"]
+
+
 def versions(command: Sequence[str]) -> dict[str, str]:
     """The versions of the daemon (run with `command`) and of Kamailio, for the record."""
     own = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)

@@ -24,10 +24,13 @@ from benchmarks.load_process import LoadProcess
 from benchmarks.processes import Cores, choose_cores, cpu_seconds
 from benchmarks.report import Spread, environment, spread
 from benchmarks.servers import (
+    IN_PYTHON,
     Server,
     daemon_configuration,
     find_kamailio,
     free_port,
+    has_codec,
+    in_python,
     running,
     versions,
 )
@@ -113,7 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = environment() | versions(command) | {"cores": str(cores)}
         for name, value in about.items():
             print(f"{name + ':':14}{value}")
-        rows = _measure(options, cores, command)
+        daemons = {DAEMON: command}
+        if has_codec(about):
+            daemons[IN_PYTHON] = in_python(command)
+        rows = _measure(options, cores, daemons)
     except CannotMeasureError as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 2
@@ -122,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for row in rows:
         ratio = f"   ratio {row.ratio:.2f}" if row.ratio else ""
-        print(f"{row.what:34}{row.server:14}{row.value:8.1f} {row.unit}{ratio}")
+        print(f"{row.what:34}{row.server:24}{row.value:8.1f} {row.unit}{ratio}")
     if options.json:
         content = {"about": about, "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
@@ -137,15 +143,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if faults else 0
 
 
-def _measure(options: argparse.Namespace, cores: Cores, command: list[str]) -> list[Row]:
+def _measure(options: argparse.Namespace, cores: Cores, daemons: dict[str, list[str]]) -> list[Row]:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatredirect-")))
         authority = Authority(directory / "ca")
         leaf = authority.issue("sip.contoso.com", key=new_key(options.key))
         client = Client(cores.load, leaf, authority.file, options)
         stack.callback(client.close)
-        ours = _daemon(directory, authority, leaf, options, command, cores.server)
-        contenders = [stack.enter_context(ours)]
+        contenders = [
+            stack.enter_context(
+                _daemon(directory, authority, leaf, options, name, command, cores.server)
+            )
+            for name, command in daemons.items()
+        ]
         if options.peer:
             peer = _kamailio(directory, authority, leaf, cores.server)
             contenders.append(stack.enter_context(peer))
@@ -218,6 +228,7 @@ def _daemon(
     authority: Authority,
     leaf: Leaf,
     options: argparse.Namespace,
+    name: str,
     command: list[str],
     core: int | None,
 ) -> Iterator[Contender]:
@@ -230,10 +241,10 @@ def _daemon(
     text += f"ca: {authority.file}}}\n"
     text += f"limits: {{connections: {many}, connections_per_peer: {many}, "
     text += f"handshakes: {many}, handshakes_per_peer: {many}}}\n"
-    config = directory / "tls.yaml"
+    config = directory / f"{port}.yaml"
     config.write_text(text)
     arguments = [*command, "run", "--config", str(config)]
-    with running(DAEMON, arguments, directory, port, core) as server:
+    with running(name, arguments, directory, port, core) as server:
         yield Contender(server, secure)
 
 

@@ -15,7 +15,7 @@ from setuptools.command.build_ext import build_ext
 CODEC = Extension(
     "chatredirect.codec._codec",
     ["chatredirect/codec/_codec.c"],
-    extra_compile_args=["-std=c11"],
+    extra_compile_args=["-std=c11", "-O3"],
     py_limited_api=True,
 )
 

@@ -199,6 +199,26 @@ static PyObject *octets(Span span)
 
 /* ---- parts of a head ------------------------------------------------------------------------ */
 
+/* As `run` with VALUE, most of it eight octets at a time: values are most of a head. */
+static const char *run_of_value(const char *at, const char *end)
+{
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    for (;;) {
+        for (; end - at >= 8; at += 8) {
+            uint64_t word, deleted;
+            memcpy(&word, at, sizeof word);
+            deleted = word ^ 0x7f * ones;
+            if ((((word - 0x20 * ones) & ~word) | ((deleted - ones) & ~deleted)) & highs)
+                break; /* perhaps an octet below 0x20, or a DEL */
+        }
+        const char *stop = end - at < 8 ? end : at + 8;
+        while (at < stop && IS(*at, VALUE))
+            at++;
+        if (at < stop || at == end)
+            return at;
+    }
+}
+
 static const char *run(const char *at, const char *end, unsigned char bits)
 {
     while (at < end && IS(*at, bits))
@@ -352,6 +372,7 @@ static int slot_of(const char *name, Py_ssize_t size)
 }
 
 typedef struct {
+    Span text;                /* all of it, without the empty line */
     Span method, uri, reason; /* of a request; of a response */
     int status;               /* 0: a request */
     Span found[SLOTS];
@@ -399,17 +420,23 @@ static int read_start_line(const char *at, const char *end, const Limits *limits
     return at > rest && head->uri.size <= limits->uri && end - at == 8 && memcmp(at, " SIP/2.0", 8) == 0;
 }
 
-/* The octets before the empty line. 0 if anything is unusual or over a limit. */
+/* Start-line and header fields, up to the empty line that must come before the end. 0 if anything is
+ * unusual or over a limit. */
 static int read_lines(const char *at, const char *end, const Limits *limits, Head *head)
 {
     memset(head, 0, sizeof *head);
+    head->text.at = at;
     const char *line_end = memchr(at, '\r', end - at);
     if (line_end == NULL || !read_start_line(at, line_end, limits, head))
         return 0;
     Py_ssize_t lines = 0, via_values = 0;
     at = line_end;
-    while (at < end) {
-        if (end - at < 2 || at[0] != '\r' || at[1] != '\n' || ++lines > limits->headers)
+    for (;;) {
+        if (end - at < 4 || at[0] != '\r' || at[1] != '\n')
+            return 0;
+        if (at[2] == '\r' && at[3] == '\n')
+            break;
+        if (++lines > limits->headers)
             return 0;
         at += 2;
         const char *name = at;
@@ -418,7 +445,7 @@ static int read_lines(const char *at, const char *end, const Limits *limits, Hea
             return 0;
         int slot = slot_of(name, at - name);
         const char *from = ++at;
-        at = run(at, end, VALUE);
+        at = run_of_value(at, end);
         if (at - name > limits->header_line)
             return 0;
         if (slot == SLOT_NONE)
@@ -437,6 +464,7 @@ static int read_lines(const char *at, const char *end, const Limits *limits, Hea
             head->found[slot] = value;
         }
     }
+    head->text.size = at - head->text.at;
     for (int slot = SLOT_VIA; slot < SLOTS; slot++)
         if (head->found[slot].at == NULL)
             return 0;
@@ -481,7 +509,7 @@ static PyObject *via_values(const Head *head, PyObject *top, const char *end)
         if (slot_of(name, at - name) != SLOT_VIA)
             continue;
         const char *from = ++at;
-        at = run(at, end, VALUE);
+        at = run_of_value(at, end);
         PyObject *value = octets(strip(from, at));
         if (value == NULL || PyList_SetItem(vias, i++, value) < 0)
             goto failed;
@@ -521,8 +549,9 @@ static PyObject *make_headers(const Head *head, PyObject *from, PyObject *to)
     return make(&headers_layout, values);
 }
 
-static PyObject *make_message(const Head *head, Span text, Span body)
+static PyObject *make_message(const Head *head, Span body)
 {
+    Span text = head->text;
     PyObject *message = NULL, *vias = NULL, *headers = NULL;
     PyObject *top = octets(head->found[SLOT_VIA]);
     PyObject *from = octets(head->found[SLOT_FROM]), *to = octets(head->found[SLOT_TO]);
@@ -574,7 +603,7 @@ static int read_limits(PyObject *object, Limits *limits)
             PyObject *value = get(&limits_layout, object, i);
             numbers[i] = value == NULL ? -1 : PyLong_AsSsize_t(value);
             Py_XDECREF(value);
-            if (PyErr_Occurred())
+            if (PyErr_Occurred() || numbers[i] < 0)
                 return 0;
         }
         of_last = (Limits){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]};
@@ -604,14 +633,13 @@ static PyObject *read_datagram(PyObject *Py_UNUSED(module), PyObject *const *arg
         return wrong_arguments();
     if (size > limits.message)
         Py_RETURN_NONE;
-    const char *end = memmem(data, size, "\r\n\r\n", 4);
-    if (end == NULL || !read_lines(data, end, &limits, &head))
+    if (!read_lines(data, data + size, &limits, &head))
         Py_RETURN_NONE;
-    Span body = {end + 4, data + size - end - 4};
+    Span body = {data + head.text.size + 4, size - head.text.size - 4};
     if (head.length > body.size)
         Py_RETURN_NONE;
     body.size = head.length; /* RFC 3261 §18.3: what is behind it is no part of the message */
-    return make_message(&head, (Span){data, end - data}, body);
+    return make_message(&head, body);
 }
 
 /* read_stream(buffer, position, Limits) -> (Request | Response, position behind it) | None */
@@ -628,14 +656,13 @@ static PyObject *read_stream(PyObject *Py_UNUSED(module), PyObject *const *args,
         return wrong_arguments();
     const char *from = data + position;
     Py_ssize_t left = size - position;
-    /* a head that is over the limit isn't looked for any further */
-    const char *end = memmem(from, left < limits.message ? left : limits.message, "\r\n\r\n", 4);
-    if (end == NULL || !read_lines(from, end, &limits, &head))
+    /* a head that is over the limit isn't looked at any further */
+    if (!read_lines(from, from + (left < limits.message ? left : limits.message), &limits, &head))
         Py_RETURN_NONE;
-    Span body = {end + 4, head.length};
+    Span body = {from + head.text.size + 4, head.length};
     if (body.at - from + body.size > limits.message || data + size - body.at < body.size)
         Py_RETURN_NONE;
-    PyObject *message = make_message(&head, (Span){from, end - from}, body);
+    PyObject *message = make_message(&head, body);
     if (message == NULL)
         return NULL;
     PyObject *behind = PyLong_FromSsize_t(body.at + body.size - data);
@@ -739,7 +766,9 @@ static void blake_update(Blake *state, const char *at, Py_ssize_t size)
     }
 }
 
-/* at most 64 octets of key and of digest */
+enum { BLAKE_KEY = 64 };
+
+/* at most BLAKE_KEY octets of key, and 64 of digest */
 static void blake_begin(Blake *state, const char *key, Py_ssize_t key_size, int digest_size)
 {
     memset(state, 0, sizeof *state);
@@ -749,6 +778,27 @@ static void blake_begin(Blake *state, const char *key, Py_ssize_t key_size, int 
         memcpy(state->block, key, key_size);
         state->filled = sizeof state->block;
     }
+}
+
+/* As blake_begin; what only the key decides is kept for the next time. */
+static void blake_begin_with(Blake *state, Span key, int digest_size)
+{
+    static Blake begun;
+    static char of_key[BLAKE_KEY];
+    static Py_ssize_t of_size = -1;
+    static int of_digest;
+    if (of_size != key.size || of_digest != digest_size || memcmp(of_key, key.at, key.size) != 0) {
+        blake_begin(&begun, key.at, key.size, digest_size);
+        if (key.size) { /* its block isn't the last */
+            begun.counted = sizeof begun.block;
+            blake_compress(&begun, 0);
+            begun.filled = 0;
+        }
+        memcpy(of_key, key.at, key.size);
+        of_size = key.size;
+        of_digest = digest_size;
+    }
+    memcpy(state, &begun, sizeof begun);
 }
 
 static void blake_end(Blake *state, unsigned char *digest, int digest_size)
@@ -874,7 +924,7 @@ static char *put_tag(char *at, Span key, const Repeated *repeated)
     const Span hashed[] = {
         repeated->top, repeated->from, repeated->call_id,
     };
-    blake_begin(&state, key.at, key.size, TAG_OCTETS);
+    blake_begin_with(&state, key, TAG_OCTETS);
     for (size_t i = 0; i < sizeof hashed / sizeof *hashed; i++) {
         blake_update(&state, hashed[i].at, hashed[i].size);
         blake_update(&state, "\r\n", 2);
@@ -901,7 +951,7 @@ static PyObject *answer(PyObject *Py_UNUSED(module), PyObject *const *args, Py_s
     Span host, status_line, fields, key = {NULL, 0};
     if (count != 6 || request_layout.type == NULL || Py_TYPE(args[0]) != (PyTypeObject *)request_layout.type ||
         !span_of(args[1], &host) || !span_of(args[3], &status_line) || !span_of(args[4], &fields) ||
-        (args[5] != Py_None && (!span_of(args[5], &key) || key.size > 64)))
+        (args[5] != Py_None && (!span_of(args[5], &key) || key.size > BLAKE_KEY)))
         return wrong_arguments();
     long port = PyLong_AsLong(args[2]);
     if (port < 0 || port > 65535)

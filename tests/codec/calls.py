@@ -89,6 +89,8 @@ def refused() -> dict[str, Call]:
         "bind: other fields": (bind, (Response, Request, MandatoryHeaders, Via, Limits)),
         "read_datagram: text": (datagram, ("a", DEFAULT)),
         "read_datagram: no limits": (datagram, (request, (1, 2, 3, 4, 5))),
+        "read_datagram: a limit below 0": (datagram, (request, Limits(message=-1))),
+        "read_stream: a large limit": (stream, (request, 0, Limits(uri=2**70))),
         "read_datagram: no arguments": (datagram, ()),
         "read_stream: before the beginning": (stream, (request, -1, DEFAULT)),
         "read_stream: behind the end": (stream, (request, len(request) + 1, DEFAULT)),

@@ -3,6 +3,7 @@
 python -m tests.fuzz.guided TARGET [libFuzzer's options and corpus folders]
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def run(target: str, seconds: int, seed: int, grown: Path) -> Result:
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            env=os.environ | {"CHATREDIRECT_CODEC": "python"},  # its coverage can't be seen in C
             check=False,
             timeout=seconds + 120,
         )

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,19 @@ from benchmarks.lookup_load import Clients
 from benchmarks.messages import POOL
 from benchmarks.processes import Cores, choose_cores, cpu_seconds, on_core
 from benchmarks.report import environment
-from benchmarks.servers import Server, endpoint_uri, free_port, running
+from benchmarks.servers import (
+    IN_PYTHON,
+    Server,
+    endpoint_uri,
+    free_port,
+    has_codec,
+    in_python,
+    running,
+    versions,
+)
 
+DAEMON = "chatredirect"
+COMMAND = (sys.executable, "-m", "chatredirect")
 STORM = 50_000 / 300
 """Lookups a second: 50,000 clients in five minutes."""
 CORE = 0.25
@@ -40,6 +51,7 @@ STEP = 1.25
 class Sample:
     """One run of the load."""
 
+    server: str
     transport: str
     rate: float
     lookups: int
@@ -71,13 +83,15 @@ def configuration(port: int) -> str:
 
 
 @contextmanager
-def daemon(directory: Path, core: int | None) -> Iterator[Server]:
-    """A daemon with a lookup endpoint."""
+def daemon(directory: Path, core: int | None, name: str = DAEMON) -> Iterator[Server]:
+    """A daemon with a lookup endpoint; that of the name `IN_PYTHON` has no compiled codec."""
     port = free_port()
     config = directory / f"{port}.yaml"
     config.write_text(configuration(port))
-    command = [sys.executable, "-m", "chatredirect", "run", "--config", str(config)]
-    with running("chatredirect", command, directory, port, core) as server:
+    command = [*COMMAND, "run", "--config", str(config)]
+    if name == IN_PYTHON:
+        command = in_python(command)
+    with running(name, command, directory, port, core) as server:
         yield server
 
 
@@ -94,6 +108,7 @@ def measure(server: Server, transport: str, rate: float, lookups: int, cores: Co
     if result["complaint"]:
         print(f"wrong: {result['complaint']}", file=sys.stderr)
     return Sample(
+        server.name,
         transport,
         rate,
         lookups,
@@ -153,19 +168,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, judge; returns the exit status."""
     options = _parser().parse_args(arguments)
     cores = choose_cores(options.pin)
-    for name, value in (environment() | {"cores": str(cores)}).items():
-        print(f"{name + ':':14}{value}")
     samples: list[Sample] = []
     ceilings: dict[str, float] = {}
     try:
+        about = environment() | versions(COMMAND) | {"cores": str(cores)}
+        for name, value in about.items():
+            print(f"{name + ':':14}{value}")
+        names = [DAEMON, IN_PYTHON] if has_codec(about) else [DAEMON]
         with tempfile.TemporaryDirectory(prefix="chatredirect-") as name:
             directory = Path(name)
-            with daemon(directory, cores.server) as server:
+            with ExitStack() as stack:
+                servers = [
+                    stack.enter_context(daemon(directory, cores.server, name)) for name in names
+                ]
                 for transport in ("udp", "tcp"):
-                    measure(server, transport, 200, 200, cores)  # warm up
-                    steady = measure(server, transport, options.rate, options.lookups, cores)
-                    storm = measure(server, transport, STORM, options.storm, cores)
-                    samples += [steady, storm]
+                    for server in servers:
+                        measure(server, transport, 200, 200, cores)  # warm up
+                        steady = measure(server, transport, options.rate, options.lookups, cores)
+                        storm = measure(server, transport, STORM, options.storm, cores)
+                        samples += [steady, storm]
             if options.ceiling:
                 for transport in ("udp", "tcp"):
                     with daemon(directory, cores.server) as server:
@@ -181,18 +202,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(samples: Sequence[Sample], ceilings: dict[str, float], octets: float) -> None:
     print()
-    print("| transport | lookups a second | lookups | CPU µs each | lost | longest ms |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| server | transport | lookups a second | lookups | CPU µs each | lost | longest ms |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for each in samples:
         print(
-            f"| {each.transport.upper()} | {each.rate:.0f} | {each.lookups:,} "
+            f"| {each.server} | {each.transport.upper()} | {each.rate:.0f} | {each.lookups:,} "
             f"| {each.microseconds:.0f} | {each.lost + each.wrong} | {each.longest * 1000:.0f} |"
         )
     print()
     for each in samples[1::2]:
         part = each.microseconds * STORM / 1e6
         print(
-            f"50,000 clients in five minutes over {each.transport.upper()}: "
+            f"50,000 clients in five minutes over {each.transport.upper()}, {each.server}: "
             f"{part * 100:.1f} % of a core"
         )
     for transport, rate in ceilings.items():

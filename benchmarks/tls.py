@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{row.what}: ratio {row.ratio.median:.2f} is over {limit}"
         for row in rows
         for limit in (options.max_memory_ratio if row.unit == "KiB" else options.max_ratio,)
-        if row.ratio and row.ratio.median > limit
+        if row.server == DAEMON and row.ratio and row.ratio.median > limit
     ]
     for fault in faults:
         print(f"FAILED: {fault}", file=sys.stderr)

@@ -3,7 +3,7 @@
  * A function that reads or writes a message gives what its Python twin gives, or None for a message that
  * is unusual in any way; then the caller asks the twin. So a message has one meaning, whichever of the
  * two reads it. The grammar here is narrower than that of RFC 3261 §25 in the same places as
- * sip/fast_path.py: no folded line, no quoted parameter value, no address without angle brackets.
+ * sip/parser.py: no folded line, no quoted parameter value, no address without angle brackets.
  *
  * No recursion, no unchecked length; every bound of `limits` is an argument. All functions hold the GIL.
  */

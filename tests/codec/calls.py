@@ -29,7 +29,7 @@ def calls() -> Iterator[dict[str, Call]]:
     assert isinstance(with_two, Request)
     bare = read_datagram(request, DEFAULT)
     assert isinstance(bare, Request)
-    bare.envelope = None
+    bare.mandatory_headers = None
     tight = Limits(headers=3)
     host = b"192.0.2.9"
     receive, send = compiled.receive, compiled.send

@@ -66,11 +66,11 @@ def in_python() -> Iterator[None]:
 
 def parts(thing: object) -> Hashable:
     """A message, an event or a part of one, as something that knows its types."""
-    if isinstance(thing, Request) and thing.envelope is None:
+    if isinstance(thing, Request) and thing.mandatory_headers is None:
         try:
-            thing.envelope = read_mandatory_headers(thing, read_topmost_via(thing))
+            thing.mandatory_headers = read_mandatory_headers(thing, read_topmost_via(thing))
         except SipError:
-            thing.envelope = None
+            thing.mandatory_headers = None
     if isinstance(thing, SipError):
         return (type(thing), str(thing), thing.offending)
     if isinstance(thing, list | tuple):
@@ -98,8 +98,10 @@ def twins(data: bytes) -> Hashable:
         COUNTS.read += 1
         with in_python():
             other = framing.parse_datagram(data, limits)
-        if isinstance(other, Request) and other.envelope is None:  # it is read later in Python
-            other.envelope = read_mandatory_headers(other, read_topmost_via(other))
+        if (
+            isinstance(other, Request) and other.mandatory_headers is None
+        ):  # it is read later in Python
+            other.mandatory_headers = read_mandatory_headers(other, read_topmost_via(other))
         same(read, other)
         kind = _answered(read, chosen)
     if chosen & 768:
@@ -111,7 +113,7 @@ def _answered(message: Message, chosen: int) -> Hashable:
     if not isinstance(message, Request):
         return message.status // 100
     assert compiled is not None
-    assert message.envelope is not None
+    assert message.mandatory_headers is not None
     source = SOURCES[chosen % len(SOURCES)]
     tags = TAGS if chosen & 64 else None
     line, contact = b"SIP/2.0 302 Moved Temporarily", b"Contact: <sip:a@b>\r\n"
@@ -119,10 +121,10 @@ def _answered(message: Message, chosen: int) -> Hashable:
     answer = compiled.answer(message, source.host, source.port, line, contact, key)
     if answer is not None:
         COUNTS.answers += 1
-        via, number = message.envelope.via, message.envelope.number
+        via, number = message.mandatory_headers.via, message.mandatory_headers.number
         with in_python():
             same(answer, write_answer(message, via, number, source, line, contact, tags))
-    return (message.method, answer is None, len(message.vias), message.envelope.in_dialog)
+    return (message.method, answer is None, len(message.vias), message.mandatory_headers.in_dialog)
 
 
 def _on_a_stream(data: bytes, limits: Limits, chosen: int) -> Hashable:
@@ -136,7 +138,7 @@ def _on_a_stream(data: bytes, limits: Limits, chosen: int) -> Hashable:
     if len(one) != len(other):
         raise Different(f"{one}\n{other}")
     for mine, its in zip(one, other, strict=True):
-        parts(mine), parts(its)  # envelopes
+        parts(mine), parts(its)  # mandatory headers
         same(mine, its)
     COUNTS.on_streams += len(one)
     return (len(one), type(one[-1]).__name__ if one else None)

@@ -37,6 +37,7 @@ SMALL = {
     "responses.unwanted": "responses that nobody waits for: both modes drop them by it",
     "runtime.histogram": "whoever measures durations counts with it",
     "runtime.wording": "rooms from dns to commands write with it",
+    "sip.codec": "tells the compiled codec the classes, before the two that read and write use it",
     "sip.limits": "parsers and transports are bounded by it",
     "transport.trusted_peers": "who is trusted is asked in one place",
 }

@@ -13,15 +13,13 @@ import typer
 import chatredirect
 from chatredirect import codec
 from chatredirect.commands.check_command import check
+from chatredirect.commands.daemon_commands import log_level, reload, status
 from chatredirect.commands.endpoint import app as endpoint
 from chatredirect.commands.endpoint.powershell import understand
-from chatredirect.commands.log_level_command import log_level
 from chatredirect.commands.output import complain, is_lost, show
 from chatredirect.commands.probe_command import probe
-from chatredirect.commands.reload_command import reload
 from chatredirect.commands.resolve_command import resolve
 from chatredirect.commands.run_command import run
-from chatredirect.commands.status_command import status
 from chatredirect.commands.trace_command import trace
 from chatredirect.control.protocol import USAGE_ERROR
 

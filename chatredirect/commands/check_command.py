@@ -3,22 +3,26 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigArgument, JsonOption
-from chatredirect.commands.output import show
+from chatredirect.commands.output import config_error_text, fault_text, show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.live_check import LivePool
-    from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
+    from chatredirect.commands.live_pools import Resolution
+    from chatredirect.commands.readiness import LiveCheck
+    from chatredirect.config import EndpointSettings, Fault, Settings, TlsSettings
     from chatredirect.net.target import PoolAddress
 
-NOT_READY = 1
-"""Exit status of `check --live`: the configuration is right, and not everything works."""
-_SHOWN = 20  # endpoints listed as text
+_NOT_READY = 1
+"""Exit status of `check --live`: the configuration is right, and an endpoint isn't ready."""
+_SHOWN = 20  # endpoints or files listed as text
+_MAX_POOLS = 100
+"""Pools to resolve for warnings; a check must not be a load test of a name server."""
 
 
 def check(
@@ -51,29 +55,39 @@ def check(
     now = time.time()
     try:
         settings = load(as_elsewhere or file, pipe=True)  # every other command has --config
-        warnings = (*config_warnings(settings), *_files(settings), *_states(settings, now))
+        warnings = [
+            *config_warnings(settings),
+            *_tls_warnings(settings),
+            *_state_warnings(settings, now),
+        ]
     except ConfigError as error:
-        _refused(error, as_json=as_json)
+        if as_json:
+            answer = {"ok": False, "errors": [asdict(fault) for fault in error.faults]}
+            show(json.dumps(answer, indent=2))
+        else:
+            show(config_error_text(error))
         raise typer.Exit(error.exit_status) from None
     if not offline:
-        warnings += _asked(settings)
-    pools = _looked(settings) if live else None
+        warnings += _dns_warnings(settings)
+    checked = _Checked(settings, warnings, now, _live_check(settings, now) if live else None)
     if as_json:
-        show(json.dumps(_json(settings, warnings, pools, now), indent=2))
+        show(json.dumps(checked.as_json(), indent=2))
     else:
-        show("\n".join(_text(settings, warnings, pools, now)))
-    if pools is not None and not _all_ready(settings, pools, now):
-        raise typer.Exit(NOT_READY)
+        show("\n".join(checked.lines()))
+    if checked.live is not None and not checked.live.all_ready():
+        raise typer.Exit(_NOT_READY)
 
 
-def _all_ready(settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: float) -> bool:
-    from chatredirect.commands.live_check import items_of
-    from chatredirect.commands.readiness import is_ready
+def _live_check(settings: "Settings", now: float) -> "LiveCheck":
+    from chatredirect.commands.live_pools import look
+    from chatredirect.commands.readiness import LiveCheck
+    from chatredirect.log import silence
 
-    return all(is_ready(items_of(each, pools, now)) for each in settings.endpoints)
+    silence()
+    return LiveCheck(settings, look(settings), now)
 
 
-def _states(settings: "Settings", now: float) -> "Iterator[Fault]":
+def _state_warnings(settings: "Settings", now: float) -> "Iterator[Fault]":
     """Warnings about a `state` that `active_from` has overridden."""
     from chatredirect.config.warnings import at_endpoint
 
@@ -90,153 +104,152 @@ def _states(settings: "Settings", now: float) -> "Iterator[Fault]":
             yield at_endpoint(each, message)
 
 
-def _files(settings: "Settings") -> "tuple[Fault, ...]":
-    """The warnings about TLS files; ConfigError if they can't be used."""
-    from chatredirect.config import TlsSettings
+def _tls_warnings(settings: "Settings") -> "list[Fault]":
+    """Load all TLS files; return the warnings about them.
+
+    Raises:
+        ConfigError: files, or ciphers, that can't be used.
+    """
+    from chatredirect.config import ConfigError, Fault, TlsSettings
 
     if settings.tls == TlsSettings() and not settings.secure_listeners:
-        return ()  # without the slow imports of what reads them
-    from chatredirect.commands.live_check import tls_warnings
+        return []  # before the slow imports of what reads the files
+    from chatredirect.transport.certificates import file_warnings
+    from chatredirect.transport.tls_contexts import TlsError
 
-    return tls_warnings(settings)
+    main = settings.files[0] if settings.files else "(settings)"
+    profiles = dict.fromkeys((settings.tls, *settings.secure_listeners.values()))
+    faults, warnings = list[Fault](), list[Fault]()
+    for profile in profiles:
+        try:
+            _load_tls(settings, profile)
+            warnings += (
+                Fault(file, 0, 0, why) for file, why in file_warnings(profile, time.time())
+            )
+        except TlsError as error:
+            faults.append(Fault(main, 0, 0, f"tls: {error}"))
+    if faults:
+        raise ConfigError(dict.fromkeys(faults))
+    return list(dict.fromkeys(warnings))
 
 
-def _asked(settings: "Settings") -> "tuple[Fault, ...]":
-    """The warnings that need DNS."""
+def _load_tls(settings: "Settings", profile: "TlsSettings") -> None:
+    from chatredirect.config import TlsSettings
+    from chatredirect.transport.certificates import Certificates
+
+    served = {url: each for url, each in settings.secure_listeners.items() if each == profile}
+    outgoing = profile if profile == settings.tls else TlsSettings()
+    Certificates(time.time).prepare(served, outgoing)
+
+
+def _dns_warnings(settings: "Settings") -> "Iterator[Fault]":
+    """A warning for each pool without port and transport whose name has no SRV records.
+
+    Takes as long as DNS does, at most `dns.lifetime` for each step of RFC 3263.
+    """
     from chatredirect.config.warnings import needs_srv
 
-    if not any(needs_srv(endpoint, settings.dns) for endpoint in settings.endpoints):
-        return ()  # without the slow imports of the resolver
-    from chatredirect.commands.live_check import dns_warnings
+    first: dict[PoolAddress, EndpointSettings] = {}
+    for endpoint in settings.endpoints:
+        if len(first) < _MAX_POOLS and needs_srv(endpoint, settings.dns):
+            first.setdefault(endpoint.pool, endpoint)
+    if not first:
+        return  # before the slow imports of the resolver
+    from chatredirect.commands.live_pools import resolve_all
     from chatredirect.log import silence
 
     silence()
-    return dns_warnings(settings)
+    for resolution in resolve_all(first, settings):
+        yield from _srv_warning(first[resolution.pool], resolution)
 
 
-def _looked(settings: "Settings") -> "dict[PoolAddress, LivePool]":
-    from chatredirect.commands.live_check import look
-    from chatredirect.log import silence
+def _srv_warning(endpoint: "EndpointSettings", resolution: "Resolution") -> "Iterator[Fault]":
+    from chatredirect.config.warnings import at_endpoint, udp_warning
+    from chatredirect.dns.located import LocatedState
 
-    silence()
-    return look(settings)
-
-
-def _refused(error: "ConfigError", *, as_json: bool) -> None:
-    from chatredirect.commands.fault_text import config_error_text, fault_json
-
-    if as_json:
-        answer = {"ok": False, "errors": [fault_json(fault) for fault in error.faults]}
-        show(json.dumps(answer, indent=2))
-    else:
-        show(config_error_text(error))
+    located = resolution.located
+    has_srv = any(step.type == "SRV" and step.records for step in resolution.trace.steps)
+    if located.state is not LocatedState.FOUND:
+        where = endpoint.pool_fqdn
+        yield at_endpoint(endpoint, f"{where} has no targets just now: {located.reason}")
+    elif not has_srv and resolution.pool.transport is None:
+        yield udp_warning(endpoint, "with neither port nor transport nor SRV records")
 
 
-def _text(
-    settings: "Settings",
-    warnings: "tuple[Fault, ...]",
-    pools: "dict[PoolAddress, LivePool] | None",
-    now: float,
-) -> Iterator[str]:
-    from chatredirect.commands.endpoint.listing import state_text
-    from chatredirect.commands.fault_text import fault_lines
-    from chatredirect.runtime.wording import counted
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A configuration that can be used; `live` has the results of --live."""
 
-    yield from fault_lines(warnings, "warning")
-    if warnings:
-        yield ""
-    addresses = {pool for endpoint in settings.endpoints for pool in endpoint.pools}
-    yield f"listening on  {', '.join(map(str, settings.listen))}"
-    yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(addresses), 'pool')}"
-    shown = settings.endpoints[:_SHOWN]
-    width = max((len(str(endpoint.sip_address)) for endpoint in shown), default=0)
-    for endpoint in shown:
-        state = state_text(endpoint, now)
-        also = "" if state == "active" else f", {state}"
-        yield f"  {endpoint.sip_address!s:<{width}}  {_does(endpoint)}{also}"
-    if len(settings.endpoints) > _SHOWN:
-        yield f"  … and {len(settings.endpoints) - _SHOWN:,} more"
-    servers = ", ".join(map(str, settings.dns.nameservers)) or "those of this system"
-    yield f"name servers  {servers}; {counted(len(settings.dns.hosts), 'name')} in dns.hosts"
-    yield f"files         {', '.join(settings.files[:_SHOWN])}" + (
-        f" … and {len(settings.files) - _SHOWN:,} more" if len(settings.files) > _SHOWN else ""
-    )
-    with_warnings = f", with {counted(len(warnings), 'warning')}" if warnings else ""
-    yield f"The configuration can be used{with_warnings}."
-    if pools is not None:
-        from chatredirect.commands.live_check import live_lines
+    settings: "Settings"
+    warnings: "list[Fault]"
+    now: float
+    live: "LiveCheck | None"
 
-        yield ""
-        yield from live_lines(settings, pools, _SHOWN, now)
+    def lines(self) -> Iterator[str]:
+        from chatredirect.commands.endpoint.endpoint_values import state_text
+        from chatredirect.runtime.wording import counted
+
+        settings = self.settings
+        if self.warnings:
+            yield fault_text(self.warnings, "warning")
+            yield ""
+        addresses = {pool for endpoint in settings.endpoints for pool in endpoint.pools}
+        yield f"listening on  {', '.join(map(str, settings.listen))}"
+        yield f"endpoints     {len(settings.endpoints):,}, to {counted(len(addresses), 'pool')}"
+        shown = settings.endpoints[:_SHOWN]
+        width = max((len(str(endpoint.sip_address)) for endpoint in shown), default=0)
+        for endpoint in shown:
+            state = state_text(endpoint, self.now)
+            also = "" if state == "active" else f", {state}"
+            yield f"  {endpoint.sip_address!s:<{width}}  {_does(endpoint)}{also}"
+        if len(settings.endpoints) > _SHOWN:
+            yield f"  … and {len(settings.endpoints) - _SHOWN:,} more"
+        servers = ", ".join(map(str, settings.dns.nameservers)) or "those of this system"
+        yield f"name servers  {servers}; {counted(len(settings.dns.hosts), 'name')} in dns.hosts"
+        more = f" … and {len(settings.files) - _SHOWN:,} more"
+        yield f"files         {', '.join(settings.files[:_SHOWN])}" + (
+            more if len(settings.files) > _SHOWN else ""
+        )
+        with_warnings = f", with {counted(len(self.warnings), 'warning')}" if self.warnings else ""
+        yield f"The configuration can be used{with_warnings}."
+        if self.live is not None:
+            yield ""
+            yield from self.live.lines(_SHOWN)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "ok": True,
+            "files": self.settings.files,
+            "fingerprint": self.settings.fingerprint,
+            "listen": [str(url) for url in self.settings.listen],
+            "endpoints": [_endpoint_json(each, self.now) for each in self.settings.endpoints],
+            "warnings": [asdict(fault) for fault in self.warnings],
+            **({} if self.live is None else self.live.as_json()),
+        }
 
 
 def _does(endpoint: "EndpointSettings") -> str:
+    from chatredirect.commands.endpoint.endpoint_values import pool_text
+
     methods = f", only {' '.join(endpoint.methods)}" if endpoint.methods else ""
     if endpoint.mode == "lookup":
         return f"lookup to {', '.join(map(str, endpoint.channels))}{methods}"
-    from chatredirect.commands.endpoint.listing import pool_text
-
     how = "proxy" if endpoint.mode == "proxy" else endpoint.redirect_status
     return f"{how} to {pool_text(endpoint)}{methods}"
 
 
-def _channels(endpoint: "EndpointSettings") -> dict[str, object]:
-    return {"channel_uris": list(map(str, endpoint.channels))} if endpoint.mode == "lookup" else {}
-
-
-def _json(
-    settings: "Settings",
-    warnings: "tuple[Fault, ...]",
-    pools: "dict[PoolAddress, LivePool] | None",
-    now: float,
-) -> dict[str, object]:
-    from chatredirect.commands.fault_text import fault_json
-
-    return {
-        "ok": True,
-        "files": settings.files,
-        "fingerprint": settings.fingerprint,
-        "listen": [str(url) for url in settings.listen],
-        "endpoints": [
-            {
-                "sip_address": str(endpoint.sip_address),
-                "pool_fqdn": endpoint.pool_fqdn,
-                "port": endpoint.port,
-                "transport": endpoint.transport,
-                "mode": endpoint.mode,
-                **_channels(endpoint),
-                "state": endpoint.state_at(now),
-                "active_from": _moment(endpoint),
-                "source": endpoint.source,
-            }
-            for endpoint in settings.endpoints
-        ],
-        "warnings": [fault_json(fault) for fault in warnings],
-        **({} if pools is None else _live_json(settings, pools, now)),
-    }
-
-
-def _live_json(
-    settings: "Settings", pools: "dict[PoolAddress, LivePool]", now: float
-) -> dict[str, object]:
-    from chatredirect.commands.live_check import items_of
-    from chatredirect.commands.readiness import is_ready
-
-    found = [(each, items_of(each, pools, now)) for each in settings.endpoints]
-    return {
-        "pools": [pool.as_json() for pool in pools.values()],
-        "readiness": [
-            {
-                "sip_address": str(endpoint.sip_address),
-                "ready": is_ready(items),
-                "items": [item.as_json() for item in items],
-            }
-            for endpoint, items in found
-        ],
-    }
-
-
-def _moment(endpoint: "EndpointSettings") -> str | None:
+def _endpoint_json(endpoint: "EndpointSettings", now: float) -> dict[str, object]:
     from chatredirect.config.moment import written
 
-    return None if endpoint.active_from is None else written(endpoint.active_from)
+    channels = {"channel_uris": list(map(str, endpoint.channels))}
+    return {
+        "sip_address": str(endpoint.sip_address),
+        "pool_fqdn": endpoint.pool_fqdn,
+        "port": endpoint.port,
+        "transport": endpoint.transport,
+        "mode": endpoint.mode,
+        **(channels if endpoint.mode == "lookup" else {}),
+        "state": endpoint.state_at(now),
+        "active_from": None if endpoint.active_from is None else written(endpoint.active_from),
+        "source": endpoint.source,
+    }

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from chatredirect.commands.output import complain
+from chatredirect.commands.output import failure
 
 DEFAULT_CONFIG = Path("/etc/chatredirect/chatredirect.yaml")
 CONFIG_VARIABLE = "CHATREDIRECT_CONFIG"
@@ -48,16 +48,15 @@ JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON, for scripts.", show_default=False)
 ]
 
-
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|)")
 
 
 def seconds(text: str) -> float:
-    """A length of time in seconds.
+    """The seconds of `90`, `90s`, `5m` or `2h`.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: the text has another form.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None or float(match[1]) <= 0:
@@ -68,26 +67,26 @@ def seconds(text: str) -> float:
 def control_socket(config: Path, socket: Path | None) -> str:
     """The path of the daemon's control socket: the option's, else the configuration's.
 
-    A configuration that is faulty leaves the default, and so does the usual one if it can't be
-    read.
+    If the configuration is faulty, or is the default file and can't be read, it is the default
+    path.
 
     Raises:
-        typer.Exit: the configuration has switched it off, or is another than the usual one and
-            can't be read.
+        typer.Exit: the configuration switches the socket off, or isn't the default file and can't
+            be read.
     """
     from chatredirect.config.control_socket import configured_socket
 
     if socket is None and config != DEFAULT_CONFIG and not os.access(config, os.R_OK):
-        complain(
+        raise failure(
             f"{config}: there is no such file, or user {os.geteuid()} may not read it, so where "
-            "the daemon's control socket is remains unknown; --socket names it"
+            "the daemon's control socket is remains unknown; --socket names it",
+            os.EX_CONFIG,
         )
-        raise typer.Exit(os.EX_CONFIG)
     path = configured_socket(config) if socket is None else str(socket)
     if path is None:
-        complain(
+        raise failure(
             f"{config} says control.socket: off, so the daemon can't be asked; send it SIGHUP for "
-            "a reload, or set control.socket and restart it"
+            "a reload, or set control.socket and restart it",
+            os.EX_CONFIG,
         )
-        raise typer.Exit(os.EX_CONFIG)
     return path

@@ -1,22 +1,34 @@
-"""Prints a command's output, and handles output that can't be written.
+"""Prints a command's output and errors, and handles output that can't be written.
 
-A full disk or a closed pipe gets its own exit status (EX_IOERR), and one line on standard error; a
-reader that has closed the pipe, as `head` does, gets no line.
+If standard output can't be written, the exit status is EX_IOERR and the error is printed on
+standard error; no error is printed for a closed pipe, as with `head`.
 """
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
+from chatredirect.runtime.wording import counted, error_text
+
+if TYPE_CHECKING:
+    from chatredirect.config import ConfigError, Fault
+
+_MAX_FAULTS = 200
+"""Faults printed as text; a generated file may have a hundred thousand. JSON has them all."""
+
 
 def show(text: str) -> None:
-    """Print to standard output, with a line's end.
+    """Print a text and a newline to standard output.
 
     Raises:
         typer.Exit: it can't be written.
     """
-    _escape_what_does_not_fit()
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:  # names from files and peers may not fit the terminal's encoding
+        reconfigure(errors="backslashreplace")
     try:
         typer.echo(_harmless(text))
     except OSError as error:
@@ -25,17 +37,49 @@ def show(text: str) -> None:
 
 
 def complain(text: str, *, prefix: str = "chatredirect: ") -> None:
-    """Print to standard error, with a line's end. A failure is ignored."""
+    """Print a text and a newline to standard error. Errors of writing are ignored."""
     try:
         typer.echo(f"{prefix}{_harmless(text)}", err=True)
     except OSError:
         _discard(sys.stderr.fileno())
 
 
+def failure(text: str, status: int) -> typer.Exit:
+    """Print why a command fails; the exception to raise."""
+    complain(text)
+    return typer.Exit(status)
+
+
+def config_failure(error: "ConfigError") -> typer.Exit:
+    """Print the faults of a configuration; the exception to raise."""
+    complain(config_error_text(error), prefix="")
+    return typer.Exit(error.exit_status)
+
+
+def config_error_text(error: "ConfigError") -> str:
+    """The faults of a configuration, and a line with their number."""
+    files = len({fault.file for fault in error.faults})
+    summary = f"{counted(len(error.faults), 'error')} in {counted(files, 'file')}"
+    return f"{fault_text(error.faults, 'error')}\n{summary}; not usable"
+
+
+def fault_text(faults: "Sequence[Fault]", kind: str) -> str:
+    """Lines `file:line:column: kind: message`, as compilers and editors know them.
+
+    Args:
+        faults: only the first 200 are written.
+        kind: `error` or `warning`.
+    """
+    lines = [f"{fault.location}: {kind}: {fault.message}" for fault in faults[:_MAX_FAULTS]]
+    if len(faults) > _MAX_FAULTS:
+        lines.append(f"… and {len(faults) - _MAX_FAULTS:,} more")
+    return "\n".join(lines)
+
+
 def is_lost() -> bool:
-    """Whether text that typer printed can't be written; the reason is then on standard error."""
+    """Whether text that typer printed can't be written; if so, print the error."""
     try:
-        sys.stdout.write("\n")  # ends what is left of the text that failed
+        sys.stdout.write("\n")  # flushes the rest of the text that failed
         sys.stdout.flush()
     except OSError as error:
         _report_lost(error)
@@ -44,10 +88,7 @@ def is_lost() -> bool:
 
 
 def _harmless(text: str) -> str:
-    """Escape what could control the terminal: bidirectional marks, for instance.
-
-    Escapes are JSON's, so JSON stays JSON.
-    """
+    """Escape what could control the terminal, as in JSON, so that JSON stays JSON."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
@@ -59,22 +100,13 @@ def _escaped(character: str) -> str:
 
 
 def _report_lost(error: OSError) -> None:
-    from chatredirect.runtime.wording import error_text
-
     _discard(sys.stdout.fileno())
     if not isinstance(error, BrokenPipeError):
         complain(f"standard output: {error_text(error)}")
 
 
 def _discard(file: int) -> None:
-    """Discard what is still buffered, so that flushing it at exit can't fail."""
+    """Discard what is still buffered, so that flushing it at exit doesn't fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, file)
     os.close(null)
-
-
-def _escape_what_does_not_fit() -> None:
-    """File names and texts of peers may not fit the terminal's encoding."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")

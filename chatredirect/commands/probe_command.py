@@ -1,15 +1,14 @@
-"""`chatredirect probe`: what would a client get that sends a request there?"""
+"""`chatredirect probe`: sends a request as a client would, and shows what comes back."""
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from chatredirect.commands.output import complain, show
+from chatredirect.commands.output import complain, config_failure, failure, show
 from chatredirect.commands.tls_options import (
     AuthoritiesOption,
     CertificateOption,
@@ -35,14 +34,6 @@ DEFAULT_SECONDS = 5.0
 MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
 
 
-class Method(StrEnum):
-    """What `--method` may be."""
-
-    INVITE = "INVITE"
-    SUBSCRIBE = "SUBSCRIBE"
-    OPTIONS = "OPTIONS"
-
-
 def probe(
     context: typer.Context,
     uri: Annotated[
@@ -57,8 +48,9 @@ def probe(
         ),
     ] = None,
     method: Annotated[
-        Method, typer.Option(case_sensitive=False, help="The request to send.")
-    ] = Method.INVITE,
+        Literal["INVITE", "SUBSCRIBE", "OPTIONS"],
+        typer.Option(case_sensitive=False, help="The request to send."),
+    ] = "INVITE",
     from_uri: Annotated[
         str | None, typer.Option("--from", metavar="SIP_URI", help="Who asks.")
     ] = None,
@@ -135,7 +127,7 @@ def probe(
     else:
         from chatredirect.probe.report import TextReport
 
-        printed = TextReport(method.value, show, complain, verbose=verbose)
+        printed = TextReport(method, show, complain, verbose=verbose)
         ending = _probe(plan, dns, tls, printed)
     raise typer.Exit(EXIT_STATUS[ending.value])
 
@@ -144,7 +136,7 @@ def _plan(
     uri: str,
     via: str | None,
     tls_name: str | None,
-    method: Method,
+    method: str,
     from_uri: str | None,
     seconds: float,
     follow: bool,
@@ -160,7 +152,7 @@ def _plan(
         if not MIN_SECONDS <= seconds <= MAX_SECONDS:  # nor is nan
             raise ValueError(f"must be from {MIN_SECONDS} to {MAX_SECONDS} seconds")
         where = "--lookup"
-        if lookup and method is not Method.INVITE:
+        if lookup and method != "INVITE":
             raise ValueError("begins with an INVITE: leave --method out")
         where = "SIP_URI"
         target = parse_target_uri(uri)
@@ -175,10 +167,9 @@ def _plan(
         if name is not None and (hop or next_hop(parse_uri(target))).transport not in (None, "tls"):
             raise ValueError("means nothing without TLS: write --via tls://HOST:PORT")
     except ValueError as error:
-        complain(f"{where}: {error}")
-        raise typer.Exit(USAGE_ERROR) from None
+        raise failure(f"{where}: {error}", USAGE_ERROR) from None
     return ProbePlan(
-        method=method.value.encode("ascii"),
+        method=method.encode("ascii"),
         uri=target,
         via=hop,
         tls_name=name,
@@ -190,8 +181,7 @@ def _plan(
 
 
 def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]":
-    """The configuration's; the defaults if nobody named one on the command line and it's no use."""
-    from chatredirect.commands.fault_text import config_error_text
+    """The configuration's; the defaults if it isn't `named` and can't be used."""
     from chatredirect.config import ConfigError, DnsSettings, TlsSettings, load
 
     if not named and not os.path.exists(config):  # never raises
@@ -200,33 +190,29 @@ def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]"
         settings = load(config)
     except ConfigError as error:
         if named:
-            complain(config_error_text(error), prefix="")
-            raise typer.Exit(error.exit_status) from None
+            raise config_failure(error) from None
         complain(f"{error.faults[0]}: the system's name servers are asked instead")
         return DnsSettings(), TlsSettings()
     return settings.dns, settings.tls
 
 
 def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
-    """The TLS settings with the options, which must be right even if TLS isn't used."""
+    """The TLS settings with the options, whose files are checked even if TLS isn't used."""
     from chatredirect.transport.tls_contexts import TlsError, client_context
 
-    fault = options.fault()
-    if not fault:
-        try:
-            settings = options.over(configured)
-            if options.given:
-                client_context(settings)
-        except TlsError as error:
-            fault = str(error)
-            if settings.certificate is not None and options.certificate is None:
-                fault += " (the configuration's certificate is left away with --no-certificate)"
-        except ValueError as error:
-            fault = str(error)
-        else:
-            return settings
-    complain(fault)
-    raise typer.Exit(USAGE_ERROR)
+    settings = configured
+    try:
+        settings = options.over(configured)
+        if options.given:
+            client_context(settings)
+    except TlsError as error:
+        fault = str(error)
+        if settings.certificate is not None and options.certificate is None:
+            fault += " (the configuration's certificate is left away with --no-certificate)"
+        raise failure(fault, USAGE_ERROR) from None
+    except ValueError as error:
+        raise failure(str(error), USAGE_ERROR) from None
+    return settings
 
 
 def _probe(

@@ -1,21 +1,22 @@
-"""Whether an endpoint is ready: items from its URI to its pool's answer, each with a remedy."""
+"""`check --live`: whether each endpoint works now, and what to do if it doesn't."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from chatredirect.commands.pool_resolution import Resolution
-from chatredirect.commands.target_pings import Pinged
-from chatredirect.config import EndpointSettings
+from chatredirect.commands.live_pools import LivePool, Pinged, target_text
+from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.moment import written
 from chatredirect.dns.located import LocatedState
+from chatredirect.log.escape import escape
+from chatredirect.net.target import PoolAddress
 from chatredirect.runtime.wording import counted
 from chatredirect.transport.certificates import EXPIRY_WARNING
 
 
 class Grade(StrEnum):
-    """The grade of an item."""
+    """Whether an item is met."""
 
     OK = "ok"
     DOUBTFUL = "doubtful"  # ready all the same
@@ -24,14 +25,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One condition for an endpoint to work.
-
-    Attributes:
-        name: the condition.
-        grade: whether it is met.
-        detail: what was found.
-        remedy: what to do; may be empty.
-    """
+    """One condition for an endpoint to work. `remedy` says what to do; it may be empty."""
 
     name: str
     grade: Grade
@@ -53,26 +47,88 @@ class Item:
         }
 
 
-def readiness(
-    endpoint: EndpointSettings, resolution: Resolution, pinged: Sequence[Pinged], now: float
-) -> tuple[Item, ...]:
+@dataclass(frozen=True, slots=True)
+class LiveCheck:
+    """All endpoints of a configuration, and the pools that they lead to.
+
+    Attributes:
+        now: when the pools were looked at, in seconds since the epoch.
+    """
+
+    settings: Settings
+    pools: Mapping[PoolAddress, LivePool]
+    now: float
+
+    def all_ready(self) -> bool:
+        """Whether every endpoint is ready."""
+        return all(self._is_ready(each) for each in self.settings.endpoints)
+
+    def lines(self, shown: int) -> Iterator[str]:
+        """Every pool with its targets; then `shown` endpoints, those that aren't ready first."""
+        for address, pool in self.pools.items():
+            yield str(address)
+            for each in pool.pinged:
+                works = "works" if each.works else "FAILS"
+                yield f"  {works}  {target_text(each.target)}: {each.detail}"
+            if not pool.pinged:
+                yield f"  FAILS  {pool.why_not}"
+        yield ""
+        ready = {each.sip_address.key: self._is_ready(each) for each in self.settings.endpoints}
+        endpoints = sorted(self.settings.endpoints, key=lambda each: ready[each.sip_address.key])
+        for endpoint in endpoints[:shown]:
+            pool = self._decisive(endpoint)
+            word = "ready" if ready[endpoint.sip_address.key] else "not ready"
+            why = "" if pool.ready else f" ({pool.resolution.pool}: {pool.why_not})"
+            yield f"{word:<9}  {endpoint.sip_address}{why}"
+            yield from (f"  {escape(str(item))}" for item in self._items(endpoint))
+        if len(endpoints) > shown:
+            yield f"… and {len(endpoints) - shown:,} more"
+        yield f"{sum(ready.values()):,} of {counted(len(endpoints), 'endpoint')} ready"
+
+    def as_json(self) -> dict[str, object]:
+        """The pools and the endpoints' readiness for scripts."""
+        return {
+            "pools": [pool.as_json() for pool in self.pools.values()],
+            "readiness": [
+                {
+                    "sip_address": str(endpoint.sip_address),
+                    "ready": self._is_ready(endpoint),
+                    "items": [item.as_json() for item in self._items(endpoint)],
+                }
+                for endpoint in self.settings.endpoints
+            ],
+        }
+
+    def _is_ready(self, endpoint: EndpointSettings) -> bool:
+        return is_ready(self._items(endpoint))
+
+    def _items(self, endpoint: EndpointSettings) -> tuple[Item, ...]:
+        return readiness(endpoint, self._decisive(endpoint), self.now)
+
+    def _decisive(self, endpoint: EndpointSettings) -> LivePool:
+        """The pool that decides: the endpoint's, or its first ready channel service's."""
+        if endpoint.mode != "lookup":
+            return self.pools[endpoint.pool]
+        channels = [self.pools[endpoint.channel_pool(uri)] for uri in endpoint.channels]
+        return next((pool for pool in channels if pool.ready), channels[0])
+
+
+def readiness(endpoint: EndpointSettings, pool: LivePool, now: float) -> tuple[Item, ...]:
     """Every item of an endpoint, in the order in which a request meets them.
 
     Args:
-        endpoint: the endpoint.
-        resolution: of its pool, or of its working channel service.
-        pinged: the pings of that pool's targets.
+        pool: the endpoint's pool, or that of its working channel service.
         now: seconds since the epoch.
     """
     return (
         Item("URI", Grade.OK, f"{endpoint.sip_address}, from {endpoint.source}"),
         _state(endpoint, now),
-        *_pool(resolution, pinged, now),
+        *_pool(pool, now),
     )
 
 
 def is_ready(items: Sequence[Item]) -> bool:
-    """Whether a client would get through, now or when the endpoint's time has come."""
+    """Whether a client would get through, now or when the endpoint becomes active."""
     return all(item.grade is not Grade.FAILS for item in items)
 
 
@@ -87,8 +143,8 @@ def _state(endpoint: EndpointSettings, now: float) -> Item:
     return Item("state", Grade.FAILS, state, remedy)
 
 
-def _pool(resolution: Resolution, pinged: Sequence[Pinged], now: float) -> Iterator[Item]:
-    located, pool = resolution.located, resolution.pool
+def _pool(live: LivePool, now: float) -> Iterator[Item]:
+    located, pool, pinged = live.resolution.located, live.resolution.pool, live.pinged
     if not pinged:
         shows = f"chatredirect resolve {pool.fqdn} shows each step"
         remedy = (
@@ -114,26 +170,23 @@ def _connection(pinged: Sequence[Pinged]) -> Item:
     failed = [each for each in pinged if not each.connected]
     if not failed:
         return Item("connection", Grade.OK, f"to {_of(pinged, pinged)}")
-    first = failed[0]
+    target = failed[0].target
     remedy = (
-        f"start the service there, or let {first.target.transport} port {first.target.port} "
+        f"start the service there, or let {target.transport} port {target.port} "
         "through the firewalls"
     )
-    grade = Grade.FAILS if len(failed) == len(pinged) else Grade.DOUBTFUL
-    return Item("connection", grade, f"{_of(failed, pinged)}: {_said(first)}", remedy)
+    return _failing("connection", failed, pinged, pinged, remedy)
 
 
 def _certificate(pinged: Sequence[Pinged], now: float) -> Item:
-    reached = [each for each in pinged if each.connected and each.target.transport == "tls"]
-    failed = [each for each in reached if each.insecure]
-    good = [each.secured for each in reached if each.secured is not None]
+    connected = [each for each in pinged if each.connected]
+    failed = [each for each in connected if each.insecure]
     if failed:
         remedy = "" if ";" in failed[0].detail else "renew it, or see to it, at the pool"
-        connected = [each for each in pinged if each.connected]
-        grade = Grade.FAILS if len(failed) == len(connected) else Grade.DOUBTFUL
-        return Item("certificate", grade, f"{_of(failed, pinged)}: {_said(failed[0])}", remedy)
-    names = ", ".join(dict.fromkeys(name for each in good for name in each.names))
-    until = min(each.until for each in good)
+        return _failing("certificate", failed, connected, pinged, remedy)
+    secured = [each.secured for each in connected if each.secured is not None]
+    names = ", ".join(dict.fromkeys(name for each in secured for name in each.names))
+    until = min(each.until for each in secured)
     day = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M UTC")
     if until - now < EXPIRY_WARNING:
         remedy = "renew it at the pool before then"
@@ -147,15 +200,24 @@ def _options(pinged: Sequence[Pinged]) -> Item:
     if not failed:
         return Item("OPTIONS", Grade.OK, asked[0].detail)
     remedy = "something listens there and doesn't serve: see to the service, and its own log"
-    grade = Grade.FAILS if len(failed) == len(asked) else Grade.DOUBTFUL
-    return Item("OPTIONS", grade, f"{_of(failed, pinged)}: {_said(failed[0])}", remedy)
+    return _failing("OPTIONS", failed, asked, pinged, remedy)
+
+
+def _failing(
+    name: str,
+    failed: Sequence[Pinged],
+    tried: Sequence[Pinged],
+    pinged: Sequence[Pinged],
+    remedy: str,
+) -> Item:
+    """An item that some targets fail; it is only doubtful if others of those tried are right."""
+    grade = Grade.FAILS if len(failed) == len(tried) else Grade.DOUBTFUL
+    first = failed[0]
+    detail = f"{_of(failed, pinged)}: {first.target} {first.detail}"
+    return Item(name, grade, detail, remedy)
 
 
 def _of(some: Sequence[Pinged], of: Sequence[Pinged]) -> str:
     if len(some) == len(of):
         return "its only target" if len(of) == 1 else f"all {len(of)} targets"
     return f"{len(some)} of {len(of)} targets"
-
-
-def _said(pinged: Pinged) -> str:
-    return f"{pinged.target} {pinged.detail}"

@@ -1,31 +1,21 @@
-"""`chatredirect resolve`: where does DNS lead for this pool, and by which way?"""
+"""`chatredirect resolve`: the targets that DNS gives for a pool, with every step."""
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from chatredirect.commands.output import complain, show
+from chatredirect.commands.output import config_failure, failure, show
 
 if TYPE_CHECKING:
-    from chatredirect.commands.pool_resolution import Resolution
-    from chatredirect.commands.target_pings import Pinged
+    from chatredirect.commands.live_pools import Pinged, Resolution
     from chatredirect.config import Settings
     from chatredirect.net.target import PoolAddress, Target
 
 EXIT_STATUS = {"found": 0, "none": 1, "failed": os.EX_TEMPFAIL}
-
-
-class TransportName(StrEnum):
-    """What `--transport` may be."""
-
-    UDP = "udp"
-    TCP = "tcp"
-    TLS = "tls"
 
 
 def resolve(
@@ -34,7 +24,7 @@ def resolve(
         int | None, typer.Option(min=1, max=65535, help="As an endpoint's port.", metavar="PORT")
     ] = None,
     transport: Annotated[
-        TransportName | None, typer.Option(help="As an endpoint's transport.")
+        Literal["udp", "tcp", "tls"] | None, typer.Option(help="As an endpoint's transport.")
     ] = None,
     ping: Annotated[
         bool | None,
@@ -57,7 +47,7 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
-    from chatredirect.commands.pool_resolution import resolution_lines, resolve_all
+    from chatredirect.commands.live_pools import resolution_lines, resolve_all
     from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
     from chatredirect.net.target import PoolAddress
@@ -67,7 +57,7 @@ def resolve(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="POOL_FQDN") from None
     settings = _settings(config)
-    pools = [PoolAddress(fqdn, port, transport.value if transport else None)]
+    pools = [PoolAddress(fqdn, port, transport)]
     if settings is not None and pools == [PoolAddress(fqdn)]:
         pools = _configured(settings, fqdn) or pools
     silence()
@@ -85,8 +75,8 @@ def resolve(
 def _health(
     found: "list[Resolution]", settings: "Settings | None", ping: bool | None
 ) -> "dict[Target, Pinged] | None":
-    """The results of pings of all targets; None if none are wanted."""
-    from chatredirect.commands.target_pings import ping_all
+    """The results of pings of all targets; None if no pings are wanted."""
+    from chatredirect.commands.live_pools import ping_all
     from chatredirect.config import Settings, parse_listen
     from chatredirect.transport.tls_contexts import TlsError
 
@@ -96,10 +86,9 @@ def _health(
         return None
     settings = settings or Settings(listen=(parse_listen("udp://127.0.0.1"),))
     try:
-        return ping_all((each for one in found for each in one.located.targets), settings)
+        return ping_all(found, settings)
     except TlsError as error:
-        complain(str(error))
-        raise typer.Exit(os.EX_CONFIG) from None
+        raise failure(str(error), os.EX_CONFIG) from None
 
 
 def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> dict[str, object]:
@@ -110,8 +99,7 @@ def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> di
 
 
 def _settings(config: Path) -> "Settings | None":
-    """The configuration; None if the default file is meant and missing."""
-    from chatredirect.commands.fault_text import config_error_text
+    """The configuration; None if the default file is missing."""
     from chatredirect.config import ConfigError, load
 
     if config == DEFAULT_CONFIG and not config.exists():
@@ -119,8 +107,7 @@ def _settings(config: Path) -> "Settings | None":
     try:
         return load(config)
     except ConfigError as error:
-        complain(config_error_text(error), prefix="")
-        raise typer.Exit(error.exit_status) from None
+        raise config_failure(error) from None
 
 
 def _configured(settings: "Settings", fqdn: str) -> "list[PoolAddress]":

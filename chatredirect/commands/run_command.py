@@ -1,14 +1,13 @@
 """`chatredirect run`: the daemon, in the foreground."""
 
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption
-from chatredirect.commands.output import complain
+from chatredirect.commands.output import complain, config_error_text
 
 if TYPE_CHECKING:
     from chatredirect.config import Settings
@@ -16,19 +15,11 @@ if TYPE_CHECKING:
     from chatredirect.systemd.inherited import Inherited
 
 
-class FormatName(StrEnum):
-    """What the log looks like: `log.format`."""
-
-    AUTO = "auto"
-    JSON = "json"
-    CONSOLE = "console"
-    JOURNAL = "journal"
-
-
 def run(
     config: ConfigOption = DEFAULT_CONFIG,
     log_format: Annotated[
-        FormatName | None, typer.Option(help="What the log looks like, instead of log.format.")
+        Literal["auto", "json", "console", "journal"] | None,
+        typer.Option(help="What the log looks like, instead of log.format."),
     ] = None,
 ) -> None:
     """Run the daemon in the foreground, with its log on standard error.
@@ -53,10 +44,9 @@ def run(
     import faulthandler
     import sys
 
-    # systemd's watchdog ends a stuck process with SIGABRT: then the log has where it was stuck
+    # systemd's watchdog ends a stuck process with SIGABRT; this logs where it was stuck
     faulthandler.enable()
 
-    from chatredirect.commands.fault_text import config_error_text
     from chatredirect.config import ConfigError, load
     from chatredirect.control.socket_file import ControlSocketError
     from chatredirect.daemon.event_loop import loop_factory
@@ -76,8 +66,8 @@ def run(
     except ConfigError as error:
         _report(config_error_text(error), prefix="")
         raise typer.Exit(error.exit_status) from None
-    form = settings.log.format if log_format is None else log_format.value
-    sink = configure(dataclasses.replace(settings.log, format=form), sys.stderr)
+    log = dataclasses.replace(settings.log, format=log_format or settings.log.format)
+    sink = configure(log, sys.stderr)
     fault, status = None, 0
     try:
         with asyncio.Runner(loop_factory=loop_factory(settings.loop)) as runner:
@@ -94,7 +84,7 @@ def run(
 
 
 def _report(fault: str, prefix: str = "chatredirect: ") -> None:
-    """Print why the daemon ends; with the journal's error level if it reads it (sd-daemon(3))."""
+    """Print why the daemon ends, with the level "error" if the journal reads it (sd-daemon(3))."""
     import sys
 
     from chatredirect.log.journal import reads_stderr
@@ -106,7 +96,7 @@ def _report(fault: str, prefix: str = "chatredirect: ") -> None:
 
 
 def _leave(number: int, frame: object) -> None:
-    """End at once, on a signal that comes before anything is served: nothing is open yet."""
+    """Handle a signal that comes before anything is served: end at once, nothing is open yet."""
     # An exception would be raised wherever Python is just then: within pydantic's compiled core it
     # becomes a panic, with a traceback.
     os._exit(0)
@@ -115,7 +105,6 @@ def _leave(number: int, frame: object) -> None:
 async def _serve(
     config: Path, settings: "Settings", sink: "LogSink", inherited: "Inherited"
 ) -> None:
-    """Serve until SIGTERM or SIGINT."""
     import asyncio
     import signal
 
@@ -123,7 +112,7 @@ async def _serve(
 
     stopping = Stopping()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):  # first: importing the rest takes its time
+    for number in (signal.SIGTERM, signal.SIGINT):  # first, since importing the rest takes time
         loop.add_signal_handler(number, stopping.signalled)
 
     from chatredirect.daemon.main import serve

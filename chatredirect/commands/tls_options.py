@@ -1,9 +1,8 @@
-"""What `probe` shows and believes over TLS: the keys of the section `tls` that a client needs."""
+"""The TLS options of `probe`: the keys of the section `tls` that a client needs."""
 
 from dataclasses import dataclass, fields, replace
-from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -12,23 +11,18 @@ if TYPE_CHECKING:
     from chatredirect.config import TlsSettings
 
 _PANEL = "TLS (without these: tls in the configuration)"
+_T = TypeVar("_T")
 
 
-class TlsVersionName(StrEnum):
-    """What `--minimum-version` may be."""
-
-    TLS_1_0 = "TLSv1"
-    TLS_1_1 = "TLSv1.1"
-    TLS_1_2 = "TLSv1.2"
-    TLS_1_3 = "TLSv1.3"
+TlsVersionName: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 
 
 def _file(what: str) -> object:
     return typer.Option(metavar="FILE", help=what, rich_help_panel=_PANEL, show_default=False)
 
 
-def _switch(what: str) -> object:
-    return typer.Option(help=what, rich_help_panel=_PANEL, show_default=False)
+def _switch(what: str, *names: str) -> object:
+    return typer.Option(*names, help=what, rich_help_panel=_PANEL, show_default=False)
 
 
 TlsNameOption: TypeAlias = Annotated[
@@ -45,10 +39,7 @@ CertificateOption: TypeAlias = Annotated[
 PrivateKeyOption: TypeAlias = Annotated[
     str | None, _file("Its key, PEM, if it isn't in the same file.")
 ]
-NoCertificateOption: TypeAlias = Annotated[
-    bool,
-    typer.Option("--no-certificate", help="Show none.", rich_help_panel=_PANEL, show_default=False),
-]
+NoCertificateOption: TypeAlias = Annotated[bool, _switch("Show none.", "--no-certificate")]
 AuthoritiesOption: TypeAlias = Annotated[
     str | None, _file("The authorities that count, PEM, instead of the system's.")
 ]
@@ -83,7 +74,7 @@ SrvNamesOption: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
-    """The options as they were given; None where they weren't."""
+    """The options; None where an option isn't given."""
 
     certificate: str | None
     private_key: str | None
@@ -97,24 +88,20 @@ class TlsOptions:
 
     @property
     def given(self) -> bool:
-        """Whether there are any."""
+        """Whether any option is given."""
         return any(getattr(self, each.name) not in (None, False) for each in fields(self))
 
-    def fault(self) -> str:
-        """What is wrong with the options themselves; empty if nothing is."""
-        for each in ("certificate", "private_key", "ca", "ciphers"):
-            if getattr(self, each) == "":
-                return f"--{each.replace('_', '-')}: is empty"
-        if self.no_certificate and (self.certificate or self.private_key):
-            return "--no-certificate: leave it out, or --certificate and --private-key"
-        return ""
-
     def over(self, configured: "TlsSettings") -> "TlsSettings":
-        """The configuration's settings, with these instead; files are relative to where we are.
+        """The configuration's settings with these options; paths are relative to where we run.
 
         Raises:
-            ValueError: there is no certificate for the key.
+            ValueError: the options contradict each other, or there is no certificate for the key.
         """
+        for name in ("certificate", "private_key", "ca", "ciphers"):
+            if getattr(self, name) == "":
+                raise ValueError(f"--{name.replace('_', '-')}: is empty")
+        if self.no_certificate and (self.certificate or self.private_key):
+            raise ValueError("--no-certificate: leave it out, or --certificate and --private-key")
         certificate, private_key = configured.certificate, configured.private_key
         if self.no_certificate:
             certificate = private_key = None
@@ -127,26 +114,25 @@ class TlsOptions:
                     "--private-key: there is no certificate that goes with it: "
                     "give --certificate FILE"
                 )
-        version = self.minimum_version
         return replace(
             configured,
             certificate=certificate,
             private_key=private_key,
-            ca=configured.ca if self.ca is None else self.ca,
-            minimum_version=configured.minimum_version if version is None else version.value,
-            ciphers=configured.ciphers if self.ciphers is None else self.ciphers,
-            common_name=_instead(self.common_name, configured.common_name),
-            wildcards=_instead(self.wildcards, configured.wildcards),
-            srv_names=_instead(self.srv_names, configured.srv_names),
+            ca=_given(self.ca, configured.ca),
+            minimum_version=_given(self.minimum_version, configured.minimum_version),
+            ciphers=_given(self.ciphers, configured.ciphers),
+            common_name=_given(self.common_name, configured.common_name),
+            wildcards=_given(self.wildcards, configured.wildcards),
+            srv_names=_given(self.srv_names, configured.srv_names),
         )
 
 
-def _instead(given: bool | None, configured: bool) -> bool:
-    return configured if given is None else given
+def _given(option: _T | None, configured: _T) -> _T:
+    return configured if option is None else option
 
 
 def connect_over_tls(settings: "TlsSettings") -> "Connect":
-    """Connects to targets over TLS; the files are read for the first one."""
+    """A function that connects to targets over TLS; the first call reads the files."""
     from chatredirect.client.tls import NotSecureError, Remedy
     from chatredirect.client.wire import tls_connect
     from chatredirect.transport.peer_identity import Security

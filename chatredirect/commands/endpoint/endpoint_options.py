@@ -1,25 +1,8 @@
-"""Options that commands about endpoints share; each has the cmdlet's name beside its own."""
+"""Options that the commands for endpoints share. Each help text names the cmdlet's parameter."""
 
-from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
-
-
-class ModeName(StrEnum):
-    """What `--mode` may be."""
-
-    REDIRECT = "redirect"
-    PROXY = "proxy"
-    LOOKUP = "lookup"
-
-
-class StateName(StrEnum):
-    """What `--state` may be."""
-
-    ACTIVE = "active"
-    MAINTENANCE = "maintenance"
-    DISABLED = "disabled"
 
 
 def _value(name: str, metavar: str, what: str) -> object:
@@ -50,7 +33,8 @@ DisplayNameOption: TypeAlias = Annotated[
     str | None, _value("--display-name", "TEXT", "A name for people (-DisplayName).")
 ]
 ModeOption: TypeAlias = Annotated[
-    ModeName | None, _choice("--mode", "What requests get; redirect unless given.")
+    Literal["redirect", "proxy", "lookup"] | None,
+    _choice("--mode", "What requests get; redirect unless given."),
 ]
 PortOption: TypeAlias = Annotated[
     str | None, _value("--port", "PORT", "The pool's port; without it DNS decides.")
@@ -60,7 +44,7 @@ TransportOption: TypeAlias = Annotated[
     _value("--transport", "udp|tcp|tls", "The pool's transport; without it DNS decides."),
 ]
 StateOption: TypeAlias = Annotated[
-    StateName | None,
+    Literal["active", "maintenance", "disabled"] | None,
     _choice(
         "--state",
         "maintenance tells clients to come again (480, lookups 503), disabled answers 404.",
@@ -102,18 +86,26 @@ ReloadOption: TypeAlias = Annotated[
 
 
 def one_identity(argument: str | None, option: str | None) -> str | None:
-    """The identity, wherever it stands.
+    """The identity that is given as the argument or as the option.
 
     Raises:
-        typer.BadParameter: it stands in both places, differently.
+        typer.BadParameter: both are given and differ.
     """
     if argument is not None and option is not None and argument != option:
         raise typer.BadParameter("two identities are given: one endpoint at a time")
     return option if argument is None else argument
 
 
+def required_identity(argument: str | None, option: str | None) -> str:
+    """The same; typer.BadParameter also if none is given."""
+    identity = one_identity(argument, option)
+    if not identity:
+        raise typer.BadParameter("is missing", param_hint="--identity")
+    return identity
+
+
 def confirmed(question: str) -> bool:
-    """Ask on standard error; only y and yes are a yes, the end of input is none."""
+    """Ask on standard error; only y and yes confirm, the end of input doesn't."""
     typer.echo(f"{question} [y/N] ", err=True, nl=False)
     try:
         answer = input()

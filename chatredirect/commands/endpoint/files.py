@@ -75,16 +75,13 @@ class WrittenFiles:
                 os.unlink(old)
 
 
-def write_all(
-    folder: str, contents: Mapping[str, bytes | None], like: str, *, keep: bool = False
-) -> WrittenFiles:
+def write_all(folder: str, contents: Mapping[str, bytes | None], like: str) -> WrittenFiles:
     """Write or remove files, all or none; they are on the disk when this returns.
 
     Args:
         folder: the files' folder, locked.
         contents: by path; None to remove a file.
         like: the file whose owner, group and permissions new ones get.
-        keep: whether to keep copies, for `undo`.
 
     Raises:
         FilingError: nothing has been changed.
@@ -106,8 +103,6 @@ def write_all(
             filed.undo()
         raise
     _sync_folder(folder)
-    if not keep:
-        filed.forget()
     return filed
 
 

@@ -1,12 +1,12 @@
 """A change of endpoints' files: validated, written together, and undone if the daemon refuses it.
 
-Every command proposes the new content of files. It is validated together with the whole
-configuration, under a lock, so that commands wait for one another.
+A command proposes the new content of files. The proposal is validated with the whole configuration
+while the folder is locked, so that commands wait for one another.
 """
 
 import os
 import pwd
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import typer
 
+from chatredirect.commands.endpoint.endpoint_values import for_options
 from chatredirect.commands.endpoint.files import (
     BusyError,
     FilingError,
@@ -21,10 +22,8 @@ from chatredirect.commands.endpoint.files import (
     locked,
     write_all,
 )
-from chatredirect.commands.endpoint.keys import for_options
-from chatredirect.commands.fault_text import config_error_text
 from chatredirect.commands.options import control_socket
-from chatredirect.commands.output import complain, show
+from chatredirect.commands.output import complain, config_failure, failure, show
 from chatredirect.config import (
     ConfigError,
     EndpointSettings,
@@ -41,9 +40,9 @@ from chatredirect.runtime.regular_file import read_file
 from chatredirect.runtime.wording import counted, error_text
 
 NO = 1
-"""Exit status: the answer is no, and nothing has been changed."""
+"""Exit status: the command is understood, but not possible. Nothing has been changed."""
 _RELOAD_SECONDS = 300.0
-
+_SHOWN = 20  # warnings
 _MAX_NAME = 64
 
 
@@ -52,9 +51,7 @@ class CommandTarget:
     """The configuration that a command changes, and whether the daemon then reloads it.
 
     Attributes:
-        config: the main file.
         socket: the daemon's control socket; None for the configuration's.
-        reload: whether the daemon reloads its configuration afterwards.
         as_json: whether standard output has JSON only; messages go to standard error then.
     """
 
@@ -64,7 +61,7 @@ class CommandTarget:
     as_json: bool = False
 
     def say(self, text: str) -> None:
-        """Print what has been done."""
+        """Print a message about the change."""
         if self.as_json:
             complain(text, prefix="")
         else:
@@ -85,62 +82,89 @@ class Proposal:
     contents: Mapping[str, bytes | None]
     settings: Settings
 
+    def endpoints_after(self, endpoints: Sequence[EndpointSettings]) -> list[EndpointSettings]:
+        """The endpoints with these addresses as they are in the new configuration."""
+        after = {each.sip_address.key: each for each in self.settings.endpoints}
+        return [after[each.sip_address.key] for each in endpoints]
 
-def refuse(message: str, status: int) -> typer.Exit:
-    """Print why nothing is changed; the exception to raise."""
-    complain(message)
-    return typer.Exit(status)
+    def warn(self) -> None:
+        """Print the configuration's warnings about the new files."""
+        found = [each for each in warnings(self.settings) if self._writes(each.file)]
+        for each in found[:_SHOWN]:
+            complain(f"warning: {for_options(each.message)}")
+        if len(found) > _SHOWN:
+            complain(f"and {counted(len(found) - _SHOWN, 'warning')} more: chatredirect check")
+
+    def warn_of_past_times(self, now: float) -> None:
+        """Warn of a given time that has passed: a mistyped year opens an endpoint at once."""
+        times = {
+            each.active_from
+            for each in self.settings.endpoints
+            if each.active_from is not None and self._writes(file_of(each))
+        }
+        passed = sorted(each for each in times if each.timestamp() <= now)
+        if passed:
+            more = f" (and {counted(len(passed) - 1, 'time')} more)" if len(passed) > 1 else ""
+            complain(f"warning: {written(passed[0])}{more} has passed: active at once")
+
+    def _writes(self, file: str) -> bool:
+        return self.contents.get(file) is not None
+
+    def pattern(self, config: Path) -> str:
+        """The file whose owner and permissions new files get: one in the folder, else `config`."""
+        others = (path for path in self.settings.files[1:] if path not in self.contents)
+        return next((path for path in others if os.path.dirname(path) == self.folder), str(config))
 
 
 def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) -> Settings:
     """The configuration, as it is or with the content of `draft`.
 
     Raises:
-        typer.Exit: it can't be used; the reason has been printed.
+        typer.Exit: it is faulty; the faults have been printed.
     """
     try:
         return load(config, draft)
     except ConfigError as error:
-        complain(config_error_text(error), prefix="")
+        exit_ = config_failure(error)
         if draft is not None:
             complain("nothing has been changed")
-        raise typer.Exit(os.EX_CONFIG) from None
+        raise exit_ from None
 
 
 def folder_of(config: Path) -> IncludeFolder:
     """The folder for new endpoints.
 
     Raises:
-        typer.Exit: there is none; the reason has been printed.
+        typer.Exit: there is none; the error has been printed.
     """
     try:
         content = read_file(config, MAX_FILE)
     except (OSError, ValueError):
-        configured(config)  # reports it better
+        configured(config)  # reports the error better
         raise
     try:
         return include_folder(os.fspath(config), content)
     except NoFolderError as error:
         configured(config)  # a faulty file is reported first
-        raise refuse(str(error), os.EX_CONFIG) from None
+        raise failure(str(error), os.EX_CONFIG) from None
 
 
 def find(settings: Settings, key: bytes) -> EndpointSettings | None:
-    """The endpoint with this directory key."""
+    """The endpoint with this directory key, if there is one."""
     return next((each for each in settings.endpoints if each.sip_address.key == key), None)
 
 
 def file_of(endpoint: EndpointSettings) -> str:
-    """The file that an endpoint is in."""
+    """The path of an endpoint's file."""
     return endpoint.source.rpartition(":")[0]
 
 
 @contextmanager
 def exclusive(folder: str, config: Path) -> Iterator[None]:
-    """Lock the folder, so that what was read is still true when files are written.
+    """Lock the folder, so that no other command changes it between reading and writing.
 
     Raises:
-        typer.Exit: that isn't possible; the reason has been printed.
+        typer.Exit: the lock can't be had; the error has been printed.
     """
     waiting = "another chatredirect endpoint is at work; waiting for it"
     try:
@@ -148,33 +172,27 @@ def exclusive(folder: str, config: Path) -> Iterator[None]:
             yield
     except BusyError:
         message = f"another chatredirect endpoint holds {folder}: try again when it is done"
-        raise refuse(message, os.EX_TEMPFAIL) from None
+        raise failure(message, os.EX_TEMPFAIL) from None
     except FilingError as error:
         raise _unwritable(error) from None
 
 
 def carry_out(proposal: Proposal, where: CommandTarget, done: Callable[[], None]) -> None:
-    """Write the change, and have the daemon reload it if that is wanted.
+    """Write the files of a locked folder, and have the daemon reload them if that is wanted.
 
     Args:
-        proposal: the change; its folder is locked.
-        where: the configuration.
-        done: prints the result once the change can't be undone any more.
+        done: prints the result, once the change is final.
 
     Raises:
-        typer.Exit: it couldn't be written, or the daemon refused it; nothing has changed then.
+        typer.Exit: the files can't be written, or the daemon refused them; nothing has changed.
     """
     socket = control_socket(where.config, where.socket) if where.reload else None
     try:
-        filed = write_all(
-            proposal.folder or ".",
-            proposal.contents,
-            _pattern(proposal, where.config),
-            keep=socket is not None,
-        )
+        filed = write_all(proposal.folder or ".", proposal.contents, proposal.pattern(where.config))
     except FilingError as error:
         raise _unwritable(error) from None
     if socket is None:
+        filed.forget()
         done()
         if proposal.settings.watch:
             where.say("A running service takes it up by itself: it watches its files.")
@@ -186,28 +204,24 @@ def carry_out(proposal: Proposal, where: CommandTarget, done: Callable[[], None]
 
 
 def _reload(socket: str, filed: WrittenFiles, done: Callable[[], None]) -> None:
-    from chatredirect.commands.fault_text import fault_lines
-    from chatredirect.commands.reload_command import faults_of_refusal
+    from chatredirect.commands.daemon_commands import complain_of_refusal
     from chatredirect.control.client import ControlError, ask
 
     try:
         ask(socket, "reload", timeout=_RELOAD_SECONDS)
     except ControlError as error:
-        faults = faults_of_refusal(error.faults)
-        if faults:
-            complain("\n".join(fault_lines(faults, "error")), prefix="")
+        complain_of_refusal(error)
         if not error.refused:
             filed.forget()
             done()
-            complain(f"{error}\nThe change stays: it counts from the service's next reload on.")
-            raise typer.Exit(error.status) from None
+            text = f"{error}\nThe change stays: it counts from the service's next reload on."
+            raise failure(text, error.status) from None
         try:
             filed.undo()
         except FilingError as failed:
-            raise _unwritable(
-                failed, "the daemon refused the change, which stays because"
-            ) from None
-        raise refuse(
+            what = "the daemon refused the change, which stays because"
+            raise _unwritable(failed, what) from None
+        raise failure(
             f"the running daemon refused it, so the change has been taken back: {error}",
             error.status,
         ) from None
@@ -215,57 +229,22 @@ def _reload(socket: str, filed: WrittenFiles, done: Callable[[], None]) -> None:
     done()
 
 
-def warn_of_endpoints(settings: Settings, contents: Mapping[str, bytes | None]) -> None:
-    """Print the warnings about the endpoints in these files only."""
-    found = [each for each in warnings(settings) if contents.get(each.file) is not None]
-    for each in found[:20]:
-        complain(f"warning: {for_options(each.message)}")
-    if len(found) > 20:
-        complain(f"and {counted(len(found) - 20, 'warning')} more: chatredirect check")
-
-
-def warn_of_past_times(proposal: Proposal, now: float) -> None:
-    """Warn of a given time that has passed: a mistyped year would open an endpoint at once."""
-    times = {
-        each.active_from
-        for each in proposal.settings.endpoints
-        if each.active_from is not None and proposal.contents.get(file_of(each)) is not None
-    }
-    passed = sorted(each for each in times if each.timestamp() <= now)
-    if passed:
-        more = f" (and {counted(len(passed) - 1, 'time')} more)" if len(passed) > 1 else ""
-        complain(f"warning: {written(passed[0])}{more} has passed: active at once")
-
-
-def _pattern(proposal: Proposal, config: Path) -> str:
-    """The file whose owner and permissions new ones get: one in the folder, else the main file."""
-    ours = set(proposal.contents)
-    beside = (path for path in proposal.settings.files[1:] if path not in ours)
-    return next((path for path in beside if os.path.dirname(path) == proposal.folder), str(config))
-
-
 def _unwritable(failed: FilingError, what: str = "nothing has been changed:") -> typer.Exit:
     error = failed.error
     if isinstance(error, PermissionError):
-        return refuse(
+        return failure(
             f"{what} user {os.geteuid()} isn't permitted to write {failed.path}: use sudo",
             os.EX_NOPERM,
         )
-    return refuse(f"{what} {failed.path}: {error_text(error)}", os.EX_IOERR)
+    return failure(f"{what} {failed.path}: {error_text(error)}", os.EX_IOERR)
 
 
-def author(environ: Mapping[str, str], now: datetime, command: str) -> str:
-    """`alice with sudo on 2026-11-22 08:31:05 UTC: chatredirect endpoint new`.
-
-    Args:
-        environ: the process's environment.
-        now: with its offset from UTC.
-        command: the command line, shortened.
-    """
+def author(command: str) -> str:
+    """`alice with sudo on 2026-11-22 08:31:05 UTC: chatredirect endpoint new`."""
     name = _printable(_user())
-    before = _printable(environ.get("SUDO_USER", ""))
+    before = _printable(os.environ.get("SUDO_USER", ""))
     who = f"{before} with sudo" if before and before != name and os.geteuid() == 0 else name
-    when = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"{who} on {when}: {_printable(command, 200)}"
 
 
@@ -286,7 +265,7 @@ class NoSuchEndpointError(LookupError):
 
 
 def find_by_identity(settings: Settings, identity: str) -> EndpointSettings:
-    """The endpoint that an identity means.
+    """The endpoint with this SIP address, or else with this display name.
 
     Raises:
         NoSuchEndpointError: there is none.
@@ -302,9 +281,9 @@ def find_by_identity(settings: Settings, identity: str) -> EndpointSettings:
     except ValueError as error:
         unread = str(error)
     else:
-        for each in settings.endpoints:
-            if each.sip_address.key == key:
-                return each
+        found = find(settings, key)
+        if found is not None:
+            return found
         unread = ""
     name = identity.casefold()
     named = [each for each in settings.endpoints if (each.display_name or "").casefold() == name]

@@ -287,10 +287,10 @@ def test_a_change_can_be_taken_back(tmp_path: Path) -> None:
         str(gone): None,
         str(folder / "new"): b"1",
     }
-    filed = endpoint_files.write_all(str(folder), contents, str(like), keep=True)
+    filed = endpoint_files.write_all(str(folder), contents, str(like))
     visible = {name: text for name, text in files(folder).items() if not name.startswith(".")}
     assert visible == {"old": b"changed", "new": b"1"}
     filed.undo()
     assert files(folder) == before
-    endpoint_files.write_all(str(folder), contents, str(like), keep=True).forget()
+    endpoint_files.write_all(str(folder), contents, str(like)).forget()
     assert files(folder) == {"old": b"changed", "new": b"1"}

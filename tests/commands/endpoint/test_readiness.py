@@ -12,9 +12,8 @@ import pytest
 import trustme
 
 from chatredirect.client.tls import Secured
-from chatredirect.commands.pool_resolution import Resolution
+from chatredirect.commands.live_pools import LivePool, Pinged, Resolution
 from chatredirect.commands.readiness import Grade, Item, is_ready, readiness
-from chatredirect.commands.target_pings import Pinged
 from chatredirect.config import EndpointSettings
 from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.trace import Trace
@@ -41,7 +40,8 @@ def items(
 ) -> dict[str, Item]:
     located = Located(dns, tuple(each.target for each in pinged), reason, 0, None, ())
     resolution = Resolution(PoolAddress("pcpool.contoso.com", 5061, "tls"), located, Trace())
-    return {each.name: each for each in readiness(settings(**keys), resolution, pinged, NOW)}
+    pool = LivePool(resolution, pinged)
+    return {each.name: each for each in readiness(settings(**keys), pool, NOW)}
 
 
 WORKS = Pinged(TLS, True, "200 OK", True, GOOD)

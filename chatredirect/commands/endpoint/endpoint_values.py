@@ -1,0 +1,191 @@
+"""An endpoint's values: by option, by YAML key, as text, and as JSON."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from chatredirect.config.document import Document
+from chatredirect.config.endpoint import EndpointSettings
+from chatredirect.config.endpoint_text import Scalar
+from chatredirect.config.messages import faults_of
+from chatredirect.config.moment import written
+from chatredirect.runtime.wording import counted
+
+OPTIONS = {
+    "sip_address": "--sip-address",
+    "pool_fqdn": "--persistent-chat-pool-fqdn",
+    "display_name": "--display-name",
+    "mode": "--mode",
+    "port": "--port",
+    "transport": "--transport",
+    "state": "--state",
+    "active_from": "--active-from",
+}
+"""The option for each YAML key that `new` and `set` write, in the order of an endpoint's file."""
+
+Keys: TypeAlias = dict[str, Scalar]
+"""Values by YAML key."""
+
+_KEYWORDS = ("mode", "transport", "state")  # PowerShell takes them in any case
+_DEFAULTS: Mapping[str, object] = {"mode": "redirect", "state": "active"}
+_COLUMNS = ("SipAddress", "PersistentChatPoolFqdn", "Mode", "State", "DisplayName")
+_ENDPOINT = TypeAdapter(EndpointSettings)
+# The YAML keys in a fault. A key without an underscore is also a plain word ("has a port in it"),
+# so it counts only before a colon. Text in quotes is the user's own and is skipped.
+_KEY = re.compile(
+    rf"\"[^\"]*\"|(?<![\w.:;@/-])(?:({'|'.join(OPTIONS)}):"
+    rf"|({'|'.join(name for name in OPTIONS if '_' in name)})\b)"
+)
+
+
+def typed(given: Mapping[str, str]) -> Keys:
+    """Text from a user as values: the port as a number, keywords in lower case."""
+    keys: Keys = {name: given[name].strip() for name in OPTIONS if name in given}
+    for name in _KEYWORDS:
+        if name in keys:
+            keys[name] = str(keys[name]).lower()
+    port = str(keys.get("port", ""))
+    if port.isascii() and port.isdigit() and len(port) < 10:
+        keys["port"] = int(port)
+    return keys
+
+
+def endpoint_of(keys: Mapping[str, Scalar]) -> EndpointSettings:
+    """The endpoint with these values.
+
+    Raises:
+        ValidationError: a value is missing or faulty; `faults` puts it in words.
+    """
+    return _ENDPOINT.validate_python(dict(keys))
+
+
+def keys_of(endpoint: EndpointSettings) -> Keys:
+    """An endpoint's values as in its file, without those that are defaults."""
+    keys: Keys = {}
+    for name in OPTIONS:
+        value: object = getattr(endpoint, name)
+        if isinstance(value, datetime):
+            keys[name] = written(value)
+        elif name in ("sip_address", "pool_fqdn"):
+            keys[name] = str(value)
+        elif isinstance(value, str | int) and value != _DEFAULTS.get(name):
+            keys[name] = value
+    return keys
+
+
+def faults(error: ValidationError) -> Iterator[str]:
+    """The faults of values, each after its key."""
+    for fault in faults_of(error, Document(""), (), EndpointSettings):
+        yield fault.message
+
+
+def refuse_values(error: ValidationError) -> typer.BadParameter:
+    """The exception that reports the faults of values that were given as options."""
+    found = list(faults(error))
+    option = OPTIONS.get(found[0].partition(":")[0])
+    if option is not None:
+        found[0] = found[0].partition(": ")[2]
+    return typer.BadParameter("; ".join(map(for_options, found)), param_hint=option)
+
+
+def for_options(message: str) -> str:
+    """A fault with option names instead of YAML keys."""
+
+    def option(found: re.Match[str]) -> str:
+        key = found[1] or found[2]
+        return found[0] if key is None else OPTIONS[key]
+
+    return _KEY.sub(option, message)
+
+
+def state_text(endpoint: EndpointSettings, now: float) -> str:
+    """The state in force at `now` (seconds since the epoch), and when it becomes active."""
+    state = endpoint.state_at(now)
+    if endpoint.active_from is None or state == "active":
+        return state
+    return f"{state} until {written(endpoint.active_from)}"
+
+
+def pool_text(endpoint: EndpointSettings) -> str:
+    """The pool, with the port and transport that are given."""
+    return str(endpoint.pool._replace(transport=endpoint.transport))
+
+
+def described(endpoint: EndpointSettings, now: float) -> str:
+    """An endpoint, its mode and pool, and its state if that isn't active."""
+    state = state_text(endpoint, now)
+    also = "" if state == "active" else f", {state}"
+    return f"{endpoint.sip_address} ({endpoint.mode} to {pool_text(endpoint)}{also})"
+
+
+def named(endpoints: Sequence[EndpointSettings]) -> str:
+    """One endpoint by its address, several by their number."""
+    if len(endpoints) == 1:
+        return f"{endpoints[0].sip_address}, which leads to {pool_text(endpoints[0])}"
+    return counted(len(endpoints), "endpoint")
+
+
+def table(endpoints: Sequence[EndpointSettings], now: float) -> str:
+    """A line for each endpoint, below a line with the columns' names."""
+    rows = [_COLUMNS, *(_row(each, now) for each in endpoints)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(endpoint: EndpointSettings, now: float) -> tuple[str, ...]:
+    return (
+        str(endpoint.sip_address),
+        pool_text(endpoint),
+        endpoint.mode,
+        state_text(endpoint, now),
+        endpoint.display_name or "",
+    )
+
+
+def sheets(endpoints: Sequence[EndpointSettings], now: float) -> str:
+    """Everything about each endpoint, a line for each value."""
+    return "\n\n".join(_sheet(each, now) for each in endpoints)
+
+
+def _sheet(endpoint: EndpointSettings, now: float) -> str:
+    values = {
+        "SipAddress": str(endpoint.sip_address),
+        "PersistentChatPoolFqdn": endpoint.pool_fqdn,
+        "DisplayName": endpoint.display_name or "",
+        "Mode": endpoint.mode,
+        "Port": str(endpoint.port or ""),
+        "Transport": endpoint.transport or "",
+        "State": state_text(endpoint, now),
+        "Source": endpoint.source,
+    }
+    width = max(map(len, values))
+    return "\n".join(f"{name:<{width}} : {value}".rstrip() for name, value in values.items())
+
+
+def json_text(endpoints: Sequence[EndpointSettings], now: float) -> str:
+    """Everything about each endpoint as JSON."""
+    return json.dumps({"endpoints": [_as_json(each, now) for each in endpoints]}, indent=2)
+
+
+def _as_json(endpoint: EndpointSettings, now: float) -> dict[str, object]:
+    return {
+        "sip_address": str(endpoint.sip_address),
+        "pool_fqdn": endpoint.pool_fqdn,
+        "display_name": endpoint.display_name,
+        "mode": endpoint.mode,
+        "port": endpoint.port,
+        "transport": endpoint.transport,
+        "state": endpoint.state,
+        "active_from": None if endpoint.active_from is None else written(endpoint.active_from),
+        "state_now": endpoint.state_at(now),
+        "source": endpoint.source,
+    }

@@ -29,7 +29,6 @@ SMALL = {
     "daemon.event_loop": "uvloop or asyncio's own: imported before everything else",
     "daemon.stop_signals": "handed to the service by the command that sets the signals' handlers",
     "endpoints.unavailability": "rooms further down read it",
-    "loading.__main__": "what `python -m` runs",
     "manual.__main__": "what `python -m` runs",
     "metrics.lag": "measured by the daemon, read by two",
     "metrics.serving": "keeps prometheus_client away from who has no `http`",

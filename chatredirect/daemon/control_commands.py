@@ -65,7 +65,7 @@ def _told(outcome: ReloadOutcome) -> dict[str, Json]:
         },
         "settings": changes.sections,
         "restart": outcome.restart,
-        "warnings": [_placed(doubt) for doubt in outcome.doubts[:_MAX_FAULTS]],
+        "warnings": [_placed(warning) for warning in outcome.warnings[:_MAX_FAULTS]],
     }
 
 

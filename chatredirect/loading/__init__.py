@@ -5,6 +5,6 @@ interpreter's lock. So a new process reads them. It inherits none of the daemon'
 or memory, and sends the result in frames that take milliseconds each.
 
     frames    the frames in the pipe
-    child     the reading process: `python -m chatredirect.loading FILE`
+    __main__  the reading process: `python -m chatredirect.loading FILE`
     parent    starts and limits it, and assembles the frames
 """

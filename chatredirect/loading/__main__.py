@@ -7,8 +7,8 @@ import resource
 import sys
 from typing import BinaryIO
 
-from chatredirect.config import ConfigError, load, warnings
-from chatredirect.loading.frames import ENDPOINTS, FAULTS, Faults, FrameKind, Head, frame
+from chatredirect.config import ConfigError, Fault, load, warnings
+from chatredirect.loading.frames import ENDPOINTS, FAULTS, FrameKind, LoadedSettings, frame
 
 _NICE = 5
 _MEMORY = 4 * 1024 * 1024 * 1024  # octets of address space
@@ -34,17 +34,21 @@ def _read(config: str, out: BinaryIO) -> None:
         settings = load(config)
     except ConfigError as error:
         faults = error.faults
-        out.write(frame(FrameKind.FAULTS, Faults(faults[:FAULTS], max(0, len(faults) - FAULTS))))
+        more = len(faults) - FAULTS
+        if more > 0:
+            rest = Fault(faults[0].file, 0, 0, f"and {more:,} more faults")
+            faults = (*faults[:FAULTS], rest)
+        out.write(frame(FrameKind.FAULTS, faults))
         return
-    doubts = warnings(settings)
+    found = warnings(settings)
     endpoints = settings.endpoints
     # frozen, but the endpoints are sent in frames of their own
     object.__setattr__(settings, "endpoints", ())
-    more = max(0, len(doubts) - FAULTS)
-    out.write(frame(FrameKind.SETTINGS, Head(settings, len(endpoints), doubts[:FAULTS], more)))
+    loaded = LoadedSettings(settings, found[:FAULTS], max(0, len(found) - FAULTS))
+    out.write(frame(FrameKind.SETTINGS, loaded))
     for first in range(0, len(endpoints), ENDPOINTS):
         out.write(frame(FrameKind.ENDPOINTS, endpoints[first : first + ENDPOINTS]))
-    out.write(frame(FrameKind.END, None))
+    out.write(frame(FrameKind.END, len(endpoints)))
 
 
 def _lower_priority() -> None:
@@ -55,3 +59,7 @@ def _lower_priority() -> None:
         os.nice(_NICE)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
+
+
+if __name__ == "__main__":
+    main()

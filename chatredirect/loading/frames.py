@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias, TypeVar
 
-from chatredirect.config import ConfigError, EndpointSettings, Fault, Settings
+from chatredirect.config import EndpointSettings, Fault, Settings
 
 ENDPOINTS = 100
 """Endpoints in a frame: about a millisecond."""
@@ -30,53 +30,31 @@ class FrameKind(IntEnum):
 
     SETTINGS = 1
     ENDPOINTS = 2
-    END = 3
-    FAULTS = 4
+    END = 3  # with the number of endpoints
+    FAULTS = 4  # instead of all others
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """The configuration without its endpoints.
+class LoadedSettings:
+    """A configuration that another process has read.
 
     Attributes:
-        settings: the validated settings.
-        endpoints: the number of endpoints.
-        doubts: the first warnings.
-        more_doubts: the number of further ones.
+        settings: without endpoints in its frame.
+        warnings: the first ones.
+        more_warnings: how many more there are.
     """
 
     settings: Settings
-    endpoints: int
-    doubts: tuple[Fault, ...]
-    more_doubts: int
+    warnings: tuple[Fault, ...]
+    more_warnings: int
 
 
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """Why the configuration can't be used.
-
-    Attributes:
-        faults: the first faults.
-        more: the number of further ones.
-    """
-
-    faults: tuple[Fault, ...]
-    more: int
-
-    def error(self) -> ConfigError:
-        """The faults as an exception."""
-        faults = list(self.faults)
-        if self.more:
-            faults.append(Fault(faults[0].file, 0, 0, f"and {self.more:,} more faults"))
-        return ConfigError(faults)
-
-
-Payload: TypeAlias = "Head | Sequence[EndpointSettings] | Faults | None"
+Payload: TypeAlias = "LoadedSettings | Sequence[EndpointSettings] | Sequence[Fault] | int"
 _T = TypeVar("_T")
 
 
 def frame(kind: FrameKind, payload: Payload) -> bytes:
-    """One frame."""
+    """The payload with its header."""
     data = pickle.dumps(payload, protocol=pickle.HIGHEST_PROTOCOL)
     return HEADER.pack(kind, len(data)) + data
 

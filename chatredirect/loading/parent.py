@@ -7,16 +7,20 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from chatredirect.config import EndpointSettings, Fault, Settings
-from chatredirect.loading.frames import HEADER, MAX_ALL, MAX_FRAME, Faults, FrameKind, Head, payload
+from chatredirect.config import ConfigError, EndpointSettings
+from chatredirect.loading.frames import (
+    HEADER,
+    MAX_ALL,
+    MAX_FRAME,
+    FrameKind,
+    LoadedSettings,
+    payload,
+)
 from chatredirect.runtime.slicing import Slicer, long_lived
 
-SECONDS = 120.0
-"""Seconds that reading may take; 100,000 endpoints take about ten."""
-
+_SECONDS = 120.0  # that reading may take; 100,000 endpoints take about ten
 _GRACE = 5.0  # seconds for a killed process to end
 _LOOK = 0.005  # seconds between two checks for that
 _MAX_TEXT = 4096  # octets of its standard error
@@ -26,35 +30,19 @@ class LoadingError(Exception):
     """The reading process failed, not because of faults; one sentence for people."""
 
 
-@dataclass(slots=True)
-class Loaded:
-    """A configuration that another process has read.
-
-    Attributes:
-        settings: the configuration.
-        doubts: the first warnings.
-        more_doubts: the number of further ones.
-    """
-
-    settings: Settings
-    doubts: tuple[Fault, ...]
-    more_doubts: int
-
-
-async def load_elsewhere(config: Path, slicer: Slicer, *, seconds: float = SECONDS) -> Loaded:
+async def load_elsewhere(config: Path, slicer: Slicer) -> LoadedSettings:
     """Read a configuration in another process; cancelling kills it.
 
     Args:
         config: the main file.
-        slicer: yields to requests.
-        seconds: the timeout.
+        slicer: lets requests be handled between two frames.
 
     Raises:
         ConfigError: the configuration has faults.
         LoadingError: it couldn't be read.
     """
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(_SECONDS):
             async with _reading(config) as (process, reader, complaints):
                 try:
                     return await _take(reader, slicer)
@@ -62,7 +50,7 @@ async def load_elsewhere(config: Path, slicer: Slicer, *, seconds: float = SECON
                     raise await _died(process, complaints) from None
     except TimeoutError:
         raise LoadingError(
-            f"reading the configuration took more than {seconds:g} s and was given up"
+            f"reading the configuration took more than {_SECONDS:g} s and was given up"
         ) from None
 
 
@@ -123,21 +111,15 @@ async def _connect(descriptor: int) -> tuple[asyncio.ReadTransport, asyncio.Stre
     return transport, reader
 
 
-async def _take(reader: asyncio.StreamReader, slicer: Slicer) -> Loaded:
-    """Assemble the frames.
-
-    Raises:
-        ConfigError: they contain faults.
-        IncompleteReadError: they end too early.
-        LoadingError: they are too large.
-    """
+async def _take(reader: asyncio.StreamReader, slicer: Slicer) -> LoadedSettings:
+    """Assemble the frames; raises IncompleteReadError if they end too early."""
     kind, data = await _frame(reader)
     if kind is FrameKind.FAULTS:
-        raise payload(data, Faults).error()
+        raise ConfigError(payload(data, tuple))
     endpoints: list[EndpointSettings] = []
     octets = 0
     with long_lived():
-        head = payload(data, Head)
+        loaded = payload(data, LoadedSettings)
         while True:
             kind, data = await _frame(reader)
             octets += len(data)
@@ -147,11 +129,11 @@ async def _take(reader: asyncio.StreamReader, slicer: Slicer) -> Loaded:
                 break
             endpoints += payload(data, tuple)
             await slicer.checkpoint()
-    if len(endpoints) != head.endpoints:
+    if len(endpoints) != payload(data, int):
         raise LoadingError("the reading process has left something out")
     # frozen, but complete only now
-    object.__setattr__(head.settings, "endpoints", tuple(endpoints))
-    return Loaded(head.settings, head.doubts, head.more_doubts)
+    object.__setattr__(loaded.settings, "endpoints", tuple(endpoints))
+    return loaded
 
 
 async def _frame(reader: asyncio.StreamReader) -> tuple[FrameKind, bytes]:
@@ -162,7 +144,6 @@ async def _frame(reader: asyncio.StreamReader) -> tuple[FrameKind, bytes]:
 
 
 async def _died(process: subprocess.Popen[bytes], complaints: asyncio.StreamReader) -> LoadingError:
-    """The error of a process that ended too early."""
     try:
         text = (await complaints.read(_MAX_TEXT)).decode("utf-8", "replace").strip()
     except OSError:

@@ -54,14 +54,14 @@ class ReloadOutcome:
     Attributes:
         changes: what is different.
         restart: settings that are different and take effect at a restart alone.
-        doubts: what is allowed in it and probably not meant.
-        more_doubts: how many more of these there are.
+        warnings: what is allowed in it and probably not meant.
+        more_warnings: how many more of these there are.
     """
 
     changes: Changes
     restart: tuple[str, ...] = ()
-    doubts: tuple[Fault, ...] = ()
-    more_doubts: int = 0
+    warnings: tuple[Fault, ...] = ()
+    more_warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +174,15 @@ class Reloader:
         restart = () if before is None else tuple(_for_a_restart(before, settings))
         if restart:
             log.warning("restart_needed", settings=restart, why="they can't change in place")
-        log_warnings(loaded.doubts, loaded.more_doubts)
-        return ReloadOutcome(changes, restart, loaded.doubts, loaded.more_doubts)
+        log_warnings(loaded.warnings, loaded.more_warnings)
+        return ReloadOutcome(changes, restart, loaded.warnings, loaded.more_warnings)
 
 
-def log_warnings(doubts: Sequence[Fault], more: int = 0) -> None:
-    """What is allowed and probably not meant, into the log."""
-    for doubt in doubts[:_SHOWN]:
-        log.warning("configuration_doubtful", where=doubt.location, why=doubt.message)
-    more += max(0, len(doubts) - _SHOWN)
+def log_warnings(warnings: Sequence[Fault], more: int = 0) -> None:
+    """Log what is allowed and probably not meant."""
+    for warning in warnings[:_SHOWN]:
+        log.warning("configuration_doubtful", where=warning.location, why=warning.message)
+    more += max(0, len(warnings) - _SHOWN)
     if more:
         log.warning("configuration_doubtful", more=more, remedy="`chatredirect check` shows all")
 

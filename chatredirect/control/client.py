@@ -23,14 +23,14 @@ class ControlError(Exception):
 
     Attributes:
         status: exit status for the command, from sysexits(3).
-        faults: what is wrong in detail, as the daemon's refusal has it.
+        faults: the details of a refusal.
         refused: whether the daemon refused; else it is unknown what it has done.
     """
 
     def __init__(
         self, message: str, *, status: int, faults: Sequence[Json] = (), refused: bool = False
     ) -> None:
-        """Keep the message, the status and the faults."""
+        """Make an error for a person."""
         super().__init__(message)
         self.status = status
         self.faults = faults
@@ -49,7 +49,7 @@ def ask(
 
     Args:
         path: the control socket.
-        command: its name.
+        command: the command's name.
         arguments: further fields of the request.
         on_event: called for each line before the last.
         timeout: seconds that the daemon may be silent, None for any time.
@@ -65,9 +65,8 @@ def ask(
             raise _unreached(path, error) from None
         sock.settimeout(timeout)
         try:
-            with suppress(
-                BrokenPipeError
-            ):  # the daemon has refused already: its answer can still be read
+            # a daemon that has refused already doesn't read: its answer can still be read
+            with suppress(BrokenPipeError):
                 sock.sendall(encode({"command": command, **(arguments or {})}))
             return _answer(sock, on_event or (lambda fields: None))
         except TimeoutError:
@@ -130,9 +129,8 @@ def _verdict(line: Mapping[str, Json]) -> Mapping[str, Json]:
 def _unreached(path: str, error: OSError) -> ControlError:
     match error:
         case FileNotFoundError() | ConnectionRefusedError():
-            what = (
-                "there is no" if isinstance(error, FileNotFoundError) else "nobody answers at the"
-            )
+            missing = isinstance(error, FileNotFoundError)
+            what = "there is no" if missing else "nobody answers at the"
             return ControlError(
                 f"the daemon isn't running: {what} control socket {path}. Start it (systemctl "
                 "start chatredirect), or name its configuration with --config, or its socket with "

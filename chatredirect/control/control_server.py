@@ -1,17 +1,17 @@
 """The daemon's side of the control socket.
 
-The socket's permissions decide who may connect. Those who may are not trusted to behave: the number
-of clients, their time and their octets are limited. A client over a limit gets an answer if
-possible, and is counted.
+The socket's permissions decide who may connect. The number of clients, their time and their octets
+are limited. A client over a limit gets an answer if possible, and is counted.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -24,7 +24,6 @@ from chatredirect.control.protocol import (
     BadLine,
     ControlRefusal,
     ConversationGone,
-    Handler,
     Json,
     decode,
     encode,
@@ -36,78 +35,22 @@ log = structlog.get_logger()
 
 _CHUNK = 4096
 _BACKLOG = 100  # clients that may wait to be accepted
-#: For a client for whom there is no file descriptor. Made in advance: without descriptors it may
-#: be too late.
-_NO_DESCRIPTOR = encode(
-    {
-        "ok": False,
-        "error": "the daemon has no file descriptor left: raise LimitNOFILE, or lower "
-        "limits.connections",
-        "status": os.EX_TEMPFAIL,
-        "faults": [],
-    }
-)
 _GOODBYE = 1.0  # seconds for the answers that say that the daemon stops
 _BUSY_SECONDS = 0.5  # for the request of a client over the limit
 
 
-class StreamConversation:
-    """A `Conversation` over a stream.
+def _refusal(error: str, status: int, faults: Sequence[Json] = ()) -> dict[str, Json]:
+    return {"ok": False, "error": error, "status": status, "faults": faults}
 
-    Attributes:
-        closed: set when the client has closed its side.
-        unread: whether it was dropped because it didn't read.
-    """
 
-    __slots__ = ("_most", "_seconds", "_writer", "closed", "unread")
-
-    def __init__(
-        self,
-        writer: asyncio.StreamWriter,
-        *,
-        unread: int = UNREAD,
-        unread_seconds: float = UNREAD_SECONDS,
-    ) -> None:
-        """Answer the client at the other end of `writer`."""
-        self.closed = asyncio.Event()
-        self.unread = False
-        self._writer = writer
-        self._most = unread
-        self._seconds = unread_seconds
-        writer.transport.set_write_buffer_limits(high=unread)
-
-    async def event(self, fields: Mapping[str, Json]) -> None:
-        """Send a line before the last one.
-
-        Raises:
-            ConversationGone: the client has gone.
-        """
-        if self.closed.is_set():
-            raise ConversationGone
-        await self.send({"event": fields})
-
-    async def send(self, line: Mapping[str, Json]) -> None:
-        """Send a line, also to one that has closed its own side: it may still read.
-
-        Raises:
-            ConversationGone: the client has gone.
-        """
-        if self._writer.is_closing():
-            raise ConversationGone
-        self._writer.write(encode(line))
-        if self._writer.transport.get_write_buffer_size() <= self._most:
-            return  # a trace has many lines: setting up a time limit for each would cost more
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._writer.drain()
-        except TimeoutError:
-            self.unread = True
-            self._writer.transport.abort()
-            self.closed.set()
-            raise ConversationGone from None
-        except ConnectionError:
-            self.closed.set()
-            raise ConversationGone from None
+#: For a client for whom there is no file descriptor. Made in advance: without descriptors it may
+#: be too late.
+_NO_DESCRIPTOR = encode(
+    _refusal(
+        "the daemon has no file descriptor left: raise LimitNOFILE, or lower limits.connections",
+        os.EX_TEMPFAIL,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +64,70 @@ class Bounds:
     unread_seconds: float = UNREAD_SECONDS
 
 
+class Conversation:
+    """The connection of a request, for its handler.
+
+    Attributes:
+        closed: set when the client has closed its side.
+        unread: whether the client was dropped because it didn't read.
+    """
+
+    __slots__ = ("_bounds", "_writer", "closed", "unread")
+
+    def __init__(self, writer: asyncio.StreamWriter, bounds: Bounds) -> None:
+        """Answer the client at the other end of `writer`."""
+        self.closed = asyncio.Event()
+        self.unread = False
+        self._writer = writer
+        self._bounds = bounds
+        writer.transport.set_write_buffer_limits(high=bounds.unread)
+
+    async def event(self, fields: Mapping[str, Json]) -> None:
+        """Send a line before the last one; wait for a slow reader, within limits.
+
+        Raises:
+            ConversationGone: the client has gone.
+        """
+        if self.closed.is_set():
+            raise ConversationGone
+        await self.send({"event": fields})
+
+    async def send(self, line: Mapping[str, Json]) -> None:
+        """Send a line, also to a client that has closed its own side: it may still read.
+
+        Raises:
+            ConversationGone: the client has gone.
+        """
+        if self._writer.is_closing():
+            raise ConversationGone
+        self._writer.write(encode(line))
+        if self._writer.transport.get_write_buffer_size() <= self._bounds.unread:
+            return  # a trace has many lines: setting up a time limit for each would cost more
+        try:
+            async with asyncio.timeout(self._bounds.unread_seconds):
+                await self._writer.drain()
+        except TimeoutError:
+            self.unread = True
+            self._writer.transport.abort()
+            self.closed.set()
+            raise ConversationGone from None
+        except ConnectionError:
+            self.closed.set()
+            raise ConversationGone from None
+
+
+Handler: TypeAlias = Callable[[Mapping[str, Json], Conversation], Awaitable[Mapping[str, Json]]]
+"""Carries out a request, whose fields it is given; raises `ControlRefusal` if it can't."""
+
+
 @dataclass(slots=True)
 class ControlCounters:
     """What clients did since the start.
 
     Attributes:
-        requests: commands by name, ours only.
+        requests: commands by name, known ones only.
         refused: commands that a handler refused.
-        failed: commands that a fault of ours ended.
+        failed: commands that raised an unexpected exception.
         unknown: requests for commands that don't exist.
         garbage: requests that are no JSON object, or too long.
         slow: clients whose request didn't arrive in time.
@@ -147,19 +146,10 @@ class ControlCounters:
 
 
 class ControlServer:
-    """Answers commands.
-
-    Attributes:
-        counters: counts since the start.
-    """
+    """Answers commands."""
 
     def __init__(self, commands: Mapping[str, Handler], *, bounds: Bounds = Bounds()) -> None:
-        """Register the commands; `open` listens.
-
-        Args:
-            commands: handlers by name.
-            bounds: limits.
-        """
+        """Register handlers by the names of their commands; `open` listens."""
         self.counters = ControlCounters()
         self._commands = dict(commands)
         self._bounds = bounds
@@ -168,7 +158,7 @@ class ControlServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def offer(self, commands: Mapping[str, Handler]) -> None:
-        """Register more commands: those that show this server's counters."""
+        """Register more handlers: those that show this server's counters."""
         self._commands |= commands
 
     @property
@@ -199,7 +189,7 @@ class ControlServer:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        if tasks:  # one that doesn't read is not waited for
+        if tasks:  # a client that doesn't read is not waited for
             await asyncio.wait(tasks, timeout=_GOODBYE)
 
     def _begin(self, sock: socket.socket, _address: object) -> None:
@@ -217,11 +207,8 @@ class ControlServer:
             limit = self._bounds.request
             reader, writer = await asyncio.open_unix_connection(sock=sock, limit=limit)
         except OSError:
-            sock.close()  # it was gone before it began
+            sock.close()  # the client was gone before the conversation began
             return
-        await self._accept(reader, writer)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._talk(reader, writer, busy=len(self._tasks) > self._bounds.connections)
         except asyncio.CancelledError:
@@ -234,19 +221,15 @@ class ControlServer:
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, busy: bool
     ) -> None:
-        bounds, counters = self._bounds, self.counters
-        conversation = StreamConversation(
-            writer, unread=bounds.unread, unread_seconds=bounds.unread_seconds
-        )
+        conversation = Conversation(writer, self._bounds)
         try:
             if busy:
-                counters.busy += 1
+                self.counters.busy += 1
                 # to close with the request unread would reset the connection, answer and all
                 with suppress(TimeoutError, ValueError, ConnectionError):
                     await asyncio.wait_for(reader.readline(), _BUSY_SECONDS)
-                raise ControlRefusal(
-                    "too many commands at a time: try again", status=os.EX_TEMPFAIL
-                )
+                error = "too many commands at a time: try again"
+                raise ControlRefusal(error, status=os.EX_TEMPFAIL)
             request = await self._request(reader)
             if request is None:
                 return
@@ -257,59 +240,49 @@ class ControlServer:
                 watching.cancel()
             await conversation.send({"ok": True, "result": result})
         except ControlRefusal as no:
-            last: dict[str, Json] = {"ok": False, "error": no.error, "status": no.status}
-            await _try_to_send(conversation, last | {"faults": no.faults})
+            with suppress(ConversationGone):
+                await conversation.send(_refusal(no.error, no.status, no.faults))
         except ConversationGone:
             pass
         except asyncio.CancelledError:
-            last = {"ok": False, "error": "the daemon is stopping", "status": os.EX_TEMPFAIL}
-            await _try_to_send(conversation, last | {"faults": []})
+            with suppress(ConversationGone):
+                await conversation.send(_refusal("the daemon is stopping", os.EX_TEMPFAIL))
             raise
         finally:
-            counters.unread += conversation.unread
+            self.counters.unread += conversation.unread
 
     async def _request(self, reader: asyncio.StreamReader) -> dict[str, Json] | None:
         """The request; None if the client closes without one."""
         try:
             async with asyncio.timeout(self._bounds.request_seconds):
                 line = await reader.readline()
-        except TimeoutError:
-            self.counters.slow += 1
-            seconds = f"{self._bounds.request_seconds:g}"
-            raise ControlRefusal(
-                f"no request came within {seconds} s", status=os.EX_PROTOCOL
-            ) from None
-        except ValueError:  # asyncio: no end of a line within the limit
-            self.counters.garbage += 1
-            raise ControlRefusal(
-                f"the request is longer than {self._bounds.request} octets", status=os.EX_PROTOCOL
-            ) from None
+            return decode(line) if line else None
         except ConnectionError:
             return None
-        if not line:
-            return None
-        try:
-            return decode(line)
-        except BadLine as error:
+        except TimeoutError:
+            self.counters.slow += 1
+            error = f"no request came within {self._bounds.request_seconds:g} s"
+        except BadLine as bad:
             self.counters.garbage += 1
-            raise ControlRefusal(
-                f"the request can't be read: {error}", status=os.EX_PROTOCOL
-            ) from None
+            error = f"the request can't be read: {bad}"
+        except ValueError:  # asyncio: no end of a line within the limit
+            self.counters.garbage += 1
+            error = f"the request is longer than {self._bounds.request} octets"
+        raise ControlRefusal(error, status=os.EX_PROTOCOL)
 
     async def _carry_out(
         self,
         request: Mapping[str, Json],
         writer: asyncio.StreamWriter,
-        conversation: StreamConversation,
+        conversation: Conversation,
     ) -> Mapping[str, Json]:
         name = request.get("command")
         handler = self._commands.get(name) if isinstance(name, str) else None
         if handler is None or not isinstance(name, str):
             self.counters.unknown += 1
             known = ", ".join(sorted(self._commands))
-            raise ControlRefusal(
-                f"there is no such command; there are {known}", status=os.EX_PROTOCOL
-            )
+            error = f"there is no such command; there are {known}"
+            raise ControlRefusal(error, status=os.EX_PROTOCOL)
         process, user, group = peer_of(writer.get_extra_info("socket"))
         log.info("control_request", command=name, pid=process, uid=user, gid=group)
         self.counters.requests[name] = self.counters.requests.get(name, 0) + 1
@@ -323,21 +296,13 @@ class ControlServer:
         except Exception:  # a fault of ours in one command must not end the server
             self.counters.failed += 1
             log.exception("control_failed", command=name)
-            raise ControlRefusal(
-                "the daemon failed to do it: its log says more", status=os.EX_SOFTWARE
-            ) from None
+        error = "the daemon failed to do it: its log says more"
+        raise ControlRefusal(error, status=os.EX_SOFTWARE)
 
 
 async def _watch(reader: asyncio.StreamReader, closed: asyncio.Event) -> None:
     """Set `closed` when the client closes; discard what else it sends."""
-    try:
+    with suppress(ConnectionError):
         while await reader.read(_CHUNK):
             pass
-    except ConnectionError:
-        pass
     closed.set()
-
-
-async def _try_to_send(conversation: StreamConversation, line: Mapping[str, Json]) -> None:
-    with suppress(ConversationGone):
-        await conversation.send(line)

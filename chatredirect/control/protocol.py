@@ -8,23 +8,23 @@
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 MAX_REQUEST = 64 * 1024
 """Octets of a request's line."""
 MAX_ANSWER = 16 * 1024 * 1024
-"""Octets of one line of an answer that a client reads at most."""
+"""Octets of one line of an answer."""
 CONNECTIONS = 32
 """Clients at a time."""
 REQUEST_SECONDS = 10.0
-"""How long a request may take to arrive."""
+"""Seconds in which a request must arrive."""
 UNREAD = 256 * 1024
 """Octets that a client may leave unread before the daemon waits for it."""
 UNREAD_SECONDS = 10.0
-"""How long the daemon waits for it; then it drops the client."""
+"""Seconds that the daemon waits for it; then it drops the client."""
 
 USAGE_ERROR = 2
 """Exit status of a command line that can't be used: click's, where sysexits(3) has 64."""
@@ -36,13 +36,13 @@ class ControlRefusal(Exception):
     Attributes:
         error: one sentence.
         status: exit status of the command, from sysexits(3).
-        faults: what is wrong in detail, ready for JSON.
+        faults: details, if any.
     """
 
     def __init__(
         self, error: str, *, status: int = os.EX_UNAVAILABLE, faults: Sequence[Json] = ()
     ) -> None:
-        """Say no."""
+        """Refuse for one reason."""
         super().__init__(error)
         self.error = error
         self.status = status
@@ -51,35 +51,6 @@ class ControlRefusal(Exception):
 
 class ConversationGone(Exception):
     """The client has gone, or doesn't read: nothing more can be sent to it."""
-
-
-class ConversationClosed(Protocol):
-    """Whether the client has gone; an `asyncio.Event`."""
-
-    def is_set(self) -> bool:
-        """Whether it has happened."""
-
-    async def wait(self) -> object:
-        """Wait until it happens."""
-
-
-class Conversation(Protocol):
-    """The connection of a request, for its handler."""
-
-    @property
-    def closed(self) -> ConversationClosed:
-        """Set when the client has closed its side and waits for no answer."""
-
-    async def event(self, fields: Mapping[str, Json]) -> None:
-        """Send a line before the last one; wait for a slow reader, within limits.
-
-        Raises:
-            ConversationGone: the client has gone.
-        """
-
-
-Handler: TypeAlias = Callable[[Mapping[str, Json], Conversation], Awaitable[Mapping[str, Json]]]
-"""Given the request with its arguments; gives the result, or raises `ControlRefusal`."""
 
 
 class BadLine(ValueError):
@@ -92,11 +63,7 @@ def encode(line: Mapping[str, Json]) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Json]:
-    """Read a line.
-
-    Raises:
-        BadLine: it is no JSON object.
-    """
+    """Read a line; raises `BadLine`."""
     try:
         read = json.loads(line)
     except (ValueError, RecursionError) as error:

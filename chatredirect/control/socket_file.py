@@ -13,44 +13,28 @@ import stat
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from chatredirect.runtime.wording import error_text
 
-MODE = 0o660
+_MODE = 0o660
 _BACKLOG = 64
 _PATIENCE = 1.0  # seconds for a lock that is held for less than one thousandth
 _CREDENTIALS = struct.Struct("3i")  # unix(7): struct ucred
 
 
-@dataclass(slots=True)
 class ControlSocketError(Exception):
-    """The control socket can't be opened.
+    """The control socket can't be opened; the text says why, and what to do."""
 
-    Attributes:
-        path: its file.
-        why: what is wrong, and what to do.
-        taken: whether another process has it.
-    """
-
-    path: str
-    why: str
-    taken: bool = False
-
-    def __str__(self) -> str:
-        """One line for a person."""
-        return f"can't open the control socket {self.path}: {self.why}"
+    def __init__(self, path: str, why: str) -> None:
+        """Name the file and the reason."""
+        super().__init__(f"can't open the control socket {path}: {why}")
 
 
 @dataclass(slots=True)
 class ControlSocketFile:
-    """A listening control socket.
-
-    Attributes:
-        path: its file.
-        sock: the listening socket, non-blocking.
-    """
+    """A listening control socket, non-blocking, and its file."""
 
     path: str
     sock: socket.socket
@@ -58,11 +42,9 @@ class ControlSocketFile:
 
     def leave(self) -> None:
         """Remove the file, unless another has put its own there. The socket isn't closed."""
-        try:
+        with suppress(OSError):  # the folder has gone, as systemd removes it: nothing is left
             if _identity(self.path) == self._identity:
                 os.unlink(self.path)
-        except OSError:
-            pass  # the folder has gone, as systemd removes it: nothing is left to remove
 
 
 def take_socket(path: str) -> ControlSocketFile:
@@ -76,7 +58,7 @@ def take_socket(path: str) -> ControlSocketFile:
         with _locked(os.path.dirname(path) or "."):
             _clear(path)
             sock.bind(path)
-            os.chmod(path, MODE)  # before it listens: until then nobody gets in
+            os.chmod(path, _MODE)  # before it listens: until then nobody gets in
             sock.listen(_BACKLOG)
         return ControlSocketFile(path, sock, _identity(path))
     except OSError as error:
@@ -118,7 +100,6 @@ def _clear(path: str) -> None:
         path,
         f"another chatredirect{owner} answers there: two daemons on one configuration? "
         "Stop that one, or give this one a control.socket of its own",
-        taken=True,
     )
 
 

@@ -6,14 +6,8 @@ from typing import get_args
 
 from chatredirect.config import Fault
 from chatredirect.config.models import LogLevel as Level
-from chatredirect.control.protocol import (
-    USAGE_ERROR,
-    ControlRefusal,
-    Conversation,
-    ConversationGone,
-    Handler,
-    Json,
-)
+from chatredirect.control.control_server import Conversation, Handler
+from chatredirect.control.protocol import USAGE_ERROR, ControlRefusal, ConversationGone, Json
 from chatredirect.log.level import LogLevel
 from chatredirect.service.reload import Reloader, ReloadOutcome, ReloadRefused
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
-from chatredirect.control.protocol import ControlRefusal, Conversation, Handler, Json
+from chatredirect.control.control_server import Conversation, Handler
+from chatredirect.control.protocol import ControlRefusal, Json
 from chatredirect.endpoints.directory import Endpoint
 from chatredirect.log.level import LogLevel
 from chatredirect.metrics.view import View

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 
-from chatredirect.control.protocol import USAGE_ERROR, ControlRefusal, Conversation, Handler, Json
+from chatredirect.control.control_server import Conversation, Handler
+from chatredirect.control.protocol import USAGE_ERROR, ControlRefusal, Json
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import parse_uri
 from chatredirect.trace.filter import Filter

@@ -26,8 +26,6 @@ SMALL = {
     "__main__": "what `python -m` runs",
     "client.identity": "the random source of our own requests; sip/ has none",
     "client.timing": "retransmission of our own requests, apart from sockets",
-    "daemon.event_loop": "uvloop or asyncio's own: imported before everything else",
-    "daemon.stop_signals": "handed to the service by the command that sets the signals' handlers",
     "endpoints.unavailability": "rooms further down read it",
     "manual.__main__": "what `python -m` runs",
     "metrics.lag": "measured by the daemon, read by two",

@@ -108,7 +108,7 @@ async def _serve(
     import asyncio
     import signal
 
-    from chatredirect.daemon.stop_signals import Stopping
+    from chatredirect.daemon.event_loop import Stopping
 
     stopping = Stopping()
     loop = asyncio.get_running_loop()

@@ -26,6 +26,10 @@ UNREAD = 256 * 1024
 UNREAD_SECONDS = 10.0
 """Seconds that the daemon waits for it; then it drops the client."""
 
+DEFAULT_SECONDS = 600.0
+"""How long a trace or a log level lasts if a request doesn't say."""
+MAX_SECONDS = 86_400.0
+
 USAGE_ERROR = 2
 """Exit status of a command line that can't be used: click's, where sysexits(3) has 64."""
 
@@ -71,3 +75,16 @@ def decode(line: bytes) -> dict[str, Json]:
     if not isinstance(read, dict):
         raise BadLine("not a JSON object")
     return read
+
+
+def seconds_of(request: Mapping[str, Json], subject: str) -> float:
+    """How long a trace or a log level is to last: a request's `seconds`.
+
+    Raises:
+        ControlRefusal: the value is no such number.
+    """
+    value = request.get("seconds", DEFAULT_SECONDS)
+    if isinstance(value, int | float) and value is not True and 0 < value <= MAX_SECONDS:
+        return float(value)
+    error = f"a {subject} lasts more than 0 and at most {MAX_SECONDS:g} seconds"
+    raise ControlRefusal(error, status=USAGE_ERROR)

@@ -1,9 +1,9 @@
-"""Watching the configuration's files, for who wants a change to be a reload by itself.
+"""Watches the configuration's files, so that a change reloads them: `watch: true`.
 
-Editors and deployment tools write a new file and rename it, or change where a link leads, or put a
-whole folder in another's place. So folders are watched, and what they report is only a reason to
-look: whether the files, found by name, are others than before. A folder that goes away, or that
-can't be watched, is looked at every few seconds.
+Editors and deployment tools write a new file and rename it, change where a link leads, or put a
+whole folder in another's place. So folders are watched, and after each report the files' current
+fingerprints are compared with the last ones. A folder that goes away, or that can't be watched, is
+checked every few seconds.
 """
 
 import asyncio
@@ -21,36 +21,28 @@ from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, in_t
 
 log = structlog.get_logger()
 
-LOOK = 5.0
-"""Seconds between two looks while nothing is reported."""
-QUIET = 0.3
-"""Seconds without another change, before a change counts as complete."""
-PATIENCE = 3.0
-"""Seconds after which it counts as complete anyway."""
+_LOOK = 5.0  # seconds between two checks while nothing is reported
+_QUIET = 0.3  # seconds without another change before a change counts as complete
+_PATIENCE = 3.0  # seconds after which it counts as complete anyway
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a configuration is read from.
-
-    Attributes:
-        main: the main file.
-        include: pattern of further files, None for none.
-    """
+    """The main file of a configuration, and the pattern of those that it includes."""
 
     main: str
     include: str | None
 
     @classmethod
     def of(cls, main: str, settings: Settings) -> "Files":
-        """Of a configuration in force."""
-        folder = os.path.dirname(main)
+        """The files of a configuration; the pattern is relative to the main file."""
         include = settings.include
+        folder = os.path.dirname(main)
         return cls(main, None if include is None else os.path.join(folder, include))
 
     @property
     def folders(self) -> frozenset[str]:
-        """The folders that they are in, those that there are."""
+        """The existing folders that they are in."""
         named = {os.path.dirname(self.main) or "."}
         if self.include is not None:
             pattern = os.path.dirname(self.include) or "."
@@ -65,24 +57,19 @@ class Files:
 
 
 class Watching:
-    """Calls for a reload when files have changed, while the configuration says so."""
+    """Calls back when files have changed, while the configuration in force has `watch`."""
 
     __slots__ = ("_changed", "_files", "_main", "_task")
 
     def __init__(self, main: str, changed: Callable[[], Awaitable[None]]) -> None:
-        """Watch nothing yet.
-
-        Args:
-            main: the configuration's main file.
-            changed: awaited after each change; must not raise.
-        """
+        """Watch nothing yet; `changed` is awaited after each change, and must not raise."""
         self._main = main
         self._changed = changed
         self._files: Files | None = None
         self._task: asyncio.Task[None] | None = None
 
     def serve(self, settings: Settings) -> None:
-        """Go by a configuration from now on."""
+        """Watch the files of a configuration from now on, if it wants that."""
         files = Files.of(self._main, settings) if settings.watch else None
         if files == self._files:
             return
@@ -92,24 +79,28 @@ class Watching:
             self._task = asyncio.get_running_loop().create_task(self._watch(files))
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
     async def _watch(self, files: Files) -> None:
-        """Watch until cancelled."""
         seen = await in_thread(files.fingerprints)
         log.info("watching", folders=sorted(files.folders))
         settled, hampered, gone = False, False, False
         while True:
             try:
                 await self._until_reported(files, settled)
-            except Exception as error:  # whatever it is, looking now and then does as well
+            except Exception as error:  # whatever it is: the files are checked now and then instead
                 if not hampered:
-                    _tell_trouble(error)
+                    log.warning(
+                        "watching_hampered",
+                        why=str(error),
+                        remedy=f"files are looked at every {_LOOK:g} s instead; "
+                        "fs.inotify.max_user_watches and max_user_instances may be too small",
+                    )
                 hampered = True
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(_LOOK)
             now = await in_thread(files.fingerprints)
             settled = now == seen
             if settled:
@@ -124,26 +115,20 @@ class Watching:
             gone = files.main not in now
 
     async def _until_reported(self, files: Files, settled: bool) -> None:
-        """Until something in the folders has changed, and then nothing for a while.
-
-        Args:
-            files: what is watched.
-            settled: whether nothing can have changed since the last look; else the next one comes
-                soon in any case.
-        """
+        """Wait for a change in the folders; return soon anyway unless the files were `settled`."""
         from watchfiles import awatch  # noqa: PLC0415  # for those who watch
 
         folders = files.folders
         before = _identities({*folders, files.main})
         if not folders:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(_LOOK)
             return
         async for changes in awatch(
             *folders,
             watch_filter=None,
-            debounce=int(PATIENCE * 1000),
-            step=int(QUIET * 1000),
-            rust_timeout=int(LOOK * 1000),
+            debounce=int(_PATIENCE * 1000),
+            step=int(_QUIET * 1000),
+            rust_timeout=int(_LOOK * 1000),
             yield_on_timeout=True,
             recursive=False,
         ):
@@ -151,15 +136,6 @@ class Watching:
             # to is in another.
             if changes or not settled or _identities({*files.folders, files.main}) != before:
                 return
-
-
-def _tell_trouble(error: Exception) -> None:
-    log.warning(
-        "watching_hampered",
-        why=str(error),
-        remedy=f"files are looked at every {LOOK:g} s instead; "
-        "fs.inotify.max_user_watches and max_user_instances may be too small",
-    )
 
 
 def _identities(paths: Set[str]) -> dict[str, tuple[int, int, int]]:

@@ -2,27 +2,31 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import get_args
 
-from chatredirect.config import Fault
 from chatredirect.config.models import LogLevel as Level
 from chatredirect.control.control_server import Conversation, Handler
-from chatredirect.control.protocol import USAGE_ERROR, ControlRefusal, ConversationGone, Json
+from chatredirect.control.protocol import (
+    USAGE_ERROR,
+    ControlRefusal,
+    ConversationGone,
+    Json,
+    seconds_of,
+)
 from chatredirect.log.level import LogLevel
 from chatredirect.service.reload import Reloader, ReloadOutcome, ReloadRefused
 
-_BEAT = 2.0  # seconds between two signs of life to whoever waits
-_MAX_FAULTS = 1000  # told to whoever asked; `chatredirect check` has more
+_BEAT = 2.0  # seconds between two events while a reload is under way
+_MAX_FAULTS = 1000  # in an answer; `chatredirect check` has more
 
-DEFAULT_SECONDS = 600.0
-MAX_SECONDS = 86_400.0
 CONFIGURED = "configured"
 """Asks for the configuration's level again."""
 _LEVELS: Mapping[str, Level] = {name: name for name in get_args(Level)}
 
 
 def reload_command(reloader: Reloader) -> Handler:
-    """`reload`: the verdict on the files as they are now."""
+    """`reload`: reads the files as they are now, and answers how that went."""
 
     async def reload(_request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
         reloading = asyncio.create_task(reloader.reload())
@@ -31,13 +35,13 @@ def reload_command(reloader: Reloader) -> Handler:
                 try:
                     await conversation.event({"stage": "working"})
                 except ConversationGone:
-                    break  # the reload goes on, and the log has the verdict
-            return _told(await reloading)
+                    break  # the reload goes on, and the log has its outcome
+            return _outcome(await reloading)
         except ReloadRefused as refused:
             raise ControlRefusal(
                 str(refused),
                 status=refused.status,
-                faults=[_placed(fault) for fault in refused.faults[:_MAX_FAULTS]],
+                faults=[asdict(fault) for fault in refused.faults[:_MAX_FAULTS]],
             ) from None
         finally:
             reloading.cancel()
@@ -45,30 +49,17 @@ def reload_command(reloader: Reloader) -> Handler:
     return reload
 
 
-def _told(outcome: ReloadOutcome) -> dict[str, Json]:
+def _outcome(outcome: ReloadOutcome) -> dict[str, Json]:
     changes = outcome.changes
+    kinds = {"added": changes.added, "removed": changes.removed, "changed": changes.changed}
     return {
         "changed": bool(changes),
         "endpoints": {
-            name: {"count": kind.count, "named": kind.named}
-            for name, kind in (
-                ("added", changes.added),
-                ("removed", changes.removed),
-                ("changed", changes.changed),
-            )
+            name: {"count": kind.count, "named": kind.named} for name, kind in kinds.items()
         },
         "settings": changes.sections,
         "restart": outcome.restart,
-        "warnings": [_placed(warning) for warning in outcome.warnings[:_MAX_FAULTS]],
-    }
-
-
-def _placed(fault: Fault) -> dict[str, Json]:
-    return {
-        "file": fault.file,
-        "line": fault.line,
-        "column": fault.column,
-        "message": fault.message,
+        "warnings": [asdict(warning) for warning in outcome.warnings[:_MAX_FAULTS]],
     }
 
 
@@ -76,17 +67,15 @@ def log_level_command(level: LogLevel) -> Handler:
     """`log-level`: arguments `level` and `seconds`; without a level nothing changes."""
 
     async def log_level(request: Mapping[str, Json], _: Conversation) -> dict[str, Json]:
-        wanted, seconds = request.get("level"), request.get("seconds", DEFAULT_SECONDS)
+        wanted = request.get("level")
         if wanted == CONFIGURED:
             level.fall_back()
         elif wanted is not None:
             name = _LEVELS.get(wanted) if isinstance(wanted, str) else None
             if name is None:
-                known = ", ".join((*_LEVELS, CONFIGURED))
-                raise ControlRefusal(
-                    f"there is no such level; there are {known}", status=USAGE_ERROR
-                )
-            level.change(name, _seconds(seconds))
+                error = f"there is no such level; there are {', '.join((*_LEVELS, CONFIGURED))}"
+                raise ControlRefusal(error, status=USAGE_ERROR)
+            level.change(name, seconds_of(request, "level"))
         return {
             "level": level.level,
             "configured": level.configured.level,
@@ -95,15 +84,3 @@ def log_level_command(level: LogLevel) -> Handler:
         }
 
     return log_level
-
-
-def _seconds(value: Json) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 < value <= MAX_SECONDS
-    ):
-        raise ControlRefusal(
-            f"a level lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=USAGE_ERROR
-        )
-    return float(value)

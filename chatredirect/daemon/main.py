@@ -19,7 +19,7 @@ from chatredirect.control.control_server import ControlServer
 from chatredirect.control.socket_file import ControlSocketError
 from chatredirect.daemon.config_watch import Watching
 from chatredirect.daemon.control_commands import log_level_command, reload_command
-from chatredirect.daemon.stop_signals import Stopping
+from chatredirect.daemon.event_loop import Stopping
 from chatredirect.http.pages import HttpCounters
 from chatredirect.log import LogSink, log_loop_exception
 from chatredirect.log.level import LogLevel
@@ -42,12 +42,7 @@ log = structlog.get_logger()
 
 
 def status_line(model: ReadModel, reloader: Reloader) -> str:
-    """What is served, what has been done so far, and what is wrong.
-
-    Args:
-        model: the service.
-        reloader: knows how the last reload went.
-    """
+    """What is served, what has been done so far, and what is wrong, for systemd's status."""
     endpoints = 0 if model.settings is None else len(model.settings.endpoints)
     parts = [f"serving {counted(endpoints, 'endpoint', grouped=False)}"]
     if model.pools is not None:
@@ -69,25 +64,21 @@ def status_line(model: ReadModel, reloader: Reloader) -> str:
 
 
 async def serve(
-    config: Path,
-    settings: Settings,
-    sink: LogSink,
-    stopping: Stopping,
-    inherited: Inherited,
+    config: Path, settings: Settings, sink: LogSink, stopping: Stopping, inherited: Inherited
 ) -> None:
-    """Serve until told to stop.
+    """Serve until `stopping` is signalled.
 
     Args:
         config: the main file, for reloads.
-        settings: what it said.
+        settings: the configuration to begin with.
         sink: the log.
-        stopping: says when to stop.
+        stopping: set by signals.
         inherited: sockets that systemd has bound.
 
     Raises:
         BindError: an address can't be listened on.
         InheritError: systemd's sockets and `listen` differ.
-        PlaceError: the control socket can't be opened.
+        ControlSocketError: the control socket can't be opened.
         TlsError: a certificate, key or CA file can't be used.
     """
     loop = asyncio.get_running_loop()
@@ -95,13 +86,8 @@ async def serve(
     service = Service(inherited=inherited)
     level = LogLevel(settings.log, sink, service.log_requests)
     reloader = Reloader(config, service, level)
-    # Commands: a name and its handler, made of what it needs.
-    control = ControlServer(
-        {
-            "reload": reload_command(reloader),
-            "trace": trace_command(Traces(service.observing)),
-        }
-    )
+    traces = Traces(service.observing)
+    control = ControlServer({"reload": reload_command(reloader), "trace": trace_command(traces)})
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     watchdog = Watchdog(loop, Notifier(), lambda: status_line(read(service), reloader), interval())
@@ -119,12 +105,13 @@ async def serve(
     control.offer({"status": status_command(view, level), "log-level": log_level_command(level)})
     log_warnings(warnings(settings))
     try:
-        await _open(control, settings.control.socket)
+        if settings.control.socket is not None:
+            await _open(control, settings.control.socket)
         with long_lived():
             await service.apply(settings, log_requests=sink.requests, pace=Slicer(rest=0))
         watchdog.start()
         watching.serve(settings)
-        listening = loop.create_task(_reload_when_asked(hung_up, reloader))
+        listening = loop.create_task(_reload_on_hang_up(hung_up, reloader))
         await stopping.asked.wait()
         log.info("stopping")
         watchdog.stopping()
@@ -137,11 +124,10 @@ async def serve(
         lag.close()
 
 
-async def _reload_when_asked(asked: asyncio.Event, reloader: Reloader) -> None:
-    """Reload on each SIGHUP, until cancelled."""
+async def _reload_on_hang_up(hung_up: asyncio.Event, reloader: Reloader) -> None:
     while True:
-        await asked.wait()
-        asked.clear()
+        await hung_up.wait()
+        hung_up.clear()
         await _reload(reloader)
 
 
@@ -151,13 +137,13 @@ async def _reload(reloader: Reloader) -> None:
 
 
 async def _end(reloader: Reloader, service: Service, stopping: Stopping) -> None:
-    """Stop as politely as there is time for."""
+    """Let what is open end; a second signal cuts that short."""
 
-    async def politely() -> None:
+    async def stop() -> None:
         await reloader.close()
         await service.stop()
 
-    ending = asyncio.create_task(politely())
+    ending = asyncio.create_task(stop())
     hurried = asyncio.create_task(stopping.at_once.wait())
     await asyncio.wait((ending, hurried), return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
@@ -168,14 +154,8 @@ async def _end(reloader: Reloader, service: Service, stopping: Stopping) -> None
         ending.cancel()
 
 
-async def _open(control: ControlServer, path: str | None) -> None:
-    """Open the control socket; at its default place it may be missing.
-
-    Raises:
-        PlaceError: it is wanted elsewhere, and can't be opened.
-    """
-    if path is None:
-        return
+async def _open(control: ControlServer, path: str) -> None:
+    """Open the control socket; only one that isn't the default is required."""
     try:
         await control.open(path)
     except ControlSocketError as error:

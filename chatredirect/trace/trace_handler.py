@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 
 from chatredirect.control.control_server import Conversation, Handler
-from chatredirect.control.protocol import USAGE_ERROR, ControlRefusal, Json
+from chatredirect.control.protocol import USAGE_ERROR, ControlRefusal, Json, seconds_of
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import parse_uri
 from chatredirect.trace.filter import Filter
@@ -18,8 +18,6 @@ from chatredirect.trace.lines import to_json
 from chatredirect.trace.trace_session import TraceSession
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
 
-DEFAULT_SECONDS = 600.0
-MAX_SECONDS = 86_400.0
 _MAX_TEXT = 1024  # characters of one part of a filter
 _AT_ONCE = 32  # lines in a row before the event loop's other work gets its turn
 _BEAT = 5.0  # seconds of silence after which a line says that the trace is alive
@@ -30,7 +28,7 @@ def trace_command(traces: Traces) -> Handler:
 
     async def trace(request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
         wanted = read_filter(request)
-        seconds = _seconds(request)
+        seconds = seconds_of(request, "trace")
         masked = request.get("unmask") is not True
         something = asyncio.Event()
         try:
@@ -152,16 +150,3 @@ def _text(request: Mapping[str, Json], name: str) -> str | None:
             f"{name} has characters in it that can't be printed", status=USAGE_ERROR
         )
     return value
-
-
-def _seconds(request: Mapping[str, Json]) -> float:
-    value = request.get("seconds", DEFAULT_SECONDS)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 < value <= MAX_SECONDS
-    ):
-        raise ControlRefusal(
-            f"a trace lasts more than 0 and at most {MAX_SECONDS:g} seconds", status=USAGE_ERROR
-        )
-    return float(value)

@@ -1,19 +1,12 @@
 """Addresses as people write them: listeners, name servers, networks, host names.
 
-Every parser takes text and gives a value or raises ValueError with a sentence that says what to
-write instead. Host names are only allowed where a name makes sense; a listener or a name server
-that had to be looked up would make the start depend on the very thing that may be down.
+Every parser raises ValueError with a sentence that says what to write instead. Listeners and name
+servers are IP addresses only: to look up their names, DNS would have to work before the start.
 """
 
 import re
 from functools import lru_cache
-from ipaddress import (
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import cast
 
 from chatredirect.config.faults import quoted
@@ -93,8 +86,13 @@ def parse_advertise(text: str) -> HostPort:
     return HostPort(str(address) if address is not None else _parse_name(host), port)
 
 
-def parse_http(text: str) -> HostPort:
+def parse_http(value: object) -> HostPort:
     """Read `127.0.0.1:9464`, `[::1]:9464`, or one of the two alone; a port alone is 127.0.0.1's."""
+    if isinstance(value, HostPort):
+        return value
+    text = str(value) if type(value) is int else value  # a port alone is a number to YAML
+    if not isinstance(text, str):
+        raise ValueError("must be ADDRESS:PORT, or off")
     if _URL.match(text):
         raise ValueError(f"{quoted(text)} is a URL: write ADDRESS:PORT alone")
     host, port = ("", _parse_port(text)) if text.isdigit() else _split(text, "")
@@ -129,7 +127,7 @@ def parse_network(text: str) -> IPNetwork:
 
 
 def _plain_network(network: IPNetwork) -> IPNetwork:
-    """A network of v4-mapped addresses as the IPv4 network that it is: so its peers appear."""
+    """A network of v4-mapped addresses as an IPv4 network: its peers appear as IPv4."""
     mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped
     if not mapped or network.prefixlen < _MAPPED:
         return network
@@ -140,7 +138,7 @@ def _plain_network(network: IPNetwork) -> IPNetwork:
 def parse_pool_fqdn(text: str) -> str:
     """Read a pool's name (or IP address); lower case, without brackets and final dot.
 
-    Kept for the next endpoint: many share a pool.
+    Cached, since many endpoints share a pool.
     """
     if _URL.match(text):
         host = re.sub(r"^[A-Za-z0-9+.-]*:(//)?([^@/]*@)?", "", text)
@@ -222,7 +220,7 @@ def _is_name(text: str) -> bool:
 
 
 def _parse_name(text: str) -> str:
-    """A host name by RFC 1123 §2.1 without its final dot, as written otherwise."""
+    """A host name (RFC 1123 §2.1) without its final dot."""
     name = text.removesuffix(".")
     if not name:
         raise ValueError("the host name is empty")

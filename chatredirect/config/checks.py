@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address
 
+from chatredirect.config.address_syntax import parse_http
 from chatredirect.config.document import Document, Mapping, Path
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import Fault, quoted
-from chatredirect.config.http_section import http_faults
+from chatredirect.config.fields import is_off
 from chatredirect.config.models import DnsSettings, HealthSettings
 from chatredirect.net.addresses import HostPort, IPAddress, ListenUrl, default_port
+
+_ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class Findings:
 def check(findings: Findings) -> Iterator[Fault]:
     """Every fault between values."""
     yield from _listeners(findings)
-    yield from http_faults(findings.main, findings.listen)
+    yield from _http(findings)
     yield from _hosts(findings)
     yield from _numbers(findings.main)
     yield from _loop_is_there(findings.main)
@@ -97,9 +100,26 @@ def _covers(wide: ListenUrl, narrow: ListenUrl) -> bool:
     return address.is_unspecified and address.version == ip_address(narrow.host).version
 
 
+def _http(findings: Findings) -> Iterator[Fault]:
+    """The HTTP listener and one for SIP can't have the same port."""
+    value = findings.main.value("http", "listen")
+    try:
+        wanted = None if is_off(value) else parse_http(value)
+    except ValueError:
+        return  # validation reports it
+    if wanted is None or wanted.port == 0:
+        return
+    for index, url in findings.listen:
+        together = url.host == wanted.host or url.host in _ANY or wanted.host in _ANY
+        if url.transport != "udp" and url.port == wanted.port and together:
+            line, _ = findings.main.position(("listen", index))
+            message = f"http.listen: {url} in line {line} wants the same port: take another one"
+            yield findings.main.fault(("http", "listen"), message)
+            return
+
+
 def _hosts(findings: Findings) -> Iterator[Fault]:
-    dns = findings.main.root.get("dns") if isinstance(findings.main.root, Mapping) else None
-    hosts = dns.get("hosts") if isinstance(dns, Mapping) else None
+    hosts = findings.main.value("dns", "hosts")
     if not isinstance(hosts, Mapping):
         return
     seen: dict[str, str] = {}
@@ -124,7 +144,8 @@ def _numbers(main: Document) -> Iterator[Fault]:
         low = _number(main, section, small, default_small)
         high = _number(main, section, large, default_large)
         if low > high:
-            at = large if _given(main, section, large) else small
+            keys = main.value(section)
+            at = large if isinstance(keys, Mapping) and large in keys else small
             yield main.fault(
                 (section, at),
                 f"{section}.{small} ({low:g}) is more than {section}.{large} ({high:g})",
@@ -132,19 +153,12 @@ def _numbers(main: Document) -> Iterator[Fault]:
 
 
 def _loop_is_there(main: Document) -> Iterator[Fault]:
-    wanted = main.root.get("loop") if isinstance(main.root, Mapping) else None
-    if wanted == "uvloop" and find_spec("uvloop") is None:
+    if main.value("loop") == "uvloop" and find_spec("uvloop") is None:
         yield main.fault(("loop",), "loop: uvloop isn't installed: write auto or asyncio")
 
 
-def _given(main: Document, section: str, key: str) -> bool:
-    keys = main.root.get(section) if isinstance(main.root, Mapping) else None
-    return isinstance(keys, Mapping) and key in keys
-
-
 def _number(main: Document, section: str, key: str, default: float) -> float:
-    keys = main.root.get(section) if isinstance(main.root, Mapping) else None
-    value = keys.get(key) if isinstance(keys, Mapping) else None
+    value = main.value(section, key)
     return value if isinstance(value, int | float) else default
 
 

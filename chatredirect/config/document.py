@@ -75,6 +75,13 @@ class Document:
     places: "array[int]" = field(default_factory=lambda: array("Q"))
     hints: int = 50
 
+    def value(self, *path: str) -> Value:
+        """The value at a path of keys; None if there is none."""
+        node = self.root
+        for key in path:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return node
+
     def position(self, path: Path, *, of_key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at `path` or of its key.
 

@@ -52,6 +52,29 @@ def from_text(parse: Callable[[str], object], *made: type[object]) -> PlainValid
     return PlainValidator(validate)
 
 
+def is_off(value: object) -> bool:
+    """Whether a value switches something off; YAML reads a plain `off` as false."""
+    return value is None or value is False or value == "off"
+
+
+def or_off(parse: Callable[[object], object]) -> PlainValidator:
+    """A validator that hands a value to `parse` unless it is off, which becomes None.
+
+    Args:
+        parse: raises ValueError with what to write instead.
+    """
+
+    def validate(value: object) -> object:
+        if is_off(value):
+            return None
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise invalid(str(error)) from None
+
+    return PlainValidator(validate)
+
+
 def _some_addresses(addresses: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
     if not addresses:
         raise invalid("the list is empty: give the name at least one IP address")

@@ -1,7 +1,7 @@
-"""The settings: what a configuration file means once it has been read and found right.
+"""The settings: a configuration file, read and validated.
 
 Attributes are the YAML's keys. Everything is frozen: a reload makes new settings. Single values are
-checked here, with pydantic; what two values mean together is in `checks`. Slotted dataclasses, not
+checked here, with pydantic; rules across values are in `checks`. Slotted dataclasses, not
 BaseModels: a hundred thousand endpoints take a third of the memory.
 """
 
@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from chatredirect.config.address_syntax import parse_network
+from chatredirect.config.address_syntax import parse_http, parse_network
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import quoted
 from chatredirect.config.fields import (
@@ -38,9 +38,9 @@ from chatredirect.config.fields import (
     PeerName,
     Seconds,
     invalid,
+    or_off,
 )
-from chatredirect.config.http_section import HttpSettings
-from chatredirect.net.addresses import IPNetwork, ListenUrl
+from chatredirect.net.addresses import HostPort, IPNetwork, ListenUrl
 
 _LONGEST = 31_536_000  # a year, as for other times
 
@@ -52,27 +52,24 @@ def _option_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tags
 
 
-def _age(value: object) -> float | None:
-    """Seconds, or None where dialogs may grow as old as they like."""
-    if value is None or value is False or value == "off":  # YAML reads a plain off as false
-        return None
+def _age(value: object) -> float:
     if isinstance(value, int | float) and value is not True and 1 <= value <= _LONGEST:
         return float(value)
-    raise invalid(f"must be a number of seconds from 1 to {_LONGEST}, or off")
-
-
-DialogAge: TypeAlias = Annotated[float | None, PlainValidator(_age)]
+    raise ValueError(f"must be a number of seconds from 1 to {_LONGEST}, or off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class ProxySection:
-    """The mode `proxy`. Times in seconds; `transactions` are requests without a final response."""
+    """The mode `proxy`. Times in seconds; `transactions` are requests without a final response.
+
+    `dialog_age` is None where dialogs have no greatest age.
+    """
 
     attempt_timeout: Annotated[float, Strict(), Field(ge=0.1, le=32, allow_inf_nan=False)] = 4.0
     target_penalty: Seconds = 30.0
     timer_c: Seconds = 180.0
     target_grace: Seconds = 3600.0
-    dialog_age: DialogAge = 30 * 86400.0
+    dialog_age: Annotated[float | None, or_off(_age)] = 30 * 86400.0
     proxy_require: Annotated[tuple[StrictStr, ...], AfterValidator(_option_tags)] = ("ms-benotify",)
     transactions: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 20_000
     transactions_per_peer: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 5_000
@@ -86,9 +83,7 @@ Loop: TypeAlias = Literal["auto", "uvloop", "asyncio"]
 
 DEFAULT_SOCKET = "/run/chatredirect/control"
 """The control socket; systemd makes the folder for the service."""
-MIN_SECRET = 16
-"""Characters; a key that is shorter can be guessed."""
-
+_MIN_SECRET = 16  # characters; a key that is shorter can be guessed
 _MAX_SOCKET = 107  # unix(7): sun_path, with its final NUL
 
 
@@ -103,21 +98,19 @@ def _secret(value: object) -> SecretStr:
         return value
     if not isinstance(value, str):
         raise invalid("must be text: put it in quotes")  # without the value: it may be the secret
-    if len(value) < MIN_SECRET:
-        raise invalid(f"is shorter than {MIN_SECRET} characters: a longer one can't be guessed")
+    if len(value) < _MIN_SECRET:
+        raise invalid(f"is shorter than {_MIN_SECRET} characters: a longer one can't be guessed")
     return SecretStr(value)
 
 
-def _socket(value: object) -> str | None:
-    if value is None or value is False or value == "off":  # YAML reads a plain off as false
-        return None
+def _socket(value: object) -> str:
     if not isinstance(value, str):
-        raise invalid("must be a path, or off")
+        raise ValueError("must be a path, or off")
     if not value.startswith("/"):
-        raise invalid(f"{quoted(value)} must be an absolute path, or off")
+        raise ValueError(f"{quoted(value)} must be an absolute path, or off")
     octets = len(os.fsencode(value))
     if octets > _MAX_SOCKET or "\0" in value:
-        raise invalid(f"a socket's path has at most {_MAX_SOCKET} octets, this one {octets}")
+        raise ValueError(f"a socket's path has at most {_MAX_SOCKET} octets, this one {octets}")
     return value
 
 
@@ -142,7 +135,7 @@ class DnsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class TlsSettings:
-    """What a listener, or all outgoing connections, speak and whom they believe.
+    """TLS of a listener, or of all outgoing connections.
 
     `certificate`, `private_key` and `ca` are PEM files; without `private_key` the key is in the
     certificate's file, without `ca` the system's authorities count. `allowed_peers` are names one
@@ -165,7 +158,7 @@ class TlsSettings:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files that it is made of."""
+        """The PEM files that are named."""
         named = (self.certificate, self.private_key, self.ca)
         return tuple(file for file in named if file is not None)
 
@@ -194,12 +187,26 @@ class LogSettings:
 class ControlSettings:
     """Where commands reach the daemon. `socket` is None if it has been switched off."""
 
-    socket: Annotated[str | None, PlainValidator(_socket)] = DEFAULT_SOCKET
+    socket: Annotated[str | None, or_off(_socket)] = DEFAULT_SOCKET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class HttpSettings:
+    """Metrics and health over HTTP. `listen` is None if they are off.
+
+    `endpoints` and `pools` are how many may have series of their own; `ready_needs_targets` is
+    whether one endpoint without a target makes the whole not ready.
+    """
+
+    listen: Annotated[HostPort | None, or_off(parse_http)] = None
+    endpoints: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1000
+    pools: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1000
+    ready_needs_targets: StrictBool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class LimitSettings:
-    """How much a peer may ask of us. Octets, counts, and seconds for the timeouts."""
+    """Limits of a peer's messages and connections: octets, counts, and seconds."""
 
     message: Annotated[StrictInt, Field(ge=1024, le=16_777_216)] = 65_535
     header_line: Annotated[StrictInt, Field(ge=256, le=1_048_576)] = 8192
@@ -226,8 +233,7 @@ class Settings:
     """A whole configuration. `files` are the files that it was read from, the main one first, and
     `fingerprint` is the SHA-256 of their contents one after the other, in hexadecimal.
 
-    `tls` is for outgoing connections, and for the listeners that have nothing of their own in
-    `tls_listeners`; `tls_of` knows which.
+    `tls` is for outgoing connections, and for the listeners that aren't in `tls_listeners`.
     """
 
     listen: Annotated[tuple[Listen, ...], AfterValidator(_some_listeners)]
@@ -254,7 +260,7 @@ class Settings:
     tls_listeners: dict[ListenUrl, TlsSettings] = field(default_factory=dict, init=False)
 
     def tls_of(self, url: ListenUrl) -> TlsSettings:
-        """What a TLS listener speaks and whom it believes."""
+        """The TLS settings of a listener."""
         return self.tls_listeners.get(url, self.tls)
 
     @property

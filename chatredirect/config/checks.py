@@ -1,11 +1,12 @@
-"""Checks across values: faults that no single value has.
+"""Checks across values.
 
-They also run when other values are faulty, on those that could be read, so that one run of `check`
-reports everything.
+They also run when some values are faulty, on the others, so that one run of `check` reports
+everything.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from ipaddress import ip_address
 
@@ -16,6 +17,7 @@ from chatredirect.config.faults import Fault, quoted
 from chatredirect.config.fields import is_off
 from chatredirect.config.models import DnsSettings, HealthSettings
 from chatredirect.net.addresses import HostPort, IPAddress, ListenUrl, default_port
+from chatredirect.net.target import PoolAddress
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
 
@@ -29,8 +31,8 @@ class Placed:
         path: its path in the document.
         key: its directory key, known also where the rest is faulty.
         settings: the endpoint; None if a value is faulty.
-        readable: the same without the faulty values, which have their defaults then; an address
-            or a pool that is faulty or missing has something in its place that stands for none.
+        readable: the same with defaults for faulty values, and a stand-in for a faulty address or
+            pool.
     """
 
     document: Document
@@ -38,6 +40,10 @@ class Placed:
     key: bytes | None
     settings: EndpointSettings | None
     readable: EndpointSettings | None
+
+    def fault(self, key: str, message: str) -> Fault:
+        """A fault at one of its keys."""
+        return self.document.fault((*self.path, key), f"{key}: {message}")
 
 
 @dataclass(slots=True)
@@ -59,7 +65,7 @@ def check(findings: Findings) -> Iterator[Fault]:
     yield from _numbers(findings.main)
     yield from _loop_is_there(findings.main)
     yield from _duplicates(findings)
-    loops = _Loops(findings)
+    loops = _LoopFinder(findings)
     for placed in findings.endpoints:
         if placed.readable is not None:
             yield from _together(placed, placed.readable)
@@ -71,7 +77,7 @@ def check(findings: Findings) -> Iterator[Fault]:
 
 
 def _listeners(findings: Findings) -> Iterator[Fault]:
-    """RFC 3261 §18: one socket for one address, port and transport."""
+    """One socket for one address, port and transport (RFC 3261 §18)."""
     seen: dict[ListenUrl, int] = {}
     for index, url in findings.listen:
         path: Path = ("listen", index)
@@ -93,7 +99,7 @@ def _listeners(findings: Findings) -> Iterator[Fault]:
 
 
 def _covers(wide: ListenUrl, narrow: ListenUrl) -> bool:
-    """Whether a wildcard listener takes what the other one wants, in the same address family."""
+    """Whether a wildcard listener takes the other one's port, in the same address family."""
     if (wide.transport, wide.port) != (narrow.transport, narrow.port) or wide.host == narrow.host:
         return False
     address = ip_address(wide.host)
@@ -171,10 +177,9 @@ def _duplicates(findings: Findings) -> Iterator[Fault]:
         if first is not placed:
             path = (*first.path, "sip_address")
             line, _ = first.document.position(path)
-            yield placed.document.fault(
-                (*placed.path, "sip_address"),
-                "sip_address: a second endpoint for "
-                f"{quoted(placed.key.decode('utf-8', 'backslashreplace'))}; "
+            yield placed.fault(
+                "sip_address",
+                f"a second endpoint for {quoted(placed.key.decode('utf-8', 'backslashreplace'))}; "
                 f"the first is at {first.document.file}:{line}. Case, escapes, the scheme and a "
                 "default port make no difference",
             )
@@ -184,15 +189,13 @@ def _together(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
     """Values of one endpoint that exclude each other."""
     secure = endpoint.sip_address.scheme == "sips"
     if endpoint.contact == "addresses" and (secure or endpoint.transport == "tls"):
-        yield _at(
-            placed,
+        yield placed.fault(
             "contact",
             "addresses can't go with TLS, for certificates are issued to names: "
             "write targets or fqdn",
         )
     if endpoint.transport == "udp" and secure:
-        yield _at(
-            placed,
+        yield placed.fault(
             "transport",
             "udp can't go with a sips: address (RFC 3261 §26.2.2): "
             "write tls or leave it out, or make the address sip:",
@@ -200,7 +203,7 @@ def _together(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
 
 
 def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
-    """RFC 3261 §8.3: a redirect that leads to where the request came to is none."""
+    """A redirect must not lead to where the request came to (RFC 3261 §8.3)."""
     sip = endpoint.sip_address
     secure = sip.scheme == "sips"
     if (
@@ -208,8 +211,7 @@ def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
         and endpoint.transport is None
         and endpoint.port in (sip.port, None, default_port("tls" if secure else None))
     ):
-        yield _at(
-            placed,
+        yield placed.fault(
             "pool_fqdn",
             f"a redirect would lead from {sip} to itself (RFC 3261 §8.3): "
             "the pool needs a name, a port or a transport of its own",
@@ -217,11 +219,11 @@ def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
 
 
 def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> Iterator[Fault]:
-    """What the mode lookup needs, and keys for it only."""
+    """Keys that the mode lookup needs, and those that no other mode uses."""
     if endpoint.mode != "lookup":
         for key in ("channel_uris", "contact_uri"):
             if getattr(endpoint, key):
-                yield _at(placed, key, f"only the mode lookup uses it, not {endpoint.mode}")
+                yield placed.fault(key, f"only the mode lookup uses it, not {endpoint.mode}")
         return
     for index, uri in enumerate(endpoint.channel_uris):
         if uri.key == endpoint.sip_address.key:
@@ -229,16 +231,14 @@ def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> I
             message = f"channel_uris[{index}]: {uri} is the contact object itself: a lookup's end"
             yield placed.document.fault(path, f"{message} is another URI")
     if not endpoint.channel_uris and endpoint.channels[0].key == endpoint.sip_address.key:
-        yield _at(
-            placed,
+        yield placed.fault(
             "pool_fqdn",
             f"a lookup would lead from {endpoint.sip_address} to itself: give the pool's name, "
             "or the channel services' URIs in channel_uris",
         )
     wildcards = [url for _, url in findings.listen if ip_address(url.host).is_unspecified]
     if wildcards and findings.advertise is None and endpoint.contact_uri is None:
-        yield _at(
-            placed,
+        yield placed.fault(
             "mode",
             f"lookup needs a name for its Contact, and {wildcards[0]} is none: set advertise, or "
             "contact_uri for this endpoint",
@@ -246,58 +246,53 @@ def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> I
 
 
 def _proxy(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
-    """Keys for the mode proxy only, and keys that it excludes."""
+    """Keys that no other mode than proxy uses, and those that it excludes."""
     if endpoint.mode != "proxy":
         if endpoint.rewrite != "keep":
-            yield _at(placed, "rewrite", f"only the mode proxy uses it, not {endpoint.mode}")
+            yield placed.fault("rewrite", f"only the mode proxy uses it, not {endpoint.mode}")
         return
     if endpoint.contact != "fqdn":
-        yield _at(placed, "contact", "the mode proxy gives out no Contact of its own: leave it out")
+        yield placed.fault(
+            "contact", "the mode proxy gives out no Contact of its own: leave it out"
+        )
 
 
-def _at(placed: Placed, key: str, message: str) -> Fault:
-    return placed.document.fault((*placed.path, key), f"{key}: {message}")
-
-
-class _Loops:
+class _LoopFinder:
     """Finds endpoints whose pool is one of our own listeners, without asking DNS."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._loop_by_pool: dict[tuple[str, int | None, str | None], str | None] = {}
-        self._own: frozenset[IPAddress] | None = None
+        self._loop_by_pool: dict[PoolAddress, str | None] = {}
 
     def faults(self, placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
-        question = (endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
-        if question not in self._loop_by_pool:
-            self._loop_by_pool[question] = self._loop(endpoint)
-        loop = self._loop_by_pool[question]
+        pool = endpoint.pool
+        if pool not in self._loop_by_pool:
+            self._loop_by_pool[pool] = self._loop(pool)
+        loop = self._loop_by_pool[pool]
         if loop is not None:
-            yield _at(placed, "pool_fqdn", loop)
+            yield placed.fault("pool_fqdn", loop)
 
-    def _loop(self, endpoint: EndpointSettings) -> str | None:
-        findings = self._findings
-        wanted = endpoint.pool_transport
-        port = endpoint.port or default_port(wanted)
-        transport = "tls" if wanted == "sips" else wanted
-        advertise = findings.advertise
+    def _loop(self, pool: PoolAddress) -> str | None:
+        port = pool.port or default_port(pool.transport)
+        transport = "tls" if pool.transport == "sips" else pool.transport
         ours = [
             url
-            for _, url in findings.listen
+            for _, url in self._findings.listen
             if url.port == port
             and (url.transport == transport or (transport is None and url.transport != "tls"))
         ]
+        advertise = self._findings.advertise
         if (
             advertise is not None
-            and advertise.host.lower() == endpoint.pool_fqdn
+            and advertise.host.lower() == pool.fqdn
             and (advertise.port == port or (advertise.port is None and ours))
         ):
             return f"leads back to this server itself, which is advertised as {advertise}"
-        for address in self._addresses(endpoint.pool_fqdn):
+        for address in self._addresses(pool.fqdn):
             for url in ours:
                 if self._reaches(address, url):
-                    where = "" if str(address) == endpoint.pool_fqdn else f" ({address})"
-                    return f"{endpoint.pool_fqdn}{where} leads back to our own listener {url}"
+                    where = "" if str(address) == pool.fqdn else f" ({address})"
+                    return f"{pool.fqdn}{where} leads back to our own listener {url}"
         return None
 
     def _addresses(self, pool_fqdn: str) -> list[IPAddress]:
@@ -312,11 +307,10 @@ class _Loops:
             return True
         if not listener.is_unspecified or (listener.version == 4 and address.version == 6):
             return False  # the IPv6 wildcard takes IPv4 as well
-        return address.is_loopback or address in self._addresses_of_this_machine()
+        return address.is_loopback or address in self._addresses_of_this_machine
 
+    @cached_property
     def _addresses_of_this_machine(self) -> frozenset[IPAddress]:
-        if self._own is None:
-            from chatredirect.net.own_names import local_addresses  # noqa: PLC0415 - for wildcards only
+        from chatredirect.net.own_names import local_addresses  # noqa: PLC0415 - for wildcards only
 
-            self._own = frozenset(map(ip_address, local_addresses()))
-        return self._own
+        return frozenset(map(ip_address, local_addresses()))

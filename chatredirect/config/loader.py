@@ -1,7 +1,7 @@
 """Reads files, validates and checks them; returns the settings, or raises all faults.
 
-The main file's sections are validated as one; endpoints one by one, so that a hundred thousand of
-them, in one file or many, need no second copy and a faulty one hides no other.
+Endpoints are validated one by one, so that a hundred thousand of them need no second copy, and a
+faulty one hides no other.
 """
 
 import glob
@@ -41,7 +41,7 @@ def load(
 
     Args:
         path: the main file.
-        draft: included files as they shall be, to see whether that would do.
+        draft: included files as they would be, to check a change before it is written.
         pipe: whether the main file may be a pipe, whose writer has a few seconds.
 
     Raises:
@@ -51,8 +51,6 @@ def load(
 
 
 class _ConfigReader:
-    """One reading of a configuration."""
-
     def __init__(self, path: str, draft: Draft, *, pipe: bool) -> None:
         self._contents = sha256()
         self._main = self._open(path, pipe=pipe)
@@ -78,7 +76,7 @@ class _ConfigReader:
             )
         endpoints = (placed.settings for placed in self._findings.endpoints)
         whole = tuple(endpoint for endpoint in endpoints if endpoint is not None)
-        # Both are read-only for everybody else: set where they become known, once.
+        # frozen, but complete only now
         object.__setattr__(settings, "endpoints", whole)
         object.__setattr__(settings, "files", tuple(document.file for document in self._documents))
         object.__setattr__(settings, "fingerprint", self._contents.hexdigest())
@@ -108,14 +106,12 @@ class _ConfigReader:
             return None
 
     def _gather(self, root: Mapping) -> None:
-        """The values that the checks need, even if others in their section are faulty."""
+        """Collect the values that the checks need, even if others in their section are faulty."""
         findings = self._findings
-        listen = root.get("listen")
+        listen, hosts = root.get("listen"), self._main.value("dns", "hosts")
         for index, text in enumerate(listen if isinstance(listen, Sequence) else ()):
             findings.listen += ((index, url) for url in _tried(parse_listen, text))
         findings.advertise = next(_tried(parse_advertise, root.get("advertise")), None)
-        dns = root.get("dns")
-        hosts = dns.get("hosts") if isinstance(dns, Mapping) else None
         for name, addresses in hosts.items() if isinstance(hosts, Mapping) else ():
             texts = addresses if isinstance(addresses, Sequence) else ()
             parsed = [address for text in texts for address in _tried(parse_address, text)]
@@ -147,36 +143,35 @@ class _ConfigReader:
             self._faults += faults_of(error, document, path, EndpointSettings)
             text = value.get("sip_address") if isinstance(value, Mapping) else None
             keys = (address.key for address in _tried(parse_sip_address, text))
-            readable = _readable(value, error)
-            placed = Placed(document, path, next(keys, None), None, readable)
-            self._findings.endpoints.append(placed)
-            return
-        source = f"{document.file}:{document.position(path)[0]}"
-        object.__setattr__(endpoint, "source", source)
-        placed = Placed(document, path, endpoint.sip_address.key, endpoint, endpoint)
+            placed = Placed(document, path, next(keys, None), None, _readable(value, error))
+        else:
+            source = f"{document.file}:{document.position(path)[0]}"
+            object.__setattr__(endpoint, "source", source)
+            placed = Placed(document, path, endpoint.sip_address.key, endpoint, endpoint)
         self._findings.endpoints.append(placed)
 
     def _included(self) -> Iterator[Document]:
         main = self._main
-        pattern = main.root.get("include") if isinstance(main.root, Mapping) else None
+        pattern = main.value("include")
         if not isinstance(pattern, str) or not pattern:
             return
         full = os.path.join(os.path.dirname(main.file), pattern)
         if glob.has_magic(pattern):
             found = {path for path in glob.glob(full) if not os.path.isdir(path)}
-            paths = sorted((found | self._draft.keys()) - self._gone())
+            removed = {path for path, content in self._draft.items() if content is None}
+            paths = sorted((found | self._draft.keys()) - removed)
         else:
             paths = [full]
         for path in paths:
             if os.path.exists(path) and os.path.samefile(path, main.file):
                 message = f"include: {quoted(pattern)} includes this file itself"
-                self._faults.append(main.fault(("include",), message))
             elif paths == [full] and not os.path.exists(path):
                 message = f"include: there is no file {quoted(path)}"
-                self._faults.append(main.fault(("include",), message))
             else:
                 drafted = self._draft.get(path)
                 yield self._open(path) if drafted is None else read(drafted, path)
+                continue
+            self._faults.append(main.fault(("include",), message))
 
     def _open(self, path: str, *, pipe: bool = False) -> Document:
         try:
@@ -188,12 +183,9 @@ class _ConfigReader:
         self._contents.update(data)
         return read(data, path)
 
-    def _gone(self) -> set[str]:
-        return {path for path, content in self._draft.items() if content is None}
-
 
 def _readable(value: Value, error: ValidationError) -> EndpointSettings | None:
-    """An endpoint without its faulty values, so that the others can be checked."""
+    """An endpoint without its faulty values."""
     if not isinstance(value, Mapping):
         return None
     faulty = {details["loc"][0] for details in error.errors(include_url=False) if details["loc"]}
@@ -205,7 +197,7 @@ def _readable(value: Value, error: ValidationError) -> EndpointSettings | None:
 
 
 def _tried(parse: Callable[[str], _T], value: Value) -> Iterator[_T]:
-    """The parsed value, if it can be parsed; validation reports the fault otherwise."""
+    """The parsed value, or nothing if it is faulty: validation reports that."""
     if isinstance(value, str):
         try:
             made = parse(value)

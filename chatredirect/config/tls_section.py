@@ -1,7 +1,7 @@
-"""The section `tls`: one set of settings, and for single listeners what differs from it.
+"""The section `tls`: one set of settings, and what differs from it for single listeners.
 
-What a listener has under `tls.listeners` is laid over the section's own keys before it is
-validated, so the keys and their meaning are defined once, in `TlsSettings`.
+A listener's keys under `tls.listeners` are merged over the section's own keys before validation, so
+keys are defined once, in `TlsSettings`.
 """
 
 import os
@@ -30,12 +30,12 @@ def without_listeners(section: object) -> object:
 
 @dataclass(slots=True)
 class TlsSection:
-    """What a file says about TLS.
+    """The TLS settings of a configuration.
 
     Attributes:
         main: the configuration's main file; paths are relative to it.
-        common: the section's own settings. While they are faulty the defaults stand here; that
-            they are is reported by the validation of the whole file.
+        common: the section's own settings; the defaults if they are faulty, which the validation
+            of the whole file reports.
         listeners: the settings of the listeners that have some of their own.
     """
 
@@ -50,8 +50,7 @@ class TlsSection:
         Args:
             listen: the configured listeners that could be read, each with its number.
         """
-        root = self.main.root
-        section = root.get("tls") if isinstance(root, Mapping) else None
+        section = self.main.value("tls")
         own = without_listeners(section) if section is not None else {}
         try:
             self.common = self._made(own)
@@ -110,11 +109,7 @@ class TlsSection:
             yield from self._between(place, self.listeners[url], different)
 
     def _made(self, keys: object) -> TlsSettings:
-        """Settings whose files are named from here.
-
-        Raises:
-            ValidationError: they aren't right.
-        """
+        """Validated settings, their paths joined with the main file's folder."""
         made = _SETTINGS.validate_python(keys)
         folder = os.path.dirname(self.main.file)
         return replace(
@@ -127,7 +122,7 @@ class TlsSection:
     def _between(
         self, place: Path, settings: TlsSettings, different: Mapping | None = None
     ) -> Iterator[Fault]:
-        """Faults between keys; those of a listener only where it has one of the keys itself."""
+        """Faults between keys; a listener's only where it has one of the keys itself."""
         for keys, fault, message in (
             (
                 ("private_key", "certificate"),

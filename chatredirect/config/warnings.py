@@ -9,104 +9,18 @@ from ipaddress import ip_address
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import Fault
 from chatredirect.config.models import DnsSettings, Settings, TlsSettings
+from chatredirect.net.target import PoolAddress
 
 _OLD = ("TLSv1", "TLSv1.1")
 _LEVEL = re.compile(r"@SECLEVEL=(\d)")
 _DEFAULT_LEVEL = 2
 
 
-def tls_warnings(settings: Settings) -> Iterator[Fault]:
-    """The warnings about TLS that the settings alone give reason for."""
-    main = settings.files[0] if settings.files else "(settings)"
-    listeners = settings.secure_listeners
-    profiles = {profile: f"listener {url}" for url, profile in listeners.items()}
-    if settings.tls != TlsSettings():
-        profiles.setdefault(settings.tls, "connections to pools")
-    for profile, where in profiles.items():
-        for message in _weakness(profile):
-            yield Fault(main, 0, 0, f"tls, {where}: {message}")
-    if any(endpoint.peers == "trusted" for endpoint in settings.endpoints):
-        for url, profile in listeners.items():
-            if profile.verify_peer == "none" or not profile.allowed_peers:
-                lacks = (
-                    "with verify_peer: none"
-                    if profile.verify_peer == "none"
-                    else "without allowed_peers"
-                )
-                yield Fault(
-                    main,
-                    0,
-                    0,
-                    f"tls, listener {url}: {lacks} no certificate makes a peer trusted, as "
-                    "endpoints with peers: trusted ask for; only trusted_peers does",
-                )
-    yield from _shut_out_pools(settings)
-
-
-def _shut_out_pools(settings: Settings) -> Iterator[Fault]:
-    """Pools that could not connect to us, as they do for requests within proxied dialogs."""
-    profiles = settings.secure_listeners.values()
-    seen: set[str] = set()
-    for endpoint in settings.endpoints:
-        name = endpoint.pool_fqdn.lower()
-        if endpoint.mode != "proxy" or endpoint.pool_transport != "tls" or name in seen:
-            continue
-        seen.add(name)
-        if profiles and not any(_lets_in(profile, name) for profile in profiles):
-            file, _, line = endpoint.source.rpartition(":")
-            yield Fault(
-                file,
-                int(line) if line else 0,
-                0,
-                f"mode: proxy, and no TLS listener's allowed_peers has {name}: a pool's servers "
-                "connect for their requests within dialogs, and would be refused",
-            )
-
-
-def _lets_in(profile: TlsSettings, name: str) -> bool:
-    """Whether a certificate with this name is welcome; a `*.` on the list is any one label."""
-    if profile.verify_peer == "none" or not profile.allowed_peers:
-        return True
-    parent = "*." + name.partition(".")[2]
-    return any(each.lower() in (name, parent) for each in profile.allowed_peers)
-
-
-def _weakness(profile: TlsSettings) -> Iterator[str]:
-    old = profile.minimum_version in _OLD
-    level = _level(profile)
-    if old:
-        yield (
-            f"minimum_version: {profile.minimum_version} lets peers use TLS 1.0 or 1.1, which "
-            "RFC 8996 forbids: handshakes are signed with MD5 and SHA-1, ciphers are CBC with "
-            "SHA-1 (BEAST, Lucky 13); keep it to a listener of its own, for the old peers alone"
-        )
-    if old and level > 0:
-        yield (
-            "ciphers without @SECLEVEL=0: OpenSSL 3 speaks nothing before TLS 1.2 then, "
-            "whatever minimum_version says; add :@SECLEVEL=0"
-        )
-    if level < _DEFAULT_LEVEL:
-        opens = (
-            "RSA keys of 1,024 bits and less"
-            if level
-            else "certificates signed with MD5 or SHA-1, keys of any length"
-        )
-        yield f"security level {level} opens the door to {opens}, of peers and authorities"
-
-
-def _level(profile: TlsSettings) -> int:
-    """OpenSSL's security level: what the ciphers ask for last, else what goes with the version."""
-    found = _LEVEL.findall(profile.ciphers or "")
-    if found:
-        return int(found[-1])
-    return 0 if profile.ciphers is None and profile.minimum_version in _OLD else _DEFAULT_LEVEL
-
-
 def warnings(settings: Settings) -> tuple[Fault, ...]:
     """Every warning that the settings alone give reason for, one for each pool at most."""
     return (
         *_general(settings),
-        *tls_warnings(settings),
+        *_tls(settings),
         *_pools(settings),
         *_trusted(settings),
         *_amplifiers(settings),
@@ -140,27 +54,111 @@ def at_endpoint(endpoint: EndpointSettings, message: str) -> Fault:
     return Fault(file, int(line) if line else 0, 0, message)
 
 
+def _at_main_file(settings: Settings, message: str) -> Fault:
+    return Fault(settings.files[0] if settings.files else "(settings)", 0, 0, message)
+
+
+def _first_of_mode(settings: Settings, mode: str) -> EndpointSettings | None:
+    return next((each for each in settings.endpoints if each.mode == mode), None)
+
+
 def _general(settings: Settings) -> Iterator[Fault]:
-    main = settings.files[0] if settings.files else "(settings)"
     if not settings.endpoints:
-        yield Fault(
-            main, 0, 0, "no endpoints: every request would get 404, but OPTIONS for the server"
-        )
-    if settings.secret is not None:
-        for file in settings.files[:1]:
-            if _readable_by_all(file):
-                yield Fault(file, 0, 0, "holds the secret and can be read by every user: chmod o-r")
+        message = "no endpoints: every request would get 404, but OPTIONS for the server"
+        yield _at_main_file(settings, message)
+    if settings.secret is not None and settings.files and _readable_by_all(settings.files[0]):
+        message = "holds the secret and can be read by every user: chmod o-r"
+        yield _at_main_file(settings, message)
     path = settings.dns.hosts_file
     if path != DnsSettings().hosts_file and not os.path.exists(path):
-        yield Fault(main, 0, 0, f"dns.hosts_file: there is no file {path}")
+        yield _at_main_file(settings, f"dns.hosts_file: there is no file {path}")
+
+
+def _tls(settings: Settings) -> Iterator[Fault]:
+    listeners = settings.secure_listeners
+    profiles = {profile: f"listener {url}" for url, profile in listeners.items()}
+    if settings.tls != TlsSettings():
+        profiles.setdefault(settings.tls, "connections to pools")
+    for profile, where in profiles.items():
+        for message in _weakness(profile):
+            yield _at_main_file(settings, f"tls, {where}: {message}")
+    if any(endpoint.peers == "trusted" for endpoint in settings.endpoints):
+        for url, profile in listeners.items():
+            if profile.verify_peer == "none":
+                lacks = "with verify_peer: none"
+            elif not profile.allowed_peers:
+                lacks = "without allowed_peers"
+            else:
+                continue
+            yield _at_main_file(
+                settings,
+                f"tls, listener {url}: {lacks} no certificate makes a peer trusted, as "
+                "endpoints with peers: trusted ask for; only trusted_peers does",
+            )
+    yield from _shut_out_pools(settings)
+
+
+def _shut_out_pools(settings: Settings) -> Iterator[Fault]:
+    """Pools that couldn't connect to us, as they do for requests within proxied dialogs."""
+    profiles = settings.secure_listeners.values()
+    seen: set[str] = set()
+    for endpoint in settings.endpoints:
+        name = endpoint.pool_fqdn.lower()
+        if endpoint.mode != "proxy" or endpoint.pool_transport != "tls" or name in seen:
+            continue
+        seen.add(name)
+        if profiles and not any(_lets_in(profile, name) for profile in profiles):
+            yield at_endpoint(
+                endpoint,
+                f"mode: proxy, and no TLS listener's allowed_peers has {name}: a pool's servers "
+                "connect for their requests within dialogs, and would be refused",
+            )
+
+
+def _lets_in(profile: TlsSettings, name: str) -> bool:
+    """Whether a certificate with this name is accepted; a `*.` on the list is any one label."""
+    if profile.verify_peer == "none" or not profile.allowed_peers:
+        return True
+    parent = "*." + name.partition(".")[2]
+    return any(each.lower() in (name, parent) for each in profile.allowed_peers)
+
+
+def _weakness(profile: TlsSettings) -> Iterator[str]:
+    old = profile.minimum_version in _OLD
+    level = _level(profile)
+    if old:
+        yield (
+            f"minimum_version: {profile.minimum_version} lets peers use TLS 1.0 or 1.1, which "
+            "RFC 8996 forbids: handshakes are signed with MD5 and SHA-1, ciphers are CBC with "
+            "SHA-1 (BEAST, Lucky 13); keep it to a listener of its own, for the old peers alone"
+        )
+    if old and level > 0:
+        yield (
+            "ciphers without @SECLEVEL=0: OpenSSL 3 speaks nothing before TLS 1.2 then, "
+            "whatever minimum_version says; add :@SECLEVEL=0"
+        )
+    if level < _DEFAULT_LEVEL:
+        opens = (
+            "RSA keys of 1,024 bits and less"
+            if level
+            else "certificates signed with MD5 or SHA-1, keys of any length"
+        )
+        yield f"security level {level} opens the door to {opens}, of peers and authorities"
+
+
+def _level(profile: TlsSettings) -> int:
+    """OpenSSL's security level: the last one in the ciphers, else the version's default."""
+    found = _LEVEL.findall(profile.ciphers or "")
+    if found:
+        return int(found[-1])
+    return 0 if profile.ciphers is None and profile.minimum_version in _OLD else _DEFAULT_LEVEL
 
 
 def _pools(settings: Settings) -> Iterator[Fault]:
-    seen: set[tuple[str, int | None, str | None]] = set()
+    seen: set[PoolAddress] = set()
     for endpoint in settings.endpoints:
-        pool = (endpoint.pool_fqdn, endpoint.port, endpoint.pool_transport)
-        if pool not in seen:
-            seen.add(pool)
+        if endpoint.pool not in seen:
+            seen.add(endpoint.pool)
             yield from _pool(endpoint, settings.dns)
 
 
@@ -170,7 +168,7 @@ def _trusted(settings: Settings) -> Iterator[Fault]:
     if settings.trusted_peers or proved:
         return
     for mode in ("lookup", "proxy"):
-        first = next((each for each in settings.endpoints if each.mode == mode), None)
+        first = _first_of_mode(settings, mode)
         if first is not None:
             yield at_endpoint(
                 first,
@@ -180,13 +178,13 @@ def _trusted(settings: Settings) -> Iterator[Fault]:
 
 
 def _amplifiers(settings: Settings) -> Iterator[Fault]:
-    """Over UDP an address proves nothing, and what nobody acknowledges is sent again (§17)."""
+    """Over UDP an address proves nothing, and what isn't acknowledged is sent again (§17)."""
     udp = [each for each in settings.listen if each.transport == "udp"]
     reachable = any(not ip_address(each.host).is_loopback for each in udp)
     if not reachable or all(network.is_loopback for network in settings.trusted_peers):
         return
     for mode, times in (("lookup", 23), ("proxy", 50)):
-        first = next((each for each in settings.endpoints if each.mode == mode), None)
+        first = _first_of_mode(settings, mode)
         if first is not None:
             yield at_endpoint(
                 first,
@@ -201,7 +199,7 @@ def _ways_back(settings: Settings) -> Iterator[Fault]:
     advertise = settings.advertise
     port = None if advertise is None else advertise.port
     listeners = {each.port for each in settings.listen if each.transport != "udp"}
-    proxied = next((each for each in settings.endpoints if each.mode == "proxy"), None)
+    proxied = _first_of_mode(settings, "proxy")
     if port is not None and len(listeners) > 1 and proxied is not None:
         yield at_endpoint(
             proxied,
@@ -213,8 +211,9 @@ def _ways_back(settings: Settings) -> Iterator[Fault]:
 
 def _channels(settings: Settings) -> Iterator[Fault]:
     """A client's front end routes what is in its own domain, and not always anything else."""
-    lookups = [endpoint for endpoint in settings.endpoints if endpoint.mode == "lookup"]
-    for endpoint in lookups:
+    for endpoint in settings.endpoints:
+        if endpoint.mode != "lookup":
+            continue
         domain = endpoint.sip_address.host.lower().strip("[]")
         others = [uri for uri in endpoint.channels if uri.host != domain]
         if others:

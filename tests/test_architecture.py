@@ -35,7 +35,6 @@ SMALL = {
     "runtime.wording": "rooms from dns to commands write with it",
     "sip.codec": "tells the compiled codec the classes, before the two that read and write use it",
     "sip.limits": "parsers and transports are bounded by it",
-    "transport.trusted_peers": "who is trusted is asked in one place",
 }
 
 #: Modules of over 350 lines, and why each is one.

@@ -13,13 +13,12 @@ from ipaddress import ip_address
 
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import ListenUrl
-from chatredirect.sip.limits import Limits
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.binding import BindError, adopt, bind, bound_url
 from chatredirect.transport.connection_settings import (
+    ConnectionGroup,
     ConnectionSettings,
-    StreamLimits,
     Watch,
     nobody_watches,
 )
@@ -27,7 +26,6 @@ from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.stream_listener import StreamListener
-from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 
 
@@ -37,16 +35,12 @@ class Serving:
 
     Attributes:
         server: answers messages.
-        trust: says which peers are trusted.
-        limits: bounds on a message.
-        timeouts: how long a stream's peer may take.
+        settings: settings of connections.
         security: TLS by listener, for each that speaks it.
     """
 
     server: RequestHandler
-    trust: TrustedPeers
-    limits: Limits
-    timeouts: StreamLimits
+    settings: ConnectionSettings
     security: Mapping[ListenUrl, Security]
 
 
@@ -146,9 +140,9 @@ class Listeners:
             self._end(url)
         self._urls = plan.urls
         for udp in self._udp.values():
-            udp.serve(serving.server.answer_datagram, serving.trust.source_of_datagrams)
+            udp.serve(serving.server.answer_datagram, serving.settings.trust)
         for url, stream in self._streams.items():
-            self._serve_stream(stream, url, serving)
+            stream.serve(serving.settings, serving.security.get(url))
         for url, sock in plan.fresh.items():
             self._begin(url, sock, serving)
 
@@ -183,30 +177,14 @@ class Listeners:
             self._udp[url] = UdpListener(
                 DatagramSocket(sock),
                 serving.server.answer_datagram,
-                serving.trust.source_of_datagrams,
+                serving.settings.trust,
                 self.loop,
             )
             return
-        connection_settings = ConnectionSettings(
-            serving.server.answer_event,
-            serving.trust.source,
-            serving.limits,
-            serving.timeouts,
-            self.loop,
-            self.watch,
-        )
-        stream = StreamListener(connection_settings, self.admission, serving.security.get(url))
+        group = ConnectionGroup(serving.settings, self.loop, self.watch)
+        stream = StreamListener(group, self.admission, serving.security.get(url))
         stream.start(sock)
         self._streams[url] = stream
-
-    def _serve_stream(self, stream: StreamListener, url: ListenUrl, serving: Serving) -> None:
-        stream.serve(
-            serving.server.answer_event,
-            serving.trust.source,
-            serving.limits,
-            serving.timeouts,
-            serving.security.get(url),
-        )
 
     def _end(self, url: ListenUrl, patience: float = GOODBYE) -> None:
         udp = self._udp.pop(url, None)

@@ -11,6 +11,7 @@ from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import ListenUrl
 from chatredirect.sip.limits import Limits
 from chatredirect.transport.connection_settings import (
+    ConnectionGroup,
     ConnectionSettings,
     StreamLimits,
     Watch,
@@ -18,8 +19,7 @@ from chatredirect.transport.connection_settings import (
 )
 from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
-from chatredirect.transport.peer_identity import Security
-from chatredirect.transport.trusted_peers import TrustedPeers
+from chatredirect.transport.peer_identity import Security, TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
 
@@ -58,31 +58,20 @@ class Outbound:
             watch: hears of what becomes of connections.
         """
         trust = TrustedPeers(())
-        connection_settings = ConnectionSettings(
-            lambda *_: None, trust.source, Limits(), _SOON, loop, watch
-        )
-        udp_sender = UdpSender(
-            loop, udp, lambda *_: None, trust.source_of_datagrams, receive_buffer
-        )
+        nothing_yet = ConnectionSettings(lambda *_: None, trust, Limits(), _SOON)
+        group = ConnectionGroup(nothing_yet, loop, watch)
+        udp_sender = UdpSender(loop, udp, lambda *_: None, trust, receive_buffer)
         self.flow_table = FlowTable(secrets.randbits(64), udp_sender)
         self.outgoing = Outgoing(
-            connection_settings, OutgoingLimits(), security, udp_sender, self.flow_table, bound
+            group, OutgoingLimits(), security, udp_sender, self.flow_table, bound
         )
 
     def serve(
-        self,
-        server: RequestHandler,
-        trust: TrustedPeers,
-        message_limits: Limits,
-        timeouts: StreamLimits,
-        limits: OutgoingLimits,
+        self, server: RequestHandler, settings: ConnectionSettings, limits: OutgoingLimits
     ) -> None:
         """Go by a configuration from now on; its listeners are there already."""
-        outgoing = self.outgoing
-        outgoing.limits = limits
-        outgoing.settings.change(server.answer_event, trust.source, message_limits, timeouts)
-        outgoing.udp_sender.serve(server.answer_datagram, trust.source_of_datagrams)
-        outgoing.identify_peers()
+        self.outgoing.udp_sender.serve(server.answer_datagram, settings.trust)
+        self.outgoing.serve(settings, limits)
 
     async def aclose(self) -> None:
         """Close every connection, after what has been written on it."""

@@ -30,8 +30,7 @@ from chatredirect.service.outbound import Outbound
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.sip.uri import SipUri, canonical_host
-from chatredirect.transport.peer_identity import NameRules, matches
-from chatredirect.transport.trusted_peers import TrustedPeers
+from chatredirect.transport.peer_identity import NameRules, TrustedPeers, matches
 
 log = structlog.get_logger()
 

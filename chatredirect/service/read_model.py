@@ -199,7 +199,13 @@ def read(service: Service) -> ReadModel:
         directory=in_force.directory,
         pools=parts.pools,
         datagrams=tuple(
-            DatagramFigures(str(url), each.latency, each.failures, each.unsent, each.overflows)
+            DatagramFigures(
+                str(url),
+                each.latency,
+                each.failures,
+                each.socket.unsent,
+                each.socket.overflows,
+            )
             for url, each in listeners
             if isinstance(each, UdpListener)
         ),
@@ -214,7 +220,7 @@ def read(service: Service) -> ReadModel:
             outgoing.waiting,
             outgoing.opened,
             outgoing.failed,
-            outgoing.settings.closed,
+            outgoing.group.closed,
         ),
         lookups=_lookups(parts),
         proxy=_proxy(parts),
@@ -222,16 +228,16 @@ def read(service: Service) -> ReadModel:
 
 
 def _stream(url: str, listener: StreamListener) -> StreamFigures:
-    terms = listener.settings
+    group = listener.group
     return StreamFigures(
         url,
-        terms.latency,
-        terms.failures,
+        group.latency,
+        group.failures,
         listener.connections,
-        terms.begun,
-        terms.closed,
+        group.begun,
+        group.closed,
         listener.exhausted,
-        tuple(terms.sent_away),
+        tuple(group.sent_away),
     )
 
 

@@ -20,7 +20,7 @@ from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.transport.admission import ConnectionLimits
 from chatredirect.transport.connection_settings import StreamLimits
-from chatredirect.transport.trusted_peers import TrustedPeers
+from chatredirect.transport.peer_identity import TrustedPeers
 
 L = TypeVar("L", Limits, StreamLimits, ConnectionLimits)
 

@@ -38,7 +38,7 @@ from chatredirect.sip.observer import Observing
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission, ConnectionLimits
 from chatredirect.transport.certificates import INTERVAL, Certificates, Prepared
-from chatredirect.transport.connection_settings import StreamLimits
+from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
 from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
 
@@ -185,16 +185,15 @@ class Service:
         lookups.serve(handling.lookup, log_requests=log_requests)
         proxying.serve(handling.proxy, log_requests=log_requests)
         parts.listeners.admission.limits = limits_of(ConnectionLimits, settings.limits)
-        serving = Serving(
-            server=handler,
-            trust=handling.trust,
-            limits=handling.limits,
-            timeouts=limits_of(StreamLimits, settings.limits),
-            security=tls.listeners,
+        connection_settings = ConnectionSettings(
+            handler.answer_event,
+            handling.trust,
+            handling.limits,
+            limits_of(StreamLimits, settings.limits),
         )
-        parts.listeners.carry_out(plan, serving)
+        parts.listeners.carry_out(plan, Serving(handler, connection_settings, tls.listeners))
         connect = OutgoingLimits(connect=settings.proxy.attempt_timeout)
-        parts.outbound.serve(handler, serving.trust, serving.limits, serving.timeouts, connect)
+        parts.outbound.serve(handler, connection_settings, connect)
         return InForce(settings, handling.directory, handler, time.time())
 
     def log_requests(self, wanted: bool) -> None:

@@ -22,7 +22,7 @@ class Peer:
     Attributes:
         host: the IP address as text, without brackets, v4-mapped ones as IPv4.
         port: the port.
-        trusted: whether it is a trusted peer; see `chatredirect.transport.trusted_peers`.
+        trusted: whether it is a trusted peer; see `chatredirect.transport.peer_identity`.
         names: the names that its certificate has proved, in lower case; empty without one.
     """
 

@@ -8,17 +8,15 @@ udp_listener         a UDP listener
 udp_sender           UDP to any target
 admission            limits on connections and handshakes
 acceptor             accepts connections, also without file descriptors
-connection_settings  settings of a group of connections
+connection_settings  settings and counters of a group of connections
 connection           a connection, accepted or opened: framing, keep-alive, timeouts
-open_connections     a group of connections, and how they are closed
+open_connections     those of a group, and how they are closed together
 stream_listener      a TCP or TLS listener
-outgoing_connection  a connection that we open
-outgoing             all of these, one to each target
+outgoing             connections that we open, one to each target
 socket_flows         the way back to a peer
 flow_table           names of flows, short enough for a Record-Route
-trusted_peers        who is a trusted peer
 certificate_date     when a certificate expires
-peer_identity        the names in a peer's certificate, and who is allowed
+peer_identity        the names in a peer's certificate, who is allowed, and who is trusted
 tls_contexts         TLS contexts, made from files
 certificates         those in use, renewed when files change
 """

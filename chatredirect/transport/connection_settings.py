@@ -1,12 +1,11 @@
-"""Settings of a group of connections: message handler, timeouts, limits, and their counters.
+"""Settings of connections, and the group that shares them: its counters and its log.
 
-A listener has settings for the connections that it accepts, and the outgoing side has its own; a
-connection doesn't know which of the two it belongs to.
+The connections that a listener accepts are a group, and so are all that we open.
 """
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,15 +17,13 @@ from chatredirect.sip.flow import ReturnPath, peer_text
 from chatredirect.sip.framing import Event
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.response import Peer
+from chatredirect.transport.peer_identity import TrustedPeers
 
 log = structlog.get_logger()
 
 #: Handles an event of the framer from a peer, over a transport, with the way back to the peer;
 #: returns the response or None.
 Answerer = Callable[[Event, Peer, str, ReturnPath], bytes | None]
-#: Makes a peer of an address, a port, whether its certificate has proved one of the allowed names,
-#: and all names that it has proved.
-SourceMaker = Callable[[str, int, bool, tuple[str, ...]], Peer]
 #: Called for reports about connections: the transport, the peer's address and port, and the text.
 Watch = Callable[[str, str, int, str], None]
 
@@ -62,35 +59,44 @@ class StreamLimits:
     pings: int = 10
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """Settings and counters of a group of connections; they may change while these are open.
+    """What a configuration says about connections.
 
     Attributes:
-        answer: handles an event.
-        source: makes a `Peer`.
-        message_limits: limits on a message; open connections keep theirs.
+        answer: handles what a connection receives.
+        trust: tells which peers are trusted.
+        message_limits: limits on a message; open connections keep those that they began with.
         timeouts: timeouts and limits on rates.
-        loop: the event loop.
-        watch: called for all reports, including those that the log suppresses as repeated.
-        closed: connections that we closed, by reason.
-        failures: events whose handler raised, which is logged.
-        begun: connections that have begun.
-        sent_away: the last peers whose connections were closed for what they sent: peer, reason,
-            and time in seconds since the epoch.
-        latency: seconds from reading octets to writing the responses.
     """
 
     answer: Answerer
-    source: SourceMaker
+    trust: TrustedPeers
     message_limits: Limits
     timeouts: StreamLimits
+
+
+@dataclass(slots=True)
+class ConnectionGroup:
+    """Connections with the same settings, which may change while they are open.
+
+    Attributes:
+        watch: called for all reports, including those that the log suppresses as repeated.
+        failures: events whose handler raised, which is logged.
+        begun: connections that have begun.
+        latency: seconds from reading octets to writing the responses.
+        closed: connections that we closed, by reason.
+        sent_away: the last peers whose connections were closed for what they sent: peer, reason,
+            and time in seconds since the epoch.
+    """
+
+    settings: ConnectionSettings
     loop: asyncio.AbstractEventLoop
     watch: Watch = nobody_watches
     failures: int = 0
     begun: int = 0
     latency: Histogram = field(default_factory=Histogram)
-    closed: dict[str, int] = field(default_factory=dict)
+    closed: Counter[str] = field(default_factory=Counter)
     sent_away: deque[tuple[str, str, float]] = field(
         default_factory=lambda: deque(maxlen=_REMEMBERED)
     )
@@ -99,21 +105,6 @@ class ConnectionSettings:
     def __post_init__(self) -> None:
         """Begin with nothing logged."""
         self._repeats = RepeatLimiter(_QUIET, self.loop.time)
-
-    def change(
-        self,
-        answer: Answerer,
-        source: SourceMaker,
-        message_limits: Limits,
-        timeouts: StreamLimits,
-    ) -> None:
-        """Use these from now on."""
-        self.answer, self.source = answer, source
-        self.message_limits, self.timeouts = message_limits, timeouts
-
-    def ended(self, reason: str) -> None:
-        """Count a connection that we close."""
-        self.closed[reason] = self.closed.get(reason, 0) + 1
 
     def sends_away(self, peer: str, reason: str) -> None:
         """Remember a peer whose connection is closed for what it sent, for `status`."""

@@ -7,6 +7,8 @@ target costs two attempts a second. Messages on such a connection are handled li
 
 import asyncio
 import socket
+import ssl
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,11 +21,11 @@ from chatredirect.net.target import Target, TargetAddress
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.wording import error_text
 from chatredirect.sip.flow import Flow
-from chatredirect.transport.connection_settings import ConnectionSettings
+from chatredirect.transport.connection import StreamConnection
+from chatredirect.transport.connection_settings import ConnectionGroup, ConnectionSettings
 from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.open_connections import GOODBYE, OpenConnections
-from chatredirect.transport.outgoing_connection import OutgoingConnection, reachable_at
-from chatredirect.transport.peer_identity import Security, explain
+from chatredirect.transport.peer_identity import Identity, PeerRefused, Security, explain
 from chatredirect.transport.udp_sender import UdpSender
 
 log = structlog.get_logger()
@@ -36,6 +38,7 @@ OnFailure: TypeAlias = Callable[[str], None]
 _STOPPING = "the daemon stops"
 _REST = 0.5  # seconds of pause after a failed attempt
 _KNOWN_FAILURES = 1024
+_ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
 _STALLED = 10_000  # milliseconds in which a peer must acknowledge octets
 
 
@@ -58,69 +61,46 @@ class OutgoingLimits:
 class _Attempt:
     """A connection that is being opened, and the callbacks that wait for it."""
 
-    waiting: list[tuple[OnFlow, OnFailure]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
+    waiting: list[tuple[OnFlow, OnFailure]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
 class Outgoing:
     """The connections to targets, and UDP.
 
     Attributes:
-        settings: the settings of the connections.
+        group: the connections' settings and counters.
         limits: limits on their number.
+        security: returns the current TLS context and rules.
         udp_sender: makes the UDP flows.
+        flow_table: gives every connection a name.
+        bound: returns the addresses that we listen on.
         opened: how many connections were opened.
         failed: how many couldn't be, by reason.
+        waiting: how many callbacks wait for a connection.
     """
 
-    __slots__ = (
-        "_attempts", "_by_target", "_closed", "_connections", "_flow_table", "_resting",
-        "_security", "_waiting", "bound", "failed", "limits", "opened", "settings", "udp_sender",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        settings: ConnectionSettings,
-        limits: OutgoingLimits,
-        security: Callable[[], Security],
-        udp_sender: UdpSender,
-        flow_table: FlowTable,
-        bound: Callable[[], Iterable[ListenUrl]] = tuple,
-    ) -> None:
-        """Open nothing yet.
-
-        Args:
-            settings: the settings of the connections.
-            limits: limits on their number.
-            security: returns the current TLS context and rules.
-            udp_sender: makes UDP flows.
-            flow_table: gives every connection a name.
-            bound: returns the addresses that we listen on.
-        """
-        self.settings = settings
-        self.limits = limits
-        self.udp_sender = udp_sender
-        self.bound = bound
-        self.opened = 0
-        self.failed: dict[str, int] = {}
-        self._security = security
-        self._flow_table = flow_table
-        self._connections = OpenConnections()
-        self._by_target: dict[TargetAddress, OutgoingConnection] = {}
-        self._attempts: dict[TargetAddress, _Attempt] = {}
-        self._resting: dict[TargetAddress, tuple[float, str]] = {}  # until when, and why
-        self._waiting = 0
-        self._closed = False
+    group: ConnectionGroup
+    limits: OutgoingLimits
+    security: Callable[[], Security]
+    udp_sender: UdpSender
+    flow_table: FlowTable
+    bound: Callable[[], Iterable[ListenUrl]] = tuple
+    opened: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    waiting: int = 0
+    _connections: OpenConnections = field(default_factory=OpenConnections)
+    _by_target: dict[TargetAddress, "OutgoingConnection"] = field(default_factory=dict)
+    _attempts: dict[TargetAddress, _Attempt] = field(default_factory=dict)
+    #: Until when no connection to a target is opened, and why.
+    _resting: dict[TargetAddress, tuple[float, str]] = field(default_factory=dict)
+    _closed: bool = False
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._connections)
-
-    @property
-    def waiting(self) -> int:
-        """How many callbacks wait for a connection."""
-        return self._waiting
 
     def reach(self, target: Target) -> Flow | None:
         """The flow to a target if there is one; a UDP flow is made."""
@@ -129,18 +109,12 @@ class Outgoing:
         outgoing = self._by_target.get(target.key)
         if outgoing is None:
             return None
-        flow = outgoing.flow
+        flow = outgoing.connection.flow()
         return flow if flow.open else None
 
     def dial(self, target: Target, on_flow: OnFlow, on_failure: OnFailure) -> None:
-        """Open a connection to a target; one callback is called after this has returned.
-
-        Args:
-            target: the target.
-            on_flow: called with the flow.
-            on_failure: called with the reason why there is none.
-        """
-        loop = self.settings.loop
+        """Open a connection to a target; one callback is called after this has returned."""
+        loop = self.group.loop
         flow = self.reach(target)
         if flow is not None:
             loop.call_soon(self._call, partial(on_flow, flow))
@@ -154,13 +128,13 @@ class Outgoing:
             attempt = self._attempts[target.key] = _Attempt()
             attempt.task = loop.create_task(self._open(target, attempt))
         attempt.waiting.append((on_flow, on_failure))
-        self._waiting += 1
+        self.waiting += 1
 
-    def identify_peers(self) -> None:
-        """Determine who all peers are, by the current settings."""
+    def serve(self, settings: ConnectionSettings, limits: OutgoingLimits) -> None:
+        """Use these settings from now on, for open connections as well."""
+        self.group.settings, self.limits = settings, limits
         for connection in self._connections:
-            connection.identify_peer()
-            connection.restart_idle_timer()
+            connection.apply_settings(check_peer=False)
 
     async def aclose(self) -> None:
         """Cancel attempts and close connections; nothing is opened any more."""
@@ -174,6 +148,12 @@ class Outgoing:
         )
         self.udp_sender.close()
 
+    def gone(self, outgoing: "OutgoingConnection") -> None:
+        """Forget a connection that is closed."""
+        self._connections.discard(outgoing.connection)
+        if self._by_target.get(outgoing.target.key) is outgoing:
+            del self._by_target[outgoing.target.key]
+
     # -- an attempt ---------------------------------------------------------------------------
 
     def _refusal(self, target: Target, attempt: _Attempt | None) -> str | None:
@@ -182,19 +162,19 @@ class Outgoing:
             return _STOPPING
         if target.transport == "udp":
             return self._count("no_route", "no socket of ours gets there")
-        if self._waiting >= self.limits.waiting:
+        if self.waiting >= self.limits.waiting:
             return self._count("waiting", "too many wait for connections")
         if attempt is not None:
             return None
         until, why = self._resting.get(target.key, (0.0, ""))
-        if self.settings.loop.time() < until:
+        if self.group.loop.time() < until:
             return self._count("resting", why)
         if len(self._connections) + len(self._attempts) >= self.limits.connections:
             return self._count("connections", "too many connections to targets")
         return None
 
     def _count(self, kind: str, why: str) -> str:
-        self.failed[kind] = self.failed.get(kind, 0) + 1
+        self.failed[kind] += 1
         return why
 
     async def _open(self, target: Target, attempt: _Attempt) -> None:
@@ -203,7 +183,7 @@ class Outgoing:
         try:
             flow, why = await self._connect(target)
         except Exception:  # the callbacks must be called all the same
-            self.settings.failures += 1
+            self.group.failures += 1
             why = "a fault of ours"
             log.exception("dialling_failed", target=str(target))
         finally:
@@ -216,17 +196,15 @@ class Outgoing:
         """Call the callbacks that wait, in slices, since there may be thousands."""
         slicer = Slicer()
         for on_flow, on_failure in attempt.waiting:
-            self._waiting -= 1
+            self.waiting -= 1
             self._call(partial(on_failure, why) if flow is None else partial(on_flow, flow))
             await slicer.checkpoint()
 
     async def _connect(self, target: Target) -> tuple[Flow | None, str]:
         """Open a connection; None and the reason if that fails."""
-        security = self._security() if target.transport == "tls" else None
-        outgoing = OutgoingConnection(
-            target, self.settings, security, partial(reachable_at, self.bound), self._over
-        )
-        timeouts, loop = self.settings.timeouts, self.settings.loop
+        security = self.security() if target.transport == "tls" else None
+        outgoing = OutgoingConnection(self, target, security)
+        timeouts, loop = self.group.settings.timeouts, self.group.loop
         sock = None
         try:
             sock = await self._tcp(target)
@@ -249,12 +227,12 @@ class Outgoing:
                 sock.close()
         if outgoing.refusal is not None:
             return None, self._count("refused_certificate", outgoing.refusal)  # already logged
-        flow = outgoing.flow
+        flow = outgoing.connection.flow()
         if not flow.open:
             return None, self._count("closed", "it closed the connection at once")
         self._connections.add(outgoing.connection)
         self._by_target[target.key] = outgoing
-        self._flow_table.name(flow)
+        self.flow_table.name(flow)
         self.opened += 1
         log.info("connected", target=str(target), host=target.host)
         return flow, ""
@@ -269,7 +247,7 @@ class Outgoing:
             # this detects a peer's machine that is gone without closing the connection
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED)
             async with asyncio.timeout(self.limits.connect):
-                await self.settings.loop.sock_connect(sock, (target.address, target.port))
+                await self.group.loop.sock_connect(sock, (target.address, target.port))
         except BaseException:  # also if cancelled
             sock.close()
             raise
@@ -283,29 +261,89 @@ class Outgoing:
             kind, why = "timeout", f"no connection within {self.limits.connect:g} s"
         else:
             kind, why = "refused", error_text(error)
-        self.settings.report(
+        self.group.report(
             "target_unreachable", target.transport, target.address, target.port, why=why
         )
         return self._count(kind, why)
 
     def _rest(self, key: TargetAddress, why: str) -> None:
-        now = self.settings.loop.time()
+        now = self.group.loop.time()
         if len(self._resting) >= _KNOWN_FAILURES:
             self._resting = {key: value for key, value in self._resting.items() if value[0] > now}
         if len(self._resting) < _KNOWN_FAILURES:
             self._resting[key] = (now + _REST, why)
 
-    # -- afterwards ---------------------------------------------------------------------------
-
-    def _over(self, outgoing: OutgoingConnection) -> None:
-        self._connections.discard(outgoing.connection)
-        key = outgoing.target.key
-        if self._by_target.get(key) is outgoing:
-            del self._by_target[key]
-
     def _call(self, then: Callable[[], None]) -> None:
         try:
             then()
         except Exception:  # the other callbacks must be called
-            self.settings.failures += 1
+            self.group.failures += 1
             log.exception("flow_not_taken")
+
+
+@dataclass(slots=True, eq=False)
+class OutgoingConnection:
+    """The owner of one connection to a target, from the attempt to its end.
+
+    Attributes:
+        security: TLS; None without it.
+        connection: the connection, which may not have begun.
+        refusal: why the peer's certificate was refused; None if it wasn't.
+    """
+
+    outgoing: Outgoing
+    target: Target
+    security: Security | None
+    connection: StreamConnection = field(init=False)
+    refusal: str | None = None
+
+    def __post_init__(self) -> None:
+        """Prepare the connection."""
+        address, port = self.target.address, self.target.port
+        self.connection = StreamConnection(self, address, port, ours=True)
+
+    @property
+    def group(self) -> ConnectionGroup:
+        """That of all outgoing connections."""
+        return self.outgoing.group
+
+    @property
+    def transport(self) -> str:
+        """`tcp` or `tls`."""
+        return self.target.transport
+
+    def admit(self, tls: ssl.SSLObject | None) -> Identity:
+        """Check the server's certificate. Raises PeerRefused."""
+        if self.security is None or tls is None:
+            return Identity(verified=True)
+        try:
+            return self.security.check_server(tls, self.target.domain, self.target.host)
+        except PeerRefused as refused:
+            self.refusal = str(refused)
+            raise
+
+    def reachable(self, host: str, port: int) -> tuple[str, int]:
+        """The address and port for our Via on a connection that we open (RFC 3261 §18.1.1).
+
+        It is a listener of the transport on the connection's own address, else any of its family,
+        else the connection's own end.
+        """
+        is_ipv6 = ":" in host
+        elsewhere: tuple[str, int] | None = None
+        for url in self.outgoing.bound():
+            if url.transport != self.transport:
+                continue
+            if url.host == host or (url.host in _ANY and is_ipv6 == (url.host == "::")):
+                return host, url.port
+            if elsewhere is None and url.host == "::":  # which takes IPv4 as well
+                elsewhere = host, url.port
+            elif elsewhere is None and url.host not in _ANY and is_ipv6 == (":" in url.host):
+                elsewhere = url.host, url.port
+        return elsewhere or (host, port)
+
+    def opened(self, connection: StreamConnection) -> None:
+        """Do nothing: `Outgoing` waits for it."""
+
+    def gone(self, connection: StreamConnection) -> None:
+        """Report that it is closed."""
+        self.outgoing.gone(self)

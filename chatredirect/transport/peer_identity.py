@@ -1,10 +1,12 @@
-"""The names in a peer's certificate (RFC 5922), and which peers are allowed."""
+"""Who a peer is: the names in its certificate (RFC 5922), which are allowed, and who is trusted."""
 
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from chatredirect.config.models import TlsSettings
+from chatredirect.sip.response import Peer
 
 #: What `ssl.SSLSocket.getpeercert()` gives; typeshed has it as a dictionary of nested tuples.
 PeerCertificate = Mapping[str, object]
@@ -107,6 +109,31 @@ class Identity:
 
     verified: bool = False
     names: tuple[str, ...] = ()
+
+
+NOBODY = Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPeers:
+    """The `trusted_peers` of a configuration.
+
+    A peer is trusted if its address is in one of these networks, or if its certificate has proved
+    one of the `allowed_peers`. A UDP source address can be forged; listing it is the operator's
+    decision.
+    """
+
+    networks: tuple[IPv4Network | IPv6Network, ...]
+
+    def peer(self, host: str, port: int, identity: Identity = NOBODY) -> Peer:
+        """A peer at an address (v4-mapped ones as IPv4), trusted or not."""
+        trusted = identity.verified or self.lists(host)
+        return Peer(host.encode("ascii"), port, trusted, identity.names)
+
+    def lists(self, host: str) -> bool:
+        """Whether an address is in one of the networks."""
+        address = ip_address(host)
+        return any(address in network for network in self.networks)
 
 
 class PeerRefused(Exception):

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 import structlog
 
@@ -22,18 +23,18 @@ MAX_UNREAD = 262_144
 
 @dataclass(slots=True)
 class DatagramFlow:
-    """A UDP flow.
+    """A UDP flow, for which no certificate and no connection exists.
 
     Attributes:
-        sock: the socket.
         host: our own address.
-        port: our own port.
-        peer_host: the peer's address.
-        peer_port: the peer's port.
         name: peer_host and peer_port as a raw socket address.
         control: the control message that sets our own address as the source.
         flow_name: its name in the flow table; empty until it is needed.
     """
+
+    transport: ClassVar[str] = "udp"
+    peer_names: ClassVar[tuple[str, ...]] = ()
+    open: ClassVar[bool] = True
 
     sock: DatagramSocket
     host: str
@@ -44,30 +45,15 @@ class DatagramFlow:
     control: bytes
     flow_name: bytes = b""
 
-    @property
-    def transport(self) -> str:
-        """`udp`."""
-        return "udp"
-
-    @property
-    def peer_names(self) -> tuple[str, ...]:
-        """Empty: UDP has no certificates."""
-        return ()
-
-    @property
-    def open(self) -> bool:
-        """True: there is no connection that could be closed."""
-        return True
-
     def send(self, data: bytes) -> bool:
         """Send a datagram; False if the socket is closed. It may be lost."""
         return self.sock.put(data, self.name, self.control)
 
     def hold(self) -> None:
-        """Ignore it: there is no connection."""
+        """Do nothing: there is no connection to keep."""
 
     def release(self) -> None:
-        """Ignore it: there is no connection."""
+        """Do nothing: there is no connection to keep."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,12 +61,9 @@ class StreamFlow:
     """The flow of a connection. There is one for each, so it can be the key of a dictionary.
 
     Attributes:
-        transport: `tcp` or `tls`.
         host: our own address or, if we opened the connection, one where the peer can reach us.
         port: our own port likewise.
-        peer_host: the peer's address.
-        peer_port: the peer's port.
-        peer_names: the names that its certificate has proved.
+        peer_names: the names that the peer's certificate has proved.
         name: its name in the flow table; empty until it is needed.
         held: how many requests of the peer's are pending.
         when_free: called when no request is pending any more.
@@ -96,7 +79,7 @@ class StreamFlow:
     name: bytes = b""
     _when_over: Callable[["StreamFlow"], None] | None = None
     held: int = 0
-    when_free: Callable[[], None] | None = None
+    when_free: Callable[[], object] | None = None
 
     @property
     def open(self) -> bool:

@@ -6,18 +6,12 @@ import ssl
 from dataclasses import dataclass, field
 from functools import partial
 
-from chatredirect.sip.limits import Limits
 from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.connection import StreamConnection
-from chatredirect.transport.connection_settings import (
-    Answerer,
-    ConnectionSettings,
-    SourceMaker,
-    StreamLimits,
-)
+from chatredirect.transport.connection_settings import ConnectionGroup, ConnectionSettings
 from chatredirect.transport.open_connections import GOODBYE, OpenConnections
-from chatredirect.transport.peer_identity import Identity, Security, explain
+from chatredirect.transport.peer_identity import NOBODY, Identity, Security, explain
 from chatredirect.transport.raw_address import plain_host
 
 BACKLOG = 4096
@@ -29,12 +23,12 @@ class StreamListener:
     """A TCP socket that accepts connections, with or without TLS.
 
     Attributes:
-        settings: the settings of its connections.
+        group: its connections' settings and counters.
         admission: the limits of all listeners together.
         security: TLS; None without it.
     """
 
-    settings: ConnectionSettings
+    group: ConnectionGroup
     admission: Admission
     security: Security | None = None
     _acceptor: Acceptor | None = None
@@ -58,26 +52,17 @@ class StreamListener:
 
     def start(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""
-        self._acceptor = Acceptor(sock, self._accept, self.settings.loop, BACKLOG)
+        self._acceptor = Acceptor(sock, self._accept, self.group.loop, BACKLOG)
 
     def stop_accepting(self) -> None:
         """Close the listening socket; open connections stay."""
         if self._acceptor is not None:
             self._acceptor.close()
 
-    async def say_goodbye(self) -> int:
+    async def say_goodbye(self, patience: float = GOODBYE) -> int:
         """Close the connections that are open now, and go on accepting others.
 
         Handshakes may end, since a reset during one looks like a refusal.
-
-        Returns:
-            How many were aborted.
-        """
-        late, _ = await asyncio.gather(self._connections.close(), self._await_handshakes(GOODBYE))
-        return late
-
-    async def close(self, patience: float = GOODBYE) -> int:
-        """Close everything, after responses that were written have been sent.
 
         Args:
             patience: seconds that handshakes and peers have.
@@ -85,10 +70,15 @@ class StreamListener:
         Returns:
             How many connections were aborted.
         """
-        self.stop_accepting()
         late, _ = await asyncio.gather(
             self._connections.close(patience), self._await_handshakes(patience)
         )
+        return late
+
+    async def close(self, patience: float = GOODBYE) -> int:
+        """Close the listening socket and all connections; see `say_goodbye`."""
+        self.stop_accepting()
+        late = await self.say_goodbye(patience)
         for task in self._beginning:
             task.cancel()
         return late + await self._connections.close(patience)  # those of handshakes that have ended
@@ -96,6 +86,18 @@ class StreamListener:
     async def _await_handshakes(self, patience: float) -> None:
         if self._beginning:
             await asyncio.wait(self._beginning, timeout=patience)
+
+    def serve(self, settings: ConnectionSettings, security: Security | None) -> None:
+        """Use these settings from now on, for open connections as well.
+
+        There is no new handshake, but a peer whose certificate isn't allowed by the new settings is
+        disconnected.
+        """
+        check_peers = (self.security and self.security.profile) != (security and security.profile)
+        self.group.settings = settings
+        self.security = security
+        for connection in self._connections:
+            connection.apply_settings(check_peer=check_peers)
 
     # -- beginning ----------------------------------------------------------------------------
 
@@ -108,38 +110,34 @@ class StreamListener:
                 self.admission.leave(host)
         if refused is not None:
             sock.close()
-            self._report("connection_refused", host, port, why=f"limits.{refused} is reached")
+            why = f"limits.{refused} is reached"
+            self.group.report("connection_refused", self.transport, host, port, why=why)
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = StreamConnection(self, host, port)
-        task = self.settings.loop.create_task(self._begin(connection, sock, host, port))
+        task = self.group.loop.create_task(self._begin(connection, sock))
         self._beginning.add(task)
-        task.add_done_callback(partial(self._began, connection, sock, host))
+        task.add_done_callback(partial(self._began, connection, sock))
 
     def _began(
-        self,
-        connection: StreamConnection,
-        sock: socket.socket,
-        host: str,
-        task: asyncio.Task[None],
+        self, connection: StreamConnection, sock: socket.socket, task: asyncio.Task[None]
     ) -> None:
         """Clean up if there is no connection; the task may be cancelled before it starts."""
         self._beginning.discard(task)
         if not connection.begun:
             sock.close()
-            self.admission.leave(host)
+            self.admission.leave(connection.host)
 
-    async def _begin(
-        self, connection: StreamConnection, sock: socket.socket, host: str, port: int
-    ) -> None:
+    async def _begin(self, connection: StreamConnection, sock: socket.socket) -> None:
         """Begin the connection of an accepted socket, with a handshake if there is TLS."""
-        security, timeouts, loop = self.security, self.settings.timeouts, self.settings.loop
+        security, group = self.security, self.group
         try:
             if security is None:
-                await loop.connect_accepted_socket(lambda: connection, sock)
+                await group.loop.connect_accepted_socket(lambda: connection, sock)
             else:
-                await loop.connect_accepted_socket(
+                timeouts = group.settings.timeouts
+                await group.loop.connect_accepted_socket(
                     lambda: connection,
                     sock,
                     ssl=security.context,
@@ -150,37 +148,16 @@ class StreamListener:
         # TimeoutError and SSLError are OSErrors; a name that isn't text is a UnicodeDecodeError
         except (OSError, ValueError, asyncio.CancelledError) as error:
             if security is not None and not isinstance(error, asyncio.CancelledError):
-                self.settings.ended("handshake")
+                group.closed["handshake"] += 1
                 # load balancers only check whether the port is open
                 level = "info" if isinstance(error, ConnectionResetError) else "warning"
-                self._report("tls_handshake_failed", host, port, level, why=explain(error))
-
-    def serve(
-        self,
-        answer: Answerer,
-        source: SourceMaker,
-        message_limits: Limits,
-        timeouts: StreamLimits,
-        security: Security | None,
-    ) -> None:
-        """Use these settings from now on, for open connections as well.
-
-        There is no new handshake, but a peer whose certificate isn't allowed by the new settings is
-        disconnected.
-        """
-        check_peers = (self.security and self.security.profile) != (security and security.profile)
-        self.settings.change(answer, source, message_limits, timeouts)
-        self.security = security
-        for connection in self._connections:
-            if not check_peers or connection.admit():
-                connection.identify_peer()
-                connection.restart_idle_timer()
+                connection.report("tls_handshake_failed", level, why=explain(error))
 
     # -- called by connections ----------------------------------------------------------------
 
     def admit(self, tls: ssl.SSLObject | None) -> Identity:
         """Check the peer's certificate. Raises PeerRefused."""
-        return Identity() if self.security is None or tls is None else self.security.admit(tls)
+        return NOBODY if self.security is None or tls is None else self.security.admit(tls)
 
     def reachable(self, host: str, port: int) -> tuple[str, int]:
         """The address that the peer has used."""
@@ -194,8 +171,3 @@ class StreamListener:
         """Remove a connection."""
         self._connections.discard(connection)
         self.admission.leave(connection.host)
-
-    def _report(
-        self, event: str, host: str, port: int, level: str = "warning", **fields: object
-    ) -> None:
-        self.settings.report(event, self.transport, host, port, level, **fields)

@@ -9,68 +9,48 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from chatredirect.net.addresses import ListenUrl
 from chatredirect.transport.binding import BindError, bind
 from chatredirect.transport.mmsg import DatagramSocket
+from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.raw_address import raw_name
 from chatredirect.transport.socket_flows import DatagramFlow
 from chatredirect.transport.udp_listener import (
     Answerer,
-    SourceMaker,
     UdpListener,
     Unreachable,
-    nobody_minds,
+    ignore_unreachable,
 )
 
 _ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  # anybody may answer
 _KNOWN = 1024  # flows that are cached
 
 
+@dataclass(slots=True)
 class UdpSender:
-    """Makes flows over UDP.
+    """Makes flows over UDP. It opens sockets of our own when they are needed.
 
     Attributes:
         on_unreachable: called with the addresses and ports that datagrams can't be delivered to.
     """
 
-    __slots__ = (
-        "_answer", "_flows", "_listeners", "_loop", "_make_source", "_own", "_receive_buffer",
-        "on_unreachable",
-    )  # fmt: skip
+    _loop: asyncio.AbstractEventLoop
+    _listeners: Callable[[], Iterable[UdpListener]]
+    _answer: Answerer
+    _trust: TrustedPeers
+    _receive_buffer: int
+    on_unreachable: Unreachable = ignore_unreachable
+    _own: dict[socket.AddressFamily, UdpListener] = field(default_factory=dict)
+    _flows: dict[tuple[str, int], DatagramFlow] = field(default_factory=dict)
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        listeners: Callable[[], Iterable[UdpListener]],
-        answer: Answerer,
-        make_source: SourceMaker,
-        receive_buffer: int,
-    ) -> None:
-        """Open no socket yet.
-
-        Args:
-            loop: the event loop of our own sockets.
-            listeners: returns the open listeners.
-            answer: handles datagrams to our own sockets.
-            make_source: makes their peers.
-            receive_buffer: octets of their receive buffer.
-        """
-        self._loop = loop
-        self._listeners = listeners
-        self._answer = answer
-        self._make_source = make_source
-        self._receive_buffer = receive_buffer
-        self._own: dict[socket.AddressFamily, UdpListener] = {}
-        self._flows: dict[tuple[str, int], DatagramFlow] = {}
-        self.on_unreachable: Unreachable = nobody_minds
-
-    def serve(self, answer: Answerer, make_source: SourceMaker) -> None:
-        """Use these functions from now on; listeners may have come and gone."""
-        self._answer, self._make_source = answer, make_source
+    def serve(self, answer: Answerer, trust: TrustedPeers) -> None:
+        """Use these from now on; listeners may have come and gone."""
+        self._answer, self._trust = answer, trust
         self._flows.clear()
         for own in self._own.values():
-            own.serve(answer, make_source)
+            own.serve(answer, trust)
         for listener in self._listeners():
             listener.on_unreachable = self._unreachable
 
@@ -127,7 +107,7 @@ class UdpSender:
                 sock = bind(url, only_ipv6=True, receive_buffer=self._receive_buffer)
             except BindError:
                 return None
-            own = UdpListener(DatagramSocket(sock), self._answer, self._make_source, self._loop)
+            own = UdpListener(DatagramSocket(sock), self._answer, self._trust, self._loop)
             own.on_unreachable = self._unreachable
             self._own[family] = own
         return _flow(own.socket, own_host, host, port)

@@ -13,12 +13,15 @@ from chatredirect.net.target import Target
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.framing import Event
 from chatredirect.sip.limits import Limits
-from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
+from chatredirect.transport.connection_settings import (
+    ConnectionGroup,
+    ConnectionSettings,
+    StreamLimits,
+)
 from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
-from chatredirect.transport.peer_identity import Security
+from chatredirect.transport.peer_identity import Security, TrustedPeers
 from chatredirect.transport.tls_contexts import client_context
-from chatredirect.transport.trusted_peers import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
 from tests.service.daemon import PATIENCE
@@ -88,17 +91,11 @@ async def world(
     def answer_datagram(data: bytes, source: Any, reach: Any) -> None:
         datagrams.append((data, source))
 
-    settings = ConnectionSettings(answer_event, trust.source, Limits(), timeouts, loop)
-    udp_sender = UdpSender(
-        loop,
-        lambda: listeners,
-        answer_datagram,
-        lambda host, port: trust.source(host, port, False),
-        65536,
-    )
+    group = ConnectionGroup(ConnectionSettings(answer_event, trust, Limits(), timeouts), loop)
+    udp_sender = UdpSender(loop, lambda: listeners, answer_datagram, trust, 65536)
     flow_table = FlowTable(2**64 - 2, udp_sender)  # its numbers wrap within every test
     security = Security(profile, client_context(profile))
-    outgoing = Outgoing(settings, limits, lambda: security, udp_sender, flow_table, lambda: bound)
+    outgoing = Outgoing(group, limits, lambda: security, udp_sender, flow_table, lambda: bound)
     made = World(outgoing, flow_table, udp_sender, events, datagrams, [], listeners)
     flow_table.on_lost = made.lost.append
     try:
@@ -107,7 +104,7 @@ async def world(
         await outgoing.aclose()
         for listener in listeners:
             listener.close()
-        assert settings.failures == 0
+        assert group.failures == 0
         assert (outgoing.connections, outgoing.waiting, len(flow_table)) == (0, 0, 0)
 
 

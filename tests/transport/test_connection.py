@@ -13,8 +13,12 @@ from chatredirect.sip.framing import PONG, Event, Ping
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.response import Peer
 from chatredirect.transport.connection import StreamConnection
-from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
-from chatredirect.transport.peer_identity import Identity
+from chatredirect.transport.connection_settings import (
+    ConnectionGroup,
+    ConnectionSettings,
+    StreamLimits,
+)
+from chatredirect.transport.peer_identity import Identity, TrustedPeers
 from chatredirect.transport.socket_flows import StreamFlow
 
 PINGS = b"\r\n\r\n" * FIRST
@@ -107,7 +111,7 @@ class Transport:
 class Owner:
     """Whom the connection belongs to."""
 
-    settings: ConnectionSettings
+    group: ConnectionGroup
     transport: str = "tcp"
     names: tuple[str, ...] = ()
 
@@ -135,7 +139,8 @@ class World:
             idle_timeout=3600.0, message_timeout=30.0, write_timeout=20.0, handshake_timeout=10.0
         )
         loop = cast(asyncio.AbstractEventLoop, self.loop)
-        self.owner = Owner(ConnectionSettings(self.answer, self.source, DEFAULT, limits, loop))
+        settings = ConnectionSettings(self.answer, TrustedPeers(()), DEFAULT, limits)
+        self.owner = Owner(ConnectionGroup(settings, loop))
         self.connection = StreamConnection(self.owner, "192.0.2.1", 50_000)
         self.transport = Transport()
         self.connection.connection_made(cast(asyncio.Transport, self.transport))
@@ -144,9 +149,6 @@ class World:
         self.events += 1
         self.loop.now += self.each
         return PONG if isinstance(event, Ping) else None
-
-    def source(self, host: str, port: int, verified: bool, names: tuple[str, ...]) -> Peer:
-        return Peer(host.encode(), port, verified, names)
 
     @property
     def answers(self) -> int:
@@ -196,7 +198,7 @@ def test_floods_that_wait_are_ended_all_the_same(world: World) -> None:
     world.each = 0.05  # twenty a second, where ten are allowed
     world.connection.data_received(b"\r\n\r\n" * 250)
     assert world.transport.closing
-    assert world.owner.settings.closed == {"pings": 1}
+    assert world.owner.group.closed == {"pings": 1}
 
 
 def test_who_has_shut_down_and_reads_no_more_is_given_up(world: World) -> None:
@@ -217,13 +219,11 @@ def test_who_has_shut_down_and_reads_no_more_is_given_up(world: World) -> None:
 def test_a_flow_has_the_names_that_count_now(world: World) -> None:
     """RFC 3261 §18.2.2: after a reload a certificate may prove other names than before."""
     world.owner.names = ("fe01.contoso.com",)
-    world.connection.admit()
-    world.connection.identify_peer()
+    world.connection.apply_settings(check_peer=True)
     flow = world.connection.flow()
     assert flow.peer_names == ("fe01.contoso.com",)
     world.owner.names = ("fe02.contoso.com",)
-    world.connection.admit()
-    world.connection.identify_peer()
+    world.connection.apply_settings(check_peer=True)
     assert flow.peer_names == ("fe02.contoso.com",)
 
 

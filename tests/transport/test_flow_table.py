@@ -26,7 +26,7 @@ def listen(ours: World, host: str) -> UdpListener:
         lambda data, source, reach: ours.datagrams.append(
             (data, (source, reach.flow(source.port)))
         ),
-        lambda host, port: ours.outgoing.settings.source(host, port, False),
+        ours.outgoing.group.settings.trust,
         asyncio.get_running_loop(),
     )
     ours.listeners.append(listener)

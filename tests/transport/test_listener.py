@@ -5,9 +5,13 @@ import socket
 
 from chatredirect.sip.limits import Limits
 from chatredirect.transport.admission import Admission, ConnectionLimits
-from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
+from chatredirect.transport.connection_settings import (
+    ConnectionGroup,
+    ConnectionSettings,
+    StreamLimits,
+)
+from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.stream_listener import StreamListener
-from chatredirect.transport.trusted_peers import TrustedPeers
 from tests.service.daemon import PATIENCE
 
 
@@ -17,14 +21,13 @@ async def test_a_listener_that_closes_gives_back_what_it_has_just_accepted() -> 
     admission = Admission(ConnectionLimits(10, 10, 10, 10), loop.time)
     settings = ConnectionSettings(
         answer=lambda event, source, transport, reach: None,
-        source=TrustedPeers(()).source,
+        trust=TrustedPeers(()),
         message_limits=Limits(),
         timeouts=StreamLimits(
             idle_timeout=9, message_timeout=9, write_timeout=1, handshake_timeout=9
         ),
-        loop=loop,
     )
-    listener = StreamListener(settings, admission)
+    listener = StreamListener(ConnectionGroup(settings, loop), admission)
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
         accepted, address = server.accept()

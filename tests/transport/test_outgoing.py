@@ -130,7 +130,7 @@ async def test_garbage(garbage: bytes) -> None:
         flow.send(REQUEST)
         await until(lambda: ours.lost == [flow])
         assert all(isinstance(event, FramingFault) for event, _, _ in ours.events)
-        (why,) = ours.outgoing.settings.closed
+        (why,) = ours.outgoing.group.closed
         assert why in ("framing", "half_sent")
 
 
@@ -150,7 +150,7 @@ async def test_a_connection_that_was_hung_up_is_over_at_once() -> None:
     async with server(then) as pool, world() as ours:
         flow = await ours.flow(pool.target())
         flow.send(REQUEST)
-        await until(lambda: bool(ours.outgoing.settings.closed))
+        await until(lambda: bool(ours.outgoing.group.closed))
         assert ours.outgoing.connections == 1, "it is closed, not hung up"
         assert ours.lost == [flow]
         assert not flow.send(REQUEST)
@@ -234,7 +234,7 @@ async def test_a_target_that_does_not_read_holds_a_bounded_amount() -> None:
             assert sent < 64 * 2**20  # what the kernel takes is its own affair
         assert flow._stream.get_write_buffer_size() <= MAX_UNREAD + len(message)  # type: ignore[attr-defined]
         await until(lambda: ours.lost == [flow])
-        assert ours.outgoing.settings.closed == {"not_reading": 1}
+        assert ours.outgoing.group.closed == {"not_reading": 1}
 
 
 async def test_idle_connections_are_closed() -> None:
@@ -242,7 +242,7 @@ async def test_idle_connections_are_closed() -> None:
     async with server() as pool, world(timeouts=hasty) as ours:
         flow = await ours.flow(pool.target())
         await until(lambda: ours.lost == [flow])
-        assert ours.outgoing.settings.closed == {"idle": 1}
+        assert ours.outgoing.group.closed == {"idle": 1}
 
 
 async def test_keep_alives() -> None:
@@ -348,8 +348,8 @@ async def test_one_who_waits_badly_does_not_keep_others_from_hearing() -> None:
         ours.outgoing.dial(pool.target(), lambda flow: 1 / 0, told.append)  # type: ignore[arg-type, return-value]
         ours.outgoing.dial(pool.target(), told.append, told.append)
         await until(lambda: len(told) == 1)
-        assert ours.outgoing.settings.failures == 1
-        ours.outgoing.settings.failures = 0
+        assert ours.outgoing.group.failures == 1
+        ours.outgoing.group.failures = 0
 
 
 async def test_file_descriptors_are_given_back() -> None:
@@ -506,12 +506,13 @@ async def test_terms_that_change_hold_for_open_connections() -> None:
     async with server() as pool, world() as ours:
         await ours.flow(pool.target())
         taken: list[Any] = []
-        settings = ours.outgoing.settings
         hasty = dataclasses.replace(PATIENT, idle_timeout=0.5)
-        settings.change(
-            lambda event, *_: taken.append(event), settings.source, settings.message_limits, hasty
+        settings = dataclasses.replace(
+            ours.outgoing.group.settings,
+            answer=lambda event, *_: taken.append(event),
+            timeouts=hasty,
         )
-        ours.outgoing.identify_peers()
+        ours.outgoing.serve(settings, ours.outgoing.limits)
         pool.writers[0].write(ANSWER)
         await until(lambda: len(taken) == 1)
         assert ours.events == []

@@ -7,6 +7,7 @@ from typing import cast
 from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.response import Peer
 from chatredirect.transport.mmsg import DatagramSocket
+from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 
 
@@ -26,14 +27,11 @@ def test_at_least_one_datagram_in_each_turn() -> None:
     def answer(data: bytes, source: Peer, reach: ReturnPath) -> None:
         taken.append(data)
 
-    def source_of(host: str, port: int) -> Peer:
-        return Peer(host.encode(), port)
-
     sock = socket.socket(type=socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
     sock.setblocking(False)
     loop = cast(asyncio.AbstractEventLoop, Loop())
-    listener = UdpListener(DatagramSocket(sock), answer, source_of, loop)
+    listener = UdpListener(DatagramSocket(sock), answer, TrustedPeers(()), loop)
     with socket.socket(type=socket.SOCK_DGRAM) as peer:
         for number in range(3):
             peer.sendto(b"%d" % number, sock.getsockname())

@@ -11,7 +11,7 @@ import uvloop
 from chatredirect.config import ListenUrl
 from chatredirect.transport.binding import bind
 from chatredirect.transport.mmsg import DatagramSocket
-from chatredirect.transport.trusted_peers import TrustedPeers
+from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
 from tests.waiting import until
@@ -39,9 +39,9 @@ async def beside_a_closed_port(bound: str, host: str) -> None:
         came.append(data)
 
     sock = DatagramSocket(bind(ListenUrl("udp", bound, 0), only_ipv6=False, receive_buffer=1 << 22))
-    listener = UdpListener(sock, answer, trust.source_of_datagrams, loop)
-    udp_sender = UdpSender(loop, lambda: [listener], answer, trust.source_of_datagrams, 1 << 20)
-    udp_sender.serve(answer, trust.source_of_datagrams)
+    listener = UdpListener(sock, answer, trust, loop)
+    udp_sender = UdpSender(loop, lambda: [listener], answer, trust, 1 << 20)
+    udp_sender.serve(answer, trust)
     udp_sender.on_unreachable = told.extend
     peer = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -95,7 +95,7 @@ def test_a_socket_of_our_own_hears_it(run: Runner) -> None:
     async def scenario() -> None:
         loop, trust = asyncio.get_running_loop(), TrustedPeers(())
         told: list[tuple[str, int]] = []
-        udp_sender = UdpSender(loop, lambda: [], lambda *_: None, trust.source_of_datagrams, 65536)
+        udp_sender = UdpSender(loop, lambda: [], lambda *_: None, trust, 65536)
         udp_sender.on_unreachable = told.extend
         closed = udp_sender.to("127.0.0.1", closed_port("127.0.0.1"))
         assert closed is not None

@@ -33,8 +33,7 @@ from chatredirect.service.reload import Reloader, ReloadRefused, log_warnings
 from chatredirect.service.service import Service
 from chatredirect.status.status_handler import status_command
 from chatredirect.systemd.inherited import Inherited
-from chatredirect.systemd.notify import Notifier
-from chatredirect.systemd.watchdog import Watchdog, interval
+from chatredirect.systemd.notify import Notifier, Watchdog, watchdog_interval
 from chatredirect.trace.trace_handler import trace_command
 from chatredirect.trace.traces import Traces
 
@@ -90,7 +89,9 @@ async def serve(
     control = ControlServer({"reload": reload_command(reloader), "trace": trace_command(traces)})
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
-    watchdog = Watchdog(loop, Notifier(), lambda: status_line(read(service), reloader), interval())
+    watchdog = Watchdog(
+        loop, Notifier(), lambda: status_line(read(service), reloader), watchdog_interval()
+    )
     watching = Watching(os.fspath(config), partial(_reload, reloader))
 
     def reloaded() -> None:

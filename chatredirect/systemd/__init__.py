@@ -1,7 +1,6 @@
 """The interfaces of systemd: the daemon's state, the watchdog, and inherited sockets.
 
-    notify      sd_notify(3): READY, STATUS, RELOADING, STOPPING, WATCHDOG
-    watchdog    keep-alives, from a timer of the event loop
+    notify      sd_notify(3): READY, STATUS, RELOADING, STOPPING, and the watchdog's keep-alives
     inherited   sockets that systemd has bound, matched to `listen`
 
 All are protocols of environment variables and datagrams, and do nothing without systemd. Logs for

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.systemd.notify import Notifier
-from chatredirect.systemd.watchdog import Watchdog, interval
+from chatredirect.systemd.notify import Notifier, Watchdog, watchdog_interval
 
 
 @pytest.fixture
@@ -39,7 +38,6 @@ def test_messages(manager: socket.socket, notifier: Notifier) -> None:
         "STATUS=ü",
         "STOPPING=1\nSTATUS=bye",
     ]
-    assert notifier.failed == 0
 
 
 def test_abstract_socket() -> None:
@@ -57,23 +55,21 @@ def test_nobody_to_tell(name: str) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": name} if name else {})
     notifier.ready("x")
     assert not notifier.active
-    assert notifier.failed == 0
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
-    """A manager that is gone is no reason to fail; it is counted."""
+    """A manager that is gone is no reason to fail."""
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "missing")})
+    assert notifier.active
     notifier.alive()
-    assert notifier.failed == 1
 
 
 def test_a_busy_manager_holds_nobody_up(manager: socket.socket, notifier: Notifier) -> None:
     """Signs of life that find no room are given up at once."""
     for _ in range(5000):
         notifier.alive()
-        if notifier.failed:
-            break
-    assert notifier.failed == 1
+    manager.setblocking(False)
+    assert 0 < len(_said(manager)) < 5000
 
 
 @pytest.mark.parametrize(
@@ -91,7 +87,7 @@ def test_a_busy_manager_holds_nobody_up(manager: socket.socket, notifier: Notifi
 )
 def test_interval(environ: dict[str, str], seconds: float | None) -> None:
     """A third of WATCHDOG_USEC, if it is meant for this process (sd_watchdog_enabled(3))."""
-    assert interval(environ, 7) == seconds
+    assert watchdog_interval(environ, 7) == seconds
 
 
 async def test_a_stuck_loop_gives_no_sign(manager: socket.socket, notifier: Notifier) -> None:
@@ -140,7 +136,7 @@ async def test_status_follows(
     manager: socket.socket, notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The status line is told when it has changed, and only then."""
-    monkeypatch.setattr("chatredirect.systemd.watchdog.STATUS_INTERVAL", 0.01)
+    monkeypatch.setattr("chatredirect.systemd.notify.STATUS_INTERVAL", 0.01)
     manager.setblocking(False)
     words = ["one"]
     dog = Watchdog(asyncio.get_running_loop(), notifier, lambda: words[-1], None)

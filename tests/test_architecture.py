@@ -24,8 +24,6 @@ PARTS_OF_A_MODE = {"core", "driver", "events", "settings"}
 #: Modules of under 40 lines, and why each is one.
 SMALL = {
     "__main__": "what `python -m` runs",
-    "client.identity": "the random source of our own requests; sip/ has none",
-    "client.timing": "retransmission of our own requests, apart from sockets",
     "endpoints.unavailability": "rooms further down read it",
     "manual.__main__": "what `python -m` runs",
     "metrics.lag": "measured by the daemon, read by two",

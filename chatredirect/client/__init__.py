@@ -1,11 +1,10 @@
-"""The client's side: requests that this program sends itself, and their responses.
+"""Requests that this program sends itself, and their responses: sockets and the clock.
 
 The daemon pings targets, and `chatredirect probe` acts as an old client. `sip.client_request`
-writes and matches the messages; here are the sockets and the clock.
+writes and matches the messages.
 
-    wire       a connection to one target, one class per transport
-    tls        the server's identity, or why there is no connection, and what may help
-    timing     when a request is sent again
-    identity   random tags, branches and Call-IDs
-    next_hop   where a request goes: by its URI, or by what a person writes
+    wire           a connection to one target, one class per transport
+    tls            the server's identity, or why there is no connection, and what may help
+    next_hop       where a request goes: by its URI, or by what a person writes
+    own_requests   random identifiers, and when a request is sent again
 """

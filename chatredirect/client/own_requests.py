@@ -1,15 +1,32 @@
-"""When a client retransmits a request without a response (RFC 3261 §17.1).
-
-Only over UDP: TCP retransmits by itself.
-"""
+"""What our own requests need beside their text: identifiers, and when they are sent again."""
 
 import math
+import secrets
 
 from chatredirect.sip.transaction.state_machines import T1, T2
 
+# Random, so that nobody can guess or repeat them.
+
+
+def new_branch() -> bytes:
+    """A branch that no other transaction has, with RFC 3261's cookie (§8.1.1.7)."""
+    return b"z9hG4bK" + secrets.token_hex(8).encode("ascii")
+
+
+def new_tag() -> bytes:
+    """A From tag (§19.3)."""
+    return secrets.token_hex(6).encode("ascii")
+
+
+def new_call_id() -> bytes:
+    """A Call-ID (§8.1.1.4)."""
+    return secrets.token_hex(12).encode("ascii")
+
 
 class Resending:
-    """The pauses of one client transaction: Timer A of an INVITE, Timer E of the others.
+    """When a request without a response is sent again (RFC 3261 §17.1): Timer A or Timer E.
+
+    Only over UDP: TCP retransmits by itself.
 
     Attributes:
         pause: seconds from the last sending to the next; infinite where there is none.

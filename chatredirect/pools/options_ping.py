@@ -6,8 +6,7 @@ Over UDP it is retransmitted (RFC 3261 §17.1.2.2), so one lost datagram is no l
 import asyncio
 
 from chatredirect import __version__
-from chatredirect.client.identity import new_branch, new_call_id, new_tag
-from chatredirect.client.timing import Resending
+from chatredirect.client.own_requests import Resending, new_branch, new_call_id, new_tag
 from chatredirect.client.wire import Connect, Wire
 from chatredirect.net.target import Target
 from chatredirect.pools.health import PingOutcome

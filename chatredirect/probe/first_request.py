@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from chatredirect import __version__
-from chatredirect.client.identity import new_call_id, new_tag
+from chatredirect.client.own_requests import new_call_id, new_tag
 from chatredirect.probe.sip_exchange import SipExchange
 from chatredirect.sip.client_request import ClientRequest
 from chatredirect.sip.uri import parse_uri

@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatredirect.client.identity import new_branch
-from chatredirect.client.timing import Resending
+from chatredirect.client.own_requests import Resending, new_branch
 from chatredirect.client.tls import Secured
 from chatredirect.client.wire import Wire
 from chatredirect.net.target import Target

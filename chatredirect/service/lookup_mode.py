@@ -11,7 +11,7 @@ from math import inf
 
 import structlog
 
-from chatredirect.client.identity import new_branch
+from chatredirect.client.own_requests import new_branch
 from chatredirect.config import EndpointSettings, HostPort
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore, LookupSettings

@@ -6,7 +6,7 @@ from itertools import accumulate
 import pytest
 
 from chatredirect.client.next_hop import next_hop, parse_via
-from chatredirect.client.timing import Resending
+from chatredirect.client.own_requests import Resending
 from chatredirect.net.target import PoolAddress
 from chatredirect.sip.uri import parse_uri
 

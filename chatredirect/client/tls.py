@@ -36,8 +36,6 @@ class NotSecureError(ConnectionError):
     """No connection: TLS failed, or the peer isn't the one that was meant.
 
     Attributes:
-        why: what is wrong.
-        remedy: what might help.
         names: those of the peer's certificate, if nothing but the name was wrong.
     """
 
@@ -46,7 +44,7 @@ class NotSecureError(ConnectionError):
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Both parts, for people who write configurations."""
+        """Why, and what may help, for people who write configurations."""
         return f"{self.why}; {self.remedy.value}" if self.remedy.value else self.why
 
 
@@ -55,7 +53,7 @@ class Secured:
     """The TLS session with a peer, and the peer's identity.
 
     Attributes:
-        protocol: `TLSv1.3`.
+        protocol: such as `TLSv1.3`.
         cipher: OpenSSL's name of it.
         names: the SIP identities of the peer's certificate (RFC 5922 §7.1).
         verified: the name that its certificate had to carry.
@@ -111,77 +109,58 @@ def not_secure(error: OSError) -> NotSecureError:
         why = f"the peer's certificate was refused: {error.verify_message}"
         return NotSecureError(why, _VERIFICATION.get(error.verify_code, Remedy.SERVER))
     if isinstance(error, ssl.SSLError):
-        why, remedy = _REASONS.get(error.reason or "", ("", Remedy.SERVER))
-        return NotSecureError(why or explain(error), remedy)
+        reason = error.reason or ""
+        remedy = _HANDSHAKE.get(reason, Remedy.SERVER)
+        return NotSecureError(_MEANING.get(reason) or explain(error), remedy)
     if isinstance(error, ConnectionAbortedError):
         return NotSecureError(explain(error))
     # also a peer's way to say that it likes nothing of what we offer
     return NotSecureError("closed the connection in the TLS handshake", Remedy.MINIMUM_VERSION)
 
 
-def closed() -> NotSecureError:
-    """The peer closed the connection before it sent anything: in TLS 1.3 a server may refuse our
-    certificate after the handshake.
-    """
-    return NotSecureError("closed the connection without a response", Remedy.OURS)
-
-
-#: OpenSSL's X509_V_ERR_…: unknown authorities, and keys or digests that are too weak.
+#: By OpenSSL's X509_V_ERR_…: unknown authorities, and keys or digests that are too weak.
 _VERIFICATION = {
     **dict.fromkeys((2, 18, 19, 20, 21), Remedy.CA),
     **dict.fromkeys((66, 67, 68), Remedy.CIPHERS),
 }
-#: OpenSSL's names for failures of a client's handshake, found by us or sent as an alert.
-_REASONS = {
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
-        "the peer asks for a certificate of ours",
-        Remedy.CERTIFICATE,
-    ),
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
-        "the peer ended the handshake: there is no cipher in common, or it asks for a certificate "
-        "of ours",
-        Remedy.CERTIFICATE,
-    ),
-    "TLSV1_ALERT_UNKNOWN_CA": (
-        "the peer doesn't know the authority of our certificate",
-        Remedy.CERTIFICATE,
-    ),
-    "SSLV3_ALERT_BAD_CERTIFICATE": ("the peer refused our certificate", Remedy.CERTIFICATE),
-    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": (
-        "the peer refused our certificate: not made for clients?",
-        Remedy.CERTIFICATE,
-    ),
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": ("the peer refused our certificate", Remedy.CERTIFICATE),
-    "SSLV3_ALERT_CERTIFICATE_REVOKED": (
-        "the peer says that our certificate is revoked",
-        Remedy.CERTIFICATE,
-    ),
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": (
-        "the peer says that our certificate has expired",
-        Remedy.CERTIFICATE,
-    ),
-    "TLSV1_ALERT_ACCESS_DENIED": ("the peer doesn't let us in", Remedy.CERTIFICATE),
-    "TLSV1_UNRECOGNIZED_NAME": ("the peer knows no server of that name", Remedy.NAME),
-    "TLSV1_ALERT_PROTOCOL_VERSION": ("no TLS version in common", Remedy.MINIMUM_VERSION),
-    "UNSUPPORTED_PROTOCOL": ("no TLS version in common", Remedy.MINIMUM_VERSION),
-    "WRONG_SSL_VERSION": ("no TLS version in common", Remedy.MINIMUM_VERSION),
-    "TLSV1_ALERT_INSUFFICIENT_SECURITY": (
-        "the peer asks for stronger ciphers",
-        Remedy.SERVER,
-    ),
-    "TLSV1_ALERT_INTERNAL_ERROR": (
-        "the peer ended the handshake: it may be too old for what was offered",
-        Remedy.MINIMUM_VERSION,
-    ),
-    "DH_KEY_TOO_SMALL": ("the peer's key exchange is too weak", Remedy.CIPHERS),
-    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": (
-        "the peer lacks secure renegotiation (RFC 5746): it needs its security updates",
-        Remedy.SERVER,
-    ),
-    "UNEXPECTED_EOF_WHILE_READING": (
-        "closed the connection in the TLS handshake",
-        Remedy.MINIMUM_VERSION,
-    ),
+#: By OpenSSL's names for failures of a client's handshake, found by us or sent as an alert.
+_HANDSHAKE = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": Remedy.CERTIFICATE,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": Remedy.CERTIFICATE,
+    "TLSV1_ALERT_UNKNOWN_CA": Remedy.CERTIFICATE,
+    "SSLV3_ALERT_BAD_CERTIFICATE": Remedy.CERTIFICATE,
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": Remedy.CERTIFICATE,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": Remedy.CERTIFICATE,
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": Remedy.CERTIFICATE,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": Remedy.CERTIFICATE,
+    "TLSV1_ALERT_ACCESS_DENIED": Remedy.CERTIFICATE,
+    "TLSV1_UNRECOGNIZED_NAME": Remedy.NAME,
+    "TLSV1_ALERT_PROTOCOL_VERSION": Remedy.MINIMUM_VERSION,
+    "UNSUPPORTED_PROTOCOL": Remedy.MINIMUM_VERSION,
+    "WRONG_SSL_VERSION": Remedy.MINIMUM_VERSION,
+    "TLSV1_ALERT_INTERNAL_ERROR": Remedy.MINIMUM_VERSION,
+    "UNEXPECTED_EOF_WHILE_READING": Remedy.MINIMUM_VERSION,
+    "DH_KEY_TOO_SMALL": Remedy.CIPHERS,
+}
+#: What they mean, where `transport.peer_identity.explain` has no words, or those for a server.
+_MEANING = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the peer asks for a certificate of ours",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer ended the handshake: there is no cipher in common, "
+    "or it asks for a certificate of ours",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "the peer refused our certificate: not made for "
+    "clients?",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "the peer says that our certificate is revoked",
+    "TLSV1_ALERT_ACCESS_DENIED": "the peer doesn't let us in",
+    "TLSV1_UNRECOGNIZED_NAME": "the peer knows no server of that name",
+    "UNSUPPORTED_PROTOCOL": "no TLS version in common",
+    "WRONG_SSL_VERSION": "no TLS version in common",
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": "the peer asks for stronger ciphers",
+    "TLSV1_ALERT_INTERNAL_ERROR": "the peer ended the handshake: it may be too old for what was "
+    "offered",
+    "DH_KEY_TOO_SMALL": "the peer's key exchange is too weak",
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": "the peer lacks secure renegotiation (RFC 5746): it "
+    "needs its security updates",
+    "UNEXPECTED_EOF_WHILE_READING": "closed the connection in the TLS handshake",
 }
 
 
@@ -200,7 +179,7 @@ _HINTS = {
 
 
 def hint(failure: NotSecureError, target: Target) -> str:
-    """What to do; empty if there is nothing to say."""
+    """What somebody who calls `probe` may do; empty if there is nothing to say."""
     if failure.remedy not in (Remedy.NAME, Remedy.ADDRESS):
         return _HINTS.get(failure.remedy, "")
     why = ""

@@ -1,5 +1,4 @@
-"""A connection to one target for one exchange: a UDP socket, or a TCP connection with or without
-TLS.
+"""A connection to one target for one exchange, over UDP, TCP or TLS.
 
 A sender needs to know one difference only: on a wire that isn't `reliable` it retransmits.
 """
@@ -9,7 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias
 
-from chatredirect.client.tls import NotSecureError, Secured, closed, not_secure, secured
+from chatredirect.client.tls import NotSecureError, Remedy, Secured, not_secure, secured
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
 from chatredirect.sip.errors import SipError
@@ -131,7 +130,7 @@ class StreamWire:
         self.local: tuple[str, int] = writer.get_extra_info("sockname")[:2]
 
     def send(self, data: bytes) -> None:
-        """Send a message; it is small, so nobody waits for it to leave."""
+        """Send a message; it is small, so nothing waits until it is sent."""
         self._writer.write(data)
 
     async def receive(self) -> Received:
@@ -148,9 +147,9 @@ class StreamWire:
         return self._messages.pop(0)
 
     def close(self) -> None:
-        """Close the connection without waiting for the peer's goodbye."""
+        """Close the connection without waiting for the peer to do so."""
         if self.secured is not None and not self._writer.is_closing():
-            self._writer.close()  # says ours: close_notify (RFC 8446 §6.1)
+            self._writer.close()  # sends close_notify (RFC 8446 §6.1)
         self._writer.transport.abort()
 
     async def _read(self) -> bytes:
@@ -163,9 +162,11 @@ class StreamWire:
                 raise
             data = b""
         if not data:
+            why = "closed the connection without a response"
             if self.secured is None or self._heard:
-                raise ConnectionError("closed the connection without a response")
-            raise closed()
+                raise ConnectionError(why)
+            # in TLS 1.3 a server may refuse our certificate after the handshake
+            raise NotSecureError(why, Remedy.OURS)
         self._heard = True
         return data
 
@@ -176,11 +177,7 @@ async def connect_tcp(target: Target) -> Wire:
 
 
 def tls_connect(security: Callable[[], Security]) -> Connect:
-    """How to get to a target over TLS: verified, or not at all.
-
-    Args:
-        security: gives the current TLS settings; certificates may have been renewed.
-    """
+    """A function that connects over TLS, with the current `security`; see `secured`."""
 
     async def connect(target: Target) -> Wire:
         outgoing = security()
@@ -200,5 +197,5 @@ def tls_connect(security: Callable[[], Security]) -> Connect:
     return connect
 
 
-#: How to get to a target over the transports that need no certificates; see `tls_connect`.
+#: Functions that connect over the transports without certificates; see `tls_connect`.
 CONNECTS: Mapping[Transport, Connect] = {"udp": UdpWire.connect, "tcp": connect_tcp}

@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -39,32 +40,31 @@ _quiet = logging.Logger("aiohttp")
 _quiet.disabled = True
 
 
+@dataclass(slots=True)
 class HttpServer:
     """Serves pages on accepted connections."""
 
-    __slots__ = ("_counters", "_loop", "_open", "_pages", "_server", "_tasks")
+    pages: Pages
+    counters: HttpCounters
+    loop: asyncio.AbstractEventLoop
+    _open: set["_Connection"] = field(default_factory=set)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _server: web.Server = field(init=False)
 
-    def __init__(
-        self, pages: Pages, counters: HttpCounters, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        """Serve these pages."""
-        self._pages = pages
-        self._counters = counters
-        self._loop = loop
-        self._open: set[_Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __post_init__(self) -> None:
+        """Make aiohttp's side."""
         self._server = web.Server(self._answer)
 
     def accept(self, sock: socket.socket, _address: object) -> None:
         """Serve a connection, or close it at once if there are too many."""
         if len(self._open) >= CONNECTIONS:
-            self._counters.busy += 1
+            self.counters.busy += 1
             sock.close()
             return
-        handler = _RequestHandler(self._server, self._unreadable, self._loop)
-        connection = _Connection(self, handler, self._loop)
+        handler = _RequestHandler(self._server, self._unreadable, self.loop)
+        connection = _Connection(self, handler)
         self._open.add(connection)
-        task = self._loop.create_task(self._begin(connection, sock))
+        task = self.loop.create_task(self._begin(connection, sock))
         self._tasks.add(task)
         task.add_done_callback(partial(self._begun, connection, sock))
 
@@ -79,13 +79,9 @@ class HttpServer:
         """Forget a connection that has ended."""
         self._open.discard(connection)
 
-    def slow(self) -> None:
-        """Count a connection that was over the limit of time or octets."""
-        self._counters.slow += 1
-
     async def _begin(self, connection: "_Connection", sock: socket.socket) -> None:
         with suppress(OSError):  # it was gone before it began
-            await self._loop.connect_accepted_socket(lambda: connection, sock)
+            await self.loop.connect_accepted_socket(lambda: connection, sock)
 
     def _begun(
         self, connection: "_Connection", sock: socket.socket, task: asyncio.Task[None]
@@ -98,11 +94,11 @@ class HttpServer:
             self.gone(connection)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        make = self._pages.get(request.path)
+        make = self.pages.get(request.path)
         name = _OTHER if make is None else request.path
         headers = _HEADERS
         if make is None:
-            page = Page.text(404, "not found; there is " + ", ".join(self._pages))
+            page = Page.text(404, "not found; there is " + ", ".join(self.pages))
         elif request.method not in _METHODS:
             page = Page.text(405, "GET or HEAD")
             headers = {**headers, "Allow": ", ".join(_METHODS)}
@@ -118,7 +114,7 @@ class HttpServer:
         return self._response(_OTHER, Page.text(status, "this is no HTTP request"), _HEADERS)
 
     def _response(self, name: str, page: Page, headers: Mapping[str, str]) -> web.Response:
-        self._counters.answered(name, page.status)
+        self.counters.answered(name, page.status)
         response = web.Response(
             status=page.status,
             body=page.body,
@@ -165,34 +161,31 @@ class _RequestHandler(web.RequestHandler):
         return self._refuse(status)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class _Connection(asyncio.Protocol):
-    """One connection: passes octets to aiohttp, within the limits of time and octets."""
+    """One connection: passes events to aiohttp, within the limits of time and octets."""
 
-    __slots__ = (
-        "_asked", "_handler", "_octets", "_server", "_tail", "_timer", "_transport", "begun",
-    )  # fmt: skip
+    server: HttpServer
+    handler: web.RequestHandler
+    begun: bool = False
+    _octets: int = 0
+    _tail: bytes = b""
+    _asked: bool = False  # the end of a request's head, or what looks like one, has come
+    _transport: asyncio.Transport | None = None
+    _timer: asyncio.TimerHandle = field(init=False)
 
-    def __init__(
-        self, server: HttpServer, handler: web.RequestHandler, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __post_init__(self) -> None:
         """Start the time limit."""
-        self._server = server
-        self._handler = handler
-        self._octets = 0
-        self._tail = b""
-        self._asked = False  # the end of a request's head, or what looks like one, has come
-        self.begun = False
-        self._transport: asyncio.Transport | None = None
-        self._timer = loop.call_later(SECONDS, self._too_long)
+        self._timer = self.server.loop.call_later(SECONDS, self._too_long)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Pass it on."""
         self.begun = True
         self._transport = cast(asyncio.Transport, transport)
-        self._handler.connection_made(transport)
+        self.handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on, unless it is too much."""
+        """Pass it on, unless the limit of octets is reached."""
         self._octets += len(data)
         if self._octets > OCTETS:
             self._too_long()
@@ -200,27 +193,27 @@ class _Connection(asyncio.Protocol):
         tail = self._tail + data
         self._asked = self._asked or _HEAD_END in tail
         self._tail = tail[-len(_HEAD_END) + 1 :]
-        self._handler.data_received(data)
+        self.handler.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Pass it on. A client that closes its side after a request still gets the response."""
-        self._handler.eof_received()
+        self.handler.eof_received()
         return self._asked
 
     def pause_writing(self) -> None:
         """Pass it on."""
-        self._handler.pause_writing()
+        self.handler.pause_writing()
 
     def resume_writing(self) -> None:
         """Pass it on."""
-        self._handler.resume_writing()
+        self.handler.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the time limit, and pass it on."""
         self._timer.cancel()
         self._transport = None
-        self._server.gone(self)
-        self._handler.connection_lost(exc)
+        self.server.gone(self)
+        self.handler.connection_lost(exc)
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -229,5 +222,5 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _too_long(self) -> None:
-        self._server.slow()
+        self.server.counters.slow += 1
         self.abort()

@@ -29,7 +29,7 @@ class HttpPlan:
     """Where HTTP is to be served.
 
     Attributes:
-        where: as the configuration says; None for nowhere.
+        where: None for nowhere.
         fresh: the socket that was bound for it; None if it stays as it is.
     """
 
@@ -42,34 +42,20 @@ class HttpPlan:
             self.fresh.close()
 
 
+@dataclass(slots=True)
 class HttpListener:
     """HTTP at one address, or nowhere.
 
     Attributes:
-        counters: requests and refused connections.
+        make_pages: makes the pages; called in a thread when they are needed.
     """
 
-    __slots__ = ("_acceptor", "_loop", "_make_pages", "_server", "_where", "counters")
-
-    def __init__(
-        self,
-        make_pages: Callable[[], Pages],
-        counters: HttpCounters,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        """Listen nowhere yet.
-
-        Args:
-            make_pages: makes the pages; called in a thread when they are first needed.
-            counters: counts requests and refused connections.
-            loop: the event loop.
-        """
-        self._make_pages = make_pages
-        self.counters = counters
-        self._loop = loop
-        self._where: HostPort | None = None
-        self._acceptor: Acceptor | None = None
-        self._server: HttpServer | None = None
+    make_pages: Callable[[], Pages]
+    counters: HttpCounters
+    loop: asyncio.AbstractEventLoop
+    _where: HostPort | None = None
+    _acceptor: Acceptor | None = None
+    _server: "HttpServer | None" = None
 
     def plan(self, where: HostPort | None) -> HttpPlan:
         """Bind an address if it is a new one. Nothing changes before `carry_out`.
@@ -95,14 +81,14 @@ class HttpListener:
         self.close()
         self._where = plan.where
         url = bound_url(ListenUrl("tcp", plan.where.host, 0), plan.fresh)
-        self._server = server_class(pages, self.counters, self._loop)
-        self._acceptor = Acceptor(plan.fresh, self._server.accept, self._loop, _BACKLOG)
+        self._server = server_class(pages, self.counters, self.loop)
+        self._acceptor = Acceptor(plan.fresh, self._server.accept, self.loop, _BACKLOG)
         log.info("http_listening", where=f"http{str(url).removeprefix('tcp')}")
 
     def _load(self) -> "tuple[type[HttpServer], Pages]":
         from chatredirect.http.http_server import HttpServer  # noqa: PLC0415  not before it is needed
 
-        return HttpServer, self._make_pages()
+        return HttpServer, self.make_pages()
 
     def close(self) -> None:
         """Listen nowhere, and end all connections."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from chatredirect.net.target import Target
-from chatredirect.transport.peer_identity import PeerRefused, Security, explain, names_of
+from chatredirect.transport.peer_identity import PeerRefused, Security, explain
 
 _EPOCH = "Jan  1 00:00:00 1970 GMT"  # a verified certificate always has a time
 
@@ -74,7 +74,7 @@ def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Se
         NotSecureError: its certificate carries another name.
     """
     certificate = connection.getpeercert() or {}
-    names = names_of(certificate, security.rules)
+    names = security.names(connection)
     try:
         security.check_server(connection, target.domain, target.host)
     except PeerRefused as refused:

@@ -30,7 +30,7 @@ from chatredirect.service.outbound import Outbound
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.sip.uri import SipUri, canonical_host
-from chatredirect.transport.peer_identity import NameRules, TrustedPeers, matches
+from chatredirect.transport.peer_identity import TrustedPeers, matches
 
 log = structlog.get_logger()
 
@@ -243,11 +243,13 @@ def _follows(trust: TrustedPeers, tls: TlsSettings) -> Callable[[Target], bool]:
     Over UDP and TCP its address must be trusted. Over TLS its certificate will have to prove the
     name, and `allowed_peers` must have that; without such a list, the address is asked about.
     """
-    rules = NameRules(tls.common_name, tls.wildcards)
 
     def follows(target: Target) -> bool:
         if target.transport == "tls" and tls.allowed_peers:
-            return any(matches((target.domain,), each, rules) for each in tls.allowed_peers)
+            return any(
+                matches((target.domain,), each, wildcards=tls.wildcards)
+                for each in tls.allowed_peers
+            )
         return trust.lists(target.address)
 
     return follows

@@ -15,8 +15,7 @@ stream_listener      a TCP or TLS listener
 outgoing             connections that we open, one to each target
 socket_flows         the way back to a peer
 flow_table           names of flows, short enough for a Record-Route
-certificate_date     when a certificate expires
 peer_identity        the names in a peer's certificate, who is allowed, and who is trusted
-tls_contexts         TLS contexts, made from files
+tls_contexts         TLS contexts, made from files, and when certificates expire
 certificates         those in use, renewed when files change
 """

@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -28,68 +29,60 @@ _QUIET = 10.0  # seconds between two log lines
 _PAUSE = 0.1  # seconds without accepting when there is no descriptor to refuse with
 
 
+def _reserve() -> int:
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1  # the next refused connection stays in the backlog
+
+
+@dataclass(slots=True)
 class Acceptor:
-    """A listening socket on an event loop.
+    """Listens on a bound socket and accepts connections, as soon as it is made.
 
     Attributes:
+        backlog: connections that may wait.
+        farewell: octets for a peer that is refused without a file descriptor.
         exhausted: connections that were refused without a file descriptor.
     """
 
-    __slots__ = (
-        "_farewell", "_loop", "_on_accept", "_paused", "_repeats", "_reserve", "_sock", "_where",
-        "exhausted",
-    )  # fmt: skip
+    sock: socket.socket
+    on_accept: OnAccept
+    loop: asyncio.AbstractEventLoop
+    backlog: int
+    farewell: bytes = b""
+    exhausted: int = 0
+    _reserve: int = field(init=False)
+    _paused: asyncio.TimerHandle | None = None
+    _repeats: RepeatLimiter = field(init=False)
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        on_accept: OnAccept,
-        loop: asyncio.AbstractEventLoop,
-        backlog: int,
-        farewell: bytes = b"",
-    ) -> None:
-        """Listen and accept from now on.
-
-        Args:
-            sock: bound.
-            on_accept: called for each connection.
-            loop: the event loop.
-            backlog: connections that may wait.
-            farewell: octets for a peer that is refused without a file descriptor.
-        """
-        self._farewell = farewell
-        self._sock = sock
-        self._on_accept = on_accept
-        self._loop = loop
+    def __post_init__(self) -> None:
+        """Listen."""
         self._reserve = _reserve()
-        self._paused: asyncio.TimerHandle | None = None
-        self._repeats = RepeatLimiter(_QUIET, loop.time)
-        name = sock.getsockname()
-        self._where = name if isinstance(name, str) else "{}:{}".format(*name[:2])
-        self.exhausted = 0
-        sock.listen(backlog)
+        self._repeats = RepeatLimiter(_QUIET, self.loop.time)
+        self.sock.listen(self.backlog)
         self._accept_on()
 
     def close(self) -> None:
         """Close the listening socket."""
-        if self._sock.fileno() < 0:
+        if self.sock.fileno() < 0:
             return
         if self._paused is not None:
             self._paused.cancel()
-        self._loop.remove_reader(self._sock.fileno())
-        self._sock.close()
+        self.loop.remove_reader(self.sock.fileno())
+        self.sock.close()
         if self._reserve >= 0:
             os.close(self._reserve)
             self._reserve = -1
 
     def _accept_on(self) -> None:
         self._paused = None
-        self._loop.add_reader(self._sock.fileno(), self._on_readable)
+        self.loop.add_reader(self.sock.fileno(), self._on_readable)
 
     def _on_readable(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                sock, address = self._sock.accept()
+                sock, address = self.sock.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -98,15 +91,16 @@ class Acceptor:
                     return
                 continue  # an error of this connection only: accept(2)
             sock.setblocking(False)
-            self._on_accept(sock, address)
+            self.on_accept(sock, address)
 
     def _refuse(self, error: OSError) -> None:
         """Close one waiting connection with the reserved descriptor."""
         self.exhausted += 1
         if self._repeats.hit("no_file_descriptors") is not None:
+            name = self.sock.getsockname()
             log.error(
                 "no_file_descriptors",
-                where=self._where,
+                where=name if isinstance(name, str) else "{}:{}".format(*name[:2]),
                 why=error.strerror,
                 refused=self.exhausted,
                 remedy="raise LimitNOFILE, or lower limits.connections",
@@ -114,19 +108,12 @@ class Acceptor:
         if self._reserve >= 0:
             os.close(self._reserve)
             # the connection is gone, or another process took the descriptor
-            with contextlib.suppress(OSError), self._sock.accept()[0] as refused:
+            with contextlib.suppress(OSError), self.sock.accept()[0] as refused:
                 refused.setblocking(False)
-                if self._farewell:
-                    refused.send(self._farewell)
+                if self.farewell:
+                    refused.send(self.farewell)
         self._reserve = _reserve()
         if self._reserve < 0:
             # the socket stays readable: polling it would take all the CPU
-            self._loop.remove_reader(self._sock.fileno())
-            self._paused = self._loop.call_later(_PAUSE, self._accept_on)
-
-
-def _reserve() -> int:
-    try:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1  # the next refused connection stays in the backlog
+            self.loop.remove_reader(self.sock.fileno())
+            self._paused = self.loop.call_later(_PAUSE, self._accept_on)

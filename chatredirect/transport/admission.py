@@ -3,7 +3,8 @@
 A connection counts from the moment it is accepted, even if it never ends its handshake.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chatredirect.runtime.rate_limiter import TokenBucket
@@ -11,14 +12,7 @@ from chatredirect.runtime.rate_limiter import TokenBucket
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Limits on connections.
-
-    Attributes:
-        connections: open connections of all peers.
-        connections_per_peer: open connections of one IP address.
-        handshakes: TLS handshakes a second of all peers.
-        handshakes_per_peer: TLS handshakes a second of one IP address.
-    """
+    """Limits on open connections and on TLS handshakes a second; a peer is an IP address."""
 
     connections: int
     connections_per_peer: int
@@ -39,41 +33,37 @@ class Admission:
         limits: the limits; they may change while connections are open.
         clock: seconds, for the rates.
         open: how many connections are open.
+        by_peer: how many connections each IP address has.
         refused: how many connections were refused, by reason.
     """
 
     limits: ConnectionLimits
     clock: Callable[[], float]
     open: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    _by_host: dict[str, int] = field(default_factory=dict)
+    by_peer: dict[str, int] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
     _all: TokenBucket | None = None
     _buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
-    @property
-    def by_peer(self) -> Mapping[str, int]:
-        """How many connections each IP address has."""
-        return self._by_host
-
     def enter(self, host: str) -> str | None:
         """Count a connection from an address; the reason if it is refused."""
-        from_there = self._by_host.get(host, 0)
+        from_there = self.by_peer.get(host, 0)
         if self.open >= self.limits.connections:
             return self._refuse("connections")
         if from_there >= self.limits.connections_per_peer:
             return self._refuse("connections_per_peer")
         self.open += 1
-        self._by_host[host] = from_there + 1
+        self.by_peer[host] = from_there + 1
         return None
 
     def leave(self, host: str) -> None:
         """Count a connection that is closed."""
         self.open -= 1
-        left = self._by_host[host] - 1
+        left = self.by_peer[host] - 1
         if left:
-            self._by_host[host] = left
+            self.by_peer[host] = left
         else:
-            del self._by_host[host]
+            del self.by_peer[host]
 
     def handshake(self, host: str) -> str | None:
         """Count a handshake with an address; the reason if it is refused."""
@@ -92,7 +82,7 @@ class Admission:
         return None
 
     def _refuse(self, reason: str) -> str:
-        self.refused[reason] = self.refused.get(reason, 0) + 1
+        self.refused[reason] += 1
         return reason
 
     def _forget_idle(self, now: float) -> None:

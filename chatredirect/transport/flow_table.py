@@ -7,6 +7,7 @@ stored. Whoever uses a name must sign it, since it can be guessed.
 
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import structlog
@@ -23,26 +24,24 @@ _UDP4, _UDP6 = b"4", b"6"
 _LENGTHS = {_UDP4: 13, _UDP6: 37}
 
 
+def _ignore(flow: Flow) -> None:
+    """The first `on_lost`."""
+
+
+@dataclass(slots=True)
 class FlowTable:
     """The flows that have a name.
 
     Attributes:
+        next_number: of the next connection; random at first, 64 bits.
+        udp_sender: finds the socket of a UDP flow.
         on_lost: called with the flow of each named connection that is gone.
     """
 
-    __slots__ = ("_by_name", "_next", "_udp_sender", "on_lost")
-
-    def __init__(self, first: int, udp_sender: UdpSender) -> None:
-        """Begin empty.
-
-        Args:
-            first: the first number, 64 random bits.
-            udp_sender: finds the socket of a UDP flow.
-        """
-        self._next = first % _WRAP
-        self._udp_sender = udp_sender
-        self._by_name: dict[bytes, StreamFlow] = {}
-        self.on_lost: Callable[[Flow], None] = _nobody_cares
+    next_number: int
+    udp_sender: UdpSender
+    on_lost: Callable[[Flow], None] = _ignore
+    _by_name: dict[bytes, StreamFlow] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many connections have a name."""
@@ -52,8 +51,8 @@ class FlowTable:
         """The name of a flow: 8 octets, for UDP 13 or 37."""
         if isinstance(flow, StreamFlow):
             if not flow.name:
-                name = self._next.to_bytes(_NUMBER, "big")
-                self._next = (self._next + 1) % _WRAP
+                name = self.next_number.to_bytes(_NUMBER, "big")
+                self.next_number = (self.next_number + 1) % _WRAP
                 flow.named(name, self._over)
                 if flow.open:  # else `_over` would never be called for it
                     self._by_name[name] = flow
@@ -74,7 +73,7 @@ class FlowTable:
         half = 5 + (len(name) - 5) // 2
         own = socket.inet_ntop(family, name[5:half]), int.from_bytes(name[1:3], "big")
         peer = socket.inet_ntop(family, name[half:]), int.from_bytes(name[3:5], "big")
-        return self._udp_sender.between(own, peer)
+        return self.udp_sender.between(own, peer)
 
     def _over(self, flow: StreamFlow) -> None:
         if self._by_name.pop(flow.name, None) is not None:
@@ -89,7 +88,3 @@ def _both_ends(flow: Flow) -> bytes:
     kind = _UDP4 if own.version == 4 else _UDP6
     ports = flow.port.to_bytes(2, "big") + flow.peer_port.to_bytes(2, "big")
     return kind + ports + own.packed + peer.packed
-
-
-def _nobody_cares(flow: Flow) -> None:
-    """An `on_lost` that ignores the flow."""

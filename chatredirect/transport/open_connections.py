@@ -1,7 +1,8 @@
 """The open connections of a listener or of the outgoing side, and how they are closed together."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 
 from chatredirect.transport.connection import StreamConnection
 
@@ -10,16 +11,13 @@ GOODBYE = 1.0
 _AT_ONCE = 100  # connections that are closed in one turn of the event loop
 
 
+@dataclass(slots=True)
 class OpenConnections:
     """A set of connections that can be closed together."""
 
-    __slots__ = ("_all_gone", "_leaving", "_open")
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._open: set[StreamConnection] = set()
-        self._leaving: set[StreamConnection] = set()
-        self._all_gone: asyncio.Future[None] | None = None
+    _open: set[StreamConnection] = field(default_factory=set)
+    _leaving: set[StreamConnection] = field(default_factory=set)
+    _all_gone: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         """How many are open."""
@@ -50,17 +48,21 @@ class OpenConnections:
             How many were aborted.
         """
         self._leaving = leaving = set(self._open)
-        for number, connection in enumerate(tuple(leaving)):
+        async for connection in _in_slices(leaving):
             connection.hang_up("shutdown")
-            if number % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
         if leaving:
             self._all_gone = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._all_gone,), timeout=patience)
             self._all_gone = None
-        late = tuple(leaving)
-        for number, connection in enumerate(late):
+        late = len(leaving)
+        async for connection in _in_slices(leaving):
             connection.abort("shutdown")
-            if number % _AT_ONCE == _AT_ONCE - 1:
-                await asyncio.sleep(0)
-        return len(late)
+        return late
+
+
+async def _in_slices(connections: set[StreamConnection]) -> AsyncIterator[StreamConnection]:
+    """The connections that there are now, with other work after every `_AT_ONCE` of them."""
+    for number, connection in enumerate(tuple(connections)):
+        yield connection
+        if number % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)

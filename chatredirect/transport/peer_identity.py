@@ -14,54 +14,38 @@ PeerCertificate = Mapping[str, object]
 _PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
 
 
-@dataclass(frozen=True, slots=True)
-class NameRules:
-    """Which names of a certificate count.
-
-    Attributes:
-        common_name: whether the subject's CN counts if there is no subjectAltName.
-        wildcards: whether `*.` in a certificate matches one label, unlike in RFC 5922 §7.2.
-    """
-
-    common_name: bool = False
-    wildcards: bool = False
-
-
-STRICT = NameRules()
-
-
-def names_of(certificate: PeerCertificate, rules: NameRules = STRICT) -> tuple[str, ...]:
+def names_of(certificate: PeerCertificate, *, common_name: bool = False) -> tuple[str, ...]:
     """The SIP identities of a verified certificate, in lower case (RFC 5922 §7.1).
 
     These are the domains of `sip:` URIs among the subjectAltNames, else its DNS names; without any
-    subjectAltName the subject's common names, if the rules allow it.
+    subjectAltName the subject's common names, with `common_name`.
     """
     alternatives = _pairs(certificate.get("subjectAltName"))
     uris = [_sip_domain(value) for kind, value in alternatives if kind == "URI"]
     domains = [domain for domain in uris if domain]
     if not domains:
         domains = [value.lower().rstrip(".") for kind, value in alternatives if kind == "DNS"]
-    if not alternatives and rules.common_name:
+    if not alternatives and common_name:
         domains = _common_names(certificate.get("subject"))
     return tuple(dict.fromkeys(domains))
 
 
-def matches(names: Iterable[str], wanted: str, rules: NameRules = STRICT) -> bool:
+def matches(names: Iterable[str], wanted: str, *, wildcards: bool = False) -> bool:
     """Whether one of a certificate's names is the wanted one.
 
     Args:
         names: from `names_of`.
         wanted: a host or domain name; `*.` matches any one label, as an extension for
             `allowed_peers`.
-        rules: whether wildcards in the certificate count.
+        wildcards: whether `*.` in a certificate matches one label, unlike in RFC 5922 §7.2.
     """
     wanted = wanted.lower().rstrip(".")
-    return any(_same(name, wanted, rules) for name in names)
+    return any(_same(name, wanted, wildcards) for name in names)
 
 
-def _same(name: str, wanted: str, rules: NameRules) -> bool:
+def _same(name: str, wanted: str, wildcards: bool) -> bool:
     if name.startswith("*."):
-        return rules.wildcards and _one_label_more(wanted, name[2:])
+        return wildcards and _one_label_more(wanted, name[2:])
     if wanted.startswith("*."):
         return _one_label_more(name, wanted[2:])
     return name == wanted
@@ -145,36 +129,33 @@ class Security:
     """TLS for the connections of a listener, or for outgoing ones.
 
     Attributes:
-        profile: the settings.
-        context: the context of new connections; replaced when certificates are renewed.
+        context: that of new connections; replaced when certificates are renewed.
     """
 
     profile: TlsSettings
     context: ssl.SSLContext
 
-    @property
-    def rules(self) -> NameRules:
-        """Which names of a certificate count."""
-        return NameRules(self.profile.common_name, self.profile.wildcards)
+    def names(self, tls: ssl.SSLObject) -> tuple[str, ...]:
+        """The names that count of the certificate that a peer has shown."""
+        return names_of(tls.getpeercert() or {}, common_name=self.profile.common_name)
+
+    def _is_one_of(self, names: tuple[str, ...], wanted: Iterable[str]) -> bool:
+        wildcards = self.profile.wildcards
+        return any(matches(names, each, wildcards=wildcards) for each in wanted)
 
     def admit(self, tls: ssl.SSLObject) -> Identity:
-        """Check a client's names after its handshake.
+        """Check a client's names after its handshake: they are verified by `allowed_peers`.
 
-        Returns:
-            Its identity, verified if one of its names is among the `allowed_peers`. It isn't
-            verified if there is no such list, or without a certificate if none is required.
+        Without such a list, or without a certificate if none is required, nothing is verified.
 
         Raises:
             PeerRefused: none of its names is among the `allowed_peers`.
         """
-        profile = self.profile
-        rules = self.rules
-        certificate = tls.getpeercert() or {}
-        names = names_of(certificate, rules)
-        allowed = profile.allowed_peers
-        if not allowed or (not certificate and profile.verify_peer != "required"):
+        names, allowed = self.names(tls), self.profile.allowed_peers
+        optional = self.profile.verify_peer != "required"
+        if not allowed or (optional and not tls.getpeercert()):
             return Identity(names=names)
-        if any(matches(names, each, rules) for each in allowed):
+        if self._is_one_of(names, allowed):
             return Identity(verified=True, names=names)
         raise PeerRefused(
             f"its certificate names {_listed(names)}; tls.allowed_peers has none of these"
@@ -183,18 +164,15 @@ class Security:
     def check_server(self, tls: ssl.SSLObject, domain: str, host: str) -> Identity:
         """Check a server's names after the handshake.
 
-        Args:
-            tls: the connection's.
-            domain: the name that was resolved.
-            host: the target of the SRV record; it counts only with `srv_names`, since a forged
-                record would choose it (RFC 5922 §4).
+        The name that was resolved counts, `domain`. The target of the SRV record, `host`, counts
+        only with `srv_names`, since a forged record would choose it (RFC 5922 §4).
 
         Raises:
             PeerRefused: its certificate has neither name.
         """
-        names = names_of(tls.getpeercert() or {}, self.rules)
+        names = self.names(tls)
         wanted = (domain, host) if self.profile.srv_names else (domain,)
-        if not any(matches(names, each, self.rules) for each in wanted):
+        if not self._is_one_of(names, wanted):
             raise PeerRefused(f"its certificate names {_listed(names)}, not {' or '.join(wanted)}")
         return Identity(verified=True, names=names)
 

@@ -1,21 +1,74 @@
-"""Makes TLS contexts from files.
+"""Makes TLS contexts from files, and reads when their certificates expire.
 
 A context is never changed once connections use it. When files change, a new one is made, which
 replaces the old one only if the files are valid. Open connections keep their context.
 """
 
+import binascii
 import ctypes
 import os
+import re
 import ssl
 import stat
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from chatredirect.config.models import TlsSettings
 from chatredirect.runtime.regular_file import UnfitFileError, look_at, read_file
-from chatredirect.transport.certificate_date import not_after
 
 _PURPOSE_ANY = 7  # X509_PURPOSE_ANY of openssl/x509v3.h
+#: Versions that OpenSSL 3 supports only at security level 0, since their signatures use SHA-1.
+OLD_VERSIONS = ("TLSv1", "TLSv1.1")
+_OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
+
+MAX_CERTIFICATE = 1024 * 1024
+"""Octets of a file with a certificate or key; one with all issuers has a few thousand."""
+MAX_AUTHORITIES = 16 * 1024 * 1024
+"""Octets of the file with authorities; that of a system has some 200 thousand."""
+#: A certificate, or one with OpenSSL's trust settings (openssl-x509(1), -trustout).
+_PEM = re.compile(
+    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([A-Za-z0-9+/=\s]*)"
+    rb"-----END (?:X509 |TRUSTED )?CERTIFICATE-----"
+)
+_SEQUENCE, _INTEGER, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x30, 0x02, 0x17, 0x18, 0xA0
+
+
+class TlsError(Exception):
+    """TLS can't be set up; the text says which file or setting is wrong, and what to do."""
+
+
+def server_context(profile: TlsSettings) -> ssl.SSLContext:
+    """The context of a listener.
+
+    Raises:
+        TlsError: a file can't be used, or no cipher is valid.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # renegotiation would let a peer repeat the costly part of the handshake
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.verify_mode = ssl.VerifyMode[f"CERT_{profile.verify_peer.upper()}"]
+    if profile.any_purpose:
+        try:
+            allow_any_purpose(context)
+        except OSError as error:
+            raise TlsError(f"any_purpose: {error}; leave it out") from None
+    return _set_up(context, profile)
+
+
+def client_context(profile: TlsSettings) -> ssl.SSLContext:
+    """The context of outgoing connections. The server's certificate is always verified.
+
+    `peer_identity.matches` checks its names after the handshake, by RFC 5922's rules instead of
+    HTTP's.
+
+    Raises:
+        TlsError: a file can't be used, or no cipher is valid.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    return _set_up(context, profile)
 
 
 def allow_any_purpose(context: ssl.SSLContext) -> None:
@@ -40,67 +93,8 @@ def allow_any_purpose(context: ssl.SSLContext) -> None:
         raise OSError("libssl refused it")
 
 
-_VERIFY = {
-    "required": ssl.CERT_REQUIRED,
-    "optional": ssl.CERT_OPTIONAL,
-    "none": ssl.CERT_NONE,
-}
-_VERSIONS = {
-    "TLSv1": ssl.TLSVersion.TLSv1,
-    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
-    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
-}
-#: Versions that OpenSSL 3 supports only at security level 0, since their signatures use SHA-1.
-OLD_VERSIONS = ("TLSv1", "TLSv1.1")
-_OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
-
-
-MAX_CERTIFICATE = 1024 * 1024
-"""Octets of a file with a certificate or key; one with all issuers has a few thousand."""
-MAX_AUTHORITIES = 16 * 1024 * 1024
-"""Octets of the file with authorities; that of a system has some 200 thousand."""
-
-
-class TlsError(Exception):
-    """TLS can't be set up; the text says which file or setting is wrong, and what to do."""
-
-
-def server_context(profile: TlsSettings) -> ssl.SSLContext:
-    """The context of a listener.
-
-    Raises:
-        TlsError: a file can't be used, or no cipher is valid.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # renegotiation would let a peer repeat the costly part of the handshake
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.verify_mode = _VERIFY[profile.verify_peer]
-    if profile.any_purpose:
-        try:
-            allow_any_purpose(context)
-        except OSError as error:
-            raise TlsError(f"any_purpose: {error}; leave it out") from None
-    return _set_up(context, profile)
-
-
-def client_context(profile: TlsSettings) -> ssl.SSLContext:
-    """The context of outgoing connections. The server's certificate is always verified.
-
-    `peer_identity.matches` checks its names after the handshake, by RFC 5922's rules instead of
-    HTTP's.
-
-    Raises:
-        TlsError: a file can't be used, or no cipher is valid.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED
-    return _set_up(context, profile)
-
-
 def _set_up(context: ssl.SSLContext, profile: TlsSettings) -> ssl.SSLContext:
-    context.minimum_version = _VERSIONS[profile.minimum_version]
+    context.minimum_version = ssl.TLSVersion[profile.minimum_version.replace(".", "_")]
     ciphers = profile.ciphers
     if ciphers is None and profile.minimum_version in OLD_VERSIONS:
         ciphers = _OLD_CIPHERS
@@ -191,3 +185,54 @@ def expiry(certificate: str) -> float:
         raise TlsError(f"{certificate}: {_why(error, 'unreadable')}") from None
     except ValueError as error:
         raise TlsError(f"{certificate}: {error}") from None
+
+
+def not_after(pem: bytes) -> float:
+    """The date of the first certificate in a PEM file, in seconds since the epoch (RFC 5280 §4.1).
+
+    Only the date is read: strict parsers refuse certificates that OpenSSL accepts, such as those of
+    older JDKs with NULL parameters of an ECDSA signature.
+
+    Raises:
+        ValueError: there is none, or its date can't be read.
+    """
+    match = _PEM.search(pem)
+    if match is None:
+        raise ValueError("no certificate in PEM form")
+    try:
+        der = binascii.a2b_base64(match[1])
+        certificate, _ = _element(der, _SEQUENCE)
+        body, _ = _element(certificate, _SEQUENCE)
+        rest = body
+        if rest[:1] == bytes((_VERSION,)):
+            _, rest = _element(rest, _VERSION)
+        for kind in (_INTEGER, _SEQUENCE, _SEQUENCE):  # serial number, signature, issuer
+            _, rest = _element(rest, kind)
+        validity, _ = _element(rest, _SEQUENCE)
+        _, rest = _element(validity, validity[0])  # notBefore
+        text, _ = _element(rest, rest[0])
+        return _seconds(rest[0], text.decode("ascii"))
+    except (binascii.Error, IndexError, ValueError):
+        raise ValueError("no certificate whose date can be read") from None
+
+
+def _element(data: bytes, kind: int) -> tuple[bytes, bytes]:
+    """The content of the first element, and the octets after it (ITU-T X.690 §8.1)."""
+    if data[0] != kind:
+        raise ValueError(f"kind {data[0]} instead of {kind}")
+    size, begin = data[1], 2
+    if size & 0x80:
+        octets = size & 0x7F
+        size, begin = int.from_bytes(data[2 : 2 + octets], "big"), 2 + octets
+    if begin + size > len(data):
+        raise ValueError("an element that doesn't end")
+    return data[begin : begin + size], data[begin + size :]
+
+
+def _seconds(kind: int, text: str) -> float:
+    """Read a time (RFC 5280 §4.1.2.5): years of two digits are 1950 to 2049."""
+    if kind == _UTC_TIME:
+        text = ("19" if text[0] >= "5" else "20") + text
+    elif kind != _GENERALIZED_TIME:
+        raise ValueError("no time")
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chatredirect.transport.certificate_date import not_after
+from chatredirect.transport.tls_contexts import not_after
 from tests.tls.authority import NOW, Authority
 
 # ecdsa-with-SHA256 without parameters, and with NULL ones as older JDKs write them

@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.transport.peer_identity import STRICT, NameRules, matches, names_of
+from chatredirect.transport.peer_identity import matches, names_of
 from tests.tls.authority import Authority
 from tests.tls.handshake import shown_certificate
-
-WITH_CN = NameRules(common_name=True)
-WITH_WILDCARDS = NameRules(wildcards=True)
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +20,11 @@ def names(
     *dns: str,
     uris: tuple[str, ...] = (),
     common_name: str = "",
-    rules: NameRules = STRICT,
+    with_cn: bool = False,
 ) -> tuple[str, ...]:
     """The names of a real certificate, as the other side of a handshake sees it."""
     leaf = issuer.issue(*dns, uris=uris, common_name=common_name, file="leaf")
-    return names_of(shown_certificate(leaf, issuer.file), rules)
+    return names_of(shown_certificate(leaf, issuer.file), common_name=with_cn)
 
 
 def test_uris_come_first(issuer: Authority) -> None:
@@ -72,10 +69,10 @@ def test_the_domain_of_a_uri(uri: str, domain: str | None) -> None:
 def test_common_name_only_where_allowed(issuer: Authority) -> None:
     """§7.1: the CN is only for certificates without any subjectAltName, and here only if wanted."""
     assert names(issuer, common_name="fe01.contoso.com") == ()
-    assert names(issuer, common_name="FE01.contoso.com", rules=WITH_CN) == ("fe01.contoso.com",)
-    found = names(issuer, "other.contoso.com", common_name="fe01.contoso.com", rules=WITH_CN)
+    assert names(issuer, common_name="FE01.contoso.com", with_cn=True) == ("fe01.contoso.com",)
+    found = names(issuer, "other.contoso.com", common_name="fe01.contoso.com", with_cn=True)
     assert found == ("other.contoso.com",)
-    found = names(issuer, uris=("https://x",), common_name="fe01.contoso.com", rules=WITH_CN)
+    found = names(issuer, uris=("https://x",), common_name="fe01.contoso.com", with_cn=True)
     assert found == ()
 
 
@@ -97,11 +94,11 @@ def test_wildcards_in_certificates_match_nothing(issuer: Authority) -> None:
     found = names(issuer, "*.contoso.com")
     for wanted in ("fe01.contoso.com", "*.contoso.com", "contoso.com"):
         assert not matches(found, wanted)
-    assert matches(found, "fe01.contoso.com", WITH_WILDCARDS)
+    assert matches(found, "fe01.contoso.com", wildcards=True)
     for wanted in ("contoso.com", "a.fe01.contoso.com", ".contoso.com", "*.contoso.com"):
-        assert not matches(found, wanted, WITH_WILDCARDS)
+        assert not matches(found, wanted, wildcards=True)
     for odd in ("f*.contoso.com", "*", "fe01.*.com"):
-        assert not matches((odd,), "fe01.contoso.com", WITH_WILDCARDS)
+        assert not matches((odd,), "fe01.contoso.com", wildcards=True)
 
 
 def test_patterns_of_our_own_list() -> None:
@@ -120,7 +117,7 @@ def test_a_null_character_hides_nothing() -> None:
 
 def test_what_isnt_a_certificate_names_nobody() -> None:
     for odd in ({}, {"subjectAltName": ()}, {"subjectAltName": "x"}, {"subject": "x"}):
-        assert names_of(odd, WITH_CN) == ()
+        assert names_of(odd, common_name=True) == ()
 
 
 def test_handshake_shows_the_certificate(issuer: Authority, tmp_path: Path) -> None:

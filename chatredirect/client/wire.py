@@ -6,6 +6,7 @@ A sender needs to know one difference only: on a wire that isn't `reliable` it r
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from chatredirect.client.tls import NotSecureError, Remedy, Secured, not_secure, secured
@@ -81,7 +82,7 @@ class UdpWire(asyncio.DatagramProtocol):
         self._transport.sendto(data)
 
     async def receive(self) -> Received:
-        """The next datagram; OSError if the target's machine says that nobody listens."""
+        """The next datagram; OSError if ICMP says that nobody listens."""
         received = await self._received.get()
         if isinstance(received, OSError):
             raise received
@@ -108,26 +109,23 @@ class UdpWire(asyncio.DatagramProtocol):
             self._received.put_nowait(received)
 
 
+@dataclass(slots=True)
 class StreamWire:
     """A connection of asyncio's streams, TCP or TLS."""
 
-    reliable = True
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+    secured: Secured | None = None
+    reliable: bool = True
+    local: tuple[str, int] = field(init=False)
+    _framer: StreamFramer = field(default_factory=lambda: StreamFramer(DEFAULT))
+    _messages: list[Message] = field(default_factory=list)
+    _broken: ConnectionError | None = None
+    _heard: bool = False
 
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        secured: Secured | None = None,
-    ) -> None:
-        """Take over a connection that is open."""
-        self.secured = secured
-        self._reader = reader
-        self._writer = writer
-        self._framer = StreamFramer(DEFAULT)
-        self._messages: list[Message] = []
-        self._broken: ConnectionError | None = None
-        self._heard = False
-        self.local: tuple[str, int] = writer.get_extra_info("sockname")[:2]
+    def __post_init__(self) -> None:
+        """Ask for our own address."""
+        self.local = self._writer.get_extra_info("sockname")[:2]
 
     def send(self, data: bytes) -> None:
         """Send a message; it is small, so nothing waits until it is sent."""

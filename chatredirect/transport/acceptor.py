@@ -41,7 +41,6 @@ class Acceptor:
     """Listens on a bound socket and accepts connections, as soon as it is made.
 
     Attributes:
-        backlog: connections that may wait.
         farewell: octets for a peer that is refused without a file descriptor.
         exhausted: connections that were refused without a file descriptor.
     """

@@ -27,14 +27,9 @@ _KNOWN_PEERS = 4096
 
 @dataclass(slots=True)
 class Admission:
-    """Counts connections and handshakes, and refuses those over a limit.
+    """Counts open connections, those of each IP address too, and refuses those over a limit.
 
-    Attributes:
-        limits: the limits; they may change while connections are open.
-        clock: seconds, for the rates.
-        open: how many connections are open.
-        by_peer: how many connections each IP address has.
-        refused: how many connections were refused, by reason.
+    The limits may change while connections are open.
     """
 
     limits: ConnectionLimits
@@ -68,16 +63,17 @@ class Admission:
     def handshake(self, host: str) -> str | None:
         """Count a handshake with an address; the reason if it is refused."""
         now = self.clock()
+        rates = self.limits
         bucket = self._buckets.get(host)
         if bucket is None:
             if len(self._buckets) >= _KNOWN_PEERS:
                 self._forget_idle(now)
-            bucket = self._buckets[host] = TokenBucket(2 * self.limits.handshakes_per_peer, now)
+            bucket = self._buckets[host] = TokenBucket(2 * rates.handshakes_per_peer, now)
         if self._all is None:
-            self._all = TokenBucket(2 * self.limits.handshakes, now)
-        if not _take(bucket, self.limits.handshakes_per_peer, now):
+            self._all = TokenBucket(2 * rates.handshakes, now)
+        if not bucket.take(rates.handshakes_per_peer, _size(rates.handshakes_per_peer), now):
             return self._refuse("handshakes_per_peer")
-        if not _take(self._all, self.limits.handshakes, now):
+        if not self._all.take(rates.handshakes, _size(rates.handshakes), now):
             return self._refuse("handshakes")
         return None
 
@@ -95,10 +91,6 @@ class Admission:
             if bucket.fill(rate, size, now) < 2 * rate - 1
         }
         self._buckets = kept if len(kept) < _KNOWN_PEERS else {}
-
-
-def _take(bucket: TokenBucket, rate: float, now: float) -> bool:
-    return bucket.take(rate, _size(rate), now)
 
 
 def _size(rate: float) -> float:

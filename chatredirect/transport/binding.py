@@ -11,12 +11,7 @@ _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 
 @dataclass(slots=True)
 class BindError(Exception):
-    """An address can't be listened on.
-
-    Attributes:
-        url: the entry under `listen`.
-        why: what is wrong, and what to do.
-    """
+    """The address of an entry under `listen` can't be used: why, and what to do."""
 
     url: ListenUrl
     why: str
@@ -40,18 +35,17 @@ _REASONS = {
 def bind(
     url: ListenUrl, *, only_ipv6: bool, receive_buffer: int, key: str = "listen"
 ) -> socket.socket:
-    """A non-blocking socket bound to an address.
+    """A non-blocking socket bound to an address; port 0 takes a free one.
 
     SO_REUSEPORT is never set: a second daemon on the same address must fail.
 
     Args:
-        url: transport, address and port; port 0 takes a free one.
         only_ipv6: whether an IPv6 wildcard leaves IPv4 to another listener.
         receive_buffer: octets of a UDP socket's receive buffer, as far as the system allows.
         key: the key of the configuration with the address, for the error.
 
     Raises:
-        BindError: it can't be bound.
+        BindError: the address can't be used.
     """
     family = socket.AF_INET6 if ":" in url.host else socket.AF_INET
     kind = socket.SOCK_DGRAM if url.transport == "udp" else socket.SOCK_STREAM
@@ -77,12 +71,7 @@ def bind(
 
 
 def adopt(inherited: socket.socket, *, receive_buffer: int) -> socket.socket:
-    """A duplicate of a socket that systemd has bound.
-
-    Args:
-        inherited: the socket; a stream socket is listening.
-        receive_buffer: octets of a UDP socket's receive buffer, unless it is larger.
-    """
+    """A duplicate of a socket that systemd has bound; a larger receive buffer stays."""
     sock = inherited.dup()
     # the kernel doubles the value, and returns the doubled one: socket(7)
     has = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

@@ -14,6 +14,7 @@ import structlog
 
 from chatredirect.config import ListenUrl, TlsSettings
 from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, in_thread
+from chatredirect.runtime.wording import counted
 from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.tls_contexts import (
     TlsError,
@@ -37,8 +38,7 @@ class Prepared:
     """TLS for a configuration, made from its files and not yet in use.
 
     Attributes:
-        listeners: TLS of each listener.
-        outgoing: TLS of connections to pools.
+        outgoing: for connections to pools.
         states: the fingerprints of the files of each profile.
         expiries: when each certificate file expires, in seconds since the epoch.
     """
@@ -150,11 +150,8 @@ class Certificates:
             prepared.expiries[certificate] = until
             self._warned_at.pop(certificate, None)
         self.renewed += 1
-        log.info(
-            "certificate_renewed",
-            files=profile.files,
-            expires=None if until is None else _date(until),
-        )
+        expires = None if until is None else _date(until)
+        log.info("certificate_renewed", files=profile.files, expires=expires)
         _log_exposed(profile)
 
     def _log_expiries(self, prepared: Prepared) -> None:
@@ -163,15 +160,11 @@ class Certificates:
             warned = self._warned_at.get(file)
             if until - now < EXPIRY_WARNING and (warned is None or now - warned >= _DAY):
                 self._warned_at[file] = now
-                log.warning("certificate_expires", file=file, why=expiry_warning(until, now))
+                log.warning("certificate_expires", file=file, why=_expiry_warning(until, now))
 
 
 def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]:
-    """Warnings about the files of a profile: each file and why.
-
-    Args:
-        profile: the profile.
-        now: seconds since the epoch.
+    """Warnings about the files of a profile at a time since the epoch: each file and why.
 
     Raises:
         TlsError: a file can't be read.
@@ -181,15 +174,14 @@ def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]
     if profile.certificate is not None:
         until = expiry(profile.certificate)
         if until - now < EXPIRY_WARNING:
-            yield profile.certificate, expiry_warning(until, now)
+            yield profile.certificate, _expiry_warning(until, now)
 
 
-def expiry_warning(until: float, now: float) -> str:
-    """The warning that a certificate has expired or soon will; times in seconds since the epoch."""
+def _expiry_warning(until: float, now: float) -> str:
     if until <= now:
         return f"the certificate expired on {_date(until)}: peers refuse it; renew it"
     days = int((until - now) // _DAY)
-    left = "today" if days == 0 else "in 1 day" if days == 1 else f"in {days} days"
+    left = f"in {counted(days, 'day')}" if days else "today"
     return f"the certificate expires {left}, on {_date(until)}: renew it"
 
 

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from time import perf_counter
+from time import perf_counter, time
 from typing import Protocol, cast
 
 import structlog
@@ -76,8 +76,6 @@ class StreamConnection(asyncio.Protocol):
     """A connection of an owner, which does nothing before `connection_made`.
 
     Attributes:
-        host: the peer's address.
-        port: the peer's port.
         ours: whether we open it, so that we have chosen the peer.
         begun: whether it has ever been open.
     """
@@ -225,7 +223,7 @@ class StreamConnection(asyncio.Protocol):
             transport.write(b"".join(answers))
             group.latency.observe(now - began, len(answers))
         if self._excess:
-            group.sends_away(self._peer_text(), self._excess)
+            group.sent_away.append((self._peer_text(), self._excess, time()))
             self.close(self._excess)
         elif fault is not None:
             tls_here = fault.error.offending.startswith(_TLS_RECORD)
@@ -280,22 +278,20 @@ class StreamConnection(asyncio.Protocol):
 
     def apply_settings(self, *, check_peer: bool) -> None:
         """Go by the current settings; with `check_peer`, abort if the peer isn't allowed."""
-        if self._transport is None or (check_peer and not self._admit(self._transport)):
+        if self._transport is None:
             return
+        if check_peer:
+            try:
+                self._identity = self._owner.admit(self._transport.get_extra_info("ssl_object"))
+            except PeerRefused as refused:
+                self.report("peer_refused", why=str(refused))
+                self.abort("peer_refused")
+                return
         self._peer = self._group.settings.trust.peer(self.host, self.port, self._identity)
         self._framer.passes_over = self.ours or self._peer.trusted
         if self._flow is not None:
             self._flow.peer_names = self._identity.names
         self._watch_idle()
-
-    def _admit(self, transport: asyncio.Transport) -> bool:
-        try:
-            self._identity = self._owner.admit(transport.get_extra_info("ssl_object"))
-        except PeerRefused as refused:
-            self.report("peer_refused", why=str(refused))
-            self.abort("peer_refused")
-            return False
-        return True
 
     def report(self, event: str, level: str = "warning", **fields: object) -> None:
         """Log an event about the peer."""

@@ -4,7 +4,6 @@ The connections that a listener accepts are a group, and so are all that we open
 """
 
 import asyncio
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,9 +64,7 @@ class ConnectionSettings:
 
     Attributes:
         answer: handles what a connection receives.
-        trust: tells which peers are trusted.
-        message_limits: limits on a message; open connections keep those that they began with.
-        timeouts: timeouts and limits on rates.
+        message_limits: open connections keep those that they began with.
     """
 
     answer: Answerer
@@ -83,7 +80,6 @@ class ConnectionGroup:
     Attributes:
         watch: called for all reports, including those that the log suppresses as repeated.
         failures: events whose handler raised, which is logged.
-        begun: connections that have begun.
         latency: seconds from reading octets to writing the responses.
         closed: connections that we closed, by reason.
         sent_away: the last peers whose connections were closed for what they sent: peer, reason,
@@ -105,10 +101,6 @@ class ConnectionGroup:
     def __post_init__(self) -> None:
         """Begin with nothing logged."""
         self._repeats = RepeatLimiter(_QUIET, self.loop.time)
-
-    def sends_away(self, peer: str, reason: str) -> None:
-        """Remember a peer whose connection is closed for what it sent, for `status`."""
-        self.sent_away.append((peer, reason, time.time()))
 
     def report(
         self,

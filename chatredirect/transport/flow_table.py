@@ -34,7 +34,6 @@ class FlowTable:
 
     Attributes:
         next_number: of the next connection; random at first, 64 bits.
-        udp_sender: finds the socket of a UDP flow.
         on_lost: called with the flow of each named connection that is gone.
     """
 

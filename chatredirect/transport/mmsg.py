@@ -38,21 +38,23 @@ class DatagramSocket:
     a response to one of them to the outgoing batch, `put` any other datagram, `flush` sends.
 
     Attributes:
+        host: the address that it is bound to, which may be `0.0.0.0` or `::`.
+        port: the port that it is bound to.
         batching: whether datagrams wait for `flush` or a full batch.
         unsent: datagrams that the kernel didn't accept.
         failed: whether a call has failed since the last `unreachable`, perhaps by an ICMP error.
     """
 
     __slots__ = (
-        "_fd", "_host", "_outgoing", "_port", "_receive", "_received", "_send", "_sock",
-        "_wildcard", "batching", "failed", "unsent",
+        "_fd", "_outgoing", "_receive", "_received", "_send", "_sock", "_wildcard", "batching",
+        "failed", "host", "port", "unsent",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket) -> None:
         """Take a bound socket; `close` closes it."""
         host: str = sock.getsockname()[0]
-        self._host = plain_host(host)
-        self._port: int = sock.getsockname()[1]
+        self.host = plain_host(host)
+        self.port: int = sock.getsockname()[1]
         self._sock = sock
         self._fd = sock.fileno()
         self._wildcard = host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
@@ -153,23 +155,13 @@ class DatagramSocket:
     def addressed(self, i: int) -> tuple[str, bytes]:
         """The destination of datagram `i`, and the control message with it as a source."""
         if not self._wildcard:
-            return self._host, b""
+            return self.host, b""
         control = self._received[i][2]
         if self._sock.family == socket.AF_INET:
             # struct in_pktinfo: index, the local address, the address in the datagram
             return socket.inet_ntop(socket.AF_INET, control[20:24]), control
         # struct in6_pktinfo: address, index
         return plain_host(socket.inet_ntop(socket.AF_INET6, control[16:32])), control
-
-    @property
-    def port(self) -> int:
-        """The port that it is bound to."""
-        return self._port
-
-    @property
-    def host(self) -> str:
-        """The address that it is bound to, which may be `0.0.0.0` or `::`."""
-        return self._host
 
     @property
     def family(self) -> socket.AddressFamily:

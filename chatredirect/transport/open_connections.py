@@ -41,11 +41,7 @@ class OpenConnections:
     async def close(self, patience: float = GOODBYE) -> int:
         """Close the connections that are open now, after what was written has been sent.
 
-        Args:
-            patience: seconds until those that are left are aborted.
-
-        Returns:
-            How many were aborted.
+        Those that are left after `patience` seconds are aborted; returns how many.
         """
         self._leaving = leaving = set(self._open)
         async for connection in _in_slices(leaving):

@@ -70,11 +70,7 @@ class Outgoing:
     """The connections to targets, and UDP.
 
     Attributes:
-        group: the connections' settings and counters.
-        limits: limits on their number.
         security: returns the current TLS context and rules.
-        udp_sender: makes the UDP flows.
-        flow_table: gives every connection a name.
         bound: returns the addresses that we listen on.
         opened: how many connections were opened.
         failed: how many couldn't be, by reason.
@@ -286,9 +282,8 @@ class OutgoingConnection:
     """The owner of one connection to a target, from the attempt to its end.
 
     Attributes:
-        security: TLS; None without it.
-        connection: the connection, which may not have begun.
-        refusal: why the peer's certificate was refused; None if it wasn't.
+        connection: it may not have begun.
+        refusal: why the peer's certificate was refused, if it was.
     """
 
     outgoing: Outgoing

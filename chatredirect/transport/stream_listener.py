@@ -20,12 +20,10 @@ BACKLOG = 4096
 
 @dataclass(slots=True)
 class StreamListener:
-    """A TCP socket that accepts connections, with or without TLS.
+    """A TCP socket that accepts connections, with TLS if there is `security`.
 
     Attributes:
-        group: its connections' settings and counters.
         admission: the limits of all listeners together.
-        security: TLS; None without it.
     """
 
     group: ConnectionGroup
@@ -62,13 +60,8 @@ class StreamListener:
     async def say_goodbye(self, patience: float = GOODBYE) -> int:
         """Close the connections that are open now, and go on accepting others.
 
-        Handshakes may end, since a reset during one looks like a refusal.
-
-        Args:
-            patience: seconds that handshakes and peers have.
-
-        Returns:
-            How many connections were aborted.
+        Peers have `patience` seconds, and so have handshakes, since a reset during one looks like a
+        refusal. Returns how many connections were aborted.
         """
         late, _ = await asyncio.gather(
             self._connections.close(patience), self._await_handshakes(patience)

@@ -27,8 +27,8 @@ Answerer = Callable[[bytes, Peer, ReturnPath], tuple[bytes, int] | None]
 Unreachable = Callable[[set[tuple[str, int]]], None]
 
 
-def ignore_unreachable(unreachable: set[tuple[str, int]]) -> None:
-    """An `Unreachable` that does nothing."""
+def ignore(unreachable: set[tuple[str, int]]) -> None:
+    """The first `on_unreachable`."""
 
 
 _LAST = 0.1  # seconds for datagrams that have come when a socket is closed
@@ -41,7 +41,6 @@ class UdpListener:
     """A UDP socket on an event loop, which handles datagrams as soon as it is made.
 
     Attributes:
-        socket: others may send on it.
         on_unreachable: called with the destinations of datagrams that ICMP reports unreachable.
         failures: datagrams whose handler raised, which is logged.
         latency: seconds from reading datagrams to sending the responses.
@@ -53,7 +52,7 @@ class UdpListener:
     _answer: Answerer
     _trust: TrustedPeers
     _loop: asyncio.AbstractEventLoop
-    on_unreachable: Unreachable = ignore_unreachable
+    on_unreachable: Unreachable = ignore
     failures: int = 0
     latency: Histogram = field(default_factory=Histogram)
     _batch: list[Datagram] = field(default_factory=list)  # what was read last

@@ -17,12 +17,7 @@ from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.raw_address import raw_name
 from chatredirect.transport.socket_flows import DatagramFlow
-from chatredirect.transport.udp_listener import (
-    Answerer,
-    UdpListener,
-    Unreachable,
-    ignore_unreachable,
-)
+from chatredirect.transport.udp_listener import Answerer, UdpListener, Unreachable, ignore
 
 _ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  # anybody may answer
 _KNOWN = 1024  # flows that are cached
@@ -41,7 +36,7 @@ class UdpSender:
     _answer: Answerer
     _trust: TrustedPeers
     _receive_buffer: int
-    on_unreachable: Unreachable = ignore_unreachable
+    on_unreachable: Unreachable = ignore
     _own: dict[socket.AddressFamily, UdpListener] = field(default_factory=dict)
     _flows: dict[tuple[str, int], DatagramFlow] = field(default_factory=dict)
 
@@ -62,12 +57,7 @@ class UdpSender:
         self._own.clear()
 
     def to(self, host: str, port: int) -> DatagramFlow | None:
-        """The flow to an address; None if no socket can reach it.
-
-        Args:
-            host: an IP address without brackets, v4-mapped ones as IPv4.
-            port: the port.
-        """
+        """The flow to an IP address (v4-mapped ones as IPv4); None if no socket can reach it."""
         flow = self._flows.get((host, port))
         if flow is None:
             flow = self._find(host, port)
@@ -135,10 +125,7 @@ def _rank(sock: DatagramSocket, natural: str | None) -> int:
 def _source(bound: str, host: str, port: int) -> str | None:
     """The source address of datagrams to `host`; None if there is no route. Sends nothing.
 
-    Args:
-        bound: the address that the socket is bound to; empty or a wildcard for any.
-        host: an IP address.
-        port: the port.
+    The socket is bound to `bound`: empty or a wildcard for any address.
     """
     with contextlib.suppress(OSError), socket.socket(_family(host), socket.SOCK_DGRAM) as trial:
         if bound and bound not in _ANY.values():

@@ -8,7 +8,7 @@ request of few octets within a few seconds, and the number of connections is lim
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -61,7 +61,7 @@ class HttpServer:
             self.counters.busy += 1
             sock.close()
             return
-        handler = _RequestHandler(self._server, self._unreadable, self.loop)
+        handler = _RequestHandler(self, self._server)
         connection = _Connection(self, handler)
         self._open.add(connection)
         task = self.loop.create_task(self._begin(connection, sock))
@@ -110,7 +110,8 @@ class HttpServer:
                 page = Page.text(500, "a fault of chatredirect; its log says more")
         return self._response(name, page, headers)
 
-    def _unreadable(self, status: int) -> web.Response:
+    def unreadable(self, status: int) -> web.Response:
+        """The response to what isn't a request."""
         return self._response(_OTHER, Page.text(status, "this is no HTTP request"), _HEADERS)
 
     def _response(self, name: str, page: Page, headers: Mapping[str, str]) -> web.Response:
@@ -127,23 +128,17 @@ class HttpServer:
 class _RequestHandler(web.RequestHandler):
     """aiohttp's, which would answer an unreadable request with its version, and log nothing."""
 
-    def __init__(
-        self,
-        manager: web.Server,
-        refuse: Callable[[int], web.Response],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        """Read requests; `refuse` makes the response to an unreadable one."""
+    def __init__(self, server: HttpServer, manager: web.Server) -> None:
         super().__init__(
             manager,
-            loop=loop,
+            loop=server.loop,
             access_log=_quiet,
             logger=_quiet,
             lingering_time=0,
             max_line_size=LINE,
             max_field_size=LINE,
         )
-        self._refuse = refuse
+        self._server = server
 
     def handle_error(
         self,
@@ -158,7 +153,7 @@ class _RequestHandler(web.RequestHandler):
             ConnectionError: a response has begun already.
         """
         super().handle_error(request, status, exc, message)
-        return self._refuse(status)
+        return self._server.unreadable(status)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -175,17 +170,14 @@ class _Connection(asyncio.Protocol):
     _timer: asyncio.TimerHandle = field(init=False)
 
     def __post_init__(self) -> None:
-        """Start the time limit."""
         self._timer = self.server.loop.call_later(SECONDS, self._too_long)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Pass it on."""
         self.begun = True
         self._transport = cast(asyncio.Transport, transport)
         self.handler.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on, unless the limit of octets is reached."""
         self._octets += len(data)
         if self._octets > OCTETS:
             self._too_long()
@@ -196,27 +188,22 @@ class _Connection(asyncio.Protocol):
         self.handler.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Pass it on. A client that closes its side after a request still gets the response."""
         self.handler.eof_received()
-        return self._asked
+        return self._asked  # a client that half closes after its request still gets the response
 
     def pause_writing(self) -> None:
-        """Pass it on."""
         self.handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on."""
         self.handler.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the time limit, and pass it on."""
         self._timer.cancel()
         self._transport = None
         self.server.gone(self)
         self.handler.connection_lost(exc)
 
     def abort(self) -> None:
-        """Close the connection at once."""
         self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()

@@ -17,9 +17,9 @@ from chatredirect.transport.connection_settings import (
     Watch,
     nobody_watches,
 )
-from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.peer_identity import Security, TrustedPeers
+from chatredirect.transport.socket_flows import FlowTable
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
 
@@ -61,7 +61,7 @@ class Outbound:
         nothing_yet = ConnectionSettings(lambda *_: None, trust, Limits(), _SOON)
         group = ConnectionGroup(nothing_yet, loop, watch)
         udp_sender = UdpSender(loop, udp, lambda *_: None, trust, receive_buffer)
-        self.flow_table = FlowTable(secrets.randbits(64), udp_sender)
+        self.flow_table = FlowTable(secrets.randbits(64), udp_sender.between)
         self.outgoing = Outgoing(
             group, OutgoingLimits(), security, udp_sender, self.flow_table, bound
         )

@@ -63,15 +63,13 @@ class Inherited:
             if bound_to not in wanted
         ]
         if without_socket or without_entry:
+            units = " ".join(dict.fromkeys(self.names.values()))
             raise InheritError(
                 "listen and the sockets from systemd differ: "
                 + "; ".join([*without_socket, *without_entry])
-                + f". After a change of the unit: systemctl restart {self._units()} chatredirect"
+                + f". After a change of the unit: systemctl restart {units} chatredirect"
             )
         return {url: self.sockets[bound_to] for bound_to, url in wanted.items()}
-
-    def _units(self) -> str:
-        return " ".join(dict.fromkeys(self.names.values()))
 
 
 def inherit(environ: MutableMapping[str, str] = os.environ, pid: int | None = None) -> Inherited:

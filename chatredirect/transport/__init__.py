@@ -13,8 +13,7 @@ connection           a connection, accepted or opened: framing, keep-alive, time
 open_connections     those of a group, and how they are closed together
 stream_listener      a TCP or TLS listener
 outgoing             connections that we open, one to each target
-socket_flows         the way back to a peer
-flow_table           names of flows, short enough for a Record-Route
+socket_flows         the way back to a peer, and its name in a Record-Route
 peer_identity        the names in a peer's certificate, who is allowed, and who is trusted
 tls_contexts         TLS contexts, made from files, and when certificates expire
 certificates         those in use, renewed when files change

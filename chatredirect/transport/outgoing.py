@@ -23,9 +23,9 @@ from chatredirect.runtime.wording import error_text
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.connection import StreamConnection
 from chatredirect.transport.connection_settings import ConnectionGroup, ConnectionSettings
-from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.open_connections import GOODBYE, OpenConnections
 from chatredirect.transport.peer_identity import Identity, PeerRefused, Security, explain
+from chatredirect.transport.socket_flows import FlowTable
 from chatredirect.transport.udp_sender import UdpSender
 
 log = structlog.get_logger()

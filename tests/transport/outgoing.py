@@ -18,9 +18,9 @@ from chatredirect.transport.connection_settings import (
     ConnectionSettings,
     StreamLimits,
 )
-from chatredirect.transport.flow_table import FlowTable
 from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
 from chatredirect.transport.peer_identity import Security, TrustedPeers
+from chatredirect.transport.socket_flows import FlowTable
 from chatredirect.transport.tls_contexts import client_context
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
@@ -93,7 +93,7 @@ async def world(
 
     group = ConnectionGroup(ConnectionSettings(answer_event, trust, Limits(), timeouts), loop)
     udp_sender = UdpSender(loop, lambda: listeners, answer_datagram, trust, 65536)
-    flow_table = FlowTable(2**64 - 2, udp_sender)  # its numbers wrap within every test
+    flow_table = FlowTable(2**64 - 2, udp_sender.between)  # its numbers wrap within every test
     security = Security(profile, client_context(profile))
     outgoing = Outgoing(group, limits, lambda: security, udp_sender, flow_table, lambda: bound)
     made = World(outgoing, flow_table, udp_sender, events, datagrams, [], listeners)

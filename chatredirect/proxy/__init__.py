@@ -6,7 +6,7 @@ new_requests      a request for an endpoint: checks, targets, Record-Route
 in_dialog         a request whose Route is ours
 response_context  one request: its branches, failover, the best response
 branches          the states of a branch, as a table
-responses         refusals, of which nothing is kept
+incoming_request  refusals, of which nothing is kept
 record_route      what our Record-Route says, signed
 interfaces        what the core asks of whoever has sockets
 """

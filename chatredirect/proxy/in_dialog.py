@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.events import ProxyDropped
+from chatredirect.proxy.incoming_request import later, respond_stateless
 from chatredirect.proxy.interfaces import ResolveRequest
 from chatredirect.proxy.local_addresses import PARAM, token_in
 from chatredirect.proxy.new_requests import (
@@ -26,7 +27,6 @@ from chatredirect.proxy.new_requests import (
 from chatredirect.proxy.outgoing_request import ASSERTIONS, OutgoingRequest, Record
 from chatredirect.proxy.record_route import DialogToken
 from chatredirect.proxy.response_context import ResponseContext, StatelessForward
-from chatredirect.proxy.responses import later, respond_stateless
 from chatredirect.responses.planned import PlannedResponse
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError

@@ -6,10 +6,10 @@ from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
 from chatredirect.net.target import Target
 from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.events import ProxyDropped
+from chatredirect.proxy.incoming_request import later, respond_stateless
 from chatredirect.proxy.local_addresses import token_in
 from chatredirect.proxy.outgoing_request import OutgoingRequest, Record
 from chatredirect.proxy.response_context import ResponseContext, StatelessForward
-from chatredirect.proxy.responses import later, respond_stateless
 from chatredirect.responses.planned import (
     MISCELLANEOUS,
     SIPS_NOT_ALLOWED,

@@ -1,12 +1,14 @@
 """The mode `proxy`: a transaction-stateful, record-routing proxy to the pool (RFC 3261 §16).
 
-driver            the way in, with a clock: hands messages to the core, carries out what it wants
+driver            passes messages and the time to the core, carries out what the core asks for
 core              all open requests, their timers, sending and connecting
-new_requests      a request for an endpoint: checks, targets, Record-Route
+incoming_request  a request as it came in: checked, refused or admitted
+new_requests      a request for an endpoint: targets, Record-Route
 in_dialog         a request whose Route is ours
+outgoing_request  a request as it goes out: our Via and Record-Route
+record_route      what our Record-Route says, signed
 response_context  one request: its branches, failover, the best response
 branches          the states of a branch, as a table
-incoming_request  refusals, of which nothing is kept
-record_route      what our Record-Route says, signed
+known_targets     targets that have just failed, and the pools that dialogs may go on to
 interfaces        what the core asks of whoever has sockets
 """

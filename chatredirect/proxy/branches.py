@@ -31,8 +31,8 @@ class BranchEvent(Enum):
 
     __hash__ = object.__hash__
 
-    WAY = auto()  # there is a way to its target
-    NO_WAY = auto()
+    CONNECTED = auto()  # there is a flow to its target
+    NO_CONNECTION = auto()
     PROVISIONAL = auto()
     FINAL = auto()
     LATE = auto()  # the attempt timer
@@ -65,8 +65,8 @@ _FORGOTTEN: Row = (BranchState.OVER, ())
 
 #: What has no row is passed over without a trace.
 TABLE: Mapping[tuple[BranchState, BranchEvent], Row] = {
-    (BranchState.WAITING, BranchEvent.WAY): (BranchState.TRIED, (BranchAction.SEND,)),
-    (BranchState.WAITING, BranchEvent.NO_WAY): _FAILED,
+    (BranchState.WAITING, BranchEvent.CONNECTED): (BranchState.TRIED, (BranchAction.SEND,)),
+    (BranchState.WAITING, BranchEvent.NO_CONNECTION): _FAILED,
     (BranchState.WAITING, BranchEvent.LATE): _FAILED,
     (BranchState.WAITING, BranchEvent.TOO_LONG): _FAILED,
     (BranchState.WAITING, BranchEvent.CANCEL): (BranchState.OVER, (BranchAction.QUIT,)),

@@ -1,6 +1,6 @@
 """All requests that are being proxied: messages and time in, sends and events out.
 
-No socket, no clock, no log. Every call is told the time. The core collects what is to be
+The core has no socket, no clock and no log. Every call gives it the time. It collects what is to be
 done in `sends`, `connect_requests`, `resolve_requests` and `events`; the caller carries it out
 before the next call. `next_timer` says when the core must be called without a message. Requests are
 checked in `new_requests` and `in_dialog`; a `ResponseContext` handles responses and timeouts.
@@ -15,20 +15,18 @@ from chatredirect.net.target import Target
 from chatredirect.proxy.branches import BranchEvent, BranchState
 from chatredirect.proxy.events import ProxyCounters, ProxyDropped, ProxyEvent, ProxyFailed
 from chatredirect.proxy.interfaces import ConnectionPool, ConnectRequest, FlowNames, ResolveRequest
-from chatredirect.proxy.local_addresses import LocalAddresses
-from chatredirect.proxy.outgoing_request import COOKIE
+from chatredirect.proxy.known_targets import ServedPools, TargetBlocklist
+from chatredirect.proxy.outgoing_request import BRANCH_COOKIE, LocalAddresses, OutgoingRequest
 from chatredirect.proxy.response_context import (
     Branch,
+    ResolveWaiter,
     ResponseContext,
     RetargetedResponse,
-    Seeking,
     StatelessForward,
     User,
     Waiter,
 )
-from chatredirect.proxy.served_pools import ServedPools
 from chatredirect.proxy.settings import ProxySettings
-from chatredirect.proxy.target_blocklist import TargetBlocklist
 from chatredirect.runtime.work_list import AT_ONCE
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import ack_of
@@ -36,88 +34,56 @@ from chatredirect.sip.message import Response
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
-from chatredirect.sip.transaction.state_machines import INVITE_CLIENT, event_of
-from chatredirect.sip.transaction.state_machines import TransactionEvent as Heard
-from chatredirect.sip.transaction.state_machines import TransactionState as Being
+from chatredirect.sip.transaction.state_machines import (
+    INVITE_CLIENT,
+    TransactionEvent,
+    TransactionState,
+    event_of,
+)
 from chatredirect.sip.transaction.timer_heap import TimerHeap
 
-LARGE = 1300
-"""Octets of a request over which UDP isn't right for it (RFC 3261 §18.1.1)."""
+MAX_UDP = 1300
+"""Octets of a request; a larger one goes over TCP, if it can (RFC 3261 §18.1.1)."""
 PER_OPEN = 8
 """Transactions for each request that may be open: most of them only absorb retransmissions."""
 TRYING_AFTER = 3.5
 """Seconds until timer E has come to T2, so that a 100 is due (RFC 4320 §4.1): 0.5 + 1 + 2."""
 
-_UNANSWERED = (Being.CALLING, Being.TRYING, Being.PROCEEDING)
+_UNANSWERED = (TransactionState.CALLING, TransactionState.TRYING, TransactionState.PROCEEDING)
 
 
 class ProxyCore:
-    """The tables and the time of all requests that are being proxied.
+    """The tables and timers of all requests that are being proxied.
 
     Attributes:
-        settings: what the configuration says.
-        ways: the connections to targets.
-        names: knows flows by name.
-        local_addresses: our own addresses, for Via and Record-Route.
-        blocklist: targets that have just failed.
-        served: the pools that are proxied for.
-        draining: whether nothing new is begun any more.
-        sends: messages that are to be sent, in order.
-        connect_requests: connections that the caller must open.
-        resolve_requests: URIs that the caller must resolve.
-        events: what the caller must log and count.
-        counters: what happened so far.
-        transactions: all of them, ours and theirs.
-        open: requests without a final response.
-        peers: how many of them each peer has.
+        draining: whether requests outside of dialogs are refused, since the daemon ends.
+        open: the contexts that have had no final response.
+        peers: how many open contexts each peer has, by its address.
     """
-
-    __slots__ = (
-        "_deadlines",
-        "_losses",
-        "_random64",
-        "blocklist",
-        "connect_requests",
-        "counters",
-        "draining",
-        "events",
-        "local_addresses",
-        "names",
-        "open",
-        "peers",
-        "resolve_requests",
-        "sends",
-        "served",
-        "settings",
-        "transactions",
-        "ways",
-    )  # fmt: skip
 
     def __init__(
         self,
         settings: ProxySettings,
-        ways: ConnectionPool,
-        names: FlowNames,
+        connection_pool: ConnectionPool,
+        flow_names: FlowNames,
         random64: Callable[[], int],
     ) -> None:
-        """Begin with none.
+        """Begin without requests.
 
         Args:
             settings: may be exchanged at any time, with `go_by`.
-            ways: the ways to targets.
-            names: the names of flows.
             random64: gives 64 random bits, so that nobody can guess a branch (RFC 3261 §8.1.1.7).
         """
         self.settings = settings
-        self.ways = ways
-        self.names = names
+        self.connection_pool = connection_pool
+        self.flow_names = flow_names
         self.local_addresses = LocalAddresses(settings.advertise)
         self.blocklist = TargetBlocklist()
         self.served = ServedPools()
         self.draining = False
         self.sends: list[Send[User]] = []
         self.connect_requests: list[ConnectRequest[Waiter]] = []
-        self.resolve_requests: list[ResolveRequest[Seeking]] = []
+        self.resolve_requests: list[ResolveRequest[ResolveWaiter]] = []
         self.events: list[ProxyEvent] = []
         self.counters = ProxyCounters()
         self.open: set[ResponseContext] = set()
@@ -158,7 +124,7 @@ class ProxyCore:
                 return
             try:
                 self._due(item, now)
-            except Exception:  # it waits for no time any more, so nothing else would end it
+            except Exception:  # it has left the heap, so nothing else would end it
                 self._abandon(item, now)
                 raise
 
@@ -173,7 +139,7 @@ class ProxyCore:
             item.user.context.handle_event(item.user, BranchEvent.SILENCE, now)
 
     def _abandon(self, item: ResponseContext | Transaction[User], now: float) -> None:
-        """A fault of ours has hit a transaction or a request: it ends, and its sender gets 500."""
+        """End a transaction or a request that a fault of ours has hit; its sender gets 500."""
         user: ResponseContext | User = item if isinstance(item, ResponseContext) else item.user
         if not isinstance(item, ResponseContext):
             self.transactions.end(item)
@@ -185,57 +151,37 @@ class ProxyCore:
             context.send_final_response(500, now)
         finally:
             if not context.finished:  # not even that could be done
-                assert context.server is not None
                 self.transactions.end(context.server)
                 self.close(context)
 
-    def changed(self, context: ResponseContext) -> None:
-        """A context may be due at another time than before."""
-        self._deadlines.changed(context)
-
-    # -- room ---------------------------------------------------------------------------------
-
-    def room_for(self, source: Peer) -> bool:
-        """Whether one more request of this peer may be open."""
-        settings = self.settings
-        return (
-            len(self.open) < settings.transactions
-            and len(self.transactions) < PER_OPEN * settings.transactions
-            and self.peers.get(source.host, 0) < settings.transactions_per_peer
-        )
+    # -- open requests ------------------------------------------------------------------------
 
     @property
     def idle(self) -> bool:
         """Whether no request waits for its final response."""
         return not self.open
 
-    def begin(self, context: ResponseContext, key: bytes, flow: Flow, now: float) -> None:
-        """Open the context of a request and send it on.
-
-        Args:
-            context: the new context, with its targets.
-            key: the key of its server transaction.
-            flow: the way back.
-            now: seconds on the clock of all calls.
-        """
-        self.admit(context, key, flow, now)
-        self.next_target(context, now)
-
-    def admit(self, context: ResponseContext, key: bytes, flow: Flow, now: float) -> None:
-        """Open the context of a request; §16.2 answers an INVITE with 100 at once."""
-        self.open.add(context)
-        host = context.source.host
-        self.peers[host] = self.peers.get(host, 0) + 1
-        context.server = self.transactions.serve(
-            key, flow, context, context.source, invite=context.invite
+    def room_for(self, peer: Peer) -> bool:
+        """Whether one more request of this peer may be open."""
+        settings = self.settings
+        return (
+            len(self.open) < settings.transactions
+            and len(self.transactions) < PER_OPEN * settings.transactions
+            and self.peers.get(peer.host, 0) < settings.transactions_per_peer
         )
+
+    def open_context(self, context: ResponseContext, now: float) -> None:
+        """Count a new context as open; an INVITE gets its 100 at once (§16.2)."""
+        self.open.add(context)
+        host = context.peer.host
+        self.peers[host] = self.peers.get(host, 0) + 1
         if context.invite:
             context.send_100(now)
         else:
             context.trying_at = now + TRYING_AFTER
 
     def close(self, context: ResponseContext) -> None:
-        """A context has had its final response: what is left is for its transactions."""
+        """A context has had its final response: only its transactions go on."""
         context.finished = True
         context.request = None
         context.outgoing = None
@@ -243,7 +189,7 @@ class ProxyCore:
         context.targets = []
         context.attempt_at = context.c_at = context.trying_at = inf
         self.open.discard(context)
-        host = context.source.host
+        host = context.peer.host
         left = self.peers[host] - 1
         if left:
             self.peers[host] = left
@@ -277,26 +223,22 @@ class ProxyCore:
     def to_flow(self, context: ResponseContext, flow: Flow, now: float) -> None:
         """Send a request over the flow of a dialog's caller."""
         branch = context.active = Branch(context, None)
-        context.to_caller = True
         if context.invite:
             context.c_at = now + self.settings.timer_c
-        branch.flow = flow
-        branch.context.handle_event(branch, BranchEvent.WAY, now)
+        branch.use(flow, now)
         self._deadlines.changed(context)
 
     def _reach(self, branch: Branch, target: Target, now: float) -> None:
-        flow = self._way(target)
+        flow = self._flow_to(target)
         if flow is None:
             self.connect_requests.append(ConnectRequest(target, branch))
         else:
-            branch.flow = flow
-            branch.context.handle_event(branch, BranchEvent.WAY, now)
+            branch.use(flow, now)
 
-    def _way(self, target: Target) -> Flow | None:
-        """The open connection to a target, if there is one."""
+    def _flow_to(self, target: Target) -> Flow | None:
         try:
-            return self.ways.reach(target)
-        except Exception:  # dialling meets the same fault, logs it and fails the branch
+            return self.connection_pool.reach(target)
+        except Exception:  # connecting meets the same fault, logs it and fails the branch
             return None
 
     def send(self, branch: Branch, now: float) -> None:
@@ -305,122 +247,116 @@ class ProxyCore:
         outgoing = context.outgoing
         assert outgoing is not None  # it goes only when a final response has been given
         assert flow is not None
-        side = self.local_addresses.of(flow)
-        name = self.new_branch(outgoing.loop)
-        data = outgoing.write(self.settings.record_route, side, name, target)
+        name = self._new_branch(outgoing)
+        data = self._write(outgoing, flow, name, target)
         if (
-            len(data) > LARGE
+            len(data) > MAX_UDP
             and target is not None
             and target.transport == "udp"
             and context.too_large is not target
-            and not self.blocklist.punished(over_tcp := replace(target, transport="tcp"), now)
-        ):  # §18.1.1: over TCP, and over UDP should that not go
+            and not self.blocklist.has(over_tcp := replace(target, transport="tcp"), now)
+        ):  # §18.1.1: over TCP, and over UDP should that fail
             context.too_large = target
             context.targets.insert(0, target)
             context.attempt_at = now + self.settings.attempt_timeout
             branch.target, branch.state = over_tcp, BranchState.WAITING
             self._reach(branch, over_tcp, now)
             return
+        key = matching.client_key(name, outgoing.method)
         branch.transaction = self.transactions.request(
-            matching.client_key(name, outgoing.method),
-            data,
-            flow,
-            branch,
-            now,
-            invite=context.invite,
+            key, data, flow, branch, now, invite=context.invite
         )
 
-    def new_branch(self, loop: bytes) -> bytes:
-        """A branch: it is like no other, and says what a loop is known by (§16.6 step 8)."""
-        return b"%b%b%016x" % (COOKIE, loop, self._random64())
-
-    def run(self, stateless: StatelessForward, flow: Flow | None, now: float) -> None:
-        """Send a request on without a transaction (§16.11).
-
-        Args:
-            stateless: the ACK or BENOTIFY to forward.
-            flow: the way to its target, where it is known.
-            now: seconds on the clock of all calls.
-        """
-        if flow is None and stateless.target is not None:
-            flow = self._way(stateless.target)
+    def forward_stateless(self, request: StatelessForward, flow: Flow | None, now: float) -> None:
+        """Send a request on without a transaction (§16.11), over `flow` or to its target."""
+        if flow is None and request.target is not None:
+            flow = self._flow_to(request.target)
             if flow is None:
-                self.connect_requests.append(ConnectRequest(stateless.target, stateless))
+                self.connect_requests.append(ConnectRequest(request.target, request))
                 return
         assert flow is not None
-        outgoing = stateless.outgoing
-        branch = self.new_branch(outgoing.loop)
-        side = self.local_addresses.of(flow)
-        data = outgoing.write(self.settings.record_route, side, branch, stateless.target)
-        self.sends.append(Send(flow, data, stateless))
+        name = self._new_branch(request.outgoing)
+        data = self._write(request.outgoing, flow, name, request.target)
+        self.sends.append(Send(flow, data, request))
         self.counters.sent_on("stateless")
 
-    def forward_lost(self, stateless: StatelessForward) -> None:
+    def forward_lost(self, request: StatelessForward) -> None:
         """A stateless request has no connection: resolve its next Route, or drop it."""
-        behind, stateless.behind = stateless.behind, None
+        behind, request.behind = request.behind, None
         if behind is not None:
-            self.resolve_requests.append(ResolveRequest(behind, stateless))
+            self.resolve_requests.append(ResolveRequest(behind, request))
         else:
-            gone = "flow_gone" if stateless.target is None else "no_way"
-            self.events.append(ProxyDropped(stateless.call_id, gone))
+            gone = "flow_gone" if request.target is None else "no_way"
+            self.events.append(ProxyDropped(request.call_id, gone))
+
+    def _new_branch(self, outgoing: OutgoingRequest) -> bytes:
+        """Make a branch: unique, with the mark that a loop is detected by (§16.6 step 8)."""
+        return b"%b%b%016x" % (BRANCH_COOKIE, outgoing.loop, self._random64())
+
+    def _write(
+        self, outgoing: OutgoingRequest, flow: Flow, branch: bytes, target: Target | None
+    ) -> bytes:
+        local = self.local_addresses.of(flow)
+        return outgoing.write(self.settings.record_route, local, branch, target)
 
     # -- results of connecting, resolving and sending -------------------------------------------
 
-    def handle_connected(self, dial: ConnectRequest[Waiter], flow: Flow, now: float) -> None:
+    def handle_connected(self, wanted: ConnectRequest[Waiter], flow: Flow, now: float) -> None:
         """A connection to a target is open."""
-        waiting = dial.waiting
-        if isinstance(waiting, StatelessForward):
-            self.run(waiting, flow, now)
-        elif isinstance(waiting, RetargetedResponse):
-            waiting.server.flow = flow
-            self.sends.append(Send(flow, waiting.data, None))
-        elif waiting.again:
-            self._send_again(waiting, flow, now)
-        elif waiting.state is BranchState.WAITING and waiting.target is dial.target:
-            waiting.flow = flow
-            waiting.context.handle_event(waiting, BranchEvent.WAY, now)
+        waiter = wanted.waiter
+        if isinstance(waiter, StatelessForward):
+            self.forward_stateless(waiter, flow, now)
+        elif isinstance(waiter, RetargetedResponse):
+            waiter.server.flow = flow
+            self.sends.append(Send(flow, waiter.data, None))
+        elif waiter.again:
+            self._send_again(waiter, flow, now)
+        elif waiter.state is BranchState.WAITING and waiter.target is wanted.target:
+            waiter.use(flow, now)
 
-    def handle_connect_failed(self, dial: ConnectRequest[Waiter], now: float, why: str) -> None:
+    def handle_connect_failed(self, wanted: ConnectRequest[Waiter], now: float, why: str) -> None:
         """A connection to a target could not be opened."""
-        waiting = dial.waiting
-        if isinstance(waiting, StatelessForward):
-            self.events.append(ProxyDropped(waiting.call_id, "no_way"))
-        elif isinstance(waiting, RetargetedResponse):
+        waiter = wanted.waiter
+        if isinstance(waiter, StatelessForward):
+            self.events.append(ProxyDropped(waiter.call_id, "no_way"))
+        elif isinstance(waiter, RetargetedResponse):
             self.events.append(ProxyDropped(None, "no_way"))
-        elif waiting.again:
-            self._lost(waiting, now)
-        elif waiting.state is BranchState.WAITING and waiting.target is dial.target:
-            waiting.context.why = f"{dial.target}: {why}"
-            waiting.context.handle_event(waiting, BranchEvent.NO_WAY, now)
+        elif waiter.again:
+            self._lost(waiter, now)
+        elif waiter.state is BranchState.WAITING and waiter.target is wanted.target:
+            waiter.context.why = f"{wanted.target}: {why}"
+            waiter.context.handle_event(waiter, BranchEvent.NO_CONNECTION, now)
 
-    def found(self, seek: ResolveRequest[Seeking], now: float, targets: tuple[Target, ...]) -> None:
-        """The targets of a Route's next entry are known, or that it has none.
+    def handle_resolved(
+        self, wanted: ResolveRequest[ResolveWaiter], now: float, targets: tuple[Target, ...]
+    ) -> None:
+        """The targets of a Route's next entry are known; none if it leads nowhere.
 
         They are a peer's choice, so only those that are trusted are followed.
         """
-        context = seek.waiting
+        waiter = wanted.waiter
         follows = self.settings.follows
         trusted = [
             target
             for target in targets
-            if follows(target) and (target.transport == "tls" or not context.secure)
+            if follows(target) and (target.transport == "tls" or not waiter.secure)
         ]
         order = self.blocklist.sort(trusted, now)
-        if isinstance(context, StatelessForward):
+        if isinstance(waiter, StatelessForward):
             if order:
-                context.target = order[0]
-                self.run(context, None, now)
+                waiter.target = order[0]
+                self.forward_stateless(waiter, None, now)
             else:
-                self.forward_lost(context)
+                self.forward_lost(waiter)
             return
-        if context.finished:
+        if waiter.finished:
             return
-        context.targets = order
-        if not self.next_target(context, now):
-            context.why = "the caller's connection is gone, and the next Route leads to nobody"
+        waiter.targets = order
+        if not self.next_target(waiter, now):
+            waiter.why = "the caller's connection is gone, and the next Route leads to nobody"
             if targets:
-                context.why += " who is trusted"
-            context.send_final_response(430, now)  # RFC 5626 §5.3.1
+                waiter.why += " who is trusted"
+            waiter.send_final_response(430, now)  # RFC 5626 §5.3.1
 
     def unsent(self, send: Send[User], now: float) -> None:
         """A message couldn't be sent: its flow is gone."""
@@ -433,67 +369,53 @@ class ProxyCore:
             self._lost(user, now)
 
     def lost(self, flow: Flow) -> None:
-        """A connection is gone, and with it the responses that were to come over it.
-
-        What that leads to is due at once: see `handle_timers`.
-        """
-        for context in self.open:
-            branch = context.active
-            if branch is not None and branch.flow is flow and branch.transaction is not None:
-                self._losses.append((branch, flow, BranchEvent.LOST))
+        """A connection is gone, and with it the responses that were to come over it."""
+        self._fail_later(lambda each: each is flow, BranchEvent.LOST)
 
     def unreachable(self, targets: Set[tuple[str, int]]) -> None:
         """ICMP says that datagrams don't get to these addresses and ports (§18.4).
 
-        It is for who has heard nothing from there yet: who has been answered knows better. What it
-        leads to is due at once: see `handle_timers`.
+        Only branches without any response fail: a response proves more than ICMP does.
         """
+        self._fail_later(
+            lambda flow: flow.transport == "udp" and (flow.peer_host, flow.peer_port) in targets,
+            BranchEvent.UNREACHABLE,
+        )
+
+    def _fail_later(self, has_failed: Callable[[Flow], bool], event: BranchEvent) -> None:
+        """Let `handle_timers` fail the active branches whose flow has failed."""
         for context in self.open:
             branch = context.active
             if branch is None or branch.flow is None or branch.transaction is None:
                 continue
-            flow = branch.flow
-            if flow.transport == "udp" and (flow.peer_host, flow.peer_port) in targets:
-                self._losses.append((branch, flow, BranchEvent.UNREACHABLE))
+            if has_failed(branch.flow):
+                self._losses.append((branch, branch.flow, event))
 
     def _not_reached(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
-        if transaction is not None and transaction.state in (Being.CALLING, Being.TRYING):
+        if transaction is not None and transaction.state in (
+            TransactionState.CALLING, TransactionState.TRYING,
+        ):  # fmt: skip
             self.transactions.end(transaction)
             branch.context.handle_event(branch, BranchEvent.UNREACHABLE, now)
 
     def _lost(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
-        if transaction is not None and transaction.state in _UNANSWERED:
-            if self._may_go_again(branch):
-                branch.again = True
-                gone, branch.flow = branch.flow, None
-                flow = self._way(branch.target) if branch.target is not None else None
-                if flow is not None and flow is not gone:
-                    self._send_again(branch, flow, now)
-                elif branch.target is not None:
-                    self.connect_requests.append(ConnectRequest(branch.target, branch))
-                return
-            self.transactions.end(transaction)
-            branch.context.why = "the connection is gone"
-            branch.context.handle_event(branch, BranchEvent.LOST, now)
-
-    def _may_go_again(self, branch: Branch) -> bool:
-        """Whether its target, the only one that is left, may have a new connection for it.
-
-        A target that has closed an idle connection, or has been restarted, serves the next one. The
-        same octets with the same branch are no second request there (§17.2.3).
-        """
-        context = branch.context
-        return not (
-            branch.again
-            or branch.target is None
-            or branch is not context.active
-            or context.targets
-            or context.why  # another one has failed before
-            or context.cancelled
-            or context.finished
-        )
+        if transaction is None or transaction.state not in _UNANSWERED:
+            return
+        target = branch.target
+        if target is not None and branch.may_go_again:
+            branch.again = True
+            gone, branch.flow = branch.flow, None
+            flow = self._flow_to(target)
+            if flow is not None and flow is not gone:
+                self._send_again(branch, flow, now)
+            else:
+                self.connect_requests.append(ConnectRequest(target, branch))
+            return
+        self.transactions.end(transaction)
+        branch.context.why = "the connection is gone"
+        branch.context.handle_event(branch, BranchEvent.LOST, now)
 
     def _send_again(self, branch: Branch, flow: Flow, now: float) -> None:
         transaction = branch.transaction
@@ -511,17 +433,18 @@ class ProxyCore:
         """Take a response to a request that we have sent."""
         branch = transaction.user
         event = event_of(response.status)
-        if event is Heard.FAILURE and transaction.table is INVITE_CLIENT:
+        provisional = event is TransactionEvent.PROVISIONAL
+        if event is TransactionEvent.FAILURE and transaction.table is INVITE_CLIENT:
             invite = transaction.message if transaction.state in _UNANSWERED else b""
             ack = ack_of(invite, response.to or b"") if invite else b""
-            told = self.transactions.refused(transaction, ack, now)
+            notify = self.transactions.refused(transaction, ack, now)
         else:
-            told = self.transactions.handle_event(transaction, event, now)
-            if event is Heard.PROVISIONAL:
-                told = True  # also to others than INVITE: it says that the target lives
-            elif told:
+            notify = self.transactions.handle_event(transaction, event, now)
+            if provisional:
+                notify = True  # also to others than INVITE: it says that the target lives
+            elif notify:
                 transaction.message = b""  # it won't be sent again
-        if told and isinstance(branch, Branch):
-            what = BranchEvent.PROVISIONAL if event is Heard.PROVISIONAL else BranchEvent.FINAL
+        if notify and isinstance(branch, Branch):
+            what = BranchEvent.PROVISIONAL if provisional else BranchEvent.FINAL
             branch.context.handle_event(branch, what, now, response)
             self._deadlines.changed(branch.context)

@@ -1,6 +1,6 @@
 """Carries out what the proxy core asks for: sends, connects, counts, logs and sets the timer.
 
-The dispatcher hands it the proxy's messages, and it hands them to the core with the time. It uses
+The dispatcher gives it the proxy's messages, and it gives them to the core with the time. It uses
 sockets only through flows and the connection pool.
 """
 
@@ -21,12 +21,13 @@ from chatredirect.proxy.events import (
     ProxyFailed,
     ProxyFailedOver,
 )
+from chatredirect.proxy.incoming_request import IncomingRequest, repeated
 from chatredirect.proxy.interfaces import ConnectRequest, ResolveRequest
-from chatredirect.proxy.outgoing_request import ASSERTIONS
+from chatredirect.proxy.outgoing_request import IDENTITY_FIELDS
 from chatredirect.proxy.response_context import (
     Branch,
+    ResolveWaiter,
     ResponseContext,
-    Seeking,
     User,
     Waiter,
     reasons_of,
@@ -45,15 +46,13 @@ from chatredirect.sip.message import Request, Response
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
-from chatredirect.sip.transaction.layer import Send
+from chatredirect.sip.transaction.layer import Send, Transaction
 from chatredirect.sip.transaction.state_machines import TransactionEvent, TransactionState
 from chatredirect.sip.uri import SipUri
 
 log = structlog.get_logger()
 
-_FAULT = "a fault of ours"
-
-#: Finds the targets of a URI, later, and says so.
+#: Finds the targets of a URI, and calls the function with them: always later.
 Seeker = Callable[[SipUri, Callable[[tuple[Target, ...]], None]], None]
 
 
@@ -61,22 +60,9 @@ class ProxyDriver:
     """All that is proxied by a daemon, kept while configurations come and go.
 
     Attributes:
-        core: its state.
         log_requests: whether every request gets a line in the log.
         on_idle: called whenever the last open request has had its final response.
     """
-
-    __slots__ = (
-        "_clock",
-        "_counters",
-        "_driver",
-        "_epoch",
-        "_observing",
-        "_seek",
-        "core",
-        "log_requests",
-        "on_idle",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -88,33 +74,31 @@ class ProxyDriver:
         observing: Observing,
         epoch: Callable[[], float],
     ) -> None:
-        """Begin.
+        """Begin without requests.
 
         Args:
-            core: without any request.
             counters: the daemon's.
-            clock: seconds that never go back.
+            clock: gives seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
             seek: finds the targets of a URI that isn't a pool's.
-            observing: holds the observer of a trace, if one runs.
-            epoch: seconds since the epoch.
+            epoch: gives seconds since the epoch.
         """
         self.core = core
         self.log_requests = True
-        self.on_idle: Callable[[], None] = _nothing
+        self.on_idle: Callable[[], None] = lambda: None
         self._counters = counters
         self._clock = clock
         self._seek = seek
         self._observing = observing
         self._epoch = epoch
-        failed = partial(core.handle_connect_failed, why=_FAULT)
-        found = partial(core.found, targets=())
+        connect_failed = partial(core.handle_connect_failed, why="a fault of ours")
+        not_found = partial(core.handle_resolved, targets=())
         self._driver = CoreDriver(
             core,
             (
                 Work(core.sends, self._send, core.unsent, "send"),
-                Work(core.connect_requests, self._dial, failed, "dial"),
-                Work(core.resolve_requests, self._look_for, found, "seek"),
+                Work(core.connect_requests, self._connect, connect_failed, "dial"),
+                Work(core.resolve_requests, self._resolve, not_found, "seek"),
             ),
             Work(core.events, self._report, None, "tell"),
             clock,
@@ -127,62 +111,62 @@ class ProxyDriver:
     def arrive(
         self,
         request: Request,
-        envelope: MandatoryHeaders,
-        source: Peer,
-        reach: ReturnPath,
+        headers: MandatoryHeaders,
+        peer: Peer,
+        return_path: ReturnPath,
         uri: SipUri | None,
         endpoint: ProxyEndpoint,
     ) -> None:
-        """Deal with a request for an endpoint, from a trusted peer; see `new_requests.arrive`.
+        """Forward or refuse a request for an endpoint; see `new_requests.forward`.
 
         Raises:
             SipError: a header field that a proxy reads can't be read.
         """
         now = self._clock()
-        new_requests.arrive(
-            self.core, request, envelope, source, reach, uri, endpoint, now, self._epoch()
-        )
+        incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+        new_requests.forward(self.core, incoming, uri, endpoint)
         self._driver.settle(now)
 
     def repeats(
-        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
+        self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
     ) -> bool:
-        """Whether a request has come before; if so it gets the answer that it got then, if any."""
-        now = self._clock()
-        key = matching.server_key(request, envelope)
-        if self.core.transactions.server_of(key, source) is None:
+        """Whether a request has come before; if so, its last response is sent again, if any."""
+        key = matching.server_key(request, headers)
+        if self.core.transactions.server_of(key, peer) is None:
             return False
-        known = new_requests.repeated(self.core, key, envelope, source, reach, now)
+        now = self._clock()
+        incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+        known = repeated(self.core, incoming, key)
         self._driver.settle(now)
         return known
 
     def within(
-        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
+        self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
     ) -> bool:
-        """Deal with a request within a dialog; False if its Route doesn't lead here.
+        """Forward or refuse a request within a dialog; False if its Route doesn't lead here.
 
         Raises:
             SipError: a header field that a proxy reads can't be read.
         """
+        if not in_dialog.may_lead_here(request):
+            return False
         now = self._clock()
-        epoch = self._epoch()
-        taken = in_dialog.forward(self.core, request, envelope, source, reach, now, epoch)
+        incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+        taken = in_dialog.forward(self.core, incoming)
         self._driver.settle(now)
         return taken
 
-    def run(self, request: Request, source: Peer, reach: ReturnPath) -> bool:
-        """Deal with an ACK, or BENOTIFY; False if it is for nothing that is known here."""
+    def run(self, request: Request, peer: Peer, return_path: ReturnPath) -> bool:
+        """Take or forward an ACK or BENOTIFY; False if it is for nothing that is known here."""
         core = self.core
         try:
-            envelope = mandatory_headers_of(request)
+            headers = mandatory_headers_of(request)
         except SipError:
             return False
         now = self._clock()
         if request.method == b"ACK":
-            tag = matching.tag_of(envelope.to, "To")
-            transaction = core.transactions.server_of(
-                matching.server_key(request, envelope), source
-            )
+            tag = matching.tag_of(headers.to, "To")
+            transaction = core.transactions.server_of(matching.server_key(request, headers), peer)
             if (
                 transaction is not None
                 and transaction.state in (TransactionState.COMPLETED, TransactionState.CONFIRMED)
@@ -191,38 +175,31 @@ class ProxyDriver:
                 core.transactions.handle_event(transaction, TransactionEvent.ACK, now)
                 self._driver.settle(now)
                 return True
-            if tag == core.settings.tags.tag(request, envelope.number):
+            if tag == core.settings.tags.tag(request, headers.number):
                 return False  # of a refusal of our own, of which nothing is kept
-        taken = in_dialog.run(core, request, envelope, source, reach, now, self._epoch())
-        if not taken and source.trusted:
-            taken = self._run_to_endpoint(request, envelope, source, reach, now)
+        incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+        taken = in_dialog.may_lead_here(request) and in_dialog.forward_stateless(core, incoming)
+        if not taken and peer.trusted:
+            taken = self._run_to_endpoint(incoming)
         self._driver.settle(now)
         return taken
 
-    def _run_to_endpoint(
-        self,
-        request: Request,
-        envelope: MandatoryHeaders,
-        source: Peer,
-        reach: ReturnPath,
-        now: float,
-    ) -> bool:
-        """For callers that heed no Record-Route: the pool knows the dialog, if anybody does."""
+    def _run_to_endpoint(self, incoming: IncomingRequest) -> bool:
+        """For callers that ignore Record-Route: only the pool may know their dialog."""
+        settings = self.core.settings
         try:
-            settings = self.core.settings
-            uri, endpoint = find(settings.directory, settings.names, request)
+            uri, endpoint = find(settings.directory, settings.names, incoming.request)
         except SipError:
             return False
-        if endpoint is None or endpoint.proxy is None or not envelope.in_dialog:
+        if endpoint is None or endpoint.proxy is None or not incoming.headers.in_dialog:
             return False
-        epoch, proxy = self._epoch(), endpoint.proxy
-        new_requests.run(self.core, request, envelope, source, reach, uri, proxy, now, epoch)
+        new_requests.forward_stateless(self.core, incoming, uri, endpoint.proxy)
         return True
 
-    def cancels(self, request: Request, envelope: MandatoryHeaders, source: Peer) -> bool:
+    def cancels(self, request: Request, headers: MandatoryHeaders, peer: Peer) -> bool:
         """Cancel the INVITE that a CANCEL is about; False if none is known (§16.10)."""
-        key = matching.cancelled_key(request, envelope)
-        transaction = self.core.transactions.server_of(key, source)
+        key = matching.cancelled_key(request, headers)
+        transaction = self.core.transactions.server_of(key, peer)
         if transaction is None:
             return False
         context = transaction.user
@@ -232,40 +209,48 @@ class ProxyDriver:
             self._driver.settle(now)
         return True
 
-    def respond(self, response: Response, source: Peer, reach: ReturnPath) -> str | None:
+    def respond(self, response: Response, peer: Peer, return_path: ReturnPath) -> str | None:
         """Take a response; why not, if it isn't taken: a constant for counting (RFC 6026 §8.9)."""
-        core = self.core
-        key = matching.branch_key(response)
-        transaction = core.transactions.client(key)
+        transaction = self.core.transactions.client(matching.branch_key(response))
         if transaction is None:
             return NO_REQUEST
-        if not leads_back(transaction.flow, reach.flow(source.port)):
-            return unwanted(transaction, ELSEWHERE, response, source, reach.transport)
+        reason = self._unusable(response, transaction, peer, return_path)
+        if reason is not None:
+            return unwanted(transaction, reason, response, peer, return_path.transport)
+        now = self._clock()
+        self.core.respond(response, transaction, now)
+        self._driver.settle(now)
+        return None
+
+    def _unusable(
+        self,
+        response: Response,
+        transaction: Transaction[User],
+        peer: Peer,
+        return_path: ReturnPath,
+    ) -> str | None:
+        """Why a response can't be used; if it can, it is made ready to be forwarded."""
+        if not leads_back(transaction.flow, return_path.flow(peer.port)):
+            return ELSEWHERE
         if response.left_out:  # and the rest goes on without those lines
             self._counters.malformed(BadHeaderLine.counter)
-        if response.fault is not None or None in (
-            response.from_, response.to, response.call_id,
-        ):  # fmt: skip
-            return unwanted(transaction, MALFORMED, response, source, reach.transport)
+        if response.fault is not None or None in (response.from_, response.to, response.call_id):
+            return MALFORMED
         branch = transaction.user
-        if isinstance(branch, Branch):
-            try:
-                more = _has_further_via(response)
-            except SipError:
-                return unwanted(transaction, MALFORMED, response, source, reach.transport)
-            if not more:
-                context = branch.context
-                if context.request is None:
-                    return unwanted(
-                        transaction, TOO_LATE, response, source, reach.transport
-                    )  # nobody is left whom it could be passed on to
-                # some answer an INVITE that was cancelled with the Via of the CANCEL
-                addressed_to(response, [context.via, *context.request.vias[1:]])
-            if not source.trusted and branch.target is None:
-                response.head = without(response.head, ASSERTIONS)
-        now = self._clock()
-        core.respond(response, transaction, now)
-        self._driver.settle(now)
+        if not isinstance(branch, Branch):
+            return None
+        try:
+            has_further_via = _has_further_via(response)
+        except SipError:
+            return MALFORMED
+        if not has_further_via:
+            context = branch.context
+            if context.request is None:
+                return TOO_LATE  # nothing is known any more of where it could be forwarded to
+            # some answer an INVITE that was cancelled with the Via of the CANCEL
+            addressed_to(response, [context.via, *context.request.vias[1:]])
+        if not peer.trusted and branch.target is None:
+            response.head = without(response.head, IDENTITY_FIELDS)
         return None
 
     # -- results and timers ---------------------------------------------------------------------
@@ -288,38 +273,38 @@ class ProxyDriver:
         """Answer a request that is open, since the daemon ends."""
         self._driver.end(context.give_up, "give up")
 
-    def _dialled(self, dial: ConnectRequest[Waiter], flow: Flow) -> None:
-        now = self._clock()
-        self.core.handle_connected(dial, flow, now)
-        self._driver.settle(now)
-
-    def _not_dialled(self, dial: ConnectRequest[Waiter], why: str) -> None:
-        now = self._clock()
-        self.core.handle_connect_failed(dial, now, why)
-        self._driver.settle(now)
-
-    def _found(self, seek: ResolveRequest[Seeking], targets: tuple[Target, ...]) -> None:
-        now = self._clock()
-        self.core.found(seek, now, targets)
-        self._driver.settle(now)
-
     def _send(self, send: Send[User]) -> bool:
         sent = send.flow.send(send.data)
         observer = self._observing.observer
         if sent and observer is not None:
             try:
-                observer.sent(send.data, send.flow, call_id_of(send.data))
-            except Exception:  # it is sent all the same, and once is enough
+                observer.sent(send.data, send.flow, _call_id_of(send.data))
+            except Exception:  # the message is sent all the same, and must not be sent twice
                 log.exception("work_failed", what="trace")
         return sent
 
-    def _dial(self, dial: ConnectRequest[Waiter]) -> None:
-        self.core.ways.dial(
-            dial.target, partial(self._dialled, dial), partial(self._not_dialled, dial)
+    def _connect(self, wanted: ConnectRequest[Waiter]) -> None:
+        self.core.connection_pool.dial(
+            wanted.target, partial(self._connected, wanted), partial(self._connect_failed, wanted)
         )
 
-    def _look_for(self, seek: ResolveRequest[Seeking]) -> None:
-        self._seek(seek.uri, partial(self._found, seek))
+    def _connected(self, wanted: ConnectRequest[Waiter], flow: Flow) -> None:
+        now = self._clock()
+        self.core.handle_connected(wanted, flow, now)
+        self._driver.settle(now)
+
+    def _connect_failed(self, wanted: ConnectRequest[Waiter], why: str) -> None:
+        now = self._clock()
+        self.core.handle_connect_failed(wanted, now, why)
+        self._driver.settle(now)
+
+    def _resolve(self, wanted: ResolveRequest[ResolveWaiter]) -> None:
+        self._seek(wanted.uri, partial(self._resolved, wanted))
+
+    def _resolved(self, wanted: ResolveRequest[ResolveWaiter], targets: tuple[Target, ...]) -> None:
+        now = self._clock()
+        self.core.handle_resolved(wanted, now, targets)
+        self._driver.settle(now)
 
     def _report(self, event: ProxyEvent) -> None:
         observer = self._observing.observer
@@ -348,7 +333,7 @@ class ProxyDriver:
             self._counters.dropped("no_response")
         if self.log_requests:
             log_request(
-                request, event.source, event.transport, status, event.endpoint, fault="",
+                request, event.peer, event.transport, status, event.endpoint, fault="",
                 target=event.target, why=event.why,
             )  # fmt: skip
         if observer is not None:
@@ -357,21 +342,16 @@ class ProxyDriver:
 
 
 def _has_further_via(response: Response) -> bool:
-    """Whether a response has a Via besides ours. Raises SipError if that can't be told."""
+    """Whether a response has a Via besides ours. Raises SipError if that can't be said."""
     top = response.vias[0]
     if b"," in top and read_via(top).end < len(top):
         return True
     return len(response.vias) > 1
 
 
-def call_id_of(message: bytes) -> bytes | None:
-    """The Call-ID of a message that is about to be sent, for the trace."""
+def _call_id_of(message: bytes) -> bytes | None:
     for line in message.partition(b"\r\n\r\n")[0].split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.rstrip().lower() in (b"call-id", b"i"):
             return value.strip()
     return None
-
-
-def _nothing() -> None:
-    """Nobody waits for it."""

@@ -15,7 +15,7 @@ class ProxyAnswered:
     """
 
     request: Request
-    source: Peer
+    peer: Peer
     transport: str
     status: int
     endpoint: str | None

@@ -68,7 +68,7 @@ class ConnectRequest(Generic[W]):
     """A way is to be opened to a target, for somebody who waits for it."""
 
     target: Target
-    waiting: W
+    waiter: W
 
 
 @dataclass(slots=True)
@@ -76,4 +76,4 @@ class ResolveRequest(Generic[W]):
     """The targets of a URI that isn't a pool's are to be found, for somebody who waits."""
 
     uri: SipUri
-    waiting: W
+    waiter: W

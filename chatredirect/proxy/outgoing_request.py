@@ -1,17 +1,84 @@
-"""A request that is ready to go but for what differs from target to target.
+"""A request as it goes out: what is the same for all targets, our Via and our Record-Route.
 
-That is the topmost Via and the Record-Route: both name the side that it goes out on, and the token
-names the target. The rest is written once, however many targets are tried.
+Via and Record-Route name the local address that the request goes out from, and the token in
+Record-Route names the target. Everything else is written once, however many targets are tried.
+
+A request comes in at one of our local addresses and goes out from another. Where both are the same
+address, port and transport, one Record-Route does for both. Where they differ there are two, so
+that each neighbour finds the one that it can reach (RFC 5658 §4).
 """
 
 from dataclasses import dataclass
 
+from chatredirect.net.addresses import HostPort
 from chatredirect.net.target import Target
-from chatredirect.proxy.local_addresses import LocalAddress, record_route
 from chatredirect.proxy.record_route import RecordRouteCodec
+from chatredirect.sip.client_request import hostport
+from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import named
 
-COOKIE = b"z9hG4bK"  # RFC 3261 §8.1.1.7
+BRANCH_COOKIE = b"z9hG4bK"  # RFC 3261 §8.1.1.7
+TOKEN_PARAM = b"cr-flow="
+"""The URI parameter of our Record-Route that holds the token, up to its value."""
+_IN_URI = b";" + TOKEN_PARAM
+_MAX_KNOWN = 256  # local addresses that are remembered; then all are forgotten
+
+#: Only a trusted peer may say who the caller is (RFC 3325 §5).
+IDENTITY_FIELDS = named(
+    b"P-Asserted-Identity", b"P-Preferred-Identity", b"Remote-Party-ID",
+    b"P-Session-On-Behalf-Of", b"ms-edge-proxy-message-trust", b"ms-asserted-verification-level",
+)  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class LocalAddress:
+    """One of our own addresses, as Via and Record-Route name it.
+
+    Attributes:
+        via: a Via value up to the branch.
+        after: what follows the branch there.
+        uri: our SIP URI, up to the token.
+        secure_uri: the same as a SIPS URI (RFC 3261 §16.6 step 4).
+    """
+
+    via: bytes
+    after: bytes
+    uri: bytes
+    secure_uri: bytes
+
+
+class LocalAddresses:
+    """All of our addresses that have been used."""
+
+    __slots__ = ("_advertise", "_known")
+
+    def __init__(self, advertise: HostPort | None) -> None:
+        """Begin; `advertise` is the host that we call ourselves, None for the address in use."""
+        self._advertise = advertise
+        self._known: dict[tuple[str, str, int], LocalAddress] = {}
+
+    def of(self, flow: Flow) -> LocalAddress:
+        """Our own address of a flow."""
+        key = (flow.transport, flow.host, flow.port)
+        local = self._known.get(key)
+        if local is None:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            local = self._known[key] = self._make(*key)
+        return local
+
+    def _make(self, transport: str, host: str, port: int) -> LocalAddress:
+        if self._advertise is not None:
+            host, port = self._advertise.host, self._advertise.port or port
+        sent_by = hostport(host, port)
+        name = transport.encode("ascii")
+        param = b"" if transport == "udp" else b";transport=" + name
+        return LocalAddress(
+            via=b"SIP/2.0/%b %b;branch=" % (name.upper(), sent_by),
+            after=b";rport" if transport == "udp" else b"",  # RFC 3581
+            uri=b"sip:%b%b;lr%b" % (sent_by, param, _IN_URI),
+            secure_uri=b"sips:%b;lr%b" % (sent_by, _IN_URI),
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -19,14 +86,10 @@ class Record:
     """What our Record-Route is made of.
 
     Attributes:
-        inside: the side that the request came in on.
+        inside: the local address that the request came in at.
         secure: whether its Request-URI is a SIPS URI.
-        token: the dialog's token, where it has one already.
-        flow: the name of the flow that the request came in on, where it is to get one.
-        behind: the next hop on the way back, in canonical form; `b""` if there is none.
-        made: when the request came, in seconds since the epoch.
-        call_id: the request's.
-        tag: its From tag.
+        token: the dialog's token; `b""` for a request outside of a dialog, which gets one made of
+            the attributes below: see `RecordRouteCodec.write`.
     """
 
     inside: LocalAddress
@@ -44,10 +107,8 @@ class OutgoingRequest:
     """A request to be forwarded.
 
     Attributes:
-        method: its method.
-        start_line: its Request-Line.
         rest: its header fields from where our Via and Record-Route end, and its body.
-        loop: the part of our branch by which the request is known should it come again unchanged
+        loop: the part of our branch that is the same should the request come again unchanged
             (RFC 3261 §16.6 step 8).
         record: what our Record-Route is made of; None for no Record-Route.
     """
@@ -59,30 +120,39 @@ class OutgoingRequest:
     record: Record | None
 
     def write(
-        self, tokens: RecordRouteCodec, side: LocalAddress, branch: bytes, target: Target | None
+        self, codec: RecordRouteCodec, local: LocalAddress, branch: bytes, target: Target | None
     ) -> bytes:
-        """The message as it goes out.
+        """The message as it goes out from a local address.
 
         Args:
-            tokens: makes the token of a dialog that has none yet.
-            side: where it goes out.
-            branch: our branch.
+            codec: makes the token of a dialog that has none yet.
             target: where it goes; None for the caller of a dialog that has its token.
         """
         record, fields = self.record, b""
         if record is not None:
             token = record.token
             if not token and target is not None:
-                token = tokens.write(
+                token = codec.write(
                     record.flow, target, record.behind, record.made, record.call_id, record.tag
                 )
-            fields = record_route(record.inside, side, token, record.secure)
+            fields = _record_route(record, local, token)
         return b"%b\r\nVia: %b%b%b\r\n%b%b" % (
-            self.start_line, side.via, branch, side.after, fields, self.rest,
+            self.start_line, local.via, branch, local.after, fields, self.rest,
         )  # fmt: skip
 
 
-ASSERTIONS = named(
-    b"P-Asserted-Identity", b"P-Preferred-Identity", b"Remote-Party-ID",
-    b"P-Session-On-Behalf-Of", b"ms-edge-proxy-message-trust", b"ms-asserted-verification-level",
-)  # fmt: skip
+def _record_route(record: Record, outside: LocalAddress, token: bytes) -> bytes:
+    """Our Record-Route field or fields, with their CRLF."""
+    if record.secure:
+        came, goes = record.inside.secure_uri, outside.secure_uri
+    else:
+        came, goes = record.inside.uri, outside.uri
+    if came == goes:
+        return b"Record-Route: <%b%b>\r\n" % (goes, token)
+    return b"Record-Route: <%b%b>\r\nRecord-Route: <%b%b>\r\n" % (goes, token, came, token)
+
+
+def token_in(uri: bytes) -> bytes | None:
+    """The token of a URI that looks like one of ours; None if it has none."""
+    _, found, rest = uri.partition(_IN_URI)
+    return rest.partition(b";")[0].partition(b"?")[0] if found else None

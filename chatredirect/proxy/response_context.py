@@ -1,8 +1,8 @@
 """The response context: one proxied request until it has its final response (RFC 3261 §16.7).
 
-A proxy keeps it between a server transaction and its client transactions. Here it also holds what
-is done about each event of a branch: forward, fail over to the next target, or finish. It knows
-neither sockets nor the tables of all requests: what it needs of those is `Surroundings`.
+A proxy keeps it between a server transaction and its client transactions. Here it also does what
+each event of a branch requires: forward, fail over to the next target, or finish. It knows neither
+sockets nor the tables of all requests: what it needs of those is in `Surroundings`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from chatredirect.responses.planned import MISCELLANEOUS, unavailable
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import cancel_of, returned
-from chatredirect.sip.headers import MandatoryHeaders, read_via
+from chatredirect.sip.headers import read_via
 from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.reason_phrases import status_line
 from chatredirect.sip.response import Peer, respond
@@ -29,38 +29,28 @@ from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.state_machines import TIMEOUT, TransactionState
 from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT, SipUri
 
-#: Why an attempt failed: how it is counted, and what people are told.
+#: Why an attempt failed: the counter's name, and the text for people.
 _FAILURES = {
-    BranchEvent.NO_WAY: ("no_connection", "no connection"),
+    BranchEvent.NO_CONNECTION: ("no_connection", "no connection"),
     BranchEvent.LATE: ("attempt_timeout", "no response within proxy.attempt_timeout"),
     BranchEvent.SILENCE: ("no_response", "no response"),
     BranchEvent.LOST: ("connection_lost", "the connection is gone"),
     BranchEvent.UNREACHABLE: ("unreachable", "ICMP says that it can't be reached"),
     BranchEvent.TOO_LONG: ("timer_c", "no response within proxy.timer_c"),
 }
-_LINES = {status: status_line(status) for status in (100, 408, 430, 487, 500)}
-_LONGEST_REASONS = 1000  # octets: they wait until the pool has shown that it lives
+_STATUS_LINES = {status: status_line(status) for status in (100, 408, 430, 487, 500)}
+_MAX_REASONS = 1000  # octets: they are kept until the target has sent a provisional response
 
 
 class Surroundings(Protocol):
-    """What a response context needs of the proxy around it; `ProxyCore` is one.
-
-    Attributes:
-        settings: what the configuration says.
-        transactions: all transactions, ours and theirs.
-        counters: what happened so far.
-        sends: messages that are to be sent.
-        connect_requests: connections that are to be opened.
-        resolve_requests: URIs whose targets are to be found.
-        events: what is to be logged.
-    """
+    """What a response context needs of the proxy around it: `ProxyCore`, which documents it."""
 
     settings: ProxySettings
     transactions: "Transactions[User]"
     counters: ProxyCounters
     sends: "list[Send[User]]"
     connect_requests: "list[ConnectRequest[Waiter]]"
-    resolve_requests: "list[ResolveRequest[Seeking]]"
+    resolve_requests: "list[ResolveRequest[ResolveWaiter]]"
     events: list[ProxyEvent]
 
     def send(self, branch: "Branch", now: float) -> None:
@@ -73,7 +63,7 @@ class Surroundings(Protocol):
         """Try a target last for a while, since it has failed."""
 
     def close(self, context: "ResponseContext") -> None:
-        """Give up what is kept of a request that has had its final response."""
+        """A context has had its final response: only its transactions go on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,8 +71,7 @@ class Branch:
     """One branch: the request as it is sent to one target.
 
     Attributes:
-        context: the response context that it belongs to.
-        target: where it goes; None for the caller of a dialog, who has a flow.
+        target: where it goes; None for the caller of a dialog, which has a flow.
         state: where it is in `branches.TABLE`.
         flow: what it was sent over, once it was.
         transaction: its client transaction, likewise.
@@ -96,6 +85,28 @@ class Branch:
     transaction: "Transaction[User] | None" = None
     again: bool = False
 
+    def use(self, flow: Flow, now: float) -> None:
+        """Go on over this flow: there is a connection to the target."""
+        self.flow = flow
+        self.context.handle_event(self, BranchEvent.CONNECTED, now)
+
+    @property
+    def may_go_again(self) -> bool:
+        """Whether its target, the only one that is left, may have a new connection for it.
+
+        A target that has closed an idle connection, or has been restarted, serves the next one. The
+        same octets with the same branch are no second request there (§17.2.3).
+        """
+        context = self.context
+        return not (
+            self.again
+            or self is not context.active
+            or context.targets
+            or context.why  # another one has failed before
+            or context.cancelled
+            or context.finished
+        )
+
 
 @dataclass(slots=True, eq=False)
 class ResponseContext:
@@ -104,9 +115,8 @@ class ResponseContext:
     Attributes:
         around: the proxy.
         request: the request as it came; None once there is a final response.
-        invite: whether it is an INVITE.
         number: its CSeq number.
-        source: the peer that sent it.
+        peer: the peer that sent it.
         via: its topmost Via value, stamped with the peer's address, for responses of our own.
         tagged: whether its To has a tag.
         endpoint: the endpoint's address, for people; None within a dialog.
@@ -114,42 +124,40 @@ class ResponseContext:
         targets: those that haven't been tried, the next one first.
         began: when it came.
         server: its server transaction.
+        secure: whether it may only go over TLS on the way to the caller.
         active: the branch whose response is waited for.
         best: the best final response so far (§16.7 step 6).
         why: what went wrong last, for people.
         silent: whether a target didn't answer at all.
         to_caller: whether it goes to a dialog's caller, over the caller's flow.
         behind: its next Route, to be resolved should that flow be gone.
-        secure: whether it may only go over TLS on the way to the caller.
         reasons: the Reason fields of its CANCEL.
-        cancelled: whether it has been cancelled.
-        finished: whether it has had its final response.
         too_large: the target for which a large request has been tried over TCP before UDP.
         attempt_at: when the active branch has had time enough to answer.
         c_at: when Timer C fires (§16.8).
         trying_at: when a request other than INVITE gets its 100 (RFC 4320 §4.1).
-        queued: the timer heap's.
+        queued: for the timer heap.
     """
 
     around: Surroundings
     request: Request | None
     invite: bool
     number: int
-    source: Peer
+    peer: Peer
     via: bytes
     tagged: bool
     endpoint: str | None
     outgoing: OutgoingRequest | None
     targets: list[Target]
     began: float
-    server: "Transaction[User] | None" = None
+    server: "Transaction[User]"
+    secure: bool = False
     active: Branch | None = None
     best: Response | None = None
     why: str = ""
     silent: bool = False
     to_caller: bool = False
     behind: SipUri | None = None
-    secure: bool = False
     reasons: bytes = b""
     cancelled: bool = False
     finished: bool = False
@@ -158,42 +166,6 @@ class ResponseContext:
     c_at: float = inf
     trying_at: float = inf
     queued: float = inf
-
-    @classmethod
-    def of(
-        cls,
-        around: Surroundings,
-        request: Request,
-        envelope: MandatoryHeaders,
-        source: Peer,
-        via: bytes,
-        outgoing: OutgoingRequest,
-        targets: list[Target],
-        now: float,
-        *,
-        endpoint: str | None = None,
-        secure: bool = False,
-    ) -> "ResponseContext":
-        """Begin the context of a request; for the arguments see the attributes.
-
-        Args:
-            envelope: the request's mandatory header fields.
-            now: seconds on the clock of all calls.
-        """
-        return cls(
-            around=around,
-            request=request,
-            invite=request.method == b"INVITE",
-            number=envelope.number,
-            source=source,
-            via=via,
-            tagged=envelope.in_dialog,
-            endpoint=endpoint,
-            outgoing=outgoing,
-            targets=targets,
-            began=now,
-            secure=secure,
-        )
 
     @property
     def due(self) -> float:
@@ -204,7 +176,7 @@ class ResponseContext:
     # -- events ---------------------------------------------------------------------------------
 
     def handle_timers(self, now: float) -> None:
-        """Do what is due."""
+        """Do what is due at `now`, in seconds on the clock of all calls."""
         branch = self.active
         if now >= self.trying_at:
             self.trying_at = inf
@@ -221,13 +193,9 @@ class ResponseContext:
     def handle_event(
         self, branch: Branch, event: BranchEvent, now: float, response: Response | None = None
     ) -> None:
-        """Look up what an event means in a branch's state, and do it.
+        """Do what the table says for an event of a branch; `response` is given if it is the event.
 
-        Args:
-            branch: one of this context's.
-            event: what has happened to it.
-            now: seconds on the clock of all calls.
-            response: the response, where the event is one.
+        What has no row in the table is ignored.
         """
         row = TABLE.get((branch.state, event))
         if row is None:
@@ -259,7 +227,6 @@ class ResponseContext:
 
         Args:
             reasons: the Reason fields of the CANCEL, which go on with it (RFC 3326 §2).
-            now: seconds on the clock of all calls.
         """
         if self.cancelled or self.finished or not self.invite:
             return
@@ -273,7 +240,7 @@ class ResponseContext:
             self.handle_event(self.active, BranchEvent.CANCEL, now)
 
     def give_up(self, now: float) -> None:
-        """Answer 500 since the daemon ends, and cancel at a target that still rings."""
+        """Answer 500, since the daemon ends, and cancel the branch that is active."""
         if self.finished:
             return
         self.why = "the server stops"
@@ -286,63 +253,50 @@ class ResponseContext:
 
     def send_100(self, now: float) -> None:
         """Send 100, which says only that the request has come (§8.2.6.1)."""
-        request, server = self.request, self.server
+        request = self.request
         assert request is not None
-        assert server is not None
         stamps = values(request, b"timestamp") if b"imestamp" in request.head else ()
         fields = b"".join(b"Timestamp: %b\r\n" % stamp for stamp in stamps)
-        data = respond(request, _LINES[100], self.via, b"", fields)
-        self.around.transactions.respond(server, 100, data, now)
+        data = respond(request, _STATUS_LINES[100], self.via, b"", fields)
+        self.around.transactions.respond(self.server, 100, data, now)
 
     def send_final_response(self, status: int, now: float) -> None:
         """Send a final response of our own, and close the context."""
         request, server, settings = self.request, self.server, self.around.settings
         assert request is not None
-        assert server is not None
         tag = b"" if self.tagged else settings.tags.tag(request, self.number)
         fields = b""
         if status == 500:
             fields = unavailable(settings.retry_after, settings.agent, MISCELLANEOUS, self.why)
-        data = respond(request, _LINES[status], self.via, tag, fields)
+        data = respond(request, _STATUS_LINES[status], self.via, tag, fields)
         server.tag = tag or matching.tag_of(request.to or b"", "To")
         self.around.transactions.respond(server, status, data, now)
         self._finish(status)
 
-    def finish_without_response(self) -> None:
-        """Close the context without a response.
-
-        No target answered a request other than INVITE, and a 408 to that is forbidden (RFC 4320
-        §4.2).
-        """
-        assert self.server is not None
-        self.around.transactions.end(self.server)
-        self._finish(0)
-
     def retarget(self, send: Send["User"]) -> None:
-        """Send a response to where its requester listens: its connection is gone.
+        """Send a response whose connection is gone to where the requester listens (§18.2.2).
 
-        RFC 3261 §18.2.2: at the address that the request came from, at sent-by's port. Where that
-        is the lost connection's own end nobody listens.
+        That is the address that the request came from, with sent-by's port. If that port is the
+        lost connection's own, nobody listens there.
         """
-        flow, server = send.flow, self.server
+        flow = send.flow
         via = read_via(self.via)
         port = via.port or (DEFAULT_TLS_PORT if flow.transport == "tls" else DEFAULT_PORT)
-        if server is None or flow.transport == "udp" or port == flow.peer_port:
+        if flow.transport == "udp" or port == flow.peer_port:
             return
         name = via.host.decode("ascii").strip("[]").lower().rstrip(".")
         transport: Transport = "tls" if flow.transport == "tls" else "tcp"
         target = Target(transport, flow.peer_host, port, name, domain=name)
-        waiting = RetargetedResponse(send.data, server)
-        self.around.connect_requests.append(ConnectRequest(target, waiting))
+        response = RetargetedResponse(send.data, self.server)
+        self.around.connect_requests.append(ConnectRequest(target, response))
 
     def _finish(self, status: int) -> None:
-        request, server, branch = self.request, self.server, self.active
+        request, branch = self.request, self.active
         assert request is not None
-        assert server is not None
         target = None if branch is None or branch.target is None else str(branch.target)
         self.around.events.append(
             ProxyAnswered(
-                request, self.source, server.flow.transport, status, self.endpoint, target,
+                request, self.peer, self.server.flow.transport, status, self.endpoint, target,
                 self.why, None if target is None else self.began,
             )
         )  # fmt: skip
@@ -357,7 +311,6 @@ class ResponseContext:
             return
         if not self.cancelled:
             self.c_at = now + self.around.settings.timer_c  # §16.7 step 2
-        assert self.server is not None
         self.around.transactions.respond(self.server, response.status, returned(response), now)
         self.around.counters.responses += 1
 
@@ -390,7 +343,7 @@ class ResponseContext:
                 if active is not None and active is not branch:  # §16.7 step 10
                     self.handle_event(active, BranchEvent.CANCEL, now)
             return
-        if status >= 300 or not self.invite or server is None:
+        if status >= 300 or not self.invite:
             return
         around.counters.responses += 1
         if server.state is TransactionState.ACCEPTED:
@@ -400,11 +353,9 @@ class ResponseContext:
             around.sends.append(Send(server.flow, returned(response), None))
 
     def _forward_final(self, response: Response, now: float) -> None:
-        server = self.server
-        assert server is not None
-        server.tag = _tag_of(response)
+        self.server.tag = _tag_of(response)
         self.around.counters.responses += 1
-        self.around.transactions.respond(server, response.status, returned(response), now)
+        self.around.transactions.respond(self.server, response.status, returned(response), now)
         self._finish(response.status)
 
     # -- failures -------------------------------------------------------------------------------
@@ -423,7 +374,8 @@ class ResponseContext:
         unheard = event in (BranchEvent.LATE, BranchEvent.SILENCE, BranchEvent.TOO_LONG)
         if unheard:
             self.silent = True
-        if event is not BranchEvent.NO_WAY or not self.why:  # `handle_connect_failed` has said why
+        # `handle_connect_failed` knows better why there is no connection
+        if event is not BranchEvent.NO_CONNECTION or not self.why:
             self.why = why if branch.target is None else f"{branch.target}: {why}"
         # silence within a dialog says little of the target: the dialog may be gone there
         blamed = event is not BranchEvent.TOO_LONG and not (unheard and self.endpoint is None)
@@ -455,8 +407,9 @@ class ResponseContext:
             self.send_final_response(487, now)
         elif self.silent and self.invite:
             self.send_final_response(408, now)
-        elif self.silent and best is None:
-            self.finish_without_response()
+        elif self.silent and best is None:  # to others than INVITE 408 is forbidden (RFC 4320 §4.2)
+            self.around.transactions.end(self.server)
+            self._finish(0)
         elif self.to_caller and best is None:
             self.send_final_response(430, now)  # RFC 5626 §5.3.1
         else:  # a 503 would be taken for our own (§16.7 step 6)
@@ -481,7 +434,6 @@ class StatelessForward:
     """A request that is forwarded without a transaction: the ACK of a 2xx, BENOTIFY (§16.11).
 
     Attributes:
-        outgoing: what is sent to the target.
         target: where it goes; None for a dialog's caller.
         call_id: its Call-ID, for people.
         behind: its next Route, to be resolved should the caller's flow be gone.
@@ -497,28 +449,23 @@ class StatelessForward:
 
 @dataclass(slots=True, eq=False)
 class RetargetedResponse:
-    """A response whose connection is gone, so that it needs another one (§18.2.2).
-
-    Attributes:
-        data: the response.
-        server: its server transaction.
-    """
+    """A response whose connection is gone, so that it needs another one (§18.2.2)."""
 
     data: bytes
     server: "Transaction[User]"
 
 
-#: Whom a message is sent for: a client transaction's for a branch, a server's for a context.
+#: What a message is sent for: a client transaction's for a branch, a server's for a context.
 User: TypeAlias = Branch | ResponseContext | StatelessForward | None
-#: Who waits for a connection, and who for targets.
+#: What waits for a connection, and what for the targets of a URI.
 Waiter: TypeAlias = Branch | StatelessForward | RetargetedResponse
-Seeking: TypeAlias = ResponseContext | StatelessForward
+ResolveWaiter: TypeAlias = ResponseContext | StatelessForward
 
 
 def reasons_of(cancel: Request) -> bytes:
     """Give the Reason fields of a CANCEL, each with its CRLF; none where they are too long."""
     fields = b"".join(b"Reason: %b\r\n" % value for value in values(cancel, b"reason"))
-    return fields if len(fields) <= _LONGEST_REASONS else b""
+    return fields if len(fields) <= _MAX_REASONS else b""
 
 
 def _tag_of(response: Response) -> bytes:

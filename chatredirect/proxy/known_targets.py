@@ -1,15 +1,12 @@
-"""Which pools are proxied for: those of the configuration, and for a while those that have left it.
+"""What the proxy remembers of targets and pools, apart from open requests."""
 
-A dialog's token outlives the configuration that it was made under. It leads to its target as long
-as the configuration has the target's pool. What DNS says of the pool, or which state its endpoints
-are in, changes nothing: whoever is in a dialog stays in it.
-"""
-
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from chatredirect.net.addresses import Transport
-from chatredirect.net.target import PoolAddress, Target
+from chatredirect.net.target import PoolAddress, Target, TargetAddress
 from chatredirect.sip.destination import Wanted
+
+_MAX_BLOCKED = 4096  # addresses; all configured targets together are fewer
 
 #: Transports of targets by the transport that a pool asks for. A large request to a pool over UDP
 #: goes over TCP (RFC 3261 §18.1.1), and its dialog with it.
@@ -22,8 +19,54 @@ _TRANSPORTS: dict[Wanted | None, frozenset[Transport]] = {
 }
 
 
+class TargetBlocklist:
+    """Targets that have just failed, which are tried last for a while (RFC 3263 §4.3)."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._until: dict[TargetAddress, float] = {}
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._until)
+
+    def add(self, target: Target, until: float) -> bool:
+        """Put a target in the list until this time; whether it wasn't there."""
+        if len(self._until) >= _MAX_BLOCKED:
+            self._until.clear()
+        known = target.key in self._until
+        self._until[target.key] = until
+        return not known
+
+    def has(self, target: Target, now: float) -> bool:
+        """Whether a target is in the list."""
+        until = self._until.get(target.key)
+        if until is None:
+            return False
+        if now < until:
+            return True
+        del self._until[target.key]
+        return False
+
+    def sort(self, targets: Sequence[Target], now: float) -> list[Target]:
+        """Put the targets in the list behind the others; otherwise the order stays."""
+        if not self._until:
+            return list(targets)
+        good = [target for target in targets if not self.has(target, now)]
+        if len(good) < len(targets):
+            good += [target for target in targets if self.has(target, now)]
+        return good
+
+
 class ServedPools:
-    """The pools by name."""
+    """The pools of the configuration and, for a while, those that have left it.
+
+    A dialog's token outlives the configuration that it was made under. It leads to its target as
+    long as the configuration has the target's pool. What DNS says of the pool, or which state its
+    endpoints are in, doesn't matter: a dialog goes on with the member that it began with.
+    """
 
     __slots__ = ("_began", "_grace", "_left", "_pools")
 
@@ -45,9 +88,8 @@ class ServedPools:
 
         Args:
             pools: those of its endpoints in the mode `proxy`, by their FQDN.
-            left: those that it has no more.
+            left: those of the configuration before that it has no more.
             grace: seconds for which a pool's dialogs go on when it has left.
-            now: seconds on the clock of all calls.
         """
         if self._began is None:
             self._began = now

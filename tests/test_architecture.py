@@ -26,8 +26,6 @@ SMALL = {
     "__main__": "what `python -m` runs",
     "endpoints.unavailability": "rooms further down read it",
     "manual.__main__": "what `python -m` runs",
-    "metrics.lag": "measured by the daemon, read by two",
-    "metrics.serving": "keeps prometheus_client away from who has no `http`",
     "responses.unwanted": "responses that nobody waits for: both modes drop them by it",
     "runtime.histogram": "whoever measures durations counts with it",
     "runtime.wording": "rooms from dns to commands write with it",

@@ -23,9 +23,8 @@ from chatredirect.daemon.event_loop import Stopping
 from chatredirect.http.pages import HttpCounters
 from chatredirect.log import LogSink, log_loop_exception
 from chatredirect.log.level import LogLevel
-from chatredirect.metrics.lag import Lag
-from chatredirect.metrics.serving import http_listener
-from chatredirect.metrics.view import View
+from chatredirect.metrics.daemon_pages import http_listener
+from chatredirect.metrics.view import Lag, View
 from chatredirect.runtime.slicing import Slicer, long_lived
 from chatredirect.runtime.wording import counted
 from chatredirect.service.read_model import ReadModel, read

@@ -1,9 +1,10 @@
-"""Every metric that there is: one table, which docs/metrics.md repeats for people.
+"""Every metric: one table, which docs/metrics.md repeats for people.
 
-No label's value comes from a peer: they are names of ours, and what the configuration holds.
+No label's value comes from a peer: values are names of ours, or come from the configuration.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
@@ -14,10 +15,9 @@ class Family:
     """One metric.
 
     Attributes:
-        name: as Prometheus sees it; a counter's ends in `_total`.
-        kind: what it is.
+        name: as Prometheus has it; a counter's ends in `_total`.
         help: what it means, a sentence without its dot.
-        labels: the names of its labels.
+        labels: the labels' names.
     """
 
     name: str
@@ -31,23 +31,16 @@ CATALOGUE: dict[str, Family] = {}
 
 
 def _family(kind: Kind, name: str, meaning: str, *labels: str) -> Family:
-    family = Family(f"chatredirect_{name}", kind, meaning, labels)
+    suffix = "_total" if kind == "counter" else ""
+    family = Family(f"chatredirect_{name}{suffix}", kind, meaning, labels)
     assert family.name not in CATALOGUE
     CATALOGUE[family.name] = family
     return family
 
 
-def _counter(name: str, meaning: str, *labels: str) -> Family:
-    return _family("counter", f"{name}_total", meaning, *labels)
-
-
-def _gauge(name: str, meaning: str, *labels: str) -> Family:
-    return _family("gauge", name, meaning, *labels)
-
-
-def _histogram(name: str, meaning: str, *labels: str) -> Family:
-    return _family("histogram", name, meaning, *labels)
-
+_counter = partial(_family, "counter")
+_gauge = partial(_family, "gauge")
+_histogram = partial(_family, "histogram")
 
 # -- the daemon ---------------------------------------------------------------------------------
 

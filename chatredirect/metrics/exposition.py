@@ -16,14 +16,20 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, ProcessCollector, genera
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from chatredirect.http.pages import Page
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.view import Reading, Samples
 from chatredirect.runtime.histogram import Histogram
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-PATIENCE = 0.001
-"""Seconds of work before the event loop has its turn."""
+_WORK = 0.001  # seconds before the event loop has its turn
 _SLICE = 100  # samples at a time, well under a millisecond
+_process = ProcessCollector(registry=None)
+
+
+async def metrics_page(readings: Iterable[Reading]) -> Page:
+    """All readings, and what prometheus_client knows of this process: CPU, memory, descriptors."""
+    body = await exposition(readings) + generate_latest(_process)
+    return Page(200, body, CONTENT_TYPE_PLAIN_0_0_4)
 
 
 async def exposition(readings: Iterable[Reading]) -> bytes:
@@ -41,8 +47,8 @@ async def exposition(readings: Iterable[Reading]) -> bytes:
 
 
 async def _yield_after(turn: float) -> float:
-    """Let others have their turn if ours, which began then, was long; when ours has begun."""
-    if perf_counter() - turn < PATIENCE:
+    """Let the event loop have its turn if ours, begun at `turn`, is over. Returns ours' begin."""
+    if perf_counter() - turn < _WORK:
         return turn
     await asyncio.sleep(0)
     return perf_counter()
@@ -94,11 +100,3 @@ class _One(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return (self.metric,)
-
-
-_process = ProcessCollector(registry=None)
-
-
-def process() -> bytes:
-    """What prometheus_client knows of this process: CPU, memory, file descriptors."""
-    return generate_latest(_process)

@@ -1,14 +1,14 @@
-"""Readings: what DNS says, which targets work.
+"""Readings: DNS, pools, targets.
 
 There may be ten thousand pools. Sums are made in slices, and single pools and targets have series
-of their own only up to a number that the configuration says.
+of their own only up to the number in `http.pools`.
 """
 
 from collections.abc import Iterator, Sequence
 
 from chatredirect.dns.dns_counters import DnsCounters
 from chatredirect.metrics import catalogue
-from chatredirect.metrics.view import Reading
+from chatredirect.metrics.view import Reading, by_label
 from chatredirect.net.addresses import bracketed
 from chatredirect.pools.health import Health, HealthState
 from chatredirect.pools.pool import Pool
@@ -19,13 +19,8 @@ _SLICE = 500  # pools or targets in a row
 _STATES = ("usable", "stale", "down", "failed", "waiting")
 
 
-def readings(model: ReadModel, now: float) -> Iterator[Reading]:
-    """DNS, pools, targets.
-
-    Args:
-        model: the service.
-        now: seconds by the pools' clock.
-    """
+def pool_readings(model: ReadModel, now: float) -> Iterator[Reading]:
+    """DNS, pools, targets; `now` in seconds by the pools' clock."""
     pools, settings = model.pools, model.settings
     if pools is None or settings is None:
         return
@@ -39,21 +34,17 @@ def readings(model: ReadModel, now: float) -> Iterator[Reading]:
 
 
 def _dns(dns: DnsCounters) -> Iterator[Reading]:
-    yield (
-        catalogue.DNS_QUERIES,
-        [(("udp",), dns.queries - dns.tcp_queries), (("tcp",), dns.tcp_queries)],
-    )
-    yield (
-        catalogue.DNS_ANSWERS,
-        [
-            (("positive",), dns.answers),
-            (("negative",), dns.negatives),
-            (("timeout",), dns.timeouts),
-            (("unreachable",), dns.unreachable),
-            (("refusal",), dns.refusals),
-            (("malformed",), dns.malformed),
-        ],
-    )
+    queries = {"udp": dns.queries - dns.tcp_queries, "tcp": dns.tcp_queries}
+    yield catalogue.DNS_QUERIES, by_label(queries)
+    answers = {
+        "positive": dns.answers,
+        "negative": dns.negatives,
+        "timeout": dns.timeouts,
+        "unreachable": dns.unreachable,
+        "refusal": dns.refusals,
+        "malformed": dns.malformed,
+    }
+    yield catalogue.DNS_ANSWERS, by_label(answers)
     yield catalogue.DNS_IGNORED, [((), dns.ignored)]
     yield catalogue.DNS_CACHE_HITS, [((), dns.cache_hits)]
     yield catalogue.DNS_JOINED, [((), dns.joined)]
@@ -63,8 +54,7 @@ def _dns(dns: DnsCounters) -> Iterator[Reading]:
     yield catalogue.REFUSED_TARGETS, [((), dns.refused_targets)]
 
 
-def state_of(pool: Pool) -> str:
-    """How a pool is, in a word."""
+def _state_of(pool: Pool) -> str:
     if pool.usable:
         return "usable" if pool.stale is None else "stale"
     if pool.targets:
@@ -77,11 +67,11 @@ def _sums(pools: Sequence[Pool], now: float) -> Iterator[Reading]:
     oldest = now
     for start in range(0, len(pools), _SLICE):
         for pool in pools[start : start + _SLICE]:
-            by_state[state_of(pool)] += 1
+            by_state[_state_of(pool)] += 1
             if pool.good_at is not None and pool.good_at < oldest and pool.targets:
                 oldest = pool.good_at
         yield None
-    yield catalogue.POOLS, [((state,), number) for state, number in by_state.items()]
+    yield catalogue.POOLS, by_label(by_state)
     yield catalogue.POOLS_AGE, [((), now - oldest)]
 
 
@@ -106,26 +96,21 @@ def _name(pool: Pool) -> str:
 
 
 def _targets(health: Health, few: int) -> Iterator[Reading]:
-    by_state = dict.fromkeys(HealthState, 0)
+    by_state = {state.name.lower(): 0 for state in HealthState}
     places = health.places
     for start in range(0, len(places), _SLICE):
         for each in places[start : start + _SLICE]:
-            by_state[each.state] += 1
+            by_state[each.state.name.lower()] += 1
         yield None
-    yield (
-        catalogue.TARGETS,
-        [((state.name.lower(),), number) for state, number in by_state.items()],
-    )
+    yield catalogue.TARGETS, by_label(by_state)
     single: dict[str, bool] = {}
     for each in places if len(places) <= few else ():
-        # one address may be pinged under several names; one that fails is worth telling
+        # one address may be pinged under several names; it is up if it is under all of them
         name, up = str(each.target), each.state is not HealthState.DOWN
         single[name] = single.get(name, True) and up
-    yield catalogue.TARGET_UP, (((name,), up) for name, up in single.items())
+    yield catalogue.TARGET_UP, by_label(single)
     counters = health.counters
     yield catalogue.PINGS, [((), counters.pings)]
     yield catalogue.PINGS_LOST, [((), counters.lost)]
-    yield (
-        catalogue.TARGET_CHANGES,
-        [(("up",), counters.came_up), (("down",), counters.went_down)],
-    )
+    changes = {"up": counters.came_up, "down": counters.went_down}
+    yield catalogue.TARGET_CHANGES, by_label(changes)

@@ -10,9 +10,9 @@ import pytest
 from chatredirect.config import HealthSettings, HttpSettings
 from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.resolver import DnsCounters
-from chatredirect.metrics import pools
 from chatredirect.metrics.catalogue import Family
-from chatredirect.metrics.ready import Readiness, readiness
+from chatredirect.metrics.daemon_pages import Readiness, readiness
+from chatredirect.metrics.pools import pool_readings
 from chatredirect.net.target import Target
 from chatredirect.pools.health import Health, PingOutcome
 from chatredirect.pools.pool import Pool
@@ -53,7 +53,7 @@ def read(every: Every, limit: int = 1000) -> tuple[dict[str, Values], int]:
     model: Any = SimpleNamespace(pools=every, settings=settings)
     found: dict[str, Values] = {}
     pauses = 0
-    for reading in pools.readings(model, NOW):
+    for reading in pool_readings(model, NOW):
         if reading is None:
             pauses += 1
             continue

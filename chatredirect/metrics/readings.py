@@ -1,9 +1,14 @@
-"""Readings: requests, connections, lookups, proxied requests and their transactions."""
+"""Readings: the daemon, requests, connections, lookups, proxied requests, transactions."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+import platform
+from collections import Counter
+from collections.abc import Iterator
 
+import chatredirect
+from chatredirect import codec
 from chatredirect.metrics import catalogue
-from chatredirect.metrics.view import Reading, Samples
+from chatredirect.metrics.view import Reading, View, by_label
 from chatredirect.responses.counters import Answers, Counters
 from chatredirect.service.read_model import (
     DatagramFigures,
@@ -16,13 +21,50 @@ from chatredirect.service.read_model import (
 from chatredirect.transport.admission import REASONS
 
 NOBODY = "none"
-"""The label of what was for no endpoint."""
+"""The label of requests for no endpoint."""
 ALL = "all"
 """The label of all endpoints together. No endpoint's address is like these: it has a scheme."""
+_SLICE = 1000  # endpoints in a row
 
 
-def readings(model: ReadModel) -> Iterator[Reading]:
-    """Give what was asked, what was answered, and who is connected."""
+def daemon_readings(view: View, model: ReadModel, *, ready: bool, now: float) -> Iterator[Reading]:
+    """The daemon itself, and who asks it; `now` in seconds since the epoch."""
+    loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+    build = (chatredirect.__version__, platform.python_version(), loop, codec.NAME)
+    reloader, control, http = view.reloader, view.control, view.http
+    yield catalogue.BUILD, [(build, 1)]
+    yield catalogue.STARTED, [((), view.started)]
+    yield catalogue.READY, [((), ready)]
+    yield catalogue.DRAINING, [((), model.draining)]
+    yield catalogue.RELOADS, by_label({"done": reloader.done, "refused": reloader.refused})
+    yield catalogue.CONFIGURED, [((), model.since)]
+    yield from _endpoints(model, now)
+    yield catalogue.LAG, [((), view.lag.seen)]
+    yield catalogue.LOG_DROPPED, [((), view.sink.dropped)]
+    yield catalogue.CONTROL, by_label(control.requests)
+    faults = ("refused", "failed", "unknown", "garbage", "slow", "busy", "unread")
+    yield catalogue.CONTROL_FAULTS, [((name,), getattr(control, name)) for name in faults]
+    yield (
+        catalogue.HTTP,
+        [((page, str(status)), number) for (page, status), number in http.requests.items()],
+    )
+    yield catalogue.HTTP_REFUSED, by_label({"busy": http.busy, "slow": http.slow})
+
+
+def _endpoints(model: ReadModel, now: float) -> Iterator[Reading]:
+    endpoints = list(model.directory)
+    sums: Counter[tuple[str, ...]] = Counter()
+    for start in range(0, len(endpoints), _SLICE):
+        sums.update(
+            (each.settings.mode, each.settings.state_at(now))
+            for each in endpoints[start : start + _SLICE]
+        )
+        yield None
+    yield catalogue.ENDPOINTS, list(sums.items())
+
+
+def traffic_readings(model: ReadModel) -> Iterator[Reading]:
+    """What was asked, what was answered, and who is connected."""
     yield from _requests(model)
     yield from _connections(model)
     if model.lookups is not None:
@@ -34,15 +76,11 @@ def readings(model: ReadModel) -> Iterator[Reading]:
     yield from _transactions(model)
 
 
-def _by(label: Mapping[str, int]) -> Samples:
-    return [((name,), number) for name, number in label.items()]
-
-
 def _requests(model: ReadModel) -> Iterator[Reading]:
     counters, datagrams = model.counters, model.datagrams
     yield catalogue.REQUESTS, _answers(counters)
-    yield catalogue.DROPPED, _by(counters.drops)
-    yield catalogue.MALFORMED, _by(counters.faults)
+    yield catalogue.DROPPED, by_label(counters.drops)
+    yield catalogue.MALFORMED, by_label(counters.faults)
     counted: list[DatagramFigures | StreamFigures] = [*datagrams, *model.streams]
     yield catalogue.LATENCY, [((each.url,), each.latency) for each in counted]
     yield catalogue.FAILURES, [((each.url,), each.failures) for each in counted]
@@ -54,7 +92,7 @@ def _requests(model: ReadModel) -> Iterator[Reading]:
 
 
 def _answers(counters: Counters) -> Iterator[tuple[tuple[str, ...], float]]:
-    """A sample for each that was counted. Others may count on while this goes on."""
+    # in copies: requests are counted while this goes on
     yield from _of(NOBODY, counters.nobody.counts)
     if counters.together is not None:
         yield from _of(ALL, counters.together)
@@ -86,12 +124,10 @@ def _connections(model: ReadModel) -> Iterator[Reading]:
     # from 0 on, so that the first one is seen as an increase
     refused = dict.fromkeys(REASONS, 0) | dict(model.connections.refused)
     refused["file_descriptors"] = sum(each.exhausted for each in streams)
-    yield catalogue.REFUSED, _by(refused)
+    yield catalogue.REFUSED, by_label(refused)
     yield catalogue.EXPIRY, [((file,), until) for file, until in model.expiries.items()]
-    yield (
-        catalogue.RENEWALS,
-        [(("done",), model.renewed), (("refused",), model.renewals_refused)],
-    )
+    renewals = {"done": model.renewed, "refused": model.renewals_refused}
+    yield catalogue.RENEWALS, by_label(renewals)
 
 
 def _lookups(lookups: LookupFigures) -> Iterator[Reading]:
@@ -99,54 +135,44 @@ def _lookups(lookups: LookupFigures) -> Iterator[Reading]:
     yield catalogue.LOOKUPS, [((), lookups.dialogs)]
     yield catalogue.LOOKUPS_MOST, [((), lookups.most)]
     yield catalogue.LOOKUPS_BEGUN, [((), counters.begun)]
-    yield (
-        catalogue.LOOKUP_ANSWERS,
-        [
-            (("found",), counters.found),
-            (("not_found",), counters.not_found),
-            (("unknown",), counters.unknown),
-        ],
-    )
-    yield catalogue.LOOKUPS_ENDED, _by(counters.ended)
+    answers = {
+        "found": counters.found,
+        "not_found": counters.not_found,
+        "unknown": counters.unknown,
+    }
+    yield catalogue.LOOKUP_ANSWERS, by_label(answers)
+    yield catalogue.LOOKUPS_ENDED, by_label(counters.ended)
 
 
 def _outgoing(outgoing: OutgoingFigures) -> Iterator[Reading]:
     yield catalogue.OUTGOING, [((), outgoing.connections)]
     yield catalogue.OUTGOING_WAITING, [((), outgoing.waiting)]
     yield catalogue.OUTGOING_BEGUN, [((), outgoing.opened)]
-    yield catalogue.OUTGOING_FAILED, _by(outgoing.failed)
-    yield catalogue.OUTGOING_CLOSED, _by(outgoing.closed)
+    yield catalogue.OUTGOING_FAILED, by_label(outgoing.failed)
+    yield catalogue.OUTGOING_CLOSED, by_label(outgoing.closed)
 
 
 def _proxy(proxy: ProxyFigures) -> Iterator[Reading]:
     counters = proxy.counters
     yield catalogue.PROXY_OPEN, [((), proxy.open)]
     yield catalogue.PROXY_MOST, [((), proxy.most)]
-    yield (
-        catalogue.PROXIED,
-        [((kind,), counters.forwarded.get(kind, 0)) for kind in ("new", "dialog", "stateless")],
-    )
+    kinds = ("new", "dialog", "stateless")
+    yield catalogue.PROXIED, [((kind,), counters.forwarded.get(kind, 0)) for kind in kinds]
     yield catalogue.PROXY_TOOK, [((), counters.took)]
     yield catalogue.PROXY_RESPONSES, [((), counters.responses)]
     yield catalogue.PROXY_LATE, [((), counters.late)]
     yield catalogue.PROXY_CANCELLED, [((), counters.cancelled)]
     yield catalogue.PROXY_FAILOVERS, [((), counters.failovers)]
-    yield catalogue.PROXY_FAILURES, _by(counters.failures)
-    yield catalogue.PROXY_REFUSED, _by(counters.refused)
+    yield catalogue.PROXY_FAILURES, by_label(counters.failures)
+    yield catalogue.PROXY_REFUSED, by_label(counters.refused)
 
 
 def _transactions(model: ReadModel) -> Iterator[Reading]:
     modes = {"lookup": model.lookups, "proxy": model.proxy}
     there = {name: mode for name, mode in modes.items() if mode is not None}
     yield catalogue.TRANSACTIONS, [((name,), mode.transactions) for name, mode in there.items()]
-    yield (
-        catalogue.RETRANSMISSIONS,
-        [
-            ((name, direction), number)
-            for name, mode in there.items()
-            for direction, number in (
-                ("in", mode.counters.retransmissions),
-                ("out", mode.counters.resent),
-            )
-        ],
-    )
+    repeated = []
+    for name, mode in there.items():
+        repeated.append(((name, "in"), mode.counters.retransmissions))
+        repeated.append(((name, "out"), mode.counters.resent))
+    yield catalogue.RETRANSMISSIONS, repeated

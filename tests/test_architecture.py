@@ -24,7 +24,6 @@ PARTS_OF_A_MODE = {"core", "driver", "events", "settings"}
 #: Modules of under 40 lines, and why each is one.
 SMALL = {
     "__main__": "what `python -m` runs",
-    "endpoints.unavailability": "rooms further down read it",
     "manual.__main__": "what `python -m` runs",
     "responses.unwanted": "responses that nobody waits for: both modes drop them by it",
     "runtime.histogram": "whoever measures durations counts with it",

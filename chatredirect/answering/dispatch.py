@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 from chatredirect.answering.registrar import Registrars
 from chatredirect.answering.stateful import StatefulModes
-from chatredirect.endpoints.directory import Directory, Endpoint, find
+from chatredirect.endpoints.directory import Directory, Endpoint, Unavailability, find
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.endpoints.redirection import contact_of_pool, contacts_of_targets
-from chatredirect.endpoints.unavailability import Unavailability
 from chatredirect.lookup.uas_checks import ALLOW, CAPABILITIES
 from chatredirect.net.own_names import OwnNames
 from chatredirect.responses.planned import (

@@ -14,8 +14,7 @@ import structlog
 
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.moment import written
-from chatredirect.endpoints.directory import Endpoint
-from chatredirect.endpoints.unavailability import Unavailability
+from chatredirect.endpoints.directory import Endpoint, Unavailability
 
 log = structlog.get_logger()
 

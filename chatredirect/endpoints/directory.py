@@ -4,19 +4,46 @@ A directory never changes: a reload makes a new one, so a request sees either th
 configuration and never a mixture.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chatredirect.config.endpoint import EndpointSettings, State
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
 from chatredirect.endpoints.redirection import Redirection
-from chatredirect.endpoints.unavailability import Unavailability
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import PoolAddress
 from chatredirect.pools.pool import Pool
 from chatredirect.sip.message import Request
 from chatredirect.sip.uri import SipUri, parse_uri
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailability:
+    """Why an endpoint serves nobody.
+
+    Attributes:
+        disabled: whether it is as if it weren't there, rather than in maintenance.
+        until: when it opens by itself, in seconds since the epoch; None if it doesn't.
+        why: for people: printable ASCII without quotes.
+        wall: seconds since the epoch.
+    """
+
+    disabled: bool
+    until: float | None
+    why: str
+    wall: Callable[[], float]
+
+    def retry_after(self, most: int) -> int:
+        """Seconds after which to come again: not later than it opens, but for the first second.
+
+        Args:
+            most: seconds that callers are told to wait otherwise.
+        """
+        if self.until is None:
+            return most
+        return max(1, min(most, math.ceil(self.until - self.wall())))
 
 
 @dataclass(slots=True)
@@ -202,18 +229,6 @@ class DirectoryBuilder:
     def done(self) -> Directory:
         """The directory."""
         return Directory(self._by_key, self._by_spelling)
-
-
-def build_directory(
-    settings: Iterable[EndpointSettings],
-    pool_of: Callable[[EndpointSettings], Pool],
-    lookup_of: Callable[[EndpointSettings], LookupEndpoint | None] = lambda settings: None,
-) -> Directory:
-    """Make the directory of a configuration in one go; see `DirectoryBuilder`."""
-    building = DirectoryBuilder(pool_of, lookup_of)
-    for each in settings:
-        building.add(each)
-    return building.done()
 
 
 def _methods(settings: EndpointSettings) -> frozenset[bytes] | None:

@@ -16,8 +16,7 @@ from structlog.testing import capture_logs
 from chatredirect.config import EndpointSettings, load
 from chatredirect.config.moment import parse_moment, written
 from chatredirect.endpoints.activation import INTERVAL, ActivationSchedule
-from chatredirect.endpoints.directory import DirectoryBuilder, Endpoint
-from chatredirect.endpoints.unavailability import Unavailability
+from chatredirect.endpoints.directory import DirectoryBuilder, Endpoint, Unavailability
 from chatredirect.pools.pool import Pool
 from tests.lookup.world import SDP, Client
 from tests.lookup.world import World as Lookups

@@ -4,9 +4,8 @@ import time
 
 import pytest
 
-from chatredirect.endpoints import channels
-from chatredirect.endpoints.channels import MAX_CALLERS, STABLE, Channel, Channels
-from chatredirect.endpoints.unavailability import Unavailability
+from chatredirect.endpoints.directory import Unavailability
+from chatredirect.endpoints.lookup_endpoint import MAX_CALLERS, STABLE, Channel, Channels
 from chatredirect.pools.pool import Pool
 from tests.lookup.world import FRONT_END, STRANGER, TRANSPORTS, Client, World, endpoint
 
@@ -141,5 +140,5 @@ def test_callers_are_forgotten() -> None:
     for n in range(MAX_CALLERS + 100):
         made.choose(b"sip:%d@contoso.com" % n, 0.0)
     assert len(made._callers) == MAX_CALLERS
-    made.choose(b"sip:last@contoso.com", channels.STABLE)
+    made.choose(b"sip:last@contoso.com", STABLE)
     assert len(made._callers) == 1

@@ -13,7 +13,6 @@ from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
 from chatredirect.config import EndpointSettings, HostPort
 from chatredirect.dns.located import Located, LocatedState
-from chatredirect.endpoints.directory import build_directory
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore, LookupSettings
 from chatredirect.lookup.driver import LookupDriver
@@ -25,6 +24,7 @@ from chatredirect.sip.framing import PONG, StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
+from tests.endpoints.directories import build_directory
 from tests.sent import Sent, read
 
 TRANSPORTS = ("udp", "tcp", "tls")

@@ -10,7 +10,6 @@ from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
 from chatredirect.config import EndpointSettings, HostPort
 from chatredirect.dns.located import Located, LocatedState
-from chatredirect.endpoints.directory import build_directory
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool
@@ -24,6 +23,7 @@ from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
+from tests.endpoints.directories import build_directory
 from tests.sent import Sent, read
 
 KEY = b"a key for tests"

@@ -12,7 +12,6 @@ from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import EndpointSettings
 from chatredirect.dns.located import Located, LocatedState
-from chatredirect.endpoints.directory import build_directory
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool
@@ -20,6 +19,7 @@ from chatredirect.responses.counters import Counters
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.response import Peer, TagMaker
+from tests.endpoints.directories import build_directory
 
 CLIENT = Peer(b"192.0.2.99", 40000)
 ENDPOINT = b"sip:ocschat@contoso.com"

@@ -25,7 +25,6 @@ PARTS_OF_A_MODE = {"core", "driver", "events", "settings"}
 SMALL = {
     "__main__": "what `python -m` runs",
     "manual.__main__": "what `python -m` runs",
-    "responses.unwanted": "responses that nobody waits for: both modes drop them by it",
     "runtime.histogram": "whoever measures durations counts with it",
     "runtime.wording": "rooms from dns to commands write with it",
     "sip.codec": "tells the compiled codec the classes, before the two that read and write use it",

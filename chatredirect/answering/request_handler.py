@@ -8,8 +8,8 @@ from chatredirect.answering.dispatch import Dispatcher, ResponseSettings
 from chatredirect.endpoints.directory import Directory
 from chatredirect.net.own_names import OwnNames
 from chatredirect.responses.counters import Counters
-from chatredirect.responses.explain import explain
-from chatredirect.responses.planned import PlannedResponse, log_drop, log_request, refusal
+from chatredirect.responses.explain import explain, log_drop, log_request
+from chatredirect.responses.planned import PlannedResponse, refusal
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping, parse_datagram

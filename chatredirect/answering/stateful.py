@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chatredirect.endpoints.directory import Endpoint
 from chatredirect.lookup.driver import LookupDriver
 from chatredirect.proxy.driver import ProxyDriver
-from chatredirect.responses.unwanted import NO_REQUEST
+from chatredirect.responses.explain import NO_REQUEST
 from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, Response

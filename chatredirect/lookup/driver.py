@@ -16,9 +16,14 @@ from chatredirect.lookup.events import ChannelTold, LookupAnswered, LookupEnded,
 from chatredirect.lookup.invites import invite
 from chatredirect.lookup.session import LookupSession
 from chatredirect.responses.counters import Counters
-from chatredirect.responses.explain import explain_status
-from chatredirect.responses.planned import log_request
-from chatredirect.responses.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, unwanted
+from chatredirect.responses.explain import (
+    ELSEWHERE,
+    MALFORMED,
+    NO_REQUEST,
+    explain_status,
+    log_request,
+    unwanted,
+)
 from chatredirect.runtime.work_list import CoreDriver, Work
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath, leads_back

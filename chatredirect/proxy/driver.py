@@ -33,9 +33,15 @@ from chatredirect.proxy.response_context import (
     reasons_of,
 )
 from chatredirect.responses.counters import Counters
-from chatredirect.responses.explain import explain_status
-from chatredirect.responses.planned import log_request
-from chatredirect.responses.unwanted import ELSEWHERE, MALFORMED, NO_REQUEST, TOO_LATE, unwanted
+from chatredirect.responses.explain import (
+    ELSEWHERE,
+    MALFORMED,
+    NO_REQUEST,
+    TOO_LATE,
+    explain_status,
+    log_request,
+    unwanted,
+)
 from chatredirect.runtime.work_list import CoreDriver, Work
 from chatredirect.sip.errors import BadHeaderLine, SipError
 from chatredirect.sip.flow import Flow, ReturnPath, leads_back

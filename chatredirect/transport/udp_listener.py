@@ -165,7 +165,7 @@ class UdpListener:
                 if answered is not None:
                     answer, port = answered
                     to = name if port == peer.port else with_port(name, port)
-                    datagrams.reply(i, answer, to)
+                    datagrams.add(answer, to, control)
                     answers += 1
             now = perf_counter()
             if now >= until:

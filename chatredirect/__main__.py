@@ -1,4 +1,4 @@
-"""`chatredirect`, and `python -m chatredirect`, which is the same.
+"""The entry point of `chatredirect` and `python -m chatredirect`.
 
 Importing what a command line needs takes a fifth of a second. Within it Ctrl-C ends the process
 as it ends any other program. A KeyboardInterrupt would print where Python was just then, or get

@@ -1,7 +1,4 @@
-"""The command line: `chatredirect COMMAND`, and `python -m chatredirect`.
-
-Each command is a module in `chatredirect.commands`; here they are only listed.
-"""
+"""The command line, `chatredirect COMMAND`: lists the commands of `chatredirect.commands`."""
 
 import os
 import signal

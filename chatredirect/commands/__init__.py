@@ -1,2 +1,1 @@
-"""The commands, one module each. A module holds its command's function and nothing that is slow to
-import: what a command works with is imported when it runs, so that `--help` is there at once."""
+"""The commands. What is slow to import is imported when a command runs: `--help` is quick."""

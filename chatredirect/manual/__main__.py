@@ -12,7 +12,7 @@ from chatredirect.manual.tree import tree
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is asked for; the exit status."""
+    """Print the page or the script; the exit status."""
     root = tree(app, "chatredirect")
     match arguments:
         case ["page"]:

@@ -1,7 +1,7 @@
-"""Completion for bash: one script with all commands and options in it.
+"""Writes the completion for bash: one script with all commands and options in it.
 
 A script that asks the program at every press of the Tab key would wait for Python each time. This
-one holds a table, and needs nothing but bash 4.
+one contains a table, and needs nothing but bash 4.
 """
 
 from collections.abc import Iterable

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from chatredirect.manual.tree import ManualCommand, Parameter
 
-#: A word that isn't one of English, for it has a sign in it: a name, an option, a file.
+#: The beginning of a name, an option or a file: a word with a sign in it.
 _NAME = re.compile(r"(?:(?<=^)|(?<=\s))(?=\S*(?:[./_:=@]\w|-)|`)")
-_WHOLE = "\0"  # before such a word; roff's sign for it comes in when all is escaped
+_WHOLE = "\0"  # before such a word; becomes roff's sign for it after escaping
 
 _FILES = (
     ("/etc/chatredirect/chatredirect.yaml", "The configuration, if no other is named."),
@@ -27,24 +27,17 @@ _EXIT_STATUS = (
 
 
 def page(root: ManualCommand, version: str, date: str) -> str:
-    """The page of a program.
-
-    Args:
-        root: its commands.
-        version: of the program.
-        date: of the page, as 2026-11-22.
-    """
-    title, text = root.name.upper(), _paragraphs(root.help)
+    """The page of a program; `date` is written as 2026-11-22."""
     lines = [
         '.\\" Written by: python -m chatredirect.manual page',
-        f'.TH {title} 8 "{date}" "{root.name} {version}" "System Administration"',
+        f'.TH {root.name.upper()} 8 "{date}" "{root.name} {version}" "System Administration"',
         ".ad l",
         ".SH NAME",
         f"{root.name} \\- {_summary(root.help)}",
         ".SH SYNOPSIS",
         *_synopses(root),
         ".SH DESCRIPTION",
-        *text,
+        *_paragraphs(root.help),
         ".SH COMMANDS",
     ]
     for path, command in root.each():
@@ -58,7 +51,7 @@ def page(root: ManualCommand, version: str, date: str) -> str:
 
 
 def _summary(text: str) -> str:
-    """The first sentence, as `whatis` shows it: without a capital and without a full stop."""
+    """The first sentence, as `whatis` shows it: without a capital and a full stop."""
     first = _roff(" ".join(text.partition("\n\n")[0].split()).rstrip("."))
     return first[:1].lower() + first[1:]
 
@@ -70,7 +63,7 @@ def _synopses(root: ManualCommand) -> Iterator[str]:
 
 
 def _usage(command: ManualCommand) -> Iterator[str]:
-    """Required options and arguments; the others are described below."""
+    """Required options, and arguments."""
     for option in command.options:
         if option.required:
             yield f".BI {_roff(option.names[0])} \\~{_roff(option.metavar)}"
@@ -103,7 +96,7 @@ def _terms(terms: tuple[tuple[str, str], ...]) -> Iterator[str]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Paragraphs are apart by an empty line; one of lines with dashes is a list."""
+    """Paragraphs, which an empty line separates; lines with dashes are a list."""
     for number, paragraph in enumerate(text.split("\n\n")):
         if number:
             yield ".PP"
@@ -115,9 +108,9 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _text(text: str) -> Iterator[str]:
-    """A text as lines of input, each sentence on its own, as man(7) wants it.
+    """A line for each sentence, as man(7) wants it.
 
-    Names and options aren't hyphenated, so that they are found by search and can be copied.
+    Names and options aren't hyphenated, so that they can be searched for and copied.
     """
     for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", " ".join(text.split())):
         if sentence:

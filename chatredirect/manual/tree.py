@@ -1,6 +1,5 @@
-"""The commands as a tree of plain data, read from the functions that typer makes commands of."""
+"""Reads the commands as a tree of plain data from the functions that typer makes commands of."""
 
-import enum
 import inspect
 import re
 import types
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
-from typer.models import ArgumentInfo, CommandInfo, OptionInfo, ParameterInfo
+from typer.models import OptionInfo, ParameterInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +19,8 @@ class Parameter:
     Attributes:
         names: an option's spellings, such as ``("--config", "-c")``; an argument has none.
         metavar: what stands for its value; empty for a flag.
-        help: one or more sentences, empty if there are none.
-        choices: the values that it takes, empty if it isn't one of a few.
-        is_path: whether its value is a file's name.
-        required: whether the command is nothing without it.
-        repeated: whether it may be given more than once.
+        help: one or more sentences; may be empty.
+        choices: the values that it takes; empty if it takes others too.
     """
 
     names: tuple[str, ...]
@@ -43,15 +39,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ManualCommand:
-    """A command, or a group of commands.
-
-    Attributes:
-        name: as it is typed.
-        help: its description, in paragraphs.
-        options: what begins with a dash.
-        arguments: the rest of what it takes, in order.
-        commands: a group's commands; a command has none.
-    """
+    """A command, or a group of commands, whose `commands` aren't empty."""
 
     name: str
     help: str
@@ -60,7 +48,7 @@ class ManualCommand:
     commands: tuple["ManualCommand", ...]
 
     def each(self, above: str = "") -> Iterator[tuple[str, "ManualCommand"]]:
-        """This command and all below it, each with the words that lead to it."""
+        """This command and all below it, each after the words that lead to it."""
         path = f"{above} {self.name}".lstrip()
         yield path, self
         for command in self.commands:
@@ -71,21 +59,17 @@ _HELP = Parameter(("--help", "-h"), "", "Show what the command takes.", (), Fals
 
 
 def tree(app: typer.Typer, name: str) -> ManualCommand:
-    """All that a typer application has to offer; what it hides is left out.
-
-    Args:
-        app: the application, or a group within one.
-        name: what it is called by.
-    """
-    callback = app.registered_callback
-    function = callback.callback if callback is not None else None
-    options, arguments = _parameters(function)
-    commands = [_command(info) for info in app.registered_commands if not info.hidden]
+    """The commands of a typer application, or of a group within one, without hidden ones."""
+    commands = [
+        _command(info.name or _typed(info.callback), info.callback, info.help)
+        for info in app.registered_commands
+        if not info.hidden
+    ]
     for group in app.registered_groups:
         if not group.hidden and group.typer_instance is not None:
             commands.append(tree(group.typer_instance, str(_given(group.name))))
-    text = _given(app.info.help) or inspect.getdoc(function) or ""
-    return ManualCommand(name, inspect.cleandoc(str(text)), options, arguments, tuple(commands))
+    function = app.registered_callback.callback if app.registered_callback is not None else None
+    return _command(name, function, _given(app.info.help), tuple(commands))
 
 
 def _given(value: object) -> object:
@@ -93,17 +77,20 @@ def _given(value: object) -> object:
     return getattr(value, "value", value)
 
 
-def _command(info: CommandInfo) -> ManualCommand:
-    function = info.callback
-    assert function is not None
+def _typed(function: object) -> str:
+    """The name that typer gives a function's command."""
+    return str(getattr(function, "__name__", "")).lower().replace("_", "-")
+
+
+def _command(
+    name: str, function: object, text: object, commands: tuple[ManualCommand, ...] = ()
+) -> ManualCommand:
     options, arguments = _parameters(function)
-    name = info.name or function.__name__.lower().replace("_", "-")
-    text = info.help or inspect.getdoc(function) or ""
-    return ManualCommand(name, inspect.cleandoc(text), options, arguments, ())
+    description = inspect.cleandoc(str(text or inspect.getdoc(function) or ""))
+    return ManualCommand(name, description, options, arguments, commands)
 
 
 def _parameters(function: object) -> tuple[tuple[Parameter, ...], tuple[Parameter, ...]]:
-    """A function's options and arguments."""
     options: list[Parameter] = []
     arguments: list[Parameter] = []
     if callable(function):
@@ -130,35 +117,26 @@ def _declared(hint: object) -> tuple[object, ParameterInfo | None]:
 
 def _parameter(name: str, hint: object, info: ParameterInfo, required: bool) -> Parameter:
     of, repeated = _bare(hint)
-    choices = _choices(of)
+    choices = tuple(map(str, get_args(of))) if get_origin(of) is Literal else ()
     metavar = (info.metavar or _metavar(of, name, choices)).strip("[]")
-    if not choices and "|" in metavar:  # words that the configuration's rules judge, not typer
+    if not choices and "|" in metavar:  # words that the configuration checks, not typer
         choices = tuple(metavar.split("|"))
     is_path = metavar in {"DIRECTORY", "FILE", "PATH"}
-    if isinstance(info, ArgumentInfo):
-        return Parameter((), metavar, info.help or "", choices, is_path, required, repeated)
-    assert isinstance(info, OptionInfo)
-    names = _names(info, name, flag=of is bool)
-    if of is bool:
-        metavar = ""
+    names: tuple[str, ...] = ()
+    if isinstance(info, OptionInfo):
+        names = _names(info, name, flag=of is bool)
+        if of is bool:
+            metavar = ""
     return Parameter(names, metavar, info.help or "", choices, is_path, required, repeated)
 
 
 def _bare(hint: object) -> tuple[object, bool]:
-    """A type without `| None` and without `list[...]` or `tuple[..., ...]`; whether it had that."""
+    """A type without `| None`, `list[...]` and `tuple[..., ...]`; whether it was one of the two."""
     if get_origin(hint) in {Union, types.UnionType}:
         (hint,) = [each for each in get_args(hint) if each is not types.NoneType][:1]
     if get_origin(hint) in {list, tuple}:
         return get_args(hint)[0], True
     return hint, False
-
-
-def _choices(of: object) -> tuple[str, ...]:
-    if isinstance(of, type) and issubclass(of, enum.Enum):
-        return tuple(str(each.value) for each in of)
-    if get_origin(of) is Literal:
-        return tuple(map(str, get_args(of)))
-    return ()
 
 
 def _metavar(of: object, name: str, choices: tuple[str, ...]) -> str:
@@ -172,7 +150,6 @@ def _metavar(of: object, name: str, choices: tuple[str, ...]) -> str:
 
 
 def _names(info: OptionInfo, name: str, *, flag: bool) -> tuple[str, ...]:
-    """An option's spellings; of a flag with two, ``--yes/--no``, both."""
     # Of an annotation, typer keeps the first spelling where a default stands otherwise.
     said = (info.default, *(info.param_decls or ()))
     declared = [each for each in said if isinstance(each, str) and each.startswith("-")]

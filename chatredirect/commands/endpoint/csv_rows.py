@@ -1,6 +1,6 @@
-"""Endpoints in a CSV file, as a spreadsheet or `Export-Csv` writes it.
+"""Reads endpoints from a CSV file, as a spreadsheet or `Export-Csv` writes it.
 
-Windows PowerShell begins such a file with `#TYPE …` and may write UTF-16; a spreadsheet separates
+Windows PowerShell begins such a file with `#TYPE …` and may write UTF-16. A spreadsheet separates
 with semicolons where the comma is the decimal sign, and may say so in a first line `sep=;`.
 """
 
@@ -17,15 +17,12 @@ from chatredirect.config.faults import quoted
 MAX_CSV = 64 * 1024 * 1024
 """Octets; 100,000 rows are about 8 MB."""
 _SEPARATORS = ",;\t"
-_SHOWN = 10  # columns that are named
+_PREAMBLE = re.compile(r"(#TYPE\b[^\n]*|sep=(.)\r?|\s*)\n", re.IGNORECASE)
+_SHOWN = 10  # columns named in messages
 
 
 class CsvFault(Exception):
-    """The file can't be read.
-
-    Attributes:
-        line: where, from 1.
-    """
+    """The file can't be read. `line` counts from 1."""
 
     def __init__(self, message: str, line: int = 1) -> None:
         """Keep both."""
@@ -38,8 +35,8 @@ class Row:
     """One row.
 
     Attributes:
-        line: that it begins in, from 1.
-        values: by YAML key; those of empty cells not.
+        line: its first line, from 1.
+        values: by YAML key, without those of empty cells.
         fault: why the row can't be read; empty if it can.
     """
 
@@ -52,7 +49,7 @@ def read_rows(data: bytes) -> tuple[list[Row], list[str]]:
     """The rows of a file, and notes on how it was read.
 
     Raises:
-        CsvFault: it is no such file.
+        CsvFault: it has no rows of endpoints.
     """
     text = _decoded(data)
     first, separator, skipped = _begin(text)
@@ -83,9 +80,8 @@ def read_rows(data: bytes) -> tuple[list[Row], list[str]]:
         found = zip(columns, cells, strict=False)
         rows.append(Row(line, {key: cell.strip() for key, cell in found if key and cell.strip()}))
     if not rows:
-        raise CsvFault(
-            "there are no rows below a header, SipAddress,PersistentChatPoolFqdn for one"
-        )
+        message = "there are no rows below a header, SipAddress,PersistentChatPoolFqdn for one"
+        raise CsvFault(message)
     return rows, notes
 
 
@@ -97,10 +93,9 @@ def _decoded(data: bytes) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
         raise CsvFault(
             "isn't UTF-8 text: export it with Export-Csv -Encoding UTF8, or save it as CSV UTF-8",
-            line,
+            data[: error.start].count(b"\n") + 1,
         ) from None
     if "\0" in text:
         raise CsvFault(
@@ -111,22 +106,20 @@ def _decoded(data: bytes) -> str:
 
 
 def _begin(text: str) -> tuple[int, str, int]:
-    """The header's line, the separator, and how many characters come before the header."""
+    """The header's line, the separator, and the number of characters before the header."""
     line, skipped, separator = 1, 0, ""
-    while match := re.compile(r"(#TYPE\b[^\n]*|sep=(.)\r?|\s*)\n", re.IGNORECASE).match(
-        text, skipped
-    ):
+    while match := _PREAMBLE.match(text, skipped):
         separator = match[2] or separator
         line += match[0].count("\n")
         skipped = match.end()
     header = text[skipped:].partition("\n")[0]
     if not separator:
-        separator = max(_SEPARATORS, key=lambda each: _known(header.split(each)))
+        separator = max(_SEPARATORS, key=lambda each: sum(map(_is_known, header.split(each))))
     return line, separator, skipped
 
 
-def _known(cells: Sequence[str]) -> int:
-    return sum(_key(cell) is not None for cell in cells)
+def _is_known(cell: str) -> bool:
+    return _key(cell) is not None
 
 
 def _key(cell: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Files in a folder change all together or not at all.
+"""Changes files of a folder all together or not at all.
 
 New content is written to hidden files in the folder and synchronized before any file is renamed: a
 full disk or a missing permission is found while nothing has changed. rename(2) is atomic, so a
@@ -18,21 +18,18 @@ from dataclasses import dataclass, field
 from chatredirect.config.document import MAX_FILE
 from chatredirect.runtime.regular_file import read_file
 
-HIDDEN = ".chatredirect-"
+_HIDDEN = ".chatredirect-"
 """Prefix of hidden files, which no `include` pattern reads; a killed command may leave some."""
 _ACCESS_LIST = "system.posix_acl_access"
-
+_FSYNC_FILES = 16
+"""Files to synchronize one by one; for more it is faster to synchronize the file system."""
 _PATIENCE = 120.0  # seconds; an import of 100,000 endpoints takes less
-_POLL = 0.05
+_POLL = 0.05  # seconds
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class FilingError(Exception):
-    """Nothing could be changed.
-
-    Attributes:
-        path: the file or folder.
-        error: the system's error.
-    """
+    """A file or folder can't be changed. `error` is the system's."""
 
     def __init__(self, path: str, error: OSError) -> None:
         """Keep both."""
@@ -46,8 +43,8 @@ class WrittenFiles:
     """Files that have been written, and can still be restored.
 
     Attributes:
-        new: files that weren't there before.
-        kept: the hidden copy of each replaced or removed file, by path.
+        new: paths of files that weren't there before.
+        kept: the path of the hidden copy of each replaced or removed file, by its own path.
     """
 
     folder: str
@@ -61,10 +58,10 @@ class WrittenFiles:
             FilingError: they can't be restored.
         """
         for path, old in self.kept.items():
-            with filing_errors(path):
+            with _filing_errors(path):
                 os.rename(old, path)
         for path in self.new:
-            with filing_errors(path), suppress(FileNotFoundError):
+            with _filing_errors(path), suppress(FileNotFoundError):
                 os.unlink(path)
         _sync_folder(self.folder)
 
@@ -79,9 +76,9 @@ def write_all(folder: str, contents: Mapping[str, bytes | None], like: str) -> W
     """Write or remove files, all or none; they are on the disk when this returns.
 
     Args:
-        folder: the files' folder, locked.
+        folder: the files' folder; it must be locked.
         contents: by path; None to remove a file.
-        like: the file whose owner, group and permissions new ones get.
+        like: the file whose owner, group and permissions new files get.
 
     Raises:
         FilingError: nothing has been changed.
@@ -110,7 +107,7 @@ def _swap(
     filed: WrittenFiles, contents: Mapping[str, bytes | None], written: dict[str, str]
 ) -> None:
     for path, content in contents.items():
-        with filing_errors(path):
+        with _filing_errors(path):
             if os.path.lexists(path):
                 old = _hidden(filed.folder)
                 if content is None:
@@ -126,7 +123,7 @@ def _swap(
 
 
 def _keep(path: str, old: str) -> None:
-    """Keep a file under another name too; the file itself is there all the time."""
+    """Give a file a second name, without a moment in which it is missing."""
     try:
         os.link(path, old, follow_symlinks=False)
     except OSError:  # a file system without hard links
@@ -135,16 +132,16 @@ def _keep(path: str, old: str) -> None:
 
 
 def _hidden(folder: str) -> str:
-    return os.path.join(folder, f"{HIDDEN}{secrets.token_hex(8)}")
+    return os.path.join(folder, f"{_HIDDEN}{secrets.token_hex(8)}")
 
 
 def _write(folder: str, content: bytes, like: str) -> str:
-    """A file under a hidden name that has the owner, group and permissions of another one."""
+    """Write a hidden file with the owner, group and permissions of another one; its path."""
     path = _hidden(folder)
-    with filing_errors(folder):
+    with _filing_errors(folder):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with filing_errors(folder):
+        with _filing_errors(folder):
             view = memoryview(content)
             while view:
                 view = view[os.write(handle, view) :]
@@ -164,32 +161,20 @@ def _look_like(handle: int, like: str) -> None:
     if pattern.st_gid != made.st_gid:
         os.fchown(handle, -1, pattern.st_gid)
     os.fchmod(handle, stat.S_IMODE(pattern.st_mode) & 0o666)
-    with suppress(OSError):  # most files have no access list, and not every file system knows them
+    with suppress(OSError):  # most files have no access list, and some file systems know none
         os.setxattr(handle, _ACCESS_LIST, os.getxattr(like, _ACCESS_LIST))
 
 
-_ONE_BY_ONE = 16
-"""Files to synchronize one by one; for more it is faster to synchronize the file system."""
-
-
 def _sync_all(folder: str, paths: list[str]) -> None:
-    if len(paths) > _ONE_BY_ONE:
-        _sync_file_system(folder)
+    if len(paths) <= _FSYNC_FILES:
+        for path in paths:
+            with _filing_errors(folder):
+                _fsync(path, os.O_RDONLY | os.O_CLOEXEC)
         return
-    for path in paths:
-        with filing_errors(folder):
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-
-
-def _sync_file_system(folder: str) -> None:
-    """syncfs(2), which Python lacks: unlike sync(2) it reports write errors."""
-    with filing_errors(folder):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with _filing_errors(folder):
+        handle = os.open(folder, _FOLDER)
         try:
+            # syncfs(2), which Python lacks: unlike sync(2) it reports write errors
             if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
                 error = ctypes.get_errno()
                 raise OSError(error, os.strerror(error))
@@ -198,17 +183,20 @@ def _sync_file_system(folder: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    with filing_errors(folder):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    with _filing_errors(folder):
+        _fsync(folder, _FOLDER)
+
+
+def _fsync(path: str, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
-def filing_errors(path: str) -> Iterator[None]:
-    """Turn an OSError into a FilingError for a path."""
+def _filing_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -225,17 +213,17 @@ def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None
 
     Args:
         folder: made if it is missing, and removed again if it stays empty.
-        like: a folder whose owner, group and permissions a new one gets.
+        like: the folder whose owner, group and permissions a new one gets.
         waiting: called once if another command holds the lock.
 
     Raises:
-        BusyError: another command holds it for too long.
+        BusyError: another command holds the lock for too long.
         FilingError: the folder can't be made or opened.
     """
     while True:
         made = _make(folder, like)
-        with filing_errors(folder):
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with _filing_errors(folder):
+            handle = os.open(folder, _FOLDER)
         try:
             _wait_for(handle, waiting)
             if not _is_still(folder, handle):
@@ -245,7 +233,7 @@ def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None
             return
         finally:
             if made:
-                with suppress(OSError):  # it has files in it now
+                with suppress(OSError):  # it isn't empty
                     os.rmdir(folder)
             os.close(handle)
 
@@ -253,7 +241,7 @@ def locked(folder: str, like: str, waiting: Callable[[], None]) -> Iterator[None
 def _make(folder: str, like: str) -> bool:
     if os.path.lexists(folder):
         return False
-    with filing_errors(folder):
+    with _filing_errors(folder):
         pattern = os.stat(like)
         try:
             os.mkdir(folder, 0o700)
@@ -285,18 +273,18 @@ def _wait_for(handle: int, waiting: Callable[[], None]) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise BusyError from None
-            if not announced:
-                announced = True
-                waiting()
-            time.sleep(_POLL)
         else:
             return
+        if not announced:
+            announced = True
+            waiting()
+        time.sleep(_POLL)
 
 
 def _clear(folder: str) -> None:
-    """Remove what killed commands have left; under the lock nobody needs it."""
+    """Remove hidden files of killed commands; nobody else has any while the folder is locked."""
     with suppress(OSError):
         for entry in os.scandir(folder):
-            if entry.name.startswith(HIDDEN):
+            if entry.name.startswith(_HIDDEN):
                 with suppress(OSError):
                     os.unlink(entry.path)

@@ -1,12 +1,12 @@
-"""`-Filter`: which endpoints, in the words of PowerShell.
+"""Reads `-Filter`, PowerShell's conditions for objects.
 
-    condition  := clause { -and clause | -or clause }    from left to right, as there
+    condition  := clause { -and clause | -or clause }    from left to right, as in PowerShell
     clause     := [ -not | ! ] ( "(" condition ")" | property operator value )
     operator   := -eq | -ne | -like | -notlike
     value      := 'text' | "text" | word | $null
 
 Text is compared without regard to case; `*` and `?` in -like stand for any text and any character.
-There are no regular expressions, so that a filter takes no longer than reading what it filters.
+There are no regular expressions, so a filter takes no longer than reading the endpoints.
 """
 
 import re
@@ -30,11 +30,9 @@ PROPERTIES = {
     "state": "state",
     "activefrom": "active_from",
 }
-"""Their names, without case and without signs between words, and the YAML key that each is."""
+"""YAML keys by the names of properties, in lower case and without signs between words."""
 
-
-MAX_FILTER = 4096
-"""Characters."""
+_MAX_FILTER = 4096  # characters
 _MAX_DEPTH = 20
 _TOKEN = re.compile(
     r"""\s*(?:(?P<mark>[()!])|'(?P<single>(?:[^']|'')*)'|"(?P<double>(?:[^"`]|""|`.)*)"
@@ -42,24 +40,24 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _PROPERTIES = PROPERTIES | {"identity": "sip_address"}
-"""What can be asked for, and the key that it is."""
 
 Condition: TypeAlias = Callable[[EndpointSettings], bool]
 _Token: TypeAlias = tuple[str, str]
+"""Kind and value."""
+_END: _Token = ("end", "")
 
 
 def parse_filter(text: str, now: float) -> Condition:
     """Read a filter such as `SipAddress -like "*contoso.com" -and Mode -eq lookup`.
 
     Args:
-        text: the filter, as PowerShell writes it.
-        now: seconds since the epoch, for the state that is in force: the one that `get` shows.
+        now: seconds since the epoch; `State` is compared with the state in force then.
 
     Raises:
-        ValueError: with what is understood instead.
+        ValueError: the filter is faulty; the text says what is understood.
     """
-    if len(text) > MAX_FILTER:
-        raise ValueError(f"is longer than {MAX_FILTER} characters")
+    if len(text) > _MAX_FILTER:
+        raise ValueError(f"is longer than {_MAX_FILTER} characters")
     bare = text.strip()
     if bare.startswith("{") and bare.endswith("}"):
         bare = bare[1:-1]
@@ -73,7 +71,7 @@ def parse_filter(text: str, now: float) -> Condition:
 
 
 def _tokens(text: str) -> list[_Token]:
-    """The last one first, so that the next one is popped."""
+    """The tokens in reverse order, so that the next one is popped."""
     found: list[_Token] = []
     position = 0
     while text[position:].strip():
@@ -94,8 +92,6 @@ def _tokens(text: str) -> list[_Token]:
 
 
 class _FilterReader:
-    """Reads conditions from tokens; `tokens` has the next one last."""
-
     def __init__(self, tokens: list[_Token], now: float) -> None:
         self._tokens = tokens
         self._now = now
@@ -104,11 +100,14 @@ class _FilterReader:
         left = self._clause(depth)
         while self._next() in (("operator", "-and"), ("operator", "-or")):
             _, joint = self._tokens.pop()
-            left = _joined(joint, left, self._clause(depth))
+            left = _combined(joint, left, self._clause(depth))
         return left
 
     def _next(self) -> _Token:
-        return self._tokens[-1] if self._tokens else ("end", "")
+        return self._tokens[-1] if self._tokens else _END
+
+    def _pop(self) -> _Token:
+        return self._tokens.pop() if self._tokens else _END
 
     def _clause(self, depth: int) -> Condition:
         if depth > _MAX_DEPTH:
@@ -127,39 +126,38 @@ class _FilterReader:
         return self._comparison()
 
     def _comparison(self) -> Condition:
-        kind, name = self._tokens.pop() if self._tokens else ("end", "")
+        kind, name = self._pop()
         key = _PROPERTIES.get(name.lower().removeprefix("$_.").replace("_", ""))
         if kind != "word" or key is None:
             known = "SipAddress, PersistentChatPoolFqdn, DisplayName, Mode, Port, Transport, State"
             hint = did_you_mean(name, _PROPERTIES) if kind == "word" else ""
             what = f"{quoted(name)} is no property{hint}" if name else "a property is missing"
             raise ValueError(f"{what}; there are {known} and ActiveFrom")
-        kind, operator = self._tokens.pop() if self._tokens else ("end", "")
+        kind, operator = self._pop()
         if kind != "operator" or operator not in ("-eq", "-ne", "-like", "-notlike"):
             raise ValueError(
                 f"{quoted(operator)} after {name} is no operator: "
                 "there are -eq, -ne, -like and -notlike, joined with -and, -or, -not"
             )
-        kind, value = self._tokens.pop() if self._tokens else ("end", "")
+        kind, value = self._pop()
         if kind not in ("word", "single", "double"):
             raise ValueError(f"{name} {operator} lacks what to compare with")
         wanted = "" if (kind, value.lower()) == ("word", "$null") else value
         return _compared(key, operator, wanted, self._now)
 
 
-def _joined(joint: str, left: Condition, right: Condition) -> Condition:
+def _combined(joint: str, left: Condition, right: Condition) -> Condition:
     if joint == "-and":
         return lambda endpoint: left(endpoint) and right(endpoint)
     return lambda endpoint: left(endpoint) or right(endpoint)
 
 
 def _compared(key: str, operator: str, value: str, now: float) -> Condition:
-    if operator in ("-like", "-notlike"):
-        pattern = re.compile(translate(value.casefold().replace("[", "[[]")))
-        wanted = operator == "-like"
-        return lambda endpoint: (pattern.match(_text(endpoint, key, now)) is not None) == wanted
     text = value.casefold()
-    wanted = operator == "-eq"
+    wanted = operator in ("-like", "-eq")
+    if operator in ("-like", "-notlike"):
+        pattern = re.compile(translate(text.replace("[", "[[]")))
+        return lambda endpoint: (pattern.match(_text(endpoint, key, now)) is not None) == wanted
     return lambda endpoint: (_text(endpoint, key, now) == text) == wanted
 
 

@@ -1,16 +1,17 @@
-"""PowerShell's way of writing parameters, turned into the command line's own.
+"""Translates PowerShell's parameters into the command line's options.
 
-`chatredirect endpoint new -SipAddress "sip:x@contoso.com" -WhatIf` is what somebody types who has
-a page about the cmdlets open. PowerShell matches names without regard to case and takes any prefix
-that means one parameter; a value follows after a space or a colon; a switch may be `:$false`. What
-comes out are the GNU options, so everything else knows only those.
+`chatredirect endpoint new -SipAddress "sip:x@contoso.com" -WhatIf` is typed by somebody who reads
+Microsoft's page about the cmdlets. PowerShell matches names without regard to case and takes any
+prefix that means one parameter; a value follows after a space or a colon; a switch may be
+`:$false`. The result has GNU options only, so no other module knows PowerShell's.
 
-Pages and word processors put typographic quotes and dashes where PowerShell takes them for plain
-ones; so does this.
+Pages and word processors write typographic quotes and dashes, which PowerShell takes for plain
+ones; so does this module.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _VERBS = ("new", "get", "set", "remove")
@@ -21,12 +22,12 @@ _TRUE, _FALSE = ("$true", "true", "1"), ("$false", "false", "0")
 
 @dataclass(frozen=True, slots=True)
 class _Accepts:
-    """What one command takes.
+    """The options of one command.
 
     Attributes:
-        own: options of the cmdlet; they win where a prefix would also mean another.
-        more: options that the cmdlet doesn't have.
-        switches: those of all these that have no value.
+        own: those that the cmdlet has; they win where a prefix also means another option.
+        more: those that it doesn't have.
+        switches: options that take no value.
     """
 
     own: tuple[str, ...]
@@ -64,16 +65,16 @@ ACCEPTED = {
         _PLACES,
     ),
 }
-"""The options of each command, but `--help`."""
+"""The options of each command except `--help`."""
 
 _ALIASES = {
     "wi": "--what-if",
     "cf": "--confirm",
     "poolfqdn": "--persistent-chat-pool-fqdn",
 }
-# names in lower case; whether a value follows, and whether to go on without it
 _NO_LOGGING = "it changes what PowerShell shows or keeps, not what is done"
 _NO_DIRECTORY = "nothing is kept in Active Directory: endpoints are files"
+# by name in lower case: whether a value follows, and why the parameter is ignored
 _IGNORED = {
     **dict.fromkeys(("verbose", "vb", "debug", "db"), (False, _NO_LOGGING)),
     **dict.fromkeys(
@@ -98,17 +99,17 @@ _REFUSED = {
 
 @dataclass(slots=True)
 class Understood:
-    """A command line with GNU options, and what was left out of it."""
+    """A command line with GNU options, and notes about parameters that are left out."""
 
     arguments: list[str]
     notes: list[str] = field(default_factory=list)
 
 
 def understand(arguments: Sequence[str]) -> Understood:
-    """Turn what follows `chatredirect` into GNU options, if it is a command about endpoints.
+    """Translate the arguments of `chatredirect`, if they are a command about endpoints.
 
     Raises:
-        ValueError: with what to write instead.
+        ValueError: they can't be understood; the text says what to write instead.
     """
     if not arguments or arguments[0] != "endpoint":
         return Understood(list(arguments))
@@ -121,7 +122,7 @@ def understand(arguments: Sequence[str]) -> Understood:
 
 
 def _without_cmdlet(words: list[str]) -> list[str]:
-    """`new New-CsPersistentChatEndpoint …`, in one word or in many, without the cmdlet's name."""
+    """The words without the cmdlet's name: `new New-CsPersistentChatEndpoint …`, or one word."""
     for index in (0, 1):
         found = _CMDLET.match(words[index]) if index < len(words) else None
         if found is None:
@@ -135,10 +136,10 @@ def _without_cmdlet(words: list[str]) -> list[str]:
 
 
 def split(line: str) -> list[str]:
-    """The words of a PowerShell line: quoted text is one, a doubled quote in it stands for one.
+    """The words of a PowerShell line, without quotes.
 
     Raises:
-        ValueError: it has something else than one command in it.
+        ValueError: a quote isn't closed, or the line has several commands.
     """
     words: list[str] = []
     rest = re.sub(r"`\r?\n", " ", line).strip()
@@ -150,6 +151,7 @@ def split(line: str) -> list[str]:
 
 
 def _word(rest: str) -> tuple[str, str]:
+    """The first word, and the rest."""
     made, quote, index = "", "", 0
     while index < len(rest):
         character = rest[index]
@@ -185,7 +187,7 @@ def _word(rest: str) -> tuple[str, str]:
 
 
 def _joined(words: Sequence[str]) -> Iterator[str]:
-    """Words with typographic quotes taken off, which the shell has left standing."""
+    """The words; those between typographic quotes, which the shell doesn't know, become one."""
     waiting: list[str] = []
     for word in words:
         waiting.append(word)
@@ -244,18 +246,19 @@ def _is_parameter(command: str, word: str) -> bool:
     found = _PARAMETER.fullmatch(word)
     if found is None or word in _SHORT:
         return word.startswith("--") or word in _SHORT
-    try:
+    with suppress(ValueError):
         _meant(command, found[1], Understood([]))
-    except ValueError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _meant(command: str, name: str, done: Understood) -> tuple[str | None, bool]:
-    """The option that a name or its beginning means (None: none), and whether a value follows.
+    """The option that a name or its beginning means, and whether a value follows.
+
+    A parameter that is left out has no option.
 
     Raises:
-        ValueError: it means nothing, several, or what isn't possible here.
+        ValueError: the name means no option, several, or something that isn't possible here.
     """
     accepts = ACCEPTED[command]
     lower = name.lower()

@@ -1,35 +1,27 @@
 """Finds the control socket's path in a configuration, for commands that talk to the daemon.
 
-A command must find the socket of a daemon whose file has become faulty meanwhile, and without the
-time that a hundred thousand endpoints take: so it reads the file only as far as `control.socket`.
+The file is read only as far as `control.socket`: it may have become faulty since the daemon read
+it, and a hundred thousand endpoints take seconds.
 """
 
 import os
 from collections.abc import Iterator
 
 import yaml
-from yaml.events import (
-    CollectionEndEvent,
-    CollectionStartEvent,
-    Event,
-    MappingStartEvent,
-    ScalarEvent,
-)
 
-from chatredirect.config.document import MAX_FILE
+from chatredirect.config.document import LOADER, MAX_FILE
 from chatredirect.config.models import DEFAULT_SOCKET
 from chatredirect.runtime.regular_file import opened
 
 
 def configured_socket(file: str | os.PathLike[str]) -> str | None:
-    """The control socket that a configuration names; None if it has been switched off.
+    """The control socket that a configuration names; None if it is switched off.
 
-    The default if the file says nothing, or can't be read.
+    The default if the file names none, or can't be read.
     """
     try:
         with opened(file, MAX_FILE) as descriptor, open(descriptor, "rb", closefd=False) as stream:
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            found = _socket(yaml.parse(stream, Loader=loader))
+            found = _socket(yaml.parse(stream, Loader=LOADER))
     except (OSError, ValueError, yaml.YAMLError):
         return DEFAULT_SOCKET
     if found is None:
@@ -38,32 +30,33 @@ def configured_socket(file: str | os.PathLike[str]) -> str | None:
     return None if switched_off or found.value == "off" else found.value
 
 
-def _socket(events: Iterator[Event]) -> ScalarEvent | None:
+def _socket(events: Iterator[yaml.Event]) -> yaml.ScalarEvent | None:
     """The value at `control.socket`."""
     for event in events:
-        if isinstance(event, MappingStartEvent):
+        if isinstance(event, yaml.MappingStartEvent):
             return _value(events, ("control", "socket"))
-        if isinstance(event, ScalarEvent | CollectionStartEvent):
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             return None
     return None
 
 
-def _value(events: Iterator[Event], path: tuple[str, ...]) -> ScalarEvent | None:
-    """What is at a path of keys; the mapping's start has been read."""
+def _value(events: Iterator[yaml.Event], path: tuple[str, ...]) -> yaml.ScalarEvent | None:
+    """The value at a path of keys in a mapping whose start event has been read."""
     for key in events:
-        if not isinstance(key, ScalarEvent):
+        if not isinstance(key, yaml.ScalarEvent):
             return None  # the mapping's end, or a key that is none
         value = next(events)
         if key.value == path[0]:
             if len(path) == 1:
-                return value if isinstance(value, ScalarEvent) else None
-            return _value(events, path[1:]) if isinstance(value, MappingStartEvent) else None
+                return value if isinstance(value, yaml.ScalarEvent) else None
+            return _value(events, path[1:]) if isinstance(value, yaml.MappingStartEvent) else None
         _skip(events, value)
     return None
 
 
-def _skip(events: Iterator[Event], first: Event) -> None:
-    depth = int(isinstance(first, CollectionStartEvent))
+def _skip(events: Iterator[yaml.Event], first: yaml.Event) -> None:
+    depth = int(isinstance(first, yaml.CollectionStartEvent))
     while depth:
         event = next(events)
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)

@@ -1,10 +1,9 @@
 """A YAML file as plain values, with the position of every value.
 
 The file is read as a stream of parser events, not composed into nodes: with libyaml that is ten
-times quicker, and all places fit in one array of integers. Only the plain part of YAML is
-understood: mappings with text keys, sequences and scalars, one document a file. Scalars are text,
-whole numbers, numbers, yes/no, or nothing; dates, octals and base-60 numbers, which YAML 1.1 finds
-in innocent text, stay text.
+times quicker, and all positions fit in one array of integers. Only a part of YAML is understood:
+one document of mappings with text keys, sequences and scalars. Scalars are text, whole numbers,
+numbers, yes/no, or nothing; dates, octals and base-60 numbers stay text.
 """
 
 import re
@@ -15,26 +14,18 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import yaml
-from yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    Event,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
 
 from chatredirect.config.faults import Fault, quoted
-from chatredirect.config.yaml_syntax import line_and_column, reader_fault, syntax_fault
 
 MAX_FILE = 256 * 1024 * 1024
 """Octets of one file; 100,000 endpoints are about 12 MB."""
 MAX_DEPTH = 32
-"""Mappings and sequences inside each other; the configuration's own depth is 4."""
+"""Nested mappings and sequences; the configuration's own depth is 4."""
 MAX_ALIASED = 10_000
 """Values that aliases may repeat in one file, so that a few lines can't grow into gigabytes."""
+
+#: PyYAML may be built without libyaml.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Key: TypeAlias = str | int
 Path: TypeAlias = tuple[Key, ...]
@@ -42,13 +33,13 @@ Value: TypeAlias = "str | int | float | bool | Mapping | Sequence | None"
 
 
 class Mapping(dict[str, Value]):
-    """A YAML mapping. `at` is where its places begin in the document's `places`."""
+    """A YAML mapping. `at` is where its positions begin in the document's `places`."""
 
     __slots__ = ("_order", "at")
     at: int
 
     def index_of(self, key: str) -> int:
-        """A key's number, from 0, in the order of the file; counted once for all keys."""
+        """A key's number, from 0, in the order of the file."""
         order: dict[str, int] | None = getattr(self, "_order", None)
         if order is None:
             order = self._order = {each: number for number, each in enumerate(self)}
@@ -56,7 +47,7 @@ class Mapping(dict[str, Value]):
 
 
 class Sequence(list[Value]):
-    """A YAML sequence. `at` is where its places begin in the document's `places`."""
+    """A YAML sequence. `at` is where its positions begin in the document's `places`."""
 
     __slots__ = ("at",)
     at: int
@@ -64,7 +55,7 @@ class Sequence(list[Value]):
 
 @dataclass(slots=True)
 class Document:
-    """One file: its `root` value and the faults of its YAML, which `position` and `fault` locate.
+    """One file: its `root` value, and the faults of its YAML.
 
     `hints` is how many more unknown keys are compared with those that are known.
     """
@@ -83,10 +74,7 @@ class Document:
         return node
 
     def position(self, path: Path, *, of_key: bool = False) -> tuple[int, int]:
-        """Line and column, from 1, of the value at `path` or of its key.
-
-        Where there is no such value, the nearest one around it answers.
-        """
+        """Line and column, from 1, of the value at `path` or its key; else of one around it."""
         node, found = self.root, 0
         if isinstance(node, Mapping | Sequence):
             found = self.places[node.at]
@@ -111,39 +99,34 @@ class Document:
 def read(data: bytes, file: str) -> Document:
     """Parse `data`, the content of `file`. Never raises: the document's `faults` say what is wrong.
 
-    After a fault of syntax `root` is None, for nothing after it can be trusted.
+    After a fault of syntax `root` is None.
     """
     document = Document(file)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line, column = line_and_column(data.decode("latin-1"), error.start)
+        line, column = _line_and_column(data.decode("latin-1"), error.start)
         message = f"not UTF-8 text (byte 0x{data[error.start]:02x})"
         document.faults.append(Fault(file, line, column, message))
         return document
     try:
-        _Builder(document).build(_events(text))
+        _Builder(document).build(yaml.parse(text, Loader=LOADER))
+        return document
     except yaml.MarkedYAMLError as error:
-        document.faults.append(syntax_fault(error, text, file))
-        document.root = None
+        fault = _syntax_fault(error, text, file)
     except yaml.reader.ReaderError as error:
-        document.faults.append(reader_fault(error, text, file))
-        document.root = None
+        fault = _reader_fault(error, text, file)
     except _TooMuchError as error:
-        document.faults.append(_at(file, error.event, str(error)))
-        document.root = None
+        fault = _at(file, error.event, str(error))
+    document.faults.append(fault)
+    document.root = None
     return document
 
 
-def _events(text: str) -> Iterator[Event]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without libyaml
-    return yaml.parse(text, Loader=loader)
-
-
 class _TooMuchError(Exception):
-    """The document exceeds a limit that guards against attacks; reading stops."""
+    """The document exceeds a limit; reading stops."""
 
-    def __init__(self, event: Event, message: str) -> None:
+    def __init__(self, event: yaml.Event, message: str) -> None:
         self.event = event
         super().__init__(message)
 
@@ -174,32 +157,38 @@ class _Builder:
         self._aliased = 0
         self._documents = 0
 
-    def build(self, events: Iterator[Event]) -> None:
+    def build(self, events: Iterator[yaml.Event]) -> None:
         for event in events:
             match event:
-                case ScalarEvent():
+                case yaml.ScalarEvent():
                     self._scalar(event)
-                case MappingStartEvent():
+                case yaml.MappingStartEvent():
                     self._open(event, Mapping())
-                case SequenceStartEvent():
+                case yaml.SequenceStartEvent():
                     self._open(event, Sequence())
-                case MappingEndEvent() | SequenceEndEvent():
+                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                     self._close()
-                case AliasEvent():
+                case yaml.AliasEvent():
                     self._alias(event)
-                case DocumentStartEvent():
+                case yaml.DocumentStartEvent():
                     self._documents += 1
                     if self._documents > 1:
                         self._fault(event, "a second YAML document begins here: one a file is read")
                         return
 
-    def _fault(self, event: Event, message: str) -> None:
+    def _fault(self, event: yaml.Event, message: str) -> None:
         self._document.faults.append(_at(self._document.file, event, message))
 
-    def _scalar(self, event: ScalarEvent) -> None:
-        text = event.value
+    def _mapping_without_key(self) -> _Open | None:
+        """The mapping whose next event is a key."""
         top = self._stack[-1] if self._stack else None
-        if top is not None and top.key is None and isinstance(top.node, Mapping):
+        keyless = top is not None and top.key is None and isinstance(top.node, Mapping)
+        return top if keyless else None
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        text = event.value
+        top = self._mapping_without_key()
+        if top is not None:
             self._key(event, top, text)
             return
         plain = event.implicit[0]
@@ -211,7 +200,7 @@ class _Builder:
             self._anchors[event.anchor] = (value, 1)
         self._put(value, _packed(event))
 
-    def _key(self, event: ScalarEvent, top: _Open, text: str) -> None:
+    def _key(self, event: yaml.ScalarEvent, top: _Open, text: str) -> None:
         if text == "<<" and event.implicit[0]:
             self._fault(event, "merge keys (<<) aren't understood: write the keys out")
             top.skip = True
@@ -222,24 +211,25 @@ class _Builder:
         top.key = sys.intern(text)
         top.key_place = _packed(event)
 
-    def _tag_fault(self, event: ScalarEvent | MappingStartEvent | SequenceStartEvent) -> None:
+    def _tag_fault(
+        self, event: yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent
+    ) -> None:
         tag = quoted(event.tag)
         self._fault(event, f"tags aren't understood ({tag}); to make a value text, quote it")
 
     def _open(
-        self, event: MappingStartEvent | SequenceStartEvent, node: Mapping | Sequence
+        self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent, node: Mapping | Sequence
     ) -> None:
         if len(self._stack) >= MAX_DEPTH:
             raise _TooMuchError(event, f"more than {MAX_DEPTH} levels inside each other")
         if event.tag is not None and not event.implicit:
             self._tag_fault(event)
-        if self._stack:
-            top = self._stack[-1]
-            if top.key is None and isinstance(top.node, Mapping):
-                self._fault(event, "a key must be text")
-                top.key, top.skip = "", True
-                self._stack.append(_Open(node, [], _packed(event), None, self._count, refused=True))
-                return
+        top = self._mapping_without_key()
+        if top is not None:
+            self._fault(event, "a key must be text")
+            top.key, top.skip = "", True
+            self._stack.append(_Open(node, [], _packed(event), None, self._count, refused=True))
+            return
         self._stack.append(_Open(node, [], _packed(event), event.anchor, self._count))
         self._count += 1
 
@@ -255,7 +245,7 @@ class _Builder:
             self._anchors[closed.anchor] = (closed.node, self._count - closed.first_count)
         self._put(closed.node, closed.place)
 
-    def _alias(self, event: AliasEvent) -> None:
+    def _alias(self, event: yaml.AliasEvent) -> None:
         value, size = self._anchors.get(event.anchor or "", (None, 0))
         if not size:
             self._fault(event, f"the alias *{event.anchor} has no anchor &{event.anchor} before it")
@@ -263,8 +253,8 @@ class _Builder:
         self._aliased += size
         if self._aliased > MAX_ALIASED:
             raise _TooMuchError(event, f"aliases repeat more than {MAX_ALIASED} values")
-        top = self._stack[-1] if self._stack else None
-        if top is not None and top.key is None and isinstance(top.node, Mapping):
+        top = self._mapping_without_key()
+        if top is not None:
             self._fault(event, "a key must be text, not an alias")
             top.key, top.skip = "", True
             return
@@ -311,7 +301,7 @@ def _resolve(text: str) -> Value:
     return text
 
 
-def _packed(event: Event) -> int:
+def _packed(event: yaml.Event) -> int:
     mark = event.start_mark
     return (mark.line << 20) | min(mark.column, 0xFFFFF) if mark is not None else 0
 
@@ -320,5 +310,40 @@ def _unpacked(place: int) -> tuple[int, int]:
     return (place >> 20) + 1, (place & 0xFFFFF) + 1
 
 
-def _at(file: str, event: Event, message: str) -> Fault:
+def _at(file: str, event: yaml.Event, message: str) -> Fault:
     return Fault(file, *_unpacked(_packed(event)), message)
+
+
+def _line_and_column(text: str, index: int) -> tuple[int, int]:
+    before = text[:index]
+    return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
+
+
+def _syntax_fault(error: yaml.MarkedYAMLError, text: str, file: str) -> Fault:
+    mark = error.problem_mark or error.context_mark
+    what = ", ".join(part for part in (error.context, error.problem) if part) or "not YAML"
+    if mark is None:
+        return Fault(file, 0, 0, f"not valid YAML: {what}")
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    return Fault(file, mark.line + 1, mark.column + 1, f"not valid YAML: {what}{_hint(line)}")
+
+
+def _hint(line: str) -> str:
+    if line[: len(line) - len(line.lstrip())].count("\t"):
+        return "; indent with spaces, not with tabs"
+    if "::" in line or re.search(r"\[[^\]\s]*\]:\d", line):
+        return '; quote what has an IPv6 address in it: "tls://[::1]:5061"'
+    if line.count(": ") > 1:
+        return "; quote a value that has a colon and a space in it"
+    if re.search(r"[:-]\s+[@%`*&!|>]", line):
+        return "; quote a value that begins with a special character"
+    return ""
+
+
+def _reader_fault(error: yaml.reader.ReaderError, text: str, file: str) -> Fault:
+    for index, char in enumerate(text):  # libyaml counts octets, PyYAML characters: look ourselves
+        if (char < " " and char not in "\t\r\n") or "\x7f" <= char < "\xa0" or char >= "\ufffe":
+            line, column = _line_and_column(text, index)
+            return Fault(file, line, column, f"not valid YAML: control character U+{ord(char):04X}")
+    return Fault(file, 0, 0, f"not valid YAML: {error.reason}")

@@ -239,7 +239,7 @@ def _does(endpoint: "EndpointSettings") -> str:
 
 
 def _endpoint_json(endpoint: "EndpointSettings", now: float) -> dict[str, object]:
-    from chatredirect.config.moment import written
+    from chatredirect.config.endpoint import written
 
     channels = {"channel_uris": list(map(str, endpoint.channels))}
     return {

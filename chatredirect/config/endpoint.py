@@ -1,4 +1,4 @@
-"""One contact object and its pool: the section `endpoints`, one entry of it."""
+"""An endpoint: one entry of the section `endpoints`."""
 
 import re
 from dataclasses import field
@@ -11,7 +11,6 @@ from pydantic.dataclasses import dataclass
 from chatredirect.config.address_syntax import parse_pool_fqdn
 from chatredirect.config.faults import quoted
 from chatredirect.config.fields import STRICT, TOKEN, Port, from_text, invalid
-from chatredirect.config.moment import EXAMPLE, parse_moment
 from chatredirect.config.sip_addresses import (
     ChannelUri,
     SipAddress,
@@ -32,8 +31,15 @@ Rewrite: TypeAlias = Literal["keep", "pool"]
 State: TypeAlias = Literal["active", "maintenance", "disabled"]
 
 _NEVER_REDIRECTED = ("ACK", "BENOTIFY", "CANCEL")
-# octets, with their commas; longer, and a 405 might be larger than a UDP answer may be
-_MAX_METHODS = 300
+_MAX_METHODS = 300  # octets, with their commas: so that a 405 fits into a UDP response
+_MOMENT_EXAMPLE = "2026-11-23T06:00:00+01:00"
+# ISO 8601 as YAML has it too: a space may stand for the T, and before the offset
+_MOMENT = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[Tt]|\s{1,4})(\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)"
+    r"\s{0,4}([Zz]|[+-]\d\d(?::?\d\d)?)?"
+)
+_YEARS = (1971, 9998)  # in every offset a time that the system's clock can have
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -76,15 +82,47 @@ def _some_channels(uris: tuple[ChannelUri, ...]) -> tuple[ChannelUri, ...]:
     return uris
 
 
+def parse_moment(text: str) -> datetime:
+    """Read `2026-11-23T06:00:00+01:00`; raises ValueError with what to write instead.
+
+    A time without an offset is refused: it would be a different moment in every place, and two in
+    the night when clocks are put back.
+    """
+    bare = text.strip()
+    found = _MOMENT.fullmatch(bare)
+    if found is None:
+        if _DATE.fullmatch(bare):
+            raise ValueError(f"{quoted(text)} has no time of day: write it as in {_MOMENT_EXAMPLE}")
+        raise ValueError(f"{quoted(text)} is no point in time: write it as in {_MOMENT_EXAMPLE}")
+    date, time, offset = found.groups()
+    if offset is None:
+        raise ValueError(
+            f"{quoted(text)} has no UTC offset, so it is another moment in every place: write "
+            f"{date}T{time}+01:00 with the offset of your clock then, or {date}T{time}Z for UTC"
+        )
+    try:
+        moment = datetime.fromisoformat(f"{date}T{time}{offset.upper()}")
+    except ValueError:
+        raise ValueError(f"{quoted(text)}: there is no such moment in the calendar") from None
+    if not _YEARS[0] <= moment.year <= _YEARS[1]:
+        raise ValueError(f"{quoted(text)}: a year from {_YEARS[0]} to {_YEARS[1]} belongs here")
+    return moment
+
+
+def written(moment: datetime) -> str:
+    """A moment as it is written in a file."""
+    text = moment.isoformat()
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+
+
 def _moment(value: object) -> datetime:
-    """A point in time; one that is ready-made has its offset as well."""
     if isinstance(value, str):
         try:
             return parse_moment(value)
         except ValueError as error:
             raise invalid(str(error)) from None
     if not isinstance(value, datetime):
-        raise invalid(f"must be a point in time: write it as in {EXAMPLE}")
+        raise invalid(f"must be a point in time: write it as in {_MOMENT_EXAMPLE}")
     if value.utcoffset() is None:
         raise invalid(f"{quoted(value)} has no UTC offset: give it a tzinfo")
     return value
@@ -119,9 +157,9 @@ class EndpointSettings:
     source: str = field(default="", init=False)
 
     def state_at(self, now: float) -> State:
-        """The state that is in force at a time, in seconds since the epoch.
+        """The state in force at a time, in seconds since the epoch.
 
-        From `active_from` on it is active, whatever `state` says; before that it can't be.
+        From `active_from` on the endpoint is active, whatever `state` says; before that it isn't.
         """
         if self.active_from is None:
             return self.state
@@ -131,14 +169,14 @@ class EndpointSettings:
 
     @property
     def pool_transport(self) -> Wanted | None:
-        """What to look for the pool with: something secure for a sips: address (RFC 3263 §4.1)."""
+        """The transport to resolve the pool for; secure for a sips: address (RFC 3263 §4.1)."""
         if self.sip_address.scheme == "sips":
             return "sips" if self.transport is None else "tls"
         return self.transport
 
     @property
     def channels(self) -> tuple[ChannelUri, ...]:
-        """Where callers are sent in the mode lookup: the pool, unless the file says otherwise."""
+        """Where the mode lookup sends callers: `channel_uris`, or else the pool."""
         if self.channel_uris:
             return self.channel_uris
         sip = self.sip_address
@@ -151,10 +189,10 @@ class EndpointSettings:
         return PoolAddress(self.pool_fqdn, self.port, self.pool_transport)
 
     def channel_pool(self, uri: ChannelUri) -> PoolAddress:
-        """The pool behind a channel service's URI: that of its host.
+        """The pool of a channel service's URI.
 
-        One in the endpoint's own domain is routed by the front end, and leads to the endpoint's
-        pool. Where the URI has neither port nor transport, the endpoint's count.
+        A URI in the endpoint's own domain is routed by the front end to the endpoint's pool. Where
+        a URI has neither port nor transport, the endpoint's count.
         """
         own = (self.pool_fqdn, self.sip_address.host.lower())
         if uri.port is None and uri.transport in (None, self.pool_transport):
@@ -163,7 +201,7 @@ class EndpointSettings:
 
     @property
     def pools(self) -> tuple[PoolAddress, ...]:
-        """All pools that it may lead to, each once."""
+        """All pools that the endpoint may lead to, each once."""
         if self.mode != "lookup":
             return (self.pool,)
         channels = (self.channel_pool(uri) for uri in self.channels)

@@ -12,8 +12,7 @@ from typing import Protocol, TypeAlias
 
 import structlog
 
-from chatredirect.config.endpoint import EndpointSettings
-from chatredirect.config.moment import written
+from chatredirect.config.endpoint import EndpointSettings, written
 from chatredirect.endpoints.directory import Endpoint, Unavailability
 
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ from math import inf
 
 import chatredirect
 from chatredirect import codec
-from chatredirect.config.moment import written
+from chatredirect.config.endpoint import written
 from chatredirect.control.protocol import Json
 from chatredirect.endpoints.directory import Endpoint
 from chatredirect.log.level import LogLevel

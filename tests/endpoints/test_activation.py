@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from chatredirect.config import EndpointSettings, load
-from chatredirect.config.moment import parse_moment, written
+from chatredirect.config.endpoint import parse_moment, written
 from chatredirect.endpoints.activation import INTERVAL, ActivationSchedule
 from chatredirect.endpoints.directory import DirectoryBuilder, Endpoint, Unavailability
 from chatredirect.pools.pool import Pool

@@ -33,8 +33,13 @@ from chatredirect.commands.endpoint.proposal import (
 from chatredirect.commands.output import complain, failure, show
 from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.document import MAX_FILE
-from chatredirect.config.endpoint_text import NotEditableError, Scalar, changed
-from chatredirect.config.include_folder import NoFolderError, include_folder
+from chatredirect.config.endpoint_file import (
+    NoFolderError,
+    NotEditableError,
+    Scalar,
+    changed,
+    include_folder,
+)
 from chatredirect.runtime.regular_file import read_file
 from chatredirect.runtime.wording import error_text
 

@@ -10,10 +10,9 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from chatredirect.config.document import Document
-from chatredirect.config.endpoint import EndpointSettings
-from chatredirect.config.endpoint_text import Scalar
+from chatredirect.config.endpoint import EndpointSettings, written
+from chatredirect.config.endpoint_file import Scalar
 from chatredirect.config.messages import faults_of
-from chatredirect.config.moment import written
 from chatredirect.runtime.wording import counted
 
 OPTIONS = {

@@ -15,9 +15,8 @@ from datetime import datetime
 from fnmatch import translate
 from typing import TypeAlias
 
-from chatredirect.config.endpoint import EndpointSettings
+from chatredirect.config.endpoint import EndpointSettings, written
 from chatredirect.config.faults import did_you_mean, quoted
-from chatredirect.config.moment import written
 
 PROPERTIES = {
     "sipaddress": "sip_address",

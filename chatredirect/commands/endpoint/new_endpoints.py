@@ -33,9 +33,8 @@ from chatredirect.commands.endpoint.proposal import (
 )
 from chatredirect.commands.output import complain, config_error_text, failure
 from chatredirect.config import ConfigError, EndpointSettings, load, parse_sip_address
-from chatredirect.config.endpoint_text import text_of
+from chatredirect.config.endpoint_file import IncludeFolder, text_of
 from chatredirect.config.faults import quoted
-from chatredirect.config.include_folder import IncludeFolder
 from chatredirect.runtime.regular_file import read_file
 from chatredirect.runtime.wording import counted, error_text
 

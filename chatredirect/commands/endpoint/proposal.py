@@ -33,9 +33,9 @@ from chatredirect.config import (
     warnings,
 )
 from chatredirect.config.document import MAX_FILE
+from chatredirect.config.endpoint import written
+from chatredirect.config.endpoint_file import IncludeFolder, NoFolderError, include_folder
 from chatredirect.config.faults import quoted
-from chatredirect.config.include_folder import IncludeFolder, NoFolderError, include_folder
-from chatredirect.config.moment import written
 from chatredirect.runtime.regular_file import read_file
 from chatredirect.runtime.wording import counted, error_text
 

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatredirect.config import ConfigError, load, parse_sip_address
-from chatredirect.config.endpoint_text import text_of
-from chatredirect.config.include_folder import IncludeFolder
+from chatredirect.config.endpoint_file import IncludeFolder, text_of
 from tests.commands.endpoint.conftest import Command, files
 
 

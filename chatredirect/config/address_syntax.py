@@ -7,7 +7,6 @@ servers are IP addresses only: to look up their names, DNS would have to work be
 import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import cast
 
 from chatredirect.config.faults import quoted
 from chatredirect.net.addresses import (
@@ -18,7 +17,6 @@ from chatredirect.net.addresses import (
     IPAddress,
     IPNetwork,
     ListenUrl,
-    Transport,
     default_port,
 )
 
@@ -36,9 +34,9 @@ def parse_listen(text: str) -> ListenUrl:
             f"{quoted(text)} is no URL: write udp://ADDRESS:PORT, with udp, tcp or tls"
         )
     scheme, slashes, rest = match[1].lower(), match[2], match[3].removesuffix("/")
-    if scheme not in TRANSPORTS:
+    transport = TRANSPORTS.get(scheme)
+    if transport is None:
         raise ValueError(f"transport {quoted(scheme)} is unknown: write udp, tcp or tls")
-    transport = cast(Transport, scheme)
     if slashes is None:
         raise ValueError(f"{quoted(text)} lacks the slashes: write {scheme}://{rest.lstrip('/')}")
     if re.search(r"[/?#@;\s]", rest):

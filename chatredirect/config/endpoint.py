@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from chatredirect.config.address_syntax import parse_pool_fqdn
 from chatredirect.config.faults import quoted
-from chatredirect.config.fields import STRICT, TOKEN, Port, from_text, invalid
+from chatredirect.config.fields import STRICT, TOKEN, Port, from_text, invalid, parsed
 from chatredirect.config.sip_addresses import (
     ChannelUri,
     SipAddress,
@@ -115,12 +115,9 @@ def written(moment: datetime) -> str:
     return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
-def _moment(value: object) -> datetime:
+def _moment(value: object) -> object:
     if isinstance(value, str):
-        try:
-            return parse_moment(value)
-        except ValueError as error:
-            raise invalid(str(error)) from None
+        return parsed(parse_moment, value)
     if not isinstance(value, datetime):
         raise invalid(f"must be a point in time: write it as in {_MOMENT_EXAMPLE}")
     if value.utcoffset() is None:

@@ -1,7 +1,6 @@
-"""What is wrong with a configuration, in words that help a person to mend it.
+"""Faults of a configuration: one sentence each, with its place and what to write instead.
 
-A fault is one sentence with a place. Reading goes on after a fault wherever it can, so that one run
-of `chatredirect check` shows everything; only the whole list is ever raised.
+Reading goes on after a fault wherever it can, so that one run of `chatredirect check` shows all.
 """
 
 import os
@@ -13,7 +12,7 @@ _QUOTED_LIMIT = 80
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, or doubtful. `line` and `column` count from 1; 0 means none."""
+    """A fault, or a warning. `line` and `column` count from 1; 0 means none."""
 
     file: str
     line: int
@@ -21,20 +20,16 @@ class Fault:
     message: str
 
     def __post_init__(self) -> None:
-        """A message that quotes a file is printable, whatever the file contains."""
+        """Make the message printable, whatever the file contains that it quotes."""
         object.__setattr__(self, "message", printable(self.message))
 
     @property
     def location(self) -> str:
         """`file:line:column` as compilers write it, without the parts that aren't known."""
-        if not self.line:
-            return self.file
-        return (
-            f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
-        )
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
 
     def __str__(self) -> str:
-        """The place and what is wrong there."""
+        """The place and the message."""
         return f"{self.location}: {self.message}"
 
 
@@ -44,7 +39,7 @@ class ConfigError(Exception):
     exit_status = os.EX_CONFIG
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        """Keep the faults; the exception's text is one line for each."""
+        """Write one line for each fault."""
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, Strict, StrictStr
 from pydantic_core import PydanticCustomError
@@ -18,10 +18,11 @@ from chatredirect.config.address_syntax import (
 )
 from chatredirect.net.addresses import HostPort, IPAddress, IPNetwork, ListenUrl
 
+_T = TypeVar("_T")
 Family: TypeAlias = Literal["ipv4", "ipv6"]
 
 STRICT = ConfigDict(extra="forbid")
-"""What every section is validated with: an unknown key is a fault."""
+"""The validation of every section: an unknown key is a fault."""
 TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")
 """A method or an option tag (RFC 3261 §25.1)."""
 
@@ -31,20 +32,20 @@ def invalid(message: str) -> PydanticCustomError:
     return PydanticCustomError("explained", "{message}", {"message": message})
 
 
-def from_text(parse: Callable[[str], object], *made: type[object]) -> PlainValidator:
-    """A validator that hands text to `parse` and lets ready-made values through.
+def parsed(parse: Callable[[_T], object], value: _T) -> object:
+    """What `parse` returns; its ValueError becomes a validation error."""
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise invalid(str(error)) from None
 
-    Args:
-        parse: raises ValueError with what to write instead.
-        made: the types of ready-made values.
-    """
+
+def from_text(parse: Callable[[str], object], *made: type[object]) -> PlainValidator:
+    """A validator that hands text to `parse` and lets values of the types `made` through."""
 
     def validate(value: object) -> object:
         if isinstance(value, str):
-            try:
-                return parse(value)
-            except ValueError as error:
-                raise invalid(str(error)) from None
+            return parsed(parse, value)
         if isinstance(value, made):
             return value
         raise PydanticCustomError("string_type", "must be text")
@@ -58,21 +59,8 @@ def is_off(value: object) -> bool:
 
 
 def or_off(parse: Callable[[object], object]) -> PlainValidator:
-    """A validator that hands a value to `parse` unless it is off, which becomes None.
-
-    Args:
-        parse: raises ValueError with what to write instead.
-    """
-
-    def validate(value: object) -> object:
-        if is_off(value):
-            return None
-        try:
-            return parse(value)
-        except ValueError as error:
-            raise invalid(str(error)) from None
-
-    return PlainValidator(validate)
+    """A validator that makes None of what is off, and hands other values to `parse`."""
+    return PlainValidator(lambda value: None if is_off(value) else parsed(parse, value))
 
 
 def _some_addresses(addresses: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:

@@ -110,12 +110,15 @@ class _ConfigReader:
         findings = self._findings
         listen, hosts = root.get("listen"), self._main.value("dns", "hosts")
         for index, text in enumerate(listen if isinstance(listen, Sequence) else ()):
-            findings.listen += ((index, url) for url in _tried(parse_listen, text))
-        findings.advertise = next(_tried(parse_advertise, root.get("advertise")), None)
+            url = _tried(parse_listen, text)
+            if url is not None:
+                findings.listen.append((index, url))
+        findings.advertise = _tried(parse_advertise, root.get("advertise"))
         for name, addresses in hosts.items() if isinstance(hosts, Mapping) else ():
             texts = addresses if isinstance(addresses, Sequence) else ()
-            parsed = [address for text in texts for address in _tried(parse_address, text)]
-            findings.hosts[name.lower().removesuffix(".")] = parsed
+            parsed = (_tried(parse_address, text) for text in texts)
+            known = [address for address in parsed if address is not None]
+            findings.hosts[name.lower().removesuffix(".")] = known
 
     def _endpoints(
         self, document: Document, path: Path, value: Value, *, alone: bool = False
@@ -142,8 +145,9 @@ class _ConfigReader:
         except ValidationError as error:
             self._faults += faults_of(error, document, path, EndpointSettings)
             text = value.get("sip_address") if isinstance(value, Mapping) else None
-            keys = (address.key for address in _tried(parse_sip_address, text))
-            placed = Placed(document, path, next(keys, None), None, _readable(value, error))
+            address = _tried(parse_sip_address, text)
+            key = None if address is None else address.key
+            placed = Placed(document, path, key, None, _readable(value, error))
         else:
             source = f"{document.file}:{document.position(path)[0]}"
             object.__setattr__(endpoint, "source", source)
@@ -196,14 +200,12 @@ def _readable(value: Value, error: ValidationError) -> EndpointSettings | None:
         return None  # a key that is no text, for instance
 
 
-def _tried(parse: Callable[[str], _T], value: Value) -> Iterator[_T]:
-    """The parsed value, or nothing if it is faulty: validation reports that."""
-    if isinstance(value, str):
-        try:
-            made = parse(value)
-        except ValueError:
-            return
-        yield made
+def _tried(parse: Callable[[str], _T], value: Value) -> _T | None:
+    """The parsed value; None if it is faulty, which validation reports."""
+    try:
+        return parse(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _why(error: OSError) -> str:

@@ -1,6 +1,6 @@
-"""An endpoint's SIP address: the contact object's URI as the directory knows it.
+"""SIP URIs in a configuration: the address of an endpoint, channel services, our Contact.
 
-This is the one place where the configuration asks the SIP layer about URIs.
+Every parser raises ValueError with a sentence that says what to write instead.
 """
 
 import re
@@ -20,13 +20,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?!\d+$)")
 class SipAddress:
     """The URI of a contact object, `sip:ocschat@contoso.com`.
 
-    Attributes:
-        text: as written in the file.
-        scheme: "sip" or "sips".
-        user: the user part as written, escapes and all.
-        host: the domain as written, IPv6 addresses in brackets.
-        port: None if none was given.
-        key: what makes two spellings one endpoint; see `SipUri.canonical_key`.
+    Its parts are as written, IPv6 addresses in brackets. `key` is the same for all spellings of one
+    URI; see `SipUri.canonical_key`.
     """
 
     text: str
@@ -42,11 +37,7 @@ class SipAddress:
 
 
 def parse_sip_address(text: str) -> SipAddress:
-    """Read `sip:ocschat@contoso.com`; the scheme may be left out.
-
-    Raises:
-        ValueError: with what to write instead.
-    """
+    """Read `sip:ocschat@contoso.com`; the scheme may be left out."""
     fault = _plain_mistake(text)
     if fault is not None:
         raise ValueError(f"{quoted(text)} {fault}")
@@ -76,7 +67,7 @@ def parse_sip_address(text: str) -> SipAddress:
 
 
 def _plain_mistake(text: str) -> str | None:
-    """What people write instead of a SIP address; checked before the grammar."""
+    """Describe a frequent mistake; checked before the grammar."""
     if "<" in text or ">" in text or '"' in text:
         inner = re.search(r"<([^<>]*)>", text)
         write = f"write {inner[1]}" if inner else "write the URI alone"
@@ -116,8 +107,8 @@ class ChannelUri:
         text: as written.
         key: see `SipUri.canonical_key`.
         host: in lower case, IP addresses without brackets.
-        port: None if there is none.
-        transport: None if there is none; `tls` for a sips: URI.
+        port: None if the URI has none.
+        transport: None if the URI has none; `tls` for sips:.
     """
 
     text: str
@@ -131,18 +122,11 @@ class ChannelUri:
         return self.text
 
 
-_TRANSPORTS: dict[str, Transport] = {each: each for each in TRANSPORTS}
-
-
 def parse_channel_uri(text: str) -> ChannelUri:
-    """Read `sip:gc-channel@pcpool.contoso.com`, with port and parameters if need be.
-
-    Raises:
-        ValueError: with what to write instead.
-    """
+    """Read `sip:gc-channel@pcpool.contoso.com`, with port and parameters if need be."""
     uri = _parse(text, "sip:gc-channel@pcpool.contoso.com")
     named = (uri.param(b"transport") or b"").lower().decode("ascii", "replace")
-    if named and named not in _TRANSPORTS:
+    if named and named not in TRANSPORTS:
         raise ValueError(f"{quoted(text)}: transport {quoted(named)} is none of udp, tcp and tls")
     if uri.port == 0:
         raise ValueError(f"{quoted(text)}: a port is from 1 to 65535")
@@ -151,16 +135,12 @@ def parse_channel_uri(text: str) -> ChannelUri:
         key=uri.canonical_key(),
         host=parse_pool_fqdn(canonical_host(uri.host).decode("ascii")),
         port=uri.port,
-        transport="tls" if uri.scheme == b"sips" else _TRANSPORTS.get(named),
+        transport="tls" if uri.scheme == b"sips" else TRANSPORTS.get(named),
     )
 
 
 def parse_contact_uri(text: str) -> str:
-    """Read the URI for our Contact, `sip:ocschat@contoso.com;gruu;opaque=srvr:chat`.
-
-    Raises:
-        ValueError: with what to write instead.
-    """
+    """Read the URI for our Contact, `sip:ocschat@contoso.com;gruu;opaque=srvr:chat`."""
     _parse(text, "sip:ocschat@chatredirect.contoso.com")
     return text
 

@@ -84,34 +84,25 @@ def ask(
 
 
 def _answer(sock: socket.socket, on_event: OnEvent) -> Mapping[str, Json]:
-    buffer = bytearray()
-    searched = 0
-    while True:
-        end = buffer.find(b"\n", searched)
-        if end < 0:
-            if len(buffer) > MAX_ANSWER:
+    with sock.makefile("rb", _CHUNK) as lines:
+        while True:
+            line = lines.readline(MAX_ANSWER + 1)
+            if len(line) > MAX_ANSWER:
                 raise BadLine("a line without an end")
-            searched = len(buffer)
-            data = sock.recv(_CHUNK)
-            if not data:
+            if not line.endswith(b"\n"):
                 raise _lost(
                     sock.getpeername(),
                     "it has ended, was restarted, or dropped this command, which read nothing for "
                     f"{UNREAD_SECONDS:g} s (Ctrl-Z, a terminal that is held)",
                 )
-            buffer += data
-            continue
-        line = decode(bytes(buffer[:end]))
-        del buffer[: end + 1]
-        searched = 0
-        event = line.get("event")
-        if isinstance(event, Mapping):
+            fields = decode(line)
+            event = fields.get("event")
+            if not isinstance(event, Mapping):
+                return _result(fields)
             on_event(event)
-            continue
-        return _verdict(line)
 
 
-def _verdict(line: Mapping[str, Json]) -> Mapping[str, Json]:
+def _result(line: Mapping[str, Json]) -> Mapping[str, Json]:
     result = line.get("result")
     if line.get("ok") is True and isinstance(result, Mapping):
         return result

@@ -16,10 +16,6 @@ from typing import TypeAlias
 import structlog
 
 from chatredirect.control.protocol import (
-    CONNECTIONS,
-    MAX_REQUEST,
-    REQUEST_SECONDS,
-    UNREAD,
     UNREAD_SECONDS,
     BadLine,
     ControlRefusal,
@@ -55,12 +51,12 @@ _NO_DESCRIPTOR = encode(
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits: octets, seconds, and the number of clients."""
+    """Limits."""
 
-    connections: int = CONNECTIONS
-    request: int = MAX_REQUEST
-    request_seconds: float = REQUEST_SECONDS
-    unread: int = UNREAD
+    connections: int = 32  # clients at a time
+    request: int = 64 * 1024  # octets of a request's line
+    request_seconds: float = 10.0  # in which a request must arrive
+    unread: int = 256 * 1024  # octets that a client may leave unread; more, and it is waited for
     unread_seconds: float = UNREAD_SECONDS
 
 
@@ -271,10 +267,7 @@ class ControlServer:
         raise ControlRefusal(error, status=os.EX_PROTOCOL)
 
     async def _carry_out(
-        self,
-        request: Mapping[str, Json],
-        writer: asyncio.StreamWriter,
-        conversation: Conversation,
+        self, request: Mapping[str, Json], writer: asyncio.StreamWriter, conversation: Conversation
     ) -> Mapping[str, Json]:
         name = request.get("command")
         handler = self._commands.get(name) if isinstance(name, str) else None

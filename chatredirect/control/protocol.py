@@ -13,18 +13,10 @@ from typing import TypeAlias
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
-MAX_REQUEST = 64 * 1024
-"""Octets of a request's line."""
 MAX_ANSWER = 16 * 1024 * 1024
 """Octets of one line of an answer."""
-CONNECTIONS = 32
-"""Clients at a time."""
-REQUEST_SECONDS = 10.0
-"""Seconds in which a request must arrive."""
-UNREAD = 256 * 1024
-"""Octets that a client may leave unread before the daemon waits for it."""
 UNREAD_SECONDS = 10.0
-"""Seconds that the daemon waits for it; then it drops the client."""
+"""Seconds that the daemon waits for a client that doesn't read; then it drops the client."""
 
 DEFAULT_SECONDS = 600.0
 """How long a trace or a log level lasts if a request doesn't say."""

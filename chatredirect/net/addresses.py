@@ -1,12 +1,8 @@
 """Hosts, ports and transports, and how they are written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, TypeAlias, get_args
 
 from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT
@@ -14,8 +10,7 @@ from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 Transport: TypeAlias = Literal["udp", "tcp", "tls"]
-TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
-
+TRANSPORTS: Mapping[str, Transport] = {each: each for each in get_args(Transport)}
 
 DNS_PORT = 53
 HTTP_PORT = 9464

@@ -7,7 +7,7 @@ import pytest
 
 from chatredirect.config import LimitSettings, loader
 from chatredirect.config.models import ProxySection
-from chatredirect.control import protocol
+from chatredirect.control.control_server import Bounds
 from chatredirect.dns import answer, hosts, name_cost, query_exchange
 from chatredirect.http import http_server as http
 from chatredirect.log import escape, sink
@@ -38,10 +38,10 @@ FIXED: dict[str, list[float]] = {
         name_cost.MOST_LABELS,
     ],
     "records of a DNS answer that are used": [answer.MAX_RECORDS],
-    "octets of a request on the control socket": [protocol.MAX_REQUEST],
-    "clients on the control socket at a time": [protocol.CONNECTIONS],
+    "octets of a request on the control socket": [Bounds().request],
+    "clients on the control socket at a time": [Bounds().connections],
     "seconds for a request on the control socket, and for reading its answer": [
-        protocol.REQUEST_SECONDS
+        Bounds().request_seconds
     ],
     "octets of a request to `http`": [http.OCTETS],
     "connections to `http` at a time": [http.CONNECTIONS],

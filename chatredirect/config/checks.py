@@ -72,7 +72,7 @@ def check(findings: Findings) -> Iterator[Fault]:
         if placed.settings is not None:
             yield from _endpoint(placed, placed.settings)
             yield from _lookup(placed, placed.settings, findings)
-            yield from _proxy(placed, placed.settings)
+            yield from _keys_of_other_modes(placed, placed.settings)
             yield from loops.faults(placed, placed.settings)
 
 
@@ -219,17 +219,16 @@ def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
 
 
 def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> Iterator[Fault]:
-    """Keys that the mode lookup needs, and those that no other mode uses."""
+    """What the mode lookup needs: a name, and URIs that don't lead back to the endpoint."""
     if endpoint.mode != "lookup":
-        for key in ("channel_uris", "contact_uri"):
-            if getattr(endpoint, key):
-                yield placed.fault(key, f"only the mode lookup uses it, not {endpoint.mode}")
         return
     for index, uri in enumerate(endpoint.channel_uris):
         if uri.key == endpoint.sip_address.key:
-            path = (*placed.path, "channel_uris", index)
-            message = f"channel_uris[{index}]: {uri} is the contact object itself: a lookup's end"
-            yield placed.document.fault(path, f"{message} is another URI")
+            yield placed.document.fault(
+                (*placed.path, "channel_uris", index),
+                f"channel_uris[{index}]: {uri} is the contact object itself: a lookup's end is "
+                "another URI",
+            )
     if not endpoint.channel_uris and endpoint.channels[0].key == endpoint.sip_address.key:
         yield placed.fault(
             "pool_fqdn",
@@ -245,16 +244,17 @@ def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> I
         )
 
 
-def _proxy(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
-    """Keys that no other mode than proxy uses, and those that it excludes."""
-    if endpoint.mode != "proxy":
-        if endpoint.rewrite != "keep":
-            yield placed.fault("rewrite", f"only the mode proxy uses it, not {endpoint.mode}")
-        return
-    if endpoint.contact != "fqdn":
-        yield placed.fault(
-            "contact", "the mode proxy gives out no Contact of its own: leave it out"
-        )
+def _keys_of_other_modes(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
+    for key, mode, default in (
+        ("channel_uris", "lookup", ()),
+        ("contact_uri", "lookup", None),
+        ("rewrite", "proxy", "keep"),
+    ):
+        if endpoint.mode != mode and getattr(endpoint, key) != default:
+            yield placed.fault(key, f"only the mode {mode} uses it, not {endpoint.mode}")
+    if endpoint.mode == "proxy" and endpoint.contact != "fqdn":
+        message = "the mode proxy gives out no Contact of its own: leave it out"
+        yield placed.fault("contact", message)
 
 
 class _LoopFinder:

@@ -259,11 +259,11 @@ class Settings:
     fingerprint: str = field(default="", init=False)
     tls_listeners: dict[ListenUrl, TlsSettings] = field(default_factory=dict, init=False)
 
-    def tls_of(self, url: ListenUrl) -> TlsSettings:
-        """The TLS settings of a listener."""
-        return self.tls_listeners.get(url, self.tls)
-
     @property
     def secure_listeners(self) -> dict[ListenUrl, TlsSettings]:
         """The TLS listeners, each with its settings."""
-        return {url: self.tls_of(url) for url in self.listen if url.transport == "tls"}
+        return {
+            url: self.tls_listeners.get(url, self.tls)
+            for url in self.listen
+            if url.transport == "tls"
+        }

@@ -5,7 +5,7 @@ keys are defined once, in `TlsSettings`.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter, ValidationError
@@ -45,11 +45,7 @@ class TlsSection:
     _right: bool = True
 
     def faults(self, listen: Sequence[tuple[int, ListenUrl]]) -> Iterator[Fault]:
-        """Read the section; yield the faults between its values.
-
-        Args:
-            listen: the configured listeners that could be read, each with its number.
-        """
+        """Read the section; yield the faults between its values and the numbered listeners."""
         section = self.main.value("tls")
         own = without_listeners(section) if section is not None else {}
         try:
@@ -76,22 +72,21 @@ class TlsSection:
         for text, different in value.items():
             place = (*path, text)
             try:
-                url = parse_listen(text)
+                url = self._listener(text, configured)
             except ValueError as error:
                 yield self.main.fault(place, f"tls.listeners: {error}", of_key=True)
-                continue
-            if url.transport != "tls" or url not in configured:
-                what = "is not in listen" if url.transport == "tls" else "is no tls:// listener"
-                yield self.main.fault(
-                    place,
-                    f"tls.listeners: {quoted(text)} {what}: write an entry of listen",
-                    of_key=True,
-                )
-                continue
-            if url in self.listeners:
-                yield self.main.fault(place, f"tls.listeners: {url} is there already", of_key=True)
-                continue
-            yield from self._override(place, url, own, different)
+            else:
+                yield from self._override(place, url, own, different)
+
+    def _listener(self, text: str, configured: Set[ListenUrl]) -> ListenUrl:
+        url = parse_listen(text)
+        if url.transport != "tls":
+            raise ValueError(f"{quoted(text)} is no tls:// listener: write an entry of listen")
+        if url not in configured:
+            raise ValueError(f"{quoted(text)} is not in listen: write an entry of listen")
+        if url in self.listeners:
+            raise ValueError(f"{url} is there already")
+        return url
 
     def _override(
         self, place: Path, url: ListenUrl, own: dict[str, object], different: Value

@@ -5,8 +5,9 @@ import re
 import stat
 from collections.abc import Iterator
 from ipaddress import ip_address
+from itertools import islice
 
-from chatredirect.config.endpoint import EndpointSettings
+from chatredirect.config.endpoint import EndpointSettings, Mode
 from chatredirect.config.faults import Fault
 from chatredirect.config.models import DnsSettings, Settings, TlsSettings
 from chatredirect.net.target import PoolAddress
@@ -58,8 +59,10 @@ def _at_main_file(settings: Settings, message: str) -> Fault:
     return Fault(settings.files[0] if settings.files else "(settings)", 0, 0, message)
 
 
-def _first_of_mode(settings: Settings, mode: str) -> EndpointSettings | None:
-    return next((each for each in settings.endpoints if each.mode == mode), None)
+def _first_of_modes(settings: Settings, *modes: Mode) -> Iterator[EndpointSettings]:
+    """The first endpoint of each mode, where there is one."""
+    for mode in modes:
+        yield from islice((each for each in settings.endpoints if each.mode == mode), 1)
 
 
 def _general(settings: Settings) -> Iterator[Fault]:
@@ -167,14 +170,12 @@ def _trusted(settings: Settings) -> Iterator[Fault]:
     proved = any(each.allowed_peers for each in settings.secure_listeners.values())
     if settings.trusted_peers or proved:
         return
-    for mode in ("lookup", "proxy"):
-        first = _first_of_mode(settings, mode)
-        if first is not None:
-            yield at_endpoint(
-                first,
-                f"the mode {mode} serves trusted peers only, and there are none: see trusted_peers "
-                "and tls.allowed_peers",
-            )
+    for first in _first_of_modes(settings, "lookup", "proxy"):
+        yield at_endpoint(
+            first,
+            f"the mode {first.mode} serves trusted peers only, and there are none: see "
+            "trusted_peers and tls.allowed_peers",
+        )
 
 
 def _amplifiers(settings: Settings) -> Iterator[Fault]:
@@ -183,15 +184,14 @@ def _amplifiers(settings: Settings) -> Iterator[Fault]:
     reachable = any(not ip_address(each.host).is_loopback for each in udp)
     if not reachable or all(network.is_loopback for network in settings.trusted_peers):
         return
-    for mode, times in (("lookup", 23), ("proxy", 50)):
-        first = _first_of_mode(settings, mode)
-        if first is not None:
-            yield at_endpoint(
-                first,
-                f"the mode {mode} can be reached over udp://: who forges a trusted peer's address "
-                f"has it sent up to {times} times the octets, by SIP's own timers; listen with "
-                "tls:// or tcp:// alone, or keep forged addresses out of this network",
-            )
+    for first in _first_of_modes(settings, "lookup", "proxy"):
+        times = 23 if first.mode == "lookup" else 50
+        yield at_endpoint(
+            first,
+            f"the mode {first.mode} can be reached over udp://: who forges a trusted peer's "
+            f"address has it sent up to {times} times the octets, by SIP's own timers; listen with "
+            "tls:// or tcp:// alone, or keep forged addresses out of this network",
+        )
 
 
 def _ways_back(settings: Settings) -> Iterator[Fault]:
@@ -199,10 +199,11 @@ def _ways_back(settings: Settings) -> Iterator[Fault]:
     advertise = settings.advertise
     port = None if advertise is None else advertise.port
     listeners = {each.port for each in settings.listen if each.transport != "udp"}
-    proxied = _first_of_mode(settings, "proxy")
-    if port is not None and len(listeners) > 1 and proxied is not None:
+    if port is None or len(listeners) <= 1:
+        return
+    for first in _first_of_modes(settings, "proxy"):
         yield at_endpoint(
-            proxied,
+            first,
             f"mode: proxy, and advertise names port {port} for all listeners, though those of TCP "
             "and TLS have several: the pool's requests within dialogs go to that one. Leave the "
             "port out, and each listener's own is named",

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from chatredirect.config import ConfigError, EndpointSettings
@@ -82,21 +82,17 @@ async def _reading(
         ) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    transports: list[asyncio.ReadTransport] = []
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
-        readers = []
-        for pipe in (process.stdout, process.stderr):
-            assert pipe is not None
-            transport, reader = await _connect(pipe.fileno())
-            transports.append(transport)
-            readers.append(reader)
-        yield process, readers[0], readers[1]
+        with process.stdout, process.stderr, ExitStack() as transports:
+            readers = []
+            for pipe in (process.stdout, process.stderr):
+                transport, reader = await _connect(pipe.fileno())
+                transports.callback(transport.close)
+                readers.append(reader)
+            yield process, readers[0], readers[1]
     finally:
-        for transport in transports:
-            transport.close()
-        for pipe in (process.stdout, process.stderr):
-            assert pipe is not None
-            pipe.close()
         process.kill()
         await _reap(process)
 

@@ -1,4 +1,4 @@
-"""Which hosts and ports are this server itself.
+"""The hosts and ports of this server itself.
 
 A Request-URI that names the server doesn't name a contact object, so the To URI decides. A pool
 that resolves to one of our own listeners would be a redirect loop.
@@ -62,8 +62,8 @@ def own_names(
 
     Args:
         bound: the listeners with the ports that they are bound to.
-        advertise: `advertise` of the configuration.
-        local_addresses: all addresses of this machine, which a wildcard listener listens on.
+        advertise: the configuration's.
+        local_addresses: those that a wildcard listener listens on.
     """
     local = tuple(local_addresses)
     listeners = {
@@ -83,11 +83,8 @@ def own_names(
 
 def local_addresses() -> list[str]:
     """All IP addresses of this machine's interfaces, without brackets and scope."""
-    found = []
-    for adapter in ifaddr.get_adapters():
-        for each in adapter.ips:
-            found.append(each.ip if isinstance(each.ip, str) else each.ip[0].partition("%")[0])
-    return found
+    addresses = (each.ip for adapter in ifaddr.get_adapters() for each in adapter.ips)
+    return [ip if isinstance(ip, str) else ip[0].partition("%")[0] for ip in addresses]
 
 
 def _canonical(host: str) -> bytes:

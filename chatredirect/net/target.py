@@ -10,10 +10,8 @@ from chatredirect.sip.destination import Wanted
 class PoolAddress(NamedTuple):
     """A pool, or another next hop to be resolved (RFC 3263 §4).
 
-    Attributes:
-        fqdn: its name in lower case, or an IP address without brackets.
-        port: None to let DNS decide.
-        transport: None to let DNS decide.
+    The name is in lower case, or an IP address without brackets. Where port or transport is None,
+    DNS decides.
     """
 
     fqdn: str
@@ -36,14 +34,12 @@ class Target:
     """One transport, address and port of a pool (RFC 3263 §4).
 
     Attributes:
-        transport: `udp`, `tcp` or `tls`.
         address: an IP address, IPv6 without brackets, v4-mapped ones as IPv4.
-        port: 1 to 65535.
         host: the name that the address belongs to: an SRV target, or the pool's own name.
         priority: the SRV record's (RFC 2782); lower is tried first. 0 without SRV.
         weight: the SRV record's share among those of its priority. 0 without SRV.
-        domain: the name that was asked for: the one that a certificate must carry, since what an
-            SRV record says can be forged (RFC 5922 §4).
+        domain: the name that was resolved. A certificate must carry it, not an SRV record's
+            target, which can be forged (RFC 5922 §4).
     """
 
     transport: Transport
@@ -61,5 +57,5 @@ class Target:
         return (self.transport, self.address, self.port, domain)
 
     def __str__(self) -> str:
-        """The way a listener is written in the configuration: `tcp://192.0.2.1:5060`."""
+        """The target as a URL: `tcp://192.0.2.1:5060`."""
         return f"{self.transport}://{bracketed(self.address)}:{self.port}"

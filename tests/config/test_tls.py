@@ -43,7 +43,7 @@ def test_one_section_for_all(write: Callable[..., Path], tmp_path: Path) -> None
         wildcards=True,
         srv_names=True,
     )
-    assert settings.tls_of(FIRST) is settings.tls
+    assert settings.secure_listeners[FIRST] is settings.tls
 
 
 def test_without_a_section() -> None:
@@ -74,7 +74,7 @@ def test_listeners_differ(write: Callable[..., Path], tmp_path: Path) -> None:
 def test_a_listener_may_bring_all_of_it(settings: Callable[[str], Settings]) -> None:
     text = "listen: [tls://127.0.0.1]\ntls: {listeners: {tls://127.0.0.1:5061: {certificate: c}}}"
     assert settings(text).tls.certificate is None
-    assert settings(text).tls_of(FIRST).certificate is not None
+    assert settings(text).secure_listeners[FIRST].certificate is not None
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,5 @@
 """The configuration: YAML files become validated, frozen settings, or a list of every fault.
 
-    document                       YAML text to plain values with their lines
-    address_syntax, sip_addresses  the grammar of single values
-    fields, endpoint, models       the settings, and the rules for each value
-    checks, warnings               rules across values
-    loader                         reads a file and what it includes: `load`
-
 Settings can also be made in code: `Settings(listen=(...,))`.
 """
 
@@ -14,13 +8,10 @@ from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import ConfigError, Fault
 from chatredirect.config.loader import load
 from chatredirect.config.models import (
-    ControlSettings,
     DnsSettings,
     HealthSettings,
-    HttpSettings,
     LimitSettings,
     LogSettings,
-    ProxySection,
     Settings,
     TlsSettings,
 )
@@ -30,17 +21,14 @@ from chatredirect.net.addresses import HostPort, ListenUrl, Transport
 
 __all__ = [
     "ConfigError",
-    "ControlSettings",
     "DnsSettings",
     "EndpointSettings",
     "Fault",
     "HealthSettings",
     "HostPort",
-    "HttpSettings",
     "LimitSettings",
     "ListenUrl",
     "LogSettings",
-    "ProxySection",
     "Settings",
     "TlsSettings",
     "Transport",

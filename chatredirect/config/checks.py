@@ -78,24 +78,23 @@ def check(findings: Findings) -> Iterator[Fault]:
 
 def _listeners(findings: Findings) -> Iterator[Fault]:
     """One socket for one address, port and transport (RFC 3261 §18)."""
-    seen: dict[ListenUrl, int] = {}
+    seen: dict[ListenUrl, int] = {}  # with their lines
     for index, url in findings.listen:
         path: Path = ("listen", index)
         if url.port == 0:
             continue
         if url in seen:
-            line, _ = findings.main.position(("listen", seen[url]))
-            yield findings.main.fault(path, f"listen[{index}]: {url} is in line {line} already")
+            message = f"listen[{index}]: {url} is in line {seen[url]} already"
+            yield findings.main.fault(path, message)
             continue
-        for other, first in seen.items():
+        for other, line in seen.items():
             if _covers(other, url) or _covers(url, other):
-                line, _ = findings.main.position(("listen", first))
                 yield findings.main.fault(
                     path,
                     f"listen[{index}]: {url} and {other} in line {line} want the same port: "
                     "keep one of them",
                 )
-        seen[url] = index
+        seen[url], _ = findings.main.position(path)
 
 
 def _covers(wide: ListenUrl, narrow: ListenUrl) -> bool:
@@ -205,11 +204,10 @@ def _together(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
 def _endpoint(placed: Placed, endpoint: EndpointSettings) -> Iterator[Fault]:
     """A redirect must not lead to where the request came to (RFC 3261 §8.3)."""
     sip = endpoint.sip_address
-    secure = sip.scheme == "sips"
     if (
         endpoint.pool_fqdn == sip.host.lower().strip("[].")
         and endpoint.transport is None
-        and endpoint.port in (sip.port, None, default_port("tls" if secure else None))
+        and endpoint.port in (sip.port, None, default_port(sip.scheme))
     ):
         yield placed.fault(
             "pool_fqdn",

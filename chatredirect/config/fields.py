@@ -63,10 +63,15 @@ def or_off(parse: Callable[[object], object]) -> PlainValidator:
     return PlainValidator(lambda value: None if is_off(value) else parsed(parse, value))
 
 
-def _some_addresses(addresses: tuple[IPAddress, ...]) -> tuple[IPAddress, ...]:
-    if not addresses:
-        raise invalid("the list is empty: give the name at least one IP address")
-    return addresses
+def not_empty(instead: str) -> AfterValidator:
+    """A validator of lists; `instead` says what to do about an empty one."""
+
+    def validate(values: tuple[object, ...]) -> tuple[object, ...]:
+        if not values:
+            raise invalid(f"the list is empty: {instead}")
+        return values
+
+    return AfterValidator(validate)
 
 
 Seconds: TypeAlias = Annotated[float, Strict(), Field(gt=0, le=31_536_000, allow_inf_nan=False)]
@@ -79,4 +84,6 @@ Network: TypeAlias = Annotated[IPNetwork, from_text(parse_network, *get_args(IPN
 HostName: TypeAlias = Annotated[str, from_text(parse_host_name)]
 PeerName: TypeAlias = Annotated[str, from_text(parse_peer_name)]
 FileName: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
-Addresses: TypeAlias = Annotated[tuple[Address, ...], AfterValidator(_some_addresses)]
+Addresses: TypeAlias = Annotated[
+    tuple[Address, ...], not_empty("give the name at least one IP address")
+]

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into messages for people who write YAML."""
+"""Turns pydantic's errors into faults for people who write YAML."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -16,11 +16,7 @@ _Writer: TypeAlias = Callable[[ErrorDetails], str]
 def faults_of(
     error: ValidationError, document: Document, path: Path, model: type[object]
 ) -> Iterator[Fault]:
-    """The faults in a ValidationError, placed in `document`, where what was validated is at `path`.
-
-    Args:
-        model: the dataclass that was validated; its keys are what an unknown key could mean.
-    """
+    """The faults of validating the value at `path` in `document` against a dataclass, `model`."""
     for details in error.errors(include_url=False):
         of_key = details["loc"][-1:] == ("[key]",)
         loc = details["loc"][:-1] if of_key else details["loc"]
@@ -72,7 +68,7 @@ def _unknown_key(loc: Path, model: type[object], document: Document) -> str:
         return f"unknown key {quoted(key)}{_in(loc[:-1])}"
     section: type[object] | None = model
     for part in loc[:-1]:
-        section = _section(section, str(part))
+        section = _dataclass_of(section, str(part))
     known = [key.name for key in fields(section) if key.init] if is_dataclass(section) else []
     if loc[:-1] == ("tls",):
         known.append("listeners")  # which is taken out before the section is validated
@@ -80,8 +76,7 @@ def _unknown_key(loc: Path, model: type[object], document: Document) -> str:
     return f"unknown key {quoted(key)}{_in(loc[:-1])}{hint}"
 
 
-def _section(model: type[object] | None, key: str) -> type[object] | None:
-    """The dataclass that a key of `model` holds."""
+def _dataclass_of(model: type[object] | None, key: str) -> type[object] | None:
     hint = get_type_hints(model).get(key)
     for candidate in (hint, *get_args(hint)):
         if isinstance(candidate, type) and is_dataclass(candidate):
@@ -96,31 +91,24 @@ def _sentence(details: ErrorDetails) -> str:
     return write(details)
 
 
-def _must_be(what: str) -> _Writer:
-    return lambda details: f"must be {what}, not {kind_of(details['input'])}"
+def _must_be(what: str, hint: Callable[[object], str] = lambda _: "") -> _Writer:
+    return lambda details: (
+        f"must be {what}, not {kind_of(details['input'])}{hint(details['input'])}"
+    )
 
 
-def _number(what: str) -> _Writer:
-    def write(details: ErrorDetails) -> str:
-        value = details["input"]
-        text = f"must be {what}, not {kind_of(value)}"
-        if isinstance(value, str) and value.strip().replace(".", "", 1).isdigit():
-            text += ": write it without quotes"
-        return text
-
-    return write
+def _needless_quotes(value: object) -> str:
+    number = isinstance(value, str) and value.strip().replace(".", "", 1).isdigit()
+    return ": write it without quotes" if number else ""
 
 
-def _text(details: ErrorDetails) -> str:
-    value = details["input"]
-    quote = ": put it in quotes" if isinstance(value, bool | int | float) else ""
-    return f"must be text, not {kind_of(value)}{quote}"
+def _missing_quotes(value: object) -> str:
+    return ": put it in quotes" if isinstance(value, bool | int | float) else ""
 
 
-def _list(details: ErrorDetails) -> str:
-    value = details["input"]
-    brackets = f": write [{value}]" if isinstance(value, str | int) and len(str(value)) < 60 else ""
-    return f"must be a list, not {kind_of(value)}{quoted(brackets)[1:-1]}"
+def _missing_brackets(value: object) -> str:
+    short = isinstance(value, str | int) and len(str(value)) < 60
+    return quoted(f": write [{value}]")[1:-1] if short else ""
 
 
 def _bound(word: str, key: str) -> _Writer:
@@ -135,12 +123,12 @@ def _literal(details: ErrorDetails) -> str:
 _MAPPING = _must_be("a mapping (keys with values)")
 _SENTENCES: dict[str, _Writer] = {
     "explained": lambda details: details["msg"],
-    "string_type": _text,
-    "int_type": _number("a whole number"),
-    "float_type": _number("a number"),
-    "finite_number": _number("a finite number"),
+    "string_type": _must_be("text", _missing_quotes),
+    "int_type": _must_be("a whole number", _needless_quotes),
+    "float_type": _must_be("a number", _needless_quotes),
+    "finite_number": _must_be("a finite number", _needless_quotes),
     "bool_type": _must_be("true or false"),
-    "tuple_type": _list,
+    "tuple_type": _must_be("a list", _missing_brackets),
     "dict_type": _MAPPING,
     "dataclass_type": _MAPPING,
     "literal_error": _literal,

@@ -38,6 +38,7 @@ from chatredirect.config.fields import (
     PeerName,
     Seconds,
     invalid,
+    not_empty,
     or_off,
 )
 from chatredirect.net.addresses import HostPort, IPNetwork, ListenUrl
@@ -85,12 +86,6 @@ DEFAULT_SOCKET = "/run/chatredirect/control"
 """The control socket; systemd makes the folder for the service."""
 _MIN_SECRET = 16  # characters; a key that is shorter can be guessed
 _MAX_SOCKET = 107  # unix(7): sun_path, with its final NUL
-
-
-def _some_listeners(listen: tuple[ListenUrl, ...]) -> tuple[ListenUrl, ...]:
-    if not listen:
-        raise invalid("the list is empty: write at least one, as in udp://127.0.0.1:5060")
-    return listen
 
 
 def _secret(value: object) -> SecretStr:
@@ -236,7 +231,9 @@ class Settings:
     `tls` is for outgoing connections, and for the listeners that aren't in `tls_listeners`.
     """
 
-    listen: Annotated[tuple[Listen, ...], AfterValidator(_some_listeners)]
+    listen: Annotated[
+        tuple[Listen, ...], not_empty("write at least one, as in udp://127.0.0.1:5060")
+    ]
     advertise: Advertise | None = None
     endpoints: tuple[EndpointSettings, ...] = ()
     include: Annotated[StrictStr, Field(min_length=1)] | None = None

@@ -33,13 +33,6 @@ class Files:
     main: str
     include: str | None
 
-    @classmethod
-    def of(cls, main: str, settings: Settings) -> "Files":
-        """The files of a configuration; the pattern is relative to the main file."""
-        include = settings.include
-        folder = os.path.dirname(main)
-        return cls(main, None if include is None else os.path.join(folder, include))
-
     @property
     def folders(self) -> frozenset[str]:
         """The existing folders that they are in."""
@@ -70,7 +63,10 @@ class Watching:
 
     def serve(self, settings: Settings) -> None:
         """Watch the files of a configuration from now on, if it wants that."""
-        files = Files.of(self._main, settings) if settings.watch else None
+        include = settings.include
+        if include is not None:
+            include = os.path.join(os.path.dirname(self._main), include)
+        files = Files(self._main, include) if settings.watch else None
         if files == self._files:
             return
         self._files = files

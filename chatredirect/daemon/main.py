@@ -69,7 +69,6 @@ async def serve(
     Args:
         config: the main file, for reloads.
         settings: the configuration to begin with.
-        sink: the log.
         stopping: set by signals.
         inherited: sockets that systemd has bound.
 

@@ -3,8 +3,4 @@
 A hundred thousand endpoints take seconds to parse and validate, and a thread would hold the
 interpreter's lock. So a new process reads them. It inherits none of the daemon's sockets, threads
 or memory, and sends the result in frames that take milliseconds each.
-
-    frames    the frames in the pipe
-    __main__  the reading process: `python -m chatredirect.loading FILE`
-    parent    starts and limits it, and assembles the frames
 """

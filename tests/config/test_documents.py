@@ -10,19 +10,17 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from chatredirect.config import (
-    ControlSettings,
     DnsSettings,
     EndpointSettings,
     HealthSettings,
-    HttpSettings,
     LimitSettings,
     LogSettings,
-    ProxySection,
     Settings,
     TlsSettings,
     load,
     warnings,
 )
+from chatredirect.config.models import ControlSettings, HttpSettings, ProxySection
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = {

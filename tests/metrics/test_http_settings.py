@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.config import ConfigError, HttpSettings, Settings, load
+from chatredirect.config import ConfigError, Settings, load
+from chatredirect.config.models import HttpSettings
 
 
 def read(tmp_path: Path, http: str, listen: str = "[udp://127.0.0.1:5060]") -> Settings:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from chatredirect.config import HealthSettings, HttpSettings
+from chatredirect.config import HealthSettings
+from chatredirect.config.models import HttpSettings
 from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.resolver import DnsCounters
 from chatredirect.metrics.catalogue import Family

@@ -112,16 +112,14 @@ def parse_network(text: str) -> IPNetwork:
     """Read `192.0.2.0/24`, `2001:db8::/32`, or one address, which is a network of one."""
     bare = text.replace("[", "").replace("]", "")
     try:
-        return _plain_network(ip_network(bare))
-    except ValueError:
-        pass
-    try:
-        wider = ip_network(bare, strict=False)
+        network = ip_network(bare, strict=False)
     except ValueError:
         raise ValueError(
             f"{quoted(text)} is no network: write 192.0.2.0/24, 2001:db8::/32 or one IP address"
         ) from None
-    raise ValueError(f"{quoted(text)} has bits set after the prefix: did you mean {wider}?")
+    if ip_address(bare.partition("/")[0]) != network.network_address:
+        raise ValueError(f"{quoted(text)} has bits set after the prefix: did you mean {network}?")
+    return _plain_network(network)
 
 
 def _plain_network(network: IPNetwork) -> IPNetwork:

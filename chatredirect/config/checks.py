@@ -27,8 +27,6 @@ class Placed:
     """An endpoint and its position in a file.
 
     Attributes:
-        document: its file.
-        path: its path in the document.
         key: its directory key, known also where the rest is faulty.
         settings: the endpoint; None if a value is faulty.
         readable: the same with defaults for faulty values, and a stand-in for a faulty address or

@@ -31,13 +31,9 @@ def configured_socket(file: str | os.PathLike[str]) -> str | None:
 
 
 def _socket(events: Iterator[yaml.Event]) -> yaml.ScalarEvent | None:
-    """The value at `control.socket`."""
-    for event in events:
-        if isinstance(event, yaml.MappingStartEvent):
-            return _value(events, ("control", "socket"))
-        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
-            return None
-    return None
+    root = next((event for event in events if isinstance(event, yaml.NodeEvent)), None)
+    mapping = isinstance(root, yaml.MappingStartEvent)
+    return _value(events, ("control", "socket")) if mapping else None
 
 
 def _value(events: Iterator[yaml.Event], path: tuple[str, ...]) -> yaml.ScalarEvent | None:

@@ -17,12 +17,9 @@ import yaml
 
 from chatredirect.config.faults import Fault, quoted
 
-MAX_FILE = 256 * 1024 * 1024
-"""Octets of one file; 100,000 endpoints are about 12 MB."""
-MAX_DEPTH = 32
-"""Nested mappings and sequences; the configuration's own depth is 4."""
-MAX_ALIASED = 10_000
-"""Values that aliases may repeat in one file, so that a few lines can't grow into gigabytes."""
+MAX_FILE = 256 * 1024 * 1024  # octets; 100,000 endpoints are about 12 MB
+_MAX_DEPTH = 32  # nested mappings and sequences; the configuration's own depth is 4
+_MAX_ALIASED = 10_000  # values that aliases may repeat: a few lines can't grow into gigabytes
 
 #: PyYAML may be built without libyaml.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -220,8 +217,8 @@ class _Builder:
     def _open(
         self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent, node: Mapping | Sequence
     ) -> None:
-        if len(self._stack) >= MAX_DEPTH:
-            raise _TooMuchError(event, f"more than {MAX_DEPTH} levels inside each other")
+        if len(self._stack) >= _MAX_DEPTH:
+            raise _TooMuchError(event, f"more than {_MAX_DEPTH} levels inside each other")
         if event.tag is not None and not event.implicit:
             self._tag_fault(event)
         top = self._mapping_without_key()
@@ -251,8 +248,8 @@ class _Builder:
             self._fault(event, f"the alias *{event.anchor} has no anchor &{event.anchor} before it")
         self._count += size
         self._aliased += size
-        if self._aliased > MAX_ALIASED:
-            raise _TooMuchError(event, f"aliases repeat more than {MAX_ALIASED} values")
+        if self._aliased > _MAX_ALIASED:
+            raise _TooMuchError(event, f"aliases repeat more than {_MAX_ALIASED} values")
         top = self._mapping_without_key()
         if top is not None:
             self._fault(event, "a key must be text, not an alias")

@@ -91,9 +91,8 @@ def parse_moment(text: str) -> datetime:
     bare = text.strip()
     found = _MOMENT.fullmatch(bare)
     if found is None:
-        if _DATE.fullmatch(bare):
-            raise ValueError(f"{quoted(text)} has no time of day: write it as in {_MOMENT_EXAMPLE}")
-        raise ValueError(f"{quoted(text)} is no point in time: write it as in {_MOMENT_EXAMPLE}")
+        what = "has no time of day" if _DATE.fullmatch(bare) else "is no point in time"
+        raise ValueError(f"{quoted(text)} {what}: write it as in {_MOMENT_EXAMPLE}")
     date, time, offset = found.groups()
     if offset is None:
         raise ValueError(

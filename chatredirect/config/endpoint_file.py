@@ -35,12 +35,7 @@ class IncludeFolder:
     suffix: str
 
     def names(self, keys: Iterable[bytes], taken: Iterable[str]) -> Iterator[str]:
-        """A path for each endpoint's file.
-
-        Args:
-            keys: the endpoints' directory keys.
-            taken: names of files that are there.
-        """
+        """A path for each endpoint, by its directory key; names of existing files are `taken`."""
         used = {name.lower() for name in taken}
         last: dict[str, int] = {}  # the last number of a stem that several addresses share
         for key in keys:
@@ -115,7 +110,7 @@ def changed(content: bytes, file: str, changes: Keys[str, Scalar | None], by: st
     Comments, order, and everything else stay. A comment line says who changed it last.
 
     Args:
-        content: of the file, valid.
+        content: the file's, valid.
         file: its name.
         changes: new values by key; None removes a key.
         by: who changes it when.

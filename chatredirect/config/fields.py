@@ -21,10 +21,8 @@ from chatredirect.net.addresses import HostPort, IPAddress, IPNetwork, ListenUrl
 _T = TypeVar("_T")
 Family: TypeAlias = Literal["ipv4", "ipv6"]
 
-STRICT = ConfigDict(extra="forbid")
-"""The validation of every section: an unknown key is a fault."""
-TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")
-"""A method or an option tag (RFC 3261 §25.1)."""
+STRICT = ConfigDict(extra="forbid")  # of every section: an unknown key is a fault
+TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")  # a method or an option tag (RFC 3261 §25.1)
 
 
 def invalid(message: str) -> PydanticCustomError:

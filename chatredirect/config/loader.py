@@ -37,10 +37,9 @@ _STAND_INS = {"sip_address": "sip:faulty@faulty.invalid", "pool_fqdn": "pool.fau
 def load(
     path: str | os.PathLike[str], draft: Draft | None = None, *, pipe: bool = False
 ) -> Settings:
-    """Read the configuration in `path` and the files that it includes.
+    """Read a configuration: its main file, and the files that it includes.
 
     Args:
-        path: the main file.
         draft: included files as they would be, to check a change before it is written.
         pipe: whether the main file may be a pipe, whose writer has a few seconds.
 

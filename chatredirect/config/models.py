@@ -82,8 +82,7 @@ VerifyPeer: TypeAlias = Literal["required", "optional", "none"]
 TlsVersion: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 Loop: TypeAlias = Literal["auto", "uvloop", "asyncio"]
 
-DEFAULT_SOCKET = "/run/chatredirect/control"
-"""The control socket; systemd makes the folder for the service."""
+DEFAULT_SOCKET = "/run/chatredirect/control"  # systemd makes the folder for the service
 _MIN_SECRET = 16  # characters; a key that is shorter can be guessed
 _MAX_SOCKET = 107  # unix(7): sun_path, with its final NUL
 
@@ -259,8 +258,5 @@ class Settings:
     @property
     def secure_listeners(self) -> dict[ListenUrl, TlsSettings]:
         """The TLS listeners, each with its settings."""
-        return {
-            url: self.tls_listeners.get(url, self.tls)
-            for url in self.listen
-            if url.transport == "tls"
-        }
+        secure = (url for url in self.listen if url.transport == "tls")
+        return {url: self.tls_listeners.get(url, self.tls) for url in secure}

@@ -101,14 +101,9 @@ def _plain_mistake(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ChannelUri:
-    """The URI of a channel service.
+    """The URI of a channel service; `key` is its `SipUri.canonical_key`.
 
-    Attributes:
-        text: as written.
-        key: see `SipUri.canonical_key`.
-        host: in lower case, IP addresses without brackets.
-        port: None if the URI has none.
-        transport: None if the URI has none; `tls` for sips:.
+    The host is in lower case, an IP address without brackets. The transport of a sips: URI is tls.
     """
 
     text: str

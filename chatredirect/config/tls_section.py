@@ -30,10 +30,9 @@ def without_listeners(section: object) -> object:
 
 @dataclass(slots=True)
 class TlsSection:
-    """The TLS settings of a configuration.
+    """The TLS settings of a configuration, with paths relative to its main file.
 
     Attributes:
-        main: the configuration's main file; paths are relative to it.
         common: the section's own settings; the defaults if they are faulty, which the validation
             of the whole file reports.
         listeners: the settings of the listeners that have some of their own.

@@ -45,11 +45,9 @@ def ask(
     on_event: OnEvent | None = None,
     timeout: float | None = 30.0,
 ) -> Mapping[str, Json]:
-    """Send the daemon a request, and return its result.
+    """Send a request to the control socket at `path`, and return its result.
 
     Args:
-        path: the control socket.
-        command: the command's name.
         arguments: further fields of the request.
         on_event: called for each line before the last.
         timeout: seconds that the daemon may be silent, None for any time.

@@ -61,7 +61,7 @@ class Bounds:
 
 
 class Conversation:
-    """The connection of a request, for its handler.
+    """The connection of a request, for its handler. `ConversationGone` says that the client left.
 
     Attributes:
         closed: set when the client has closed its side.
@@ -79,21 +79,13 @@ class Conversation:
         writer.transport.set_write_buffer_limits(high=bounds.unread)
 
     async def event(self, fields: Mapping[str, Json]) -> None:
-        """Send a line before the last one; wait for a slow reader, within limits.
-
-        Raises:
-            ConversationGone: the client has gone.
-        """
+        """Send a line before the last one; wait for a slow reader, within limits."""
         if self.closed.is_set():
             raise ConversationGone
         await self.send({"event": fields})
 
     async def send(self, line: Mapping[str, Json]) -> None:
-        """Send a line, also to a client that has closed its own side: it may still read.
-
-        Raises:
-            ConversationGone: the client has gone.
-        """
+        """Send a line, also to a client that has closed its own side: it may still read."""
         if self._writer.is_closing():
             raise ConversationGone
         self._writer.write(encode(line))
@@ -122,7 +114,6 @@ class ControlCounters:
 
     Attributes:
         requests: commands by name, known ones only.
-        refused: commands that a handler refused.
         failed: commands that raised an unexpected exception.
         unknown: requests for commands that don't exist.
         garbage: requests that are no JSON object, or too long.
@@ -163,11 +154,7 @@ class ControlServer:
         return None if self._file is None else self._file.path
 
     async def open(self, path: str) -> None:
-        """Listen on a path.
-
-        Raises:
-            ControlSocketError: it can't be listened on.
-        """
+        """Listen on a path; raises `ControlSocketError` if that can't be."""
         file = take_socket(path)
         self._acceptor = Acceptor(
             file.sock, self._begin, asyncio.get_running_loop(), _BACKLOG, _NO_DESCRIPTOR
@@ -237,7 +224,7 @@ class ControlServer:
             await conversation.send({"ok": True, "result": result})
         except ControlRefusal as no:
             with suppress(ConversationGone):
-                await conversation.send(_refusal(no.error, no.status, no.faults))
+                await conversation.send(_refusal(str(no), no.status, no.faults))
         except ConversationGone:
             pass
         except asyncio.CancelledError:

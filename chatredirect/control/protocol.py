@@ -13,24 +13,19 @@ from typing import TypeAlias
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
-MAX_ANSWER = 16 * 1024 * 1024
-"""Octets of one line of an answer."""
-UNREAD_SECONDS = 10.0
-"""Seconds that the daemon waits for a client that doesn't read; then it drops the client."""
+MAX_ANSWER = 16 * 1024 * 1024  # octets of one line of an answer
+UNREAD_SECONDS = 10.0  # for a client that doesn't read; then the daemon drops it
 
-DEFAULT_SECONDS = 600.0
-"""How long a trace or a log level lasts if a request doesn't say."""
-MAX_SECONDS = 86_400.0
+USAGE_ERROR = 2  # exit status of a command line that can't be used: click's, not sysexits(3)'s 64
 
-USAGE_ERROR = 2
-"""Exit status of a command line that can't be used: click's, where sysexits(3) has 64."""
+_DEFAULT_SECONDS = 600.0  # of a trace or a log level
+_MAX_SECONDS = 86_400.0
 
 
 class ControlRefusal(Exception):
-    """A handler refuses a request: the client's command reports `error` and ends with `status`.
+    """A handler refuses a request; the text is one sentence, which the client's command reports.
 
     Attributes:
-        error: one sentence.
         status: exit status of the command, from sysexits(3).
         faults: details, if any.
     """
@@ -40,7 +35,6 @@ class ControlRefusal(Exception):
     ) -> None:
         """Refuse for one reason."""
         super().__init__(error)
-        self.error = error
         self.status = status
         self.faults = faults
 
@@ -70,13 +64,9 @@ def decode(line: bytes) -> dict[str, Json]:
 
 
 def seconds_of(request: Mapping[str, Json], subject: str) -> float:
-    """How long a trace or a log level is to last: a request's `seconds`.
-
-    Raises:
-        ControlRefusal: the value is no such number.
-    """
-    value = request.get("seconds", DEFAULT_SECONDS)
-    if isinstance(value, int | float) and value is not True and 0 < value <= MAX_SECONDS:
+    """How long a trace or a log level is to last: a request's `seconds`, or a `ControlRefusal`."""
+    value = request.get("seconds", _DEFAULT_SECONDS)
+    if isinstance(value, int | float) and value is not True and 0 < value <= _MAX_SECONDS:
         return float(value)
-    error = f"a {subject} lasts more than 0 and at most {MAX_SECONDS:g} seconds"
+    error = f"a {subject} lasts more than 0 and at most {_MAX_SECONDS:g} seconds"
     raise ControlRefusal(error, status=USAGE_ERROR)

@@ -20,8 +20,7 @@ from chatredirect.service.reload import Reloader, ReloadOutcome, ReloadRefused
 _BEAT = 2.0  # seconds between two events while a reload is under way
 _MAX_FAULTS = 1000  # in an answer; `chatredirect check` has more
 
-CONFIGURED = "configured"
-"""Asks for the configuration's level again."""
+_CONFIGURED = "configured"  # asks for the configuration's level again
 _LEVELS: Mapping[str, Level] = {name: name for name in get_args(Level)}
 
 
@@ -68,12 +67,12 @@ def log_level_command(level: LogLevel) -> Handler:
 
     async def log_level(request: Mapping[str, Json], _: Conversation) -> dict[str, Json]:
         wanted = request.get("level")
-        if wanted == CONFIGURED:
+        if wanted == _CONFIGURED:
             level.fall_back()
         elif wanted is not None:
             name = _LEVELS.get(wanted) if isinstance(wanted, str) else None
             if name is None:
-                error = f"there is no such level; there are {', '.join((*_LEVELS, CONFIGURED))}"
+                error = f"there is no such level; there are {', '.join((*_LEVELS, _CONFIGURED))}"
                 raise ControlRefusal(error, status=USAGE_ERROR)
             level.change(name, seconds_of(request, "level"))
         return {

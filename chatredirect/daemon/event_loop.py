@@ -14,11 +14,7 @@ from chatredirect.config.models import Loop
 
 
 def loop_factory(wanted: Loop) -> Callable[[], asyncio.AbstractEventLoop]:
-    """What makes the event loop; `auto` takes uvloop if it is installed.
-
-    Raises:
-        ImportError: uvloop is wanted by name and isn't installed.
-    """
+    """What makes the event loop; `auto` takes uvloop if it is installed."""
     if wanted == "uvloop" or (wanted == "auto" and find_spec("uvloop") is not None):
         factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
         return factory

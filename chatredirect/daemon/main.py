@@ -49,8 +49,7 @@ def status_line(model: ReadModel, reloader: Reloader) -> str:
             parts.append(
                 f"{unusable} of {counted(len(model.pools), 'pool', grouped=False)} unusable"
             )
-    answers = sum(model.counters.answers.values())
-    parts.append(counted(answers, "answer", grouped=False))
+    parts.append(counted(sum(model.counters.answers.values()), "answer", grouped=False))
     drops = sum(model.counters.drops.values())
     if drops:
         parts.append(f"{drops} dropped")
@@ -64,13 +63,7 @@ def status_line(model: ReadModel, reloader: Reloader) -> str:
 async def serve(
     config: Path, settings: Settings, sink: LogSink, stopping: Stopping, inherited: Inherited
 ) -> None:
-    """Serve until `stopping` is signalled.
-
-    Args:
-        config: the main file, for reloads.
-        settings: the configuration to begin with.
-        stopping: set by signals.
-        inherited: sockets that systemd has bound.
+    """Serve until `stopping` is signalled; reloads read the main file `config` again.
 
     Raises:
         BindError: an address can't be listened on.

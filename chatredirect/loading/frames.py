@@ -13,14 +13,10 @@ from typing import TypeAlias, TypeVar
 
 from chatredirect.config import EndpointSettings, Fault, Settings
 
-ENDPOINTS = 100
-"""Endpoints in a frame: about a millisecond."""
-FAULTS = 1000
-"""Faults, or warnings, that are sent; of the others only the number."""
-MAX_FRAME = 64 * 1024 * 1024
-"""Octets of one frame: settings with a large `dns.hosts`, for instance."""
-MAX_ALL = 1024 * 1024 * 1024
-"""Octets of all frames."""
+ENDPOINTS = 100  # in a frame: about a millisecond
+FAULTS = 1000  # faults, or warnings, that are sent; of the others only the number
+MAX_FRAME = 64 * 1024 * 1024  # octets: settings with a large `dns.hosts`, for instance
+MAX_ALL = 1024 * 1024 * 1024  # octets of all frames
 
 HEADER = struct.Struct(">BI")  # kind, octets
 
@@ -60,11 +56,7 @@ def frame(kind: FrameKind, payload: Payload) -> bytes:
 
 
 def payload(data: bytes, expected: type[_T]) -> _T:
-    """The payload of a frame.
-
-    Raises:
-        TypeError: it has another type.
-    """
+    """The payload of a frame; raises TypeError if it isn't of the expected type."""
     made: object = pickle.loads(data)  # noqa: S301  # our own process wrote it, see above
     if not isinstance(made, expected):
         raise TypeError(f"{type(made).__name__} where {expected.__name__} belongs")

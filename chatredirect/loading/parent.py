@@ -33,9 +33,7 @@ class LoadingError(Exception):
 async def load_elsewhere(config: Path, slicer: Slicer) -> LoadedSettings:
     """Read a configuration in another process; cancelling kills it.
 
-    Args:
-        config: the main file.
-        slicer: lets requests be handled between two frames.
+    The slicer lets requests be handled between two frames.
 
     Raises:
         ConfigError: the configuration has faults.

@@ -13,8 +13,7 @@ Transport: TypeAlias = Literal["udp", "tcp", "tls"]
 TRANSPORTS: Mapping[str, Transport] = {each: each for each in get_args(Transport)}
 
 DNS_PORT = 53
-HTTP_PORT = 9464
-"""OpenTelemetry's default for metrics."""
+HTTP_PORT = 9464  # OpenTelemetry's default for metrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,12 +58,9 @@ class OwnNames:
 def own_names(
     bound: Iterable[ListenUrl], advertise: HostPort | None, local_addresses: Iterable[str]
 ) -> OwnNames:
-    """Find our own names.
+    """Our own names: those of the bound listeners, and `advertise`.
 
-    Args:
-        bound: the listeners with the ports that they are bound to.
-        advertise: the configuration's.
-        local_addresses: those that a wildcard listener listens on.
+    A wildcard listener listens on all `local_addresses`.
     """
     local = tuple(local_addresses)
     listeners = {

@@ -50,16 +50,16 @@ def parse_via(text: str) -> PoolAddress:
             f"{quoted(text)} doesn't begin with a transport: write udp://HOST:PORT, "
             "tcp://HOST:PORT or tls://HOST:PORT"
         )
-    rest = match[2].removesuffix("/")
+    transport, rest = cast(Transport, match[1].lower()), match[2].removesuffix("/")
     if not rest:
-        raise ValueError(f"{quoted(text)} has no host: write {match[1].lower()}://HOST:PORT")
+        raise ValueError(f"{quoted(text)} has no host: write {transport}://HOST:PORT")
     if rest.count(":") > 1 and not rest.startswith("["):
         raise ValueError(
             f"{quoted(text)} leaves open where the port begins: write "
-            f"{match[1].lower()}://[ADDRESS]:PORT for IPv6"
+            f"{transport}://[ADDRESS]:PORT for IPv6"
         )
     parsed = parse_advertise(rest)
-    return PoolAddress(parse_pool_fqdn(parsed.host), parsed.port, cast(Transport, match[1].lower()))
+    return PoolAddress(parse_pool_fqdn(parsed.host), parsed.port, transport)
 
 
 def next_hop(uri: SipUri) -> PoolAddress:

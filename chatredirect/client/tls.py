@@ -78,7 +78,7 @@ def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Se
     try:
         security.check_server(connection, target.domain, target.host)
     except PeerRefused as refused:
-        remedy = _that_would_help(connection, security, target)
+        remedy = _helpful_option(connection, security, target)
         raise NotSecureError(str(refused), remedy, names) from None
     cipher = connection.cipher()
     until = ssl.cert_time_to_seconds(str(certificate.get("notAfter", _EPOCH)))
@@ -87,8 +87,8 @@ def secured(connection: ssl.SSLObject, security: Security, target: Target) -> Se
     )
 
 
-def _that_would_help(connection: ssl.SSLObject, security: Security, target: Target) -> Remedy:
-    """The first option with which the certificate would be accepted."""
+def _helpful_option(connection: ssl.SSLObject, security: Security, target: Target) -> Remedy:
+    """The first option with which the certificate would be accepted, else what to change."""
     profile = security.profile
     for remedy, wider in (
         (Remedy.COMMON_NAME, replace(profile, common_name=True)),

@@ -115,7 +115,7 @@ class HttpServer:
         return self._response(_OTHER, Page.text(status, "this is no HTTP request"), _HEADERS)
 
     def _response(self, name: str, page: Page, headers: Mapping[str, str]) -> web.Response:
-        self.counters.answered(name, page.status)
+        self.counters.requests[name, page.status] += 1
         response = web.Response(
             status=page.status,
             body=page.body,

@@ -1,5 +1,6 @@
 """Pages that HTTP serves, and counters; independent of aiohttp."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -7,13 +8,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page, ready to send.
-
-    Attributes:
-        status: the HTTP status code.
-        body: its octets.
-        content_type: the body's media type.
-    """
+    """A page, ready to send."""
 
     status: int
     body: bytes
@@ -36,14 +31,9 @@ class HttpCounters:
     Attributes:
         requests: by page and status; an unknown page is `other`.
         busy: connections over the limit.
-        slow: connections that were cut off because they took too long.
+        slow: connections that were cut off at the limit of time or octets.
     """
 
-    requests: dict[tuple[str, int], int] = field(default_factory=dict)
+    requests: Counter[tuple[str, int]] = field(default_factory=Counter)
     busy: int = 0
     slow: int = 0
-
-    def answered(self, page: str, status: int) -> None:
-        """Count a response; `page` is one of ours or `other`."""
-        key = (page, status)
-        self.requests[key] = self.requests.get(key, 0) + 1

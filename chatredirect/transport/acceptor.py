@@ -38,7 +38,7 @@ def _reserve() -> int:
 
 @dataclass(slots=True)
 class Acceptor:
-    """Listens on a bound socket and accepts connections, as soon as it is made.
+    """Listens on a bound socket and accepts connections, as soon as the object is made.
 
     Attributes:
         farewell: octets for a peer that is refused without a file descriptor.

@@ -50,7 +50,7 @@ def server_context(profile: TlsSettings) -> ssl.SSLContext:
     context.verify_mode = ssl.VerifyMode[f"CERT_{profile.verify_peer.upper()}"]
     if profile.any_purpose:
         try:
-            allow_any_purpose(context)
+            _allow_any_purpose(context)
         except OSError as error:
             raise TlsError(f"any_purpose: {error}; leave it out") from None
     return _set_up(context, profile)
@@ -71,18 +71,14 @@ def client_context(profile: TlsSettings) -> ssl.SSLContext:
     return _set_up(context, profile)
 
 
-def allow_any_purpose(context: ssl.SSLContext) -> None:
-    """Accept peers' certificates with any purpose. Nothing else of the verification changes.
-
-    Raises:
-        OSError: this interpreter isn't CPython, or its libssl can't be called.
-    """
+def _allow_any_purpose(context: ssl.SSLContext) -> None:
+    """Accept peers' certificates with any purpose. Nothing else changes. Raises OSError."""
     import _ssl  # noqa: PLC0415 - private, and rarely needed
 
+    set_purpose = None
     library = getattr(_ssl, "__file__", None)
-    if sys.implementation.name != "cpython" or library is None:
-        raise OSError("this Python's libssl can't be called")
-    set_purpose = getattr(ctypes.CDLL(library), "SSL_CTX_set_purpose", None)
+    if sys.implementation.name == "cpython" and library is not None:
+        set_purpose = getattr(ctypes.CDLL(library), "SSL_CTX_set_purpose", None)
     if set_purpose is None:
         raise OSError("this Python's libssl can't be called")
     set_purpose.argtypes = (ctypes.c_void_p, ctypes.c_int)
@@ -115,11 +111,7 @@ def _load_authorities(context: ssl.SSLContext, profile: TlsSettings) -> None:
     if context.verify_mode == ssl.CERT_NONE:
         return
     if profile.ca is None:
-        context.load_default_certs(
-            ssl.Purpose.CLIENT_AUTH
-            if context.protocol == ssl.PROTOCOL_TLS_SERVER
-            else ssl.Purpose.SERVER_AUTH
-        )
+        context.set_default_verify_paths()
         return
     try:
         look_at(profile.ca, MAX_AUTHORITIES)

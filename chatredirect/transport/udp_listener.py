@@ -38,7 +38,7 @@ _KNOWN_FLOWS = 1024
 
 @dataclass(slots=True, eq=False)
 class UdpListener:
-    """A UDP socket on an event loop, which handles datagrams as soon as it is made.
+    """A UDP socket on an event loop, which handles datagrams as soon as the object is made.
 
     Attributes:
         on_unreachable: called with the destinations of datagrams that ICMP reports unreachable.
@@ -110,12 +110,12 @@ class UdpListener:
     def _on_readable(self) -> None:
         waiting = self._turns.work(self)
         if self.socket.failed and not self._closed:
-            self._hear_errors()
+            self._read_errors()
         if waiting:
             self._waiting = True
             self._unwatch()
 
-    def _hear_errors(self) -> None:
+    def _read_errors(self) -> None:
         unreachable = self.socket.unreachable()
         # libuv stops watching a descriptor after an error
         self._unwatch()

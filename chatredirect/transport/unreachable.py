@@ -10,6 +10,7 @@ import socket
 import sys
 
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # in.h and in6.h; the socket module of 3.11 has neither
+_RECVERR = ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR))
 _CONTROL = 256  # octets, more than a struct sock_extended_err with its address takes
 _ERRNO = slice(0, 4)  # ee_errno, the first of struct sock_extended_err: errqueue.h
 _ORIGIN = 4  # ee_origin
@@ -41,12 +42,11 @@ def unreachable(sock: socket.socket) -> set[tuple[str, int]]:
         except OSError:  # no more errors
             break
         for level, kind, error in controls:
-            if (level, kind) in (
-                (socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR),
-            ) and (
-                len(error) > _ORIGIN
+            if (
+                (level, kind) in _RECVERR
+                and len(error) > _ORIGIN
                 and error[_ORIGIN] in _FROM_ICMP
                 and int.from_bytes(error[_ERRNO], sys.byteorder) in _UNREACHABLE
-            ):  # fmt: skip
+            ):
                 found.add((name[0], name[1]))
     return found

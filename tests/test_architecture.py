@@ -24,6 +24,7 @@ PARTS_OF_A_MODE = {"core", "driver", "events", "settings"}
 #: Modules of under 40 lines, and why each is one.
 SMALL = {
     "__main__": "what `python -m` runs",
+    "http.pages": "read by what must not import aiohttp",
     "manual.__main__": "what `python -m` runs",
     "runtime.histogram": "whoever measures durations counts with it",
     "runtime.wording": "rooms from dns to commands write with it",

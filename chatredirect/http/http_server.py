@@ -18,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from chatredirect.http.pages import HttpCounters, Page, Pages
+from chatredirect.transport.acceptor import Acceptor
 
 CONNECTIONS = 32
 """Open connections; one more is closed at once."""
@@ -28,6 +29,7 @@ OCTETS = 16_384
 LINE = 4096
 """Octets of the request line, and of a header field."""
 
+_BACKLOG = 64
 _HEAD_END = b"\r\n\r\n"
 _METHODS = ("GET", "HEAD")
 _OTHER = "other"
@@ -42,21 +44,23 @@ _quiet.disabled = True
 
 @dataclass(slots=True)
 class HttpServer:
-    """Serves pages on accepted connections."""
+    """Serves pages on a bound socket as soon as the object is made."""
 
     pages: Pages
     counters: HttpCounters
     loop: asyncio.AbstractEventLoop
+    sock: socket.socket
     _open: set["_Connection"] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _server: web.Server = field(init=False)
+    _acceptor: Acceptor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make aiohttp's side."""
+        """Accept connections."""
         self._server = web.Server(self._answer)
+        self._acceptor = Acceptor(self.sock, self._accept, self.loop, _BACKLOG)
 
-    def accept(self, sock: socket.socket, _address: object) -> None:
-        """Serve a connection, or close it at once if there are too many."""
+    def _accept(self, sock: socket.socket, _address: object) -> None:
         if len(self._open) >= CONNECTIONS:
             self.counters.busy += 1
             sock.close()
@@ -69,7 +73,8 @@ class HttpServer:
         task.add_done_callback(partial(self._begun, connection, sock))
 
     def close(self) -> None:
-        """End all connections."""
+        """Close the socket, and end all connections."""
+        self._acceptor.close()
         for task in self._tasks:
             task.cancel()
         for connection in tuple(self._open):

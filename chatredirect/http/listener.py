@@ -13,15 +13,12 @@ import structlog
 
 from chatredirect.config import HostPort, ListenUrl
 from chatredirect.http.pages import HttpCounters, Pages
-from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.binding import bind, bound_url
 
 if TYPE_CHECKING:
     from chatredirect.http.http_server import HttpServer
 
 log = structlog.get_logger()
-
-_BACKLOG = 64
 
 
 @dataclass(slots=True)
@@ -54,14 +51,13 @@ class HttpListener:
     counters: HttpCounters
     loop: asyncio.AbstractEventLoop
     _where: HostPort | None = None
-    _acceptor: Acceptor | None = None
     _server: "HttpServer | None" = None
 
     def plan(self, where: HostPort | None) -> HttpPlan:
         """Bind an address if it is a new one. Nothing changes before `carry_out`.
 
         Raises:
-            BindError: it can't be had.
+            BindError: the address can't be used.
         """
         if where is None or where == self._where:
             return HttpPlan(where)
@@ -81,8 +77,7 @@ class HttpListener:
         self.close()
         self._where = plan.where
         url = bound_url(ListenUrl("tcp", plan.where.host, 0), plan.fresh)
-        self._server = server_class(pages, self.counters, self.loop)
-        self._acceptor = Acceptor(plan.fresh, self._server.accept, self.loop, _BACKLOG)
+        self._server = server_class(pages, self.counters, self.loop, plan.fresh)
         log.info("http_listening", where=f"http{str(url).removeprefix('tcp')}")
 
     def _load(self) -> "tuple[type[HttpServer], Pages]":
@@ -93,9 +88,6 @@ class HttpListener:
     def close(self) -> None:
         """Listen nowhere, and end all connections."""
         self._where = None
-        if self._acceptor is not None:
-            self._acceptor.close()
-            self._acceptor = None
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -264,7 +264,7 @@ class StreamConnection(asyncio.Protocol):
     def flow(self, port: int = 0) -> StreamFlow:
         """The way back: this connection; the port is ignored."""
         if self._flow is None:
-            own = ("", 0)
+            own = "", 0
             if self._transport is not None:
                 own = self._transport.get_extra_info("sockname")[:2]
             own = self._owner.reachable(plain_host(own[0]), own[1])

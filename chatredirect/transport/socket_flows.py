@@ -74,6 +74,7 @@ class StreamFlow:
         port: our own port likewise.
         peer_names: the names that the peer's certificate has proved.
         name: its name in the flow table; empty until it is needed.
+        when_over: called when the connection is gone.
         held: how many requests of the peer's are pending.
         when_free: called when no request is pending any more.
     """
@@ -86,7 +87,7 @@ class StreamFlow:
     _stream: asyncio.Transport | None
     peer_names: tuple[str, ...] = ()
     name: bytes = b""
-    _when_over: Callable[["StreamFlow"], None] | None = None
+    when_over: Callable[["StreamFlow"], None] | None = None
     held: int = 0
     when_free: Callable[[], object] | None = None
 
@@ -124,15 +125,10 @@ class StreamFlow:
         if not self.held and self.when_free is not None:
             self.when_free()
 
-    def named(self, name: bytes, when_over: Callable[["StreamFlow"], None]) -> None:
-        """Take a name, and call `when_over` when the connection is gone."""
-        self.name = name
-        self._when_over = when_over
-
     def end(self) -> None:
         """Allow no more messages: the connection is gone, or about to be."""
         self._stream = None
-        when_over, self._when_over = self._when_over, None
+        when_over, self.when_over = self.when_over, None
         if when_over is not None:
             when_over(self)
 
@@ -170,7 +166,7 @@ class FlowTable:
             if not flow.name:
                 name = self.next_number.to_bytes(_NUMBER, "big")
                 self.next_number = (self.next_number + 1) % _WRAP
-                flow.named(name, self._over)
+                flow.name, flow.when_over = name, self._over
                 if flow.open:  # else `_over` would never be called for it
                     self._by_name[name] = flow
             return flow.name

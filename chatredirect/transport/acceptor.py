@@ -20,9 +20,6 @@ from chatredirect.runtime.rate_limiter import RepeatLimiter
 
 log = structlog.get_logger()
 
-#: Called with an accepted, non-blocking socket and the peer's address from the socket module.
-OnAccept = Callable[[socket.socket, tuple[str | int, ...]], None]
-
 _AT_ONCE = 64  # connections in one turn of the event loop
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _QUIET = 10.0  # seconds between two log lines
@@ -41,12 +38,13 @@ class Acceptor:
     """Listens on a bound socket and accepts connections, as soon as the object is made.
 
     Attributes:
+        on_accept: called with a non-blocking socket and its peer's address.
         farewell: octets for a peer that is refused without a file descriptor.
         exhausted: connections that were refused without a file descriptor.
     """
 
     sock: socket.socket
-    on_accept: OnAccept
+    on_accept: Callable[[socket.socket, tuple[str | int, ...]], None]
     loop: asyncio.AbstractEventLoop
     backlog: int
     farewell: bytes = b""

@@ -62,18 +62,17 @@ class Admission:
 
     def handshake(self, host: str) -> str | None:
         """Count a handshake with an address; the reason if it is refused."""
+        rate, rate_of_peer = self.limits.handshakes, self.limits.handshakes_per_peer
         now = self.clock()
-        rates = self.limits
-        bucket = self._buckets.get(host)
-        if bucket is None:
+        if host not in self._buckets:
             if len(self._buckets) >= _KNOWN_PEERS:
                 self._forget_idle(now)
-            bucket = self._buckets[host] = TokenBucket(2 * rates.handshakes_per_peer, now)
+            self._buckets[host] = TokenBucket(2 * rate_of_peer, now)
         if self._all is None:
-            self._all = TokenBucket(2 * rates.handshakes, now)
-        if not bucket.take(rates.handshakes_per_peer, _size(rates.handshakes_per_peer), now):
+            self._all = TokenBucket(2 * rate, now)
+        if not self._buckets[host].take(rate_of_peer, _size(rate_of_peer), now):
             return self._refuse("handshakes_per_peer")
-        if not self._all.take(rates.handshakes, _size(rates.handshakes), now):
+        if not self._all.take(rate, _size(rate), now):
             return self._refuse("handshakes")
         return None
 

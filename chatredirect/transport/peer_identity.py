@@ -8,14 +8,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from chatredirect.config.models import TlsSettings
 from chatredirect.sip.response import Peer
 
-#: What `ssl.SSLSocket.getpeercert()` gives; typeshed has it as a dictionary of nested tuples.
-PeerCertificate = Mapping[str, object]
-
 _PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
 
 
-def names_of(certificate: PeerCertificate, *, common_name: bool = False) -> tuple[str, ...]:
-    """The SIP identities of a verified certificate, in lower case (RFC 5922 §7.1).
+def names_of(certificate: Mapping[str, object], *, common_name: bool = False) -> tuple[str, ...]:
+    """The SIP identities of a verified certificate from `getpeercert()`, in lower case (§7.1).
 
     These are the domains of `sip:` URIs among the subjectAltNames, else its DNS names; without any
     subjectAltName the subject's common names, with `common_name`.

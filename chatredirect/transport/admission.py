@@ -35,29 +35,26 @@ class Admission:
     limits: ConnectionLimits
     clock: Callable[[], float]
     open: int = 0
-    by_peer: dict[str, int] = field(default_factory=dict)
+    by_peer: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     _all: TokenBucket | None = None
     _buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
     def enter(self, host: str) -> str | None:
         """Count a connection from an address; the reason if it is refused."""
-        from_there = self.by_peer.get(host, 0)
         if self.open >= self.limits.connections:
             return self._refuse("connections")
-        if from_there >= self.limits.connections_per_peer:
+        if self.by_peer[host] >= self.limits.connections_per_peer:
             return self._refuse("connections_per_peer")
         self.open += 1
-        self.by_peer[host] = from_there + 1
+        self.by_peer[host] += 1
         return None
 
     def leave(self, host: str) -> None:
         """Count a connection that is closed."""
         self.open -= 1
-        left = self.by_peer[host] - 1
-        if left:
-            self.by_peer[host] = left
-        else:
+        self.by_peer[host] -= 1
+        if not self.by_peer[host]:
             del self.by_peer[host]
 
     def handshake(self, host: str) -> str | None:

@@ -99,7 +99,7 @@ class ConnectionGroup:
     _repeats: RepeatLimiter = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with nothing logged."""
+        """Log the first report at once."""
         self._repeats = RepeatLimiter(_QUIET, self.loop.time)
 
     def report(

@@ -133,7 +133,7 @@ class Outgoing:
             connection.apply_settings(check_peer=False)
 
     async def aclose(self) -> None:
-        """Cancel attempts and close connections; nothing is opened any more."""
+        """Cancel attempts and close connections; no others are opened."""
         self._closed = True
         tasks = [each.task for each in self._attempts.values() if each.task is not None]
         for task in tasks:
@@ -217,7 +217,9 @@ class Outgoing:
                 )
         # SSLError and TimeoutError are OSErrors; a name that isn't text is a UnicodeDecodeError
         except (OSError, ValueError) as error:
-            return None, self._failure(target, error, connected=sock is not None)
+            kind, why = self._failure(error, connected=sock is not None)
+            outgoing.connection.report("target_unreachable", why=why)
+            return None, self._count(kind, why)
         finally:
             if sock is not None and not outgoing.connection.begun:
                 sock.close()
@@ -249,18 +251,13 @@ class Outgoing:
             raise
         return sock
 
-    def _failure(self, target: Target, error: OSError | ValueError, *, connected: bool) -> str:
-        """Count and log why a connection could not be opened; returns the reason."""
+    def _failure(self, error: OSError | ValueError, *, connected: bool) -> tuple[str, str]:
+        """Why a connection could not be opened: for the counter, and for people."""
         if connected or not isinstance(error, OSError):
-            kind, why = "handshake", explain(error)
-        elif isinstance(error, TimeoutError):
-            kind, why = "timeout", f"no connection within {self.limits.connect:g} s"
-        else:
-            kind, why = "refused", error_text(error)
-        self.group.report(
-            "target_unreachable", target.transport, target.address, target.port, why=why
-        )
-        return self._count(kind, why)
+            return "handshake", explain(error)
+        if isinstance(error, TimeoutError):
+            return "timeout", f"no connection within {self.limits.connect:g} s"
+        return "refused", error_text(error)
 
     def _rest(self, key: TargetAddress, why: str) -> None:
         now = self.group.loop.time()
@@ -294,8 +291,7 @@ class OutgoingConnection:
 
     def __post_init__(self) -> None:
         """Prepare the connection."""
-        address, port = self.target.address, self.target.port
-        self.connection = StreamConnection(self, address, port, ours=True)
+        self.connection = StreamConnection(self, self.target.address, self.target.port, ours=True)
 
     @property
     def group(self) -> ConnectionGroup:

@@ -146,8 +146,6 @@ class StreamListener:
                 level = "info" if isinstance(error, ConnectionResetError) else "warning"
                 connection.report("tls_handshake_failed", level, why=explain(error))
 
-    # -- called by connections ----------------------------------------------------------------
-
     def admit(self, tls: ssl.SSLObject | None) -> Identity:
         """Check the peer's certificate. Raises PeerRefused."""
         return NOBODY if self.security is None or tls is None else self.security.admit(tls)

@@ -123,14 +123,11 @@ def _rank(sock: DatagramSocket, natural: str | None) -> int:
 
 
 def _source(bound: str, host: str, port: int) -> str | None:
-    """The source address of datagrams to `host`; None if there is no route. Sends nothing.
-
-    The socket is bound to `bound`: empty or a wildcard for any address.
-    """
+    """The source address of datagrams from a socket bound to `bound`; None without a route."""
     with contextlib.suppress(OSError), socket.socket(_family(host), socket.SOCK_DGRAM) as trial:
         if bound and bound not in _ANY.values():
             trial.bind((bound, 0))
-        trial.connect((host, port))
+        trial.connect((host, port))  # sends nothing
         address: str = trial.getsockname()[0]
         return address
     return None

@@ -114,7 +114,7 @@ def not_secure(error: OSError) -> NotSecureError:
         return NotSecureError(_MEANING.get(reason) or explain(error), remedy)
     if isinstance(error, ConnectionAbortedError):
         return NotSecureError(explain(error))
-    # also a peer's way to say that it likes nothing of what we offer
+    # some peers refuse everything that we offer in this way
     return NotSecureError("closed the connection in the TLS handshake", Remedy.MINIMUM_VERSION)
 
 

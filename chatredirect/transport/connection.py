@@ -172,7 +172,8 @@ class StreamConnection(asyncio.Protocol):
             timer.cancel()
         self._owner.gone(self)
         self._transport = None
-        self._end_flow()
+        if self._flow is not None:
+            self._flow.end()
 
     # -- handling messages --------------------------------------------------------------------
 
@@ -361,15 +362,12 @@ class StreamConnection(asyncio.Protocol):
             return
         self._ended = True
         self._group.closed[reason] += 1
-        self._end_flow()  # later messages must use another flow
+        if self._flow is not None:
+            self._flow.end()  # later messages must use another flow
         why = why or _ENDINGS.get(reason, "")
         if why:
             level = "info" if reason == "idle" else "warning"  # silence is no fault
             self.report("connection_closed", level, reason=reason, why=why)
-
-    def _end_flow(self) -> None:
-        if self._flow is not None:
-            self._flow.end()
 
     # -- timers -------------------------------------------------------------------------------
 

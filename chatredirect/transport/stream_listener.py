@@ -63,8 +63,10 @@ class StreamListener:
         Peers have `patience` seconds, and so have handshakes, since a reset during one looks like a
         refusal. Returns how many connections were aborted.
         """
+        beginning = tuple(self._beginning)
         late, _ = await asyncio.gather(
-            self._connections.close(patience), self._await_handshakes(patience)
+            self._connections.close(patience),
+            asyncio.wait(beginning, timeout=patience) if beginning else asyncio.sleep(0),
         )
         return late
 
@@ -75,10 +77,6 @@ class StreamListener:
         for task in self._beginning:
             task.cancel()
         return late + await self._connections.close(patience)  # those of handshakes that have ended
-
-    async def _await_handshakes(self, patience: float) -> None:
-        if self._beginning:
-            await asyncio.wait(self._beginning, timeout=patience)
 
     def serve(self, settings: ConnectionSettings, security: Security | None) -> None:
         """Use these settings from now on, for open connections as well.

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 #: Handles an event of the framer from a peer, over a transport, with the way back to the peer;
 #: returns the response or None.
-Answerer = Callable[[Event, Peer, str, ReturnPath], bytes | None]
+EventHandler = Callable[[Event, Peer, str, ReturnPath], bytes | None]
 #: Called for reports about connections: the transport, the peer's address and port, and the text.
 Watch = Callable[[str, str, int, str], None]
 
@@ -67,7 +67,7 @@ class ConnectionSettings:
         message_limits: open connections keep those that they began with.
     """
 
-    answer: Answerer
+    answer: EventHandler
     trust: TrustedPeers
     message_limits: Limits
     timeouts: StreamLimits

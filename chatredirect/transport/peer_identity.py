@@ -3,9 +3,10 @@
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 
 from chatredirect.config.models import TlsSettings
+from chatredirect.net.addresses import IPNetwork
 from chatredirect.sip.response import Peer
 
 _PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
@@ -104,7 +105,7 @@ class TrustedPeers:
     decision.
     """
 
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: tuple[IPNetwork, ...]
 
     def peer(self, host: str, port: int, identity: Identity = NOBODY) -> Peer:
         """A peer at an address (v4-mapped ones as IPv4), trusted or not."""

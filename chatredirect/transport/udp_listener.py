@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 #: Handles a datagram from a peer, with the way back to the peer; returns the response and the port
 #: that it is sent to, or None.
-Answerer = Callable[[bytes, Peer, ReturnPath], tuple[bytes, int] | None]
+DatagramHandler = Callable[[bytes, Peer, ReturnPath], tuple[bytes, int] | None]
 #: Called with the addresses and ports that datagrams can't be delivered to.
 Unreachable = Callable[[set[tuple[str, int]]], None]
 
@@ -49,7 +49,7 @@ class UdpListener:
     transport: ClassVar[str] = "udp"
 
     socket: DatagramSocket
-    _answer: Answerer
+    _answer: DatagramHandler
     _trust: TrustedPeers
     _loop: asyncio.AbstractEventLoop
     on_unreachable: Unreachable = ignore
@@ -71,7 +71,7 @@ class UdpListener:
         self._turns = turns_of(self._loop)
         self._watch()
 
-    def serve(self, answer: Answerer, trust: TrustedPeers) -> None:
+    def serve(self, answer: DatagramHandler, trust: TrustedPeers) -> None:
         """Use these from now on."""
         self._answer, self._trust = answer, trust
         self._peers.clear()

@@ -17,7 +17,7 @@ from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.raw_address import raw_name
 from chatredirect.transport.socket_flows import DatagramFlow
-from chatredirect.transport.udp_listener import Answerer, UdpListener, Unreachable, ignore
+from chatredirect.transport.udp_listener import DatagramHandler, UdpListener, Unreachable, ignore
 
 _ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  # anybody may answer
 _KNOWN = 1024  # flows that are cached
@@ -33,14 +33,14 @@ class UdpSender:
 
     _loop: asyncio.AbstractEventLoop
     _listeners: Callable[[], Iterable[UdpListener]]
-    _answer: Answerer
+    _answer: DatagramHandler
     _trust: TrustedPeers
     _receive_buffer: int
     on_unreachable: Unreachable = ignore
     _own: dict[socket.AddressFamily, UdpListener] = field(default_factory=dict)
     _flows: dict[tuple[str, int], DatagramFlow] = field(default_factory=dict)
 
-    def serve(self, answer: Answerer, trust: TrustedPeers) -> None:
+    def serve(self, answer: DatagramHandler, trust: TrustedPeers) -> None:
         """Use these from now on; listeners may have come and gone."""
         self._answer, self._trust = answer, trust
         self._flows.clear()

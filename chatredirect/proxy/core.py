@@ -14,17 +14,17 @@ from math import inf
 from chatredirect.net.target import Target
 from chatredirect.proxy.branches import BranchEvent, BranchState
 from chatredirect.proxy.events import ProxyCounters, ProxyDropped, ProxyEvent, ProxyFailed
-from chatredirect.proxy.interfaces import ConnectionPool, ConnectRequest, FlowNames, ResolveRequest
+from chatredirect.proxy.interfaces import ConnectionPool, FlowNames
 from chatredirect.proxy.known_targets import ServedPools, TargetBlocklist
 from chatredirect.proxy.outgoing_request import BRANCH_COOKIE, LocalAddresses, OutgoingRequest
 from chatredirect.proxy.response_context import (
     Branch,
-    ResolveWaiter,
+    ConnectRequest,
+    ResolveRequest,
     ResponseContext,
     RetargetedResponse,
     StatelessForward,
     User,
-    Waiter,
 )
 from chatredirect.proxy.settings import ProxySettings
 from chatredirect.runtime.work_list import AT_ONCE
@@ -82,8 +82,8 @@ class ProxyCore:
         self.served = ServedPools()
         self.draining = False
         self.sends: list[Send[User]] = []
-        self.connect_requests: list[ConnectRequest[Waiter]] = []
-        self.resolve_requests: list[ResolveRequest[ResolveWaiter]] = []
+        self.connect_requests: list[ConnectRequest] = []
+        self.resolve_requests: list[ResolveRequest] = []
         self.events: list[ProxyEvent] = []
         self.counters = ProxyCounters()
         self.open: set[ResponseContext] = set()
@@ -278,7 +278,7 @@ class ProxyCore:
         name = self._new_branch(request.outgoing)
         data = self._write(request.outgoing, flow, name, request.target)
         self.sends.append(Send(flow, data, request))
-        self.counters.sent_on("stateless")
+        self.counters.forwarded["stateless"] += 1
 
     def forward_lost(self, request: StatelessForward) -> None:
         """A stateless request has no connection: resolve its next Route, or drop it."""
@@ -301,7 +301,7 @@ class ProxyCore:
 
     # -- results of connecting, resolving and sending -------------------------------------------
 
-    def handle_connected(self, wanted: ConnectRequest[Waiter], flow: Flow, now: float) -> None:
+    def handle_connected(self, wanted: ConnectRequest, flow: Flow, now: float) -> None:
         """A connection to a target is open."""
         waiter = wanted.waiter
         if isinstance(waiter, StatelessForward):
@@ -314,7 +314,7 @@ class ProxyCore:
         elif waiter.state is BranchState.WAITING and waiter.target is wanted.target:
             waiter.use(flow, now)
 
-    def handle_connect_failed(self, wanted: ConnectRequest[Waiter], now: float, why: str) -> None:
+    def handle_connect_failed(self, wanted: ConnectRequest, now: float, why: str) -> None:
         """A connection to a target could not be opened."""
         waiter = wanted.waiter
         if isinstance(waiter, StatelessForward):
@@ -328,7 +328,7 @@ class ProxyCore:
             waiter.context.handle_event(waiter, BranchEvent.NO_CONNECTION, now)
 
     def handle_resolved(
-        self, wanted: ResolveRequest[ResolveWaiter], now: float, targets: tuple[Target, ...]
+        self, wanted: ResolveRequest, now: float, targets: tuple[Target, ...]
     ) -> None:
         """The targets of a Route's next entry are known; none if it leads nowhere.
 

@@ -21,15 +21,14 @@ from chatredirect.proxy.events import (
     ProxyFailed,
     ProxyFailedOver,
 )
-from chatredirect.proxy.incoming_request import IncomingRequest, repeated
-from chatredirect.proxy.interfaces import ConnectRequest, ResolveRequest
+from chatredirect.proxy.incoming_request import IncomingRequest
 from chatredirect.proxy.outgoing_request import IDENTITY_FIELDS
 from chatredirect.proxy.response_context import (
     Branch,
-    ResolveWaiter,
+    ConnectRequest,
+    ResolveRequest,
     ResponseContext,
     User,
-    Waiter,
     reasons_of,
 )
 from chatredirect.responses.counters import Counters
@@ -142,7 +141,7 @@ class ProxyDriver:
             return False
         now = self._clock()
         incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
-        known = repeated(self.core, incoming, key)
+        known = incoming.repeated(self.core, key)
         self._driver.settle(now)
         return known
 
@@ -289,25 +288,25 @@ class ProxyDriver:
                 log.exception("work_failed", what="trace")
         return sent
 
-    def _connect(self, wanted: ConnectRequest[Waiter]) -> None:
+    def _connect(self, wanted: ConnectRequest) -> None:
         self.core.connection_pool.dial(
             wanted.target, partial(self._connected, wanted), partial(self._connect_failed, wanted)
         )
 
-    def _connected(self, wanted: ConnectRequest[Waiter], flow: Flow) -> None:
+    def _connected(self, wanted: ConnectRequest, flow: Flow) -> None:
         now = self._clock()
         self.core.handle_connected(wanted, flow, now)
         self._driver.settle(now)
 
-    def _connect_failed(self, wanted: ConnectRequest[Waiter], why: str) -> None:
+    def _connect_failed(self, wanted: ConnectRequest, why: str) -> None:
         now = self._clock()
         self.core.handle_connect_failed(wanted, now, why)
         self._driver.settle(now)
 
-    def _resolve(self, wanted: ResolveRequest[ResolveWaiter]) -> None:
+    def _resolve(self, wanted: ResolveRequest) -> None:
         self._seek(wanted.uri, partial(self._resolved, wanted))
 
-    def _resolved(self, wanted: ResolveRequest[ResolveWaiter], targets: tuple[Target, ...]) -> None:
+    def _resolved(self, wanted: ResolveRequest, targets: tuple[Target, ...]) -> None:
         now = self._clock()
         self.core.handle_resolved(wanted, now, targets)
         self._driver.settle(now)

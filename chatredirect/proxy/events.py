@@ -1,5 +1,6 @@
-"""What the proxy tells: for the log and for the counters, not for the wire."""
+"""What the proxy reports to the log and to the counters."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from chatredirect.runtime.histogram import Histogram
@@ -9,9 +10,14 @@ from chatredirect.sip.response import Peer
 
 @dataclass(slots=True)
 class ProxyAnswered:
-    """A request got its final response; `status` 0 is none, and right so (RFC 4320 §4.2).
+    """A request got its final response.
 
-    `began` is when it came, for those that went on to a target.
+    Attributes:
+        status: 0 if no response may be sent (RFC 4320 §4.2).
+        endpoint: the endpoint's address, if the request was for one.
+        target: the last one tried, if any.
+        why: for people; empty if nothing went wrong.
+        began: when the request came, if it was sent to a target.
     """
 
     request: Request
@@ -26,7 +32,7 @@ class ProxyAnswered:
 
 @dataclass(slots=True)
 class ProxyDropped:
-    """A message gets no answer and goes nowhere; `reason` is a constant of ours."""
+    """A message gets no response and isn't forwarded; `reason` is a constant of ours."""
 
     call_id: bytes | None
     reason: str
@@ -34,7 +40,7 @@ class ProxyDropped:
 
 @dataclass(slots=True)
 class ProxyFailed:
-    """A target is left for last for a while."""
+    """A target is tried last for a while."""
 
     target: str
     why: str
@@ -57,9 +63,9 @@ class ProxyCounters:
     """Counts since the start.
 
     Attributes:
-        forwarded: requests that were sent on, by method class: `dialog` for those with a To tag,
-            `new` for others, `stateless` for ACK and BENOTIFY.
-        responses: responses that were passed back.
+        forwarded: forwarded requests: `dialog` for those with a To tag, `new` for others,
+            `stateless` for ACK and BENOTIFY.
+        responses: forwarded responses.
         failovers: requests that went on to another target.
         failures: attempts that failed, by reason.
         retransmissions: requests that came again.
@@ -67,28 +73,16 @@ class ProxyCounters:
         cancelled: requests that were cancelled.
         late: 2xx that came after another final response.
         refused: requests that were refused here, by reason.
-        took: from a request to its final response.
+        took: seconds from a request to its final response.
     """
 
-    forwarded: dict[str, int] = field(default_factory=dict)
+    forwarded: Counter[str] = field(default_factory=Counter)
     responses: int = 0
     failovers: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
     retransmissions: int = 0
     resent: int = 0
     cancelled: int = 0
     late: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
     took: Histogram = field(default_factory=Histogram)
-
-    def sent_on(self, kind: str) -> None:
-        """Count a request that is sent on."""
-        self.forwarded[kind] = self.forwarded.get(kind, 0) + 1
-
-    def failed(self, reason: str) -> None:
-        """Count an attempt that failed; `reason` is a constant of ours."""
-        self.failures[reason] = self.failures.get(reason, 0) + 1
-
-    def refusal(self, reason: str) -> None:
-        """Count a request that is refused here; `reason` is a constant of ours."""
-        self.refused[reason] = self.refused.get(reason, 0) + 1

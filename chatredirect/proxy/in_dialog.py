@@ -14,18 +14,12 @@ from chatredirect.proxy.incoming_request import (
     MAX_OWN_ROUTES,
     IncomingRequest,
     RequestRefused,
-    admit,
-    check,
     gets_record_route,
     names_us_alone,
     needs_tls,
     no_tls,
     overload,
-    pack,
-    refuse,
-    repeated,
 )
-from chatredirect.proxy.interfaces import ResolveRequest
 from chatredirect.proxy.outgoing_request import (
     IDENTITY_FIELDS,
     TOKEN_PARAM,
@@ -34,7 +28,7 @@ from chatredirect.proxy.outgoing_request import (
     token_in,
 )
 from chatredirect.proxy.record_route import DialogToken
-from chatredirect.proxy.response_context import ResponseContext, StatelessForward
+from chatredirect.proxy.response_context import ResolveRequest, ResponseContext, StatelessForward
 from chatredirect.responses.planned import PlannedResponse
 from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
@@ -92,18 +86,18 @@ def forward(core: ProxyCore, incoming: IncomingRequest) -> bool:
         if routed is None:
             return False
         key = matching.server_key(incoming.request, incoming.headers)
-        if repeated(core, incoming, key):
+        if incoming.repeated(core, key):
             return True
         dialog = _live_dialog(core, routed, incoming)
         if not core.room_for(incoming.peer):
             raise overload(core, "overload")
         outgoing, behind = _prepare(core, incoming, routed, dialog)
     except RequestRefused as refused:
-        refuse(core, incoming, refused)
+        incoming.refuse(core, refused)
         return True
-    core.counters.sent_on("dialog")
+    core.counters.forwarded["dialog"] += 1
     targets = [dialog.target] if dialog.downstream else []
-    context = admit(core, incoming, key, outgoing, targets, secure=routed.secure)
+    context = incoming.admit(core, key, outgoing, targets, secure=routed.secure)
     if dialog.downstream:
         core.next_target(context, now)
     else:
@@ -123,7 +117,7 @@ def forward_stateless(core: ProxyCore, incoming: IncomingRequest) -> bool:
     except (RequestRefused, SipError) as error:
         if isinstance(error, RequestRefused):
             reason = error.reason
-            core.counters.refusal(reason)
+            core.counters.refused[reason] += 1
         else:
             reason = error.counter
         core.events.append(ProxyDropped(call_id, reason))
@@ -228,7 +222,7 @@ def _prepare(
         SipError: it can't be read.
     """
     method = incoming.request.method
-    loop = check(core, incoming.request, routed.editor, routed.came)
+    loop = incoming.check(core, routed.editor, routed.came)
     behind = None
     if not dialog.downstream:
         behind = _hop_behind(core, dialog, routed.routes)
@@ -241,7 +235,7 @@ def _prepare(
     if gets_record_route(method):  # the same token again: the route set stays as it is (§12.2)
         inside = core.local_addresses.of(incoming.flow)
         record = Record(inside, routed.secure, dialog.token)
-    return pack(incoming, routed.editor, uri, loop, record), behind
+    return incoming.pack(routed.editor, uri, loop, record), behind
 
 
 def _hop_behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri | None:

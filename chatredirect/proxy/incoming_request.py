@@ -39,6 +39,19 @@ MAX_OWN_ROUTES = 8
 
 
 @dataclass(slots=True)
+class RequestRefused(Exception):
+    """A request isn't forwarded.
+
+    Attributes:
+        response: the response that it gets.
+        reason: a constant for counting.
+    """
+
+    response: PlannedResponse
+    reason: str
+
+
+@dataclass(slots=True)
 class IncomingRequest:
     """A request, with the peer that sent it and the time at which it came.
 
@@ -65,34 +78,113 @@ class IncomingRequest:
         self.flow = self.return_path.flow(reply_port(via, self.peer))
         self.via = stamp(self.request.vias[0], via, self.peer)
 
+    def repeated(self, core: ProxyCore, key: bytes) -> bool:
+        """Whether a request with this transaction key has come before; if so, answer it again.
 
-@dataclass(slots=True)
-class RequestRefused(Exception):
-    """A request isn't forwarded.
+        Raises:
+            RequestRefused: another peer has sent it, which alone gets the response.
+        """
+        transaction = core.transactions.server(key)
+        if transaction is None:
+            return False
+        if core.transactions.server_of(key, self.peer) is None:
+            raise RequestRefused(PlannedResponse(482), "other_peer")
+        core.counters.retransmissions += 1
+        core.transactions.repeated(transaction, self.flow, self.now)
+        return True
 
-    Attributes:
-        response: the response that it gets.
-        reason: a constant for counting.
-    """
+    def check(self, core: ProxyCore, editor: HeaderEditor, routes: list[Route]) -> bytes:
+        """Check Max-Forwards, Proxy-Require and loops, and count Max-Forwards down.
 
-    response: PlannedResponse
-    reason: str
+        Args:
+            editor: the request's header fields.
+            routes: its Route entries, as they came.
 
+        Returns:
+            The loop mark that its branch will carry (§16.6 step 8).
 
-def refuse(
-    core: ProxyCore, incoming: IncomingRequest, refused: RequestRefused, endpoint: str | None = None
-) -> None:
-    """Answer a request without keeping anything of it; `endpoint` is the address it was for."""
-    request, headers, response = incoming.request, incoming.headers, refused.response
-    tag = b"" if headers.in_dialog else core.settings.tags.tag(request, headers.number)
-    data = write(request, headers, incoming.peer, response, tag)
-    core.sends.append(Send(incoming.flow, data, None))
-    core.counters.refusal(refused.reason)
-    why = response.phrase or warning_in(response.fields) or refused.reason
-    transport = incoming.flow.transport
-    core.events.append(
-        ProxyAnswered(request, incoming.peer, transport, response.status, endpoint, None, why)
-    )
+        Raises:
+            RequestRefused: it isn't forwarded.
+            SipError: Max-Forwards or Proxy-Require can't be read.
+        """
+        request = self.request
+        hops = editor.hops()
+        if hops == 0:
+            if request.method == b"OPTIONS":  # §16.3 step 3
+                raise RequestRefused(PlannedResponse(200, capabilities(None)), "max_forwards")
+            raise RequestRefused(PlannedResponse(483), "max_forwards")
+        known = core.settings.proxy_require
+        unknown = [tag for tag in editor.required() if tag.lower() not in known]
+        if unknown:
+            raise RequestRefused(unsupported(unknown), "proxy_require")
+        identity = (request.uri, request.call_id, request.from_, request.to, request.cseq)
+        # without the method of CSeq
+        same = b"\n".join(part or b"" for part in identity).rpartition(b" ")[0]
+        if routes:
+            same += b"".join(b"\n" + route.raw for route in routes)
+        loop = core.settings.loops(same)
+        if any(loop in via for via in request.vias):
+            raise RequestRefused(PlannedResponse(482), "loop")
+        editor.count_down(hops)
+        return loop
+
+    def pack(
+        self, editor: HeaderEditor, uri: bytes, loop: bytes, record: Record | None
+    ) -> OutgoingRequest:
+        """Write what is sent on; for `loop` and `record` see `OutgoingRequest`."""
+        request = self.request
+        editor.stamp(self.via)
+        start_line = b"%b %b SIP/2.0" % (request.method, uri)
+        return OutgoingRequest(request.method, start_line, editor.rest(request.body), loop, record)
+
+    def admit(
+        self,
+        core: ProxyCore,
+        key: bytes,
+        outgoing: OutgoingRequest,
+        targets: list[Target],
+        *,
+        endpoint: str | None = None,
+        secure: bool = False,
+    ) -> ResponseContext:
+        """Open the response context, and a server transaction with this key.
+
+        For the other arguments see the attributes of `ResponseContext`.
+        """
+        request, headers, peer = self.request, self.headers, self.peer
+        invite = request.method == b"INVITE"
+        server = core.transactions.serve(key, self.flow, None, peer, invite=invite)
+        context = ResponseContext(
+            around=core,
+            request=request,
+            invite=invite,
+            number=headers.number,
+            peer=peer,
+            via=self.via,
+            tagged=headers.in_dialog,
+            endpoint=endpoint,
+            outgoing=outgoing,
+            targets=targets,
+            began=self.now,
+            server=server,
+            secure=secure,
+        )
+        server.user = context
+        core.open_context(context, self.now)
+        return context
+
+    def refuse(self, core: ProxyCore, refused: RequestRefused, endpoint: str | None = None) -> None:
+        """Answer the request without keeping anything of it; `endpoint` is its address."""
+        request, headers, response = self.request, self.headers, refused.response
+        tag = b"" if headers.in_dialog else core.settings.tags.tag(request, headers.number)
+        data = write(request, headers, self.peer, response, tag)
+        core.sends.append(Send(self.flow, data, None))
+        core.counters.refused[refused.reason] += 1
+        why = response.phrase or warning_in(response.fields) or refused.reason
+        transport = self.flow.transport
+        core.events.append(
+            ProxyAnswered(request, self.peer, transport, response.status, endpoint, None, why)
+        )
 
 
 def overload(core: ProxyCore, reason: str) -> RequestRefused:
@@ -106,102 +198,6 @@ def no_tls(core: ProxyCore) -> RequestRefused:
     settings = core.settings
     fields = unavailable(settings.retry_after, settings.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
     return RequestRefused(PlannedResponse(480, fields), "sips")
-
-
-def repeated(core: ProxyCore, incoming: IncomingRequest, key: bytes) -> bool:
-    """Whether a request has come before; if so, send the last response again.
-
-    Raises:
-        RequestRefused: another peer has sent it, which alone gets the response.
-    """
-    transaction = core.transactions.server(key)
-    if transaction is None:
-        return False
-    if core.transactions.server_of(key, incoming.peer) is None:
-        raise RequestRefused(PlannedResponse(482), "other_peer")
-    core.counters.retransmissions += 1
-    core.transactions.repeated(transaction, incoming.flow, incoming.now)
-    return True
-
-
-def check(core: ProxyCore, request: Request, editor: HeaderEditor, routes: list[Route]) -> bytes:
-    """Check Max-Forwards, Proxy-Require and loops, and count Max-Forwards down.
-
-    Args:
-        routes: its Route entries, as they came.
-
-    Returns:
-        The loop mark that its branch will carry (§16.6 step 8).
-
-    Raises:
-        RequestRefused: it isn't forwarded.
-        SipError: Max-Forwards or Proxy-Require can't be read.
-    """
-    hops = editor.hops()
-    if hops == 0:
-        if request.method == b"OPTIONS":  # §16.3 step 3
-            raise RequestRefused(PlannedResponse(200, capabilities(None)), "max_forwards")
-        raise RequestRefused(PlannedResponse(483), "max_forwards")
-    known = core.settings.proxy_require
-    unknown = [tag for tag in editor.required() if tag.lower() not in known]
-    if unknown:
-        raise RequestRefused(unsupported(unknown), "proxy_require")
-    identity = (request.uri, request.call_id, request.from_, request.to, request.cseq)
-    same = b"\n".join(part or b"" for part in identity).rpartition(b" ")[0]  # without the method
-    if routes:
-        same += b"".join(b"\n" + route.raw for route in routes)
-    loop = core.settings.loops(same)
-    if any(loop in via for via in request.vias):
-        raise RequestRefused(PlannedResponse(482), "loop")
-    editor.count_down(hops)
-    return loop
-
-
-def pack(
-    incoming: IncomingRequest, editor: HeaderEditor, uri: bytes, loop: bytes, record: Record | None
-) -> OutgoingRequest:
-    """Write what is sent on; for `loop` and `record` see `OutgoingRequest`."""
-    request = incoming.request
-    editor.stamp(incoming.via)
-    start_line = b"%b %b SIP/2.0" % (request.method, uri)
-    return OutgoingRequest(request.method, start_line, editor.rest(request.body), loop, record)
-
-
-def admit(
-    core: ProxyCore,
-    incoming: IncomingRequest,
-    key: bytes,
-    outgoing: OutgoingRequest,
-    targets: list[Target],
-    *,
-    endpoint: str | None = None,
-    secure: bool = False,
-) -> ResponseContext:
-    """Open the context of a request, whose server transaction gets this key.
-
-    For the other arguments see the attributes of `ResponseContext`.
-    """
-    request, headers = incoming.request, incoming.headers
-    invite = request.method == b"INVITE"
-    server = core.transactions.serve(key, incoming.flow, None, incoming.peer, invite=invite)
-    context = ResponseContext(
-        around=core,
-        request=request,
-        invite=invite,
-        number=headers.number,
-        peer=incoming.peer,
-        via=incoming.via,
-        tagged=headers.in_dialog,
-        endpoint=endpoint,
-        outgoing=outgoing,
-        targets=targets,
-        began=incoming.now,
-        server=server,
-        secure=secure,
-    )
-    server.user = context
-    core.open_context(context, incoming.now)
-    return context
 
 
 def gets_record_route(method: bytes) -> bool:

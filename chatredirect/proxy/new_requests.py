@@ -8,16 +8,11 @@ from chatredirect.proxy.incoming_request import (
     MAX_OWN_ROUTES,
     IncomingRequest,
     RequestRefused,
-    admit,
-    check,
     gets_record_route,
     names_us_alone,
     needs_tls,
     no_tls,
     overload,
-    pack,
-    refuse,
-    repeated,
 )
 from chatredirect.proxy.outgoing_request import OutgoingRequest, Record
 from chatredirect.proxy.response_context import StatelessForward
@@ -46,7 +41,7 @@ def forward(
     in_dialog = incoming.headers.in_dialog
     key = matching.server_key(incoming.request, incoming.headers)
     try:
-        if repeated(core, incoming, key):
+        if incoming.repeated(core, key):
             return
         if not core.room_for(incoming.peer):
             raise overload(core, "overload")
@@ -55,10 +50,10 @@ def forward(
         outgoing = _prepare(core, incoming, uri, endpoint)
         targets = _targets(core, incoming, endpoint)
     except RequestRefused as refused:
-        refuse(core, incoming, refused, endpoint.address)
+        incoming.refuse(core, refused, endpoint.address)
         return
-    core.counters.sent_on("dialog" if in_dialog else "new")
-    context = admit(core, incoming, key, outgoing, targets, endpoint=endpoint.address)
+    core.counters.forwarded["dialog" if in_dialog else "new"] += 1
+    context = incoming.admit(core, key, outgoing, targets, endpoint=endpoint.address)
     core.next_target(context, incoming.now)
 
 
@@ -89,7 +84,7 @@ def _prepare(
     request = incoming.request
     editor = lay_out(request.head)
     routes = editor.route_set() if editor.routes else []
-    loop = check(core, request, editor, routes)
+    loop = incoming.check(core, editor, routes)
     if routes:
         ours = len(routes) <= MAX_OWN_ROUTES and all(
             names_us_alone(core, route.uri) for route in routes
@@ -112,7 +107,7 @@ def _prepare(
             call_id=request.call_id or b"",
             tag=matching.tag_of(incoming.headers.from_, "From"),
         )
-    return pack(incoming, editor, next_uri, loop, record)
+    return incoming.pack(editor, next_uri, loop, record)
 
 
 def _hop_before(request: Request) -> bytes:

@@ -13,7 +13,6 @@ from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
 from chatredirect.proxy.branches import TABLE, BranchAction, BranchEvent, BranchState
 from chatredirect.proxy.events import ProxyAnswered, ProxyCounters, ProxyEvent, ProxyFailedOver
-from chatredirect.proxy.interfaces import ConnectRequest, ResolveRequest
 from chatredirect.proxy.outgoing_request import OutgoingRequest
 from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.planned import MISCELLANEOUS, unavailable
@@ -49,8 +48,8 @@ class Surroundings(Protocol):
     transactions: "Transactions[User]"
     counters: ProxyCounters
     sends: "list[Send[User]]"
-    connect_requests: "list[ConnectRequest[Waiter]]"
-    resolve_requests: "list[ResolveRequest[ResolveWaiter]]"
+    connect_requests: "list[ConnectRequest]"
+    resolve_requests: "list[ResolveRequest]"
     events: list[ProxyEvent]
 
     def send(self, branch: "Branch", now: float) -> None:
@@ -324,7 +323,7 @@ class ResponseContext:
         elif status == 503:
             self.best = self.best or response
             self.why = f"{branch.target}: 503" if branch.target is not None else "503"
-            self.around.counters.failed("503")
+            self.around.counters.failures["503"] += 1
             self._fail_over(branch, "503 Service Unavailable", True, now)
         elif status == 408 and not self.invite:
             self.silent = True  # such a 408 must not be forwarded (RFC 4320 §4.2)
@@ -363,7 +362,7 @@ class ResponseContext:
     def _fail(self, branch: Branch, event: BranchEvent, now: float) -> None:
         """Treat a failure as if the target had sent 408 or 503 (§16.8, §16.9)."""
         counted, why = _FAILURES[event]
-        self.around.counters.failed(counted)
+        self.around.counters.failures[counted] += 1
         if self.finished or branch is not self.active:
             return
         gone = event in (BranchEvent.LOST, BranchEvent.UNREACHABLE)
@@ -457,9 +456,22 @@ class RetargetedResponse:
 
 #: What a message is sent for: a client transaction's for a branch, a server's for a context.
 User: TypeAlias = Branch | ResponseContext | StatelessForward | None
-#: What waits for a connection, and what for the targets of a URI.
-Waiter: TypeAlias = Branch | StatelessForward | RetargetedResponse
-ResolveWaiter: TypeAlias = ResponseContext | StatelessForward
+
+
+@dataclass(slots=True)
+class ConnectRequest:
+    """A connection must be opened to a target."""
+
+    target: Target
+    waiter: Branch | StatelessForward | RetargetedResponse
+
+
+@dataclass(slots=True)
+class ResolveRequest:
+    """A URI that isn't a pool's must be resolved to targets."""
+
+    uri: SipUri
+    waiter: ResponseContext | StatelessForward
 
 
 def reasons_of(cancel: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""What a configuration says to the proxy."""
+"""The proxy's part of a configuration."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
@@ -13,23 +13,20 @@ from chatredirect.sip.response import TagMaker
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """What a configuration says; a new one is for what comes from then on.
+    """What a configuration says to the proxy; a new one is for what comes from then on.
 
     Attributes:
-        directory: the endpoints.
         names: our own names.
-        advertise: the host that we call ourselves; None: the address that is used.
-        tags: makes To tags.
-        record_route: writes and reads the token in our Record-Route.
-        loops: makes what a loop is known by, of a request's octets.
+        advertise: the host that we call ourselves; None: the address in use.
+        loops: makes the mark that a request is known by should it come back.
         is_target: whether an address is one of any pool's targets.
         follows: whether a request may go to a target that a Route names.
         pools: those that are proxied for, by their FQDN.
         left: those that were proxied for until now, and are no more.
         agent: our name in Warning header fields.
         retry_after: seconds, for Retry-After.
-        attempt_timeout: seconds that a target has to say something.
-        target_penalty: seconds for which one that failed is left for last.
+        attempt_timeout: seconds that a target has for its first response.
+        target_penalty: seconds for which a target that failed is tried last.
         timer_c: seconds that an INVITE may go on without a provisional response.
         target_grace: seconds for which the dialogs of a pool go on that has left.
         dialog_age: seconds for which a dialog may go on at most; None for ever.

@@ -6,7 +6,7 @@ before the next call. `next_timer` says when the core must be called without a m
 checked in `new_requests` and `in_dialog`; a `ResponseContext` handles responses and timeouts.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Set
 from dataclasses import replace
 from math import inf
@@ -87,7 +87,7 @@ class ProxyCore:
         self.events: list[ProxyEvent] = []
         self.counters = ProxyCounters()
         self.open: set[ResponseContext] = set()
-        self.peers: dict[bytes, int] = {}
+        self.peers: Counter[bytes] = Counter()
         self._random64 = random64
         # branches whose flow failed, and how: `handle_timers` fails them
         self._losses: deque[tuple[Branch, Flow, BranchEvent]] = deque()
@@ -140,8 +140,11 @@ class ProxyCore:
 
     def _abandon(self, item: ResponseContext | Transaction[User], now: float) -> None:
         """End a transaction or a request that a fault of ours has hit; its sender gets 500."""
-        user: ResponseContext | User = item if isinstance(item, ResponseContext) else item.user
-        if not isinstance(item, ResponseContext):
+        user: User
+        if isinstance(item, ResponseContext):
+            user = item
+        else:
+            user = item.user
             self.transactions.end(item)
         context = user.context if isinstance(user, Branch) else user
         if not isinstance(context, ResponseContext) or context.finished:
@@ -156,25 +159,19 @@ class ProxyCore:
 
     # -- open requests ------------------------------------------------------------------------
 
-    @property
-    def idle(self) -> bool:
-        """Whether no request waits for its final response."""
-        return not self.open
-
     def room_for(self, peer: Peer) -> bool:
         """Whether one more request of this peer may be open."""
         settings = self.settings
         return (
             len(self.open) < settings.transactions
             and len(self.transactions) < PER_OPEN * settings.transactions
-            and self.peers.get(peer.host, 0) < settings.transactions_per_peer
+            and self.peers[peer.host] < settings.transactions_per_peer
         )
 
     def open_context(self, context: ResponseContext, now: float) -> None:
         """Count a new context as open; an INVITE gets its 100 at once (§16.2)."""
         self.open.add(context)
-        host = context.peer.host
-        self.peers[host] = self.peers.get(host, 0) + 1
+        self.peers[context.peer.host] += 1
         if context.invite:
             context.send_100(now)
         else:
@@ -190,10 +187,8 @@ class ProxyCore:
         context.attempt_at = context.c_at = context.trying_at = inf
         self.open.discard(context)
         host = context.peer.host
-        left = self.peers[host] - 1
-        if left:
-            self.peers[host] = left
-        else:
+        self.peers[host] -= 1
+        if not self.peers[host]:
             del self.peers[host]
 
     def target_failed(self, target: Target, why: str, now: float) -> None:

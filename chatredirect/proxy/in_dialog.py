@@ -14,7 +14,6 @@ from chatredirect.proxy.incoming_request import (
     MAX_OWN_ROUTES,
     IncomingRequest,
     RequestRefused,
-    gets_record_route,
     names_us_alone,
     needs_tls,
     no_tls,
@@ -46,20 +45,13 @@ _NO_DIALOG = PlannedResponse(481)
 
 @dataclass(slots=True)
 class _Routed:
-    """A request whose Route leads here.
+    """A request whose Route leads here."""
 
-    Attributes:
-        dialog: what its token says; None if it is no token of ours for this dialog.
-        uri: its Request-URI, or what a strict router before us has made the last Route (§16.4).
-        came: its Route as it came.
-        routes: its Route without our own entries.
-    """
-
-    dialog: DialogToken | None
+    dialog: DialogToken | None  # None if its token isn't ours for this dialog
     editor: HeaderEditor
-    uri: bytes
-    came: list[Route]
-    routes: list[Route]
+    uri: bytes  # its Request-URI, which a strict router before us has moved to Route (§16.4)
+    came: list[Route]  # its Route as it came
+    routes: list[Route]  # the same without our own entries
 
     @property
     def secure(self) -> bool:
@@ -67,15 +59,12 @@ class _Routed:
 
 
 def may_lead_here(request: Request) -> bool:
-    """Whether a Route may hold a token of ours; hardly a request without one has these octets."""
+    """Whether a Route may hold a token of ours: a quick test before any parsing."""
     return TOKEN_PARAM in request.head
 
 
 def forward(core: ProxyCore, incoming: IncomingRequest) -> bool:
     """Forward or refuse a request within a dialog; False if its Route doesn't lead here.
-
-    Args:
-        incoming: neither ACK nor CANCEL.
 
     Raises:
         SipError: a header field that a proxy reads can't be read.
@@ -116,10 +105,8 @@ def forward_stateless(core: ProxyCore, incoming: IncomingRequest) -> bool:
         outgoing, behind = _prepare(core, incoming, routed, dialog)
     except (RequestRefused, SipError) as error:
         if isinstance(error, RequestRefused):
-            reason = error.reason
-            core.counters.refused[reason] += 1
-        else:
-            reason = error.counter
+            core.counters.refused[error.reason] += 1
+        reason = error.reason if isinstance(error, RequestRefused) else error.counter
         core.events.append(ProxyDropped(call_id, reason))
         incoming.return_path.useless()
         return True
@@ -138,10 +125,7 @@ def _route(core: ProxyCore, incoming: IncomingRequest) -> _Routed | None:
 
     Entries on top that name this server and no dialog are an outbound proxy's, and passed over. The
     first token decides. Another token of ours behind it is for when the request comes here again.
-
-    Raises:
-        RequestRefused: this peer may not send it.
-        SipError: its Route can't be read.
+    Raises RequestRefused if this peer may not send the request, SipError if Route can't be read.
     """
     request, headers = incoming.request, incoming.headers
     editor = lay_out(request.head)
@@ -195,11 +179,7 @@ def _may_send(core: ProxyCore, dialog: DialogToken | None, peer: Peer) -> bool:
 
 
 def _live_dialog(core: ProxyCore, routed: _Routed, incoming: IncomingRequest) -> DialogToken:
-    """The dialog, if there is one of ours and it may still go on.
-
-    Raises:
-        RequestRefused: 481, after which both ends take it for ended (RFC 5057 §5.1).
-    """
+    """The dialog, if it may go on; else RequestRefused with 481, which ends it (RFC 5057 §5.1)."""
     dialog = routed.dialog
     if dialog is None:
         raise RequestRefused(_NO_DIALOG, "forged_route")
@@ -215,13 +195,7 @@ def _live_dialog(core: ProxyCore, routed: _Routed, incoming: IncomingRequest) ->
 def _prepare(
     core: ProxyCore, incoming: IncomingRequest, routed: _Routed, dialog: DialogToken
 ) -> tuple[OutgoingRequest, SipUri | None]:
-    """What is sent on, and the next hop behind the caller's flow.
-
-    Raises:
-        RequestRefused: it isn't forwarded.
-        SipError: it can't be read.
-    """
-    method = incoming.request.method
+    """What is sent on, and the next hop behind the caller's flow; raises as `forward` does."""
     loop = incoming.check(core, routed.editor, routed.came)
     behind = None
     if not dialog.downstream:
@@ -232,18 +206,16 @@ def _prepare(
         routed.editor.drop(IDENTITY_FIELDS)
     uri = _set_route(routed)
     record = None
-    if gets_record_route(method):  # the same token again: the route set stays as it is (§12.2)
+    if incoming.gets_record_route:  # the same token again: the route set stays as it is (§12.2)
         inside = core.local_addresses.of(incoming.flow)
         record = Record(inside, routed.secure, dialog.token)
     return incoming.pack(routed.editor, uri, loop, record), behind
 
 
 def _hop_behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri | None:
-    """The next hop on the way to the caller; None if there is none between the caller and us.
+    """The next hop between us and the caller, if there is one.
 
-    Raises:
-        RequestRefused: the dialog began with another one, so no trusted peer has vouched for it.
-        SipError: it can't be read.
+    Raises RequestRefused if the dialog began with another one: no trusted peer has vouched for it.
     """
     if not routes:
         return None

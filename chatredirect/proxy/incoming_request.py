@@ -40,12 +40,7 @@ MAX_OWN_ROUTES = 8
 
 @dataclass(slots=True)
 class RequestRefused(Exception):
-    """A request isn't forwarded.
-
-    Attributes:
-        response: the response that it gets.
-        reason: a constant for counting.
-    """
+    """A request isn't forwarded but gets this response; `reason` is a constant for counting."""
 
     response: PlannedResponse
     reason: str
@@ -78,6 +73,11 @@ class IncomingRequest:
         self.flow = self.return_path.flow(reply_port(via, self.peer))
         self.via = stamp(self.request.vias[0], via, self.peer)
 
+    @property
+    def gets_record_route(self) -> bool:
+        """Whether it gets our Record-Route."""
+        return self.request.method not in _WITHOUT_RECORD_ROUTE
+
     def repeated(self, core: ProxyCore, key: bytes) -> bool:
         """Whether a request with this transaction key has come before; if so, answer it again.
 
@@ -97,7 +97,6 @@ class IncomingRequest:
         """Check Max-Forwards, Proxy-Require and loops, and count Max-Forwards down.
 
         Args:
-            editor: the request's header fields.
             routes: its Route entries, as they came.
 
         Returns:
@@ -147,10 +146,7 @@ class IncomingRequest:
         endpoint: str | None = None,
         secure: bool = False,
     ) -> ResponseContext:
-        """Open the response context, and a server transaction with this key.
-
-        For the other arguments see the attributes of `ResponseContext`.
-        """
+        """Open a server transaction with this key, and the response context of the request."""
         request, headers, peer = self.request, self.headers, self.peer
         invite = request.method == b"INVITE"
         server = core.transactions.serve(key, self.flow, None, peer, invite=invite)
@@ -198,11 +194,6 @@ def no_tls(core: ProxyCore) -> RequestRefused:
     settings = core.settings
     fields = unavailable(settings.retry_after, settings.agent, SIPS_NOT_ALLOWED, "SIPS Not Allowed")
     return RequestRefused(PlannedResponse(480, fields), "sips")
-
-
-def gets_record_route(method: bytes) -> bool:
-    """Whether a request of this method gets our Record-Route."""
-    return method not in _WITHOUT_RECORD_ROUTE
 
 
 def needs_tls(uri: bytes) -> bool:

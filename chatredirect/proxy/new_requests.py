@@ -8,7 +8,6 @@ from chatredirect.proxy.incoming_request import (
     MAX_OWN_ROUTES,
     IncomingRequest,
     RequestRefused,
-    gets_record_route,
     names_us_alone,
     needs_tls,
     no_tls,
@@ -29,10 +28,9 @@ from chatredirect.sip.uri import SipUri, parse_uri
 def forward(
     core: ProxyCore, incoming: IncomingRequest, uri: SipUri | None, endpoint: ProxyEndpoint
 ) -> None:
-    """Forward a request for an endpoint, from a trusted peer, or refuse it.
+    """Forward or refuse a request for an endpoint, from a trusted peer.
 
     Args:
-        incoming: neither ACK nor CANCEL.
         uri: its Request-URI; None if that names the server, so that the To URI has decided.
 
     Raises:
@@ -60,10 +58,7 @@ def forward(
 def forward_stateless(
     core: ProxyCore, incoming: IncomingRequest, uri: SipUri | None, endpoint: ProxyEndpoint
 ) -> None:
-    """Forward an ACK of a 2xx or a BENOTIFY, which has no transaction and gets no response.
-
-    For `uri` see `forward`.
-    """
+    """Forward an ACK of a 2xx or a BENOTIFY; for `uri` see `forward`."""
     request = incoming.request
     try:
         outgoing = _prepare(core, incoming, uri, endpoint)
@@ -97,7 +92,7 @@ def _prepare(
     else:
         next_uri = endpoint.rewritten(uri) or request.uri
     record = None
-    if gets_record_route(request.method):
+    if incoming.gets_record_route:
         record = Record(
             inside=core.local_addresses.of(incoming.flow),
             secure=needs_tls(request.uri),
@@ -126,13 +121,8 @@ def _hop_before(request: Request) -> bytes:
 
 
 def _targets(core: ProxyCore, incoming: IncomingRequest, endpoint: ProxyEndpoint) -> list[Target]:
-    """The target set, the first to be tried first (§16.5).
-
-    Raises:
-        RequestRefused: it is empty.
-    """
-    pool = endpoint.pool
-    settings = core.settings
+    """The targets in the order in which they are tried (§16.5); RequestRefused if there is none."""
+    pool, settings = endpoint.pool, core.settings
     targets = pool.order(incoming.headers.caller) if pool.usable or endpoint.serve else ()
     if not targets:
         if pool.want is not None:

@@ -124,9 +124,7 @@ class OutgoingRequest:
     ) -> bytes:
         """The message as it goes out from a local address.
 
-        Args:
-            codec: makes the token of a dialog that has none yet.
-            target: where it goes; None for the caller of a dialog that has its token.
+        `target` is None for the caller of a dialog, which has its token; `codec` makes a new token.
         """
         record, fields = self.record, b""
         if record is not None:

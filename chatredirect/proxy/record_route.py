@@ -1,10 +1,10 @@
-"""What we write into a Record-Route to find the dialog's two ends again (RFC 5626 §5.2).
+"""The token in our Record-Route, by which the dialog's two ends are found again (RFC 5626 §5.2).
 
-A dialog costs no memory: its state stands in the Route of each of its requests. There is the name
-of the flow that the caller's request came in on, who was next on the way back to him, the target
-that it was sent to, when that was, and a keyed hash of it all with the dialog's Call-ID and the
-caller's tag. So nobody can make up a Route, or take one from another dialog; and which of a
-request's two tags fits says who sent it, the caller or the called.
+A dialog costs no memory: each of its requests carries its state in Route. A token holds the name of
+the flow that the caller's request came in on, the next hop on the way back to the caller, the
+target that the request was sent to, the time, and a keyed hash of it all with the dialog's Call-ID
+and the caller's tag. So nobody can make up a Route, or take one from another dialog. Which of a
+request's two tags fits shows whether the caller or the called side sent it.
 """
 
 import re
@@ -16,7 +16,8 @@ from hmac import compare_digest
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
 
-_MAC = 10  # octets
+# sizes in octets
+_MAC = 10
 _LOOP = 6
 _HOP = 6
 _TIME = 4
@@ -27,20 +28,19 @@ _LETTERS = {transport: letter.decode() for letter, transport in _TRANSPORTS.item
 _ALPHABET = re.compile(rb"[A-Za-z0-9_-]+")  # what a URI parameter may hold (RFC 3261 §25.1)
 _TO_URI = bytes.maketrans(b"+/", b"-_")
 _FROM_URI = bytes.maketrans(b"-_", b"+/")
-_KNOWN = 1024  # targets that are remembered; then anew
+_MAX_KNOWN = 1024  # targets that are remembered; then all are forgotten
 MAX_TOKEN = 1024
 """Octets; ours are shorter, with two names of 253 octets as well."""
 
 
 @dataclass(slots=True)
 class DialogToken:
-    """What a token says.
+    """What a token says of a dialog.
 
     Attributes:
         flow: the name of the caller's flow.
         target: where the called side is.
-        downstream: whether the request with it goes to the called side.
-        token: the token itself.
+        downstream: whether the request with the token goes to the called side.
         made: when the dialog's first request came, in seconds since the epoch.
         hop: a keyed hash of the next hop on the way to the caller: see `leads_to`.
     """
@@ -54,7 +54,7 @@ class DialogToken:
 
 
 class LoopDetector:
-    """Makes what a request is known by should it come back unchanged (RFC 3261 §16.6 step 8)."""
+    """Makes the mark by which a request is known that comes back unchanged (§16.6 step 8)."""
 
     __slots__ = ("_keyed",)
 
@@ -63,7 +63,7 @@ class LoopDetector:
         self._keyed = blake2b(key=blake2b(key, person=b"loop").digest(), digest_size=_LOOP)
 
     def __call__(self, parts: bytes) -> bytes:
-        """Twelve characters that nobody else can make of these octets."""
+        """A mark of twelve characters, which nobody else can make of these octets."""
         keyed = self._keyed.copy()
         keyed.update(parts)
         return keyed.hexdigest().encode()
@@ -83,15 +83,12 @@ class RecordRouteCodec:
     def write(
         self, flow: bytes, target: Target, behind: bytes, made: int, call_id: bytes, tag: bytes
     ) -> bytes:
-        """Make a token.
+        """Make the token of a request with this Call-ID and From tag.
 
         Args:
             flow: the name of the caller's flow, at most 255 octets.
-            target: where the request goes to.
-            behind: the next hop on the way to the caller in canonical form, `b""` if he is that.
+            behind: the next hop on the way to the caller in canonical form; `b""` if there is none.
             made: when the request came, in seconds since the epoch.
-            call_id: the request's.
-            tag: its From tag.
         """
         letter, names = _LETTERS[target.transport], target.domain
         if target.transport == "tls" and target.host != names:
@@ -135,7 +132,7 @@ class RecordRouteCodec:
         """Raises ValueError or KeyError if these octets name none."""
         target = self._targets.get(where)
         if target is None:
-            if len(self._targets) >= _KNOWN:
+            if len(self._targets) >= _MAX_KNOWN:
                 self._targets.clear()
             address, domain, *host = where[5:].decode().split("/")
             transport = _TRANSPORTS[where[:1]]
@@ -156,7 +153,7 @@ class RecordRouteCodec:
 
 
 def signed(said: bytes, call_id: bytes, tag: bytes) -> bytes:
-    """What the keyed hash is of: no two of these three have the same, whatever is in them."""
+    """The octets to hash: they differ wherever one of the three differs, whatever is in them."""
     sizes = len(said).to_bytes(8, "big") + len(call_id).to_bytes(8, "big")
     return b"%b%b%b%b" % (sizes, said, call_id, tag)
 

@@ -260,7 +260,7 @@ class ResponseContext:
         self.around.transactions.respond(self.server, 100, data, now)
 
     def send_final_response(self, status: int, now: float) -> None:
-        """Send a final response of our own, and close the context."""
+        """Send a final response of our own and close the context."""
         request, server, settings = self.request, self.server, self.around.settings
         assert request is not None
         tag = b"" if self.tagged else settings.tags.tag(request, self.number)
@@ -434,7 +434,6 @@ class StatelessForward:
 
     Attributes:
         target: where it goes; None for a dialog's caller.
-        call_id: its Call-ID, for people.
         behind: its next Route, to be resolved should the caller's flow be gone.
         secure: whether it may only go over TLS.
     """

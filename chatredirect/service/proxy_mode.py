@@ -103,7 +103,7 @@ class ProxyMode:
     @property
     def idle(self) -> bool:
         """Whether no request waits for its final response."""
-        return self.driver is None or self.driver.core.idle
+        return self.driver is None or not self.driver.core.open
 
     async def drain(self, seconds: float) -> bool:
         """Begin no more dialogs, and let open requests finish; whether all have in time.
@@ -117,7 +117,7 @@ class ProxyMode:
         if driver is None:
             return True
         driver.core.draining = True
-        if driver.core.idle:
+        if not driver.core.open:
             return True
         idle = asyncio.Event()
         driver.on_idle = idle.set

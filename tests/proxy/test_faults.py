@@ -81,7 +81,7 @@ def test_a_fault_where_the_way_is_asked_for_is_answered(method: str, lost: bool)
     else:
         world.deliver(caller(world).write(method), world.client, FRONT_END)
     assert world.client.take()[-1].kind == f"500 {method}"
-    assert world.core.idle
+    assert not world.core.open
     world.expire()
 
 
@@ -172,7 +172,7 @@ def test_a_lost_connection_with_many_requests_takes_several_turns() -> None:
     while world.ways.wanted:
         world.ways.fail()
     assert len(world.client.take()) == many
-    assert world.core.idle
+    assert not world.core.open
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
@@ -213,4 +213,4 @@ def test_a_request_cancelled_while_it_waits_for_a_new_connection() -> None:
     second = world.ways.connect()
     assert second.raw == []
     assert [sent.kind for sent in world.client.take()] == ["487 INVITE"]
-    assert world.core.idle
+    assert not world.core.open

@@ -421,10 +421,10 @@ def test_draining() -> None:
     assert answer.kind == "503 INVITE"
     told.clear()
     world.send(caller.write("BYE"))
-    assert not world.core.idle
+    assert world.core.open
     assert not told
     world.answer(0, world.target().one(), 200)
-    assert world.core.idle
+    assert not world.core.open
     assert told == [True]
 
 
@@ -439,5 +439,5 @@ def test_the_end_of_draining() -> None:
         world.driver.give_up(context)
     assert sorted(sent.kind for sent in world.client.take()) == ["500 INVITE", "500 SUBSCRIBE"]
     assert world.target().one().kind == "CANCEL"
-    assert world.core.idle
+    assert not world.core.open
     world.expire()

@@ -37,7 +37,6 @@ LARGE = {
     "lookup.core": "one table of dialogs and its timers",
     "pools.refresh": "one schedule and what it refreshes",
     "proxy.core": "one table of open requests, its timers and sends",
-    "proxy.driver": "each method carries one kind of message to the core",
     "proxy.response_context": "RFC 3261 §16.7 in one class",
     "transport.connection": "one protocol class: reading, writing, timers",
 }

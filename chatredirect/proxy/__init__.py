@@ -10,5 +10,5 @@ record_route      what our Record-Route says, signed
 response_context  one request: its branches, failover, the best response
 branches          the states of a branch, as a table
 known_targets     targets that have just failed, and the pools that dialogs may go on to
-interfaces        what the core asks of whoever has sockets
+interfaces        what the core asks of the code that has sockets
 """

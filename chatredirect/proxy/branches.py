@@ -1,9 +1,8 @@
 """The states of a branch: a request as it is sent to one target (RFC 3261 §16.7), as a table.
 
 The request goes to one target after the other and never to two at once, so at most one branch is
-active. A branch that isn't active any more may still get a response; over UDP nobody knows whether
-its target has received the request. So a branch is kept until its client transaction ends: it is
-cancelled at its first provisional response, and its 2xx is forwarded.
+active. A branch that isn't active any more may still get a response, so it is kept until its client
+transaction ends: it is cancelled at its first provisional response, and its 2xx is forwarded.
 """
 
 from collections.abc import Mapping

@@ -49,7 +49,8 @@ PER_OPEN = 8
 TRYING_AFTER = 3.5
 """Seconds until timer E has come to T2, so that a 100 is due (RFC 4320 §4.1): 0.5 + 1 + 2."""
 
-_UNANSWERED = (TransactionState.CALLING, TransactionState.TRYING, TransactionState.PROCEEDING)
+_WITHOUT_RESPONSE = (TransactionState.CALLING, TransactionState.TRYING)
+_WITHOUT_FINAL = (*_WITHOUT_RESPONSE, TransactionState.PROCEEDING)
 
 
 class ProxyCore:
@@ -296,7 +297,7 @@ class ProxyCore:
 
     # -- results of connecting, resolving and sending -------------------------------------------
 
-    def handle_connected(self, wanted: ConnectRequest, flow: Flow, now: float) -> None:
+    def handle_connected(self, wanted: ConnectRequest, now: float, flow: Flow) -> None:
         """A connection to a target is open."""
         waiter = wanted.waiter
         if isinstance(waiter, StatelessForward):
@@ -388,15 +389,13 @@ class ProxyCore:
 
     def _not_reached(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
-        if transaction is not None and transaction.state in (
-            TransactionState.CALLING, TransactionState.TRYING,
-        ):  # fmt: skip
+        if transaction is not None and transaction.state in _WITHOUT_RESPONSE:
             self.transactions.end(transaction)
             branch.context.handle_event(branch, BranchEvent.UNREACHABLE, now)
 
     def _lost(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
-        if transaction is None or transaction.state not in _UNANSWERED:
+        if transaction is None or transaction.state not in _WITHOUT_FINAL:
             return
         target = branch.target
         if target is not None and branch.may_go_again:
@@ -414,7 +413,7 @@ class ProxyCore:
 
     def _send_again(self, branch: Branch, flow: Flow, now: float) -> None:
         transaction = branch.transaction
-        if transaction is None or transaction.state not in _UNANSWERED:
+        if transaction is None or transaction.state not in _WITHOUT_FINAL:
             return
         if branch.context.cancelled or branch.context.finished:
             self._lost(branch, now)
@@ -430,7 +429,7 @@ class ProxyCore:
         event = event_of(response.status)
         provisional = event is TransactionEvent.PROVISIONAL
         if event is TransactionEvent.FAILURE and transaction.table is INVITE_CLIENT:
-            invite = transaction.message if transaction.state in _UNANSWERED else b""
+            invite = transaction.message if transaction.state in _WITHOUT_FINAL else b""
             ack = ack_of(invite, response.to or b"") if invite else b""
             notify = self.transactions.refused(transaction, ack, now)
         else:

@@ -6,6 +6,7 @@ sockets only through flows and the connection pool.
 
 from collections.abc import Callable, Set
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -57,6 +58,9 @@ from chatredirect.sip.uri import SipUri
 
 log = structlog.get_logger()
 
+W = TypeVar("W")
+R = TypeVar("R")
+
 #: Finds the targets of a URI, and calls the function with them: always later.
 Seeker = Callable[[SipUri, Callable[[tuple[Target, ...]], None]], None]
 
@@ -82,10 +86,8 @@ class ProxyDriver:
         """Begin without requests.
 
         Args:
-            counters: the daemon's.
             clock: gives seconds that never go back.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
-            seek: finds the targets of a URI that isn't a pool's.
             epoch: gives seconds since the epoch.
         """
         self.core = core
@@ -122,11 +124,7 @@ class ProxyDriver:
         uri: SipUri | None,
         endpoint: ProxyEndpoint,
     ) -> None:
-        """Forward or refuse a request for an endpoint; see `new_requests.forward`.
-
-        Raises:
-            SipError: a header field that a proxy reads can't be read.
-        """
+        """Forward or refuse a request for an endpoint; see `new_requests.forward`."""
         now = self._clock()
         incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
         new_requests.forward(self.core, incoming, uri, endpoint)
@@ -148,11 +146,7 @@ class ProxyDriver:
     def within(
         self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
     ) -> bool:
-        """Forward or refuse a request within a dialog; False if its Route doesn't lead here.
-
-        Raises:
-            SipError: a header field that a proxy reads can't be read.
-        """
+        """Forward or refuse a request within a dialog; see `in_dialog.forward`."""
         if not in_dialog.may_lead_here(request):
             return False
         now = self._clock()
@@ -228,14 +222,10 @@ class ProxyDriver:
         return None
 
     def _unusable(
-        self,
-        response: Response,
-        transaction: Transaction[User],
-        peer: Peer,
-        return_path: ReturnPath,
+        self, response: Response, transaction: Transaction[User], peer: Peer, path: ReturnPath
     ) -> str | None:
         """Why a response can't be used; if it can, it is made ready to be forwarded."""
-        if not leads_back(transaction.flow, return_path.flow(peer.port)):
+        if not leads_back(transaction.flow, path.flow(peer.port)):
             return ELSEWHERE
         if response.left_out:  # and the rest goes on without those lines
             self._counters.malformed(BadHeaderLine.counter)
@@ -289,26 +279,19 @@ class ProxyDriver:
         return sent
 
     def _connect(self, wanted: ConnectRequest) -> None:
-        self.core.connection_pool.dial(
-            wanted.target, partial(self._connected, wanted), partial(self._connect_failed, wanted)
+        core = self.core
+        core.connection_pool.dial(
+            wanted.target,
+            partial(self._handle_result, core.handle_connected, wanted),
+            partial(self._handle_result, core.handle_connect_failed, wanted),
         )
 
-    def _connected(self, wanted: ConnectRequest, flow: Flow) -> None:
-        now = self._clock()
-        self.core.handle_connected(wanted, flow, now)
-        self._driver.settle(now)
-
-    def _connect_failed(self, wanted: ConnectRequest, why: str) -> None:
-        now = self._clock()
-        self.core.handle_connect_failed(wanted, now, why)
-        self._driver.settle(now)
-
     def _resolve(self, wanted: ResolveRequest) -> None:
-        self._seek(wanted.uri, partial(self._resolved, wanted))
+        self._seek(wanted.uri, partial(self._handle_result, self.core.handle_resolved, wanted))
 
-    def _resolved(self, wanted: ResolveRequest, targets: tuple[Target, ...]) -> None:
+    def _handle_result(self, handle: Callable[[W, float, R], None], wanted: W, result: R) -> None:
         now = self._clock()
-        self.core.handle_resolved(wanted, now, targets)
+        handle(wanted, now, result)
         self._driver.settle(now)
 
     def _report(self, event: ProxyEvent) -> None:

@@ -60,19 +60,17 @@ ProxyEvent = ProxyAnswered | ProxyDropped | ProxyFailed | ProxyFailedOver
 
 @dataclass(slots=True)
 class ProxyCounters:
-    """Counts since the start.
+    """Counts of requests, and of what is named otherwise below, since the start.
 
     Attributes:
-        forwarded: forwarded requests: `dialog` for those with a To tag, `new` for others,
-            `stateless` for ACK and BENOTIFY.
+        forwarded: `dialog` for those with a To tag, `new` for others, `stateless` for ACK and
+            BENOTIFY.
         responses: forwarded responses.
-        failovers: requests that went on to another target.
         failures: attempts that failed, by reason.
         retransmissions: requests that came again.
         resent: messages that were sent again.
-        cancelled: requests that were cancelled.
         late: 2xx that came after another final response.
-        refused: requests that were refused here, by reason.
+        refused: by reason.
         took: seconds from a request to its final response.
     """
 

@@ -50,12 +50,9 @@ class _Routed:
     dialog: DialogToken | None  # None if its token isn't ours for this dialog
     editor: HeaderEditor
     uri: bytes  # its Request-URI, which a strict router before us has moved to Route (§16.4)
+    secure: bool
     came: list[Route]  # its Route as it came
     routes: list[Route]  # the same without our own entries
-
-    @property
-    def secure(self) -> bool:
-        return needs_tls(self.uri)
 
 
 def may_lead_here(request: Request) -> bool:
@@ -69,7 +66,6 @@ def forward(core: ProxyCore, incoming: IncomingRequest) -> bool:
     Raises:
         SipError: a header field that a proxy reads can't be read.
     """
-    now = incoming.now
     try:
         routed = _route(core, incoming)
         if routed is None:
@@ -88,9 +84,9 @@ def forward(core: ProxyCore, incoming: IncomingRequest) -> bool:
     targets = [dialog.target] if dialog.downstream else []
     context = incoming.admit(core, key, outgoing, targets, secure=routed.secure)
     if dialog.downstream:
-        core.next_target(context, now)
+        core.next_target(context, incoming.now)
     else:
-        _send_to_caller(core, context, _flow_of(core, dialog, routed), behind, now)
+        _send_to_caller(core, context, _flow_of(core, dialog, routed), behind, incoming.now)
     return True
 
 
@@ -133,7 +129,7 @@ def _route(core: ProxyCore, incoming: IncomingRequest) -> _Routed | None:
     uri, routes = request.uri, came
     if not came:
         return None
-    place, token = uri, token_in(uri)
+    ours, token = uri, token_in(uri)
     if token is not None:  # a strict router took us for the next hop
         uri, routes = came[-1].uri, came[:-1]
     first = 0
@@ -143,8 +139,8 @@ def _route(core: ProxyCore, incoming: IncomingRequest) -> _Routed | None:
     if token is None:
         if not routes:
             return None
-        place, routes = routes[0].uri, routes[1:]
-        token = token_in(place)
+        ours, routes = routes[0].uri, routes[1:]
+        token = token_in(ours)
         if token is None:
             return None
     dialog = core.settings.record_route.read(
@@ -154,13 +150,13 @@ def _route(core: ProxyCore, incoming: IncomingRequest) -> _Routed | None:
         matching.tag_of(headers.to, "To"),
     )
     trusted = _may_send(core, dialog, incoming.peer)
-    if (dialog is None or not trusted) and not core.settings.names.names(parse_uri(place)):
+    if (dialog is None or not trusted) and not core.settings.names.names(parse_uri(ours)):
         return None  # another server's; an untrusted peer isn't told which token is good
     if not trusted:
         raise RequestRefused(PlannedResponse(403), "not_trusted")
-    while routes and token_in(routes[0].uri) == token:  # our other side (RFC 5658 §4)
+    while routes and token_in(routes[0].uri) == token:  # our other address (RFC 5658 §4)
         routes = routes[1:]
-    return _Routed(dialog, editor, uri, came, routes)
+    return _Routed(dialog, editor, uri, needs_tls(uri), came, routes)
 
 
 def _may_send(core: ProxyCore, dialog: DialogToken | None, peer: Peer) -> bool:
@@ -215,7 +211,7 @@ def _prepare(
 def _hop_behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri | None:
     """The next hop between us and the caller, if there is one.
 
-    Raises RequestRefused if the dialog began with another one: no trusted peer has vouched for it.
+    Raises RequestRefused if it isn't the one that the dialog began with, which was trusted.
     """
     if not routes:
         return None

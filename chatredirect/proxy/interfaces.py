@@ -33,10 +33,7 @@ class ConnectionPool(Protocol):
         """
 
     def dial(
-        self,
-        target: Target,
-        on_flow: Callable[[Flow], None],
-        on_failure: Callable[[str], None],
+        self, target: Target, on_flow: Callable[[Flow], None], on_failure: Callable[[str], None]
     ) -> None:
         """Open a connection to a target, or wait for the one that is being opened.
 

@@ -106,10 +106,8 @@ def _prepare(
 
 
 def _hop_before(request: Request) -> bytes:
-    """The proxy that sent us a request, in canonical form; `b""` if the caller sent it.
-
-    It is the topmost Record-Route: a request to the caller will have it in its Route below ours.
-    """
+    """The proxy that sent us a request, in canonical form; `b""` if the caller sent it."""
+    # a request to the caller will have the topmost Record-Route in its Route, below ours
     recorded = values(request, b"record-route")
     match = abnf.LISTED_ADDRESS.match(recorded[0]) if recorded else None
     if match is None:

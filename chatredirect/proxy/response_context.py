@@ -42,7 +42,7 @@ _MAX_REASONS = 1000  # octets: they are kept until the target has sent a provisi
 
 
 class Surroundings(Protocol):
-    """What a response context needs of the proxy around it: `ProxyCore`, which documents it."""
+    """What a response context needs of the proxy around it; `ProxyCore` is one."""
 
     settings: ProxySettings
     transactions: "Transactions[User]"
@@ -71,9 +71,7 @@ class Branch:
 
     Attributes:
         target: where it goes; None for the caller of a dialog, which has a flow.
-        state: where it is in `branches.TABLE`.
-        flow: what it was sent over, once it was.
-        transaction: its client transaction, likewise.
+        flow: what it was sent over, once it was; so is `transaction`.
         again: whether it has been sent once more, its first connection being gone.
     """
 
@@ -112,17 +110,14 @@ class ResponseContext:
     """One request on its way.
 
     Attributes:
-        around: the proxy.
         request: the request as it came; None once there is a final response.
         number: its CSeq number.
-        peer: the peer that sent it.
         via: its topmost Via value, stamped with the peer's address, for responses of our own.
         tagged: whether its To has a tag.
         endpoint: the endpoint's address, for people; None within a dialog.
         outgoing: what is sent to targets; None once there is a final response.
         targets: those that haven't been tried, the next one first.
         began: when it came.
-        server: its server transaction.
         secure: whether it may only go over TLS on the way to the caller.
         active: the branch whose response is waited for.
         best: the best final response so far (§16.7 step 6).
@@ -222,11 +217,7 @@ class ResponseContext:
                         self.send_final_response(487, now)
 
     def cancel(self, reasons: bytes, now: float) -> None:
-        """Cancel the request: its sender has sent CANCEL (§16.10).
-
-        Args:
-            reasons: the Reason fields of the CANCEL, which go on with it (RFC 3326 §2).
-        """
+        """Cancel the request (§16.10); `reasons` are the Reason fields of CANCEL (RFC 3326 §2)."""
         if self.cancelled or self.finished or not self.invite:
             return
         self.cancelled = True
@@ -381,13 +372,13 @@ class ResponseContext:
         self._fail_over(branch, self.why, blamed, now)
 
     def _fail_over(self, branch: Branch, why: str, blamed: bool, now: float) -> None:
-        """Go on to the next target (RFC 3263 §4.3), unless there is none or nobody waits."""
+        """Go on to the next target (RFC 3263 §4.3), if there is one and it isn't too late."""
         if self.cancelled:
             self._conclude(now)
             return
         if branch.target is not None and blamed:
             self.around.target_failed(branch.target, why, now)
-        # the sender of a request other than INVITE has stopped waiting by then
+        # after that time the sender of a request other than INVITE has stopped waiting
         in_time = self.invite or now < self.began + TIMEOUT
         call_id = None if self.request is None else self.request.call_id
         failed = ProxyFailedOver(call_id, self.why)
@@ -447,7 +438,7 @@ class StatelessForward:
 
 @dataclass(slots=True, eq=False)
 class RetargetedResponse:
-    """A response whose connection is gone, so that it needs another one (§18.2.2)."""
+    """A response whose connection is gone, so that it needs a new one (§18.2.2)."""
 
     data: bytes
     server: "Transaction[User]"

@@ -13,10 +13,9 @@ from chatredirect.sip.response import TagMaker
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """What a configuration says to the proxy; a new one is for what comes from then on.
+    """What a configuration says to the proxy; new settings are for the requests that come later.
 
     Attributes:
-        names: our own names.
         advertise: the host that we call ourselves; None: the address in use.
         loops: makes the mark that a request is known by should it come back.
         is_target: whether an address is one of any pool's targets.

@@ -13,7 +13,7 @@ from math import inf
 
 from chatredirect.net.target import Target
 from chatredirect.proxy.branches import BranchEvent, BranchState
-from chatredirect.proxy.events import ProxyCounters, ProxyDropped, ProxyEvent, ProxyFailed
+from chatredirect.proxy.events import ProxyCounters, ProxyDropped, ProxyEvent
 from chatredirect.proxy.interfaces import ConnectionPool, FlowNames
 from chatredirect.proxy.known_targets import ServedPools, TargetBlocklist
 from chatredirect.proxy.outgoing_request import BRANCH_COOKIE, LocalAddresses, OutgoingRequest
@@ -141,9 +141,8 @@ class ProxyCore:
 
     def _abandon(self, item: ResponseContext | Transaction[User], now: float) -> None:
         """End a transaction or a request that a fault of ours has hit; its sender gets 500."""
-        user: User
         if isinstance(item, ResponseContext):
-            user = item
+            user: User = item
         else:
             user = item.user
             self.transactions.end(item)
@@ -192,12 +191,6 @@ class ProxyCore:
         if not self.peers[host]:
             del self.peers[host]
 
-    def target_failed(self, target: Target, why: str, now: float) -> None:
-        """Try a target last for a while, since it has failed."""
-        seconds = self.settings.target_penalty
-        if self.blocklist.add(target, now + seconds):
-            self.events.append(ProxyFailed(str(target), why, seconds))
-
     # -- sending ------------------------------------------------------------------------------
 
     def next_target(self, context: ResponseContext, now: float) -> bool:
@@ -225,17 +218,22 @@ class ProxyCore:
         self._deadlines.changed(context)
 
     def _reach(self, branch: Branch, target: Target, now: float) -> None:
-        flow = self._flow_to(target)
-        if flow is None:
-            self.connect_requests.append(ConnectRequest(target, branch))
-        else:
+        flow = self._flow_to(target, branch)
+        if flow is not None:
             branch.use(flow, now)
 
-    def _flow_to(self, target: Target) -> Flow | None:
+    def _flow_to(
+        self, target: Target, waiter: Branch | StatelessForward, gone: Flow | None = None
+    ) -> Flow | None:
+        """The flow to a target; if there is none except `gone`, ask for a connection."""
         try:
-            return self.connection_pool.reach(target)
+            flow = self.connection_pool.reach(target)
         except Exception:  # connecting meets the same fault, logs it and fails the branch
+            flow = None
+        if flow is None or flow is gone:
+            self.connect_requests.append(ConnectRequest(target, waiter))
             return None
+        return flow
 
     def send(self, branch: Branch, now: float) -> None:
         """Send a branch's request over its flow (§16.6 steps 8 to 10)."""
@@ -264,13 +262,14 @@ class ProxyCore:
         )
 
     def forward_stateless(self, request: StatelessForward, flow: Flow | None, now: float) -> None:
-        """Send a request on without a transaction (§16.11), over `flow` or to its target."""
-        if flow is None and request.target is not None:
-            flow = self._flow_to(request.target)
-            if flow is None:
-                self.connect_requests.append(ConnectRequest(request.target, request))
+        """Send a request without a transaction (§16.11), over this flow or else to its target."""
+        if flow is None:
+            if request.target is None:
+                self.forward_lost(request)
                 return
-        assert flow is not None
+            flow = self._flow_to(request.target, request)
+            if flow is None:
+                return
         name = self._new_branch(request.outgoing)
         data = self._write(request.outgoing, flow, name, request.target)
         self.sends.append(Send(flow, data, request))
@@ -401,11 +400,9 @@ class ProxyCore:
         if target is not None and branch.may_go_again:
             branch.again = True
             gone, branch.flow = branch.flow, None
-            flow = self._flow_to(target)
-            if flow is not None and flow is not gone:
+            flow = self._flow_to(target, branch, gone)
+            if flow is not None:
                 self._send_again(branch, flow, now)
-            else:
-                self.connect_requests.append(ConnectRequest(target, branch))
             return
         self.transactions.end(transaction)
         branch.context.why = "the connection is gone"

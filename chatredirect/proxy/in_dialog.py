@@ -109,10 +109,7 @@ def forward_stateless(core: ProxyCore, incoming: IncomingRequest) -> bool:
     target = dialog.target if dialog.downstream else None
     stateless = StatelessForward(outgoing, target, call_id, behind, routed.secure)
     flow = None if dialog.downstream else _flow_of(core, dialog, routed)
-    if target is None and flow is None:
-        core.forward_lost(stateless)
-    else:
-        core.forward_stateless(stateless, flow, incoming.now)
+    core.forward_stateless(stateless, flow, incoming.now)
     return True
 
 

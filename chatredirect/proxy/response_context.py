@@ -12,7 +12,14 @@ from typing import Protocol, TypeAlias
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
 from chatredirect.proxy.branches import TABLE, BranchAction, BranchEvent, BranchState
-from chatredirect.proxy.events import ProxyAnswered, ProxyCounters, ProxyEvent, ProxyFailedOver
+from chatredirect.proxy.events import (
+    ProxyAnswered,
+    ProxyCounters,
+    ProxyEvent,
+    ProxyFailed,
+    ProxyFailedOver,
+)
+from chatredirect.proxy.known_targets import TargetBlocklist
 from chatredirect.proxy.outgoing_request import OutgoingRequest
 from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.planned import MISCELLANEOUS, unavailable
@@ -46,6 +53,7 @@ class Surroundings(Protocol):
 
     settings: ProxySettings
     transactions: "Transactions[User]"
+    blocklist: TargetBlocklist
     counters: ProxyCounters
     sends: "list[Send[User]]"
     connect_requests: "list[ConnectRequest]"
@@ -57,9 +65,6 @@ class Surroundings(Protocol):
 
     def next_target(self, context: "ResponseContext", now: float) -> bool:
         """Send a request to the next of its targets; whether there was one left."""
-
-    def target_failed(self, target: Target, why: str, now: float) -> None:
-        """Try a target last for a while, since it has failed."""
 
     def close(self, context: "ResponseContext") -> None:
         """A context has had its final response: only its transactions go on."""
@@ -110,14 +115,12 @@ class ResponseContext:
     """One request on its way.
 
     Attributes:
-        request: the request as it came; None once there is a final response.
+        request: the request as it came; None, like `outgoing`, once there is a final response.
         number: its CSeq number.
         via: its topmost Via value, stamped with the peer's address, for responses of our own.
         tagged: whether its To has a tag.
         endpoint: the endpoint's address, for people; None within a dialog.
-        outgoing: what is sent to targets; None once there is a final response.
         targets: those that haven't been tried, the next one first.
-        began: when it came.
         secure: whether it may only go over TLS on the way to the caller.
         active: the branch whose response is waited for.
         best: the best final response so far (§16.7 step 6).
@@ -376,8 +379,9 @@ class ResponseContext:
         if self.cancelled:
             self._conclude(now)
             return
-        if branch.target is not None and blamed:
-            self.around.target_failed(branch.target, why, now)
+        target, seconds = branch.target, self.around.settings.target_penalty
+        if target is not None and blamed and self.around.blocklist.add(target, now + seconds):
+            self.around.events.append(ProxyFailed(str(target), why, seconds))
         # after that time the sender of a request other than INVITE has stopped waiting
         in_time = self.invite or now < self.began + TIMEOUT
         call_id = None if self.request is None else self.request.call_id

@@ -184,7 +184,7 @@ class ProxyCore:
         context.outgoing = None
         context.best = None
         context.targets = []
-        context.attempt_at = context.c_at = context.trying_at = inf
+        context.attempt_at = context.timer_c_at = context.trying_at = inf
         self.open.discard(context)
         host = context.peer.host
         self.peers[host] -= 1
@@ -204,7 +204,7 @@ class ProxyCore:
         else:
             context.attempt_at = inf
         if context.invite:
-            context.c_at = now + self.settings.timer_c
+            context.timer_c_at = now + self.settings.timer_c
         self._reach(branch, target, now)
         self._deadlines.changed(context)
         return True
@@ -213,7 +213,7 @@ class ProxyCore:
         """Send a request over the flow of a dialog's caller."""
         branch = context.active = Branch(context, None)
         if context.invite:
-            context.c_at = now + self.settings.timer_c
+            context.timer_c_at = now + self.settings.timer_c
         branch.use(flow, now)
         self._deadlines.changed(context)
 

@@ -151,7 +151,7 @@ class IncomingRequest:
         invite = request.method == b"INVITE"
         server = core.transactions.serve(key, self.flow, None, peer, invite=invite)
         context = ResponseContext(
-            around=core,
+            proxy=core,
             request=request,
             invite=invite,
             number=headers.number,

@@ -131,12 +131,12 @@ class ResponseContext:
         reasons: the Reason fields of its CANCEL.
         too_large: the target for which a large request has been tried over TCP before UDP.
         attempt_at: when the active branch has had time enough to answer.
-        c_at: when Timer C fires (§16.8).
+        timer_c_at: when Timer C fires (§16.8).
         trying_at: when a request other than INVITE gets its 100 (RFC 4320 §4.1).
         queued: for the timer heap.
     """
 
-    around: Surroundings
+    proxy: Surroundings
     request: Request | None
     invite: bool
     number: int
@@ -160,14 +160,14 @@ class ResponseContext:
     finished: bool = False
     too_large: Target | None = None
     attempt_at: float = inf
-    c_at: float = inf
+    timer_c_at: float = inf
     trying_at: float = inf
     queued: float = inf
 
     @property
     def due(self) -> float:
         """When the next of its timers fires; infinite for never."""
-        first = self.attempt_at if self.attempt_at < self.c_at else self.c_at
+        first = self.attempt_at if self.attempt_at < self.timer_c_at else self.timer_c_at
         return first if first < self.trying_at else self.trying_at
 
     # -- events ---------------------------------------------------------------------------------
@@ -182,8 +182,8 @@ class ResponseContext:
             self.attempt_at = inf
             if branch is not None:
                 self.handle_event(branch, BranchEvent.LATE, now)
-        if now >= self.c_at:
-            self.c_at = inf
+        if now >= self.timer_c_at:
+            self.timer_c_at = inf
             if branch is not None:
                 self.handle_event(branch, BranchEvent.TOO_LONG, now)
 
@@ -201,7 +201,7 @@ class ResponseContext:
         for action in actions:
             match action:
                 case BranchAction.SEND:
-                    self.around.send(branch, now)
+                    self.proxy.send(branch, now)
                 case BranchAction.FORWARD:
                     assert response is not None
                     self._forward_provisional(response, now)
@@ -225,8 +225,8 @@ class ResponseContext:
             return
         self.cancelled = True
         self.reasons = reasons
-        self.attempt_at = self.c_at = inf
-        self.around.counters.cancelled += 1
+        self.attempt_at = self.timer_c_at = inf
+        self.proxy.counters.cancelled += 1
         if self.active is None:  # its targets are still being resolved
             self.send_final_response(487, now)
         else:
@@ -251,11 +251,11 @@ class ResponseContext:
         stamps = values(request, b"timestamp") if b"imestamp" in request.head else ()
         fields = b"".join(b"Timestamp: %b\r\n" % stamp for stamp in stamps)
         data = respond(request, _STATUS_LINES[100], self.via, b"", fields)
-        self.around.transactions.respond(self.server, 100, data, now)
+        self.proxy.transactions.respond(self.server, 100, data, now)
 
     def send_final_response(self, status: int, now: float) -> None:
         """Send a final response of our own and close the context."""
-        request, server, settings = self.request, self.server, self.around.settings
+        request, server, settings = self.request, self.server, self.proxy.settings
         assert request is not None
         tag = b"" if self.tagged else settings.tags.tag(request, self.number)
         fields = b""
@@ -263,7 +263,7 @@ class ResponseContext:
             fields = unavailable(settings.retry_after, settings.agent, MISCELLANEOUS, self.why)
         data = respond(request, _STATUS_LINES[status], self.via, tag, fields)
         server.tag = tag or matching.tag_of(request.to or b"", "To")
-        self.around.transactions.respond(server, status, data, now)
+        self.proxy.transactions.respond(server, status, data, now)
         self._finish(status)
 
     def retarget(self, send: Send["User"]) -> None:
@@ -281,19 +281,19 @@ class ResponseContext:
         transport: Transport = "tls" if flow.transport == "tls" else "tcp"
         target = Target(transport, flow.peer_host, port, name, domain=name)
         response = RetargetedResponse(send.data, self.server)
-        self.around.connect_requests.append(ConnectRequest(target, response))
+        self.proxy.connect_requests.append(ConnectRequest(target, response))
 
     def _finish(self, status: int) -> None:
         request, branch = self.request, self.active
         assert request is not None
         target = None if branch is None or branch.target is None else str(branch.target)
-        self.around.events.append(
+        self.proxy.events.append(
             ProxyAnswered(
                 request, self.peer, self.server.flow.transport, status, self.endpoint, target,
                 self.why, None if target is None else self.began,
             )
         )  # fmt: skip
-        self.around.close(self)
+        self.proxy.close(self)
 
     # -- responses of targets -------------------------------------------------------------------
 
@@ -303,9 +303,9 @@ class ResponseContext:
         if response.status == 100 or not self.invite or self.finished:
             return
         if not self.cancelled:
-            self.c_at = now + self.around.settings.timer_c  # §16.7 step 2
-        self.around.transactions.respond(self.server, response.status, returned(response), now)
-        self.around.counters.responses += 1
+            self.timer_c_at = now + self.proxy.settings.timer_c  # §16.7 step 2
+        self.proxy.transactions.respond(self.server, response.status, returned(response), now)
+        self.proxy.counters.responses += 1
 
     def _take(self, branch: Branch, response: Response, now: float) -> None:
         """Take a final response of the active branch (§16.7 steps 4 to 6)."""
@@ -317,7 +317,7 @@ class ResponseContext:
         elif status == 503:
             self.best = self.best or response
             self.why = f"{branch.target}: 503" if branch.target is not None else "503"
-            self.around.counters.failures["503"] += 1
+            self.proxy.counters.failures["503"] += 1
             self._fail_over(branch, "503 Service Unavailable", True, now)
         elif status == 408 and not self.invite:
             self.silent = True  # such a 408 must not be forwarded (RFC 4320 §4.2)
@@ -328,7 +328,7 @@ class ResponseContext:
 
     def _take_late(self, branch: Branch, response: Response, now: float) -> None:
         """Take a final response of another branch; a 2xx is forwarded (§16.7 step 5)."""
-        status, server, around = response.status, self.server, self.around
+        status, server, proxy = response.status, self.server, self.proxy
         if not self.finished:
             if status < 300 or (not self.invite and status not in (408, 503)):
                 active = self.active
@@ -338,17 +338,17 @@ class ResponseContext:
             return
         if status >= 300 or not self.invite:
             return
-        around.counters.responses += 1
+        proxy.counters.responses += 1
         if server.state is TransactionState.ACCEPTED:
-            around.transactions.respond(server, status, returned(response), now)
+            proxy.transactions.respond(server, status, returned(response), now)
         else:
-            around.counters.late += 1
-            around.sends.append(Send(server.flow, returned(response), None))
+            proxy.counters.late += 1
+            proxy.sends.append(Send(server.flow, returned(response), None))
 
     def _forward_final(self, response: Response, now: float) -> None:
         self.server.tag = _tag_of(response)
-        self.around.counters.responses += 1
-        self.around.transactions.respond(self.server, response.status, returned(response), now)
+        self.proxy.counters.responses += 1
+        self.proxy.transactions.respond(self.server, response.status, returned(response), now)
         self._finish(response.status)
 
     # -- failures -------------------------------------------------------------------------------
@@ -356,12 +356,12 @@ class ResponseContext:
     def _fail(self, branch: Branch, event: BranchEvent, now: float) -> None:
         """Treat a failure as if the target had sent 408 or 503 (§16.8, §16.9)."""
         counted, why = _FAILURES[event]
-        self.around.counters.failures[counted] += 1
+        self.proxy.counters.failures[counted] += 1
         if self.finished or branch is not self.active:
             return
         gone = event in (BranchEvent.LOST, BranchEvent.UNREACHABLE)
         if gone and self.behind is not None and not self.cancelled:
-            self.around.resolve_requests.append(ResolveRequest(self.behind, self))
+            self.proxy.resolve_requests.append(ResolveRequest(self.behind, self))
             self.behind = self.active = None
             return
         unheard = event in (BranchEvent.LATE, BranchEvent.SILENCE, BranchEvent.TOO_LONG)
@@ -379,16 +379,16 @@ class ResponseContext:
         if self.cancelled:
             self._conclude(now)
             return
-        target, seconds = branch.target, self.around.settings.target_penalty
-        if target is not None and blamed and self.around.blocklist.add(target, now + seconds):
-            self.around.events.append(ProxyFailed(str(target), why, seconds))
+        target, seconds = branch.target, self.proxy.settings.target_penalty
+        if target is not None and blamed and self.proxy.blocklist.add(target, now + seconds):
+            self.proxy.events.append(ProxyFailed(str(target), why, seconds))
         # after that time the sender of a request other than INVITE has stopped waiting
         in_time = self.invite or now < self.began + TIMEOUT
         call_id = None if self.request is None else self.request.call_id
         failed = ProxyFailedOver(call_id, self.why)
-        if in_time and self.around.next_target(self, now):
-            self.around.counters.failovers += 1
-            self.around.events.append(failed)
+        if in_time and self.proxy.next_target(self, now):
+            self.proxy.counters.failovers += 1
+            self.proxy.events.append(failed)
         else:
             self._conclude(now)
 
@@ -402,7 +402,7 @@ class ResponseContext:
         elif self.silent and self.invite:
             self.send_final_response(408, now)
         elif self.silent and best is None:  # to others than INVITE 408 is forbidden (RFC 4320 §4.2)
-            self.around.transactions.end(self.server)
+            self.proxy.transactions.end(self.server)
             self._finish(0)
         elif self.to_caller and best is None:
             self.send_final_response(430, now)  # RFC 5626 §5.3.1
@@ -411,8 +411,8 @@ class ResponseContext:
 
     def _send_cancel(self, branch: Branch, now: float) -> None:
         """Cancel a branch that has sent a provisional response (§9.1), if it is an INVITE's."""
-        transaction, transactions = branch.transaction, self.around.transactions
-        self.c_at = inf
+        transaction, transactions = branch.transaction, self.proxy.transactions
+        self.timer_c_at = inf
         if branch is self.active:
             self.targets = []  # what has rung for so long isn't to begin elsewhere (§16.8)
         if transaction is None or branch.flow is None or not self.invite:

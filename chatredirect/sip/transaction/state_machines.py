@@ -65,172 +65,84 @@ class TransactionAction(Enum):
     LINGER = auto()  # timers I and K: T4; none where the transport is reliable
 
 
+# The members by name, in the order of their classes, so that a row of a table is one line.
+CALLING, TRYING, PROCEEDING, ACCEPTED, COMPLETED, CONFIRMED, TERMINATED = TransactionState
+REQUEST, ACK, PROVISIONAL, SUCCESS, FAILURE, RESEND, END = TransactionEvent
+(
+    SEND, NOTIFY, RESEND_LATER, BACK_OFF, DOUBLE, SLOWLY, NO_RESEND, WAIT, NO_END, ABSORB, LINGER,
+) = TransactionAction  # fmt: skip
+
 Row: TypeAlias = tuple[TransactionState, tuple[TransactionAction, ...]]
 Table: TypeAlias = Mapping[tuple[TransactionState, TransactionEvent], Row]
 
 #: RFC 3261 figure 7 with RFC 6026 figure 1. The user retransmits a 2xx until its ACK comes.
 INVITE_SERVER: Table = {
-    (TransactionState.PROCEEDING, TransactionEvent.REQUEST): (
-        TransactionState.PROCEEDING,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.PROVISIONAL): (
-        TransactionState.PROCEEDING,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): (
-        TransactionState.ACCEPTED,
-        (TransactionAction.SEND, TransactionAction.WAIT),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.FAILURE): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND, TransactionAction.RESEND_LATER, TransactionAction.WAIT),
-    ),
-    (TransactionState.ACCEPTED, TransactionEvent.SUCCESS): (
-        TransactionState.ACCEPTED,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.ACCEPTED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
-    (TransactionState.COMPLETED, TransactionEvent.REQUEST): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.COMPLETED, TransactionEvent.RESEND): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND, TransactionAction.BACK_OFF),
-    ),
-    (TransactionState.COMPLETED, TransactionEvent.ACK): (
-        TransactionState.CONFIRMED,
-        (TransactionAction.NO_RESEND, TransactionAction.LINGER),
-    ),
-    (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
-    (TransactionState.CONFIRMED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
+    (PROCEEDING, REQUEST): (PROCEEDING, (SEND,)),
+    (PROCEEDING, PROVISIONAL): (PROCEEDING, (SEND,)),
+    (PROCEEDING, SUCCESS): (ACCEPTED, (SEND, WAIT)),
+    (PROCEEDING, FAILURE): (COMPLETED, (SEND, RESEND_LATER, WAIT)),
+    (ACCEPTED, SUCCESS): (ACCEPTED, (SEND,)),
+    (ACCEPTED, END): (TERMINATED, ()),
+    (COMPLETED, REQUEST): (COMPLETED, (SEND,)),
+    (COMPLETED, RESEND): (COMPLETED, (SEND, BACK_OFF)),
+    (COMPLETED, ACK): (CONFIRMED, (NO_RESEND, LINGER)),
+    (COMPLETED, END): (TERMINATED, ()),
+    (CONFIRMED, END): (TERMINATED, ()),
 }
 
 #: RFC 3261 figure 8.
 SERVER: Table = {
-    (TransactionState.TRYING, TransactionEvent.PROVISIONAL): (
-        TransactionState.PROCEEDING,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.TRYING, TransactionEvent.SUCCESS): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND, TransactionAction.ABSORB),
-    ),
-    (TransactionState.TRYING, TransactionEvent.FAILURE): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND, TransactionAction.ABSORB),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.REQUEST): (
-        TransactionState.PROCEEDING,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.PROVISIONAL): (
-        TransactionState.PROCEEDING,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND, TransactionAction.ABSORB),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.FAILURE): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND, TransactionAction.ABSORB),
-    ),
-    (TransactionState.COMPLETED, TransactionEvent.REQUEST): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
+    (TRYING, PROVISIONAL): (PROCEEDING, (SEND,)),
+    (TRYING, SUCCESS): (COMPLETED, (SEND, ABSORB)),
+    (TRYING, FAILURE): (COMPLETED, (SEND, ABSORB)),
+    (PROCEEDING, REQUEST): (PROCEEDING, (SEND,)),
+    (PROCEEDING, PROVISIONAL): (PROCEEDING, (SEND,)),
+    (PROCEEDING, SUCCESS): (COMPLETED, (SEND, ABSORB)),
+    (PROCEEDING, FAILURE): (COMPLETED, (SEND, ABSORB)),
+    (COMPLETED, REQUEST): (COMPLETED, (SEND,)),
+    (COMPLETED, END): (TERMINATED, ()),
 }
 
-_ANSWERED: Row = (
-    TransactionState.COMPLETED,
-    (TransactionAction.NO_RESEND, TransactionAction.NOTIFY, TransactionAction.LINGER),
-)
+_ANSWERED: Row = (COMPLETED, (NO_RESEND, NOTIFY, LINGER))
 #: RFC 3261 figure 6.
 CLIENT: Table = {
-    (TransactionState.TRYING, TransactionEvent.RESEND): (
-        TransactionState.TRYING,
-        (TransactionAction.SEND, TransactionAction.BACK_OFF),
-    ),
+    (TRYING, RESEND): (TRYING, (SEND, BACK_OFF)),
     # timer E goes on; from its next expiry it is T2 (§17.1.2.2)
-    (TransactionState.TRYING, TransactionEvent.PROVISIONAL): (TransactionState.PROCEEDING, ()),
-    (TransactionState.TRYING, TransactionEvent.SUCCESS): _ANSWERED,
-    (TransactionState.TRYING, TransactionEvent.FAILURE): _ANSWERED,
-    (TransactionState.TRYING, TransactionEvent.END): (
-        TransactionState.TERMINATED,
-        (TransactionAction.NOTIFY,),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.RESEND): (
-        TransactionState.PROCEEDING,
-        (TransactionAction.SEND, TransactionAction.SLOWLY),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): _ANSWERED,
-    (TransactionState.PROCEEDING, TransactionEvent.FAILURE): _ANSWERED,
-    (TransactionState.PROCEEDING, TransactionEvent.END): (
-        TransactionState.TERMINATED,
-        (TransactionAction.NOTIFY,),
-    ),
-    (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
+    (TRYING, PROVISIONAL): (PROCEEDING, ()),
+    (TRYING, SUCCESS): _ANSWERED,
+    (TRYING, FAILURE): _ANSWERED,
+    (TRYING, END): (TERMINATED, (NOTIFY,)),
+    (PROCEEDING, RESEND): (PROCEEDING, (SEND, SLOWLY)),
+    (PROCEEDING, SUCCESS): _ANSWERED,
+    (PROCEEDING, FAILURE): _ANSWERED,
+    (PROCEEDING, END): (TERMINATED, (NOTIFY,)),
+    (COMPLETED, END): (TERMINATED, ()),
 }
 
-_ACCEPTED: Row = (
-    TransactionState.ACCEPTED,
-    (TransactionAction.NO_RESEND, TransactionAction.NOTIFY, TransactionAction.WAIT),
-)
+_ACCEPTED: Row = (ACCEPTED, (NO_RESEND, NOTIFY, WAIT))
 # SEND sends the ACK (§17.1.1.3)
-_REFUSED: Row = (
-    TransactionState.COMPLETED,
-    (
-        TransactionAction.NO_RESEND,
-        TransactionAction.SEND,
-        TransactionAction.NOTIFY,
-        TransactionAction.ABSORB,
-    ),
-)
+_REFUSED: Row = (COMPLETED, (NO_RESEND, SEND, NOTIFY, ABSORB))
 #: RFC 3261 figure 5 with RFC 6026 figure 2. After a provisional response only the user ends it
 #: (timer C, §16.8), with `END`.
 INVITE_CLIENT: Table = {
-    (TransactionState.CALLING, TransactionEvent.RESEND): (
-        TransactionState.CALLING,
-        (TransactionAction.SEND, TransactionAction.DOUBLE),
-    ),
-    (TransactionState.CALLING, TransactionEvent.PROVISIONAL): (
-        TransactionState.PROCEEDING,
-        (TransactionAction.NO_RESEND, TransactionAction.NO_END, TransactionAction.NOTIFY),
-    ),
-    (TransactionState.CALLING, TransactionEvent.SUCCESS): _ACCEPTED,
-    (TransactionState.CALLING, TransactionEvent.FAILURE): _REFUSED,
-    (TransactionState.CALLING, TransactionEvent.END): (
-        TransactionState.TERMINATED,
-        (TransactionAction.NOTIFY,),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.PROVISIONAL): (
-        TransactionState.PROCEEDING,
-        (TransactionAction.NOTIFY,),
-    ),
-    (TransactionState.PROCEEDING, TransactionEvent.SUCCESS): _ACCEPTED,
-    (TransactionState.PROCEEDING, TransactionEvent.FAILURE): _REFUSED,
-    (TransactionState.PROCEEDING, TransactionEvent.END): (
-        TransactionState.TERMINATED,
-        (TransactionAction.NOTIFY,),
-    ),
-    (TransactionState.ACCEPTED, TransactionEvent.SUCCESS): (
-        TransactionState.ACCEPTED,
-        (TransactionAction.NOTIFY,),
-    ),
-    (TransactionState.ACCEPTED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
-    (TransactionState.COMPLETED, TransactionEvent.FAILURE): (
-        TransactionState.COMPLETED,
-        (TransactionAction.SEND,),
-    ),
-    (TransactionState.COMPLETED, TransactionEvent.END): (TransactionState.TERMINATED, ()),
+    (CALLING, RESEND): (CALLING, (SEND, DOUBLE)),
+    (CALLING, PROVISIONAL): (PROCEEDING, (NO_RESEND, NO_END, NOTIFY)),
+    (CALLING, SUCCESS): _ACCEPTED,
+    (CALLING, FAILURE): _REFUSED,
+    (CALLING, END): (TERMINATED, (NOTIFY,)),
+    (PROCEEDING, PROVISIONAL): (PROCEEDING, (NOTIFY,)),
+    (PROCEEDING, SUCCESS): _ACCEPTED,
+    (PROCEEDING, FAILURE): _REFUSED,
+    (PROCEEDING, END): (TERMINATED, (NOTIFY,)),
+    (ACCEPTED, SUCCESS): (ACCEPTED, (NOTIFY,)),
+    (ACCEPTED, END): (TERMINATED, ()),
+    (COMPLETED, FAILURE): (COMPLETED, (SEND,)),
+    (COMPLETED, END): (TERMINATED, ()),
 }
 
 
 def event_of(status: int) -> TransactionEvent:
     """The event of a response with this status code."""
     if status < 200:
-        return TransactionEvent.PROVISIONAL
-    return TransactionEvent.SUCCESS if status < 300 else TransactionEvent.FAILURE
+        return PROVISIONAL
+    return SUCCESS if status < 300 else FAILURE

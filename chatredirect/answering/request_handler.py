@@ -14,8 +14,7 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping, parse_datagram
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.mandatory_headers import read_mandatory_headers, read_topmost_via
-from chatredirect.sip.message import Message, Response
+from chatredirect.sip.message import Message, Response, read_mandatory_headers, read_topmost_via
 from chatredirect.sip.observer import Observer
 from chatredirect.sip.response import Peer, write_answer
 

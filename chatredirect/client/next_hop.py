@@ -8,9 +8,8 @@ from chatredirect.config.faults import quoted
 from chatredirect.config.sip_addresses import parse_sip_address
 from chatredirect.net.addresses import TRANSPORTS, Transport
 from chatredirect.net.target import PoolAddress
-from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.uri import SipUri, parse_uri
+from chatredirect.sip.uri import SipUri, destination, parse_uri
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!\d+$)")
 _VIA = re.compile(r"([A-Za-z]+):(?://)?(.*)", re.DOTALL)

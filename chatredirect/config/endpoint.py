@@ -20,7 +20,7 @@ from chatredirect.config.sip_addresses import (
 )
 from chatredirect.net.addresses import Transport, bracketed
 from chatredirect.net.target import PoolAddress
-from chatredirect.sip.destination import Wanted
+from chatredirect.sip.uri import Wanted
 
 Mode: TypeAlias = Literal["redirect", "proxy", "lookup"]
 RedirectStatus: TypeAlias = Literal[300, 301, 302, 305]

@@ -7,7 +7,7 @@ from enum import Enum
 from chatredirect.config.fields import Family
 from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
-from chatredirect.sip.destination import Wanted
+from chatredirect.sip.uri import Wanted
 
 
 class LocatedState(Enum):

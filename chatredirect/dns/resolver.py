@@ -24,7 +24,7 @@ from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
 from chatredirect.runtime.regular_file import in_thread, read_file
 from chatredirect.runtime.wording import error_text
-from chatredirect.sip.destination import Wanted
+from chatredirect.sip.uri import Wanted
 
 SPARE_RECORDS = 1024
 RECORDS_PER_POOL = 16

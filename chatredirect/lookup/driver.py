@@ -28,8 +28,7 @@ from chatredirect.runtime.work_list import CoreDriver, Work
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath, leads_back
 from chatredirect.sip.headers import MandatoryHeaders
-from chatredirect.sip.mandatory_headers import mandatory_headers_of
-from chatredirect.sip.message import Request, Response
+from chatredirect.sip.message import Request, Response, mandatory_headers_of
 from chatredirect.sip.observer import Observer, Observing
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.layer import Send

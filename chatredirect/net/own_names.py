@@ -12,8 +12,7 @@ import ifaddr
 
 from chatredirect.net.addresses import HostPort, ListenUrl, Transport, bracketed
 from chatredirect.net.target import Target
-from chatredirect.sip.destination import destination, without_maddr
-from chatredirect.sip.uri import SipUri, canonical_host
+from chatredirect.sip.uri import SipUri, canonical_host, destination, without_maddr
 
 
 @dataclass(frozen=True, slots=True)

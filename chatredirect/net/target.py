@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from chatredirect.net.addresses import HostPort, Transport, bracketed
-from chatredirect.sip.destination import Wanted
+from chatredirect.sip.uri import Wanted
 
 
 class PoolAddress(NamedTuple):

@@ -26,8 +26,8 @@ from chatredirect.pools.pool import Pool
 from chatredirect.pools.prober import Prober
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.worker_pool import WorkerPool
-from chatredirect.sip.destination import Wanted
 from chatredirect.sip.transaction.timer_heap import TimerHeap
+from chatredirect.sip.uri import Wanted
 
 AT_ONCE = 100
 """Pools that are being resolved at the same time."""

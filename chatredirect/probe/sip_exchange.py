@@ -15,10 +15,8 @@ from chatredirect.client.wire import Wire
 from chatredirect.net.target import Target
 from chatredirect.sip.client_request import ClientRequest, ack, answers, hostport, via
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.mandatory_headers import read_topmost_via
-from chatredirect.sip.message import HEAD_END, Message, Request, Response
-from chatredirect.sip.reason_phrases import status_line
-from chatredirect.sip.response import Peer, respond, stamp
+from chatredirect.sip.message import HEAD_END, Message, Request, Response, read_topmost_via
+from chatredirect.sip.response import Peer, respond, stamp, status_line
 
 MAX_INFORMED = 16
 """INFO bodies that are kept."""

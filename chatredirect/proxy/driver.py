@@ -47,8 +47,7 @@ from chatredirect.sip.errors import BadHeaderLine, SipError
 from chatredirect.sip.flow import Flow, ReturnPath, leads_back
 from chatredirect.sip.forwarding import addressed_to, without
 from chatredirect.sip.headers import MandatoryHeaders, read_via
-from chatredirect.sip.mandatory_headers import mandatory_headers_of
-from chatredirect.sip.message import Request, Response
+from chatredirect.sip.message import Request, Response, mandatory_headers_of
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching

@@ -29,14 +29,13 @@ from chatredirect.proxy.outgoing_request import (
 from chatredirect.proxy.record_route import DialogToken
 from chatredirect.proxy.response_context import ResolveRequest, ResponseContext, StatelessForward
 from chatredirect.responses.planned import PlannedResponse
-from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import HeaderEditor, Route, lay_out
 from chatredirect.sip.message import Request
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
-from chatredirect.sip.uri import SipUri, parse_uri
+from chatredirect.sip.uri import SipUri, destination, parse_uri
 
 _CLOCK_TOLERANCE = 2 * 3600
 """Seconds by which the clock of an instance that has made a token may be ahead of ours."""

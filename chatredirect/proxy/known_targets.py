@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
-from chatredirect.sip.destination import Wanted
+from chatredirect.sip.uri import Wanted
 
 _MAX_BLOCKED = 4096  # addresses; all configured targets together are fewer
 

@@ -17,12 +17,11 @@ from chatredirect.proxy.outgoing_request import OutgoingRequest, Record
 from chatredirect.proxy.response_context import StatelessForward
 from chatredirect.responses.planned import MISCELLANEOUS, PlannedResponse, unavailable
 from chatredirect.sip import abnf
-from chatredirect.sip.destination import destination
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.forwarding import lay_out
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.transaction import matching
-from chatredirect.sip.uri import SipUri, parse_uri
+from chatredirect.sip.uri import SipUri, destination, parse_uri
 
 
 def forward(

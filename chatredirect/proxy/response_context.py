@@ -28,8 +28,7 @@ from chatredirect.sip.flow import Flow
 from chatredirect.sip.forwarding import cancel_of, returned
 from chatredirect.sip.headers import read_via
 from chatredirect.sip.message import Request, Response, values
-from chatredirect.sip.reason_phrases import status_line
-from chatredirect.sip.response import Peer, respond
+from chatredirect.sip.response import Peer, respond, status_line
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.state_machines import TIMEOUT, TransactionState

@@ -8,8 +8,7 @@ from chatredirect.endpoints.directory import Endpoint
 from chatredirect.sip.errors import BadHeaderValue, SipError
 from chatredirect.sip.headers import MandatoryHeaders, read_tag
 from chatredirect.sip.message import Request
-from chatredirect.sip.reason_phrases import status_line
-from chatredirect.sip.response import Peer, respond, stamp
+from chatredirect.sip.response import Peer, respond, stamp, status_line
 
 # RFC 3261 §20.43 and RFC 5630 §6.2
 NO_SUCH_MEDIA = b"304"

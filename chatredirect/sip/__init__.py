@@ -7,15 +7,14 @@ fuzzer can call all of it as one function.
     errors             what can be wrong with a message, and the status code for it
     limits             upper bounds on one message
     abnf               the grammar of RFC 3261 §25: the only place with regular expressions
-    uri, destination   SIP and SIPS URIs: when two are the same, and where one leads
+    uri                SIP and SIPS URIs: when two are the same, and where one leads
     headers            the structure of the header fields that are taken apart
-    message            requests and responses
+    message            requests and responses, and the first fault in what every request must have
     parser             octets to messages
-    mandatory_headers  the header fields that every request must have, and the first fault in them
     framing            messages in datagrams, and on a stream, delimited by Content-Length
     body, sdp, xml_body  what a body is, and two kinds of it
+    xccos              Group Chat's commands and replies
     response           a UAS's response to a request, and where it is sent
-    reason_phrases     status lines
     client_request     requests of our own, and the dialogs that they create
     dialog             dialogs that others' requests create
     forwarding         what a proxy changes in a message

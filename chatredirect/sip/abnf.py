@@ -26,6 +26,7 @@ QUOTED_STRING = rb'"[^"\\]*+(?:\\[^\r\n][^"\\]*+)*"'
 # only brackets and characters are checked here; uri.canonical_host reads it.
 HOST = rb"(?:[A-Za-z0-9_][A-Za-z0-9_.\-]*+|\[[0-9A-Fa-f:.]++\])"
 PORT = rb"[0-9]{1,5}+"
+MAX_PORT = 65535
 
 # -- generic-param ----------------------------------------------------------------------------
 # Wider than the rule: a value may be any visible octets except separators, since

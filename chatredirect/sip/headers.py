@@ -13,7 +13,6 @@ from chatredirect.sip import abnf
 from chatredirect.sip.errors import BadHeaderValue
 
 _MAX_CSEQ = 2**31 - 1  # §8.1.1.5
-MAX_PORT = 65535
 MAX_ADDRESSES = 70
 """Most addresses in one list: a message has at most 70 hops (RFC 3261 §8.1.1.6)."""
 
@@ -52,7 +51,7 @@ def read_via(value: bytes) -> Via:
     if port is None:
         return Via(host, None, params, match.end(), True, version)
     number = int(port)
-    if number > MAX_PORT:
+    if number > abnf.MAX_PORT:
         raise BadHeaderValue(value, "Via")
     return Via(host, number, params, match.end(), True, version)
 
@@ -62,7 +61,7 @@ def _read_sent_by(value: bytes) -> Via:
     if match is None:
         raise BadHeaderValue(value, "Via")
     version, host, port = match.groups()
-    if port is not None and int(port) > MAX_PORT:
+    if port is not None and int(port) > abnf.MAX_PORT:
         raise BadHeaderValue(value, "Via")
     number = None if port is None else int(port)
     return Via(host, number, b"", match.end(), readable=False, version=version)

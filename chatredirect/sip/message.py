@@ -2,15 +2,24 @@
 
 A redirect needs the Request-URI and five header fields, so only these are cut out of a message;
 their values stay the peer's bytes, since a response copies them byte for byte.
-`chatredirect.sip.headers` takes a value apart when it is needed, and `values` finds any other
-header field.
+`read_mandatory_headers` takes them apart and checks them (RFC 3261 §8.1.1), and `values` finds any
+other header field.
 """
 
 from dataclasses import dataclass
 
-from chatredirect.sip import abnf
-from chatredirect.sip.errors import SipError
-from chatredirect.sip.headers import MandatoryHeaders
+from chatredirect.sip import abnf, headers
+from chatredirect.sip.errors import (
+    BadHeaderValue,
+    BareLineBreak,
+    CSeqMethodMismatch,
+    MessageTooLarge,
+    MissingHeader,
+    NoHeaderEnd,
+    SipError,
+    VersionNotSupported,
+)
+from chatredirect.sip.headers import MandatoryHeaders, Via
 
 HEAD_END = b"\r\n\r\n"
 
@@ -103,9 +112,7 @@ Index = tuple[bytes, dict[bytes, list[bytes]]]
 def values(message: Message, name: bytes) -> list[bytes]:
     """All values of a header field, in order, not split at commas. The first call makes an index.
 
-    Args:
-        message: the message.
-        name: the header field's long form in lower case; its compact form is found as well.
+    The name is the long form in lower case; the compact form is found as well.
     """
     index = message.index
     if index is None or index[0] is not message.head:
@@ -121,3 +128,62 @@ def _index(head: bytes) -> dict[bytes, list[bytes]]:
         name = field.rstrip(b" \t").lower()
         found.setdefault(_LONG.get(name, name), []).append(value.strip(b" \t\r\n"))
     return found
+
+
+def mandatory_headers_of(request: Request) -> MandatoryHeaders:
+    """A request's mandatory headers, read now unless they have been.
+
+    Raises:
+        SipError: the request is malformed.
+    """
+    return request.mandatory_headers or read_mandatory_headers(request, read_topmost_via(request))
+
+
+def read_topmost_via(request: Request) -> Via | None:
+    """The first via-parm of the topmost Via; None if it is missing, malformed or over the limit."""
+    if not request.vias or "Via" in request.overlong:
+        return None
+    try:
+        return headers.read_via(request.vias[0])
+    except BadHeaderValue:
+        return None
+
+
+def read_mandatory_headers(request: Request, via: Via | None) -> MandatoryHeaders:
+    """Read From, To, Call-ID and CSeq of a request.
+
+    Args:
+        request: the request as it was parsed.
+        via: what `read_topmost_via` returns for it.
+
+    Raises:
+        SipError: the first fault of the request, in the order of the table in docs/answers.md.
+    """
+    if isinstance(request.fault, BareLineBreak | NoHeaderEnd):
+        raise request.fault  # not MissingHeader for fields that were withheld or cut off
+    if request.from_ is None:
+        raise MissingHeader(about="From")
+    if request.to is None:
+        raise MissingHeader(about="To")
+    if request.call_id is None:
+        raise MissingHeader(about="Call-ID")
+    if request.cseq is None:
+        raise MissingHeader(about="CSeq")
+    if isinstance(request.fault, MessageTooLarge):
+        raise request.fault  # before parsing a value that may be as long as the message
+    headers.read_tag(request.from_, "From")
+    tag = headers.read_tag(request.to, "To")
+    headers.check_call_id(request.call_id)
+    number, method = headers.read_cseq(request.cseq)
+    if via is None or not via.readable:
+        raise BadHeaderValue(request.vias[0] if request.vias else b"", "Via")
+    if via.version != b"2.0":
+        raise VersionNotSupported(request.vias[0])
+    version = request.version
+    if version.upper() != b"SIP/2.0" and abnf.SIP_VERSION.fullmatch(version):
+        raise VersionNotSupported(version)
+    if request.fault is not None:
+        raise request.fault
+    if method != request.method:
+        raise CSeqMethodMismatch(request.cseq)
+    return MandatoryHeaders(via, request.from_, request.to, number, tag is not None)

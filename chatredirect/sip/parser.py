@@ -29,7 +29,7 @@ from chatredirect.sip.errors import (
     TooManyVias,
     UriTooLong,
 )
-from chatredirect.sip.headers import MAX_PORT, MandatoryHeaders, Via, param
+from chatredirect.sip.headers import MandatoryHeaders, Via, param
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Request, Response
 
@@ -109,7 +109,7 @@ def read_plain(head: bytes, limits: Limits) -> Request | None:
     if not (via and from_ and to and call_id and cseq and size) or len(uri) > limits.uri:
         return None
     sent_by_port = None if port is None else int(port)
-    if sent_by_port is not None and sent_by_port > MAX_PORT:
+    if sent_by_port is not None and sent_by_port > abnf.MAX_PORT:
         return None
     top = Via(host, sent_by_port, params, len(via))
     # no parameter of PLAIN_HEAD's has an angle bracket in it

@@ -5,6 +5,7 @@ identifies the request, so a retransmission gets the same response from every in
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from chatredirect.sip import abnf, headers
@@ -13,6 +14,38 @@ from chatredirect.sip.message import Request
 from chatredirect.sip.uri import DEFAULT_PORT, canonical_host
 
 _TAG_OCTETS = 8  # §19.3 asks for 32 bits of randomness at least; this is 64, in hexadecimal
+
+#: The reason phrases of RFC 3261 §21.
+PHRASES = {
+    100: "Trying",
+    200: "OK",
+    300: "Multiple Choices",
+    301: "Moved Permanently",
+    302: "Moved Temporarily",
+    305: "Use Proxy",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme",
+    420: "Bad Extension",
+    430: "Flow Failed",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    482: "Loop Detected",
+    483: "Too Many Hops",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    491: "Request Pending",
+    500: "Server Internal Error",
+    503: "Service Unavailable",
+    505: "Version Not Supported",
+    513: "Message Too Large",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +129,17 @@ def write_answer(
         return respond(request, status_line, request.vias[0], tag, fields), source.port
     stamped = stamp(request.vias[0], via, source)
     return respond(request, status_line, stamped, tag, fields), reply_port(via, source)
+
+
+@lru_cache(maxsize=256)
+def status_line(status: int, phrase: str | None = None) -> bytes:
+    """A Status-Line without its CRLF (RFC 3261 §7.2).
+
+    Args:
+        status: the status code.
+        phrase: ASCII; the RFC's own if it is left out.
+    """
+    return f"SIP/2.0 {status} {phrase or PHRASES[status]}".encode("ascii")
 
 
 def respond(

@@ -1,20 +1,34 @@
-"""SIP and SIPS URIs: reading them, and when two of them are the same.
+"""SIP and SIPS URIs: reading them, whether two are the same, and where one leads (RFC 3263 §4).
 
 There are two comparisons. `equivalent` is that of RFC 3261 §19.1.4. `SipUri.canonical_key` is that
 of the directory: contact objects are in Active Directory, which ignores case, and it only matters
 which contact object a URI names, not its parameters.
+
+Only `destination` decides where a URI leads. Sending a request to a URI, comparing two next hops
+and checking whether a URI names this server must agree: otherwise a URI that passes a check would
+be another one to the connection.
 """
 
 import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from typing import Literal, TypeAlias
 
 from chatredirect.sip import abnf
 from chatredirect.sip.errors import BadRequestUri, UnsupportedUriScheme
 
 DEFAULT_PORT = 5060
 DEFAULT_TLS_PORT = 5061
-_MAX_PORT = 65535
+
+#: What DNS is asked for: a transport, or `sips`: whichever is secure (RFC 3263 §4.1).
+Wanted: TypeAlias = Literal["udp", "tcp", "tls", "sips"]
+_TRANSPORTS: dict[bytes, Wanted] = {b"udp": "udp", b"tcp": "tcp", b"tls": "tls"}
+
+#: Parameters that count even when only one of the URIs has them (RFC 3261 §19.1.4).
+_NEVER_IGNORED = (b"user", b"ttl", b"method", b"maddr", b"transport")
+# Resolving an escape of one of these would make it another URI.
+_SEPARATORS_OF_USER = b"@:%"
+_RESERVED = b";/?:@&=+$,%"
 
 
 @dataclass(slots=True)
@@ -42,8 +56,7 @@ class SipUri:
     def param(self, name: bytes) -> bytes | None:
         """The value of a URI parameter, `b""` for one without a value, None if it isn't there.
 
-        Args:
-            name: the parameter's name in lower case.
+        The name is in lower case.
         """
         # most URIs don't have the parameter, and a search is faster than splitting
         if name not in self.params.lower() and b"%" not in self.params:
@@ -87,7 +100,7 @@ def parse_uri(text: bytes) -> SipUri:
     number = None
     if port is not None:
         number = int(port)
-        if number > _MAX_PORT:
+        if number > abnf.MAX_PORT:
             raise BadRequestUri(text)
     known = b"sip" if len(scheme) == 3 else b"sips"  # shared constants save memory
     return SipUri(known, user, password, host, number, params, headers or b"")
@@ -123,17 +136,22 @@ def _fold_user(user: bytes, password: bytes | None) -> bytes:
     """The userinfo part without case and escapes, except escaped separators."""
     if password is not None:
         user = b"%b:%b" % (user, password)
-    if b"%" in user:
-        user = abnf.ESCAPED.sub(_unescape, user)
+    user = _unescape(user, _SEPARATORS_OF_USER)
     if user.isascii():
         return user.lower()
     return user.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
 
 
-def _unescape(match: re.Match[bytes]) -> bytes:
-    octet = bytes.fromhex(match[1].decode("ascii"))
-    # resolving an escaped "@", ":" or "%" would make it another URI
-    return b"%" + match[1].upper() if octet in b"@:%" else octet
+def _unescape(text: bytes, kept: bytes) -> bytes:
+    """Resolve escapes, except of the characters in `kept`."""
+    if b"%" not in text:
+        return text
+
+    def resolve(match: re.Match[bytes]) -> bytes:
+        octet = bytes.fromhex(match[1].decode("ascii"))
+        return b"%" + match[1].upper() if octet in kept else octet
+
+    return abnf.ESCAPED.sub(resolve, text)
 
 
 def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:
@@ -147,17 +165,7 @@ def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:
 
 
 def _resolve(text: bytes) -> bytes:
-    """Resolve escapes except of reserved characters: `%2F` isn't `/` (§19.1.4)."""
-    return abnf.ESCAPED.sub(_unescape_unreserved, text) if b"%" in text else text
-
-
-def _unescape_unreserved(match: re.Match[bytes]) -> bytes:
-    octet = bytes.fromhex(match[1].decode("ascii"))
-    return b"%" + match[1].upper() if octet in b";/?:@&=+$,%" else octet
-
-
-#: Parameters that count even when only one of the URIs has them (RFC 3261 §19.1.4).
-_NEVER_IGNORED = (b"user", b"ttl", b"method", b"maddr", b"transport")
+    return _unescape(text, _RESERVED)  # `%2F` isn't `/` (§19.1.4)
 
 
 def equivalent(a: SipUri, b: SipUri) -> bool:
@@ -199,3 +207,78 @@ def _same_headers(a: bytes, b: bytes) -> bool:
     if ours.keys() != theirs.keys():
         return False
     return all(_resolve(ours[name]) == _resolve(theirs[name]) for name in ours)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a URI leads, in canonical form.
+
+    Attributes:
+        scheme: `b"sip"` or `b"sips"`.
+        host: the host. Over TLS the certificate must prove this one (RFC 5922 §7.3).
+        port: the port, None if there is none.
+        transport: the transport parameter in lower case, `b""` if there is none.
+        maddr: the maddr parameter, `b""` if there is none.
+    """
+
+    scheme: bytes
+    host: bytes
+    port: int | None
+    transport: bytes
+    maddr: bytes
+
+    @property
+    def looked_up(self) -> bytes:
+        """The host to be resolved: maddr takes precedence (TARGET in RFC 3263 §4)."""
+        return self.maddr or self.host
+
+    @property
+    def canonical(self) -> bytes:
+        """Octets that are equal for two URIs if and only if these lead to the same next hop."""
+        port = b"" if self.port is None else b"%d" % self.port
+        return b"\n".join((self.scheme, self.host, port, self.transport, self.maddr))
+
+    def wanted(self) -> Wanted | None:
+        """The transport to resolve the host with; None to let DNS decide.
+
+        Raises:
+            ValueError: the URI leads nowhere; the text says why.
+        """
+        if self.port == 0:
+            raise ValueError("its port is 0")
+        if self.scheme == b"sips":  # RFC 3263 §4.1, RFC 3261 §26.2.2: TLS on every hop
+            return "tls" if self.transport else "sips"
+        if not self.transport:
+            return None
+        transport = _TRANSPORTS.get(self.transport)
+        if transport is None:
+            named = self.transport[:40].decode("ascii", "replace")
+            raise ValueError(f'its transport "{named}" is none of udp, tcp and tls')
+        return transport
+
+
+def destination(uri: SipUri) -> Destination:
+    """Where a URI leads."""
+    transport = maddr = b""
+    if uri.params:
+        transport = (uri.param(b"transport") or b"").lower()
+        maddr = canonical_host(uri.param(b"maddr") or b"")
+    return Destination(uri.scheme, canonical_host(uri.host), uri.port, transport, maddr)
+
+
+def without_maddr(uri: SipUri) -> bytes:
+    """A URI whose maddr names this server, without it (RFC 3261 §16.4).
+
+    A port other than the default and the transport are removed as well: both were maddr's.
+    """
+    user = b""
+    if uri.user is not None:
+        user = uri.user if uri.password is None else b"%b:%b" % (uri.user, uri.password)
+        user += b"@"
+    params = b"".join(
+        b";" + param
+        for param in uri.params.split(b";")[1:]
+        if param.partition(b"=")[0].lower() not in (b"maddr", b"transport")
+    )
+    port = b":%d" % uri.port if uri.port == uri.default_port() else b""
+    return b"%b:%b%b%b%b%b" % (uri.scheme, user, uri.host, port, params, uri.headers)

@@ -14,8 +14,7 @@ from chatredirect.sip.client_request import ClientRequest
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import FramingFault, Ping, StreamFramer, parse_datagram
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.mandatory_headers import read_mandatory_headers
-from chatredirect.sip.message import HEAD_END, Request, Response
+from chatredirect.sip.message import HEAD_END, Request, Response, read_mandatory_headers
 from chatredirect.sip.message import values as values_of
 from chatredirect.sip.parser import parse_head, read_plain
 from chatredirect.sip.response import Peer

@@ -21,8 +21,7 @@ from chatredirect.sip import framing, response
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import Event, StreamFramer
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.mandatory_headers import read_mandatory_headers, read_topmost_via
-from chatredirect.sip.message import Message, Request
+from chatredirect.sip.message import Message, Request, read_mandatory_headers, read_topmost_via
 from chatredirect.sip.response import Peer, TagMaker, write_answer
 from tests.fuzz.seeds import WORDS, corpus
 

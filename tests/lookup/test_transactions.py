@@ -7,8 +7,7 @@ import pytest
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.headers import read_via
 from chatredirect.sip.limits import DEFAULT
-from chatredirect.sip.mandatory_headers import read_mandatory_headers
-from chatredirect.sip.message import Request, Response
+from chatredirect.sip.message import Request, Response, read_mandatory_headers
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.state_machines import (

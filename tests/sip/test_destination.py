@@ -4,8 +4,7 @@ import pytest
 
 from chatredirect.net.addresses import HostPort, ListenUrl
 from chatredirect.net.own_names import own_names
-from chatredirect.sip.destination import destination, without_maddr
-from chatredirect.sip.uri import parse_uri
+from chatredirect.sip.uri import destination, parse_uri, without_maddr
 
 
 @pytest.mark.parametrize(

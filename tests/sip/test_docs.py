@@ -8,7 +8,7 @@ import pytest
 from chatredirect.answering import request_handler
 from chatredirect.sip import errors
 from chatredirect.sip.errors import BadRequest, SipError, Unanswerable
-from chatredirect.sip.reason_phrases import PHRASES
+from chatredirect.sip.response import PHRASES
 
 DOCS = Path(__file__).parents[2] / "docs"
 ANSWERS = (DOCS / "answers.md").read_text()

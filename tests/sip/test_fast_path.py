@@ -12,8 +12,7 @@ from chatredirect.sip import abnf
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.headers import read_via
 from chatredirect.sip.limits import DEFAULT, Limits
-from chatredirect.sip.mandatory_headers import read_mandatory_headers
-from chatredirect.sip.message import HEAD_END, Request
+from chatredirect.sip.message import HEAD_END, Request, read_mandatory_headers
 from chatredirect.sip.parser import parse_head, read_plain
 
 CAPTURES = Path(__file__).parent.parent / "captures"

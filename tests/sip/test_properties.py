@@ -13,8 +13,7 @@ from chatredirect.sip.errors import (
 )
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT, Limits
-from chatredirect.sip.mandatory_headers import read_mandatory_headers
-from chatredirect.sip.message import Message, Request, Response, values
+from chatredirect.sip.message import Message, Request, Response, read_mandatory_headers, values
 from chatredirect.sip.uri import SipUri, equivalent, parse_uri
 from tests.sip.in_memory_server import Served, read_answer, request, serve
 from tests.sip.strategies import addresses, mutated, requests, uris, via_parms

@@ -17,7 +17,8 @@ from chatredirect.net.target import Target
 from chatredirect.probe.sip_exchange import ExchangeStep, NoAnswerError, SipExchange
 from chatredirect.runtime.wording import error_text
 from chatredirect.sip import xccos
-from chatredirect.sip.client_request import ClientDialog, ClientRequest, cancel
+from chatredirect.sip.client_request import ClientRequest, cancel
+from chatredirect.sip.dialog import ClientDialog
 from chatredirect.sip.message import Response
 from chatredirect.sip.xccos import ChannelReply
 

@@ -61,8 +61,8 @@ _SENT_BY = rb"(" + HOST + rb")(?:" + SWS + rb":" + SWS + rb"(" + PORT + rb"))?"
 #: The first via-parm of a Via value: version, host, port, parameters; it ends before the comma or
 #: at the value's end.
 VIA_PARM = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(" + PARAMS + rb")" + SWS + rb"(?=,|\Z)")
-#: A via-parm with malformed parameters: enough to send a response.
-VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"(?=[ \t\r\n;,]|\Z)")
+#: A via-parm with malformed parameters, whose group is empty: enough to send a response.
+VIA_SENT_BY = re.compile(_SENT_PROTOCOL + LWS + _SENT_BY + rb"()(?=[ \t\r\n;,]|\Z)")
 #: One parameter after another, with its value, in text that matched `PARAMS`.
 PARAM_PAIR = re.compile(
     rb";" + SWS + rb"(" + TOKEN + rb")(?:" + SWS + rb"=" + SWS + rb"(" + PARAM_VALUE + rb"))?"
@@ -73,27 +73,26 @@ RPORT_OR_RECEIVED = re.compile(rb"(?i);" + SWS + rb"(?:rport|received)")
 
 # -- From and To (§20.20, §20.39): ( name-addr / addr-spec ) *( SEMI generic-param ) ------------
 _URI = rb"[A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>]++"
-# Wider than the rule: a display name without quotes may contain whatever can't be mistaken for the
-# address: neither header field is a list, so a comma is plain text.
-_DISPLAY_NAME = rb"(?:" + QUOTED_STRING + SWS + rb'|[^"<>\x00-\x08\x0b\x0c\x0e-\x1f\x7f:;]*+)'
-_NAME_ADDR = _DISPLAY_NAME + rb"<" + SWS + rb"(" + _URI + rb")" + SWS + rb">"
 # without angle brackets, semicolon, comma and question mark end the URI (§20)
 _ADDR_SPEC = rb"([A-Za-z][A-Za-z0-9+.\-]*+:[^\x00-\x20\x7f<>\";,?]++)"
-FROM_TO = re.compile(
-    rb"(?:" + _NAME_ADDR + rb"|" + _ADDR_SPEC + rb")(" + PARAMS + rb")" + SWS + rb"\Z"
-)
+
+
+def _address(unquoted_name: bytes) -> bytes:
+    """A URI, with or without angle brackets, and the parameters after it."""
+    display_name = rb"(?:" + QUOTED_STRING + SWS + rb"|" + unquoted_name + rb")"
+    name_addr = display_name + rb"<" + SWS + rb"(" + _URI + rb")" + SWS + rb">"
+    return rb"(?:" + name_addr + rb"|" + _ADDR_SPEC + rb")(" + PARAMS + rb")" + SWS
+
+
+# Wider than the rule: a display name without quotes may contain whatever can't be mistaken for the
+# address: neither header field is a list, so a comma is plain text.
+FROM_TO = re.compile(_address(rb'[^"<>\x00-\x08\x0b\x0c\x0e-\x1f\x7f:;]*+') + rb"\Z")
 
 # -- Contact, Route and Record-Route (§20.10, §20.34, §20.30): lists of the same -----------------
-_LISTED_DISPLAY_NAME = (
-    rb"(?:" + QUOTED_STRING + SWS + rb'|[^"<>\x00-\x08\x0b\x0c\x0e-\x1f\x7f:;,]*+)'
-)
-_LISTED_NAME_ADDR = _LISTED_DISPLAY_NAME + rb"<" + SWS + rb"(" + _URI + rb")" + SWS + rb">"
 #: One address of a list, up to the comma or the value's end.
 LISTED_ADDRESS = re.compile(
-    SWS
-    + rb"(?:" + _LISTED_NAME_ADDR + rb"|" + _ADDR_SPEC + rb")(" + PARAMS + rb")"
-    + SWS + rb"(?=,|\Z)"
-)  # fmt: skip
+    SWS + _address(rb'[^"<>\x00-\x08\x0b\x0c\x0e-\x1f\x7f:;,]*+') + rb"(?=,|\Z)"
+)
 
 # -- Call-ID and CSeq ------------------------------------------------------------------------
 # Wider than word ["@" word]: any visible octets.

@@ -1,4 +1,4 @@
-"""Dialogs of a UAS: made by our 2xx to a peer's INVITE (RFC 3261 §12.1.1).
+"""Dialogs (RFC 3261 §12), of a UAS and of a UAC, and our requests within them.
 
 Remote target and route set go into our requests octet for octet, so that parameters that aren't
 understood here (`maddr`, `gruu`, `opaque`) come back to the peer.
@@ -6,20 +6,19 @@ understood here (`maddr`, `gruu`, `opaque`) come back to the peer.
 
 from dataclasses import dataclass
 
-from chatredirect.sip.client_request import ClientRequest, one_line, routed
+from chatredirect.sip.client_request import ClientRequest, addresses, one_line
 from chatredirect.sip.errors import BadHeaderValue, MissingHeader, SipError
 from chatredirect.sip.headers import MAX_ADDRESSES, MandatoryHeaders, NameAddr, read_addresses
-from chatredirect.sip.message import Request, values
+from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.transaction.matching import tag_of
 from chatredirect.sip.uri import parse_uri
 
 
 @dataclass(slots=True, eq=False)
 class ServerDialog:
-    """A dialog in which we are the UAS.
+    """A dialog that our 2xx to a peer's INVITE has made (RFC 3261 §12.1.1).
 
     Attributes:
-        call_id: the Call-ID.
         local: our address with our tag: the From of our requests.
         remote: the peer's address with its tag, as its From had it.
         key: see `dialog_key`.
@@ -40,12 +39,7 @@ class ServerDialog:
 
     @classmethod
     def of(cls, invite: Request, headers: MandatoryHeaders, tag: bytes) -> "ServerDialog":
-        """The dialog of an INVITE without a To tag that will be accepted.
-
-        Args:
-            invite: the INVITE.
-            headers: its mandatory headers.
-            tag: our To tag.
+        """The dialog of an INVITE without a To tag that will be accepted with our To tag `tag`.
 
         Raises:
             SipError: its Contact is missing, or Contact or Record-Route can't be read.
@@ -63,41 +57,22 @@ class ServerDialog:
         )
 
     def request(
-        self,
-        method: bytes,
-        via: bytes,
-        fields: tuple[tuple[bytes, bytes], ...] = (),
-        body: bytes = b"",
+        self, method: bytes, via: bytes, fields: tuple[tuple[bytes, bytes], ...], body: bytes
     ) -> bytes:
-        """Write our next request within the dialog (RFC 3261 §12.2.1.1).
+        """Write our next request within the dialog, not ACK and not CANCEL (RFC 3261 §12.2.1.1).
 
-        Args:
-            method: not ACK and not CANCEL.
-            via: the only Via value.
-            fields: further header fields; Content-Type among them if there is a body.
-            body: the body.
+        The arguments are those of `ClientRequest`.
         """
         self.local_number += 1
         uri, routes = routed(self.target, self.routes)
+        from_, to, number = self.local, self.remote, self.local_number
         return ClientRequest(
-            method,
-            uri,
-            via,
-            self.local,
-            self.remote,
-            self.call_id,
-            self.local_number,
-            routes,
-            fields,
-            body,
+            method, uri, via, from_, to, self.call_id, number, routes, fields, body
         ).write()
 
 
 def dialog_key(call_id: bytes, local_tag: bytes, remote_tag: bytes) -> bytes:
-    """What identifies a dialog (RFC 3261 §12); no value has a line break.
-
-    Tags are tokens, which are compared without case (§7.3.1).
-    """
+    """What identifies a dialog (RFC 3261 §12): no value has a line break, tags have no case."""
     return b"%b\n%b\n%b" % (call_id, local_tag.lower(), remote_tag.lower())
 
 
@@ -131,6 +106,74 @@ def _routes(invite: Request) -> tuple[bytes, ...]:
     """A UAS's route set: the Record-Route in its order (RFC 3261 §12.1.1)."""
     found: list[NameAddr] = []
     for value in values(invite, b"record-route"):
-        room = MAX_ADDRESSES - len(found)
-        found += read_addresses(value, "Record-Route", room)
-    return tuple(b"<%b>%b" % (address.uri, one_line(address.params)) for address in found)
+        found += read_addresses(value, "Record-Route", MAX_ADDRESSES - len(found))
+    return tuple(map(_entry, found))
+
+
+def _entry(route: NameAddr) -> bytes:
+    return b"<%b>%b" % (route.uri, one_line(route.params))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDialog:
+    """The dialog that a 2xx to our INVITE has made (RFC 3261 §12.1.2).
+
+    Attributes:
+        invite: the INVITE.
+        to: the response's To, with its tag.
+        remote_target: the response's Contact; the Request-URI if it has no valid one.
+        route_set: the response's Record-Route, the last first, each with its angle brackets.
+    """
+
+    invite: ClientRequest
+    to: bytes
+    remote_target: bytes
+    route_set: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, invite: ClientRequest, response: Response) -> "ClientDialog":
+        """Read what the dialog needs from a 2xx."""
+        contacts = addresses(response, "Contact")
+        routes = addresses(response, "Record-Route")
+        return cls(
+            invite,
+            one_line(response.to) or invite.to,
+            contacts[0].uri if contacts else invite.uri,
+            tuple(map(_entry, reversed(routes))),
+        )
+
+    def request(self, method: bytes, number: int, via: bytes) -> ClientRequest:
+        """A request within the dialog (RFC 3261 §12.2.1.1).
+
+        Args:
+            method: `ACK`, or another with a higher number.
+            number: the CSeq number; of an ACK the INVITE's (§13.2.2.4).
+            via: a Via value with a new branch: the ACK of a 2xx is its own transaction.
+        """
+        uri, routes = routed(self.remote_target, self.route_set)
+        from_, call_id = self.invite.from_, self.invite.call_id
+        return ClientRequest(method, uri, via, from_, self.to, call_id, number, routes)
+
+    @property
+    def next_hop(self) -> bytes:
+        """The URI that requests within the dialog are sent to (RFC 3261 §8.1.2)."""
+        return _bare(self.route_set[0]) if self.route_set else self.remote_target
+
+
+def routed(target: bytes, route_set: tuple[bytes, ...]) -> tuple[bytes, tuple[bytes, ...]]:
+    """Request-URI and Route values of a request within a dialog (RFC 3261 §12.2.1.1)."""
+    if not route_set or _loose(route_set[0]):
+        return target, route_set
+    # the Request-URI names a strict router (RFC 2543)
+    return _bare(route_set[0]), (*route_set[1:], b"<%b>" % target)
+
+
+def _bare(route: bytes) -> bytes:
+    return route[1 : route.index(b">")]
+
+
+def _loose(route: bytes) -> bool:
+    try:
+        return parse_uri(_bare(route)).param(b"lr") is not None
+    except SipError:
+        return True  # unreadable: send it unchanged

@@ -12,30 +12,19 @@ from dataclasses import dataclass, field
 from chatredirect.sip import abnf, headers
 from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
 from chatredirect.sip.message import HEAD_END, Response
-from chatredirect.sip.parser import USUAL_OTHERS
+from chatredirect.sip.parser import USUAL_OTHERS, by_spelling
 
 _OTHER, _VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH = range(6)
 _NAMES: dict[int, tuple[bytes, ...]] = {
+    _OTHER: (b"From", b"To", b"Call-ID", b"CSeq", b"f", b"t", b"i", *USUAL_OTHERS),
+    # of these, three are USUAL_OTHERS as well: the last entry of a name counts
     _VIA: (b"Via", b"v"),
     _ROUTE: (b"Route",),
     _MAX_FORWARDS: (b"Max-Forwards",),
     _PROXY_REQUIRE: (b"Proxy-Require",),
     _LENGTH: (b"Content-Length", b"l"),
-    _OTHER: (
-        *(b"From", b"To", b"Call-ID", b"CSeq", b"f", b"t", b"i"),
-        *(
-            name
-            for name in USUAL_OTHERS
-            if name not in (b"Route", b"Max-Forwards", b"Proxy-Require")
-        ),
-    ),
 }
-_KIND_BY_SPELLING = {
-    spelling: kind
-    for kind, names in _NAMES.items()
-    for name in names
-    for spelling in (name, name.lower(), name.upper(), name.title())
-}
+_KIND_BY_SPELLING = by_spelling(_NAMES)
 _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for name in names}
 
 _FIRST_HOPS = b"Max-Forwards: 70"
@@ -49,9 +38,9 @@ class Route:
     """One entry of a request's Route header fields.
 
     Attributes:
-        uri: its URI, without angle brackets.
+        uri: the URI, without angle brackets.
         raw: the whole entry as received, with angle brackets and parameters.
-        at: the index of its field.
+        at: the index of the entry's field.
     """
 
     uri: bytes
@@ -63,13 +52,9 @@ class Route:
 class HeaderEditor:
     """The header fields of a message to be forwarded.
 
-    Attributes:
-        fields: each field with its folds; an empty one is left out.
-        via: the index of the topmost Via; -1 if there is none.
-        routes: the indexes of Route fields.
-        max_forwards: the indexes of Max-Forwards.
-        proxy_require: the indexes of Proxy-Require fields.
-        length: the index of Content-Length; -1 if there is none.
+    `fields` has each field with its folds; an empty one isn't written. The other attributes are the
+    indexes of fields: of the topmost Via and of Content-Length (-1 if there is none), and of all
+    Route, Max-Forwards and Proxy-Require fields.
     """
 
     fields: list[bytes]
@@ -145,7 +130,7 @@ class HeaderEditor:
             self.fields[at] = b"Route: " + b", ".join(kept) if kept else b""
 
     def append_route(self, uri: bytes) -> None:
-        """Append an entry to Route."""
+        """Append an entry to the last Route field."""
         entry = b"Route: <%b>" % uri
         if self.routes:  # after the last field, which may be empty by now
             last = self.routes[-1]
@@ -184,11 +169,7 @@ class HeaderEditor:
 
 
 def lay_out(head: bytes) -> HeaderEditor:
-    """Split a message's head into header fields.
-
-    Args:
-        head: valid start-line and header fields, without the empty line.
-    """
+    """Split a message's head, a valid start-line and header fields, into header fields."""
     folded = b"\r\n " in head or b"\r\n\t" in head
     fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
     del fields[0]
@@ -220,8 +201,7 @@ def lay_out(head: bytes) -> HeaderEditor:
 def returned(response: Response) -> bytes:
     """A response without its topmost Via, which is ours (§16.7 step 3).
 
-    Args:
-        response: a response with at least one more via-parm.
+    The response has at least one more via-parm.
 
     Raises:
         BadHeaderValue: its field has several via-parms, and the topmost can't be read.
@@ -248,12 +228,7 @@ def returned(response: Response) -> bytes:
 
 
 def addressed_to(response: Response, vias: list[bytes]) -> None:
-    """Add the Vias of the request to a response that has only ours.
-
-    Args:
-        response: the response to change.
-        vias: the further Via values of the request.
-    """
+    """Add the Via values of the request to a response that has only ours."""
     draft = lay_out(response.head)
     draft.fields[draft.via] += b"".join(b"\r\nVia: " + via for via in vias)
     start_line = response.head[: response.head.find(b"\r\n")]
@@ -271,34 +246,19 @@ def named(*names: bytes) -> re.Pattern[bytes]:
 
 
 def without(head: bytes, fields: re.Pattern[bytes]) -> bytes:
-    """A message's head without some fields.
-
-    Args:
-        head: start-line and header fields, without the empty line.
-        fields: a pattern of `named`.
-    """
+    """A message's head without the fields that match a pattern of `named`."""
     draft = lay_out(head)
     draft.drop(fields)
     return b"\r\n".join((head[: head.find(b"\r\n")], *filter(None, draft.fields)))
 
 
 def ack_of(invite: bytes, to: bytes) -> bytes:
-    """The ACK of an INVITE's response that isn't 2xx (RFC 3261 §17.1.1.3).
-
-    Args:
-        invite: the INVITE as it was sent.
-        to: the response's To.
-    """
+    """The ACK of a response to an INVITE as it was sent; not of a 2xx (RFC 3261 §17.1.1.3)."""
     return _derived(invite, b"ACK", to)
 
 
 def cancel_of(invite: bytes, fields: bytes = b"") -> bytes:
-    """The CANCEL of an INVITE (RFC 3261 §9.1).
-
-    Args:
-        invite: the INVITE as it was sent.
-        fields: further header fields, each with its CRLF.
-    """
+    """The CANCEL of an INVITE as it was sent (RFC 3261 §9.1); further fields end with a CRLF."""
     return _derived(invite, b"CANCEL", None, fields)
 
 

@@ -27,7 +27,7 @@ from chatredirect.sip.parser import parse_head, read_head
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 PASSED_OVER = 16
-"""How many times `limits.message` a message may have to be skipped."""
+"""A message larger than this many times `limits.message` isn't skipped, but ends the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,7 @@ class Ping:
 class FramingFault:
     """The stream is broken: respond to `message` if there is one, then close.
 
-    Attributes:
-        error: the fault.
-        message: the message whose end can't be found, as far as it could be read; None if it
-            couldn't.
+    `message` is the one whose end can't be found, as far as it could be read.
     """
 
     error: SipError
@@ -63,8 +60,6 @@ class StreamFramer:
         passes_over: for trusted peers: whether a message that is too large but well delimited is
             returned with the fault `MessageTooLarge` and without its body, and its octets are
             skipped. It may be changed at any time.
-        partial: whether octets are left. When `next_event` returns None, they are an incomplete
-            message, and a transport closes connections that never complete one.
     """
 
     __slots__ = (
@@ -73,7 +68,7 @@ class StreamFramer:
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
-        """Begin with an empty stream, within the given limits."""
+        """Begin with an empty stream."""
         self._limits = limits
         self._buffer = b""
         self._position = 0  # octets of the buffer that have been handled
@@ -86,7 +81,11 @@ class StreamFramer:
 
     @property
     def partial(self) -> bool:
-        """Whether octets are left without an event, or still to be skipped."""
+        """Whether octets are left without an event, or still to be skipped.
+
+        When `next_event` returns None, they are an incomplete message, and a transport closes
+        connections that never complete one.
+        """
         return bool(self._head is not None or self._left_over or self._position < len(self._buffer))
 
     @property
@@ -175,14 +174,14 @@ class StreamFramer:
         return events
 
     def _pass_over(self) -> bool:
-        """Skip octets of a message that is too large; whether its end has come."""
+        """Skip octets of a message that is too large; whether all of them have come."""
         octets = min(self._left_over, len(self._buffer) - self._position)
         self._position += octets
         self._left_over -= octets
         return not self._left_over
 
     def _read_head(self, head: bytes) -> FramingFault | Message | None:
-        """Begin a message; the event if its head alone is enough for one."""
+        """Read a head, whose body follows; the event if no body is waited for."""
         try:
             message = read_head(head, self._limits)
         except SipError as error:

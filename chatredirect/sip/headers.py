@@ -14,7 +14,7 @@ from chatredirect.sip.errors import BadHeaderValue
 
 _MAX_CSEQ = 2**31 - 1  # §8.1.1.5
 MAX_ADDRESSES = 70
-"""Most addresses in one list: a message has at most 70 hops (RFC 3261 §8.1.1.6)."""
+"""Of one list: a message has at most 70 hops (RFC 3261 §8.1.1.6)."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Via:
         host: sent-by's host; IPv6 in its brackets.
         port: sent-by's port, None if it names none.
         params: the parameters with their semicolons, `b""` if there are none.
-        end: its length in octets; further via-parms follow it.
+        end: where it ends in the value; further via-parms may follow.
         readable: False if the parameters are malformed and only sent-by could be read.
         version: the SIP version of its sent-protocol.
     """
@@ -44,27 +44,18 @@ def read_via(value: bytes) -> Via:
     Raises:
         BadHeaderValue: sent-by can't be read; such a request can't be answered.
     """
+    readable = True
     match = abnf.VIA_PARM.match(value)
     if match is None:
-        return _read_sent_by(value)
+        readable = False
+        match = abnf.VIA_SENT_BY.match(value)
+        if match is None:
+            raise BadHeaderValue(value, "Via")
     version, host, port, params = match.groups()
-    if port is None:
-        return Via(host, None, params, match.end(), True, version)
-    number = int(port)
-    if number > abnf.MAX_PORT:
-        raise BadHeaderValue(value, "Via")
-    return Via(host, number, params, match.end(), True, version)
-
-
-def _read_sent_by(value: bytes) -> Via:
-    match = abnf.VIA_SENT_BY.match(value)
-    if match is None:
-        raise BadHeaderValue(value, "Via")
-    version, host, port = match.groups()
-    if port is not None and int(port) > abnf.MAX_PORT:
-        raise BadHeaderValue(value, "Via")
     number = None if port is None else int(port)
-    return Via(host, number, b"", match.end(), readable=False, version=version)
+    if number is not None and number > abnf.MAX_PORT:
+        raise BadHeaderValue(value, "Via")
+    return Via(host, number, params, match.end(), readable, version)
 
 
 @dataclass(slots=True)
@@ -73,8 +64,6 @@ class MandatoryHeaders:
 
     Attributes:
         via: the topmost Via's first via-parm.
-        from_: the value of From.
-        to: the value of To.
         number: the CSeq's sequence number.
         in_dialog: whether the To has a tag (RFC 3261 §12.2.2).
     """
@@ -110,11 +99,7 @@ class NameAddr:
 
 
 def read_from_to(value: bytes, name: str) -> NameAddr:
-    """Read the value of From or To.
-
-    Args:
-        value: the header field's value.
-        name: `From` or `To`, for the fault.
+    """Read the value of the header field `name`: From or To.
 
     Raises:
         BadHeaderValue: it is neither a name-addr nor an addr-spec.
@@ -129,8 +114,7 @@ def read_tag(value: bytes, name: str) -> bytes | None:
     """The tag in the value of From or To, None if there is none (RFC 3261 §19.3).
 
     Raises:
-        BadHeaderValue: as `read_from_to`, and if the tag is empty, or if there are several and the
-            dialog is ambiguous.
+        BadHeaderValue: as `read_from_to`; or the tag is empty, or there are several.
     """
     params = read_from_to(value, name).params
     tags = [found for key, found in param_pairs(params) if key.lower() == b"tag"] if params else []
@@ -142,23 +126,15 @@ def read_tag(value: bytes, name: str) -> bytes | None:
 def read_addresses(value: bytes, name: str, most: int = MAX_ADDRESSES) -> list[NameAddr]:
     """Read a list of addresses: a value of Contact, Route or Record-Route (RFC 3261 §20.10).
 
-    Args:
-        value: the header field's value.
-        name: its name, for the fault.
-        most: how many addresses are allowed.
-
     Raises:
-        BadHeaderValue: it isn't a list of addresses, or has too many; `*` is no address.
+        BadHeaderValue: it isn't a list of addresses, or has more than `most`; `*` is no address.
     """
     found = listed_addresses(value, name, most)
     return [NameAddr(match[1] or match[2], match[3]) for match in found]
 
 
 def listed_addresses(value: bytes, name: str, most: int) -> Iterator[re.Match[bytes]]:
-    """The addresses of a list, each a match of `abnf.LISTED_ADDRESS`.
-
-    Arguments and exceptions are those of `read_addresses`.
-    """
+    """As `read_addresses`, but each address is a match of `abnf.LISTED_ADDRESS`."""
     position = 0
     for _ in range(most):
         match = abnf.LISTED_ADDRESS.match(value, position)
@@ -199,15 +175,13 @@ def check_call_id(value: bytes) -> None:
 
 
 def param(params: bytes, name: bytes) -> bytes | None:
-    """The value of one parameter.
+    """The value of one parameter, with its quotes if it has any.
+
+    It is `b""` for a parameter without a value, and None if the parameter isn't there.
 
     Args:
-        params: parameters with their semicolons, as the readers above give them.
+        params: parameters with their semicolons, as the readers above return them.
         name: the parameter's name in lower case.
-
-    Returns:
-        The value with its quotes, if it has any; `b""` for a parameter without a value; None if
-        the parameter isn't there.
     """
     # the usual case: the parameter is the first one, in lower case
     begin = b";%b=" % name

@@ -9,10 +9,12 @@ since an ACK gets no response, however malformed. Only what can't be answered ra
 
 `read_head` tries the fast path first. Most heads are alike: each field once, in its usual spelling,
 nothing folded, nothing quoted but a name. One expression reads such a head in half the time of the
-general parser. Whatever `read_plain` returns is what `parse_head` and `read_mandatory_headers`
-return for the same octets; a head that is unusual in any way, or over a limit, is left to them. The
-tests compare the two.
+general parser. `read_plain` returns what `parse_head` and `read_mandatory_headers` return for the
+same octets, or leaves a head that is unusual in any way, or over a limit, to them. The tests
+compare the two.
 """
+
+from collections.abc import Iterable, Mapping
 
 from chatredirect.sip import abnf
 from chatredirect.sip.errors import (
@@ -36,27 +38,23 @@ from chatredirect.sip.message import Message, Request, Response
 #: Lines that header fields may take on average, when they are as many as the limit allows.
 LINES_PER_HEADER = 4
 
-# The header fields that are cut out of every message; the numbers are positions in a list.
+# The header fields that are cut out of every message: their positions in a list.
 _SLOTS = range(7)
 _OTHER, _VIA, _FROM, _TO, _CALL_ID, _CSEQ, _CONTENT_LENGTH = _SLOTS
 
 _LENGTH_DIGITS = 15
 _MORE_THAN_ANY_LIMIT = 1_000_000_000_000_000
 
-_NAMES = {  # §7.3.3 and §20: long form, compact form
+_NAMES: dict[int, tuple[bytes, ...]] = {  # §7.3.3 and §20: long form, compact form
     _VIA: (b"Via", b"v"),
     _FROM: (b"From", b"f"),
     _TO: (b"To", b"t"),
     _CALL_ID: (b"Call-ID", b"i"),
-    _CSEQ: (b"CSeq", b""),
+    _CSEQ: (b"CSeq",),
     _CONTENT_LENGTH: (b"Content-Length", b"l"),
 }
-_SLOT_BY_LOWER_NAME = {
-    name.lower(): slot for slot, names in _NAMES.items() for name in names if name
-}
+_SLOT_BY_LOWER_NAME = {name.lower(): slot for slot, names in _NAMES.items() for name in names}
 
-# Names in their usual spellings, so that one dictionary lookup settles most lines. Other names take
-# the slow way and aren't cached: a peer could fill the memory.
 USUAL_OTHERS = (
     b"Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authorization"
     b" Contact Content-Disposition Content-Encoding Content-Language Content-Type Date Event"
@@ -70,21 +68,29 @@ USUAL_OTHERS = (
 _METHODS = frozenset(
     b"INVITE ACK BYE CANCEL OPTIONS REGISTER SUBSCRIBE NOTIFY MESSAGE INFO".split()
 )
-_SLOT_BY_SPELLING = {
-    spelling: slot
-    for slot, names in (*_NAMES.items(), *((_OTHER, (name,)) for name in USUAL_OTHERS))
-    for name in names
-    if name
-    for spelling in (name, name.lower(), name.upper(), name.title())
-}
+
+
+def by_spelling(names: Mapping[int, Iterable[bytes]]) -> dict[bytes, int]:
+    """The keys of header field names in their usual spellings; of a repeated name the last.
+
+    One lookup settles most lines. Other spellings aren't cached: a peer could fill the memory.
+    """
+    return {
+        spelling: key
+        for key, spelled in names.items()
+        for name in spelled
+        for spelling in (name, name.lower(), name.upper(), name.title())
+    }
+
+
+_SLOT_BY_SPELLING = by_spelling({**_NAMES, _OTHER: USUAL_OTHERS})
 
 
 def read_head(head: bytes, limits: Limits) -> Message:
     """Read a start-line and header fields, by the fast path if possible.
 
-    Args:
-        head: the octets before the empty line, without the final CRLF.
-        limits: the bounds that apply; over a bound the message has a fault.
+    The head is all octets before the empty line, without the final CRLF. If it exceeds a limit, the
+    message has a fault.
 
     Raises:
         Unanswerable: the first line is no start-line.
@@ -93,12 +99,7 @@ def read_head(head: bytes, limits: Limits) -> Message:
 
 
 def read_plain(head: bytes, limits: Limits) -> Request | None:
-    """Read a usual request; None if it is unusual, which doesn't mean that it is malformed.
-
-    Args:
-        head: the octets before the empty line, without the final CRLF.
-        limits: the bounds that apply.
-    """
+    """Read a usual request; None if it is unusual, which doesn't mean that it is malformed."""
     # no line of a head is longer than the head
     if len(head) > limits.header_line or limits.headers < abnf.PLAIN_FIELDS:
         return None
@@ -122,15 +123,7 @@ def read_plain(head: bytes, limits: Limits) -> Request | None:
 
 
 def parse_head(head: bytes, limits: Limits) -> Message:
-    """Read a start-line and header fields.
-
-    Args:
-        head: the octets before the empty line, without the final CRLF.
-        limits: the bounds that apply; over a bound the message has a fault.
-
-    Raises:
-        Unanswerable: the first line is no start-line.
-    """
+    """Read a start-line and header fields by the general parser; see `read_head`."""
     if head[:4].upper() == b"SIP/":
         return _read_response(head, limits)
     fault: SipError | None = None

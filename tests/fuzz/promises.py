@@ -11,6 +11,7 @@ from zlib import crc32
 from chatredirect.sip import client_request as client
 from chatredirect.sip import headers
 from chatredirect.sip.client_request import ClientRequest
+from chatredirect.sip.dialog import ClientDialog
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import FramingFault, Ping, StreamFramer, parse_datagram
 from chatredirect.sip.limits import Limits
@@ -244,7 +245,7 @@ def answered(data: bytes) -> Hashable:
         return "request"
     ours = client.answers(response, _INVITE)
     next_ones = [client.ack(_INVITE, response)]
-    dialog = client.ClientDialog.of(_INVITE, response)
+    dialog = ClientDialog.of(_INVITE, response)
     next_ones += [dialog.request(b"ACK", 1, _INVITE.via), dialog.request(b"BYE", 2, _INVITE.via)]
     for sent in next_ones:
         written = sent.write()

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.sip.client_request import (
-    ClientDialog,
     ClientRequest,
     ack,
     addresses,
@@ -17,6 +16,7 @@ from chatredirect.sip.client_request import (
     hostport,
     via,
 )
+from chatredirect.sip.dialog import ClientDialog
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request, Response

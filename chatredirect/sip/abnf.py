@@ -103,17 +103,12 @@ CSEQ = re.compile(rb"(" + DIGITS + rb")" + LWS + rb"(" + TOKEN + rb")\Z")
 # -- a whole head, as most clients write it ---------------------------------------------------
 # Everything here is narrower than the rules above: whatever it matches, they match with the same
 # parts. Spaces only where all clients have them, no folding, no quoted parameter values.
-_PLAIN_PARAMS = rb"(?:;" + TOKEN + rb"(?:=" + _UNQUOTED_VALUE + rb")?)" + _FEW
+_PLAIN_PARAM = TOKEN + rb"(?:=" + _UNQUOTED_VALUE + rb")?"
+_PLAIN_PARAMS = rb"(?:;" + _PLAIN_PARAM + rb")" + _FEW
 _PLAIN_NAME = rb'(?:"[^"\\\x00-\x1f]*+" ?|[A-Za-z0-9][A-Za-z0-9 ]*+)?'
 _PLAIN_ADDR = _PLAIN_NAME + rb"<" + _URI + rb">"
 # At most one tag, and no empty one; as many parameters as `_FEW` in all.
-_BESIDE_TAG = (
-    rb"(?:;(?![Tt][Aa][Gg])"
-    + TOKEN
-    + rb"(?:="
-    + _UNQUOTED_VALUE
-    + rb")?){0,%d}" % ((MAX_PARAMS - 1) // 2)
-)
+_BESIDE_TAG = rb"(?:;(?![Tt][Aa][Gg])" + _PLAIN_PARAM + rb"){0,%d}" % ((MAX_PARAMS - 1) // 2)
 _PLAIN_TAG = _BESIDE_TAG + rb"(?:;tag=(?![;\r]|\Z)" + _UNQUOTED_VALUE + _BESIDE_TAG + rb")?"
 # Names that don't begin with a letter of a name or compact form in PLAIN_HEAD, and two names that
 # all clients send.

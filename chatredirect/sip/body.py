@@ -1,7 +1,7 @@
 """The type of a message's body (RFC 3261 §7.4, §20.11 to §20.15), and the parts of a multipart.
 
-This is what is needed to decide whether a body is understood, and whether it may be ignored if it
-isn't (§8.2.3). Few parts of a multipart (RFC 2046 §5.1) are read; multiparts in it aren't.
+They decide whether a body is understood, and whether it may be ignored if it isn't (§8.2.3). Of a
+multipart (RFC 2046 §5.1), `MAX_PARTS` parts are read; a multipart in it isn't understood.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from chatredirect.sip import abnf, headers
 from chatredirect.sip.message import Request, values
 
 MAX_PARTS = 8
+"""Of a multipart."""
 _MAX_BOUNDARY = 70  # RFC 2046 §5.1.1
 _MAX_HEAD = 2048  # octets of a part's header fields
 _ALTERNATIVE = b"multipart/alternative"
@@ -31,7 +32,6 @@ class Body:
         params: the media type's parameters with their semicolons.
         encoded: whether it has a content encoding (§20.12); none is supported.
         optional: whether it may be ignored (§20.11).
-        octets: the content.
     """
 
     kind: bytes
@@ -59,18 +59,10 @@ def body_of(request: Request) -> Body:
 
 
 def find(body: Body, kind: bytes) -> Body | None:
-    """The body itself if it has this type, or the part of a multipart that has it.
+    """The body itself if it has the type `kind`, or the part of a multipart that has it.
 
     It is the last such part of multipart/alternative (RFC 2046 §5.1.4), and the first of
-    multipart/mixed if all other parts may be ignored (RFC 3261 §8.2.3). A multipart in a multipart
-    isn't understood.
-
-    Args:
-        body: the body to look into.
-        kind: the only media type that is understood.
-
-    Returns:
-        The body or part; None if there is none.
+    multipart/mixed if all other parts may be ignored (RFC 3261 §8.2.3).
 
     Raises:
         BadMultipart: the multipart can't be read.

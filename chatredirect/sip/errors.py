@@ -1,23 +1,16 @@
 """What can be wrong with a SIP message.
 
 Each class is one fault, with the status code and reason phrase of its response, the section of the
-RFC and the name of its counter. An instance has the offending bytes.
+RFC and the name of its counter. An instance has the offending bytes. All are `SipError`s:
 
-    SipError
-    ├── Unanswerable          dropped: no response is possible
-    │   ├── NotSip
-    │   ├── EmptyDatagram
-    │   └── BadStatusLine
-    ├── BadRequest            400
-    │   ├── BadStartLine, BadHeaderLine, BareLineBreak, BadRequestUri, NoHeaderEnd
-    │   ├── MissingHeader, BadHeaderValue, RepeatedHeader
-    │   ├── CSeqMethodMismatch
-    │   └── BadContentLength, MissingContentLength, TruncatedBody
-    ├── UriTooLong            414
-    ├── UnsupportedUriScheme  416
-    ├── VersionNotSupported   505
-    └── MessageTooLarge       513
-        └── HeaderLineTooLong, TooManyHeaders, TooManyVias
+    dropped  Unanswerable: NotSip, EmptyDatagram, BadStatusLine
+    400      BadRequest: BadStartLine, BadHeaderLine, BareLineBreak, BadRequestUri, NoHeaderEnd,
+             MissingHeader, BadHeaderValue, RepeatedHeader, CSeqMethodMismatch, BadContentLength,
+             MissingContentLength, TruncatedBody
+    414      UriTooLong
+    416      UnsupportedUriScheme
+    505      VersionNotSupported
+    513      MessageTooLarge: HeaderLineTooLong, TooManyHeaders, TooManyVias
 """
 
 from typing import ClassVar

@@ -1,9 +1,9 @@
 """A flow: the way back to a peer, which can be used later (RFC 5626 §3).
 
-A redirect is sent at once and needs none. In a dialog, requests are sent over its flow. Over TCP
-and TLS that is the connection that the peer opened, since often nothing listens behind its Contact;
-over UDP it is the peer's address and the local one that it sent to. Sockets make flows
-(`chatredirect.transport`); the protocol only needs what is declared here.
+Over TCP and TLS it is the connection that the peer opened, since often nothing listens behind its
+Contact; over UDP it is the peer's address and the local one that it sent to. A redirect is sent at
+once and needs no flow; requests in a dialog are sent over the dialog's. `chatredirect.transport`
+makes flows; the protocol only needs what is declared here.
 """
 
 from typing import Protocol
@@ -58,11 +58,7 @@ class ReturnPath(Protocol):
         """`udp`, `tcp` or `tls`."""
 
     def flow(self, port: int) -> Flow:
-        """The flow back to the peer.
-
-        Args:
-            port: where datagrams are sent at the peer's address; a connection ignores it.
-        """
+        """The flow back to the peer; datagrams go to this port of its address."""
 
     def useless(self) -> None:
         """Count the message as useless; a connection with too many of them is closed."""

@@ -7,7 +7,7 @@ others spelling, order and folding stay the received octets. A response only los
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chatredirect.sip import abnf, headers
 from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
@@ -57,12 +57,13 @@ class HeaderEditor:
     Route, Max-Forwards and Proxy-Require fields.
     """
 
+    start_line: bytes
     fields: list[bytes]
-    via: int = -1
-    routes: list[int] = field(default_factory=list)
-    max_forwards: list[int] = field(default_factory=list)
-    proxy_require: list[int] = field(default_factory=list)
-    length: int = -1
+    via: int
+    routes: list[int]
+    max_forwards: list[int]
+    proxy_require: list[int]
+    length: int
 
     def hops(self) -> int | None:
         """The value of Max-Forwards; None if there is none (§20.22).
@@ -149,6 +150,10 @@ class HeaderEditor:
             if line and fields.search(line):
                 self.fields[at] = b""
 
+    def head(self) -> bytes:
+        """Start-line and header fields."""
+        return b"\r\n".join((self.start_line, *filter(None, self.fields)))
+
     def rest(self, body: bytes) -> bytes:
         """All header fields, the empty line and the body.
 
@@ -172,30 +177,21 @@ def lay_out(head: bytes) -> HeaderEditor:
     """Split a message's head, a valid start-line and header fields, into header fields."""
     folded = b"\r\n " in head or b"\r\n\t" in head
     fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
-    del fields[0]
-    draft = HeaderEditor(fields)
+    start_line = fields.pop(0)
+    found: tuple[list[int], ...] = ([], [], [], [], [], [])  # the indexes of fields by their kind
     for at, line in enumerate(fields):
         name = line.partition(b":")[0]
         kind = _KIND_BY_SPELLING.get(name)
         if kind is None:
             kind = _KIND_BY_LOWER_NAME.get(name.rstrip(b" \t").lower(), _OTHER)
-        if kind == _OTHER:
-            continue
-        if kind == _VIA:
-            if draft.via < 0:
-                draft.via = at
-        elif kind == _ROUTE:
-            draft.routes.append(at)
-        elif kind == _MAX_FORWARDS:
-            draft.max_forwards.append(at)
-        elif kind == _LENGTH:
-            if draft.length < 0:
-                draft.length = at
-            else:
-                fields[at] = b""
-        else:
-            draft.proxy_require.append(at)
-    return draft
+        if kind != _OTHER:
+            found[kind].append(at)
+    _, vias, routes, max_forwards, proxy_require, lengths = found
+    for repeated in lengths[1:]:
+        fields[repeated] = b""
+    via = vias[0] if vias else -1
+    length = lengths[0] if lengths else -1
+    return HeaderEditor(start_line, fields, via, routes, max_forwards, proxy_require, length)
 
 
 def returned(response: Response) -> bytes:
@@ -219,20 +215,19 @@ def returned(response: Response) -> bytes:
         and b"\r\n\t" not in head
     ):
         return b"%b%b\r\n\r\n%b" % (head[:end], head[end + 2 + len(first) :], response.body)
-    draft = lay_out(head)
+    editor = lay_out(head)
     further = b""
     if b"," in top:
         further = top[headers.read_via(top).end :].lstrip(b" \t\r\n,")
-    draft.fields[draft.via] = b"Via: " + further if further else b""
-    return b"%b\r\n%b" % (head[: head.find(b"\r\n")], draft.rest(response.body))
+    editor.fields[editor.via] = b"Via: " + further if further else b""
+    return b"%b\r\n%b" % (editor.start_line, editor.rest(response.body))
 
 
 def addressed_to(response: Response, vias: list[bytes]) -> None:
     """Add the Via values of the request to a response that has only ours."""
-    draft = lay_out(response.head)
-    draft.fields[draft.via] += b"".join(b"\r\nVia: " + via for via in vias)
-    start_line = response.head[: response.head.find(b"\r\n")]
-    response.head = b"\r\n".join((start_line, *filter(None, draft.fields)))
+    editor = lay_out(response.head)
+    editor.fields[editor.via] += b"".join(b"\r\nVia: " + via for via in vias)
+    response.head = editor.head()
     response.vias = [*response.vias, *vias]
 
 
@@ -247,9 +242,9 @@ def named(*names: bytes) -> re.Pattern[bytes]:
 
 def without(head: bytes, fields: re.Pattern[bytes]) -> bytes:
     """A message's head without the fields that match a pattern of `named`."""
-    draft = lay_out(head)
-    draft.drop(fields)
-    return b"\r\n".join((head[: head.find(b"\r\n")], *filter(None, draft.fields)))
+    editor = lay_out(head)
+    editor.drop(fields)
+    return editor.head()
 
 
 def ack_of(invite: bytes, to: bytes) -> bytes:

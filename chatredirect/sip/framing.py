@@ -60,18 +60,20 @@ class StreamFramer:
         passes_over: for trusted peers: whether a message that is too large but well delimited is
             returned with the fault `MessageTooLarge` and without its body, and its octets are
             skipped. It may be changed at any time.
+        position: how many octets have been handled of those that were left after the last
+            `receive`; only the framer changes it.
     """
 
     __slots__ = (
-        "_broken", "_buffer", "_head", "_left_over", "_limits", "_line_breaks", "_position",
-        "_searched", "passes_over",
+        "_broken", "_buffer", "_head", "_left_over", "_limits", "_line_breaks", "_searched",
+        "passes_over", "position",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         """Begin with an empty stream."""
         self._limits = limits
         self._buffer = b""
-        self._position = 0  # octets of the buffer that have been handled
+        self.position = 0
         self._searched = 0  # the head doesn't end before this position in the buffer
         self._head: Message | None = None
         self._line_breaks = 0  # consecutive CRLFs between messages
@@ -86,34 +88,29 @@ class StreamFramer:
         When `next_event` returns None, they are an incomplete message, and a transport closes
         connections that never complete one.
         """
-        return bool(self._head is not None or self._left_over or self._position < len(self._buffer))
+        return bool(self._head is not None or self._left_over or self.position < len(self._buffer))
 
     @property
     def passing_over(self) -> bool:
         """Whether octets of a message that is too large are still to be skipped."""
         return self._left_over > 0
 
-    @property
-    def position(self) -> int:
-        """How many octets have been handled of those that were left after the last `receive`."""
-        return self._position
-
     def begins_with(self, octets: bytes) -> bool:
         """Whether the octets that are left begin with these."""
-        return self._head is None and self._buffer.startswith(octets, self._position)
+        return self._head is None and self._buffer.startswith(octets, self.position)
 
     def receive(self, data: bytes) -> None:
         """Take octets from the peer; after a `FramingFault` they are discarded."""
         if self._broken:
             return
-        position = self._position
+        position = self.position
         if position < len(self._buffer):
             self._buffer = self._buffer[position:] + data
             self._searched = max(0, self._searched - position)
         else:
             self._buffer = data
             self._searched = 0
-        self._position = 0
+        self.position = 0
 
     def next_event(self) -> Event | None:
         """The next event; None if it needs more octets, and always after a `FramingFault`."""
@@ -123,13 +120,13 @@ class StreamFramer:
         if self._head is None:
             if self._left_over and not self._pass_over():
                 return None
-            while buffer.startswith(b"\r\n", self._position):
-                self._position += 2
+            while buffer.startswith(b"\r\n", self.position):
+                self.position += 2
                 self._line_breaks += 1
                 if self._line_breaks == 2:  # RFC 5626 §3.5.1
                     self._line_breaks = 0
                     return _PING
-            position = self._position
+            position = self.position
             if position >= len(buffer):
                 return None
             if read_stream is not None and not self._searched:
@@ -151,18 +148,18 @@ class StreamFramer:
             fault = self._read_head(buffer[position:end])
             if isinstance(fault, FramingFault):
                 return fault
-            self._position = end + len(HEAD_END)
+            self.position = end + len(HEAD_END)
             self._searched = 0
             if fault is not None:
                 return fault
         assert self._head is not None
-        message, position = self._head, self._position
+        message, position = self._head, self.position
         size = message.content_length or 0
         if len(buffer) - position < size:
             return None
         message.body = buffer[position : position + size]
         self._head = None
-        self._position = position + size
+        self.position = position + size
         return message
 
     def feed(self, data: bytes) -> list[Event]:
@@ -175,8 +172,8 @@ class StreamFramer:
 
     def _pass_over(self) -> bool:
         """Skip octets of a message that is too large; whether all of them have come."""
-        octets = min(self._left_over, len(self._buffer) - self._position)
-        self._position += octets
+        octets = min(self._left_over, len(self._buffer) - self.position)
+        self.position += octets
         self._left_over -= octets
         return not self._left_over
 
@@ -214,7 +211,7 @@ class StreamFramer:
     def _fail(self, error: SipError, message: Message | None) -> FramingFault:
         self._broken = True
         self._buffer = b""
-        self._position = 0
+        self.position = 0
         self._head = None
         return FramingFault(error, message)
 

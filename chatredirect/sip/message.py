@@ -45,10 +45,7 @@ class Request:
         head: start-line and header fields, without the empty line; see `values`. Truncated if it
             has far too many lines.
         vias: the values of the Via header fields from the top; each may hold several via-parms.
-        from_: the value of the first From; None if there is none.
-        to: likewise of To.
-        call_id: likewise of Call-ID.
-        cseq: likewise of CSeq.
+        from_: the value of the first From, None if there is none; so are to, call_id and cseq.
         content_length: octets; None if there is no valid Content-Length, or if other header lines
             are so malformed that another parser might find another one.
         body: as many octets as Content-Length says, or the rest of the datagram (§18.3).

@@ -54,7 +54,6 @@ class Peer:
 
     Attributes:
         host: the IP address as text, without brackets, v4-mapped ones as IPv4.
-        port: the port.
         trusted: whether it is a trusted peer; see `chatredirect.transport.peer_identity`.
         names: the names that its certificate has proved, in lower case; empty without one.
     """
@@ -87,11 +86,7 @@ class TagMaker:
         """The tag for a response to this request and to each retransmission of it.
 
         A CANCEL gets the tag of its request (§9.2): both have the same topmost Via, Call-ID, From
-        and CSeq number.
-
-        Args:
-            request: a request with Via, From and Call-ID.
-            number: the CSeq's sequence number, 0 if it can't be read.
+        and CSeq number, which is 0 if it can't be read.
         """
         keyed = self._keyed.copy()
         from_, call_id = request.from_ or b"", request.call_id or b""
@@ -133,12 +128,7 @@ def write_answer(
 
 @lru_cache(maxsize=256)
 def status_line(status: int, phrase: str | None = None) -> bytes:
-    """A Status-Line without its CRLF (RFC 3261 §7.2).
-
-    Args:
-        status: the status code.
-        phrase: ASCII; the RFC's own if it is left out.
-    """
+    """A Status-Line without its CRLF (RFC 3261 §7.2); `phrase` replaces the RFC's own."""
     return f"SIP/2.0 {status} {phrase or PHRASES[status]}".encode("ascii")
 
 
@@ -148,8 +138,8 @@ def respond(
     """Write a response without a body.
 
     Args:
-        request: the request; Via, From, To, Call-ID and CSeq are copied if present.
-        status_line: `SIP/2.0`, status code and reason phrase, without CRLF.
+        request: its Via, From, To, Call-ID and CSeq are copied if present.
+        status_line: made by the function of that name.
         via: the topmost Via value, made by `stamp`.
         tag: the To tag to add; `b""` to keep the To unchanged.
         fields: further header fields, each with its CRLF.
@@ -167,15 +157,9 @@ def respond(
     )
 
 
-def with_body(answer: bytes, content_type: bytes, body: bytes) -> bytes:
-    """A response of `respond`, with a body.
-
-    Args:
-        answer: the response without a body.
-        content_type: the value of Content-Type.
-        body: the body.
-    """
-    head = answer.removesuffix(b"Content-Length: 0\r\n\r\n")
+def with_body(response: bytes, content_type: bytes, body: bytes) -> bytes:
+    """A response that `respond` has written, with a body."""
+    head = response.removesuffix(b"Content-Length: 0\r\n\r\n")
     length = b"Content-Length: %d" % len(body)
     return b"%bContent-Type: %b\r\n%b\r\n\r\n%b" % (head, content_type, length, body)
 
@@ -200,10 +184,7 @@ def stamp(value: bytes, via: headers.Via, source: Peer) -> bytes:
     `rport` is filled in and `received` added (RFC 3581 §4). A client's own values are replaced, so
     that a forged `received` steers no response.
 
-    Args:
-        value: the received Via value; further via-parms may follow the first.
-        via: its first via-parm.
-        source: the peer that sent the request.
+    `via` is the first via-parm of the received value; others may follow.
     """
     params = via.params
     if params:

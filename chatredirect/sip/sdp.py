@@ -5,7 +5,7 @@ itself; nothing is sent to its port. Such a line is accepted, every other one is
 port 0 (RFC 3264 §6).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TYPE = b"application/sdp"
 MAX_MEDIA = 32
@@ -17,7 +17,8 @@ MAX_ANSWER = 4096
 
 _SPOKEN = (b"message", b"x-ms-message")
 _PORT = 5060  # any port but 0 accepts the line
-_DIRECTIONS = {
+_ACCEPTED = b"a=accept-types:text/plain"
+_DIRECTIONS = {  # of an offer, and of its answer (RFC 3264 §6.1)
     b"a=sendonly": b"a=recvonly",
     b"a=recvonly": b"a=sendonly",
     b"a=inactive": b"a=inactive",
@@ -33,7 +34,7 @@ class _Media:
     kind: bytes
     port: bytes
     rest: bytes  # protocol and formats
-    attributes: tuple[bytes, ...]
+    direction: bytes  # the last attribute of `_DIRECTIONS`; empty if there is none
 
     @property
     def accepted(self) -> bool:
@@ -45,7 +46,7 @@ def answer(offer: bytes, host: str, version: int) -> bytes | None:
 
     Args:
         offer: the peer's session description.
-        host: our address, IPv6 without brackets, or a name.
+        host: our address, or a name; IPv6 has no brackets.
         version: the o= line's version; one more than in our last description if this one differs.
 
     Raises:
@@ -58,7 +59,7 @@ def answer(offer: bytes, host: str, version: int) -> bytes | None:
     for each in media:
         if each.accepted:
             lines += [b"m=%b %d %b" % (each.kind, _PORT, each.rest), _ACCEPTED]
-            lines += [_DIRECTIONS[line] for line in each.attributes if line in _DIRECTIONS]
+            lines += [_DIRECTIONS[each.direction]] if each.direction else []
         else:
             lines.append(b"m=%b 0 %b" % (each.kind, each.rest))
     made = b"\r\n".join(lines) + b"\r\n"
@@ -72,9 +73,6 @@ def offer(host: str, version: int) -> bytes:
     lines = _head(host, version, b"0 0")
     lines += [b"m=message %d sip null" % _PORT, _ACCEPTED]
     return b"\r\n".join(lines) + b"\r\n"
-
-
-_ACCEPTED = b"a=accept-types:text/plain"
 
 
 def _head(host: str, version: int, times: bytes) -> list[bytes]:
@@ -105,8 +103,7 @@ def _read(description: bytes) -> tuple[bytes, list[_Media]]:
         elif line.startswith(b"t=") and not media and line[2:].replace(b" ", b"").isdigit():
             times = line[2:]
         elif media and line in _DIRECTIONS:
-            last = media[-1]
-            media[-1] = _Media(last.kind, last.port, last.rest, (line,))
+            media[-1] = replace(media[-1], direction=line)
         elif line[1:2] != b"=" and line:
             raise BadSession
     return times, media
@@ -121,4 +118,4 @@ def _media(line: bytes) -> _Media:
     number = port.partition(b"/")[0]
     if not number.isdigit() or len(number) > 5:
         raise BadSession
-    return _Media(kind, number.lstrip(b"0") or b"0", rest, ())
+    return _Media(kind, number.lstrip(b"0") or b"0", rest, b"")

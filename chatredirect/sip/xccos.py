@@ -1,4 +1,4 @@
-"""XCCOS, Group Chat's commands and replies (MS-XCCOSIP): read and written here, for both sides.
+"""XCCOS, Group Chat's commands and replies (MS-XCCOSIP), read and written for client and server.
 
 Only `cmd:requri` is understood: it asks for the URI of a channel service. A server replies to every
 other command that it isn't implemented, since a client waits for the reply to each of its commands.
@@ -23,6 +23,7 @@ _SPACE = "urn:parlano:xml:ns:xccos"
 _REQURI = "requri"
 _SUCCESS = "200"
 CONTENT_TYPE = b"text/plain"
+_IN_QUOTES = {'"': "&quot;", "\t": "&#9;", "\r": "&#13;", "\n": "&#10;"}
 
 
 class BadCommand(BadXml):
@@ -34,9 +35,9 @@ class XccosCommand:
     """One command of a client.
 
     Attributes:
-        name: its id without `cmd:`.
-        number: its seqid, as written.
-        envelope: its envelope's envid, as written.
+        name: the id without `cmd:`.
+        number: the seqid, as written.
+        envelope: the envid of the envelope, as written.
     """
 
     name: str
@@ -50,11 +51,7 @@ class XccosCommand:
 
 
 def read_commands(body: bytes, charset: bytes | None = None) -> list[XccosCommand]:
-    """Read the commands in a body, in their order; none if it holds other XCCOS.
-
-    Args:
-        body: at most `MAX_OCTETS`.
-        charset: the parameter of its Content-Type.
+    """Read the commands in a body of at most `MAX_OCTETS`; none if it holds other XCCOS.
 
     Raises:
         BadXml: it isn't XCCOS, or there is too much of it.
@@ -65,7 +62,7 @@ def read_commands(body: bytes, charset: bytes | None = None) -> list[XccosComman
 
 
 class _Envelope:
-    """Takes the commands out of what is read."""
+    """Collects the commands of a body; an `xml_body.Listener`."""
 
     __slots__ = ("_number", "commands")
 
@@ -74,7 +71,6 @@ class _Envelope:
         self._number = ""
 
     def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
-        """See `xml_body.Listener`."""
         if depth == 0:
             if (space, name) != (_SPACE, "xccos"):
                 raise BadCommand("Not XCCOS")
@@ -86,10 +82,7 @@ class _Envelope:
             self.commands.append(XccosCommand(named, _attribute(attributes, "seqid"), self._number))
 
     def text(self, depth: int, text: str) -> None:
-        """Nothing that counts is text."""
-
-    def end(self, depth: int) -> None:
-        """Nothing that counts is at an end."""
+        pass  # no command has text
 
 
 def _attribute(attributes: Mapping[str, str], name: str) -> str:
@@ -102,11 +95,11 @@ def _attribute(attributes: Mapping[str, str], name: str) -> str:
 def write_replies(
     number: int, commands: list[XccosCommand], domain: str, find: Callable[[], str | None]
 ) -> bytes:
-    """Write an envelope with the reply to each command, in their order.
+    """Write an envelope with the reply to each command of another one, in their order.
 
     Args:
         number: our own envid.
-        commands: those of one envelope.
+        commands: the commands of the other envelope.
         domain: the SIP domain of the contact object.
         find: finds the URI of a channel service; None if there is none at the moment.
     """
@@ -135,15 +128,8 @@ def _quoted(text: str) -> str:
     return f'"{escape(text, _IN_QUOTES)}"'
 
 
-_IN_QUOTES = {'"': "&quot;", "\t": "&#9;", "\r": "&#13;", "\n": "&#10;"}
-
-
 def write_command(number: int) -> bytes:
-    """Write the body that asks for a channel service.
-
-    Args:
-        number: the envelope's, to know the reply by.
-    """
+    """Write the body that asks for a channel service; the reply repeats the envelope's number."""
     return (
         f'<xccos ver="1" envid="{number}" xmlns="{_SPACE}">'
         '<cmd id="cmd:requri" seqid="1"><data/></cmd></xccos>'
@@ -152,11 +138,9 @@ def write_command(number: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ChannelReply:
-    """What a server replies to `cmd:requri`.
+    """A server's reply to `cmd:requri`: the channel service's URI, or why there is none.
 
-    Attributes:
-        uri: the channel service's; empty if there is none.
-        why: why there is none; empty if there is one.
+    Of the two, the other is empty.
     """
 
     uri: str
@@ -164,7 +148,7 @@ class ChannelReply:
 
 
 def read_reply(body: bytes, number: int) -> ChannelReply | None:
-    """Read the reply to `write_command` in a body; None if it is something else."""
+    """Read the reply to the `write_command` of this number in a body; None if there is none."""
     replies = _Replies()
     try:
         read_xml(body, None, replies)
@@ -178,7 +162,7 @@ def read_reply(body: bytes, number: int) -> ChannelReply | None:
 
 @dataclass(slots=True)
 class _Found:
-    """What a reply says; None for what hasn't come."""
+    """A reply as far as it has been read; None for a part that hasn't come."""
 
     name: str
     envelope: str | None = None
@@ -195,14 +179,13 @@ class _Found:
 
 
 class _Replies:
-    """Takes the replies out of what is read; of a part that is there twice the first counts."""
+    """Collects the replies of a body; of a part that is there twice the first counts."""
 
     def __init__(self) -> None:
         self.found: list[_Found] = []
         self._path: list[str] = []
 
     def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
-        """See `xml_body.Listener`."""
         self._path[depth:] = [name if space == _SPACE else ""]
         match self._path:
             case ["xccos", "rpl"]:
@@ -215,9 +198,5 @@ class _Replies:
                 self.found[-1].uri = attributes.get("uri", "")
 
     def text(self, depth: int, text: str) -> None:
-        """See `xml_body.Listener`."""
         if self._path[: depth + 1] == ["xccos", "rpl", "resp"]:
             self.found[-1].said += text
-
-    def end(self, depth: int) -> None:
-        """See `xml_body.Listener`."""

@@ -1,7 +1,7 @@
 """A peer's XML in a body, read as a stream within limits.
 
-A listener gets each start tag, text and end tag, and stops the reading by raising. Nothing else is
-kept. Namespaces are resolved here and not by expat, which would prefix each attribute with its
+A listener gets each start tag and text, and stops the reading by raising. Nothing else is kept.
+Namespaces are resolved here and not by expat, which would prefix each attribute with its
 namespace's name: that made 1 GB of a 60 KB body.
 
 A DTD is refused, and with it all entities; so is a processing instruction. expat gets the octets in
@@ -24,7 +24,7 @@ MAX_ATTRIBUTES = 256
 MAX_NAMES = 40
 """Different names of elements and attributes; expat keeps them."""
 MAX_NAME = 64
-"""Characters of one."""
+"""Characters of a name."""
 MAX_TAG = 640
 """Octets of one tag or comment."""
 _PIECE = 256  # octets that expat gets at once; it reads them all even if one is refused
@@ -62,7 +62,7 @@ class UnknownCharset(BadXml):
 
 
 class Listener(Protocol):
-    """Gets what is read."""
+    """Gets the start tags and the text of a body; may raise `BadXml`."""
 
     def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
         """A start tag.
@@ -77,17 +77,11 @@ class Listener(Protocol):
     def text(self, depth: int, text: str) -> None:
         """A part of the text of an element at this depth."""
 
-    def end(self, depth: int) -> None:
-        """The end of an element at this depth."""
-
 
 def read_xml(body: bytes, charset: bytes | None, listener: Listener) -> None:
-    """Read a body.
+    """Read a body, whose size the caller limits.
 
-    Args:
-        body: the octets; the caller limits their number.
-        charset: the charset parameter of Content-Type.
-        listener: gets what is read.
+    `charset` is the charset parameter of Content-Type.
 
     Raises:
         BadXml: it isn't well-formed, or exceeds a limit, or the listener raised this.
@@ -189,7 +183,6 @@ class _Reading:
 
     def end(self, _: str) -> None:
         self._spaces.pop()
-        self._listener.end(len(self._spaces) - 1)
 
     def text(self, text: str) -> None:
         self._listener.text(len(self._spaces) - 2, text)

@@ -1,11 +1,7 @@
 """Transactions (RFC 3261 §17, with the corrections of RFC 6026), sans-I/O.
 
-    state_machines  the state machines as tables, and the values of the timers (RFC 3261 table 4)
-    matching        what identifies a transaction (§17.1.3, §17.2.3)
-    layer           all transactions: what is new, what is a retransmission, what is sent again
-    timer_heap      items by the time at which they are due
-
-A transaction knows when it is due (`Transaction.due`) and has no clock. The owner of the layer
-keeps a heap of these times and calls `handle_timers` when one has come. What has to be sent is
-returned as `Send`.
+state_machines  the state machines as tables, and the values of the timers (RFC 3261 table 4)
+matching        what identifies a transaction (§17.1.3, §17.2.3)
+layer           all transactions: what is new, what is a retransmission, what is sent again
+timer_heap      items by the time at which they are due
 """

@@ -36,9 +36,8 @@ class Transaction(Generic[U]):
     """One transaction.
 
     Attributes:
-        key: identifies it; see `matching`.
-        table: its state machine.
-        state: its state.
+        key: see `matching`.
+        table: the state machine.
         flow: what its messages are sent over; of a server the flow that its request came on last.
         user: the transaction user (RFC 3261 §17).
         peer: a server's client; no other peer can repeat, acknowledge or cancel its request.
@@ -48,7 +47,7 @@ class Transaction(Generic[U]):
         merged: see `matching.merged_key`; None if it has none.
         pause: seconds until the next retransmission.
         resend_at: when the next retransmission is due; infinite for never.
-        end_at: when its state ends.
+        end_at: when the state ends; infinite for never.
         held: a server's flow, until the final response has been sent.
         complained: whether a response that wasn't accepted has been logged already.
         queued: for the owner's timer heap; the layer doesn't use it.
@@ -94,7 +93,7 @@ class Transactions(Generic[U]):
         """Begin without transactions.
 
         Args:
-            out: messages to be sent are appended here.
+            out: gets the messages to be sent.
             changed: called for a transaction that may be due at another time than before.
         """
         self._out = out
@@ -142,13 +141,11 @@ class Transactions(Generic[U]):
         merged: bytes | None = None,
     ) -> Transaction[U]:
         """Begin a server transaction for a new request; `respond` sends its responses."""
-        table, state = (
-            (INVITE_SERVER, TransactionState.PROCEEDING)
-            if invite
-            else (SERVER, TransactionState.TRYING)
+        table = INVITE_SERVER if invite else SERVER
+        state = TransactionState.PROCEEDING if invite else TransactionState.TRYING
+        transaction = Transaction(
+            key, table, state, flow, user, tag=tag, merged=merged, peer=peer, held=flow
         )
-        transaction = Transaction(key, table, state, flow, user, b"", tag, merged, peer=peer)
-        transaction.held = flow
         flow.hold()
         self._servers[key] = transaction
         if merged is not None:
@@ -179,11 +176,8 @@ class Transactions(Generic[U]):
         self, key: bytes, data: bytes, flow: Flow, user: U, now: float, *, invite: bool = False
     ) -> Transaction[U]:
         """Send a request other than ACK."""
-        table, state = (
-            (INVITE_CLIENT, TransactionState.CALLING)
-            if invite
-            else (CLIENT, TransactionState.TRYING)
-        )
+        table = INVITE_CLIENT if invite else CLIENT
+        state = TransactionState.CALLING if invite else TransactionState.TRYING
         transaction = Transaction(key, table, state, flow, user, data)
         self._clients[key] = transaction
         self._out.append(Send(flow, data, user))
@@ -196,10 +190,7 @@ class Transactions(Generic[U]):
     def refused(self, transaction: Transaction[U], ack: bytes, now: float) -> bool:
         """Handle a 3xx to 6xx response to an INVITE, or its retransmission.
 
-        Args:
-            transaction: a client transaction.
-            ack: the ACK (RFC 3261 §17.1.1.3), which replaces the INVITE; empty if it has already.
-            now: seconds.
+        The ACK (RFC 3261 §17.1.1.3) replaces the INVITE; it is empty if it has replaced it already.
 
         Returns:
             Whether to notify the user.
@@ -238,14 +229,10 @@ class Transactions(Generic[U]):
             else:
                 self._do(act, transaction, now)
         if transaction.state is TransactionState.TERMINATED or now >= transaction.end_at:
-            self._forget(transaction)
+            self.end(transaction)
         else:
             self._changed(transaction)
         return notify
-
-    def end(self, transaction: Transaction[U]) -> None:
-        """End a transaction whose flow is gone (RFC 3261 §17.1.4, §17.2.4)."""
-        self._forget(transaction)
 
     def _do(self, act: TransactionAction, transaction: Transaction[U], now: float) -> None:
         unreliable = not reliable(transaction.flow)
@@ -274,7 +261,8 @@ class Transactions(Generic[U]):
             case TransactionAction.SLOWLY:
                 transaction.resend_at = now + T2 if unreliable else inf
 
-    def _forget(self, transaction: Transaction[U]) -> None:
+    def end(self, transaction: Transaction[U]) -> None:
+        """End a transaction, also one whose flow is gone (RFC 3261 §17.1.4, §17.2.4)."""
         transaction.state = TransactionState.TERMINATED
         ours = transaction.table is CLIENT or transaction.table is INVITE_CLIENT
         table = self._clients if ours else self._servers

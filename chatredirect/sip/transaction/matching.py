@@ -40,38 +40,22 @@ def _key(request: Request, headers: MandatoryHeaders, method: bytes) -> bytes:
         # All messages of a transaction share Call-ID and CSeq number, so these only matter when a
         # client uses a branch twice: then its requests are still two.
         sent_by = b"%b:%d" % (via.host.lower(), via.port or DEFAULT_PORT)
-        parts = (
-            method,
-            branch.lower(),
-            sent_by,
-            request.call_id or b"",
-            b"%d" % headers.number,
-        )
+        number = b"%d" % headers.number
+        parts = (method, branch.lower(), sent_by, request.call_id or b"", number)
         return _short(b" ".join(parts))
     # The RFC 2543 rule: Request-URI, To tag, From tag, Call-ID, CSeq and topmost Via. The To tag of
     # an INVITE's key is left out, since its ACK has the response's.
     to_tag = b"" if method == b"INVITE" else tag_of(headers.to, "To")
-    return _short(
-        b"\n".join(
-            (
-                b"%b %d %b" % (method, headers.number, request.uri),
-                request.call_id or b"",
-                tag_of(headers.from_, "From"),
-                to_tag,
-                request.vias[0],
-            )
-        )
-    )
+    start = b"%b %d %b" % (method, headers.number, request.uri)
+    from_tag = tag_of(headers.from_, "From")
+    parts = (start, request.call_id or b"", from_tag, to_tag, request.vias[0])
+    return _short(b"\n".join(parts))
 
 
 def merged_key(request: Request, headers: MandatoryHeaders) -> bytes:
     """What copies of one request that came on several paths share (RFC 3261 §8.2.2.2)."""
     from_tag = tag_of(headers.from_, "From")
-    parts = (
-        request.call_id or b"",
-        from_tag,
-        b"%d %b" % (headers.number, request.method),
-    )
+    parts = (request.call_id or b"", from_tag, b"%d %b" % (headers.number, request.method))
     return _short(b"\n".join(parts))
 
 

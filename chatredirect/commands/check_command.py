@@ -165,7 +165,7 @@ def _dns_warnings(settings: "Settings") -> "Iterator[Fault]":
 
 def _srv_warning(endpoint: "EndpointSettings", resolution: "Resolution") -> "Iterator[Fault]":
     from chatredirect.config.warnings import at_endpoint, udp_warning
-    from chatredirect.dns.located import LocatedState
+    from chatredirect.dns.resolution import LocatedState
 
     located = resolution.located
     has_srv = any(step.type == "SRV" and step.records for step in resolution.trace.steps)

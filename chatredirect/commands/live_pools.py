@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass
 from chatredirect.client.tls import NotSecureError, Secured
 from chatredirect.client.wire import CONNECTS, Connect, Wire, tls_connect
 from chatredirect.config import DnsSettings, HealthSettings, Settings, Transport
-from chatredirect.dns.located import Located
+from chatredirect.dns.resolution import Located, ResolutionStep, Trace
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.trace import ResolutionStep, Trace
 from chatredirect.log.escape import escape
 from chatredirect.net.own_names import local_addresses, own_names
 from chatredirect.net.target import PoolAddress, Target
 from chatredirect.pools.health import PingOutcome
-from chatredirect.pools.options_ping import ping
+from chatredirect.pools.prober import ping
 from chatredirect.runtime.wording import counted
 from chatredirect.transport.peer_identity import Security
 from chatredirect.transport.tls_contexts import client_context

@@ -8,7 +8,7 @@ from enum import StrEnum
 from chatredirect.commands.live_pools import LivePool, Pinged, target_text
 from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.endpoint import written
-from chatredirect.dns.located import LocatedState
+from chatredirect.dns.resolution import LocatedState
 from chatredirect.log.escape import escape
 from chatredirect.net.target import PoolAddress
 from chatredirect.runtime.wording import counted

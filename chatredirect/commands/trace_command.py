@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from chatredirect.control.protocol import Json
-    from chatredirect.trace.trace_session import Sighting
+    from chatredirect.trace.sighting import Sighting
 
 _SILENT = 30.0  # seconds; the daemon says something every few
 
@@ -114,7 +114,7 @@ class _KeyReader:
         self._strange = False
 
     def __call__(self, line: "Mapping[str, Json]") -> None:
-        from chatredirect.trace.lines import BadSighting, from_json
+        from chatredirect.trace.sighting import BadSighting, from_json
 
         kind = line.get("kind")
         if kind == "begun":
@@ -157,7 +157,7 @@ def _taker(json: bool, verbose: bool) -> "Callable[[Sighting], None]":
 def _print_json(sighting: "Sighting") -> None:
     import json
 
-    from chatredirect.trace.lines import for_people
+    from chatredirect.trace.sighting import for_people
 
     show(json.dumps(for_people(sighting)))
 

@@ -15,9 +15,8 @@ import dns.rdatatype
 
 from chatredirect.dns.answer import Alias, Answer, AnswerError, AnswerKind, read_answer
 from chatredirect.dns.cache import Entry, Key, RecordCache
-from chatredirect.dns.dns_counters import DnsCounters
+from chatredirect.dns.resolution import DnsCounters, QueryAttempt, ResolutionStep, Source, Trace
 from chatredirect.dns.servers import DnsServer, ServerList
-from chatredirect.dns.trace import QueryAttempt, ResolutionStep, Source, Trace
 from chatredirect.runtime.wording import error_text
 
 MAX_ALIASES = 8

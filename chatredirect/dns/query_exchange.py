@@ -27,9 +27,8 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from chatredirect.dns.answer import AnswerError
-from chatredirect.dns.dns_counters import DnsCounters
-from chatredirect.dns.name_cost import CostlyNamesError, check_names
+from chatredirect.dns.answer import AnswerError, CostlyNamesError, check_names
+from chatredirect.dns.resolution import DnsCounters
 from chatredirect.dns.servers import DnsServer
 
 PAYLOAD = 1232

@@ -13,14 +13,12 @@ import structlog
 
 from chatredirect.config import DnsSettings, HostPort
 from chatredirect.dns.cache import RecordCache
-from chatredirect.dns.dns_counters import DnsCounters
 from chatredirect.dns.hosts import Hosts
-from chatredirect.dns.located import Located, Question
 from chatredirect.dns.lookup import Asker, DnsLookup
 from chatredirect.dns.query_exchange import DnsExchange
+from chatredirect.dns.resolution import DnsCounters, Located, Question, Trace
 from chatredirect.dns.rfc3263 import AAAA, A, locate, locate_fixed
 from chatredirect.dns.servers import MOST_OCTETS, PATH, ServerList, read_resolv_conf
-from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
 from chatredirect.runtime.regular_file import in_thread, read_file
 from chatredirect.runtime.wording import error_text

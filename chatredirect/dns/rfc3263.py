@@ -21,9 +21,8 @@ import dns.rdatatype
 from chatredirect.dns.answer import AnswerKind, Naptr, Srv
 from chatredirect.dns.cache import Key
 from chatredirect.dns.hosts import Hosts, is_address, plain, unfit
-from chatredirect.dns.located import Located, LocatedState, Question
 from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
-from chatredirect.dns.trace import ResolutionStep, Source
+from chatredirect.dns.resolution import Located, LocatedState, Question, ResolutionStep, Source
 from chatredirect.net.addresses import Transport, default_port
 from chatredirect.net.target import Target
 

@@ -6,7 +6,7 @@ of their own only up to the number in `http.pools`.
 
 from collections.abc import Iterator, Sequence
 
-from chatredirect.dns.dns_counters import DnsCounters
+from chatredirect.dns.resolution import DnsCounters
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, by_label
 from chatredirect.net.addresses import bracketed

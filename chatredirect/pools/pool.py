@@ -11,8 +11,8 @@ from enum import Enum
 from math import inf
 
 from chatredirect.config.fields import Family
-from chatredirect.dns.located import Located, LocatedState
 from chatredirect.dns.order import Order
+from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
 
 __all__ = ["Pool", "PoolChange", "PoolEvent", "Target"]

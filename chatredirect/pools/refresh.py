@@ -15,9 +15,8 @@ from math import inf
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
-from chatredirect.dns.dns_counters import DnsCounters
-from chatredirect.dns.located import Located
 from chatredirect.dns.lookup import Asker
+from chatredirect.dns.resolution import DnsCounters, Located
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.servers import PATH
 from chatredirect.net.target import PoolAddress, Target, TargetAddress

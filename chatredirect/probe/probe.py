@@ -18,8 +18,7 @@ from chatredirect.dns.order import Order
 from chatredirect.dns.resolver import Resolver
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import PoolAddress, Target
-from chatredirect.probe.call import Call, CallAttempt
-from chatredirect.probe.first_request import Caller
+from chatredirect.probe.call import Call, CallAttempt, Caller
 from chatredirect.probe.sip_exchange import ExchangeStep, SipExchange
 from chatredirect.sip.client_request import ClientRequest, addresses, by_quality
 from chatredirect.sip.errors import SipError

@@ -133,7 +133,7 @@ class StreamFramer:
                 read = read_stream(buffer, position, self._limits)
                 if read is not None:
                     self._line_breaks = 0
-                    message, self._position = read
+                    message, self.position = read
                     return message
             end = buffer.find(HEAD_END, max(position, self._searched))
             # whether it is over the limit must not depend on how the octets were split

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from chatredirect.log.escape import clean, escape
 from chatredirect.sip.flow import peer_text
-from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
+from chatredirect.trace.sighting import Ends, Sighting, SightingKind
 
 MIN_WIDTH = 80
 MAX_WIDTH = 132

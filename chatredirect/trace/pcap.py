@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from chatredirect.trace.trace_session import Sighting, SightingKind
+from chatredirect.trace.sighting import Sighting, SightingKind
 
 _MAGIC = 0xA1B2C3D4  # times in microseconds
 _LINKTYPE_RAW = 101

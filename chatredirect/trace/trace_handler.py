@@ -14,9 +14,8 @@ from chatredirect.control.protocol import USAGE_ERROR, ControlRefusal, Json, sec
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import parse_uri
 from chatredirect.trace.filter import Filter
-from chatredirect.trace.lines import to_json
-from chatredirect.trace.trace_session import TraceSession
-from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
+from chatredirect.trace.sighting import to_json
+from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces, TraceSession
 
 _MAX_TEXT = 1024  # characters of one part of a filter
 _AT_ONCE = 32  # lines in a row before the event loop's other work gets its turn

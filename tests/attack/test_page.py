@@ -8,7 +8,7 @@ import pytest
 from chatredirect.config import LimitSettings, loader
 from chatredirect.config.models import ProxySection
 from chatredirect.control.control_server import Bounds
-from chatredirect.dns import answer, hosts, name_cost, query_exchange
+from chatredirect.dns import answer, hosts, query_exchange
 from chatredirect.http import http_server as http
 from chatredirect.log import escape, sink
 from chatredirect.runtime import rate_limiter, turns, work_list
@@ -34,8 +34,8 @@ FIXED: dict[str, list[float]] = {
     "octets of a DNS answer over TCP": [query_exchange.MAX_TCP_ANSWER],
     "records of a DNS answer": [query_exchange.MAX_ANSWER_RECORDS],
     "labels of one name, of all names of a DNS answer": [
-        name_cost.LONGEST_NAME,
-        name_cost.MOST_LABELS,
+        answer.LONGEST_NAME,
+        answer.MOST_LABELS,
     ],
     "records of a DNS answer that are used": [answer.MAX_RECORDS],
     "octets of a request on the control socket": [Bounds().request],

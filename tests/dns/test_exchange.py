@@ -14,8 +14,8 @@ import pytest
 import uvloop
 
 from chatredirect.dns.answer import Answer, AnswerError, AnswerKind, read_answer
-from chatredirect.dns.dns_counters import DnsCounters
 from chatredirect.dns.query_exchange import QUESTIONS_PER_PORT, DnsExchange
+from chatredirect.dns.resolution import DnsCounters
 from chatredirect.dns.servers import DnsServer
 from tests.dns.odd_servers import Handler, odd_server, silent
 from tests.dns.real_servers import free_port

@@ -5,8 +5,8 @@ import asyncio
 import dns.rdatatype
 
 from chatredirect.dns.cache import Key, RecordCache
-from chatredirect.dns.dns_counters import DnsCounters
 from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
+from chatredirect.dns.resolution import DnsCounters
 from chatredirect.dns.servers import ServerList
 from tests.dns.fake_dns import SERVERS, FakeDns, dns_settings
 from tests.jumping_loop import now, warp

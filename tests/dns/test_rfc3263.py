@@ -6,10 +6,9 @@ from ipaddress import ip_address
 import pytest
 
 from chatredirect.dns.answer import AnswerError
-from chatredirect.dns.located import Located, LocatedState
+from chatredirect.dns.resolution import Located, LocatedState, Trace
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.servers import DnsServer
-from chatredirect.dns.trace import Trace
 from chatredirect.net.target import Target
 from tests.dns.fake_dns import FakeDns, dns_settings
 from tests.jumping_loop import now, warp

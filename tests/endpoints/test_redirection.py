@@ -1,7 +1,7 @@
 """`contact: targets` and `contact: addresses`: what a pool's targets become in the answer."""
 
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.located import Located, LocatedState
+from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.endpoints.redirection import Redirection, contacts_of_targets
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool

@@ -12,7 +12,7 @@ from chatredirect.answering.registrar import Registrars
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
 from chatredirect.config import EndpointSettings, HostPort
-from chatredirect.dns.located import Located, LocatedState
+from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore, LookupSettings
 from chatredirect.lookup.driver import LookupDriver

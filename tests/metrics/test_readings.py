@@ -9,7 +9,7 @@ import pytest
 
 from chatredirect.config import HealthSettings
 from chatredirect.config.models import HttpSettings
-from chatredirect.dns.located import Located, LocatedState
+from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.dns.resolver import DnsCounters
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.daemon_pages import Readiness, readiness

@@ -10,7 +10,7 @@ import pytest
 from chatredirect.client.wire import CONNECTS
 from chatredirect.net.target import Target
 from chatredirect.pools.health import PingOutcome
-from chatredirect.pools.options_ping import options, ping
+from chatredirect.pools.prober import options, ping
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.headers import read_cseq, read_from_to, read_via
 from chatredirect.sip.limits import DEFAULT

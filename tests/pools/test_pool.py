@@ -1,6 +1,6 @@
 """A pool as requests see it: which events there are, and what it says of itself."""
 
-from chatredirect.dns.located import Located, LocatedState
+from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool, PoolEvent
 

@@ -8,9 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from chatredirect.config import DnsSettings, HostPort
-from chatredirect.dns.located import LocatedState
+from chatredirect.dns.resolution import LocatedState, Trace
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.trace import Trace
 from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers

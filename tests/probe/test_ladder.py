@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.net.target import Target
-from chatredirect.probe.ladder import WIDTH, heading, rung, whole
+from chatredirect.probe.report import WIDTH, heading, rung, whole
 from chatredirect.probe.sip_exchange import ExchangeStep
 
 TARGET = Target("udp", "192.0.2.20", 5060, "pcpool.contoso.com")

@@ -9,7 +9,7 @@ from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
 from chatredirect.config import EndpointSettings, HostPort
-from chatredirect.dns.located import Located, LocatedState
+from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool

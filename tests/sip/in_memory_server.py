@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.located import Located, LocatedState
+from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool

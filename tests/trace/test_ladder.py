@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.trace.call_ladder import MAX_WIDTH, MIN_WIDTH, Ladder
-from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
+from chatredirect.trace.sighting import Ends, Sighting, SightingKind
 from tests.trace.messages import request, response
 
 CALL = b"1@192.0.2.9"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chatredirect.trace.pcap import PcapWriter
-from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
+from chatredirect.trace.sighting import Ends, Sighting, SightingKind
 from tests.trace.messages import request, response
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark")

@@ -6,11 +6,11 @@ import pytest
 
 from chatredirect.control.protocol import ControlRefusal, Json
 from chatredirect.sip.observer import Observing
-from chatredirect.trace import trace_session as bounds
+from chatredirect.trace import traces as bounds
 from chatredirect.trace.filter import Filter
+from chatredirect.trace.sighting import Sighting, SightingKind
 from chatredirect.trace.trace_handler import read_filter
-from chatredirect.trace.trace_session import Sighting, SightingKind, TraceSession
-from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces
+from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces, TraceSession
 from tests.trace.messages import SOURCE, Way, read, request, response
 
 

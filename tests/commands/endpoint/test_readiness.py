@@ -15,8 +15,7 @@ from chatredirect.client.tls import Secured
 from chatredirect.commands.live_pools import LivePool, Pinged, Resolution
 from chatredirect.commands.readiness import Grade, Item, is_ready, readiness
 from chatredirect.config import EndpointSettings
-from chatredirect.dns.located import Located, LocatedState
-from chatredirect.dns.trace import Trace
+from chatredirect.dns.resolution import Located, LocatedState, Trace
 from chatredirect.net.target import PoolAddress, Target
 from tests.commands.endpoint.conftest import Command
 

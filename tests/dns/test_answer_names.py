@@ -7,7 +7,7 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from chatredirect.dns.name_cost import LONGEST_NAME, MOST_LABELS, CostlyNamesError, check_names
+from chatredirect.dns.answer import LONGEST_NAME, MOST_LABELS, CostlyNamesError, check_names
 
 NAME = "_sips._tcp.pcpool.contoso.com."
 

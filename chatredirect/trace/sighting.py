@@ -1,15 +1,57 @@
-"""The lines on the control socket: one JSON object for each sighting.
+"""What a trace shows: a message, a decision or an event of a connection, and its line of JSON.
 
-The octets of a message are in base64. Secrets are masked in the daemon unless requested.
+A line on the control socket is one JSON object. The octets of a message are in base64. The daemon
+masks secrets unless the request says otherwise.
 """
 
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 
 from chatredirect.control.protocol import Json
 from chatredirect.trace.masking import mask
-from chatredirect.trace.trace_session import Ends, Sighting, SightingKind
+
+
+class SightingKind(Enum):
+    """The type of a sighting; the values are those in JSON."""
+
+    RECEIVED = "received"
+    SENT = "sent"
+    DECIDED = "decided"
+    UNREADABLE = "unreadable"
+    CONNECTION = "connection"
+
+
+@dataclass(slots=True)
+class Ends:
+    """Our own end and the peer's, each an IP address and a port."""
+
+    transport: str
+    own: tuple[str, int]
+    peer: tuple[str, int]
+
+
+@dataclass(slots=True)
+class Sighting:
+    """A message, a decision, or an event of a connection.
+
+    Attributes:
+        kind: its type.
+        at: seconds since the epoch.
+        call_id: the Call-ID of the message, or of the one that was decided about.
+        ends: both ends; None for a decision.
+        data: the message's octets.
+        what: for people; it may contain a peer's octets.
+    """
+
+    kind: SightingKind
+    at: float
+    call_id: bytes | None = None
+    ends: Ends | None = None
+    data: bytes = b""
+    what: str = ""
 
 
 class BadSighting(ValueError):

@@ -35,7 +35,6 @@ SMALL = {
 #: Modules of over 350 lines, and why each is one.
 LARGE = {
     "lookup.core": "one table of dialogs and its timers",
-    "pools.refresh": "one schedule and what it refreshes",
     "proxy.core": "one table of open requests, its timers and sends",
     "proxy.response_context": "RFC 3261 §16.7 in one class",
     "transport.connection": "one protocol class: reading, writing, timers",

@@ -168,7 +168,7 @@ def _srv_warning(endpoint: "EndpointSettings", resolution: "Resolution") -> "Ite
     from chatredirect.dns.resolution import LocatedState
 
     located = resolution.located
-    has_srv = any(step.type == "SRV" and step.records for step in resolution.trace.steps)
+    has_srv = any(step.type == "SRV" and step.records for step in resolution.trace)
     if located.state is not LocatedState.FOUND:
         where = endpoint.pool_fqdn
         yield at_endpoint(endpoint, f"{where} has no targets just now: {located.reason}")

@@ -39,7 +39,7 @@ class Resolution:
             "targets": [asdict(target) for target in self.located.targets],
             "stale": self.located.stale,
             "notes": self.located.notes,
-            "steps": [asdict(step) for step in self.trace.steps],
+            "steps": [asdict(step) for step in self.trace],
         }
 
 
@@ -203,7 +203,7 @@ def target_text(target: Target) -> str:
 def _lines(resolution: Resolution, health: Mapping[Target, Pinged]) -> Iterator[str]:
     located = resolution.located
     yield str(resolution.pool)
-    for step in resolution.trace.steps:
+    for step in resolution.trace:
         yield from _step(step)
     for note in located.notes:
         yield f"  note: {note}"

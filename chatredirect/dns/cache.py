@@ -1,9 +1,8 @@
 """How long an answer is valid, when it is refreshed, and what serves if the refresh fails.
 
-Before `refresh_at` an entry serves without a question. After it the servers are asked first, so
-that no answer grows older than its TTL. If they fail, the old answer serves for `stale` seconds
-past `expires_at` (RFC 8767 §4), and the servers are asked again after a pause that grows up to
-`retry`.
+Before `refresh_at` an entry serves without a query. After it the servers are asked first, so that
+no answer grows older than its TTL. If they fail, the old answer serves for `stale` seconds past
+`expires_at` (RFC 8767 §4), and the servers are asked again after a pause that grows up to `retry`.
 
 No clock and no random numbers: callers pass `now` and `fraction` (the part of the TTL after which a
 refresh is due), so that a test plays a week in milliseconds.
@@ -11,10 +10,11 @@ refresh is due), so that a test plays a week in milliseconds.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import dns.rdatatype
 
+from chatredirect.config import DnsSettings
 from chatredirect.dns.answer import Answer
 
 #: A name (lower case, without the final dot) and a type.
@@ -23,7 +23,7 @@ Key: TypeAlias = tuple[str, dns.rdatatype.RdataType]
 FIRST_RETRY = 1.0
 """Seconds after a first failure; each further one doubles it, up to `retry`."""
 BREATH = 0.5
-"""Least seconds between the end of a failed question and the next one."""
+"""Least seconds between the end of a failed query and the next one."""
 TOGETHER = 0.03
 """An entry due within this fraction of its TTL is refreshed with those due now."""
 ORPHAN = 300.0
@@ -33,37 +33,17 @@ ORPHAN = 300.0
 _STEP = 500  # entries per step of a sweep
 
 
-class Times(Protocol):
-    """The part of `DnsSettings` that the cache uses, in seconds."""
-
-    @property
-    def ttl_floor(self) -> float:
-        """The shortest TTL."""
-
-    @property
-    def ttl_ceiling(self) -> float:
-        """The longest TTL."""
-
-    @property
-    def stale(self) -> float:
-        """How long past its TTL an answer may serve."""
-
-    @property
-    def retry(self) -> float:
-        """The longest pause after a failure."""
-
-
 @dataclass(slots=True)
 class Entry:
-    """The last answer for one key, and its times.
+    """The last answer for one key.
 
     Attributes:
         answer: the last good one; None if there was none.
         expires_at: when its TTL ends.
         refresh_at: when to ask again.
-        failure: why the last question failed; None if it didn't.
+        failure: why the last query failed; None if it didn't.
         failures: how many have failed in a row.
-        cut_short: the answer was near its end already when it came.
+        cut_short: the answer had little of its TTL left when it came.
     """
 
     answer: Answer | None
@@ -79,30 +59,31 @@ class Entry:
 
 
 class RecordCache:
-    """Entries by key; the least recently used are dropped over `capacity`."""
+    """Entries by key; over `capacity`, the least recently used are dropped.
 
-    __slots__ = ("_entries", "_times", "capacity")
+    Attributes:
+        settings: may be replaced; known answers stay, within the new `ttl_ceiling`.
+        capacity: a number of entries; may be changed.
+    """
 
-    def __init__(self, times: Times, capacity: int) -> None:
-        """Begin empty. `capacity` is a count of entries, and may be changed."""
-        self._times = times
+    __slots__ = ("_entries", "capacity", "settings")
+
+    def __init__(self, settings: DnsSettings, capacity: int) -> None:
+        """Begin empty."""
+        self.settings = settings
         self._entries: dict[Key, Entry] = {}
         self.capacity = capacity
 
     def __len__(self) -> int:
-        """How many entries there are."""
+        """The number of entries."""
         return len(self._entries)
 
-    def update(self, times: Times) -> None:
-        """Use other times for new answers; known ones stay, within the new ceiling."""
-        self._times = times
-
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all entries."""
         self._entries.clear()
 
     def current(self, key: Key, now: float) -> Entry | None:
-        """The entry that may serve without a question, or None."""
+        """The entry that may serve without a query, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -115,11 +96,11 @@ class RecordCache:
         return entry
 
     def usable(self, entry: Entry, now: float) -> bool:
-        """Whether the entry's answer may serve, if need be as a stale one."""
-        return entry.answer is not None and now < entry.expires_at + self._times.stale
+        """Whether the entry's answer may serve, fresh or stale."""
+        return entry.answer is not None and now < entry.expires_at + self.settings.stale
 
     def answered(self, key: Key, answer: Answer, now: float, fraction: float) -> Entry:
-        """Keep a new answer, to be refreshed after `fraction` (0 to 1) of its TTL."""
+        """Store a new answer, to be refreshed after `fraction` (0 to 1) of its TTL."""
         before = self._entries.pop(key, None)
         ttl = self._bounded(answer.ttl)
         delay = ttl * fraction
@@ -135,20 +116,20 @@ class RecordCache:
         if cut_short:
             delay = ttl
         entry = Entry(
-            answer, now + ttl, now + max(delay, self._times.ttl_floor), cut_short=cut_short
+            answer, now + ttl, now + max(delay, self.settings.ttl_floor), cut_short=cut_short
         )
         self._keep(key, entry)
         return entry
 
     def failed(self, key: Key, failure: str, began: float, now: float, fraction: float) -> Entry:
-        """Note a failed question; the last good answer stays.
+        """Record a failed query; the last good answer stays.
 
-        The pause until the next question counts from when this one `began`, so that the time spent
-        on waiting doesn't come on top of it. `fraction` shortens it.
+        The pause until the next query counts from when this one `began`, so that the time spent
+        waiting isn't added to it. `fraction` shortens it.
         """
         before = self._entries.pop(key, None)
         failures = 1 if before is None else before.failures + 1
-        pause = min(self._times.retry, FIRST_RETRY * 2.0 ** min(failures - 1, 16)) * fraction
+        pause = min(self.settings.retry, FIRST_RETRY * 2.0 ** min(failures - 1, 16)) * fraction
         entry = Entry(
             None if before is None else before.answer,
             now if before is None else before.expires_at,
@@ -177,4 +158,4 @@ class RecordCache:
         self._entries[key] = entry
 
     def _bounded(self, ttl: float) -> float:
-        return max(self._times.ttl_floor, min(ttl, self._times.ttl_ceiling))
+        return max(self.settings.ttl_floor, min(ttl, self.settings.ttl_ceiling))

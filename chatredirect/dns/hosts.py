@@ -1,7 +1,7 @@
 """Fixed names: those of `dns.hosts` and of the hosts file. DNS isn't asked for them.
 
-`dns.hosts` goes before the file. The file is read again when it has changed; unreadable lines are
-ignored, as in every resolver, and a missing file has no names.
+`dns.hosts` has precedence over the file. The file is read again when it has changed; unreadable
+lines are ignored, as in every resolver, and a missing file has no names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from chatredirect.runtime.wording import error_text
 _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
 MAX_OCTETS = 8 * 1024 * 1024
-"""Of a hosts file; a larger one isn't read."""
+"""Octets of a hosts file; a larger one isn't read."""
 
 
 def address_text(address: IPAddress) -> str:
@@ -55,7 +55,7 @@ def unfit(address: str) -> str | None:
 
 
 def plain(address: str) -> str:
-    """An address as targets have it: a v4-mapped one as IPv4."""
+    """An address as in targets: a v4-mapped one as IPv4."""
     return address_text(ip_address(address)) if ":" in address else address
 
 
@@ -80,7 +80,7 @@ def parse_hosts(text: str) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The file's content: `addresses` is None if it is unchanged or unreadable."""
+    """The content of the file; `addresses` is None if it is unchanged or unreadable."""
 
     version: FileFingerprint | None
     addresses: dict[str, tuple[str, ...]] | None
@@ -91,13 +91,13 @@ class Hosts:
     """Addresses by name, from the configuration and a file.
 
     Attributes:
-        fault: why the file can't be read; None if it can, or isn't there.
+        fault: why the file can't be read; None if it can, or doesn't exist.
     """
 
     __slots__ = ("_configured", "_file", "_path", "_version", "fault")
 
     def __init__(self, configured: Mapping[str, Iterable[IPAddress]], path: str) -> None:
-        """Read the file at `path`; an empty path is no file."""
+        """Read the file at `path`; an empty path means no file."""
         self._configured = {
             name.lower().rstrip("."): tuple(dict.fromkeys(map(address_text, addresses)))
             for name, addresses in configured.items()
@@ -113,11 +113,11 @@ class Hosts:
         return self._configured.get(name) or self._file.get(name)
 
     def reread(self) -> bool:
-        """Read the file if it has changed; whether any name did."""
+        """Read the file if it has changed; returns whether any name did."""
         return self.take(self.look())
 
     def look(self) -> _Look:
-        """Read the file if it has changed, and leave everything as it is: for a thread."""
+        """Read the file if it has changed, for `take`; changes nothing, so a thread can do it."""
         version = fingerprint(self._path) if self._path else None
         if version == self._version and self.fault is None:
             return _Look(version, None)
@@ -130,7 +130,7 @@ class Hosts:
         return _Look(version, parse_hosts(content.decode("utf-8", "replace")))
 
     def take(self, look: _Look) -> bool:
-        """Use the result of `look`; whether any name changed."""
+        """Use the result of `look`; returns whether any name changed."""
         self._version, self.fault = look.version, look.fault
         if look.addresses is None or look.addresses == self._file:
             return False  # unreadable or unchanged: the known names stay

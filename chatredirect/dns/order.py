@@ -34,7 +34,7 @@ class _OrderedHost:
 
 
 class Order:
-    """The targets of one pool, prepared so that a caller's order is fast to compute."""
+    """The targets of one pool, prepared so that each caller's order is computed quickly."""
 
     __slots__ = ("_tiers", "targets")
 

@@ -1,24 +1,24 @@
-"""One question to one name server.
+"""One query to one name server, over UDP or TCP.
 
-dnspython reads the messages, once their size and counts are known to be in bounds. Its asynchronous
-`Resolver` is not used: it asks the servers in the same order every time, so a dead first server
-costs each lookup its whole timeout; it measures time with the wall clock, which steps; it caches
-until the TTL has ended and then makes the next caller wait; and says afterwards only part of what
-it did. Its `asyncquery` is not used either: over TCP it parses an answer of any size, and over UDP,
-with a new socket and a message built from scratch for every question, it takes 185 µs of CPU time
-for each (uvloop), against 20 µs here and 70 µs for dnspython's reading of the answer. That decides
-how soon ten thousand pools are known.
+dnspython parses the messages, once their size and counts are known to be in bounds. Its
+asynchronous `Resolver` is not used: it asks the servers in the same order every time, so a dead
+first server costs each lookup its whole timeout; it measures time with the wall clock, which steps;
+it caches until the TTL has ended and then makes the next caller wait. Its `asyncquery` is not used
+either: over TCP it parses an answer of any size, and over UDP, with a new socket and a message
+built from scratch for every query, it takes 185 µs of CPU time for each (uvloop), against 20 µs
+here and 70 µs for parsing the answer. That decides how soon ten thousand pools are known.
 
-Here a UDP socket is connected, so that ICMP says at once when nobody listens, and serves a limited
-number of questions before its port is given up (RFC 5452 §9.2 asks for many and unpredictable
-ports). An answer counts if it comes from the server's address, over the socket, with the ID and
-question that were sent (RFC 5452 §9.1); everything else is ignored.
+A UDP socket is connected, so that ICMP reports at once when nobody listens, and sends a limited
+number of queries before its port is given up (RFC 5452 §9.2 asks for many and unpredictable ports).
+An answer counts if it comes from the server's address, over the socket, with the ID and question
+that were sent (RFC 5452 §9.1); everything else is ignored.
 """
 
 import asyncio
 import random
 import struct
 from collections.abc import Callable
+from functools import partial
 
 import dns.exception
 import dns.flags
@@ -60,8 +60,19 @@ def wire_question(name: str, rdtype: dns.rdatatype.RdataType) -> bytes:
     return wire + struct.pack("!HH", rdtype, 1)
 
 
+def _query(number: int, question: bytes, *, edns: bool) -> bytes:
+    header = _HEADER.pack(number, dns.flags.RD, 1, 0, 0, 1 if edns else 0)
+    return header + question + (_OPT if edns else b"")
+
+
+def _repeats(data: bytes, question: bytes) -> bool:
+    """Whether a response is to this question, or repeats none, as some servers' refusals do."""
+    asked = data[_HEADER.size : _HEADER.size + len(question)]
+    return asked.lower() == question.lower() or data[4:6] == b"\0\0"
+
+
 class _Port(asyncio.DatagramProtocol):
-    """One connected UDP socket and the questions that wait on it."""
+    """One connected UDP socket and the queries that wait on it."""
 
     __slots__ = ("_counters", "_ends", "_retired", "_transport", "asked", "open")
 
@@ -81,8 +92,7 @@ class _Port(asyncio.DatagramProtocol):
         assert self._transport is not None
         self.asked += 1
         self.open[number] = (question, answer)
-        header = _HEADER.pack(number, dns.flags.RD, 1, 0, 0, 1 if edns else 0)
-        self._transport.sendto(header + question + (_OPT if edns else b""))
+        self._transport.sendto(_query(number, question, edns=edns))
 
     def forget(self, number: int) -> None:
         self.open.pop(number, None)
@@ -90,7 +100,6 @@ class _Port(asyncio.DatagramProtocol):
             self.close()
 
     def has_room(self, now: float) -> bool:
-        """Whether it may take another question."""
         return (
             self.asked < QUESTIONS_PER_PORT
             and len(self.open) < OPEN_QUESTIONS_PER_PORT
@@ -99,7 +108,7 @@ class _Port(asyncio.DatagramProtocol):
         )
 
     def retire(self) -> None:
-        """Take no more questions, and close after the last answer."""
+        """Take no more queries, and close after the last answer."""
         self._retired = True
         if not self.open:
             self.close()
@@ -110,11 +119,10 @@ class _Port(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         if len(data) >= _HEADER.size and data[2] & _RESPONSE:
-            question, answer = self.open.get(int.from_bytes(data[:2], "big"), (None, None))
-            if question is not None and answer is not None and not answer.done():
-                asked = data[_HEADER.size : _HEADER.size + len(question)]
-                # some servers answer to a question without repeating it when they refuse it
-                if asked.lower() == question.lower() or data[4:6] == b"\0\0":
+            waiting = self.open.get(int.from_bytes(data[:2], "big"))
+            if waiting is not None:
+                question, answer = waiting
+                if not answer.done() and _repeats(data, question):
                     answer.set_result(data)
                     return
         self._counters.ignored += 1
@@ -129,24 +137,24 @@ class _Port(asyncio.DatagramProtocol):
 
 
 class DnsExchange:
-    """Asks servers over UDP, and over TCP what doesn't fit."""
+    """Asks servers over UDP, and over TCP if the answer is truncated."""
 
     __slots__ = ("_counters", "_number", "_ports")
 
     def __init__(self, counters: DnsCounters, number: Callable[[], int] | None = None) -> None:
         """`number` gives a message ID, 0 to 65535; the default can't be guessed."""
         self._counters = counters
-        self._number = number or _unguessable
+        self._number = number or partial(random.SystemRandom().getrandbits, 16)
         self._ports: dict[tuple[str, int], list[_Port]] = {}
 
     async def ask(
         self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType
     ) -> tuple[dns.message.Message, bool]:
-        """The answer, and whether it came over TCP. How long to wait is the caller's choice.
+        """The answer, and whether it came over TCP. The caller sets the time limit.
 
         Raises:
-            OSError: the question couldn't be sent, or nobody listens there.
-            AnswerError: what came can't be read.
+            OSError: the query couldn't be sent, or nobody listens there.
+            AnswerError: the response can't be read.
             dns.exception.DNSException: `name` can't be asked for.
         """
         question = wire_question(name, rdtype)
@@ -160,13 +168,13 @@ class DnsExchange:
         return self._read(data, PAYLOAD), False
 
     async def glance(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
-        """Whether the name surely has such records: the answer is hardly looked at.
+        """Whether the name certainly has such records, almost without parsing the answer.
 
-        Yes if the first record has the name and the type that were asked for. Whatever else comes,
-        aliases for instance, is for `ask` and dnspython to read.
+        True if the first record has the name and type that were asked for. Other answers, aliases
+        for instance, are left to `ask` and dnspython.
 
         Raises:
-            OSError: the question couldn't be sent, or nobody listens there.
+            OSError: the query couldn't be sent, or nobody listens there.
             dns.exception.DNSException: `name` can't be asked for.
         """
         question = wire_question(name, rdtype)
@@ -204,7 +212,7 @@ class DnsExchange:
             port.forget(number)
 
     async def _port(self, server: DnsServer) -> _Port:
-        """A port with room for a question, a new one if there is none."""
+        """A port with room for a query."""
         loop = asyncio.get_running_loop()
         ports = self._ports.setdefault((server.address, server.port), [])
         while ports:
@@ -227,8 +235,7 @@ class DnsExchange:
         self._counters.queries += 1
         self._counters.tcp_queries += 1
         number = self._number()
-        header = _HEADER.pack(number, dns.flags.RD, 1, 0, 0, 1 if server.edns else 0)
-        query = header + question + (_OPT if server.edns else b"")
+        query = _query(number, question, edns=server.edns)
         reader, writer = await asyncio.open_connection(server.address, server.port)
         try:
             writer.write(len(query).to_bytes(2, "big") + query)  # RFC 1035 §4.2.2
@@ -240,18 +247,17 @@ class DnsExchange:
             raise ConnectionError("closed the connection without an answer") from None
         finally:
             writer.transport.abort()
-        asked = data[_HEADER.size : _HEADER.size + len(question)]
         if (
             len(data) < _HEADER.size
             or data[:2] != number.to_bytes(2, "big")
             or not data[2] & _RESPONSE
-            or (asked.lower() != question.lower() and data[4:6] != b"\0\0")
+            or not _repeats(data, question)
         ):
             raise self._unreadable("no answer to the question")
         return data
 
     def _read(self, data: bytes, most: int) -> dns.message.Message:
-        """Parse an answer; what is too large, or says that it is, is not looked at."""
+        """Parse an answer, unless it is too large or says that it is."""
         if len(data) > most:
             raise self._unreadable(f"{len(data)} octets, more than {most}")
         data = _without_additional(data)
@@ -277,15 +283,8 @@ class DnsExchange:
         return AnswerError(f"unreadable answer ({what})", about_name=False)
 
 
-def _unguessable() -> int:
-    return _SYSTEM_RANDOM.getrandbits(16)
-
-
-_SYSTEM_RANDOM = random.SystemRandom()
-
-
 def _without_additional(data: bytes) -> bytes:
-    """The message without its additional section, where that has nothing to say.
+    """The message without its additional section, where that says nothing.
 
     dnspython spends a quarter of its time on the OPT record. It matters only for response codes
     over 15 (RFC 6891 §6.1.3), which come with neither records nor NXDOMAIN.
@@ -296,5 +295,5 @@ def _without_additional(data: bytes) -> bytes:
 
 
 def _knows_no_edns(data: bytes) -> bool:
-    """Whether the response says so: FORMERR or NOTIMP (RFC 6891 §7), without an OPT record."""
+    """Whether the response is FORMERR or NOTIMP (RFC 6891 §7)."""
     return data[3] & 0x0F in (dns.rcode.FORMERR, dns.rcode.NOTIMP)

@@ -24,14 +24,14 @@ class QueryAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ResolutionStep:
-    """One name and type.
+    """The lookup of one name and type.
 
     Attributes:
-        name: asked for, without the final dot.
+        name: without the final dot.
         type: `NAPTR`, `SRV`, `A` or `AAAA`.
         source: where the answer came from.
         outcome: `NOERROR`, `NODATA`, `NXDOMAIN`, or why there is no answer.
-        ttl: seconds, None where there is none.
+        ttl: seconds; None if there is none.
         records: as in a zone file, aliases included.
         attempts: in the order of asking.
     """
@@ -45,19 +45,16 @@ class ResolutionStep:
     attempts: tuple[QueryAttempt, ...] = ()
 
 
-@dataclass(slots=True)
-class Trace:
-    """Steps in the order in which they ended."""
-
-    steps: list[ResolutionStep] = field(default_factory=list)
+#: Steps in the order in which they ended.
+Trace: TypeAlias = list[ResolutionStep]
 
 
 class LocatedState(Enum):
     """How a resolution ended."""
 
     FOUND = "found"
-    NONE = "none"  # the DNS says clearly that there is no target
-    FAILED = "failed"  # no name server could say
+    NONE = "none"  # DNS answered: there is no target
+    FAILED = "failed"  # no name server answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +62,10 @@ class Located:
     """The result of a resolution.
 
     Attributes:
-        state: whether there are targets.
         targets: by priority, then as the records sort; the same records give the same tuple.
-        reason: why there are none, for people; empty if there are.
-        refresh_at: when to resolve again; infinite where nothing was asked.
-        stale: why some of it is outdated; None if it isn't.
+        reason: why there are no targets, for people; empty if there are.
+        refresh_at: when to resolve again; infinite if nothing was asked.
+        stale: why part of the result is outdated; None if it isn't.
         notes: what was left out, and why.
     """
 
@@ -83,7 +79,7 @@ class Located:
 
 @dataclass(slots=True)
 class Question:
-    """What to locate, and how.
+    """What to resolve, and how.
 
     Attributes:
         fqdn: a host name in lower case without the final dot, or an IP address.
@@ -92,7 +88,7 @@ class Question:
         prefer: the family that is listed first.
         fraction: the part of a TTL after which a refresh is due.
         is_own: whether a target is one of this daemon's own listeners.
-        trace: records each step, if given.
+        trace: gets each step, if given.
     """
 
     fqdn: str

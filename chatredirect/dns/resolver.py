@@ -1,4 +1,4 @@
-"""RFC 3263 on dnspython: the parts of `chatredirect.dns` put together for one set of settings.
+"""RFC 3263 on dnspython: the modules of `chatredirect.dns` combined, for one set of settings.
 
 A resolver knows the fixed names, the name servers and their cached answers, but no pools: callers
 of `locate` get targets, and the time of the next refresh.
@@ -6,7 +6,7 @@ of `locate` get targets, and the time of the next refresh.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import structlog
@@ -17,7 +17,7 @@ from chatredirect.dns.hosts import Hosts
 from chatredirect.dns.lookup import Asker, DnsLookup
 from chatredirect.dns.query_exchange import DnsExchange
 from chatredirect.dns.resolution import DnsCounters, Located, Question, Trace
-from chatredirect.dns.rfc3263 import AAAA, A, locate, locate_fixed
+from chatredirect.dns.rfc3263 import AAAA, A, TargetSearch
 from chatredirect.dns.servers import MOST_OCTETS, PATH, ServerList, read_resolv_conf
 from chatredirect.net.target import Target
 from chatredirect.runtime.regular_file import in_thread, read_file
@@ -26,7 +26,7 @@ from chatredirect.sip.uri import Wanted
 
 SPARE_RECORDS = 1024
 RECORDS_PER_POOL = 16
-"""How many records the cache keeps, at most: so many for each pool, and some to spare."""
+"""The cache's capacity: so many records for each pool, and some to spare."""
 
 Nameservers: TypeAlias = tuple[tuple[HostPort, ...], tuple[str, ...]]
 """The servers of a resolv.conf, and its faults."""
@@ -35,10 +35,10 @@ log = structlog.get_logger()
 
 
 class Resolver:
-    """Finds targets, within settings that may change.
+    """Finds targets; its settings may change.
 
     Attributes:
-        counters: questions and their outcomes.
+        counters: queries and their outcomes.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Resolver:
 
         Args:
             settings: name servers, fixed names and times.
-            is_own: whether a target is a listener of this daemon, and so no target.
+            is_own: whether a target is a listener of this daemon, and so not usable.
             clock: seconds that never go back.
             rng: spreads refreshes over time.
-            asker: carries questions to servers; over the network unless a test has another.
-            resolv_conf: where the system's name servers are, if the settings have none.
+            asker: sends queries to servers; tests have their own.
+            resolv_conf: the file to read if the settings have no name servers.
         """
         self.counters = DnsCounters()
         self._settings = settings
@@ -99,26 +99,26 @@ class Resolver:
             fqdn: a host name in lower case, or an IP address.
             port: None to let DNS decide.
             transport: None to let DNS decide.
-            spread: refresh the answers at a random time of their TTL, so that very many pools
-                aren't due at the same time.
-            trace: records each step.
+            spread: refresh at a random time of the TTL, so that very many pools aren't due at once.
+            trace: gets each step.
         """
         self.counters.refreshes += 1
         question = self._question(fqdn, port, transport)
         question.trace = trace
         if spread:
             question.fraction = self._rng.uniform(0.05, 0.95)
-        return await locate(question, self._lookup, self._hosts)
+        return await TargetSearch(question, self._lookup, self._hosts).run()
 
     async def glance(self, fqdn: str) -> bool:
-        """Whether a name surely has addresses: one quick question. False says nothing."""
+        """Whether a name certainly has addresses: one quick query. False says nothing."""
         return await self._lookup.glance(fqdn, A if self._settings.prefer == "ipv4" else AAAA)
 
     def fixed(
         self, fqdn: str, port: int | None = None, transport: Wanted | None = None
     ) -> Located | None:
-        """The same for a name that needs no DNS, without waiting; None if it needs DNS."""
-        return locate_fixed(self._question(fqdn, port, transport), self._lookup, self._hosts)
+        """The targets of a name that needs no DNS, without waiting; None if it needs DNS."""
+        question = self._question(fqdn, port, transport)
+        return TargetSearch(question, self._lookup, self._hosts).fixed()
 
     def _question(self, fqdn: str, port: int | None, transport: Wanted | None) -> Question:
         return Question(
@@ -130,26 +130,21 @@ class Resolver:
             is_own=self._is_own,
         )
 
-    @property
-    def servers(self) -> tuple[str, ...]:
-        """The name servers as text."""
-        return tuple(map(str, self._servers))
-
     def expect(self, pools: int) -> None:
-        """Make room for the records of so many pools."""
+        """Make room for the records of this many pools."""
         self._cache.capacity = SPARE_RECORDS + RECORDS_PER_POOL * pools
 
     def update(
         self, settings: DnsSettings, *, is_own: Callable[[Target], bool] | None = None
     ) -> bool:
-        """Take other settings; answers that are still good stay. Whether targets may now differ."""
+        """Use other settings; valid answers stay. Returns whether targets may now differ."""
         before = self._settings
         self._settings = settings
-        self._lookup.patience = settings
-        self._cache.update(settings)
+        self._lookup.settings = settings
+        self._cache.settings = settings
         if is_own is not None:
             self._is_own = is_own
-        hosts_changed = _fixed(before) != _fixed(settings)
+        hosts_changed = (before.hosts, before.hosts_file) != (settings.hosts, settings.hosts_file)
         if hosts_changed:
             self._hosts = Hosts(settings.hosts, settings.hosts_file)
         else:
@@ -157,13 +152,14 @@ class Resolver:
         self._report_hosts_fault()
         servers_changed = self._servers.update(self._nameservers())
         if servers_changed:
-            self._cache.clear()  # other servers may know another world: a split DNS for instance
+            self._cache.clear()  # other servers may answer differently: a split DNS, for instance
         return hosts_changed or servers_changed or before.prefer != settings.prefer
 
     async def reread(self) -> bool:
-        """Look at the hosts file and resolv.conf again; whether targets may now differ.
+        """Check the hosts file and resolv.conf; returns whether targets may now differ.
 
-        One look at a time: a file system that hangs holds one, and nothing else.
+        Only one check runs at a time, so that a file system that hangs blocks no more than one
+        thread.
         """
         if self._looking:
             return False
@@ -173,7 +169,7 @@ class Resolver:
             look, found = await in_thread(lambda: (hosts.look(), _read_nameservers(path)))
         finally:
             self._looking = False
-        if hosts is not self._hosts:  # other settings have come meanwhile, and were read with them
+        if hosts is not self._hosts:  # the settings changed meanwhile, and their files were read
             return False
         changed = hosts.take(look)
         self._report_hosts_fault()
@@ -182,7 +178,7 @@ class Resolver:
             self._cache.clear()
             changed = True
         if changed:
-            log.info("dns_files_changed", nameservers=self.servers)
+            log.info("dns_files_changed", nameservers=tuple(map(str, self._servers)))
         return changed
 
     def sweep(self) -> Iterator[None]:
@@ -194,13 +190,12 @@ class Resolver:
         await self._exchange.aclose()
 
     def _nameservers(self) -> tuple[HostPort, ...]:
-        return self._settings.nameservers or self._system_nameservers()
-
-    def _system_nameservers(self) -> tuple[HostPort, ...]:
-        return self._report_faults(_read_nameservers(self._resolv_conf))
+        return self._settings.nameservers or self._report_faults(
+            _read_nameservers(self._resolv_conf)
+        )
 
     def _report_faults(self, found: Nameservers) -> tuple[HostPort, ...]:
-        """The name servers; a fault of resolv.conf is logged once, as long as it stays the same."""
+        """The name servers; logs the faults of resolv.conf when they change."""
         servers, faults = found
         if faults != self._resolv_faults:
             self._resolv_faults = faults
@@ -220,7 +215,3 @@ def _read_nameservers(path: str) -> Nameservers:
         return read_resolv_conf(read_file(path, MOST_OCTETS))
     except OSError as error:
         return (), (f"unreadable: {error_text(error)}",)
-
-
-def _fixed(settings: DnsSettings) -> tuple[Mapping[str, object], str]:
-    return (settings.hosts, settings.hosts_file)

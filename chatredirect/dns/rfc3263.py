@@ -1,19 +1,18 @@
 """Finds the targets of a pool in DNS: RFC 3263 §4.
 
-An IP address needs no DNS. A name in the hosts file has addresses only, and so has a name with an
-explicit port. An explicit transport means that transport's SRV records. Otherwise NAPTR records
-name the transports; without them the SRV records of every transport are asked for. Without SRV
-records the name's own addresses serve, with the default port.
+An IP address needs no DNS. A name in the hosts file has only addresses; so does a name with an
+explicit port. With an explicit transport, that transport's SRV records are asked for. Otherwise
+NAPTR records name the transports; without them the SRV records of every transport are asked for.
+Without SRV records the name's own addresses are used, with the default port.
 
-The result has the targets of one service: the first that leads to a target. An RFC 3263 client
-doesn't change from TLS to TCP because a server is down.
-
-Records that can't be used are left out, with a note.
+The result has the targets of one service: the first that leads to a target, since an RFC 3263
+client doesn't change from TLS to TCP because a server is down. Unusable records are left out, with
+a note.
 """
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import dns.rdatatype
@@ -61,42 +60,22 @@ class _SrvHost:
 Results: TypeAlias = dict[Key, RecordsFound | LookupFailed]
 
 
-async def locate(question: Question, lookup: DnsLookup, hosts: Hosts) -> Located:
-    """Find the targets of a pool. Never raises for anything that DNS says or doesn't say."""
-    return await _Search(question, lookup, hosts).run()
+@dataclass(slots=True)
+class TargetSearch:
+    """One resolution. Its methods never raise for anything that DNS says or doesn't say."""
 
-
-def locate_fixed(question: Question, lookup: DnsLookup, hosts: Hosts) -> Located | None:
-    """The targets of a name that needs no DNS, without waiting; None if it needs DNS."""
-    return _Search(question, lookup, hosts).fixed()
-
-
-class _Search:
-    """The state of one resolution."""
-
-    __slots__ = (
-        "_failures",
-        "_hosts",
-        "_lookup",
-        "_no",
-        "_notes",
-        "_question",
-        "_refresh_at",
-        "_stale",
-    )
-
-    def __init__(self, question: Question, lookup: DnsLookup, hosts: Hosts) -> None:
-        self._question = question
-        self._lookup = lookup
-        self._hosts = hosts
-        self._refresh_at = float("inf")
-        self._no = ""
-        self._stale: str | None = None
-        self._notes: list[str] = []
-        self._failures: list[str] = []
+    question: Question
+    lookup: DnsLookup
+    hosts: Hosts
+    _refresh_at: float = float("inf")
+    _no: str = ""
+    _stale: str | None = None
+    _notes: list[str] = field(default_factory=list)
+    _failures: list[str] = field(default_factory=list)
 
     async def run(self) -> Located:
-        question = self._question
+        """The targets of the pool, or why there are none."""
+        question = self.question
         fixed = self.fixed()
         if fixed is not None:
             return fixed
@@ -116,9 +95,9 @@ class _Search:
         return self._own_targets(await self._addresses([question.fqdn]))
 
     def fixed(self) -> Located | None:
-        """The result if no DNS is needed; else None."""
-        fqdn = self._question.fqdn
-        addresses = (fqdn,) if is_address(fqdn) else self._hosts.get(fqdn)
+        """The result if the name needs no DNS, without waiting; else None."""
+        fqdn = self.question.fqdn
+        addresses = (fqdn,) if is_address(fqdn) else self.hosts.get(fqdn)
         if addresses is None:
             return None
         self._skip(fqdn, "A/AAAA", "NOERROR", addresses)
@@ -126,7 +105,7 @@ class _Search:
 
     def _own_targets(self, addresses: dict[str, tuple[str, ...]]) -> Located:
         """The name's own addresses, with the port that goes with the transport (§4.2)."""
-        question = self._question
+        question = self.question
         # RFC 3263 §4.1: where neither the caller nor DNS names a transport, sip means UDP
         transport: Transport = "udp" if question.transport is None else _transports(question)[0]
         host = _SrvHost(question.fqdn, question.port or default_port(transport))
@@ -134,7 +113,7 @@ class _Search:
 
     async def _naptr_services(self) -> list[tuple[Transport, str]]:
         """Transports and SRV names by the NAPTR records, in their order (RFC 3263 §4.1)."""
-        key = (self._question.fqdn, NAPTR)
+        key = (self.question.fqdn, NAPTR)
         found = (await self._find([key]))[key]
         if isinstance(found, LookupFailed):
             # Some servers can't do NAPTR at all; the SRV records say the rest, or fail as well.
@@ -147,15 +126,15 @@ class _Search:
             transport = NAPTR_SERVICES.get(record.service)
             if record.flags != "S" or transport is None or not record.replacement:
                 self._notes.append(f"NAPTR {record}: not a SIP service over UDP, TCP or TLS")
-            elif transport in _transports(self._question):
+            elif transport in _transports(self.question):
                 services.append((transport, record.replacement))
         return list(dict.fromkeys(services))
 
     def _srv_services(self) -> list[tuple[Transport, str]]:
         services: list[tuple[Transport, str]] = []
-        for transport in _transports(self._question):
+        for transport in _transports(self.question):
             for prefix in SERVICES[transport]:
-                name = f"{prefix}.{self._question.fqdn}"
+                name = f"{prefix}.{self.question.fqdn}"
                 if len(name) > MAX_NAME:
                     self._skip(name, "SRV", "longer than a domain name can be")
                 else:
@@ -217,12 +196,12 @@ class _Search:
     async def _addresses(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The addresses of each name, of both families, the preferred one first."""
         families: tuple[dns.rdatatype.RdataType, ...] = (A, AAAA)
-        if self._question.prefer == "ipv6":
+        if self.question.prefer == "ipv6":
             families = (AAAA, A)
         addresses: dict[str, tuple[str, ...]] = {}
         to_ask = []
         for name in names:
-            fixed = self._hosts.get(name)
+            fixed = self.hosts.get(name)
             if fixed is None:
                 to_ask.append(name)
             else:
@@ -241,30 +220,30 @@ class _Search:
             failed = [found for found in each if isinstance(found, LookupFailed)]
             if failed and not addresses[name]:
                 self._failures.append(f"addresses of {name}: {failed[0].reason}")
-            elif not addresses[name] and name == self._question.fqdn:
+            elif not addresses[name] and name == self.question.fqdn:
                 self._no = _no(each)
             elif not addresses[name]:
                 self._notes.append(f"{name}: {_no(each)}")
         return addresses
 
     async def _find(self, keys: list[Key]) -> Results:
-        """The answers to several questions, asked at once where the cache doesn't know them."""
-        question = self._question
+        """The answers to several queries; what the cache doesn't have is asked in parallel."""
+        question = self.question
         results: Results = {}
         to_ask = []
         for key in keys:
-            known = self._lookup.known(key, question.trace)
+            known = self.lookup.known(key, question.trace)
             if known is None:
                 to_ask.append(key)
             else:
                 results[key] = known
         if len(to_ask) == 1:  # no task for a single question
-            results[to_ask[0]] = await self._lookup.find(
+            results[to_ask[0]] = await self.lookup.find(
                 to_ask[0], question.fraction, question.trace
             )
         elif to_ask:
             found = await asyncio.gather(
-                *(self._lookup.find(key, question.fraction, question.trace) for key in to_ask)
+                *(self.lookup.find(key, question.fraction, question.trace) for key in to_ask)
             )
             results.update(zip(to_ask, found, strict=True))
         for key, result in results.items():
@@ -295,10 +274,10 @@ class _Search:
                     host.name,
                     host.priority,
                     host.weight,
-                    self._question.fqdn,
+                    self.question.fqdn,
                 )
                 why = unfit(address)
-                if why is None and self._question.is_own(target):
+                if why is None and self.question.is_own(target):
                     why = "that is this daemon's own listener: a redirect to it would never end"
                 if why is not None:
                     self._notes.append(f"{target} ({host.name}): {why}")
@@ -324,15 +303,13 @@ class _Search:
         )
 
     def _skip(self, name: str, kind: str, outcome: str, records: tuple[str, ...] = ()) -> None:
-        if self._question.trace is not None:
+        if self.question.trace is not None:
             source: Source = "hosts" if records else "skipped"
-            self._question.trace.steps.append(
-                ResolutionStep(name, kind, source, outcome, None, records)
-            )
+            self.question.trace.append(ResolutionStep(name, kind, source, outcome, None, records))
 
 
 def _transports(question: Question) -> tuple[Transport, ...]:
-    """The transports that will do, the most wanted first; a SIPS URI wants TLS (§4.1)."""
+    """The permitted transports, the most wanted first; a SIPS URI needs TLS (§4.1)."""
     if question.transport is None:
         return tuple(SERVICES)
     return ("tls",) if question.transport == "sips" else (question.transport,)
@@ -342,7 +319,7 @@ _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
 def _no(each: Iterable[RecordsFound | LookupFailed]) -> str:
-    """Which negative answer it is: no such name, or no addresses."""
+    """Which negative answer: the name doesn't exist, or has no addresses."""
     for found in each:
         if isinstance(found, RecordsFound) and found.answer.kind is AnswerKind.NXDOMAIN:
             return AnswerKind.NXDOMAIN.value

@@ -1,12 +1,12 @@
 """Which name server to ask next.
 
-The first of the list that works is asked, as a system's resolver does it. One that leaves a
-question without an answer goes behind the others at once; after three in a row, or one ICMP error,
-it is down, and only one question at a time goes to it, after a pause, to see whether it is back. If
-all are down the others get their no at once instead of each waiting out its time: ten thousand
-pools must not queue up behind a server that doesn't answer.
+The first of the list that works is asked, as in a system's resolver. One that leaves a query
+unanswered goes behind the others at once; after three in a row, or one ICMP error, it is down. Then
+it gets one query at a time, after a pause, to check whether it is back. If all are down, queries
+fail at once instead of each waiting for its timeout: ten thousand pools must not queue up behind a
+server that doesn't answer.
 
-A response code is not held against a server: SERVFAIL and REFUSED are mostly about the name.
+A response code doesn't count against a server: SERVFAIL and REFUSED are mostly about the name.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -16,10 +16,10 @@ from ipaddress import ip_address
 from chatredirect.net.addresses import DNS_PORT, HostPort
 
 DOWN_AFTER = 3
-"""Unanswered questions in a row after which a server counts as down."""
+"""Unanswered queries in a row after which a server counts as down."""
 FIRST_PAUSE = 1.0
 LAST_PAUSE = 5.0
-"""Seconds between two questions to a server that is down, at first and at last."""
+"""Seconds between two queries to a server that is down, at first and at last."""
 
 PATH = "/etc/resolv.conf"
 MOST_OCTETS = 65_536
@@ -33,13 +33,13 @@ class DnsServer:
 
     Attributes:
         address: an IP address.
-        port: of both UDP and TCP.
-        silences: questions in a row that it didn't answer.
+        port: for both UDP and TCP.
+        silences: queries in a row that it didn't answer.
         pause: seconds until a server that is down is asked again.
         ask_again_at: when that is.
-        edns: whether it is asked with EDNS: not once it has shown that it doesn't know it (RFC 6891
-            §7), nor when it has left such a question without an answer and never answered one.
-        knows_edns: whether it has answered a question with EDNS.
+        edns: whether to use EDNS: not once it has shown that it doesn't know it (RFC 6891 §7), nor
+            when it has left such a query unanswered and never answered one.
+        knows_edns: whether it has answered a query with EDNS.
     """
 
     address: str
@@ -52,16 +52,16 @@ class DnsServer:
     _text: str = ""
 
     def __post_init__(self) -> None:
-        """For people: the port only if it is an unusual one."""
+        """Prepare the text for people: the port only if it isn't 53."""
         self._text = str(HostPort(self.address, None if self.port == DNS_PORT else self.port))
 
     def __str__(self) -> str:
-        """Address, and port if it is an unusual one."""
+        """The address, and the port if it isn't 53."""
         return self._text
 
     @property
     def down(self) -> bool:
-        """Whether it gets only a question now and then."""
+        """Whether it gets only a query now and then."""
         return self.pause > 0
 
 
@@ -80,11 +80,11 @@ class ServerList:
         return iter(self._servers)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of servers."""
         return len(self._servers)
 
     def update(self, addresses: Iterable[HostPort]) -> bool:
-        """Use another list, keep the state of servers that stay; whether the list changed."""
+        """Use another list, keep the state of servers that stay; returns whether it changed."""
         known = {(server.address, server.port): server for server in self._servers}
         wanted = dict.fromkeys((a.host, DNS_PORT if a.port is None else a.port) for a in addresses)
         servers = [known.get(place) or DnsServer(*place) for place in wanted]
@@ -93,10 +93,10 @@ class ServerList:
         return changed
 
     def pick(self, now: float, tried: Collection[DnsServer], timeout: float) -> DnsServer | None:
-        """The server to ask, other than those tried for this question; None if there is none.
+        """The server to ask, other than those `tried` for this query; None if there is none.
 
-        A server that is down comes first when its pause is over, for otherwise it would never be
-        asked while another works; it is then not offered again for `timeout` seconds.
+        A server that is down is picked first when its pause is over, since otherwise it would never
+        be asked while another works; it is then not picked again for `timeout` seconds.
         """
         best: DnsServer | None = None
         for server in self._servers:
@@ -111,13 +111,13 @@ class ServerList:
         return best
 
     def answered(self, server: DnsServer) -> None:
-        """Note that a server answered."""
+        """Record that a server answered."""
         server.knows_edns = server.knows_edns or server.edns
         server.silences = 0
         server.pause = 0.0
 
     def silent(self, server: DnsServer, now: float, *, gone: bool = False) -> None:
-        """Note that a server didn't answer in time; `gone` if an ICMP error came."""
+        """Record that a server didn't answer in time; `gone` if an ICMP error came."""
         server.silences += 1
         if not gone and not server.knows_edns:
             server.edns = False  # it may drop questions with EDNS (RFC 6891)
@@ -127,12 +127,9 @@ class ServerList:
 
 
 def read_resolv_conf(text: bytes) -> tuple[tuple[HostPort, ...], tuple[str, ...]]:
-    """The name servers, and what is wrong with lines that should name one.
+    """The name servers of a resolv.conf, and what is wrong with its `nameserver` lines.
 
-    Other keywords are other programs' affair: no `search` domain is ever added to a pool's name.
-
-    Args:
-        text: the file; a comment may be in any code.
+    Other keywords are ignored: no `search` domain is ever added to a pool's name.
     """
     servers: list[HostPort] = []
     faults: list[str] = []

@@ -1,18 +1,17 @@
-"""Which targets work: a state machine for each pinged address, and when the next ping is due.
+"""Which targets work: a state machine for each pinged address, and when its next ping is due.
 
 A ping is answered or lost. A number of outcomes in a row against the state change it; one that
-agrees with it starts the count anew. A target that wasn't pinged yet counts as working, so that
-requests needn't wait for pings at the start, and one answer makes it up.
+agrees with it resets the count. A target that wasn't pinged yet counts as working, so that requests
+needn't wait for pings at the start, and one answer sets it to up.
 
-No clock, no socket: `chatredirect.pools.prober` sends the pings and reports what came of them.
+This module has no clock and no socket: `chatredirect.pools.prober` sends the pings.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
-from typing import NamedTuple
 
 from chatredirect.config import HealthSettings
 from chatredirect.net.target import Target, TargetAddress
@@ -34,37 +33,15 @@ class PingOutcome(Enum):
     LOST = "lost"  # no response in time, no connection, or 503
 
 
-class Needed(Enum):
-    """How many outcomes in a row are needed for a change."""
-
-    ONE = "one"
-    LOSSES = "losses"
-    SUCCESSES = "successes"
-
-    def count(self, settings: HealthSettings) -> int:
-        """The number in the settings."""
-        match self:
-            case Needed.ONE:
-                return 1
-            case Needed.LOSSES:
-                return settings.losses
-            case Needed.SUCCESSES:
-                return settings.successes
-
-
-class Rule(NamedTuple):
-    """A transition: the outcomes in a row that it needs, and the new state."""
-
-    needed: Needed
-    then: HealthState
-
-
-#: An outcome without an entry agrees with the state, and starts the count anew.
-TRANSITIONS: dict[tuple[HealthState, PingOutcome], Rule] = {
-    (HealthState.UNKNOWN, PingOutcome.ANSWERED): Rule(Needed.ONE, HealthState.UP),
-    (HealthState.UNKNOWN, PingOutcome.LOST): Rule(Needed.LOSSES, HealthState.DOWN),
-    (HealthState.UP, PingOutcome.LOST): Rule(Needed.LOSSES, HealthState.DOWN),
-    (HealthState.DOWN, PingOutcome.ANSWERED): Rule(Needed.SUCCESSES, HealthState.UP),
+#: How many outcomes in a row a transition needs, by the settings, and the new state. An outcome
+#: without an entry agrees with the state, and starts the count anew.
+TRANSITIONS: dict[
+    tuple[HealthState, PingOutcome], tuple[Callable[[HealthSettings], int], HealthState]
+] = {
+    (HealthState.UNKNOWN, PingOutcome.ANSWERED): (lambda _: 1, HealthState.UP),
+    (HealthState.UNKNOWN, PingOutcome.LOST): (lambda s: s.losses, HealthState.DOWN),
+    (HealthState.UP, PingOutcome.LOST): (lambda s: s.losses, HealthState.DOWN),
+    (HealthState.DOWN, PingOutcome.ANSWERED): (lambda s: s.successes, HealthState.UP),
 }
 
 
@@ -73,13 +50,12 @@ class TargetHealth:
     """The state of one address that is pinged.
 
     Attributes:
-        target: the target whose name goes into the pings; several may share the place.
-        state: what is known.
+        target: the target whose name goes into the pings; several may share the address.
         against: outcomes in a row that speak against the state.
-        detail: the last ping's end, for people: `200 OK`, `no response within 4 s`.
-        watchers: pools that have the place.
-        due: when its next ping is due; infinite while one is on.
-        queued: the timer heap's.
+        detail: the last ping's result, for people: `200 OK`, `no response within 4 s`.
+        watchers: number of pools that have the address.
+        due: when its next ping is due; infinite while a ping is under way.
+        queued: used by the timer heap.
     """
 
     target: Target
@@ -91,22 +67,23 @@ class TargetHealth:
     queued: float = inf
 
     def observe(self, outcome: PingOutcome, settings: HealthSettings) -> bool:
-        """Count an outcome; whether the state changed."""
-        rule = TRANSITIONS.get((self.state, outcome))
-        if rule is None:
+        """Count an outcome; returns whether the state changed."""
+        transition = TRANSITIONS.get((self.state, outcome))
+        if transition is None:
             self.against = 0
             return False
+        needed, state = transition
         self.against += 1
-        if self.against < rule.needed.count(settings):
+        if self.against < needed(settings):
             return False
-        self.state = rule.then
+        self.state = state
         self.against = 0
         return True
 
 
 @dataclass(slots=True)
 class HealthCounters:
-    """Counts since the start: pings sent, those lost, and how often a target changed its state."""
+    """Pings sent and lost, and changes of state, since the start."""
 
     pings: int = 0
     lost: int = 0
@@ -139,7 +116,7 @@ class Health:
     def update(self, settings: HealthSettings, now: float) -> None:
         """Use other settings; states stay.
 
-        The next ping comes when it was due, or within the new interval if that ends earlier.
+        The next ping stays when it was due, or comes within the new interval if that ends earlier.
         """
         shorter = settings.interval < self._settings.interval
         self._settings = settings
@@ -149,7 +126,7 @@ class Health:
                 self._set_due(health, latest)
 
     def watch(self, targets: Iterable[Target], now: float) -> None:
-        """One more pool has these targets; a new address gets its first ping within a second."""
+        """Add a pool with these targets; a new address gets its first ping within a second."""
         for target in targets:
             health = self._by_address.get(target.key)
             if health is None:
@@ -159,7 +136,7 @@ class Health:
             health.watchers += 1
 
     def unwatch(self, targets: Iterable[Target]) -> None:
-        """One pool less has these targets."""
+        """Remove a pool with these targets."""
         for target in targets:
             health = self._by_address.get(target.key)
             if health is not None:
@@ -186,7 +163,7 @@ class Health:
         return self._timers.next_due()
 
     def pop(self, now: float) -> Target | None:
-        """A target to ping now; its outcome must be told with `observe`, whatever happens."""
+        """A target to ping now; its outcome must be passed to `observe`, whatever happens."""
         health = self._timers.pop(now)
         if health is None:
             return None
@@ -195,27 +172,22 @@ class Health:
         return health.target
 
     def observe(self, target: Target, outcome: PingOutcome, detail: str, now: float) -> bool:
-        """Note the outcome of a ping; whether the target went down or came up.
+        """Record the outcome of a ping; returns whether the target went down or came back.
 
-        The next ping is due an interval after this one, give or take the jitter. After the very
-        first it comes at any time within the interval, so that what began together drifts apart.
+        The next ping is due after the interval, plus or minus the jitter. The second one comes at a
+        random time within the interval, so that pings of targets that started together spread out.
         """
         health = self._by_address.get(target.key)
         if health is None:
             return False  # no pool has the target any more
         settings = self._settings
-        first = not health.detail
+        if health.detail:
+            spread = settings.jitter * settings.interval
+            pause = settings.interval + self._rng.uniform(-spread, spread)
+        else:
+            pause = self._rng.uniform(min(1.0, settings.interval), settings.interval)
         health.detail = detail
-        spread = settings.jitter * settings.interval
-        self._set_due(
-            health,
-            now
-            + (
-                self._rng.uniform(min(1.0, settings.interval), settings.interval)
-                if first
-                else settings.interval + self._rng.uniform(-spread, spread)
-            ),
-        )
+        self._set_due(health, now + pause)
         if outcome is PingOutcome.LOST:
             self.counters.lost += 1
         before = health.state

@@ -1,7 +1,7 @@
 """Logs changes of pools; a refresh without a change is logged at debug only.
 
-When DNS fails for ten thousand pools, the first lines of a kind say what there is to know; the
-others are counted, and the count is logged.
+When DNS fails for ten thousand pools, only the first lines of each event are written; the others
+are counted, and the count is logged.
 """
 
 from collections.abc import Callable

@@ -15,8 +15,6 @@ from chatredirect.dns.order import Order
 from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
 
-__all__ = ["Pool", "PoolChange", "PoolEvent", "Target"]
-
 
 class PoolEvent(Enum):
     """What happened to a pool; the values are the names of log events."""
@@ -30,7 +28,7 @@ class PoolEvent(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PoolChange:
-    """An event of a pool to be logged: the targets that came and went, and why."""
+    """An event of a pool to log: added and removed targets, and the reason."""
 
     event: PoolEvent
     added: tuple[Target, ...] = ()
@@ -39,26 +37,26 @@ class PoolChange:
 
 
 class Pool:
-    """One pool of one or more endpoints.
+    """A pool of one or more endpoints.
 
-    At the start of very many pools, one whose name has addresses is `usable` before its targets are
-    known: a redirect to its name is right whatever they are. `order` is empty until then.
+    When very many pools start, one whose name has addresses is `usable` before its targets are
+    known, since a redirect to its name is right whatever they are. `order` is empty until then.
 
     Attributes:
         fqdn: host name in lower case, or an IP address.
         port: None if DNS decides.
         transport: None if DNS decides.
-        usable: whether there is a target that works, as far as is known.
-        reason: why it isn't usable: a line of printable ASCII without quotes, for a Warning header.
-        targets: the last good answer, all of it.
-        live: those of them that work, as far as is known.
+        usable: whether a target works, as far as is known.
+        reason: why the pool isn't usable: printable ASCII without quotes, for a Warning header.
+        targets: all targets of the last good answer.
+        live: those that work, as far as is known.
         good_at: when DNS last confirmed the targets; None before the first time.
         stale: why the targets are outdated; None if they aren't.
-        notes: what of the DNS's answer was left out, and why.
-        want: asks for the first resolution out of turn; None once there was one.
-        answered: whether anything has been heard of it, good or bad.
-        due: when its next refresh is due; infinite while one is on.
-        queued: the timer heap's.
+        notes: what was left out of DNS's answer, and why.
+        want: asks for the first resolution out of turn; None after it.
+        answered: whether any resolution has ended, with or without targets.
+        due: when the next refresh is due; infinite during one.
+        queued: used by the timer heap.
     """
 
     __slots__ = (
@@ -110,11 +108,11 @@ class Pool:
         return bool(self.targets)
 
     def order(self, caller: bytes) -> tuple[Target, ...]:
-        """Where to send this caller's requests, the first to be tried first.
+        """The targets for a caller's requests, the first to be tried first.
 
-        The live targets by RFC 3263 and RFC 2782, or all if none is live, for who serves all the
-        same (`on_all_down: serve`). The same caller gets the same order as long as they are the
-        same.
+        These are the live targets in the order of RFC 3263 and RFC 2782, or all targets if none is
+        live, for endpoints with `on_all_down: serve`. A caller gets the same order while they stay
+        the same.
 
         Args:
             caller: identifies the caller: the From URI, for instance.
@@ -124,12 +122,12 @@ class Pool:
         return self._order.for_caller(caller)
 
     def take(self, located: Located, now: float, stale_limit: float) -> PoolChange | None:
-        """Take the result of a resolution; the event to log, if there is one.
+        """Take the result of a resolution; returns the event to log, if there is one.
 
         Args:
-            located: the result of the resolution.
+            located: the result.
             now: seconds of a monotonic clock.
-            stale_limit: seconds that targets serve without being confirmed.
+            stale_limit: seconds that unconfirmed targets may serve.
         """
         self.answered = True
         self.want = None
@@ -161,7 +159,7 @@ class Pool:
         self.reason = f"{self.fqdn}: targets not resolved yet"
 
     def review(self, is_down: Callable[[TargetAddress], bool]) -> bool:
-        """Look which targets are down; whether that changed anything."""
+        """Update `live` by which targets are down; returns whether it changed."""
         live = tuple(target for target in self.targets if not is_down(target.key))
         if live == self.live:
             return False
@@ -214,7 +212,7 @@ class Pool:
 
 
 def _printable(text: str) -> str:
-    """One line of ASCII that fits into a quoted string as it is; names in DNS hold any octet."""
+    """Text as one line of ASCII for a quoted string; names in DNS may contain any octet."""
     return "".join(
         character if " " <= character <= "~" and character not in '"\\' else "?"
         for character in text.replace('"', "'")

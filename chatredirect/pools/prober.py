@@ -1,7 +1,8 @@
-"""Sends the pings that `chatredirect.pools.health` says are due.
+"""Pings targets with OPTIONS (RFC 3261 §11), when `chatredirect.pools.health` says that it is due.
 
-A limited number of pings run at a time. Over TCP and TLS each opens a connection of its own, to
-test that too.
+A limited number of pings run at a time. Over TCP and TLS each opens its own connection, to test
+that too. Over UDP a ping is retransmitted (RFC 3261 §17.1.2.2), so that one lost datagram is no
+lost ping.
 """
 
 import asyncio
@@ -47,10 +48,10 @@ class Prober:
 
         Args:
             settings: interval, timeout, and numbers of losses and successes.
-            review: is called with each pool that has a target which went down or came back.
+            review: called with each pool that has a target which went down or came back.
             clock: seconds that never go back.
             rng: spreads pings over time.
-            connects: make wires by transport; targets of other transports are not pinged.
+            connects: connect to targets by transport; targets of other transports are not pinged.
         """
         self.health = Health(settings, rng)
         self._settings = settings
@@ -59,7 +60,7 @@ class Prober:
         self._pools: dict[TargetAddress, dict[PoolAddress, Pool]] = {}
         self._clock = clock
         self._connects = connects
-        self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
+        self._workers = WorkerPool(self.health.next, self._work, clock, AT_ONCE)
 
     def start(self) -> None:
         """Start sending pings."""
@@ -76,18 +77,18 @@ class Prober:
         self._workers.wake()
 
     def watch(self, pool: Pool) -> None:
-        """Ping a pool's targets from now on, and those that it will have."""
+        """Ping a pool's targets, present and future ones."""
         if pool.key not in self._watched:
             self._watched.add(pool.key)
             self.exchange(pool, (), pool.targets)
 
     def unwatch(self, pool: Pool) -> None:
-        """Ping a pool's targets no more, unless another pool has them as well."""
+        """Stop pinging a pool's targets, unless another pool has them as well."""
         self.exchange(pool, pool.targets, ())
         self._watched.discard(pool.key)
 
     def exchange(self, pool: Pool, before: Iterable[Target], after: Iterable[Target]) -> None:
-        """A watched pool has other targets than before: ping those that it has now."""
+        """Replace the targets of a watched pool."""
         if pool.key not in self._watched:
             return
         for target in before:
@@ -104,9 +105,6 @@ class Prober:
 
     def _reachable(self, targets: Iterable[Target]) -> list[Target]:
         return [target for target in targets if target.transport in self._connects]
-
-    def _next(self) -> float | None:
-        return self.health.next()
 
     async def _work(self) -> bool:
         target = self.health.pop(self._clock())
@@ -138,13 +136,7 @@ class Prober:
 
 
 async def ping(target: Target, connect: Connect, seconds: float) -> tuple[PingOutcome, str]:
-    """Ping a target; the outcome, also as text. Raises nothing for what the target does.
-
-    Args:
-        target: the target.
-        connect: makes a wire to it.
-        seconds: the time limit.
-    """
+    """Ping a target within `seconds`; returns the outcome, also as text for people."""
     try:
         async with asyncio.timeout(seconds):
             wire = await connect(target)

@@ -1,10 +1,8 @@
 """Refreshes all pools in the background.
 
-Each pool is due for a refresh when the first of its records is (`chatredirect.dns.cache` says when,
-with jitter). One schedule holds them all; a bounded number is resolved at a time. Requests never
-come here: they hold their `Pool` and read it.
-
-After a reload the same pools are still there, with what was known of them.
+A pool is due for a refresh when the first of its records is (`chatredirect.dns.cache` says when,
+with jitter). One timer heap has them all; a limited number is resolved at a time. Requests don't
+come here: they hold their `Pool` and read it. Pools and what is known of them survive a reload.
 """
 
 import random
@@ -16,7 +14,7 @@ from math import inf
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
 from chatredirect.dns.lookup import Asker
-from chatredirect.dns.resolution import DnsCounters, Located
+from chatredirect.dns.resolution import Located
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.servers import PATH
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
@@ -31,18 +29,18 @@ from chatredirect.sip.uri import Wanted
 AT_ONCE = 100
 """Pools that are being resolved at the same time."""
 CROWD = 200
-"""Pools that wait for their first answer before each gets no more than a glance at first."""
+"""With more unresolved pools than this, each is first asked only whether its name exists."""
 CROWD_SECONDS = 10.0
 CROWD_PACE = 200.0
-"""The whole answer is asked for within so many seconds, or later at so many pools a second."""
+"""Seconds within which they are then resolved; with very many, pools a second."""
 SOONEST = 0.5
-"""Seconds between two refreshes of one pool, at least, whatever DNS and settings say."""
+"""The least number of seconds between two refreshes of a pool."""
 FILES_INTERVAL = 5.0
-"""Seconds between two looks at the hosts file and resolv.conf."""
+"""Seconds between two checks of the hosts file and resolv.conf."""
 
 
 class AddressesInUse:
-    """The IP addresses of all pools' targets, with the number of targets that have each."""
+    """The IP addresses of all pools' targets, each with its number of targets."""
 
     __slots__ = ("_counts",)
 
@@ -51,11 +49,11 @@ class AddressesInUse:
         self._counts: Counter[str] = Counter()
 
     def __contains__(self, address: object) -> bool:
-        """Whether a target has it."""
+        """Whether a target has this address."""
         return address in self._counts
 
     def exchange(self, before: Iterable[Target], after: Iterable[Target]) -> None:
-        """Replace the targets that a pool had by those that it has."""
+        """Replace a pool's previous targets by its present ones."""
         counts = self._counts
         for target in after:
             counts[target.address] += 1
@@ -69,9 +67,10 @@ class Pools:
     """Pools by FQDN, port and transport.
 
     Attributes:
-        resolver: where their targets come from.
-        addresses: those of their targets.
-        prober: pings their targets; None without health settings.
+        resolver: finds the targets.
+        dns_counters: the resolver's.
+        addresses: those of all targets.
+        prober: pings the targets; None without health settings.
     """
 
     def __init__(
@@ -90,13 +89,13 @@ class Pools:
 
         Args:
             dns: how to resolve.
-            health: how to ping; None to take all targets for live.
+            health: how to ping; None to treat all targets as live.
             is_own: whether a target is one of this daemon's listeners.
-            clock: seconds that never go back; the loop's own in earnest.
+            clock: seconds that never go back; in the daemon, the event loop's.
             rng: spreads load over time.
-            asker: carries questions to name servers, a test's pretended network for instance.
-            connects: carries pings to targets, by transport.
-            resolv_conf: the system's, where the settings name no server.
+            asker: sends DNS queries; tests have their own.
+            connects: connect to targets for pings, by transport.
+            resolv_conf: the file to read where the settings name no server.
         """
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
@@ -105,6 +104,7 @@ class Pools:
         self.resolver = Resolver(
             dns, is_own=is_own, clock=clock, rng=self._rng, asker=asker, resolv_conf=resolv_conf
         )
+        self.dns_counters = self.resolver.counters
         self.addresses = AddressesInUse()
         self._pools: dict[PoolAddress, Pool] = {}
         self._timers: TimerHeap[Pool] = TimerHeap()
@@ -121,18 +121,13 @@ class Pools:
         return len(self._pools)
 
     def __iter__(self) -> Iterator[Pool]:
-        """All pools, in the order of their making."""
+        """All pools, in the order of their creation."""
         return iter(self._pools.values())
-
-    @property
-    def dns_counters(self) -> DnsCounters:
-        """What DNS did since the start."""
-        return self.resolver.counters
 
     def get(self, fqdn: str, port: int | None = None, transport: Wanted | None = None) -> Pool:
         """The pool of this name, port and transport; a new one is resolved from `start` on.
 
-        One whose name needs no DNS (an IP address, a name in the hosts file) has its targets at
+        A pool whose name needs no DNS (an IP address, a name in the hosts file) has its targets at
         once.
 
         Args:
@@ -158,7 +153,7 @@ class Pools:
         return pool
 
     def due(self, pool: Pool) -> float | None:
-        """When a pool's next refresh is due, by the clock of all calls; None while it is on."""
+        """When a pool's next refresh is due, by the clock of `Pools`; None during one."""
         return None if pool.due == inf else pool.due
 
     def start(self) -> None:
@@ -169,7 +164,7 @@ class Pools:
             self.prober.start()
 
     async def aclose(self) -> None:
-        """Stop, give up what is under way, close all sockets."""
+        """Stop, cancel what is running, close all sockets."""
         self._started = False
         if self.prober is not None:
             await self.prober.aclose()
@@ -182,28 +177,22 @@ class Pools:
         health: HealthSettings | None,
         *,
         is_own: Callable[[Target], bool] | None = None,
-        pace: Slicer | None = None,
+        slicer: Slicer | None = None,
     ) -> None:
-        """Take other settings; the pools stay.
+        """Use other settings; the pools stay.
 
-        Targets, answers and health that are still valid stay, and serve on until something else is
-        known. If name servers or fixed names have changed, everything is resolved again.
-
-        Args:
-            dns: how to resolve.
-            health: how to ping; None to take all targets for live.
-            is_own: whether a target is one of this daemon's listeners.
-            pace: says when to give way to requests.
+        Targets, answers and health that are still valid stay and serve until they are replaced. If
+        name servers or fixed names have changed, everything is resolved again.
         """
-        pace = pace or Slicer()
+        slicer = slicer or Slicer()
         changed = self.resolver.update(dns, is_own=is_own)
         before, self._dns = self._dns, dns
         if before.prefer != dns.prefer:
             for pool in list(self._pools.values()):
                 pool.prefer(dns.prefer)
-                await pace.checkpoint()
+                await slicer.checkpoint()
         if changed or is_own is not None:
-            await self._refresh_all(pace)
+            await self._refresh_all(slicer)
         if health is None and self.prober is not None:
             await self.prober.aclose()
         if self._set_health(health):
@@ -212,18 +201,18 @@ class Pools:
                     if self.prober is not None:
                         self.prober.watch(pool)
                     self._review(pool)
-                await pace.checkpoint()
+                await slicer.checkpoint()
 
-    async def keep(self, keys: Set[PoolAddress], pace: Slicer | None = None) -> None:
+    async def keep(self, keys: Set[PoolAddress], slicer: Slicer | None = None) -> None:
         """Let go of all pools but these."""
-        pace = pace or Slicer()
+        slicer = slicer or Slicer()
         for key in list(self._pools):
             if key not in keys:
                 self._drop(self._pools.pop(key))
-            await pace.checkpoint()
+            await slicer.checkpoint()
 
     def _set_health(self, health: HealthSettings | None) -> bool:
-        """Ping by these settings; whether all pools must be looked at again."""
+        """Ping by these settings; returns whether all pools must be reviewed."""
         if health is not None and self.prober is not None:
             self.prober.update(health)
             return False
@@ -232,11 +221,7 @@ class Pools:
         self.prober = None
         if health is not None:
             self.prober = Prober(
-                health,
-                self._review,
-                clock=self._clock,
-                rng=self._rng,
-                connects=self._connects,
+                health, self._review, clock=self._clock, rng=self._rng, connects=self._connects
             )
             if self._started:
                 self.prober.start()
@@ -255,7 +240,7 @@ class Pools:
     async def _work(self) -> bool:
         now = self._clock()
         if now >= self._files_at:
-            await self._look_around(now)
+            await self._look_at_files(now)
             return True
         pool = self._timers.pop(now)
         if pool is None:
@@ -276,7 +261,7 @@ class Pools:
         return True
 
     async def _glance(self, pool: Pool) -> bool:
-        """Whether one quick question makes the pool usable; the whole resolution follows later."""
+        """Whether one quick question makes the pool usable; the full resolution follows later."""
         self._unanswered -= 1
         pool.answered = True
         if not await self.resolver.glance(pool.fqdn):
@@ -309,12 +294,12 @@ class Pools:
         self._log.resolved(pool, due - now)
 
     def _want(self, pool: Pool) -> None:
-        """A request has come for a pool that hasn't had its first whole answer: it goes first."""
+        """A request needs a pool that has no full answer yet: resolve it first."""
         if pool.due < inf:
             self._set_due(pool, -inf)
             self._workers.wake()
 
-    async def _refresh_all(self, pace: Slicer) -> None:
+    async def _refresh_all(self, slicer: Slicer) -> None:
         """Resolve everything again, a thousand pools a second."""
         now = self._clock()
         spread = len(self._pools) / 1000
@@ -322,7 +307,7 @@ class Pools:
             pool = self._pools.get(key)
             if pool is not None:
                 self._set_due(pool, now + self._rng.uniform(0, spread))
-            await pace.checkpoint()
+            await slicer.checkpoint()
         self._workers.wake()
 
     def _drop(self, pool: Pool) -> None:
@@ -334,23 +319,22 @@ class Pools:
         if self.prober is not None:
             self.prober.unwatch(pool)
 
-    async def _look_around(self, now: float) -> None:
-        """What is done now and then: changed files, records nobody asks for, lines left out."""
+    async def _look_at_files(self, now: float) -> None:
+        """Periodic work: changed files, unused records, counts of omitted log lines."""
         self._files_at = now + FILES_INTERVAL
-        pace = Slicer()
+        slicer = Slicer()
         if await self.resolver.reread():
-            await self._refresh_all(pace)
+            await self._refresh_all(slicer)
         for _ in self.resolver.sweep():
-            await pace.checkpoint()
+            await slicer.checkpoint()
         self._log.report_left_out()
 
     def _review(self, pool: Pool) -> None:
         before = pool.usable
-        is_down = _never if self.prober is None else self.prober.health.is_down
-        if not pool.review(is_down) or pool.usable == before or not pool.targets:
-            return
-        self._log.usable(pool)
+        is_down = _never_down if self.prober is None else self.prober.health.is_down
+        if pool.review(is_down) and pool.usable != before and pool.targets:
+            self._log.usable(pool)
 
 
-def _never(place: TargetAddress) -> bool:
+def _never_down(address: TargetAddress) -> bool:
     return False

@@ -128,7 +128,7 @@ class Service:
             else:
                 parts = before.parts
                 is_own = names.listens_on
-                await parts.pools.update(settings.dns, settings.health, is_own=is_own, pace=pace)
+                await parts.pools.update(settings.dns, settings.health, is_own=is_own, slicer=pace)
             pools = parts.pools
             lookups_of = partial(lookup_of, lambda pool: pools.get(*pool), settings.advertise)
             reading = self.states.read()

@@ -27,7 +27,8 @@ from chatredirect.control.protocol import USAGE_ERROR
 
 if TYPE_CHECKING:
     from chatredirect.config import DnsSettings, TlsSettings
-    from chatredirect.probe.probe import Ending, ProbePlan, Watcher
+    from chatredirect.probe.call import ProbePlan
+    from chatredirect.probe.probe import Ending, Watcher
 
 EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": os.EX_UNAVAILABLE}
 DEFAULT_SECONDS = 5.0
@@ -144,7 +145,7 @@ def _plan(
 ) -> "ProbePlan":
     from chatredirect.client.next_hop import next_hop, parse_target_uri, parse_via
     from chatredirect.config.address_syntax import parse_host_name
-    from chatredirect.probe.probe import ProbePlan
+    from chatredirect.probe.call import ProbePlan
     from chatredirect.sip.uri import parse_uri
 
     where = "--timeout"
@@ -222,14 +223,14 @@ def _probe(
 
     from chatredirect.client.wire import CONNECTS
     from chatredirect.dns.resolver import Resolver
-    from chatredirect.probe.probe import probe as run_probe
+    from chatredirect.probe.probe import Probe
 
     connects = {**CONNECTS, "tls": connect_over_tls(tls)}
 
     async def run() -> "Ending":
         resolver = Resolver(dns)
         try:
-            return await run_probe(plan, resolver, watcher, connects)
+            return await Probe(plan, resolver, watcher, connects).run()
         finally:
             await resolver.aclose()
 

@@ -1,4 +1,4 @@
-"""One request to one target, and what must follow its response.
+"""One request to one target, and the requests that must follow its response.
 
 The probe ends an accepted call with BYE (RFC 3261 §15.1.1), cancels one that only rings (§9.1), and
 waits for a subscription's last NOTIFY (RFC 6665 §4.4.1), so that it leaves no state at the target.
@@ -14,8 +14,9 @@ from chatredirect import __version__
 from chatredirect.client.own_requests import new_call_id, new_tag
 from chatredirect.client.tls import NotSecureError, Secured, hint
 from chatredirect.client.wire import Connect
+from chatredirect.config.fields import Family
 from chatredirect.net.addresses import Transport
-from chatredirect.net.target import Target
+from chatredirect.net.target import PoolAddress, Target
 from chatredirect.probe.sip_exchange import ExchangeStep, NoAnswerError, SipExchange
 from chatredirect.runtime.wording import error_text
 from chatredirect.sip import xccos
@@ -45,6 +46,71 @@ AFTERWARDS = 1.0
 """Seconds to wait for a NOTIFY, or for the final response after CANCEL."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePlan:
+    """What to send, and where.
+
+    Attributes:
+        method: `INVITE`, `SUBSCRIBE` or `OPTIONS`.
+        uri: the Request-URI.
+        via: where to send it; None to let the URI decide.
+        tls_name: the name that the certificate must have; None for the host's name.
+        from_uri: the From URI; None for one with our own address.
+        seconds: time limit for each target's final response, and for the resolution of each name.
+        follow: whether to go on to the Contacts of a 3xx.
+        lookup: whether to ask for a channel service once the INVITE is accepted.
+        prefer: the address family that is tried first.
+    """
+
+    method: bytes
+    uri: bytes
+    via: PoolAddress | None = None
+    tls_name: str | None = None
+    from_uri: bytes | None = None
+    seconds: float = 5.0
+    follow: bool = False
+    lookup: bool = False
+    prefer: Family = "ipv4"
+
+
+@dataclass(slots=True)
+class Caller:
+    """The caller of a plan: the same From, To and Call-ID in every request (RFC 3261 §8.1.3.4)."""
+
+    plan: ProbePlan
+    _tag: bytes = field(default_factory=new_tag)
+    _call_id: bytes = field(default_factory=new_call_id)
+    _number: int = 0
+    _from_uri: bytes | None = None
+
+    def request(self, uri: bytes, exchange: SipExchange) -> ClientRequest:
+        """The next request, with this Request-URI, for this exchange's wire."""
+        self._number += 1
+        local = exchange.local
+        host = local.rpartition(b":")[0]
+        if self._from_uri is None:
+            self._from_uri = self.plan.from_uri or b"sip:probe@" + host
+        transport = exchange.target.transport.encode("ascii")
+        contact = b"<sip:probe@%b;transport=%b>" % (local, transport)
+        if parse_uri(uri).scheme == b"sips":  # so must be our Contact (RFC 3261 §8.1.1.8)
+            contact = b"<sips:probe@%b>" % local
+        return ClientRequest(
+            self.plan.method,
+            uri.removesuffix(parse_uri(uri).headers),  # header fields never go along (§19.1.1)
+            exchange.new_via(),
+            b"<%b>;tag=%b" % (self._from_uri, self._tag),
+            b"<%b>" % _address(self.plan.uri),
+            self._call_id,
+            self._number,
+            fields=(
+                (b"Contact", contact),
+                (b"User-Agent", b"chatredirect/" + __version__.encode("ascii")),
+                *_FIELDS[self.plan.method],
+            ),
+            body=_session(host) if self.plan.method == b"INVITE" else b"",
+        )
+
+
 @dataclass(slots=True)
 class CallAttempt:
     """One request to one target, and its result.
@@ -53,12 +119,12 @@ class CallAttempt:
         uri: the Request-URI.
         target: where it was sent.
         local: our own address and port; empty if there was no connection.
-        secured: what TLS has agreed on; None without TLS.
+        secured: the TLS session; None without TLS.
         steps: the messages, in order.
         more: how many further messages were not kept.
         response: the final response; None if none came.
         error: why there is no final response, for people; empty if there is one.
-        hint: what a person may check then; may be empty.
+        hint: what a person may check; may be empty.
         notes: what else went wrong.
         found: the result of a lookup; None without one.
     """
@@ -76,8 +142,6 @@ class CallAttempt:
     found: ChannelReply | None = None
 
 
-#: Makes the request for an exchange: its Via and Contact have the wire's address.
-MakeRequest: TypeAlias = Callable[[SipExchange], ClientRequest]
 #: The target of a URI; None if it can't be found.
 Locate: TypeAlias = Callable[[bytes], Awaitable[Target | None]]
 
@@ -86,51 +150,41 @@ class _LateError(Exception):
     """There was no connection in time."""
 
 
+@dataclass(slots=True)
 class Call:
-    """Makes one `CallAttempt`."""
+    """Makes one `CallAttempt`.
 
-    def __init__(
-        self,
-        attempt: CallAttempt,
-        seconds: float,
-        connects: Mapping[Transport, Connect],
-        locate: Locate,
-        connected: Callable[[], None],
-        report: Callable[[ExchangeStep], None],
-        *,
-        lookup: bool = False,
-    ) -> None:
-        """Prepare it.
+    Attributes:
+        plan: the time limit, and whether to look up a channel service.
+        caller: makes the request.
+        attempt: filled in by `make`.
+        connects: connect to a target, by transport.
+        locate: finds the target of requests within a dialog.
+        connected: called when `attempt.local` is known.
+        report: called with each step that is kept.
+    """
 
-        Args:
-            attempt: filled in by `make`.
-            seconds: the time limit for the final response.
-            connects: make a wire to a target, by transport.
-            locate: finds the target of requests within a dialog.
-            connected: called when `attempt.local` is known.
-            report: called with each step that is kept.
-            lookup: whether to ask for a channel service once an INVITE is accepted.
-        """
-        self._attempt = attempt
-        self._seconds = seconds
-        self._connects = connects
-        self._locate = locate
-        self._connected = connected
-        self._report = report
-        self._lookup = lookup
-        self._now = asyncio.get_running_loop().time
+    plan: ProbePlan
+    caller: Caller
+    attempt: CallAttempt
+    connects: Mapping[Transport, Connect]
+    locate: Locate
+    connected: Callable[[], None]
+    report: Callable[[ExchangeStep], None]
+    _now: Callable[[], float] = field(default_factory=lambda: asyncio.get_running_loop().time)
 
-    async def make(self, make_request: MakeRequest) -> None:
+    async def make(self) -> None:
         """Make the call. Raises nothing for what the target does."""
-        attempt = self._attempt
-        until = self._now() + self._seconds
+        attempt = self.attempt
+        until = self._now() + self.plan.seconds
         exchange = None
         try:
             exchange = await self._connect(attempt.target, until)
             attempt.local = exchange.local.decode("ascii")
             attempt.secured = exchange.secured
-            self._connected()
-            await self._exchange(exchange, make_request(exchange), until)
+            self.connected()
+            request = self.caller.request(attempt.uri, exchange)
+            await self._exchange(exchange, request, until)
         except _LateError as late:
             attempt.error = str(late)
         except NotSecureError as failure:
@@ -148,15 +202,15 @@ class Call:
         begun = self._now()
         try:
             async with asyncio.timeout_at(until) as timeout:
-                wire = await self._connects[target.transport](target)
+                wire = await self.connects[target.transport](target)
         except TimeoutError:
             if not timeout.expired():
                 raise  # the system's own, which came earlier
-            raise _LateError(f"no connection within {self._seconds:g} s") from None
+            raise _LateError(f"no connection within {self.plan.seconds:g} s") from None
         return SipExchange(wire, target, self._step, begun)
 
     async def _exchange(self, exchange: SipExchange, request: ClientRequest, until: float) -> None:
-        attempt = self._attempt
+        attempt = self.attempt
         try:
             response = await exchange.transact(request, until)
         except NoAnswerError as none:
@@ -174,8 +228,8 @@ class Call:
                 await exchange.listen(self._now() + AFTERWARDS, lambda: exchange.notified)
 
     def _report_silence(self, none: NoAnswerError) -> None:
-        attempt = self._attempt
-        within = f"within {self._seconds:g} s"
+        attempt = self.attempt
+        within = f"within {self.plan.seconds:g} s"
         if none.provisional:
             attempt.error = f"no final answer {within}"
             return
@@ -193,7 +247,7 @@ class Call:
             exchange.send(cancel(invite))
             response = await exchange.final(invite, self._now() + AFTERWARDS)
         except (NoAnswerError, OSError):
-            self._attempt.notes.append("nothing ended it after CANCEL: it may still be ringing")
+            self.attempt.notes.append("nothing ended it after CANCEL: it may still be ringing")
             return
         if response.status < 300:  # it was accepted just then
             await self._hang_up(exchange, invite, response)
@@ -208,15 +262,15 @@ class Call:
         number = invite.cseq + 1
         try:
             exchange.confirm(invite, lambda: within.send(acknowledgement))
-            if self._lookup:
+            if self.plan.lookup:
                 await self._look_up(within, dialog, number)
                 number += 1
             bye = dialog.request(b"BYE", number, within.new_via())
-            await within.transact(bye, self._now() + self._seconds)
+            await within.transact(bye, self._now() + self.plan.seconds)
         except NoAnswerError:
-            self._attempt.notes.append(f"BYE: no answer within {self._seconds:g} s")
+            self.attempt.notes.append(f"BYE: no answer within {self.plan.seconds:g} s")
         except OSError as error:
-            self._attempt.notes.append(f"BYE: {error_text(error)}")
+            self.attempt.notes.append(f"BYE: {error_text(error)}")
         finally:
             if within is not exchange:
                 within.close()
@@ -228,11 +282,11 @@ class Call:
             fields=((b"Content-Type", xccos.CONTENT_TYPE),),
             body=xccos.write_command(number),
         )
-        attempt, until = self._attempt, self._now() + self._seconds
+        attempt, until = self.attempt, self._now() + self.plan.seconds
         try:
             response = await within.transact(info, until)
         except NoAnswerError:
-            attempt.found = ChannelReply("", f"INFO: no answer within {self._seconds:g} s")
+            attempt.found = ChannelReply("", f"INFO: no answer within {self.plan.seconds:g} s")
             return
         if response.status >= 300:
             reason = response.reason.decode("utf-8", "backslashreplace")
@@ -244,88 +298,33 @@ class Call:
             return next((reply for reply in replies if reply is not None), None)
 
         await within.listen(until, lambda: read() is not None)
-        attempt.found = read() or ChannelReply("", f"no reply within {self._seconds:g} s")
+        attempt.found = read() or ChannelReply("", f"no reply within {self.plan.seconds:g} s")
 
     async def _within(self, exchange: SipExchange, dialog: ClientDialog) -> SipExchange:
         """The exchange for a dialog's requests: a new one if they go to another target."""
-        target = await self._locate(dialog.next_hop)
-        if target is None or _reaches(exchange.target, target):
+        target = await self.locate(dialog.next_hop)
+        if target is None or exchange.target.key[:3] == target.key[:3]:  # whatever its TLS name
             return exchange
         try:
-            return await self._connect(target, self._now() + self._seconds)
+            return await self._connect(target, self._now() + self.plan.seconds)
         except _LateError as late:
             why = str(late)
         except OSError as error:
             why = error_text(error)
-        self._attempt.notes.append(f"{target}, where ACK and BYE should go: {why}")
+        self.attempt.notes.append(f"{target}, where ACK and BYE should go: {why}")
         return exchange
 
     def _step(self, step: ExchangeStep) -> None:
-        attempt = self._attempt
+        attempt = self.attempt
         if len(attempt.steps) >= MAX_STEPS:
             attempt.more += 1
             return
         attempt.steps.append(step)
-        self._report(step)
-
-
-def _reaches(one: Target, other: Target) -> bool:
-    """Whether two targets have the same transport, address and port."""
-    return one.key[:3] == other.key[:3]
-
-
-@dataclass(slots=True)
-class Caller:
-    """The caller: the same From, To and Call-ID in every request (RFC 3261 §8.1.3.4).
-
-    Attributes:
-        method: `INVITE`, `SUBSCRIBE` or `OPTIONS`.
-        uri: the called URI, the first Request-URI.
-        from_uri: the caller's own URI; None until the first request: then our own address.
-    """
-
-    method: bytes
-    uri: bytes
-    from_uri: bytes | None = None
-    _tag: bytes = field(default_factory=new_tag)
-    _call_id: bytes = field(default_factory=new_call_id)
-    _number: int = 0
-
-    def request(self, uri: bytes, exchange: SipExchange) -> ClientRequest:
-        """The next request, with this Request-URI, to go out on this exchange's wire."""
-        self._number += 1
-        local = exchange.local
-        if self.from_uri is None:
-            self.from_uri = b"sip:probe@" + local.rpartition(b":")[0]
-        transport = exchange.target.transport.encode("ascii")
-        contact = b"<sip:probe@%b;transport=%b>" % (local, transport)
-        if (
-            parse_uri(uri).scheme == b"sips"
-        ):  # our Contact must then be sips: too (RFC 3261 §8.1.1.8)
-            contact = b"<sips:probe@%b>" % local
-        fields = [
-            (b"Contact", contact),
-            (b"User-Agent", b"chatredirect/" + __version__.encode("ascii")),
-            *_FIELDS[self.method],
-        ]
-        body = b""
-        if self.method == b"INVITE":
-            body = _session(local.rpartition(b":")[0])
-        return ClientRequest(
-            self.method,
-            uri.removesuffix(parse_uri(uri).headers),  # header fields never go along (§19.1.1)
-            exchange.new_via(),
-            b"<%b>;tag=%b" % (self.from_uri, self._tag),
-            b"<%b>" % _address(self.uri),
-            self._call_id,
-            self._number,
-            fields=tuple(fields),
-            body=body,
-        )
+        self.report(step)
 
 
 def _address(uri: bytes) -> bytes:
-    """A URI as it may stand in To: without port and parameters (RFC 3261 §19.1.1, table 1)."""
+    """A URI for a To header field: without port and parameters (RFC 3261 §19.1.1, table 1)."""
     parts = parse_uri(uri)
     user = b"" if parts.user is None else parts.user + b"@"
     return b"%b:%b%b" % (parts.scheme, user, parts.host)

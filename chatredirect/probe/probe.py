@@ -1,26 +1,25 @@
-"""What `chatredirect probe` does: a request, its redirection, and on to the Contacts.
+"""A probe: sends a request, and follows its redirection to the Contacts.
 
-Where a host has several targets they are tried in turn until one answers (RFC 3263 §4.3). Going on
-to the Contacts of a 3xx is RFC 3261 §8.1.3.4: the best first, each URI once, with the From, To and
-Call-ID that were.
+Targets of a host are tried in turn until one answers (RFC 3263 §4.3). The Contacts of a 3xx are
+followed by RFC 3261 §8.1.3.4: the best first, each URI once, with the same From, To and Call-ID.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
 from chatredirect.client.next_hop import next_hop
 from chatredirect.client.wire import Connect
-from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.resolver import Resolver
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import PoolAddress, Target
-from chatredirect.probe.call import Call, CallAttempt, Caller
-from chatredirect.probe.sip_exchange import ExchangeStep, SipExchange
-from chatredirect.sip.client_request import ClientRequest, addresses, by_quality
+from chatredirect.probe.call import Call, CallAttempt, Caller, ProbePlan
+from chatredirect.probe.sip_exchange import ExchangeStep
+from chatredirect.sip.client_request import addresses, by_quality
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.message import Response
 from chatredirect.sip.uri import SipUri, equivalent, parse_uri
@@ -43,42 +42,15 @@ class Ending(Enum):
     UNREACHED = "unreached"  # no final response
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbePlan:
-    """What to send where.
-
-    Attributes:
-        method: `INVITE`, `SUBSCRIBE` or `OPTIONS`.
-        uri: the Request-URI.
-        via: where to send it; None to let the URI decide.
-        tls_name: the name that the certificate must carry; None for the host's name.
-        from_uri: the From URI; None for one with our own address.
-        seconds: time limit for each target's final response, and for DNS for each name.
-        follow: whether to go on to the Contacts of a 3xx.
-        lookup: whether to ask for a channel service once the INVITE is accepted.
-        prefer: the address family that is tried first.
-    """
-
-    method: bytes
-    uri: bytes
-    via: PoolAddress | None = None
-    tls_name: str | None = None
-    from_uri: bytes | None = None
-    seconds: float = 5.0
-    follow: bool = False
-    lookup: bool = False
-    prefer: Family = "ipv4"
-
-
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Where a URI leads.
+    """A URI and its targets.
 
     Attributes:
         uri: as in the Contact, or as the user wrote it.
         hop: the host that was resolved; None if there is none.
         targets: in the order in which they are tried.
-        why: why there are none, or none that can be used.
+        why: why there are no targets; empty if there are.
         notes: what DNS answered that can't be used.
     """
 
@@ -96,7 +68,7 @@ class Watcher(Protocol):
         """A URI has no targets."""
 
     def connected(self, attempt: CallAttempt) -> None:
-        """A connection is there; the request is sent next."""
+        """A connection is established; the request is sent next."""
 
     def step(self, attempt: CallAttempt, step: ExchangeStep) -> None:
         """A message was sent or received."""
@@ -114,35 +86,17 @@ class Watcher(Protocol):
         """A redirection isn't followed."""
 
 
-async def probe(
-    plan: ProbePlan,
-    resolver: Resolver,
-    watcher: Watcher,
-    connects: Mapping[Transport, Connect],
-) -> Ending:
-    """Run a probe. Raises nothing for what peers do; ValueError if the plan's URI leads nowhere.
+@dataclass(slots=True)
+class Probe:
+    """One run of a probe.
 
-    Args:
-        plan: what.
-        resolver: knows where names lead.
+    Attributes:
+        plan: what to send, and where.
+        resolver: finds the targets of URIs.
         watcher: gets a report of every step.
-        connects: how to get to a target, one for each transport.
+        connects: connect to a target, by transport.
     """
-    uri = parse_uri(plan.uri)
-    start = plan.via or next_hop(uri)
-    return await _Probe(plan, resolver, watcher, connects).run(uri, start)
 
-
-@dataclass(slots=True)
-class _Waiting:
-    """A URI that may be asked."""
-
-    lead: Lead
-    hops: int
-
-
-@dataclass(slots=True)
-class _Probe:
     plan: ProbePlan
     resolver: Resolver
     watcher: Watcher
@@ -151,14 +105,22 @@ class _Probe:
     _reply: ChannelReply | None = None
     _visited: list[SipUri] = field(default_factory=list)
 
-    async def run(self, uri: SipUri, start: PoolAddress) -> Ending:
-        caller = Caller(self.plan.method, self.plan.uri, self.plan.from_uri)
+    async def run(self) -> Ending:
+        """Run the probe. Raises nothing for what peers do.
+
+        Raises:
+            ValueError: the plan's URI leads nowhere.
+        """
+        uri = parse_uri(self.plan.uri)
+        start = self.plan.via or next_hop(uri)
+        caller = Caller(self.plan)
         self._visited.append(uri)
-        waiting = [_Waiting(self._named(await self._resolve(self.plan.uri, start)), 0)]
+        # leads that may be asked, each after so many redirections; the next one is the last
+        waiting = [(self._named(await self._resolve(self.plan.uri, start)), 0)]
         ending = Ending.UNREACHED
         while waiting and self._attempts < MAX_ATTEMPTS:
-            now = waiting.pop()
-            response = await self._ask(now.lead, caller)
+            lead, hops = waiting.pop()
+            response = await self._ask(lead, caller)
             if response is None:
                 ending = Ending.UNREACHED
                 continue
@@ -174,12 +136,11 @@ class _Probe:
                 continue
             if not self.plan.follow:
                 if self.plan.lookup:
-                    why = "it redirects: see --follow"
-                    self.watcher.found(Lead(b"", None, why=why))
+                    self.watcher.found(Lead(b"", None, why="it redirects: see --follow"))
                     return Ending.REFUSED
                 return Ending.ANSWERED
             ending = Ending.REFUSED
-            waiting += reversed(self._to_follow(leads, now.hops + 1))
+            waiting += reversed(self._to_follow(leads, hops + 1))
         return ending
 
     async def _ask(self, lead: Lead, caller: Caller) -> Response | None:
@@ -193,27 +154,21 @@ class _Probe:
                 break
             self._attempts += 1
             attempt = CallAttempt(lead.uri, target)
-            await self._call(attempt, caller)
+            await Call(
+                self.plan,
+                caller,
+                attempt,
+                self.connects,
+                self._first_target,
+                partial(self.watcher.connected, attempt),
+                partial(self.watcher.step, attempt),
+            ).make()
             self._reply = attempt.found
             self.watcher.ended(attempt)
             response = attempt.response or response
             if attempt.response is not None and attempt.response.status != _RETRY_ELSEWHERE:
                 break
         return response
-
-    async def _call(self, attempt: CallAttempt, caller: Caller) -> None:
-        def make_request(exchange: SipExchange) -> ClientRequest:
-            return caller.request(attempt.uri, exchange)
-
-        await Call(
-            attempt,
-            self.plan.seconds,
-            self.connects,
-            self._first_target,
-            lambda: self.watcher.connected(attempt),
-            lambda step: self.watcher.step(attempt, step),
-            lookup=self.plan.lookup,
-        ).make(make_request)
 
     async def _found(self) -> Ending:
         """Report the lookup's result and where its URI leads."""
@@ -260,7 +215,7 @@ class _Probe:
         lead = await self._lead(text)
         return lead.targets[0] if lead.targets else None
 
-    def _to_follow(self, leads: list[Lead], hops: int) -> list[_Waiting]:
+    def _to_follow(self, leads: list[Lead], hops: int) -> list[tuple[Lead, int]]:
         if hops > MAX_HOPS:
             self.watcher.stopped(f"more than {MAX_HOPS} redirections, one after the other")
             return []
@@ -270,14 +225,11 @@ class _Probe:
                 continue  # the report of the Contact says why
             uri = parse_uri(lead.uri)
             if any(equivalent(uri, other) for other in self._visited):
-                self.watcher.stopped(f"{_text(lead.uri)} has been asked already: a loop")
+                text = lead.uri.decode("utf-8", "backslashreplace")
+                self.watcher.stopped(f"{text} has been asked already: a loop")
                 continue
             self._visited.append(uri)
-            waiting.append(_Waiting(lead, hops))
+            waiting.append((lead, hops))
         if not leads:
             self.watcher.stopped("a redirection without a Contact")
         return waiting
-
-
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "backslashreplace")

@@ -1,4 +1,14 @@
-"""A probe as text while it runs, and as JSON afterwards."""
+"""A probe as text while it runs, and as JSON afterwards.
+
+The text has a ladder of the messages, 80 columns wide:
+
+             127.0.0.1:40312                               udp://127.0.0.1:5060
+    0.1 ms  |--- INVITE ------------------------------------------------------>|
+    0.9 ms  |<---------------------------------------- 302 Moved Temporarily ---|
+
+It is ASCII only, so that it looks the same in every terminal, log and ticket. `clean` escapes
+everything that a peer sent.
+"""
 
 import textwrap
 from collections.abc import Callable, Iterator
@@ -25,11 +35,8 @@ MAX_SHOWN = 16_384
 MAX_TARGETS = 10
 """Targets of a Contact that are shown as text; JSON has all."""
 
-_FIELDS_SHOWN = (
-    "Warning",
-    "Retry-After",
-    "Allow",
-)  # header fields that say what to do about an answer
+#: Header fields that say what to do about an answer.
+_FIELDS_SHOWN = ("Warning", "Retry-After", "Allow")
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
@@ -48,7 +55,7 @@ class TextReport:
         """Print nothing yet.
 
         Args:
-            method: of the request.
+            method: the request's.
             echo: prints a line.
             complain: prints a line about what went wrong.
             verbose: whether to print whole messages.
@@ -98,22 +105,23 @@ class TextReport:
     def leads(self, leads: list[Lead]) -> None:
         """See `Watcher`."""
         for lead in leads:
-            self._echo(f"Contact: {clean(lead.uri)}")
-            for line in _where(lead):
-                self._echo(f"         {line}")
+            self._lead("Contact", lead)
 
     def found(self, lead: Lead) -> None:
         """See `Watcher`."""
         if not lead.uri:
             self._complain(f"no channel service: {escape(lead.why)}")
-            return
-        self._echo(f"Channel: {clean(lead.uri)}")
-        for line in _where(lead):
-            self._echo(f"         {line}")
+        else:
+            self._lead("Channel", lead)
 
     def stopped(self, why: str) -> None:
         """See `Watcher`."""
         self._complain(f"not followed: {escape(why)}")
+
+    def _lead(self, label: str, lead: Lead) -> None:
+        self._echo(f"{label}: {clean(lead.uri)}")
+        for line in _where(lead):
+            self._echo(f"         {line}")
 
     def _paragraph(self) -> None:
         if self._begun:
@@ -122,10 +130,10 @@ class TextReport:
 
 
 class JsonReport:
-    """Collects everything; `as_json` gives it."""
+    """Collects everything for `as_json`."""
 
     def __init__(self, *, verbose: bool) -> None:
-        """Collect nothing yet; `verbose`: whole messages too."""
+        """Collect nothing yet; `verbose` adds whole messages."""
         self._verbose = verbose
         self._requests: list[Json] = []
         self._notes: list[Json] = []
@@ -176,7 +184,7 @@ class JsonReport:
         self._notes.append(f"not followed: {escape(why)}")
 
     def as_json(self, ending: Ending) -> dict[str, Json]:
-        """All of it."""
+        """The whole probe."""
         return {"ending": ending.value, "requests": self._requests, "notes": self._notes}
 
     def _message(self, step: ExchangeStep) -> dict[str, Json]:
@@ -205,7 +213,7 @@ def _shown_fields(response: Response) -> Iterator[tuple[str, str]]:
 
 
 def _where(lead: Lead) -> Iterator[str]:
-    """Where a Contact leads, a line each."""
+    """The targets of a lead, one line each."""
     if not lead.targets:
         yield escape(lead.why)
     for target in lead.targets[:MAX_TARGETS]:
@@ -249,7 +257,7 @@ def _target(target: Target) -> dict[str, Json]:
 
 
 def heading(local: str, target: Target) -> list[str]:
-    """The two ends, above their uprights."""
+    """The two ends, above their vertical lines."""
     left, right = local, str(target)
     if len(left) + len(right) < _BETWEEN:
         return [" " * _MARGIN + left + right.rjust(WIDTH - _MARGIN - len(left))]
@@ -284,7 +292,7 @@ def rung(step: ExchangeStep, target: Target) -> str:
 
 
 def whole(step: ExchangeStep) -> list[str]:
-    """The message as it went or came, one line for each of its lines, and an empty one."""
+    """The message as it was sent or received, line by line, and an empty line."""
     text = step.message[:MAX_SHOWN]
     lines = [f"    {clean(line)}".rstrip() for line in text.removesuffix(b"\r\n").split(b"\r\n")]
     if len(step.message) > MAX_SHOWN:

@@ -1,4 +1,4 @@
-"""Client transactions on one wire, each message reported as a step.
+"""Client transactions on one wire; each message is reported as a step.
 
 A client transaction (RFC 3261 §17.1) as far as a probe needs it: send the request, retransmit it
 while there is no response, end with the first final response, and acknowledge an INVITE's. Other
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatredirect.client.own_requests import Resending, new_branch
-from chatredirect.client.tls import Secured
 from chatredirect.client.wire import Wire
 from chatredirect.net.target import Target
 from chatredirect.sip.client_request import ClientRequest, ack, answers, hostport, via
@@ -23,6 +22,7 @@ MAX_INFORMED = 16
 
 _UNDERSTOOD = frozenset((b"NOTIFY", b"BYE", b"OPTIONS", b"INFO", b"MESSAGE"))
 _NEVER_ANSWERED = frozenset((b"ACK", b"BENOTIFY"))
+_NOT_IMPLEMENTED = status_line(501, "Not Implemented")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class ExchangeStep:
         seconds: since the exchange began.
         sent: whether we sent it.
         peer: the target at the other end.
-        summary: method, or status code and reason phrase, as the message has it.
+        summary: method, or status code and reason phrase, as in the message.
         remark: for people, `again` for instance; mostly empty.
-        message: the whole message; empty if what came was no SIP message.
+        message: the whole message; empty if it was no SIP message.
     """
 
     seconds: float
@@ -63,8 +63,9 @@ class SipExchange:
     """Requests and responses on one wire.
 
     Attributes:
-        target: where the wire leads.
-        local: our own address and port on it, as Via and Contact have them.
+        target: the other end of the wire.
+        local: our own address and port, for Via and Contact.
+        secured: the TLS session; None without TLS.
         notified: whether the target has sent a NOTIFY.
         informed: the bodies of the INFOs that the target has sent, the first few.
     """
@@ -72,17 +73,11 @@ class SipExchange:
     def __init__(
         self, wire: Wire, target: Target, report: Callable[[ExchangeStep], None], begun: float
     ) -> None:
-        """Begin.
-
-        Args:
-            wire: closed with the exchange.
-            target: where it leads.
-            report: called with each step.
-            begun: its start by the event loop's clock.
-        """
+        """Begin; `begun` is the start by the event loop's clock, and `close` closes the wire."""
         self._wire = wire
         self.target = target
         self.local = hostport(*wire.local)
+        self.secured = wire.secured
         self._report = report
         self._begun = begun
         self._now = asyncio.get_running_loop().time
@@ -90,16 +85,6 @@ class SipExchange:
         self._acks: dict[ClientRequest, Callable[[], None]] = {}
         self.notified = False
         self.informed: list[bytes] = []
-
-    @property
-    def secured(self) -> Secured | None:
-        """What TLS has agreed on; None without TLS."""
-        return self._wire.secured
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the exchange began."""
-        return self._now() - self._begun
 
     def new_via(self) -> bytes:
         """A Via value for a new transaction on this wire."""
@@ -116,10 +101,10 @@ class SipExchange:
         self._send(request.write(), request.method, remark)
 
     async def transact(self, request: ClientRequest, until: float) -> Response:
-        """Send a request and wait for its final response.
+        """Send a request and wait for its final response; an INVITE's other than 2xx gets an ACK.
 
         Args:
-            request: the request; an INVITE's final response other than 2xx gets an ACK.
+            request: the request.
             until: by the event loop's clock.
 
         Raises:
@@ -154,7 +139,7 @@ class SipExchange:
         raise none
 
     async def listen(self, until: float, enough: Callable[[], bool]) -> None:
-        """Receive messages until a time, or until `enough`."""
+        """Receive messages until a time, or until `enough` returns True."""
         while self._now() < until and not enough():
             received = await self._receive(until)
             if received is not None:
@@ -201,7 +186,6 @@ class SipExchange:
         return received if request == awaited else None
 
     def _answer(self, request: Request) -> None:
-        """Answer a request from the target."""
         self.notified |= request.method == b"NOTIFY"
         if request.method == b"INFO" and len(self.informed) < MAX_INFORMED:
             self.informed.append(request.body)
@@ -221,7 +205,5 @@ class SipExchange:
         self._step(True, summary, remark, data)
 
     def _step(self, sent: bool, summary: bytes, remark: str, message: bytes) -> None:
-        self._report(ExchangeStep(self.seconds, sent, self.target, summary, remark, message))
-
-
-_NOT_IMPLEMENTED = status_line(501, "Not Implemented")
+        seconds = self._now() - self._begun
+        self._report(ExchangeStep(seconds, sent, self.target, summary, remark, message))

@@ -50,19 +50,10 @@ class _Call:
 
 
 class Ladder:
-    """Draws sightings.
-
-    Attributes:
-        calls: the number of calls.
-    """
+    """Draws sightings; `calls` is the number of calls."""
 
     def __init__(self, width: int = MIN_WIDTH, *, whole: bool = False) -> None:
-        """Begin without calls.
-
-        Args:
-            width: columns of the terminal.
-            whole: whether to show whole messages below their arrows.
-        """
+        """Begin, for a terminal of `width` columns; `whole` shows whole messages as well."""
         self.calls = 0
         self._width = max(MIN_WIDTH, min(width, MAX_WIDTH))
         self._lane = (self._width - _MARGIN - 3) // 2
@@ -141,13 +132,8 @@ class Ladder:
 
     def _wrapped(self, first: str, text: str) -> list[str]:
         indent = " " * len(first)
-        return textwrap.wrap(
-            text,
-            self._width,
-            initial_indent=first,
-            subsequent_indent=indent,
-            break_on_hyphens=False,
-        )
+        lines = textwrap.TextWrapper(self._width, first, indent, break_on_hyphens=False)
+        return lines.wrap(text)
 
     def _text(self, data: bytes) -> list[str]:
         shown = data[:MAX_SHOWN].removesuffix(b"\r\n").split(b"\r\n")

@@ -15,8 +15,6 @@ from chatredirect.sip.uri import parse_uri
 
 #: Characters with which a host name goes on.
 _HOST_GOES_ON = b"abcdefghijklmnopqrstuvwxyz0123456789-."
-
-
 #: Whether a message from a peer is of interest.
 Wants: TypeAlias = Callable[[Message, Peer], bool]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from chatredirect.sip.message import HEAD_END
 
 _MASK = b"x"
+_HIDING = bytes(octet if octet in b'"\r\n \t' else ord(_MASK) for octet in range(256))
 MAX_SECRETS = 128
 """Secrets of one kind that are masked one by one; a text with more is masked as a whole."""
 _MAX_CREDENTIALS = 8192  # octets that are parsed
@@ -55,29 +56,13 @@ _IN_BODY = (
 
 #: Without one of these in lower case there is nothing to mask.
 _HINTS = (b"auth", b"cookie", b"p-access-token")
-_BODY_HINTS = (
-    b"inline:",
-    b"k=",
-    b"ice-pwd",
-    b"key-mgmt",
-    b"password",
-    b"token",
-    b"ticket",
-    b"cookie",
-)
+_BODY_HINTS = tuple(b"inline: k= ice-pwd key-mgmt password token ticket cookie".split())
 
 
 def mask(data: bytes) -> bytes:
-    """Mask the secrets of a message.
-
-    Args:
-        data: the message's octets, well-formed or not.
-    """
-    end = data.find(HEAD_END)
-    if end < 0:
-        head, body = data, b""
-    else:
-        head, body = data[: end + len(HEAD_END)], data[end + len(HEAD_END) :]
+    """Mask the secrets of a message, which needn't be well-formed."""
+    head, end, body = data.partition(HEAD_END)
+    head += end
     lower = head.lower()
     if any(hint in lower for hint in _HINTS):
         head = _masked(_FIELD, _mask_field, head)
@@ -139,6 +124,3 @@ def _mask_credentials(value: bytes) -> bytes:
 def _hidden(text: bytes) -> bytes:
     """Mask everything except quotes and white space."""
     return text.translate(_HIDING)
-
-
-_HIDING = bytes(octet if octet in b'"\r\n \t' else ord(_MASK) for octet in range(256))

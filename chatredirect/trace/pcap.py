@@ -1,9 +1,9 @@
 """Writes sightings to a capture file, for Wireshark, tshark and sngrep.
 
-The format is that of libpcap with raw IP packets (LINKTYPE_RAW). The packets are made for the
-messages, with their real addresses, ports and times. Messages over TLS are written as plain TCP.
-TCP connections begin with a handshake and have correct sequence numbers, so that messages of any
-length are reassembled.
+The format is libpcap's with raw IP packets (LINKTYPE_RAW). The packets are made for the messages,
+with their real addresses, ports and times. Messages over TLS are written as plain TCP. A TCP
+connection begins with a handshake and has correct sequence numbers, so that messages of any length
+are reassembled.
 """
 
 import struct
@@ -31,11 +31,7 @@ class PcapWriter:
     """Writes one capture."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
-        """Begin the file.
-
-        Args:
-            write: writes octets, in order.
-        """
+        """Begin the file; `write` gets its octets, in order."""
         self._write = write
         self._identification = 0
         self._next: dict[tuple[End, End], int] = {}
@@ -44,11 +40,8 @@ class PcapWriter:
     def add(self, sighting: Sighting) -> None:
         """Write a message, or unreadable octets; ignore other sightings."""
         ends = sighting.ends
-        if (
-            ends is None
-            or not sighting.data
-            or sighting.kind in (SightingKind.DECIDED, SightingKind.CONNECTION)
-        ):
+        is_message = sighting.kind not in (SightingKind.DECIDED, SightingKind.CONNECTION)
+        if ends is None or not sighting.data or not is_message:
             return
         own, peer = _end(ends.own, ends.peer), ends.peer
         way = (own, peer) if sighting.kind is SightingKind.SENT else (peer, own)

@@ -59,12 +59,7 @@ class BadSighting(ValueError):
 
 
 def to_json(sighting: Sighting, *, masked: bool) -> dict[str, Json]:
-    """The fields of a sighting's line.
-
-    Args:
-        sighting: the sighting.
-        masked: whether to mask secrets.
-    """
+    """The fields of a sighting's line; `masked` masks secrets."""
     line: dict[str, Json] = {"kind": sighting.kind.value, "at": round(sighting.at, 6)}
     if sighting.call_id is not None:
         line["call_id"] = text_of(sighting.call_id)
@@ -116,7 +111,7 @@ def _end(value: Json) -> tuple[str, int]:
 
 
 def for_people(sighting: Sighting) -> dict[str, Json]:
-    """A sighting for `--json`: as it was received, with the message as text."""
+    """A sighting for `--json`: unmasked, with the message as text."""
     line = to_json(sighting, masked=False)
     if line.pop("octets", None) is not None:
         line["message"] = text_of(sighting.data)

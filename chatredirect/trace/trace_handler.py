@@ -1,4 +1,4 @@
-"""The control socket's command `trace`: sends what a trace sees, line by line.
+"""The control socket's command `trace`: sends the sightings of a trace, line by line.
 
 A trace ends after its time, when its reader disconnects or doesn't read, or with the daemon.
 """
@@ -29,19 +29,19 @@ def trace_command(traces: Traces) -> Handler:
         wanted = read_filter(request)
         seconds = seconds_of(request, "trace")
         masked = request.get("unmask") is not True
-        something = asyncio.Event()
+        ready = asyncio.Event()
         try:
-            session = traces.begin(wanted, something.set)
+            session = traces.begin(wanted, ready.set)
         except TooMany:
             raise ControlRefusal(
                 f"there are {MAX_TRACES} traces already: end one of them first",
                 status=os.EX_TEMPFAIL,
             ) from None
         loop = asyncio.get_running_loop()
-        gone = loop.create_task(_wait(conversation, something.set))
+        gone = loop.create_task(_wait(conversation, ready.set))
         try:
             await conversation.event({"kind": "begun", "seconds": seconds})
-            await _pass_on(session, conversation, something, loop.time() + seconds, masked)
+            await _pass_on(session, conversation, ready, loop.time() + seconds, masked)
         finally:
             traces.end(session)
             gone.cancel()
@@ -58,7 +58,7 @@ async def _wait(conversation: Conversation, then: Callable[[], None]) -> None:
 async def _pass_on(
     session: TraceSession,
     conversation: Conversation,
-    something: asyncio.Event,
+    ready: asyncio.Event,
     end: float,
     masked: bool,
 ) -> None:
@@ -66,12 +66,12 @@ async def _pass_on(
 
     Raises:
         Gone: the reader is gone, or doesn't read.
-        ControlRefusal: a fault of ours has ended the trace.
+        ControlRefusal: an exception of ours has ended the trace.
     """
     loop = asyncio.get_running_loop()
     reported = 0
     while not conversation.closed.is_set():
-        something.clear()
+        ready.clear()
         for _ in range(_AT_ONCE):
             sighting = session.take()
             if sighting is None:
@@ -79,7 +79,7 @@ async def _pass_on(
             await conversation.event(to_json(sighting, masked=masked))
         else:
             await asyncio.sleep(0)
-            something.set()
+            ready.set()
         if session.left_out != reported:
             reported = session.left_out
             await conversation.event({"kind": "left_out", "number": reported})
@@ -92,7 +92,7 @@ async def _pass_on(
             return
         try:
             async with asyncio.timeout(min(left, _BEAT)):
-                await something.wait()
+                await ready.wait()
         except TimeoutError:
             await conversation.event({"kind": "alive"})
 
@@ -101,14 +101,12 @@ def read_filter(request: Mapping[str, Json]) -> Filter:
     """The filter of a request.
 
     Raises:
-        ControlRefusal: it has no filter, or an invalid one.
+        ControlRefusal: the request has no filter, or an invalid one.
     """
     call_id, caller = _text(request, "call_id"), _text(request, "from")
     endpoint, peer = _text(request, "endpoint"), _text(request, "peer")
     if (call_id, caller, endpoint, peer) == (None,) * 4:
-        raise ControlRefusal(
-            "whose messages? Name a call_id, a from, an endpoint or a peer", status=USAGE_ERROR
-        )
+        raise _refusal("whose messages? Name a call_id, a from, an endpoint or a peer")
     return Filter(
         call_id=None if call_id is None else call_id.encode(),
         caller=None if caller is None else caller.encode().lower(),
@@ -124,16 +122,14 @@ def _endpoint(text: str) -> bytes:
         uri = parse_uri((scheme + text).encode())
         if uri.user is not None:
             return b":%b@%b" % (uri.user.lower(), uri.host.lower())
-    raise ControlRefusal(
-        f"{text!r} is no endpoint's SIP address: sip:USER@HOST", status=USAGE_ERROR
-    )
+    raise _refusal(f"{text!r} is no endpoint's SIP address: sip:USER@HOST")
 
 
 def _address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise ControlRefusal(f"{text!r} is no IP address", status=USAGE_ERROR) from None
+        raise _refusal(f"{text!r} is no IP address") from None
 
 
 def _text(request: Mapping[str, Json], name: str) -> str | None:
@@ -141,11 +137,11 @@ def _text(request: Mapping[str, Json], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
-        raise ControlRefusal(
-            f"{name} is to be a text of 1 to {_MAX_TEXT} characters", status=USAGE_ERROR
-        )
+        raise _refusal(f"{name} is to be a text of 1 to {_MAX_TEXT} characters")
     if not value.isprintable():  # no call has any of that, half of a character least of all
-        raise ControlRefusal(
-            f"{name} has characters in it that can't be printed", status=USAGE_ERROR
-        )
+        raise _refusal(f"{name} has characters in it that can't be printed")
     return value
+
+
+def _refusal(why: str) -> ControlRefusal:
+    return ControlRefusal(why, status=USAGE_ERROR)

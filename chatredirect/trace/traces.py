@@ -1,7 +1,12 @@
-"""All traces: the daemon's `Observer` while there is a trace.
+"""The running traces: the daemon's `Observer` while there is one.
 
-Every message passes through it during a trace, so it makes one check for each trace, and no more
-for a message of no interest. A fault in here ends the traces, but doesn't affect the message.
+Every message passes through `Traces` during a trace, so it makes one check for each trace, and no
+more for a message of no interest. An exception in here ends the traces, but doesn't affect the
+message.
+
+The reader may be slow, or a stopped terminal, while the daemon is under load. So there are limits
+on sightings a second, on octets that wait and on calls that are followed. What exceeds them is
+counted and left out; nothing waits for the reader.
 """
 
 import re
@@ -45,23 +50,21 @@ class TooMany(Exception):
 
 @dataclass(slots=True)
 class TraceSession:
-    """One trace.
+    """One trace: the calls that it follows, and the sightings that wait for its reader.
 
     Attributes:
         filter: which messages are of interest.
-        clock: seconds since the epoch.
         notify: called when there is something to `take`.
         calls: the Call-IDs that it follows, the oldest first.
-        seen: sightings so far, including those that were left out.
-        begun: calls so far.
-        left_out: sightings that were left out.
+        seen: number of sightings, including those that were left out.
+        begun: number of calls.
+        left_out: number of sightings that were left out.
         peers: peers of connections that its calls came over, the oldest first.
         wants: the compiled filter.
-        failed: whether a fault of ours has ended it.
+        failed: whether an exception in here has ended it.
     """
 
     filter: Filter
-    clock: Callable[[], float]
     notify: Callable[[], None]
     calls: dict[bytes, None] = field(default_factory=dict)
     seen: int = 0
@@ -95,14 +98,14 @@ class TraceSession:
 
     def remember(self, ends: Ends) -> None:
         """Follow events of a connection from now on."""
-        if ends.transport == "udp" or ends.peer in self.peers:
+        if ends.transport in ("", "udp") or ends.peer in self.peers:
             return
         if len(self.peers) >= MAX_CALLS:
             del self.peers[next(iter(self.peers))]
         self.peers[ends.peer] = None
 
     def see(self, sighting: Sighting) -> None:
-        """Keep a sighting for the reader, within the limits."""
+        """Store a sighting for the reader, within the limits."""
         self.seen += 1
         octets = len(sighting.data)
         if (
@@ -127,38 +130,25 @@ class TraceSession:
 
 
 class Traces:
-    """The running traces, as an `Observer`.
-
-    Attributes:
-        sessions: the traces.
-    """
+    """The running `sessions`, as an `Observer`."""
 
     __slots__ = ("_clock", "_observing", "sessions")
 
     def __init__(self, observing: Observing, clock: Callable[[], float] = time.time) -> None:
-        """Observe from the first trace to the end of the last.
-
-        Args:
-            observing: where to register as the observer.
-            clock: seconds since the epoch.
-        """
+        """Register with `observing` during traces; `clock` gives seconds since the epoch."""
         self.sessions: list[TraceSession] = []
         self._observing = observing
         self._clock = clock
 
     def begin(self, wanted: Filter, notify: Callable[[], None]) -> TraceSession:
-        """Begin a trace; it ends with `end`.
-
-        Args:
-            wanted: the filter.
-            notify: called when there is something to `take`.
+        """Begin a trace; `end` ends it. `notify` is called when there is something to `take`.
 
         Raises:
             TooMany: there are too many traces.
         """
         if len(self.sessions) >= MAX_TRACES:
             raise TooMany
-        session = TraceSession(wanted, self._clock, notify)
+        session = TraceSession(wanted, notify)
         self.sessions.append(session)
         self._observing.observer = self
         return session
@@ -172,7 +162,7 @@ class Traces:
 
     # -- the observer -------------------------------------------------------------------------
 
-    def received(self, message: Message, source: Peer, reach: ReturnPath | None) -> bool:
+    def received(self, message: Message, source: Peer, return_path: ReturnPath | None) -> bool:
         """See `Observer`."""
         call_id = message.call_id
         wanted = False
@@ -181,8 +171,11 @@ class Traces:
                 if call_id in session.calls or session.wants(message, source):
                     wanted = True
                     session.follow(call_id)
-                    data = octets_of(message)
-                    self._see(session, SightingKind.RECEIVED, call_id, data, source, reach)
+                    ends = _ends_back(source, return_path)
+                    session.remember(ends)
+                    data = message.head + HEAD_END + message.body
+                    at = self._clock()
+                    session.see(Sighting(SightingKind.RECEIVED, at, call_id, ends, data))
         except Exception:  # see `_harmless`
             self._fail()
         return wanted
@@ -205,12 +198,17 @@ class Traces:
                 if session.follows(call_id):
                     session.see(Sighting(SightingKind.DECIDED, self._clock(), call_id, what=what))
 
-    def unreadable(self, data: bytes, source: Peer, reach: ReturnPath | None, why: str) -> None:
+    def unreadable(
+        self, data: bytes, source: Peer, return_path: ReturnPath | None, why: str
+    ) -> None:
         """See `Observer`."""
         with self._harmless():
             for session in self.sessions:
                 if session.filter.wants_unreadable(data, source):
-                    self._see(session, SightingKind.UNREADABLE, None, data, source, reach, why)
+                    ends = _ends_back(source, return_path)
+                    session.remember(ends)
+                    at = self._clock()
+                    session.see(Sighting(SightingKind.UNREADABLE, at, None, ends, data, why))
 
     def happened(self, peer: str, port: int, transport: str, what: str) -> None:
         """See `Observer`."""
@@ -221,26 +219,9 @@ class Traces:
                     at = self._clock()
                     session.see(Sighting(SightingKind.CONNECTION, at, None, ends, what=what))
 
-    def _see(
-        self,
-        session: TraceSession,
-        kind: SightingKind,
-        call_id: bytes | None,
-        data: bytes,
-        source: Peer,
-        reach: ReturnPath | None,
-        what: str = "",
-    ) -> None:
-        if reach is None:
-            ends = Ends("", ("", 0), (source.host.decode("ascii"), source.port))
-        else:
-            ends = _ends(reach.flow(source.port))
-            session.remember(ends)
-        session.see(Sighting(kind, self._clock(), call_id, ends, data, what))
-
     @contextmanager
     def _harmless(self) -> Iterator[None]:
-        """Keep faults in here from affecting the message."""
+        """Keep exceptions in here from affecting the message."""
         try:
             yield
         except Exception:  # a fault of ours, not of the caller
@@ -259,6 +240,7 @@ def _ends(flow: Flow) -> Ends:
     return Ends(flow.transport, (flow.host, flow.port), (flow.peer_host, flow.peer_port))
 
 
-def octets_of(message: Message) -> bytes:
-    """A message as it was received."""
-    return b"%b%b%b" % (message.head, HEAD_END, message.body)
+def _ends_back(source: Peer, return_path: ReturnPath | None) -> Ends:
+    if return_path is None:
+        return Ends("", ("", 0), (source.host.decode("ascii"), source.port))
+    return _ends(return_path.flow(source.port))

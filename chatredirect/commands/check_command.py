@@ -15,7 +15,7 @@ from chatredirect.commands.output import config_error_text, fault_text, show
 if TYPE_CHECKING:
     from chatredirect.commands.live_pools import Resolution
     from chatredirect.commands.readiness import LiveCheck
-    from chatredirect.config import EndpointSettings, Fault, Settings, TlsSettings
+    from chatredirect.config import EndpointSettings, Fault, Settings
     from chatredirect.net.target import PoolAddress
 
 _NOT_READY = 1
@@ -114,32 +114,24 @@ def _tls_warnings(settings: "Settings") -> "list[Fault]":
 
     if settings.tls == TlsSettings() and not settings.secure_listeners:
         return []  # before the slow imports of what reads the files
-    from chatredirect.transport.certificates import file_warnings
+    from chatredirect.transport.certificates import Certificates, file_warnings
     from chatredirect.transport.tls_contexts import TlsError
 
     main = settings.files[0] if settings.files else "(settings)"
-    profiles = dict.fromkeys((settings.tls, *settings.secure_listeners.values()))
+    listeners = settings.secure_listeners
     faults, warnings = list[Fault](), list[Fault]()
-    for profile in profiles:
+    for profile in dict.fromkeys((settings.tls, *listeners.values())):
+        served = {url: each for url, each in listeners.items() if each == profile}
+        outgoing = profile if profile == settings.tls else TlsSettings()
         try:
-            _load_tls(settings, profile)
-            warnings += (
-                Fault(file, 0, 0, why) for file, why in file_warnings(profile, time.time())
-            )
+            Certificates(time.time).prepare(served, outgoing)
+            found = file_warnings(profile, time.time())
+            warnings += (Fault(file, 0, 0, why) for file, why in found)
         except TlsError as error:
             faults.append(Fault(main, 0, 0, f"tls: {error}"))
     if faults:
         raise ConfigError(dict.fromkeys(faults))
     return list(dict.fromkeys(warnings))
-
-
-def _load_tls(settings: "Settings", profile: "TlsSettings") -> None:
-    from chatredirect.config import TlsSettings
-    from chatredirect.transport.certificates import Certificates
-
-    served = {url: each for url, each in settings.secure_listeners.items() if each == profile}
-    outgoing = profile if profile == settings.tls else TlsSettings()
-    Certificates(time.time).prepare(served, outgoing)
 
 
 def _dns_warnings(settings: "Settings") -> "Iterator[Fault]":

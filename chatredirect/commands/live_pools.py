@@ -183,15 +183,10 @@ async def _ping(target: Target, connect: Connect, seconds: float) -> Pinged:
     return Pinged(target, works, detail, connected, secured, insecure)
 
 
-def resolution_lines(
-    resolution: Resolution, health: Mapping[Target, Pinged] | None = None
-) -> Iterator[str]:
-    """The pool, the steps and the targets, escaped: names in DNS hold any octet.
-
-    Args:
-        health: the results of pings of its targets, if there were any.
-    """
-    return map(escape, _lines(resolution, health or {}))
+def resolution_text(resolution: Resolution, health: Mapping[Target, Pinged]) -> str:
+    """The pool, the steps and the targets, with the results of pings if there are any."""
+    # names in DNS contain any octet
+    return "\n".join(map(escape, _lines(resolution, health)))
 
 
 def target_text(target: Target) -> str:

@@ -3,14 +3,17 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from chatredirect.commands.output import failure
+from chatredirect.commands.output import config_failure, failure
+
+if TYPE_CHECKING:
+    from chatredirect.config import Settings
 
 DEFAULT_CONFIG = Path("/etc/chatredirect/chatredirect.yaml")
-CONFIG_VARIABLE = "CHATREDIRECT_CONFIG"
+_CONFIG_VARIABLE = "CHATREDIRECT_CONFIG"
 
 ConfigOption: TypeAlias = Annotated[
     Path,
@@ -18,7 +21,7 @@ ConfigOption: TypeAlias = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        envvar=CONFIG_VARIABLE,
+        envvar=_CONFIG_VARIABLE,
         show_envvar=True,
         readable=False,  # the command that reads it reports that better than click
         help="The configuration file.",
@@ -28,7 +31,7 @@ ConfigArgument: TypeAlias = Annotated[
     Path,
     typer.Argument(
         metavar="[FILE]",
-        envvar=CONFIG_VARIABLE,
+        envvar=_CONFIG_VARIABLE,
         show_envvar=True,
         readable=False,  # the command that reads it reports that better than click
         help="The configuration file.",
@@ -62,6 +65,20 @@ def seconds(text: str) -> float:
     if match is None or float(match[1]) <= 0:
         raise typer.BadParameter(f"{text!r} is no length of time: 90s, 5m or 2h")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def loaded(config: Path) -> "Settings":
+    """The configuration.
+
+    Raises:
+        typer.Exit: it is faulty; the faults have been printed.
+    """
+    from chatredirect.config import ConfigError, load
+
+    try:
+        return load(config)
+    except ConfigError as error:
+        raise config_failure(error) from None
 
 
 def control_socket(config: Path, socket: Path | None) -> str:

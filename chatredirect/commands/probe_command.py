@@ -7,22 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from chatredirect.commands.output import complain, config_failure, failure, show
-from chatredirect.commands.tls_options import (
-    AuthoritiesOption,
-    CertificateOption,
-    CiphersOption,
-    CommonNameOption,
-    MinimumVersionOption,
-    NoCertificateOption,
-    PrivateKeyOption,
-    SrvNamesOption,
-    TlsNameOption,
-    TlsOptions,
-    WildcardsOption,
-    connect_over_tls,
-)
+from chatredirect.commands import tls_options
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, loaded
+from chatredirect.commands.output import complain, failure, show
 from chatredirect.control.protocol import USAGE_ERROR
 
 if TYPE_CHECKING:
@@ -30,9 +17,8 @@ if TYPE_CHECKING:
     from chatredirect.probe.call import ProbePlan
     from chatredirect.probe.probe import Ending, Watcher
 
-EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": os.EX_UNAVAILABLE}
-DEFAULT_SECONDS = 5.0
-MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
+_EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": os.EX_UNAVAILABLE}
+_MIN_SECONDS, _MAX_SECONDS = 0.1, 3600.0
 
 
 def probe(
@@ -58,7 +44,7 @@ def probe(
     seconds: Annotated[
         float,
         typer.Option("--timeout", metavar="SECONDS", help="How long to wait for an answer."),
-    ] = DEFAULT_SECONDS,
+    ] = 5.0,
     follow: Annotated[
         bool,
         typer.Option("--follow", help="Go on to the Contact of a redirection.", show_default=False),
@@ -77,16 +63,16 @@ def probe(
     ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
-    tls_name: TlsNameOption = None,
-    certificate: CertificateOption = None,
-    private_key: PrivateKeyOption = None,
-    no_certificate: NoCertificateOption = False,
-    ca: AuthoritiesOption = None,
-    minimum_version: MinimumVersionOption = None,
-    ciphers: CiphersOption = None,
-    common_name: CommonNameOption = None,
-    wildcards: WildcardsOption = None,
-    srv_names: SrvNamesOption = None,
+    tls_name: tls_options.TlsNameOption = None,
+    certificate: tls_options.CertificateOption = None,
+    private_key: tls_options.PrivateKeyOption = None,
+    no_certificate: tls_options.NoCertificateOption = False,
+    ca: tls_options.AuthoritiesOption = None,
+    minimum_version: tls_options.MinimumVersionOption = None,
+    ciphers: tls_options.CiphersOption = None,
+    common_name: tls_options.CommonNameOption = None,
+    wildcards: tls_options.WildcardsOption = None,
+    srv_names: tls_options.SrvNamesOption = None,
 ) -> None:
     """Send a request as a client would, and show what comes back.
 
@@ -98,12 +84,14 @@ def probe(
 
     Exit status: 0 if the final answer is 2xx or 3xx, 1 if it is another (with --follow also if no
     Contact leads on, with --lookup also if no channel service is named), 2 if an option can't be
-    used, 69 if there is no final answer, 78 if a file
-    given with --config can't be used.
+    used, 69 if there is no final answer, 78 if a file given with --config can't be used.
     """
-    from chatredirect.log import silence
+    import asyncio
 
-    options = TlsOptions(
+    from chatredirect.log import silence
+    from chatredirect.probe.report import JsonReport, TextReport
+
+    options = tls_options.TlsOptions(
         certificate=certificate,
         private_key=private_key,
         no_certificate=no_certificate,
@@ -119,18 +107,15 @@ def probe(
     named = getattr(context.get_parameter_source("config"), "name", "") == "COMMANDLINE"
     dns, tls = _sections(config, named=named)
     tls = _opened(options, tls)
+    report: JsonReport | TextReport
     if as_json:
-        from chatredirect.probe.report import JsonReport
-
-        collected = JsonReport(verbose=verbose)
-        ending = _probe(plan, dns, tls, collected)
-        show(json.dumps(collected.as_json(ending), indent=2))
+        report = JsonReport(verbose=verbose)
     else:
-        from chatredirect.probe.report import TextReport
-
-        printed = TextReport(method, show, complain, verbose=verbose)
-        ending = _probe(plan, dns, tls, printed)
-    raise typer.Exit(EXIT_STATUS[ending.value])
+        report = TextReport(method, show, complain, verbose=verbose)
+    ending = asyncio.run(_probe(plan, dns, tls, report))
+    if isinstance(report, JsonReport):
+        show(json.dumps(report.as_json(ending), indent=2))
+    raise typer.Exit(_EXIT_STATUS[ending.value])
 
 
 def _plan(
@@ -150,8 +135,8 @@ def _plan(
 
     where = "--timeout"
     try:
-        if not MIN_SECONDS <= seconds <= MAX_SECONDS:  # nor is nan
-            raise ValueError(f"must be from {MIN_SECONDS} to {MAX_SECONDS} seconds")
+        if not _MIN_SECONDS <= seconds <= _MAX_SECONDS:  # nan isn't in any range
+            raise ValueError(f"must be from {_MIN_SECONDS} to {_MAX_SECONDS} seconds")
         where = "--lookup"
         if lookup and method != "INVITE":
             raise ValueError("begins with an INVITE: leave --method out")
@@ -185,19 +170,20 @@ def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]"
     """The configuration's; the defaults if it isn't `named` and can't be used."""
     from chatredirect.config import ConfigError, DnsSettings, TlsSettings, load
 
-    if not named and not os.path.exists(config):  # never raises
+    if named:
+        settings = loaded(config)
+        return settings.dns, settings.tls
+    if not os.path.exists(config):  # unlike Path.exists, it never raises
         return DnsSettings(), TlsSettings()
     try:
         settings = load(config)
     except ConfigError as error:
-        if named:
-            raise config_failure(error) from None
         complain(f"{error.faults[0]}: the system's name servers are asked instead")
         return DnsSettings(), TlsSettings()
     return settings.dns, settings.tls
 
 
-def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
+def _opened(options: tls_options.TlsOptions, configured: "TlsSettings") -> "TlsSettings":
     """The TLS settings with the options, whose files are checked even if TLS isn't used."""
     from chatredirect.transport.tls_contexts import TlsError, client_context
 
@@ -216,22 +202,16 @@ def _opened(options: TlsOptions, configured: "TlsSettings") -> "TlsSettings":
     return settings
 
 
-def _probe(
+async def _probe(
     plan: "ProbePlan", dns: "DnsSettings", tls: "TlsSettings", watcher: "Watcher"
 ) -> "Ending":
-    import asyncio
-
     from chatredirect.client.wire import CONNECTS
     from chatredirect.dns.resolver import Resolver
     from chatredirect.probe.probe import Probe
 
-    connects = {**CONNECTS, "tls": connect_over_tls(tls)}
-
-    async def run() -> "Ending":
-        resolver = Resolver(dns)
-        try:
-            return await Probe(plan, resolver, watcher, connects).run()
-        finally:
-            await resolver.aclose()
-
-    return asyncio.run(run())
+    resolver = Resolver(dns)
+    try:
+        connects = {**CONNECTS, "tls": tls_options.connect_over_tls(tls)}
+        return await Probe(plan, resolver, watcher, connects).run()
+    finally:
+        await resolver.aclose()

@@ -2,20 +2,19 @@
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from chatredirect.commands.output import config_failure, failure, show
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, loaded
+from chatredirect.commands.output import failure, show
 
 if TYPE_CHECKING:
     from chatredirect.commands.live_pools import Pinged, Resolution
     from chatredirect.config import Settings
-    from chatredirect.net.target import PoolAddress, Target
+    from chatredirect.net.target import Target
 
-EXIT_STATUS = {"found": 0, "none": 1, "failed": os.EX_TEMPFAIL}
+_EXIT_STATUS = {"found": 0, "none": 1, "failed": os.EX_TEMPFAIL}
 
 
 def resolve(
@@ -47,7 +46,7 @@ def resolve(
     Exit status: 0 if there are targets, 1 if DNS says that there are none, 75 if no name server
     could say, 78 if the configuration can't be used.
     """
-    from chatredirect.commands.live_pools import resolution_lines, resolve_all
+    from chatredirect.commands.live_pools import resolution_text, resolve_all
     from chatredirect.config import parse_pool_fqdn
     from chatredirect.log import silence
     from chatredirect.net.target import PoolAddress
@@ -56,10 +55,12 @@ def resolve(
         fqdn = parse_pool_fqdn(pool_fqdn)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="POOL_FQDN") from None
-    settings = _settings(config)
+    missing = config == DEFAULT_CONFIG and not config.exists()
+    settings = None if missing else loaded(config)
     pools = [PoolAddress(fqdn, port, transport)]
     if settings is not None and pools == [PoolAddress(fqdn)]:
-        pools = _configured(settings, fqdn) or pools
+        configured = (each.pool for each in settings.endpoints if each.pool_fqdn == fqdn)
+        pools = list(dict.fromkeys(configured)) or pools
     silence()
     found = resolve_all(pools, settings)
     health = _health(found, settings, ping)
@@ -67,9 +68,8 @@ def resolve(
         answers = [_json(resolution, health) for resolution in found]
         show(json.dumps({"pool_fqdn": fqdn, "resolutions": answers}, indent=2))
     else:
-        texts = ("\n".join(resolution_lines(resolution, health)) for resolution in found)
-        show("\n\n".join(texts))
-    raise typer.Exit(max(EXIT_STATUS[resolution.located.state.value] for resolution in found))
+        show("\n\n".join(resolution_text(resolution, health or {}) for resolution in found))
+    raise typer.Exit(max(_EXIT_STATUS[resolution.located.state.value] for resolution in found))
 
 
 def _health(
@@ -96,21 +96,3 @@ def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> di
         return resolution.as_json()
     pings = [health[target].as_json() for target in resolution.located.targets]
     return {**resolution.as_json(), "pings": pings}
-
-
-def _settings(config: Path) -> "Settings | None":
-    """The configuration; None if the default file is missing."""
-    from chatredirect.config import ConfigError, load
-
-    if config == DEFAULT_CONFIG and not config.exists():
-        return None
-    try:
-        return load(config)
-    except ConfigError as error:
-        raise config_failure(error) from None
-
-
-def _configured(settings: "Settings", fqdn: str) -> "list[PoolAddress]":
-    """Each port and transport with which endpoints have this pool, once."""
-    endpoints = (endpoint for endpoint in settings.endpoints if endpoint.pool_fqdn == fqdn)
-    return list(dict.fromkeys(endpoint.pool for endpoint in endpoints))

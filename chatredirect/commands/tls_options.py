@@ -17,58 +17,47 @@ _T = TypeVar("_T")
 TlsVersionName: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 
 
-def _file(what: str) -> object:
-    return typer.Option(metavar="FILE", help=what, rich_help_panel=_PANEL, show_default=False)
-
-
-def _switch(what: str, *names: str) -> object:
-    return typer.Option(*names, help=what, rich_help_panel=_PANEL, show_default=False)
+def _option(help_text: str, *names: str, metavar: str | None = None) -> object:
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        case_sensitive=False,
+        help=help_text,
+        rich_help_panel=_PANEL,
+        show_default=False,
+    )
 
 
 TlsNameOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Whom the certificate has to name, instead of the host that it goes to.",
-        rich_help_panel=_PANEL,
+    _option(
+        "Whom the certificate has to name, instead of the host that it goes to.", metavar="NAME"
     ),
 ]
 CertificateOption: TypeAlias = Annotated[
-    str | None, _file("Our certificate, PEM, with its intermediates.")
+    str | None, _option("Our certificate, PEM, with its intermediates.", metavar="FILE")
 ]
 PrivateKeyOption: TypeAlias = Annotated[
-    str | None, _file("Its key, PEM, if it isn't in the same file.")
+    str | None, _option("Its key, PEM, if it isn't in the same file.", metavar="FILE")
 ]
-NoCertificateOption: TypeAlias = Annotated[bool, _switch("Show none.", "--no-certificate")]
+NoCertificateOption: TypeAlias = Annotated[bool, _option("Show none.", "--no-certificate")]
 AuthoritiesOption: TypeAlias = Annotated[
-    str | None, _file("The authorities that count, PEM, instead of the system's.")
+    str | None, _option("The authorities that count, PEM, instead of the system's.", metavar="FILE")
 ]
 MinimumVersionOption: TypeAlias = Annotated[
-    TlsVersionName | None,
-    typer.Option(
-        case_sensitive=False,
-        help="The oldest version that is spoken.",
-        rich_help_panel=_PANEL,
-        show_default=False,
-    ),
+    TlsVersionName | None, _option("The oldest version that is spoken.")
 ]
 CiphersOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LIST",
-        help="OpenSSL's cipher list for versions up to 1.2.",
-        rich_help_panel=_PANEL,
-        show_default=False,
-    ),
+    str | None, _option("OpenSSL's cipher list for versions up to 1.2.", metavar="LIST")
 ]
 CommonNameOption: TypeAlias = Annotated[
-    bool | None, _switch("Take the common name of a certificate that has no other names.")
+    bool | None, _option("Take the common name of a certificate that has no other names.")
 ]
 WildcardsOption: TypeAlias = Annotated[
-    bool | None, _switch("Take wildcards in a certificate for one label.")
+    bool | None, _option("Take wildcards in a certificate for one label.")
 ]
 SrvNamesOption: TypeAlias = Annotated[
-    bool | None, _switch("Take the name that an SRV record gave.")
+    bool | None, _option("Take the name that an SRV record gave.")
 ]
 
 

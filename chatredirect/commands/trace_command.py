@@ -1,9 +1,10 @@
-"""`chatredirect trace`: the live messages of one caller, with what the daemon decided and why."""
+"""`chatredirect trace`: shows live messages, with what the daemon decided and why."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +13,11 @@ from chatredirect.commands.options import (
     ConfigOption,
     JsonOption,
     SocketOption,
+    control_socket,
     seconds,
 )
-from chatredirect.commands.output import complain, show
+from chatredirect.commands.output import complain, failure, show
+from chatredirect.runtime.wording import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from chatredirect.control.protocol import Json
     from chatredirect.trace.sighting import Sighting
 
-_SILENT = 30.0  # seconds; the daemon says something every few
+_SILENCE = 30.0  # seconds; the daemon sends a line every few seconds
 
 
 def trace(
@@ -62,7 +65,7 @@ def trace(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show whole messages.", show_default=False)
     ] = False,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     socket: SocketOption = None,
 ) -> None:
@@ -76,7 +79,6 @@ def trace(
     """
     from contextlib import ExitStack
 
-    from chatredirect.commands.options import control_socket
     from chatredirect.control.client import ControlError, ask
 
     wanted: dict[str, Json] = {
@@ -88,30 +90,29 @@ def trace(
     path = control_socket(config, socket)
     with ExitStack() as stack:
 
-        def takers() -> "list[Callable[[Sighting], None]]":
-            made = [_taker(json, verbose)]
+        def outputs() -> "list[Callable[[Sighting], None]]":
+            made = [_printer(as_json, verbose)]
             return made if write is None else [*made, _capture(write, stack)]
 
         try:
-            result = ask(path, "trace", wanted, on_event=_KeyReader(takers), timeout=_SILENT)
+            result = ask(path, "trace", wanted, on_event=_TraceReader(outputs), timeout=_SILENCE)
         except KeyboardInterrupt:
             return
         except ControlError as error:
-            complain(str(error))
-            raise typer.Exit(error.status) from None
+            raise failure(str(error), error.status) from None
     _show_end(result, lasting)
 
 
-class _KeyReader:
-    """Takes the daemon's lines.
+class _TraceReader:
+    """Reads the daemon's lines, and passes what it has seen to the outputs.
 
-    Nothing is printed or written before the daemon has begun: it may say no.
+    The outputs are made when the daemon has begun: before that, it may refuse.
     """
 
-    def __init__(self, make: "Callable[[], list[Callable[[Sighting], None]]]") -> None:
-        self._make = make
-        self._takers: list[Callable[[Sighting], None]] = []
-        self._strange = False
+    def __init__(self, make_outputs: "Callable[[], list[Callable[[Sighting], None]]]") -> None:
+        self._make_outputs = make_outputs
+        self._outputs: list[Callable[[Sighting], None]] = []
+        self._warned = False
 
     def __call__(self, line: "Mapping[str, Json]") -> None:
         from chatredirect.trace.sighting import BadSighting, from_json
@@ -119,31 +120,31 @@ class _KeyReader:
         kind = line.get("kind")
         if kind == "begun":
             complain("tracing; Ctrl-C ends it")
-            self._takers = self._make()
+            self._outputs = self._make_outputs()
         elif kind == "left_out":
             complain(f"{line.get('number')} left out so far: more than is shown in a trace")
         elif kind != "alive":
             try:
                 sighting = from_json(line)
             except BadSighting:
-                if not self._strange:
+                if not self._warned:
                     complain("the daemon shows what this command doesn't know: another version?")
-                self._strange = True
+                self._warned = True
                 return
-            for take in self._takers:
-                take(sighting)
+            for output in self._outputs:
+                output(sighting)
 
 
-def _taker(json: bool, verbose: bool) -> "Callable[[Sighting], None]":
+def _printer(as_json: bool, verbose: bool) -> "Callable[[Sighting], None]":
     import shutil
     import sys
 
     from chatredirect.trace.call_ladder import MAX_WIDTH, MIN_WIDTH, Ladder
 
-    if json:
+    if as_json:
         return _print_json
-    fits = sys.stdout.isatty()
-    width = shutil.get_terminal_size((MIN_WIDTH, 24)).columns if fits else MIN_WIDTH
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size((MIN_WIDTH, 24)).columns if terminal else MIN_WIDTH
     ladder = Ladder(min(width, MAX_WIDTH), whole=verbose)
     show(ladder.heading())
 
@@ -155,8 +156,6 @@ def _taker(json: bool, verbose: bool) -> "Callable[[Sighting], None]":
 
 
 def _print_json(sighting: "Sighting") -> None:
-    import json
-
     from chatredirect.trace.sighting import for_people
 
     show(json.dumps(for_people(sighting)))
@@ -171,14 +170,14 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
     def write(octets: bytes) -> None:
         rest = memoryview(octets)
         try:
-            while rest:  # at once: whoever looks at it while it grows sees whole packets
+            while rest:  # unbuffered, so that a reader of the growing file sees whole packets
                 rest = rest[os.write(descriptor, rest) :]
         except OSError as error:
-            _fail(path, error)
+            raise _unwritable(path, error) from None
 
     try:
-        # Nobody else's business: it holds what people say to each other. A link may have been put
-        # there by somebody else, to have its target written over; and so may a file.
+        # The capture contains people's messages, so nobody else may read it. Another user may have
+        # put a link or a file there, to have the link's target overwritten or to read the file.
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         if path.is_symlink() and path.exists() and not path.is_file():
             flags = os.O_WRONLY | os.O_CLOEXEC  # /dev/stdout
@@ -187,24 +186,21 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
         if S_ISREG(status.st_mode):
             if status.st_uid != os.geteuid() or status.st_nlink > 1:
                 os.close(descriptor)
-                complain(f"{path}: another user's file, or one with two names: name a new file")
-                raise typer.Exit(os.EX_IOERR)
-            os.fchmod(descriptor, 0o600)  # it may have been there, for everybody
+                text = f"{path}: another user's file, or one with two names: name a new file"
+                raise failure(text, os.EX_IOERR)
+            os.fchmod(descriptor, 0o600)  # an old file may be readable for everybody
             os.ftruncate(descriptor, 0)
     except OSError as error:
         if error.errno == ELOOP:
-            complain(f"{path}: a symbolic link: name the file itself")
-            raise typer.Exit(os.EX_IOERR) from None
-        _fail(path, error)
+            text = f"{path}: a symbolic link: name the file itself"
+            raise failure(text, os.EX_IOERR) from None
+        raise _unwritable(path, error) from None
     stack.callback(os.close, descriptor)
     return PcapWriter(write).add
 
 
-def _fail(path: Path, error: OSError) -> NoReturn:
-    from chatredirect.runtime.wording import error_text
-
-    complain(f"{path}: {error_text(error)}")
-    raise typer.Exit(os.EX_IOERR) from None
+def _unwritable(path: Path, error: OSError) -> typer.Exit:
+    return failure(f"{path}: {error_text(error)}", os.EX_IOERR)
 
 
 def _show_end(result: "Mapping[str, Json]", lasting: str) -> None:

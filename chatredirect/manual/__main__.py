@@ -3,6 +3,7 @@
 import datetime
 import os
 import sys
+import time
 
 import chatredirect
 from chatredirect.cli import app
@@ -27,11 +28,8 @@ def main(arguments: list[str]) -> int:
 
 def _today() -> str:
     """Today, or what a reproducible build says: reproducible-builds.org/specs/source-date-epoch."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.datetime.now(datetime.UTC)
-    if epoch:
-        now = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)
-    return now.date().isoformat()
+    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
 
 
 if __name__ == "__main__":

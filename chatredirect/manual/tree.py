@@ -60,11 +60,12 @@ _HELP = Parameter(("--help", "-h"), "", "Show what the command takes.", (), Fals
 
 def tree(app: typer.Typer, name: str) -> ManualCommand:
     """The commands of a typer application, or of a group within one, without hidden ones."""
-    commands = [
-        _command(info.name or _typed(info.callback), info.callback, info.help)
-        for info in app.registered_commands
-        if not info.hidden
-    ]
+    commands = []
+    for info in app.registered_commands:
+        if not info.hidden:
+            assert info.callback is not None
+            typed = info.name or info.callback.__name__.lower().replace("_", "-")
+            commands.append(_command(typed, info.callback, info.help))
     for group in app.registered_groups:
         if not group.hidden and group.typer_instance is not None:
             commands.append(tree(group.typer_instance, str(_given(group.name))))
@@ -75,11 +76,6 @@ def tree(app: typer.Typer, name: str) -> ManualCommand:
 def _given(value: object) -> object:
     """A setting of typer's, which may be wrapped in a marker for an unset default."""
     return getattr(value, "value", value)
-
-
-def _typed(function: object) -> str:
-    """The name that typer gives a function's command."""
-    return str(getattr(function, "__name__", "")).lower().replace("_", "-")
 
 
 def _command(

@@ -69,16 +69,15 @@ def read_rows(data: bytes) -> tuple[list[Row], list[str]]:
             continue
         if not columns:
             columns, notes = _header(cells, line)
-            continue
-        if len(cells) > len(columns):
+        elif len(cells) > len(columns):
             fault = (
                 f"has {len(cells)} cells, and the header {len(columns)}: put text with "
                 f"{quoted(separator)} in it into double quotes"
             )
             rows.append(Row(line, {}, fault))
-            continue
-        found = zip(columns, cells, strict=False)
-        rows.append(Row(line, {key: cell.strip() for key, cell in found if key and cell.strip()}))
+        else:
+            pairs = zip(columns, map(str.strip, cells), strict=False)
+            rows.append(Row(line, {key: cell for key, cell in pairs if key and cell}))
     if not rows:
         message = "there are no rows below a header, SipAddress,PersistentChatPoolFqdn for one"
         raise CsvFault(message)

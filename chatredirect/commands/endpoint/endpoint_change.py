@@ -1,4 +1,7 @@
-"""Changes or removes one endpoint."""
+"""Changes or removes one endpoint.
+
+A function that can't do its work prints the error and raises typer.Exit; nothing has changed then.
+"""
 
 import os
 import time
@@ -24,12 +27,13 @@ from chatredirect.commands.endpoint.proposal import (
     Proposal,
     author,
     carry_out,
-    configured,
     exclusive,
     file_of,
     find,
-    find_by_identity,
+    identified,
+    proposed,
 )
+from chatredirect.commands.options import loaded
 from chatredirect.commands.output import complain, failure, show
 from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.document import MAX_FILE
@@ -58,12 +62,6 @@ class EndpointChange:
         (after,) = self.proposal.endpoints_after([self.endpoint])
         return after
 
-    def warn(self, values: Mapping[str, str]) -> None:
-        """Print the warnings about the new `values`."""
-        self.proposal.warn()
-        if values.get("active_from"):
-            self.proposal.warn_of_past_times(time.time())
-
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
@@ -77,10 +75,9 @@ class ChangeRequest:
         """The file with its new values, and the configuration with it.
 
         Raises:
-            typer.Exit: it isn't possible; the error has been printed.
             typer.BadParameter: a value is faulty.
         """
-        endpoint = _endpoint_in_own_file(configured(self.where.config), self.identity)
+        endpoint = _endpoint_in_own_file(loaded(self.where.config), self.identity)
         file = file_of(endpoint)
         values = self._typed(endpoint)
         merged = {**keys_of(endpoint), **values}
@@ -95,12 +92,11 @@ class ChangeRequest:
             raise failure(f"{file}: {error_text(error)}", NO) from None
         except NotEditableError as error:
             raise failure(f"{file} {error}: change it there, by hand", NO) from None
-        contents = {file: made}
-        settings = configured(self.where.config, contents)
-        after = find(settings, endpoint.sip_address.key)
+        proposal = proposed(self.where.config, {file: made})
+        after = find(proposal.settings, endpoint.sip_address.key)
         if after is None or not _only_so(endpoint, wanted, after):
             raise failure(f"{file} is written in an unusual way: change it there, by hand", NO)
-        return EndpointChange(endpoint, Proposal(os.path.dirname(file), contents, settings))
+        return EndpointChange(endpoint, proposal)
 
     def _typed(self, endpoint: EndpointSettings) -> dict[str, Scalar | None]:
         """The new values; None to remove a key."""
@@ -119,7 +115,7 @@ class ChangeRequest:
     def show_what_if(self) -> EndpointSettings:
         """Print what `change` would do, after all checks; the endpoint as it would be."""
         change = self.propose()
-        change.warn(self.values)
+        change.proposal.warn(of_times=bool(self.values.get("active_from")))
         self.where.say(f"What if: would change {change.endpoint.sip_address}")
         for path, content in change.proposal.contents.items():
             before = read_file(path, MAX_FILE).decode().splitlines()
@@ -128,17 +124,13 @@ class ChangeRequest:
         return change.after()
 
     def change(self) -> EndpointSettings:
-        """Change the endpoint, and return it.
-
-        Raises:
-            typer.Exit: it isn't possible; the error has been printed, and nothing has changed.
-        """
+        """Change the endpoint, and return it."""
         with exclusive(_folder(self.where, self.identity), self.where.config):
             change = self.propose()
             after = change.after()
 
             def done() -> None:
-                change.warn(self.values)
+                change.proposal.warn(of_times=bool(self.values.get("active_from")))
                 self.where.say(f"Changed {described(after, time.time())}: {file_of(after)}")
 
             carry_out(change.proposal, self.where, done)
@@ -161,19 +153,12 @@ def _folder(where: CommandTarget, identity: str) -> str:
         folder = ""
     if folder and os.path.isdir(folder):
         return folder
-    return os.path.dirname(file_of(_endpoint_in_own_file(configured(where.config), identity)))
+    return os.path.dirname(file_of(_endpoint_in_own_file(loaded(where.config), identity)))
 
 
 def _endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings:
-    """The endpoint with this identity, if a command may change its file.
-
-    Raises:
-        typer.Exit: there is none, or its file isn't its own; the error has been printed.
-    """
-    try:
-        endpoint = find_by_identity(settings, identity)
-    except LookupError as error:
-        raise failure(str(error.args[0]), NO) from None
+    """The endpoint with this identity, if a command may change its file."""
+    endpoint = identified(settings, identity)
     file = file_of(endpoint)
     if file == settings.files[0]:
         raise failure(
@@ -194,23 +179,13 @@ def _endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings
 
 
 def removal(where: CommandTarget, identity: str) -> EndpointChange:
-    """The removal of an endpoint's file, and the configuration without it.
-
-    Raises:
-        typer.Exit: it isn't possible; the error has been printed.
-    """
-    endpoint = _endpoint_in_own_file(configured(where.config), identity)
-    file = file_of(endpoint)
-    settings = configured(where.config, {file: None})
-    return EndpointChange(endpoint, Proposal(os.path.dirname(file), {file: None}, settings))
+    """The removal of an endpoint's file, and the configuration without it."""
+    endpoint = _endpoint_in_own_file(loaded(where.config), identity)
+    return EndpointChange(endpoint, proposed(where.config, {file_of(endpoint): None}))
 
 
 def remove(where: CommandTarget, identity: str) -> None:
-    """Remove an endpoint.
-
-    Raises:
-        typer.Exit: it isn't possible; the error has been printed, and nothing has changed.
-    """
+    """Remove an endpoint."""
     with exclusive(_folder(where, identity), where.config):
         made = removal(where, identity)
 

@@ -1,32 +1,19 @@
 """The command line of `chatredirect endpoint new`, `get`, `set` and `remove`."""
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from chatredirect.commands.endpoint.endpoint_options import (
-    ActiveFromOption,
-    ConfirmOption,
-    DisplayNameOption,
-    IdentityArgument,
-    IdentityOption,
-    ModeOption,
-    PassThruOption,
-    PoolOption,
-    PortOption,
-    ReloadOption,
-    SipAddressOption,
-    StateOption,
-    TransportOption,
-    WhatIfOption,
-    confirmed,
-    one_identity,
-    required_identity,
+from chatredirect.commands.endpoint import endpoint_options as options
+from chatredirect.commands.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    SocketOption,
+    loaded,
 )
-from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, SocketOption
-from chatredirect.commands.output import complain, failure, show
+from chatredirect.commands.output import complain, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,29 +22,19 @@ if TYPE_CHECKING:
 
 
 def new(
-    sip_address: SipAddressOption = None,
-    persistent_chat_pool_fqdn: PoolOption = None,
-    display_name: DisplayNameOption = None,
-    mode: ModeOption = None,
-    port: PortOption = None,
-    transport: TransportOption = None,
-    state: StateOption = None,
-    active_from: ActiveFromOption = None,
-    from_csv: Annotated[
-        Path | None,
-        typer.Option(
-            "--from-csv",
-            metavar="FILE",
-            help="Make an endpoint of each row, or none at all; what other options say counts for "
-            "rows that don't. `Get-CsPersistentChatEndpoint | Export-Csv FILE` writes such a file; "
-            "- is standard input.",
-            show_default=False,
-        ),
-    ] = None,
-    what_if: WhatIfOption = False,
-    confirm: ConfirmOption = False,
-    pass_thru: PassThruOption = False,
-    reload: ReloadOption = False,
+    sip_address: options.SipAddressOption = None,
+    persistent_chat_pool_fqdn: options.PoolOption = None,
+    display_name: options.DisplayNameOption = None,
+    mode: options.ModeOption = None,
+    port: options.PortOption = None,
+    transport: options.TransportOption = None,
+    state: options.StateOption = None,
+    active_from: options.ActiveFromOption = None,
+    from_csv: options.CsvOption = None,
+    what_if: options.WhatIfOption = False,
+    confirm: options.ConfirmOption = False,
+    pass_thru: options.PassThruOption = False,
+    reload: options.ReloadOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     socket: SocketOption = None,
     as_json: JsonOption = False,
@@ -89,10 +66,10 @@ def new(
     }
     keys = {name: value for name, value in given.items() if value}
     where = CommandTarget(config, socket, reload, as_json)
-    work = from_rows(from_csv, keys, where) if from_csv else from_options(keys, where)
+    work = from_options(keys, where) if from_csv is None else from_rows(from_csv, keys, where)
     if confirm and not what_if:
         work.propose()  # so that faults are reported before the question
-        if not confirmed(f"Make {named(work.endpoints)}?"):
+        if not options.confirmed(f"Make {named(work.endpoints)}?"):
             raise typer.Exit(1)
     made = work.show_what_if() if what_if else work.make()
     if as_json or (pass_thru and not what_if):
@@ -100,41 +77,21 @@ def new(
 
 
 def _show(endpoints: "Sequence[EndpointSettings]", *, as_json: bool) -> None:
-    from chatredirect.commands.endpoint.endpoint_values import json_text, sheets
+    from chatredirect.commands.endpoint.endpoint_values import json_text, sheet
 
-    show((json_text if as_json else sheets)(endpoints, time.time()))
+    now = time.time()
+    if as_json:
+        show(json_text(endpoints, now))
+    else:
+        show("\n\n".join(sheet(each, now) for each in endpoints))
 
 
 def get(
-    argument: IdentityArgument = None,
-    identity: IdentityOption = None,
-    persistent_chat_pool_fqdn: Annotated[
-        str | None,
-        typer.Option(
-            "--persistent-chat-pool-fqdn",
-            metavar="FQDN",
-            help="Those of this pool (-PersistentChatPoolFqdn).",
-            show_default=False,
-        ),
-    ] = None,
-    filter_: Annotated[
-        str | None,
-        typer.Option(
-            "--filter",
-            metavar="TEXT",
-            help="Those for which it is true: SipAddress -like '*contoso.com' (-Filter).",
-            show_default=False,
-        ),
-    ] = None,
-    result_size: Annotated[
-        str | None,
-        typer.Option(
-            "--result-size",
-            metavar="NUMBER",
-            help="At most so many, or unlimited (-ResultSize).",
-            show_default=False,
-        ),
-    ] = None,
+    argument: options.IdentityArgument = None,
+    identity: options.IdentityOption = None,
+    persistent_chat_pool_fqdn: options.ThisPoolOption = None,
+    filter_: options.FilterOption = None,
+    result_size: options.ResultSizeOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -147,9 +104,9 @@ def get(
     """
     from chatredirect.commands.endpoint.endpoint_values import table
     from chatredirect.commands.endpoint.filters import parse_filter
-    from chatredirect.commands.endpoint.proposal import configured, find_by_identity
+    from chatredirect.commands.endpoint.proposal import identified
 
-    wanted = one_identity(argument, identity)
+    wanted = options.one_identity(argument, identity)
     most = _number(result_size)
     now = time.time()
     try:
@@ -157,13 +114,10 @@ def get(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--filter") from None
     pool = _pool(persistent_chat_pool_fqdn)
-    settings = configured(config)
+    settings = loaded(config)
     found = list(settings.endpoints)
     if wanted is not None:
-        try:
-            found = [find_by_identity(settings, wanted)]
-        except LookupError as error:
-            raise failure(str(error.args[0]), 1) from None
+        found = [identified(settings, wanted)]
     found = [
         each
         for each in found
@@ -199,19 +153,19 @@ def _pool(text: str | None) -> str | None:
 
 
 def set_(
-    argument: IdentityArgument = None,
-    identity: IdentityOption = None,
-    persistent_chat_pool_fqdn: PoolOption = None,
-    display_name: DisplayNameOption = None,
-    mode: ModeOption = None,
-    port: PortOption = None,
-    transport: TransportOption = None,
-    state: StateOption = None,
-    active_from: ActiveFromOption = None,
-    what_if: WhatIfOption = False,
-    confirm: ConfirmOption = False,
-    pass_thru: PassThruOption = False,
-    reload: ReloadOption = False,
+    argument: options.IdentityArgument = None,
+    identity: options.IdentityOption = None,
+    persistent_chat_pool_fqdn: options.PoolOption = None,
+    display_name: options.DisplayNameOption = None,
+    mode: options.ModeOption = None,
+    port: options.PortOption = None,
+    transport: options.TransportOption = None,
+    state: options.StateOption = None,
+    active_from: options.ActiveFromOption = None,
+    what_if: options.WhatIfOption = False,
+    confirm: options.ConfirmOption = False,
+    pass_thru: options.PassThruOption = False,
+    reload: options.ReloadOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     socket: SocketOption = None,
     as_json: JsonOption = False,
@@ -229,7 +183,7 @@ def set_(
     from chatredirect.commands.endpoint.endpoint_change import ChangeRequest
     from chatredirect.commands.endpoint.proposal import CommandTarget
 
-    wanted = required_identity(argument, identity)
+    wanted = options.required_identity(argument, identity)
     given = {
         "pool_fqdn": persistent_chat_pool_fqdn,
         "display_name": display_name,
@@ -246,7 +200,7 @@ def set_(
     work = ChangeRequest(where, wanted, values)
     if confirm and not what_if:
         endpoint = work.propose().endpoint
-        if not confirmed(f"Change {endpoint.sip_address}?"):
+        if not options.confirmed(f"Change {endpoint.sip_address}?"):
             raise typer.Exit(1)
     after = work.show_what_if() if what_if else work.change()
     if as_json or (pass_thru and not what_if):
@@ -254,19 +208,12 @@ def set_(
 
 
 def remove(
-    argument: IdentityArgument = None,
-    identity: IdentityOption = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="It is all right if there is no such endpoint (-Force).",
-            show_default=False,
-        ),
-    ] = False,
-    what_if: WhatIfOption = False,
-    confirm: ConfirmOption = False,
-    reload: ReloadOption = False,
+    argument: options.IdentityArgument = None,
+    identity: options.IdentityOption = None,
+    force: options.ForceOption = False,
+    what_if: options.WhatIfOption = False,
+    confirm: options.ConfirmOption = False,
+    reload: options.ReloadOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     socket: SocketOption = None,
 ) -> None:
@@ -283,15 +230,14 @@ def remove(
     from chatredirect.commands.endpoint.proposal import (
         CommandTarget,
         NoSuchEndpointError,
-        configured,
         find_by_identity,
     )
 
-    wanted = required_identity(argument, identity)
+    wanted = options.required_identity(argument, identity)
     where = CommandTarget(config, socket, reload)
     if force:
         try:
-            find_by_identity(configured(config), wanted)
+            find_by_identity(loaded(config), wanted)
         except NoSuchEndpointError as error:
             show(f"{error.args[0]}; nothing to do")
             return
@@ -303,6 +249,6 @@ def remove(
         if what_if:
             show(f"What if: would remove {made.endpoint.sip_address}: {file}")
             return
-        if not confirmed(f"Remove {made.endpoint.sip_address}?"):
+        if not options.confirmed(f"Remove {made.endpoint.sip_address}?"):
             raise typer.Exit(1)
     endpoint_change.remove(where, wanted)

@@ -1,61 +1,68 @@
 """Options that the commands for endpoints share. Each help text names the cmdlet's parameter."""
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 
-def _value(name: str, metavar: str, what: str) -> object:
-    return typer.Option(name, metavar=metavar, help=what, show_default=False)
-
-
-def _choice(name: str, what: str) -> object:
-    return typer.Option(name, case_sensitive=False, help=what, show_default=False)
-
-
-def _switch(name: str, what: str) -> object:
-    return typer.Option(name, help=what, show_default=False)
+def _option(name: str, help_text: str, metavar: str | None = None) -> object:
+    return typer.Option(
+        name, metavar=metavar, case_sensitive=False, help=help_text, show_default=False
+    )
 
 
 SipAddressOption: TypeAlias = Annotated[
     str | None,
-    _value("--sip-address", "SIP_URI", "The endpoint's URI; `sip:` may be left out (-SipAddress)."),
+    _option(
+        "--sip-address", "The endpoint's URI; `sip:` may be left out (-SipAddress).", "SIP_URI"
+    ),
 ]
 PoolOption: TypeAlias = Annotated[
     str | None,
-    _value(
+    _option(
         "--persistent-chat-pool-fqdn",
-        "FQDN",
         "The pool that it leads to (-PersistentChatPoolFqdn).",
+        "FQDN",
     ),
 ]
 DisplayNameOption: TypeAlias = Annotated[
-    str | None, _value("--display-name", "TEXT", "A name for people (-DisplayName).")
+    str | None, _option("--display-name", "A name for people (-DisplayName).", "TEXT")
 ]
 ModeOption: TypeAlias = Annotated[
     Literal["redirect", "proxy", "lookup"] | None,
-    _choice("--mode", "What requests get; redirect unless given."),
+    _option("--mode", "What requests get; redirect unless given."),
 ]
 PortOption: TypeAlias = Annotated[
-    str | None, _value("--port", "PORT", "The pool's port; without it DNS decides.")
+    str | None, _option("--port", "The pool's port; without it DNS decides.", "PORT")
 ]
 TransportOption: TypeAlias = Annotated[
     str | None,
-    _value("--transport", "udp|tcp|tls", "The pool's transport; without it DNS decides."),
+    _option("--transport", "The pool's transport; without it DNS decides.", "udp|tcp|tls"),
 ]
 StateOption: TypeAlias = Annotated[
     Literal["active", "maintenance", "disabled"] | None,
-    _choice(
+    _option(
         "--state",
         "maintenance tells clients to come again (480, lookups 503), disabled answers 404.",
     ),
 ]
 ActiveFromOption: TypeAlias = Annotated[
     str | None,
-    _value(
+    _option(
         "--active-from",
-        "TIME",
         "When it becomes active by itself, with the UTC offset: 2026-11-23T06:00:00+01:00.",
+        "TIME",
+    ),
+]
+CsvOption: TypeAlias = Annotated[
+    Path | None,
+    _option(
+        "--from-csv",
+        "Make an endpoint of each row, or none at all; what other options say counts for rows "
+        "that don't. `Get-CsPersistentChatEndpoint | Export-Csv FILE` writes such a file; - is "
+        "standard input.",
+        "FILE",
     ),
 ]
 IdentityArgument: TypeAlias = Annotated[
@@ -64,22 +71,39 @@ IdentityArgument: TypeAlias = Annotated[
 ]
 IdentityOption: TypeAlias = Annotated[
     str | None,
-    _value(
+    _option(
         "--identity",
-        "IDENTITY",
         "Its SIP address in any spelling, or its display name (-Identity).",
+        "IDENTITY",
     ),
 ]
-WhatIfOption: TypeAlias = Annotated[
-    bool, _switch("--what-if", "Only say what would be done (-WhatIf).")
+ThisPoolOption: TypeAlias = Annotated[
+    str | None,
+    _option("--persistent-chat-pool-fqdn", "Those of this pool (-PersistentChatPoolFqdn).", "FQDN"),
 ]
-ConfirmOption: TypeAlias = Annotated[bool, _switch("--confirm", "Ask before doing it (-Confirm).")]
+FilterOption: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "--filter", "Those for which it is true: SipAddress -like '*contoso.com' (-Filter).", "TEXT"
+    ),
+]
+ResultSizeOption: TypeAlias = Annotated[
+    str | None,
+    _option("--result-size", "At most so many, or unlimited (-ResultSize).", "NUMBER"),
+]
+ForceOption: TypeAlias = Annotated[
+    bool, _option("--force", "It is all right if there is no such endpoint (-Force).")
+]
+WhatIfOption: TypeAlias = Annotated[
+    bool, _option("--what-if", "Only say what would be done (-WhatIf).")
+]
+ConfirmOption: TypeAlias = Annotated[bool, _option("--confirm", "Ask before doing it (-Confirm).")]
 PassThruOption: TypeAlias = Annotated[
-    bool, _switch("--pass-thru", "Show the endpoint afterwards (-PassThru).")
+    bool, _option("--pass-thru", "Show the endpoint afterwards (-PassThru).")
 ]
 ReloadOption: TypeAlias = Annotated[
     bool,
-    _switch(
+    _option(
         "--reload", "Have the running service take it up at once; if it refuses, all is taken back."
     ),
 ]

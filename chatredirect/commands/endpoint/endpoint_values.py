@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import TypeAlias
 
 import typer
@@ -65,16 +64,19 @@ def endpoint_of(keys: Mapping[str, Scalar]) -> EndpointSettings:
 
 def keys_of(endpoint: EndpointSettings) -> Keys:
     """An endpoint's values as in its file, without those that are defaults."""
-    keys: Keys = {}
-    for name in OPTIONS:
-        value: object = getattr(endpoint, name)
-        if isinstance(value, datetime):
-            keys[name] = written(value)
-        elif name in ("sip_address", "pool_fqdn"):
-            keys[name] = str(value)
-        elif isinstance(value, str | int) and value != _DEFAULTS.get(name):
-            keys[name] = value
-    return keys
+    return {
+        name: value
+        for name, value in _values_of(endpoint).items()
+        if value is not None and value != _DEFAULTS.get(name)
+    }
+
+
+def _values_of(endpoint: EndpointSettings) -> dict[str, Scalar | None]:
+    values: dict[str, Scalar | None] = {name: getattr(endpoint, name) for name in OPTIONS}
+    values["sip_address"] = str(endpoint.sip_address)
+    if endpoint.active_from is not None:
+        values["active_from"] = written(endpoint.active_from)
+    return values
 
 
 def faults(error: ValidationError) -> Iterator[str]:
@@ -131,7 +133,11 @@ def named(endpoints: Sequence[EndpointSettings]) -> str:
 
 def table(endpoints: Sequence[EndpointSettings], now: float) -> str:
     """A line for each endpoint, below a line with the columns' names."""
-    rows = [_COLUMNS, *(_row(each, now) for each in endpoints)]
+    rows = [_COLUMNS]
+    for each in endpoints:
+        name = each.display_name or ""
+        state = state_text(each, now)
+        rows.append((str(each.sip_address), pool_text(each), each.mode, state, name))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
@@ -140,22 +146,8 @@ def table(endpoints: Sequence[EndpointSettings], now: float) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _row(endpoint: EndpointSettings, now: float) -> tuple[str, ...]:
-    return (
-        str(endpoint.sip_address),
-        pool_text(endpoint),
-        endpoint.mode,
-        state_text(endpoint, now),
-        endpoint.display_name or "",
-    )
-
-
-def sheets(endpoints: Sequence[EndpointSettings], now: float) -> str:
-    """Everything about each endpoint, a line for each value."""
-    return "\n\n".join(_sheet(each, now) for each in endpoints)
-
-
-def _sheet(endpoint: EndpointSettings, now: float) -> str:
+def sheet(endpoint: EndpointSettings, now: float) -> str:
+    """Everything about one endpoint, a line for each value."""
     values = {
         "SipAddress": str(endpoint.sip_address),
         "PersistentChatPoolFqdn": endpoint.pool_fqdn,
@@ -172,19 +164,8 @@ def _sheet(endpoint: EndpointSettings, now: float) -> str:
 
 def json_text(endpoints: Sequence[EndpointSettings], now: float) -> str:
     """Everything about each endpoint as JSON."""
-    return json.dumps({"endpoints": [_as_json(each, now) for each in endpoints]}, indent=2)
-
-
-def _as_json(endpoint: EndpointSettings, now: float) -> dict[str, object]:
-    return {
-        "sip_address": str(endpoint.sip_address),
-        "pool_fqdn": endpoint.pool_fqdn,
-        "display_name": endpoint.display_name,
-        "mode": endpoint.mode,
-        "port": endpoint.port,
-        "transport": endpoint.transport,
-        "state": endpoint.state,
-        "active_from": None if endpoint.active_from is None else written(endpoint.active_from),
-        "state_now": endpoint.state_at(now),
-        "source": endpoint.source,
-    }
+    listed = [
+        {**_values_of(each), "state_now": each.state_at(now), "source": each.source}
+        for each in endpoints
+    ]
+    return json.dumps({"endpoints": listed}, indent=2)

@@ -1,4 +1,7 @@
-"""Makes endpoints: one from options, or one for each row of a CSV file."""
+"""Makes endpoints: one from options, or one for each row of a CSV file.
+
+A function that can't do its work prints the error and raises typer.Exit; nothing has changed then.
+"""
 
 import os
 import sys
@@ -61,11 +64,7 @@ class NewEndpoints:
     how: str
 
     def propose(self) -> Proposal:
-        """The files, and the configuration with them. The folder must be locked.
-
-        Raises:
-            typer.Exit: the configuration would be faulty; the faults have been printed.
-        """
+        """The files, and the configuration with them. The folder must be locked."""
         made = author(self.how)
         try:
             taken = os.listdir(self.folder.path or ".")
@@ -74,29 +73,23 @@ class NewEndpoints:
         keys = (each.sip_address.key for each in self.endpoints)
         paths = list(self.folder.names(keys, taken))
         texts = (text_of(each, made) for each in self.keys)
-        contents: Mapping[str, bytes] = dict(zip(paths, texts, strict=True))
+        contents: Mapping[str, bytes | None] = dict(zip(paths, texts, strict=True))
         try:
-            settings = load(self.where.config, contents)
+            return Proposal(contents, load(self.where.config, contents))
         except ConfigError as error:
             raise self._refused(error, paths) from None
-        return Proposal(self.folder.path, dict(contents), settings)
 
     def show_what_if(self) -> list[EndpointSettings]:
         """Print what `make` would do, after all checks; the endpoints that it would make."""
         proposal = self.propose()
         proposal.warn()
-        proposal.warn_of_past_times(time.time())
         self.where.say(f"What if: would make {named(self.endpoints)}")
         for path, content in list(proposal.contents.items())[:_SHOWN]:
             self.where.say(f"\n{path}:\n{(content or b'').decode()}".rstrip())
         return proposal.endpoints_after(self.endpoints)
 
     def make(self) -> list[EndpointSettings]:
-        """Make the endpoints, and return them with their source.
-
-        Raises:
-            typer.Exit: it isn't possible; the error has been printed, and nothing has changed.
-        """
+        """Make the endpoints, and return them with their source."""
         with exclusive(self.folder.path, self.where.config):
             proposal = self.propose()
             carry_out(proposal, self.where, lambda: self._report(proposal))
@@ -105,7 +98,6 @@ class NewEndpoints:
     def _report(self, proposal: Proposal) -> None:
         now = time.time()
         proposal.warn()
-        proposal.warn_of_past_times(now)
         for endpoint, path in list(zip(self.endpoints, proposal.contents, strict=True))[:_SHOWN]:
             self.where.say(f"Made {described(endpoint, now)}: {path}")
         if len(self.endpoints) > _SHOWN:
@@ -141,7 +133,6 @@ def from_options(given: Mapping[str, str], where: CommandTarget) -> NewEndpoints
 
     Raises:
         typer.BadParameter: an option is missing or faulty.
-        typer.Exit: there is no folder for it; the error has been printed.
     """
     for name in ("sip_address", "pool_fqdn"):
         if name not in given:
@@ -161,7 +152,6 @@ def from_rows(file: Path, given: Mapping[str, str], where: CommandTarget) -> New
 
     Raises:
         typer.BadParameter: an option can't be combined with a file.
-        typer.Exit: a row is faulty; every fault has been printed.
     """
     for name in ("sip_address", "display_name"):
         if name in given:

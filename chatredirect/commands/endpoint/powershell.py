@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _VERBS = ("new", "get", "set", "remove")
 _CMDLET = re.compile(r"(new|get|set|remove)-cspersistentchatendpoint(?=$|\s)", re.IGNORECASE)
@@ -20,21 +21,16 @@ _PARAMETER = re.compile(r"[-\u2013\u2014\u2015]([A-Za-z][A-Za-z0-9]*)(?:(:)(.*))
 _TRUE, _FALSE = ("$true", "true", "1"), ("$false", "false", "0")
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepts:
+class _Accepts(NamedTuple):
     """The options of one command.
 
     Attributes:
         own: those that the cmdlet has; they win where a prefix also means another option.
         more: those that it doesn't have.
-        switches: options that take no value.
     """
 
     own: tuple[str, ...]
     more: tuple[str, ...]
-    switches: frozenset[str] = frozenset(
-        ("--what-if", "--confirm", "--pass-thru", "--force", "--json", "--reload")
-    )
 
 
 _ENDPOINT = ("--mode", "--port", "--transport", "--state", "--active-from")
@@ -66,6 +62,8 @@ ACCEPTED = {
     ),
 }
 """The options of each command except `--help`."""
+SWITCHES = frozenset(("--what-if", "--confirm", "--pass-thru", "--force", "--json", "--reload"))
+"""Those that take no value."""
 
 _ALIASES = {
     "wi": "--what-if",
@@ -203,6 +201,8 @@ def _joined(words: Sequence[str]) -> Iterator[str]:
 
 
 def _translate(command: str, words: list[str], done: Understood) -> None:
+    accepts = ACCEPTED[command]
+    valued_options = {"-c", *accepts.own, *accepts.more} - SWITCHES
     position = 0
     while position < len(words):
         word = words[position]
@@ -213,7 +213,7 @@ def _translate(command: str, words: list[str], done: Understood) -> None:
             return
         if found is None or word in _SHORT:
             done.arguments.append(word)
-            if word == "-c" or _has_value(command, word):
+            if word in valued_options:
                 done.arguments += words[position : position + 1]
                 position += 1
             continue
@@ -235,11 +235,6 @@ def _translate(command: str, words: list[str], done: Understood) -> None:
             done.arguments.append(f"{option}={'' if value == '$null' else value}")
         elif _switched_on(name, colon, value):
             done.arguments.append(option)
-
-
-def _has_value(command: str, option: str) -> bool:
-    accepts = ACCEPTED[command]
-    return option in (*accepts.own, *accepts.more) and option not in accepts.switches
 
 
 def _is_parameter(command: str, word: str) -> bool:
@@ -266,7 +261,7 @@ def _meant(command: str, name: str, done: Understood) -> tuple[str | None, bool]
         known = {option.replace("-", ""): option for option in options}
         known |= {alias: option for alias, option in _ALIASES.items() if option in options}
         if lower in known:
-            return known[lower], known[lower] not in accepts.switches
+            return known[lower], known[lower] not in SWITCHES
     if lower in _REFUSED:
         raise ValueError(f"-{name} has no meaning here: {_REFUSED[lower]}")
     if lower in _IGNORED:
@@ -276,7 +271,7 @@ def _meant(command: str, name: str, done: Understood) -> tuple[str | None, bool]
     for options in (accepts.own, accepts.more):
         begun = [each for each in options if each.replace("-", "").startswith(lower)]
         if len(begun) == 1:
-            return begun[0], begun[0] not in accepts.switches
+            return begun[0], begun[0] not in SWITCHES
         if begun:
             raise ValueError(f"-{name} may mean {' or '.join(map(spelled, begun))}: write more")
     others = [each for each in (*_IGNORED, *_REFUSED) if each.startswith(lower)]

@@ -2,10 +2,13 @@
 
 A command proposes the new content of files. The proposal is validated with the whole configuration
 while the folder is locked, so that commands wait for one another.
+
+A function that can't do its work prints the error and raises typer.Exit; nothing has changed then.
 """
 
 import os
 import pwd
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from chatredirect.commands.endpoint.files import (
     locked,
     write_all,
 )
-from chatredirect.commands.options import control_socket
+from chatredirect.commands.options import control_socket, loaded
 from chatredirect.commands.output import complain, config_failure, failure, show
 from chatredirect.config import (
     ConfigError,
@@ -73,36 +76,49 @@ class Proposal:
     """New content of included files, and the configuration with it.
 
     Attributes:
-        folder: the files' folder.
-        contents: by path; None to remove a file.
+        contents: by path, all in one folder; None to remove a file.
         settings: the whole configuration with these files.
     """
 
-    folder: str
     contents: Mapping[str, bytes | None]
     settings: Settings
+
+    @property
+    def folder(self) -> str:
+        """The files' folder; empty for the current one."""
+        return os.path.dirname(next(iter(self.contents)))
 
     def endpoints_after(self, endpoints: Sequence[EndpointSettings]) -> list[EndpointSettings]:
         """The endpoints with these addresses as they are in the new configuration."""
         after = {each.sip_address.key: each for each in self.settings.endpoints}
         return [after[each.sip_address.key] for each in endpoints]
 
-    def warn(self) -> None:
-        """Print the configuration's warnings about the new files."""
+    def warn(self, *, of_times: bool = True) -> None:
+        """Print the configuration's warnings about the new files.
+
+        Args:
+            of_times: whether to warn of times that have passed: a mistyped year opens an
+                endpoint at once.
+        """
         found = [each for each in warnings(self.settings) if self._writes(each.file)]
         for each in found[:_SHOWN]:
             complain(f"warning: {for_options(each.message)}")
         if len(found) > _SHOWN:
             complain(f"and {counted(len(found) - _SHOWN, 'warning')} more: chatredirect check")
+        if of_times:
+            self._warn_of_past_times()
 
-    def warn_of_past_times(self, now: float) -> None:
-        """Warn of a given time that has passed: a mistyped year opens an endpoint at once."""
-        times = {
-            each.active_from
-            for each in self.settings.endpoints
-            if each.active_from is not None and self._writes(file_of(each))
-        }
-        passed = sorted(each for each in times if each.timestamp() <= now)
+    def _warn_of_past_times(self) -> None:
+        now = time.time()
+        passed = sorted(
+            {
+                each.active_from
+                for each in self.settings.endpoints
+                if each.active_from is not None
+                and each.active_from.timestamp() <= now
+                and self._writes(file_of(each))
+            }
+        )
         if passed:
             more = f" (and {counted(len(passed) - 1, 'time')} more)" if len(passed) > 1 else ""
             complain(f"warning: {written(passed[0])}{more} has passed: active at once")
@@ -116,36 +132,27 @@ class Proposal:
         return next((path for path in others if os.path.dirname(path) == self.folder), str(config))
 
 
-def configured(config: Path, draft: Mapping[str, bytes | None] | None = None) -> Settings:
-    """The configuration, as it is or with the content of `draft`.
-
-    Raises:
-        typer.Exit: it is faulty; the faults have been printed.
-    """
+def proposed(config: Path, contents: Mapping[str, bytes | None]) -> Proposal:
+    """The proposal of these contents, if the configuration can be used with them."""
     try:
-        return load(config, draft)
+        return Proposal(contents, load(config, contents))
     except ConfigError as error:
         exit_ = config_failure(error)
-        if draft is not None:
-            complain("nothing has been changed")
+        complain("nothing has been changed")
         raise exit_ from None
 
 
 def folder_of(config: Path) -> IncludeFolder:
-    """The folder for new endpoints.
-
-    Raises:
-        typer.Exit: there is none; the error has been printed.
-    """
+    """The folder for new endpoints."""
     try:
         content = read_file(config, MAX_FILE)
     except (OSError, ValueError):
-        configured(config)  # reports the error better
+        loaded(config)  # reports the error better
         raise
     try:
         return include_folder(os.fspath(config), content)
     except NoFolderError as error:
-        configured(config)  # a faulty file is reported first
+        loaded(config)  # a faulty file is reported first
         raise failure(str(error), os.EX_CONFIG) from None
 
 
@@ -161,11 +168,7 @@ def file_of(endpoint: EndpointSettings) -> str:
 
 @contextmanager
 def exclusive(folder: str, config: Path) -> Iterator[None]:
-    """Lock the folder, so that no other command changes it between reading and writing.
-
-    Raises:
-        typer.Exit: the lock can't be had; the error has been printed.
-    """
+    """Lock the folder, so that no other command changes it between reading and writing."""
     waiting = "another chatredirect endpoint is at work; waiting for it"
     try:
         with locked(folder or ".", os.path.dirname(config) or ".", lambda: complain(waiting)):
@@ -182,9 +185,6 @@ def carry_out(proposal: Proposal, where: CommandTarget, done: Callable[[], None]
 
     Args:
         done: prints the result, once the change is final.
-
-    Raises:
-        typer.Exit: the files can't be written, or the daemon refused them; nothing has changed.
     """
     socket = control_socket(where.config, where.socket) if where.reload else None
     try:
@@ -297,3 +297,11 @@ def find_by_identity(settings: Settings, identity: str) -> EndpointSettings:
     raise NoSuchEndpointError(
         f"there is no endpoint {quoted(identity)}: chatredirect endpoint get lists all"
     )
+
+
+def identified(settings: Settings, identity: str) -> EndpointSettings:
+    """The same; every error is printed."""
+    try:
+        return find_by_identity(settings, identity)
+    except LookupError as error:
+        raise failure(str(error.args[0]), NO) from None

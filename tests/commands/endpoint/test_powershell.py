@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.cli import app
-from chatredirect.commands.endpoint.powershell import ACCEPTED, spelled, split, understand
+from chatredirect.commands.endpoint.powershell import (
+    ACCEPTED,
+    SWITCHES,
+    spelled,
+    split,
+    understand,
+)
 
 POOL = "-PersistentChatPoolFqdn"
 
@@ -30,7 +36,7 @@ def test_options_are_the_commands_own() -> None:
         accepts = ACCEPTED[name]
         assert {*accepts.own, *accepts.more} == options.keys()
         flags = {option for option, parameter in options.items() if parameter.is_flag}
-        assert flags == accepts.switches & options.keys()
+        assert flags == SWITCHES & options.keys()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +143,7 @@ def test_every_spelling_is_the_same(command: str, data: st.DataObject) -> None:
         each.upper() if up else each.lower() for each, up in zip(letters, cases, strict=True)
     )
     dash = data.draw(st.sampled_from("-\u2013\u2014\u2015"))
-    if option in accepts.switches:
+    if option in SWITCHES:
         assert understood(command, f"{dash}{name}") == [command, option]
         return
     value = data.draw(st.text(alphabet="abc@:.$ =", min_size=1))

@@ -119,15 +119,10 @@ def parse_network(text: str) -> IPNetwork:
         ) from None
     if ip_address(bare.partition("/")[0]) != network.network_address:
         raise ValueError(f"{quoted(text)} has bits set after the prefix: did you mean {network}?")
-    return _plain_network(network)
-
-
-def _plain_network(network: IPNetwork) -> IPNetwork:
-    """A network of v4-mapped addresses as an IPv4 network: its peers appear as IPv4."""
     mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped
-    if not mapped or network.prefixlen < _MAPPED:
-        return network
-    return IPv4Network((mapped, network.prefixlen - _MAPPED))
+    if mapped and network.prefixlen >= _MAPPED:  # its peers appear as IPv4
+        return IPv4Network((mapped, network.prefixlen - _MAPPED))
+    return network
 
 
 @lru_cache(maxsize=4096)

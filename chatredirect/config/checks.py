@@ -46,7 +46,7 @@ class Placed:
 
 @dataclass(slots=True)
 class Findings:
-    """The readable part of a configuration."""
+    """The readable part of a configuration; listeners with their numbers."""
 
     main: Document
     listen: list[tuple[int, ListenUrl]] = field(default_factory=list)

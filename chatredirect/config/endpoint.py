@@ -176,8 +176,7 @@ class EndpointSettings:
         if self.channel_uris:
             return self.channel_uris
         sip = self.sip_address
-        host = bracketed(self.pool_fqdn)
-        return (parse_channel_uri(f"{sip.scheme}:{sip.user}@{host}"),)
+        return (parse_channel_uri(f"{sip.scheme}:{sip.user}@{bracketed(self.pool_fqdn)}"),)
 
     @property
     def pool(self) -> PoolAddress:

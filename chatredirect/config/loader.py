@@ -25,12 +25,12 @@ from chatredirect.config.tls_section import TlsSection, without_listeners
 from chatredirect.runtime.regular_file import UnfitFileError, read_file
 
 Draft: TypeAlias = Contents[str, bytes | None]
-"""Content by path, the path as `include` and the main file's folder give it; None: no such file."""
+"""Contents of included files by path, as `include` gives it; None for a file that is removed."""
 
 _T = TypeVar("_T")
 _ENDPOINT = TypeAdapter(EndpointSettings)
 _SETTINGS = TypeAdapter(Settings)
-# RFC 6761 §6.4: no name ends so
+# no real name ends in .invalid (RFC 6761 §6.4)
 _STAND_INS = {"sip_address": "sip:faulty@faulty.invalid", "pool_fqdn": "pool.faulty.invalid"}
 
 

@@ -51,7 +51,7 @@ _NO_DESCRIPTOR = encode(
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits."""
+    """Limits of clients."""
 
     connections: int = 32  # clients at a time
     request: int = 64 * 1024  # octets of a request's line
@@ -163,12 +163,10 @@ class ControlServer:
 
     async def close(self) -> None:
         """Remove the socket, and answer clients that still wait that the daemon stops."""
-        if self._file is not None:
+        if self._file is not None and self._acceptor is not None:
             self._file.leave()
-            self._file = None
-        if self._acceptor is not None:
             self._acceptor.close()
-            self._acceptor = None
+        self._file = self._acceptor = None
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

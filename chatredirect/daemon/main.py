@@ -1,6 +1,6 @@
 """The daemon around the service: signals, the control socket, reloads.
 
-`service` knows how to serve a configuration; this decides when, and who may say so.
+The service serves a configuration; this room decides when to load one, and to stop.
 """
 
 import asyncio

@@ -10,7 +10,6 @@ from typing import BinaryIO
 from chatredirect.config import ConfigError, Fault, load, warnings
 from chatredirect.loading.frames import ENDPOINTS, FAULTS, FrameKind, LoadedSettings, frame
 
-_NICE = 5
 _MEMORY = 4 * 1024 * 1024 * 1024  # octets of address space
 
 
@@ -56,7 +55,7 @@ def _lower_priority() -> None:
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     with contextlib.suppress(OSError):
-        os.nice(_NICE)
+        os.nice(5)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 

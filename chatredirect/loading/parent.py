@@ -147,7 +147,7 @@ async def _died(process: subprocess.Popen[bytes], complaints: asyncio.StreamRead
     last = text.splitlines()[-1] if text else "it said nothing"
     if status is not None and status < 0:
         why = f"was killed by signal {-status}"
-        if status == -9:
+        if status == -signal.SIGKILL:
             why += " (for want of memory?)"
     else:
         why = f"ended with status {status}"

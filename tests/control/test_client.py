@@ -16,18 +16,18 @@ from chatredirect.control.client import ControlError, ask
 
 
 def test_no_daemon(tmp_path: Path) -> None:
-    with pytest.raises(ControlError, match="isn't running: there is no control socket") as told:
+    with pytest.raises(ControlError, match="isn't running: there is no control socket") as raised:
         ask(str(tmp_path / "control"), "reload")
-    assert told.value.status == 69
+    assert raised.value.status == 69
 
 
 def test_a_daemon_that_has_crashed(tmp_path: Path) -> None:
     path = str(tmp_path / "control")
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(path)
-    with pytest.raises(ControlError, match="isn't running: nobody answers") as told:
+    with pytest.raises(ControlError, match="isn't running: nobody answers") as raised:
         ask(path, "reload")
-    assert told.value.status == 69
+    assert raised.value.status == 69
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -55,7 +55,7 @@ def test_somebody_who_may_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told", "status"),
+    ("answer", "message", "status"),
     [
         (b"SSH-2.0-OpenSSH_9.2\r\n", "is no chatredirect", 76),
         (b"[]\n", "is no chatredirect", 76),
@@ -65,7 +65,7 @@ def test_somebody_who_may_not(tmp_path: Path) -> None:
         (b'{"ok": false, "error": "no", "status": 0}\n', "^no$", 69),
     ],
 )
-def test_answers_that_are_none(tmp_path: Path, answer: bytes, told: str, status: int) -> None:
+def test_answers_that_are_none(tmp_path: Path, answer: bytes, message: str, status: int) -> None:
     path = str(tmp_path / "control")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
@@ -79,7 +79,7 @@ def test_answers_that_are_none(tmp_path: Path, answer: bytes, told: str, status:
 
         thread = threading.Thread(target=respond)
         thread.start()
-        with pytest.raises(ControlError, match=told) as raised:
+        with pytest.raises(ControlError, match=message) as raised:
             ask(path, "reload", timeout=20)
         thread.join()
     assert raised.value.status == status
@@ -90,9 +90,9 @@ def test_a_daemon_that_says_nothing(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()
-        with pytest.raises(ControlError, match=r"hasn't answered for 0\.2 s") as told:
+        with pytest.raises(ControlError, match=r"hasn't answered for 0\.2 s") as raised:
             ask(path, "reload", timeout=0.2)
-    assert told.value.status == 75
+    assert raised.value.status == 75
 
 
 @pytest.mark.parametrize(

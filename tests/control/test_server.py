@@ -122,18 +122,18 @@ async def test_events_come_before_the_answer(tmp_path: Path) -> None:
 
 async def test_a_no_is_told_with_its_status_and_faults(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
-        with pytest.raises(ControlError, match=r"^no$") as told:
+        with pytest.raises(ControlError, match=r"^no$") as raised:
             await asked(server, "refuse")
-        assert told.value.status == 78
-        assert told.value.faults == [{"message": "why"}]
+        assert raised.value.status == 78
+        assert raised.value.faults == [{"message": "why"}]
         assert server.counters.refused == 1
 
 
 async def test_a_fault_of_ours_takes_nothing_else_away(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
-        with pytest.raises(ControlError, match="its log says more") as told:
+        with pytest.raises(ControlError, match="its log says more") as raised:
             await asked(server, "break")
-        assert told.value.status == 70
+        assert raised.value.status == 70
         assert server.counters.failed == 1
         assert await asked(server, "echo")
 
@@ -187,9 +187,9 @@ async def test_one_client_too_many(tmp_path: Path) -> None:
             for _ in range(3):
                 group.create_task(asked(server, "wait"))
             await until(lambda: server.counters.requests.get("wait") == 3)
-            with pytest.raises(ControlError, match="too many commands") as told:
+            with pytest.raises(ControlError, match="too many commands") as raised:
                 await asked(server, "echo")
-            assert told.value.status == 75
+            assert raised.value.status == 75
             waiting.may_end.set()
         assert server.counters.busy == 1
         assert await asked(server, "echo")
@@ -256,13 +256,17 @@ async def test_the_end_of_the_daemon_is_told(tmp_path: Path) -> None:
 
 async def test_who_asked_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SO_PEERCRED: process, user and group."""
-    told: dict[str, object] = {}
-    log = SimpleNamespace(info=lambda event, **fields: told.update(fields, event=event))
+    logged: dict[str, object] = {}
+    log = SimpleNamespace(info=lambda event, **fields: logged.update(fields, event=event))
     monkeypatch.setattr("chatredirect.control.control_server.log", log)
     async with served(tmp_path) as server:
         await asked(server, "echo")
-    assert (told["event"], told["command"]) == ("control_request", "echo")
-    assert (told["pid"], told["uid"], told["gid"]) == (os.getpid(), os.geteuid(), os.getegid())
+    assert (logged["event"], logged["command"]) == ("control_request", "echo")
+    assert (logged["pid"], logged["uid"], logged["gid"]) == (
+        os.getpid(),
+        os.geteuid(),
+        os.getegid(),
+    )
 
 
 def test_no_file_descriptor_left(run_daemon: Run, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from chatredirect.control.socket_file import ControlSocketError, peer_of, take_s
 
 
 def test_only_owner_and_group_may_use_it(tmp_path: Path) -> None:
-    place = take_socket(str(tmp_path / "control"))
-    assert stat.S_IMODE(os.stat(place.path).st_mode) == 0o660
-    place.sock.close()
+    file = take_socket(str(tmp_path / "control"))
+    assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o660
+    file.sock.close()
 
 
 def test_one_that_a_crash_has_left_is_taken_over(tmp_path: Path) -> None:
@@ -24,12 +24,12 @@ def test_one_that_a_crash_has_left_is_taken_over(tmp_path: Path) -> None:
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(path))
     left.close()
-    place = take_socket(str(path))
+    file = take_socket(str(path))
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         assert peer_of(client) == (os.getpid(), os.geteuid(), os.getegid())
-    place.leave()
-    place.sock.close()
+    file.leave()
+    file.sock.close()
     assert not path.exists()
 
 
@@ -55,16 +55,16 @@ def test_a_living_daemons_is_left_to_it(tmp_path: Path, full: bool) -> None:
                 client.connect(path)
             except BlockingIOError:
                 break
-        with pytest.raises(ControlSocketError) as told:
+        with pytest.raises(ControlSocketError) as raised:
             take_socket(path)
         for client in waiting:
             client.close()
         assert other.stdin is not None
         other.stdin.close()
-    assert "two daemons" in str(told.value)
-    assert path in str(told.value)
+    assert "two daemons" in str(raised.value)
+    assert path in str(raised.value)
     if not full:
-        assert f"process {other.pid}" in str(told.value)
+        assert f"process {other.pid}" in str(raised.value)
     assert os.path.exists(path)
 
 
@@ -88,18 +88,18 @@ def test_a_path_that_is_too_long(tmp_path: Path) -> None:
 
 def test_somebody_elses_file_is_not_removed(tmp_path: Path) -> None:
     """Whoever has moved our socket away and made another has one of his own."""
-    place = take_socket(str(tmp_path / "control"))
-    os.rename(place.path, tmp_path / "old")
-    other = take_socket(place.path)
-    place.leave()
-    assert os.path.exists(place.path)
-    for each in (place, other):
+    file = take_socket(str(tmp_path / "control"))
+    os.rename(file.path, tmp_path / "old")
+    other = take_socket(file.path)
+    file.leave()
+    assert os.path.exists(file.path)
+    for each in (file, other):
         each.sock.close()
 
 
 def test_somebody_who_holds_the_lock_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
-    place = take_socket(str(tmp_path / "control"))
-    place.sock.close()
+    file = take_socket(str(tmp_path / "control"))
+    file.sock.close()
     os.close(folder)

@@ -1,7 +1,10 @@
-"""The daemon itself: what runs, with which configuration, since when."""
+"""The parts of a status: the daemon, its traffic, DNS, a line for an endpoint or a pool."""
 
+import heapq
 import os
 import platform
+import time
+from collections import Counter
 from math import inf
 
 import chatredirect
@@ -16,26 +19,16 @@ from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.histogram import Histogram
-from chatredirect.service.read_model import ReadModel
+from chatredirect.service.read_model import LookupFigures, ProxyFigures, ReadModel
 
-TARGETS = 16
-"""Targets of one pool that are named."""
-NOT_PINGED = "not pinged"
-"""A target's state where `health` is off: it is taken to work."""
+_TARGETS = 16  # targets of one pool that are named
+_PEERS = 20  # peers that are named: those with the most connections
+_NOT_PINGED = "not pinged"  # a target's state where `health` is off: it is taken to work
 
 
-def overview(
-    view: View, model: ReadModel, level: LogLevel, now: float, ticks: float
-) -> dict[str, Json]:
-    """Version, configuration, listeners, certificates, log.
-
-    Args:
-        view: the daemon.
-        model: its service.
-        level: how much it logs.
-        now: seconds since the epoch.
-        ticks: seconds on the clock that is never set.
-    """
+def overview(view: View, model: ReadModel, level: LogLevel) -> dict[str, Json]:
+    """Version, configuration, listeners, certificates, log."""
+    now = time.time()
     return {
         "version": chatredirect.__version__,
         "python": platform.python_version(),
@@ -43,7 +36,7 @@ def overview(
         "pid": os.getpid(),
         "now": now,
         "started": view.started,
-        "uptime": ticks - view.began,
+        "uptime": time.monotonic() - view.began,
         "draining": model.draining,
         "event_loop_lag": _lag(view.lag.seen),
         "configuration": _configuration(view, model),
@@ -62,7 +55,7 @@ def overview(
 
 
 def _lag(seen: Histogram) -> Json:
-    """How late the event loop was on average, and 99 times in 100 at most; seconds."""
+    """How late the event loop was: on average, and the 99th percentile's bucket; seconds."""
     total = sum(seen.counts)
     if not total:
         return None
@@ -91,7 +84,7 @@ def _listeners(model: ReadModel) -> Json:
 
 
 def trouble(endpoint: Endpoint) -> str:
-    """Why callers don't get through, or only for the time being; empty if they do."""
+    """Why requesters aren't led to a target; empty if they are."""
     settings = endpoint.settings
     if endpoint.closed is not None:
         if settings.active_from is not None:
@@ -109,13 +102,13 @@ def trouble(endpoint: Endpoint) -> str:
 
 
 def endpoint_line(endpoint: Endpoint, counters: Counters) -> dict[str, Json]:
-    """One endpoint, with the daemon's counters of it."""
+    """One endpoint with its counters."""
     settings, pool = endpoint.settings, endpoint.pool
     tally = counters.endpoints.get(endpoint.address)
-    by_status: dict[str, int] = {}
+    by_status: Counter[str] = Counter()
     if tally is not None and counters.together is None:
         for (_, _, status), number in tally.counts.items():
-            by_status[str(status)] = by_status.get(str(status), 0) + number
+            by_status[str(status)] += number
     return {
         "sip_address": endpoint.address,
         "display_name": settings.display_name,
@@ -126,7 +119,7 @@ def endpoint_line(endpoint: Endpoint, counters: Counters) -> dict[str, Json]:
         "transport": pool.transport,
         "trouble": trouble(endpoint),
         "requests": 0 if tally is None else tally.requests,
-        "answers": by_status if counters.together is None else None,
+        "answers": dict(by_status) if counters.together is None else None,
         "source": settings.source,
     }
 
@@ -137,13 +130,7 @@ def troubled(pool: Pool) -> bool:
 
 
 def pool_line(pools: Pools, pool: Pool, now: float) -> dict[str, Json]:
-    """One pool.
-
-    Args:
-        pools: all of them.
-        pool: the pool to describe.
-        now: seconds by the pools' clock.
-    """
+    """One of the pools; `now` in seconds by the pools' clock."""
     due = pools.due(pool)
     return {
         "pool_fqdn": pool.fqdn,
@@ -154,11 +141,11 @@ def pool_line(pools: Pools, pool: Pool, now: float) -> dict[str, Json]:
         "stale": pool.stale,
         "dns_age": None if pool.good_at is None else max(0.0, round(now - pool.good_at, 3)),
         "next_refresh": None if due is None else max(0.0, round(due - now, 3)),
-        "notes": list(pool.notes[:TARGETS]),
+        "notes": list(pool.notes[:_TARGETS]),
         "targets": [
-            _target(pools, pool, index) for index in range(min(TARGETS, len(pool.targets)))
+            _target(pools, pool, index) for index in range(min(_TARGETS, len(pool.targets)))
         ],
-        "more_targets": max(0, len(pool.targets) - TARGETS),
+        "more_targets": max(0, len(pool.targets) - _TARGETS),
     }
 
 
@@ -168,7 +155,7 @@ def _target(pools: Pools, pool: Pool, index: int) -> Json:
     return {
         "target": str(target),
         "host": target.host,
-        "state": NOT_PINGED if health is None else health.state.value,
+        "state": _NOT_PINGED if health is None else health.state.value,
         "pinged": health is not None and health.state is not HealthState.UNKNOWN,
         "last_ping": "" if health is None else health.detail,
         "priority": target.priority,
@@ -177,16 +164,85 @@ def _target(pools: Pools, pool: Pool, index: int) -> Json:
 
 
 def dns(pools: Pools | None) -> Json:
-    """What DNS did since the start."""
+    """DNS queries since the start, and their results."""
     if pools is None:
         return None
-    counters = pools.dns_counters
+    names = ("queries", "answers", "negatives", "timeouts", "refusals", "failures", "stale")
+    return {name: getattr(pools.dns_counters, name) for name in names}
+
+
+def traffic(view: View, model: ReadModel) -> dict[str, Json]:
+    """Answers, drops, faults, connections, lookups, proxied requests, control commands."""
+    counters, control = model.counters, view.control
+    dropped = ("busy", "garbage", "slow", "unread", "unknown")
     return {
-        "queries": counters.queries,
-        "answers": counters.answers,
-        "negatives": counters.negatives,
-        "timeouts": counters.timeouts,
-        "refusals": counters.refusals,
-        "failures": counters.failures,
-        "stale": counters.stale,
+        "answers": {str(status): number for status, number in sorted(counters.answers.items())},
+        "drops": dict(sorted(counters.drops.items())),
+        "malformed": dict(sorted(counters.faults.items())),
+        "connections": _connections(model),
+        "lookups": _lookups(model.lookups),
+        "proxy": _proxy(model.proxy),
+        "control": {
+            "requests": dict(control.requests),
+            "dropped": {name: getattr(control, name) for name in dropped},
+        },
+    }
+
+
+def _connections(model: ReadModel) -> Json:
+    connections = model.connections
+    if connections is None:
+        return None
+    closed: Counter[str] = Counter()
+    for each in model.streams:
+        closed.update(each.closed)
+    peers = connections.by_peer
+    most = heapq.nlargest(_PEERS, peers.items(), key=lambda each: each[1])
+    return {
+        "open": connections.open,
+        "most": connections.most,
+        "peers": len(peers),
+        "by_peer": [{"peer": peer, "connections": number} for peer, number in most],
+        "refused": dict(connections.refused),
+        "closed": dict(closed),
+        "sent_away": [
+            {"peer": peer, "reason": reason, "at": at}
+            for each in model.streams
+            for peer, reason, at in each.sent_away
+        ],
+        "to_targets": 0 if model.outgoing is None else model.outgoing.connections,
+    }
+
+
+def _proxy(proxy: ProxyFigures | None) -> Json:
+    if proxy is None:
+        return None
+    counters = proxy.counters
+    return {
+        "open": proxy.open,
+        "most": proxy.most,
+        "transactions": proxy.transactions,
+        "forwarded": dict(counters.forwarded),
+        "responses": counters.responses,
+        "failovers": counters.failovers,
+        "failures": dict(counters.failures),
+        "refused": dict(counters.refused),
+        "retransmissions": counters.retransmissions,
+        "cancelled": counters.cancelled,
+    }
+
+
+def _lookups(lookups: LookupFigures | None) -> Json:
+    if lookups is None:
+        return None
+    counters = lookups.counters
+    return {
+        "dialogs": lookups.dialogs,
+        "most": lookups.most,
+        "transactions": lookups.transactions,
+        "begun": counters.begun,
+        "found": counters.found,
+        "not_found": counters.not_found,
+        "ended": dict(counters.ended),
+        "retransmissions": counters.retransmissions,
     }

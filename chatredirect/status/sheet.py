@@ -1,7 +1,7 @@
 """A status for people: 80 columns, troubles first.
 
-It is made of the JSON that came over the control socket, which another version may have sent: what
-isn't there isn't shown.
+It is made of the JSON that came over the control socket. Another version may have sent it, so what
+is missing isn't shown.
 """
 
 import time
@@ -20,12 +20,7 @@ _SOON = 30  # days before a certificate's end from which on it is a trouble
 
 
 def draw(status: Mapping[str, Json], console: Console) -> None:
-    """Print a status.
-
-    Args:
-        status: the control socket's answer.
-        console: where to.
-    """
+    """Print the control socket's answer."""
     for each in _renderables(status):
         console.print(each)
 
@@ -112,10 +107,9 @@ def _certificates(certificates: Sequence[Mapping[str, Json]]) -> Table:
 
 def _endpoints_heading(section: Mapping[str, Json]) -> Text:
     number = _number(section, "count")
-    modes = _counts(section.get("by_mode"))
-    states = _counts(section.get("by_state"))
-    heading = Text(f"{_count(number, 'endpoint')}: {modes}; {states}" if number else "no endpoints")
-    heading.stylize("bold")
+    modes, states = _counts(section.get("by_mode")), _counts(section.get("by_state"))
+    text = f"{_count(number, 'endpoint')}: {modes}; {states}" if number else "no endpoints"
+    heading = Text(text, style="bold")
     return heading.append_text(_trouble(section))
 
 
@@ -251,7 +245,7 @@ def _count(number: Json, thing: str) -> str:
 
 
 def _span(seconds: Json) -> str:
-    """A length of time in its two largest units."""
+    """A duration in its two largest units."""
     left = round(_float(seconds))
     for unit, size, smaller, small in (
         ("d", 86_400, "h", 3600),

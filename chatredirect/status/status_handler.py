@@ -1,7 +1,7 @@
 """The control socket's command `status`.
 
-A summary of everything, with the endpoints and pools that have a trouble and some of the others; or
-with all of them, in slices, if that is asked for.
+A summary of everything, with the endpoints and pools that have a trouble and some of the others.
+With the argument `all`, events before the summary have every endpoint and pool.
 """
 
 import time
@@ -19,54 +19,47 @@ from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.service.read_model import ReadModel
-from chatredirect.status.overview import dns, endpoint_line, overview, pool_line, trouble, troubled
-from chatredirect.status.traffic_overview import traffic
+from chatredirect.status.overview import (
+    dns,
+    endpoint_line,
+    overview,
+    pool_line,
+    traffic,
+    trouble,
+    troubled,
+)
 
 SCHEMA = 1
-"""Grows when a name in the answer gets another meaning or goes; new names don't make it grow."""
-LISTED = 40
-"""Endpoints, and pools, that are in the summary."""
-_SLICE = 200  # in one line, if all are asked for
+"""Grows when a name in the answer changes its meaning or is removed; not with new names."""
+_LISTED = 40  # endpoints, and pools, in the summary
+_SLICE = 200  # in one event, if all are asked for
 _LOOK = 64  # endpoints or pools between two looks at the time
 
 _T = TypeVar("_T")
 
 
-def status_command(
-    view: View,
-    level: LogLevel,
-    clock: Callable[[], float] = time.time,
-    ticking: Callable[[], float] = time.monotonic,
-) -> Handler:
-    """`status`: argument `all`, to have every endpoint and pool in events before the result.
-
-    Args:
-        view: the daemon.
-        level: how much it logs.
-        clock: seconds since the epoch.
-        ticking: the clock that is never set; pools go by it.
-    """
+def status_command(view: View, level: LogLevel) -> Handler:
+    """The handler of the command."""
 
     async def status(request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
         everything = request.get("all", False)
         if not isinstance(everything, bool):
             raise ControlRefusal("all is to be true or false", status=2)
-        pace = Slicer()
-        now, ticks = clock(), ticking()
+        slicer = Slicer()
         model = view.model
-        shown = overview(view, model, level, now, ticks)
+        shown = overview(view, model, level)
         result = {"schema": SCHEMA} | shown | traffic(view, model)
         result["dns"] = dns(model.pools)
-        result["endpoints"] = await _endpoints(model, pace)
-        result["pools"] = await _pools(model.pools, ticking(), pace)
+        result["endpoints"] = await _endpoints(model, slicer)
+        result["pools"] = await _pools(model.pools, slicer)
         if everything:
-            await _all(model, conversation, ticking(), pace)
+            await _send_all(model, conversation, slicer)
         return result
 
     return status
 
 
-async def _endpoints(model: ReadModel, pace: Slicer) -> Json:
+async def _endpoints(model: ReadModel, slicer: Slicer) -> Json:
     directory, counters = list(model.directory), model.counters
     modes: Counter[str] = Counter()
     states: Counter[str] = Counter()
@@ -80,10 +73,10 @@ async def _endpoints(model: ReadModel, pace: Slicer) -> Json:
             wrong = trouble(each)
             number += bool(wrong)
             listed = bad if wrong else good
-            if len(listed) < LISTED:
+            if len(listed) < _LISTED:
                 listed.append(each)
-        await pace.checkpoint()
-    lines = [endpoint_line(each, counters) for each in (bad + good)[:LISTED]]
+        await slicer.checkpoint()
+    lines = [endpoint_line(each, counters) for each in (bad + good)[:_LISTED]]
     return {
         "count": len(directory),
         "by_mode": dict(modes),
@@ -93,10 +86,10 @@ async def _endpoints(model: ReadModel, pace: Slicer) -> Json:
     }
 
 
-async def _pools(pools: Pools | None, now: float, pace: Slicer) -> Json:
+async def _pools(pools: Pools | None, slicer: Slicer) -> Json:
     if pools is None:
         return None
-    every = list(pools)
+    every, now = list(pools), time.monotonic()
     bad: list[Pool] = []
     good: list[Pool] = []
     usable = number = 0
@@ -106,36 +99,29 @@ async def _pools(pools: Pools | None, now: float, pace: Slicer) -> Json:
             wrong = troubled(each)
             number += wrong
             listed = bad if wrong else good
-            if len(listed) < LISTED:
+            if len(listed) < _LISTED:
                 listed.append(each)
-        await pace.checkpoint()
-    lines = [pool_line(pools, each, now) for each in (bad + good)[:LISTED]]
+        await slicer.checkpoint()
+    lines = [pool_line(pools, each, now) for each in (bad + good)[:_LISTED]]
     return {"count": len(every), "usable": usable, "troubled": number, "listed": lines}
 
 
-async def _all(
-    model: ReadModel, conversation: Conversation, pools_now: float, pace: Slicer
-) -> None:
-    """Every endpoint and every pool, some in a line.
+async def _send_all(model: ReadModel, conversation: Conversation, slicer: Slicer) -> None:
+    """Raises Gone: the client doesn't read any more."""
 
-    Raises:
-        Gone: nobody reads it any more.
-    """
-    for some in _slices(list(model.directory), _SLICE):
-        lines: list[Json] = []
-        for each in some:
-            lines.append(endpoint_line(each, model.counters))
-            await pace.checkpoint()
-        await conversation.event({"endpoints": lines})
-    pools = model.pools
-    if pools is None:
-        return
-    for several in _slices(list(pools), _SLICE):
-        lines = []
-        for pool in several:
-            lines.append(pool_line(pools, pool, pools_now))
-            await pace.checkpoint()
-        await conversation.event({"pools": lines})
+    async def send(name: str, items: Iterable[_T], line_of: Callable[[_T], Json]) -> None:
+        for some in _slices(items, _SLICE):
+            lines: list[Json] = []
+            for each in some:
+                lines.append(line_of(each))
+                await slicer.checkpoint()
+            await conversation.event({name: lines})
+
+    pools, now = model.pools, time.monotonic()
+    counters = model.counters
+    await send("endpoints", list(model.directory), lambda each: endpoint_line(each, counters))
+    if pools is not None:
+        await send("pools", list(pools), lambda each: pool_line(pools, each, now))
 
 
 def _slices(items: Iterable[_T], size: int = _LOOK) -> Iterator[list[_T]]:

@@ -100,7 +100,7 @@ async def serve(
         if settings.control.socket is not None:
             await _open(control, settings.control.socket)
         with long_lived():
-            await service.apply(settings, log_requests=sink.requests, pace=Slicer(rest=0))
+            await service.apply(settings, log_requests=sink.requests, slicer=Slicer(rest=0))
         watchdog.start()
         watching.serve(settings)
         listening = loop.create_task(_reload_on_hang_up(hung_up, reloader))

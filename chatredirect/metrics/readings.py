@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 import chatredirect
 from chatredirect import codec
+from chatredirect.lookup.events import LookupCounters
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View, by_label
+from chatredirect.proxy.events import ProxyCounters
 from chatredirect.responses.counters import Answers, Counters
 from chatredirect.service.read_model import (
     DatagramFigures,
-    LookupFigures,
+    ModeFigures,
     OutgoingFigures,
-    ProxyFigures,
     ReadModel,
     StreamFigures,
 )
@@ -130,9 +131,9 @@ def _connections(model: ReadModel) -> Iterator[Reading]:
     yield catalogue.RENEWALS, by_label(renewals)
 
 
-def _lookups(lookups: LookupFigures) -> Iterator[Reading]:
+def _lookups(lookups: ModeFigures[LookupCounters]) -> Iterator[Reading]:
     counters = lookups.counters
-    yield catalogue.LOOKUPS, [((), lookups.dialogs)]
+    yield catalogue.LOOKUPS, [((), lookups.open)]
     yield catalogue.LOOKUPS_MOST, [((), lookups.most)]
     yield catalogue.LOOKUPS_BEGUN, [((), counters.begun)]
     answers = {
@@ -152,7 +153,7 @@ def _outgoing(outgoing: OutgoingFigures) -> Iterator[Reading]:
     yield catalogue.OUTGOING_CLOSED, by_label(outgoing.closed)
 
 
-def _proxy(proxy: ProxyFigures) -> Iterator[Reading]:
+def _proxy(proxy: ModeFigures[ProxyCounters]) -> Iterator[Reading]:
     counters = proxy.counters
     yield catalogue.PROXY_OPEN, [((), proxy.open)]
     yield catalogue.PROXY_MOST, [((), proxy.most)]

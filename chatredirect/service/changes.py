@@ -1,7 +1,7 @@
 """What a new configuration changes, for the log and for whoever asked for it.
 
-Taken down endpoint by endpoint while the new directory is built, so that it costs no pass of its
-own over a hundred thousand of them.
+The changes are noted endpoint by endpoint while the new directory is built, which saves another
+pass over a hundred thousand of them.
 """
 
 import asyncio
@@ -14,9 +14,12 @@ import structlog
 import chatredirect
 from chatredirect import codec
 from chatredirect.config import EndpointSettings, ListenUrl, Settings
+from chatredirect.endpoints.directory import Directory, DirectoryBuilder
+from chatredirect.net.target import PoolAddress
+from chatredirect.runtime.slicing import Slicer
 
 SHOWN = 20
-"""Endpoints that are named, of each kind."""
+"""Endpoints that are named, of each kind of change."""
 
 _COMPARED = tuple(each.name for each in fields(EndpointSettings) if each.name != "source")
 _ELSEWHERE = ("endpoints", "files", "fingerprint")
@@ -28,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class ChangeKind:
-    """Endpoints to which the same happened: how many, and the first by name."""
+    """Endpoints with the same kind of change: how many, and the names of the first."""
 
     count: int = 0
     named: list[str] = field(default_factory=list)
@@ -37,7 +40,7 @@ class ChangeKind:
         """Count one."""
         self.count += 1
         if len(self.named) < SHOWN:
-            self.named.append(describe(endpoint))
+            self.named.append(_describe(endpoint))
 
 
 @dataclass(slots=True)
@@ -45,10 +48,8 @@ class Changes:
     """What is different.
 
     Attributes:
-        added: endpoints that there weren't.
-        removed: endpoints that there aren't any more.
-        changed: endpoints that do something else.
-        sections: keys at the top level whose value is another.
+        changed: endpoints with other settings.
+        sections: keys at the top level with another value.
     """
 
     added: ChangeKind = field(default_factory=ChangeKind)
@@ -71,40 +72,59 @@ class Changes:
         return counts if any(counts.values()) else {}
 
     def see(self, before: EndpointSettings | None, after: EndpointSettings) -> None:
-        """Take down what has become of an endpoint, or that it is new."""
+        """Note whether an endpoint is new, or has other settings."""
         if before is None:
             self.added.add(after)
         elif _differs(before, after):
             self.changed.add(after)
 
     def compare(self, before: Settings, after: Settings) -> None:
-        """Take down which settings are different, endpoints apart."""
+        """Note which settings are different, endpoints apart."""
         self.sections = tuple(
             name for name in _SECTIONS if getattr(before, name) != getattr(after, name)
         )
 
 
-def describe(endpoint: EndpointSettings) -> str:
-    """An endpoint in a line of the log."""
-    return f"{endpoint.sip_address} -> {endpoint.pool_fqdn}"
+async def build_directory(
+    old: Directory, builder: DirectoryBuilder, settings: Settings, slicer: Slicer
+) -> tuple[Changes, set[PoolAddress]]:
+    """Make the new directory. Returns what it changes, and the pools that it needs."""
+    changes, keys = Changes(), set[PoolAddress]()
+    for each in settings.endpoints:
+        known = old.get(each.sip_address.key)
+        changes.see(None if known is None else known.settings, each)
+        builder.add(each)
+        keys.update(each.pools)
+        await slicer.checkpoint()
+    new = builder.done()
+    for endpoint in old:
+        if new.get(endpoint.settings.sip_address.key) is None:
+            changes.removed.add(endpoint.settings)
+        builder.succeed(endpoint)
+        await slicer.checkpoint()
+    return changes, keys
 
 
 def _differs(before: EndpointSettings, after: EndpointSettings) -> bool:
-    """Whether an endpoint does something else; where it is defined doesn't matter."""
+    # where it is defined doesn't matter
     return any(getattr(before, name) != getattr(after, name) for name in _COMPARED)
+
+
+def _describe(endpoint: EndpointSettings) -> str:
+    return f"{endpoint.sip_address} -> {endpoint.pool_fqdn}"
 
 
 def log_started(
     loop: asyncio.AbstractEventLoop, listening: Sequence[ListenUrl], settings: Settings
 ) -> None:
-    """Serving has begun."""
+    """Log that the first configuration is in force."""
     endpoints = settings.endpoints
     log.info(
         "started",
         version=chatredirect.__version__,
         listen=[str(url) for url in listening],
         endpoints=len(endpoints),
-        serving=[describe(each) for each in endpoints[:SHOWN]],
+        serving=[_describe(each) for each in endpoints[:SHOWN]],
         loop=type(loop).__module__.partition(".")[0],
         python=platform.python_version(),
         codec=codec.NAME,
@@ -119,7 +139,7 @@ def log_started(
 
 
 def log_changed(changes: Changes) -> None:
-    """A new configuration is in force: what is different."""
+    """Log what is different with a new configuration."""
     if not changes:
         log.info("configuration_unchanged")  # whoever asked for a reload waits for a word
         return

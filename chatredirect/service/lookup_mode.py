@@ -1,7 +1,6 @@
-"""Lookups in the running daemon: what they need of a configuration, a clock and a timer.
+"""The mode lookup in the running daemon: makes its driver, and drains it when the daemon stops.
 
-The dialogs outlive configurations: one that has begun ends by the endpoint's settings with which it
-began.
+Dialogs outlive configurations: each goes by the endpoint's settings with which it began.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ log = structlog.get_logger()
 
 _NAMED = 20  # dialogs that a line of the log names
 _LOOK = 0.02  # seconds between two looks whether the last dialog has ended
-_LEFT = 3.0  # seconds that a lookup which is begun then must have before the daemon stops
+_LEFT = 3.0  # seconds that a lookup which begins while we drain must have until the end
 _GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is sent again (T1)
 
 
@@ -35,13 +34,13 @@ class LookupMode:
     """The daemon's lookups.
 
     Attributes:
-        driver: deals with them; None as long as no configuration had a lookup endpoint.
+        driver: None as long as no configuration had a lookup endpoint.
     """
 
     def __init__(
         self, counters: Counters, loop: asyncio.AbstractEventLoop, observing: Observing
     ) -> None:
-        """Begin without lookups; `observing` holds the observer of messages."""
+        """Begin without a driver."""
         self.driver: LookupDriver | None = None
         self._counters = counters
         self._loop = loop
@@ -73,15 +72,15 @@ class LookupMode:
         """Whether no dialog is open."""
         return self.driver is None or not self.driver.core.dialogs
 
-    async def drain(self, seconds: float, others_idle: Callable[[], bool] = lambda: True) -> bool:
-        """Let open dialogs finish, and those that are begun as long as there is time for them.
+    async def drain(self, seconds: float, others_idle: Callable[[], bool]) -> bool:
+        """Let open dialogs finish, and new ones as long as there is time for them.
 
         Args:
             seconds: how long to wait for their clients; then they get a BYE.
-            others_idle: whether nothing else is waited for.
+            others_idle: whether nothing else is waited for; until then new lookups may begin.
 
         Returns:
-            Whether all have finished.
+            Whether all have finished in time.
         """
         if self.driver is None:
             return True
@@ -98,18 +97,16 @@ class LookupMode:
             call_ids=[each.dialog.call_id for each in islice(dialogs.values(), _NAMED)],
             seconds=seconds,
         )
-        pace = Slicer(rest=0)  # in pieces: others are still answered
+        slicer = Slicer(rest=0)  # in slices: other requests are still answered
         for lookup in list(dialogs.values()):
             self.driver.hang_up(lookup)
-            await pace.checkpoint()
-        await self._until_idle(_GOODBYE)
+            await slicer.checkpoint()
+        await self._until_idle(_GOODBYE, lambda: True)
         return False
 
-    async def _until_idle(
-        self, seconds: float, others_idle: Callable[[], bool] = lambda: True
-    ) -> None:
+    async def _until_idle(self, seconds: float, others_idle: Callable[[], bool]) -> None:
         end = self._loop.time() + seconds
-        # a few looks when the daemon stops cost less than an event with every dialog
+        # polling once, when the daemon stops, costs less than an event for every dialog
         while not (self.idle and others_idle()) and self._loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)
 
@@ -123,6 +120,5 @@ def lookup_of(
     pool_of: Callable[[PoolAddress], Pool], advertise: HostPort | None, endpoint: EndpointSettings
 ) -> LookupEndpoint | None:
     """What an endpoint's lookups need; None if it is in another mode."""
-    if endpoint.mode != "lookup":
-        return None
-    return LookupEndpoint.of(endpoint, pool_of, advertise)
+    lookup = endpoint.mode == "lookup"
+    return LookupEndpoint.of(endpoint, pool_of, advertise) if lookup else None

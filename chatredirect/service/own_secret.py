@@ -1,8 +1,7 @@
-"""The secret of who has configured none: made once, and kept where the service keeps its state.
+"""A secret where none is configured: made once, and kept in the service's state directory.
 
-What the mode `proxy` writes into Record-Route is signed with it, so dialogs outlive a restart only
-if the secret does. systemd says in `$STATE_DIRECTORY` where a service may keep such a thing
-(systemd.exec(5), StateDirectory=).
+It signs what the mode `proxy` writes into Record-Route, so dialogs outlive a restart only if the
+secret does. systemd names the directory in `$STATE_DIRECTORY` (systemd.exec(5), StateDirectory=).
 """
 
 import os
@@ -29,8 +28,7 @@ class OwnSecret:
     """A secret of our own.
 
     Attributes:
-        key: the secret, as octets.
-        file: where it is, or should be kept; None where there is no state directory.
+        file: where it is kept, or should be; None where there is no state directory.
         fault: why it isn't kept, for people; None if it is.
     """
 
@@ -38,8 +36,8 @@ class OwnSecret:
     file: str | None = None
     fault: str | None = None
 
-    def tell(self) -> None:
-        """Tell that it isn't kept, since every dialog ends with this process then."""
+    def log_unless_kept(self) -> None:
+        """Log that it isn't kept: then every dialog ends with this process."""
         what = "requests in dialogs of the mode proxy get 481 after a restart"
         if self.file is None:
             log.info(
@@ -53,11 +51,7 @@ class OwnSecret:
 
 
 def own_secret(environment: Mapping[str, str]) -> OwnSecret:
-    """The secret that is kept, a new one if there is none. Reads and writes files.
-
-    Args:
-        environment: the process's variables.
-    """
+    """The kept secret, or a new one; reads and writes files. `environment`: the process's."""
     folder = environment.get("STATE_DIRECTORY", "").partition(":")[0]
     if not folder.startswith("/"):
         return OwnSecret(secrets.token_bytes(_OCTETS))
@@ -75,7 +69,7 @@ def own_secret(environment: Mapping[str, str]) -> OwnSecret:
 
 
 def _read(file: str) -> bytes:
-    """The secret in a file. Raises OSError, and ValueError where it is no such file."""
+    """Raises OSError, and ValueError if the file isn't as we make it."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
@@ -95,10 +89,7 @@ def _read(file: str) -> bytes:
 
 
 def _make(file: str) -> None:
-    """Make a file with a new secret, whole or not at all. Raises OSError.
-
-    If somebody else makes one at the same time, one of the two stays.
-    """
+    """Make a file with a new secret, whole or not at all; one that is there stays."""
     new = f"{file}.{secrets.token_hex(8)}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -1,11 +1,12 @@
-"""What metrics, `status` and systemd's status line read of a service: figures, and no way into it.
+"""What metrics, `status` and systemd's status line read of a service: figures only.
 
-It is made anew whenever somebody asks. Counters are the service's own, so that they are true when
-they are read; everything else is as it was when the model was made.
+It is made anew for each reader. Counters are the service's own, so they go on counting; everything
+else is as it was when the model was made.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from chatredirect.config import Settings
 from chatredirect.endpoints.directory import Directory
@@ -14,10 +15,11 @@ from chatredirect.pools.refresh import Pools
 from chatredirect.proxy.events import ProxyCounters
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.histogram import Histogram
-from chatredirect.service.running import Parts
-from chatredirect.service.service import Service
+from chatredirect.service.service import Parts, Service
 from chatredirect.transport.stream_listener import StreamListener
 from chatredirect.transport.udp_listener import UdpListener
+
+ModeCounters = TypeVar("ModeCounters", LookupCounters, ProxyCounters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class DatagramFigures:
 
     Attributes:
         url: its address, with the port that it really has.
-        latency: from reading a request to its response.
+        latency: seconds from reading a request to its response.
         failures: requests that met a fault of ours.
         unsent: responses that the kernel didn't take.
         overflows: datagrams that the kernel dropped; None where it doesn't tell.
@@ -45,13 +47,13 @@ class StreamFigures:
 
     Attributes:
         url: its address, with the port that it really has.
-        latency: from reading a request to its response.
+        latency: seconds from reading a request to its response.
         failures: requests that met a fault of ours.
-        connections: how many are open.
-        begun: how many were accepted.
-        closed: how many were closed here, by reason.
-        exhausted: how many weren't accepted, since there was no file descriptor.
-        sent_away: who was closed lately for sending much of no use: peer, reason, when.
+        connections: open ones.
+        begun: connections since the start.
+        closed: connections that we closed, by reason.
+        exhausted: connections that were refused without a file descriptor.
+        sent_away: peers that were disconnected for what they sent: peer, reason, when.
     """
 
     url: str
@@ -66,14 +68,7 @@ class StreamFigures:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFigures:
-    """The connections of all listeners together.
-
-    Attributes:
-        open: how many there are.
-        most: how many there may be.
-        by_peer: how many each peer has.
-        refused: how many were refused, by reason.
-    """
+    """The connections of all listeners together: how many are open, at most, by peer, refused."""
 
     open: int
     most: int
@@ -86,11 +81,11 @@ class OutgoingFigures:
     """Connections to targets.
 
     Attributes:
-        connections: how many are open.
-        waiting: how many requests wait for one.
-        opened: how many were opened.
-        failed: how many couldn't be opened, by reason.
-        closed: how many were closed here, by reason.
+        connections: open ones.
+        waiting: messages that wait for one.
+        opened: connections since the start.
+        failed: connections that couldn't be opened, by reason.
+        closed: connections that we closed, by reason.
     """
 
     connections: int
@@ -101,37 +96,19 @@ class OutgoingFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class LookupFigures:
-    """The mode `lookup`.
+class ModeFigures(Generic[ModeCounters]):
+    """A mode that has state.
 
     Attributes:
-        dialogs: how many are open.
-        most: how many may be.
+        open: dialogs of the mode `lookup`; requests without a final response in the mode `proxy`.
+        most: how many may be open.
         transactions: how many are kept.
-        counters: what happened.
-    """
-
-    dialogs: int
-    most: int
-    transactions: int
-    counters: LookupCounters
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyFigures:
-    """The mode `proxy`.
-
-    Attributes:
-        open: requests without a final response.
-        most: how many there may be.
-        transactions: how many are kept.
-        counters: what happened.
     """
 
     open: int
     most: int
     transactions: int
-    counters: ProxyCounters
+    counters: ModeCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +116,13 @@ class ReadModel:
     """A service, as it is now.
 
     Attributes:
-        counters: requests and responses.
-        draining: whether it is about to stop.
         expiries: when each certificate ends, in seconds since the epoch.
         renewed: certificates that were renewed.
         renewals_refused: new certificates that can't be used.
-        settings: the configuration in force; None before the first, like the next one's 0.
-        since: since when it is in force, in seconds since the epoch.
-        directory: its endpoints.
-        pools: their pools; None before the first configuration.
-        datagrams: the UDP listeners.
-        streams: the TCP and TLS listeners.
-        connections: their connections; None before the first configuration.
-        outgoing: connections to targets, likewise.
-        lookups: the mode `lookup`; None as long as no configuration had such an endpoint.
-        proxy: the mode `proxy`, likewise.
+        settings: None before the first configuration; so are `pools`, `connections`, `outgoing`.
+        since: since when the configuration is in force, in seconds since the epoch.
+        lookups: None as long as no configuration had an endpoint in the mode `lookup`.
+        proxy: likewise for the mode `proxy`.
     """
 
     counters: Counters
@@ -169,31 +138,28 @@ class ReadModel:
     streams: tuple[StreamFigures, ...] = ()
     connections: ConnectionFigures | None = None
     outgoing: OutgoingFigures | None = None
-    lookups: LookupFigures | None = None
-    proxy: ProxyFigures | None = None
+    lookups: ModeFigures[LookupCounters] | None = None
+    proxy: ModeFigures[ProxyCounters] | None = None
 
 
 def read(service: Service) -> ReadModel:
     """Make the read model of a service."""
     certificates, running = service.certificates, service.running
-    if running is None:
-        return ReadModel(
-            service.counters,
-            service.draining,
-            certificates.expiries,
-            certificates.renewed,
-            certificates.refused,
-        )
-    parts, in_force = running.parts, running.in_force
-    admission = parts.listeners.admission
-    listeners = parts.listeners.open.items()
-    outgoing = parts.outbound.outgoing
-    return ReadModel(
+    model = ReadModel(
         counters=service.counters,
         draining=service.draining,
         expiries=certificates.expiries,
         renewed=certificates.renewed,
         renewals_refused=certificates.refused,
+    )
+    if running is None:
+        return model
+    parts, in_force = running.parts, running.in_force
+    listeners = parts.listeners.open.items()
+    admission = parts.listeners.admission
+    outgoing = parts.outbound.outgoing
+    return replace(
+        model,
         settings=in_force.settings,
         since=in_force.since,
         directory=in_force.directory,
@@ -241,19 +207,19 @@ def _stream(url: str, listener: StreamListener) -> StreamFigures:
     )
 
 
-def _lookups(parts: Parts) -> LookupFigures | None:
+def _lookups(parts: Parts) -> ModeFigures[LookupCounters] | None:
     if parts.lookups.driver is None:
         return None
     core = parts.lookups.driver.core
-    return LookupFigures(
+    return ModeFigures(
         len(core.dialogs), core.settings.dialogs, len(core.transactions), core.counters
     )
 
 
-def _proxy(parts: Parts) -> ProxyFigures | None:
+def _proxy(parts: Parts) -> ModeFigures[ProxyCounters] | None:
     if parts.proxying.driver is None:
         return None
     core = parts.proxying.driver.core
-    return ProxyFigures(
+    return ModeFigures(
         len(core.open), core.settings.transactions, len(core.transactions), core.counters
     )

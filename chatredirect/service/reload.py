@@ -1,8 +1,8 @@
 """Reloads: a new configuration in force as a whole, or refused with every reason.
 
-Whoever asks, a command, SIGHUP or a changed file, gets the verdict on a reading that began after
-the question. One reload runs at a time; all who ask meanwhile share the one that follows. So the
-last change wins, and a hundred questions are two reloads.
+Each call, by a command, SIGHUP or a changed file, is answered by a reload that began after it. One
+reload runs at a time; all who call meanwhile share the next one. So the last change wins, and a
+hundred calls are two reloads.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
 
@@ -26,7 +27,6 @@ from chatredirect.transport.tls_contexts import TlsError
 
 log = structlog.get_logger()
 
-
 _SHOWN = 20  # faults that the log names
 _REMEDY = "the old configuration serves on; `chatredirect check` shows all faults"
 _STATUS: dict[type[Exception], int] = {BindError: os.EX_UNAVAILABLE, LoadingError: os.EX_OSERR}
@@ -37,7 +37,7 @@ class ReloadRefused(Exception):
 
     Attributes:
         status: exit status for a command, from sysexits(3).
-        faults: what is wrong with the files, if it is that.
+        faults: the files' faults, if they are the reason.
     """
 
     def __init__(self, why: str, *, status: int, faults: Sequence[Fault] = ()) -> None:
@@ -52,16 +52,13 @@ class ReloadOutcome:
     """The new configuration is in force.
 
     Attributes:
-        changes: what is different.
-        restart: settings that are different and take effect at a restart alone.
-        warnings: what is allowed in it and probably not meant.
-        more_warnings: how many more of these there are.
+        restart: changed settings that take effect at a restart only.
+        warnings: what is allowed and probably not meant.
     """
 
     changes: Changes
     restart: tuple[str, ...] = ()
     warnings: tuple[Fault, ...] = ()
-    more_warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,7 @@ class ReloadVerdict:
     at: float
 
 
-def _nothing() -> None:
-    pass
+_Task: TypeAlias = asyncio.Task[ReloadOutcome | ReloadRefused]
 
 
 @dataclass(slots=True)
@@ -82,12 +78,10 @@ class Reloader:
 
     Attributes:
         config: the main file.
-        service: serves it.
-        level: goes by what the configuration says of the log.
-        done: reloads since the start that were put in force.
-        refused: those that weren't.
+        done: successful reloads since the start.
+        refused: failed ones.
         verdict: how the last one went.
-        begins, ends: called around each, for whoever must know that one is under way.
+        begins, ends: called before and after each.
     """
 
     config: Path
@@ -96,18 +90,16 @@ class Reloader:
     done: int = 0
     refused: int = 0
     verdict: ReloadVerdict | None = None
-    begins: Callable[[], None] = _nothing
-    ends: Callable[[], None] = _nothing
-    _running: "asyncio.Task[ReloadOutcome | ReloadRefused] | None" = None
-    _following: "asyncio.Task[ReloadOutcome | ReloadRefused] | None" = None
+    begins: Callable[[], None] = lambda: None
+    ends: Callable[[], None] = lambda: None
+    _running: _Task | None = None
+    _following: _Task | None = None
 
     async def reload(self) -> ReloadOutcome:
-        """Put what the files say now in force.
-
-        To be cancelled here is to give up waiting: the reload itself goes on.
+        """Put in force what the files say now. Cancelling stops only the waiting.
 
         Raises:
-            Refused: it can't be; nothing has changed.
+            ReloadRefused: it can't be; nothing has changed.
         """
         if self._following is None:
             self._following = asyncio.create_task(self._follow(self._running))
@@ -117,16 +109,14 @@ class Reloader:
         return outcome
 
     async def close(self) -> None:
-        """Give up what is under way; nothing of it stays."""
+        """Cancel running reloads; nothing of them stays."""
         tasks = [task for task in (self._running, self._following) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(
-        self, before: "asyncio.Task[ReloadOutcome | ReloadRefused] | None"
-    ) -> "ReloadOutcome | ReloadRefused":
-        """Reload when the one before is over. A refusal is given back: nobody may be waiting."""
+    async def _follow(self, before: _Task | None) -> ReloadOutcome | ReloadRefused:
+        """Reload after `before`. A refusal is returned, since perhaps nobody waits for it."""
         if before is not None:
             await asyncio.wait([before])
         self._running, self._following = self._following, None
@@ -135,32 +125,29 @@ class Reloader:
             outcome = await self._reload()
         except ReloadRefused as refused:
             self.refused += 1
-            self._tell(f"a reload was refused ({refused}) at")
+            self.verdict = ReloadVerdict(f"a reload was refused ({refused}) at", time.time())
             return refused
         else:
             self.done += 1
-            self._tell("reloaded at")
+            self.verdict = ReloadVerdict("reloaded at", time.time())
             return outcome
         finally:
             self._running = None
             self.ends()
 
-    def _tell(self, what: str) -> None:
-        self.verdict = ReloadVerdict(what, time.time())
-
     async def _reload(self) -> ReloadOutcome:
-        pace = Slicer()
+        slicer = Slicer()
         running = self.service.running
         before = None if running is None else running.in_force.settings
         try:
-            loaded = await load_elsewhere(self.config, pace)
+            loaded = await load_elsewhere(self.config, slicer)
             settings = loaded.settings
             with long_lived():
                 changes = await self.service.apply(
-                    settings, log_requests=self.level.wants_requests(settings.log), pace=pace
+                    settings, log_requests=self.level.wants_requests(settings.log), slicer=slicer
                 )
         except ConfigError as error:
-            _tell_faults(error.faults)
+            _log_faults(error.faults)
             why = "the configuration can't be used"
             raise ReloadRefused(why, status=os.EX_CONFIG, faults=error.faults) from None
         except (BindError, InheritError, LoadingError, TlsError) as error:
@@ -175,11 +162,11 @@ class Reloader:
         if restart:
             log.warning("restart_needed", settings=restart, why="they can't change in place")
         log_warnings(loaded.warnings, loaded.more_warnings)
-        return ReloadOutcome(changes, restart, loaded.warnings, loaded.more_warnings)
+        return ReloadOutcome(changes, restart, loaded.warnings)
 
 
 def log_warnings(warnings: Sequence[Fault], more: int = 0) -> None:
-    """Log what is allowed and probably not meant."""
+    """Log what is allowed and probably not meant; `more`: warnings that aren't in the sequence."""
     for warning in warnings[:_SHOWN]:
         log.warning("configuration_doubtful", where=warning.location, why=warning.message)
     more += max(0, len(warnings) - _SHOWN)
@@ -187,14 +174,13 @@ def log_warnings(warnings: Sequence[Fault], more: int = 0) -> None:
         log.warning("configuration_doubtful", more=more, remedy="`chatredirect check` shows all")
 
 
-def _tell_faults(faults: Sequence[Fault]) -> None:
+def _log_faults(faults: Sequence[Fault]) -> None:
     for fault in faults[:_SHOWN]:
         log.error("configuration_fault", where=fault.location, why=fault.message)
     log.error("reload_refused", faults=len(faults), remedy=_REMEDY)
 
 
 def _for_a_restart(before: Settings, after: Settings) -> Iterator[str]:
-    """Settings that have changed and are looked at when the daemon starts alone."""
     if before.control != after.control:
         yield "control"
     if before.loop != after.loop:

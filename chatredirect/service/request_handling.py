@@ -1,6 +1,6 @@
-"""From a configuration to what answers requests: a pure function, so that nothing changes by it."""
+"""From a configuration to what answers requests: a pure function, which changes nothing."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -8,25 +8,26 @@ from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.registrar import Registrars
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
-from chatredirect.config import LimitSettings, Settings
+from chatredirect.config import LimitSettings, Settings, TlsSettings
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.lookup.core import LookupSettings
 from chatredirect.net.own_names import OwnNames
+from chatredirect.net.target import Target
+from chatredirect.proxy.record_route import LoopDetector, RecordRouteCodec
 from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
-from chatredirect.service.proxy_mode import proxy_settings
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.transport.admission import ConnectionLimits
 from chatredirect.transport.connection_settings import StreamLimits
-from chatredirect.transport.peer_identity import TrustedPeers
+from chatredirect.transport.peer_identity import TrustedPeers, matches
 
 L = TypeVar("L", Limits, StreamLimits, ConnectionLimits)
 
 
 def limits_of(kind: type[L], settings: LimitSettings) -> L:
-    """Give those of the section `limits` that one part goes by; they have the same names there."""
+    """One part's limits; they have the same names in the section `limits`."""
     return kind(**{each.name: getattr(settings, each.name) for each in fields(kind)})
 
 
@@ -35,16 +36,11 @@ class RequestHandling:
     """What a configuration says of requests.
 
     Attributes:
-        settings: the configuration.
-        directory: its endpoints.
-        names: our own names.
+        settings: the whole configuration.
         agent: our name in Warning header fields.
-        tags: makes To tags.
-        trust: says which peers are trusted.
-        limits: bounds on a message.
-        registrars: answer REGISTER.
-        lookup: what the mode `lookup` goes by.
-        proxy: what the mode `proxy` goes by.
+        limits: limits on a message.
+        lookup: settings of the mode `lookup`.
+        proxy: settings of the mode `proxy`.
         wants_lookups: whether there is an endpoint in the mode `lookup`.
     """
 
@@ -64,7 +60,7 @@ class RequestHandling:
     def of(
         cls,
         settings: Settings,
-        building: DirectoryBuilder,
+        builder: DirectoryBuilder,
         names: OwnNames,
         key: bytes,
         addresses: Container[str],
@@ -72,16 +68,16 @@ class RequestHandling:
         """Read a configuration.
 
         Args:
-            settings: the configuration.
-            building: its endpoints.
+            settings: the whole configuration.
+            builder: has its endpoints.
             names: our own names.
-            key: what tags and Record-Routes are signed with.
-            addresses: the addresses of all pools' targets, as they are at any time.
+            key: signs To tags and Record-Routes.
+            addresses: the addresses of all pools' targets, which may change at any time.
         """
-        advertise = settings.advertise
+        advertise, proxy = settings.advertise, settings.proxy
         agent = (advertise.host if advertise is not None else "chatredirect").encode("ascii")
         tags, trust = TagMaker(key), TrustedPeers(settings.trusted_peers)
-        directory = building.done()
+        directory = builder.done()
         return cls(
             settings=settings,
             directory=directory,
@@ -90,21 +86,31 @@ class RequestHandling:
             tags=tags,
             trust=trust,
             limits=limits_of(Limits, settings.limits),
-            registrars=Registrars.of(settings.registrars, building.lookup_domains),
+            registrars=Registrars.of(settings.registrars, builder.lookup_domains),
             lookup=LookupSettings(tags, settings.retry_after, agent, settings.limits.dialogs),
-            proxy=proxy_settings(
-                settings,
-                directory,
-                names,
-                key,
-                agent,
+            proxy=ProxySettings(
+                directory=directory,
+                names=names,
+                advertise=advertise,
                 tags=tags,
-                trust=trust,
-                pools=building.proxied_pools,
-                left=building.left_pools,
-                addresses=addresses,
+                record_route=RecordRouteCodec(key),
+                loops=LoopDetector(key),
+                is_target=lambda host: host.decode("ascii") in addresses,
+                follows=_follows(trust, settings.tls),
+                pools=builder.proxied_pools,
+                left=builder.left_pools,
+                agent=agent,
+                retry_after=settings.retry_after,
+                attempt_timeout=proxy.attempt_timeout,
+                target_penalty=proxy.target_penalty,
+                timer_c=proxy.timer_c,
+                target_grace=proxy.target_grace,
+                dialog_age=proxy.dialog_age,
+                proxy_require=frozenset(tag.lower().encode() for tag in proxy.proxy_require),
+                transactions=proxy.transactions,
+                transactions_per_peer=proxy.transactions_per_peer,
             ),
-            wants_lookups=bool(building.lookup_domains),
+            wants_lookups=bool(builder.lookup_domains),
         )
 
     def handler(
@@ -115,14 +121,7 @@ class RequestHandling:
         *,
         log_requests: bool,
     ) -> RequestHandler:
-        """Make the request handler.
-
-        Args:
-            stateful: the modes that remember requests.
-            observing: holds the observer of messages.
-            counters: the daemon's.
-            log_requests: whether each request gets a line in the log.
-        """
+        """Make the request handler."""
         answering = ResponseSettings(
             tags=self.tags,
             retry_after=self.settings.retry_after,
@@ -133,3 +132,21 @@ class RequestHandling:
             observing=observing,
         )
         return RequestHandler(self.directory, self.names, answering, self.limits, counters)
+
+
+def _follows(trust: TrustedPeers, tls: TlsSettings) -> Callable[[Target], bool]:
+    """Whether a request may go to a target that a Route names.
+
+    Over UDP and TCP its address must be trusted. Over TLS its certificate will have to prove the
+    name, and `allowed_peers` must have that; without such a list, the address is asked about.
+    """
+
+    def follows(target: Target) -> bool:
+        if target.transport == "tls" and tls.allowed_peers:
+            return any(
+                matches((target.domain,), each, wildcards=tls.wildcards)
+                for each in tls.allowed_peers
+            )
+        return trust.lists(target.address)
+
+    return follows

@@ -1,39 +1,34 @@
 """Puts the parts together: serve a configuration, serve another one, stop.
 
-The only module that knows them all. DNS is not waited for, since a daemon that is there and says
-480 is more use to a client than none.
+It serves before DNS has answered: a response 480 is more use to a client than no daemon.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
+from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
 from chatredirect.client.wire import CONNECTS, tls_connect
-from chatredirect.config import EndpointSettings, Settings
+from chatredirect.config import Settings
 from chatredirect.endpoints.activation import ActivationSchedule
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.http.listener import HttpListener
 from chatredirect.net.own_names import OwnNames, local_addresses, own_names
-from chatredirect.net.target import PoolAddress
-from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.regular_file import in_thread
 from chatredirect.runtime.slicing import Slicer
-from chatredirect.service.changes import Changes, log_changed, log_started
-from chatredirect.service.listeners import ListenerPlan, Listeners, Serving
+from chatredirect.service.changes import Changes, build_directory, log_changed, log_started
 from chatredirect.service.lookup_mode import LookupMode, lookup_of
-from chatredirect.service.outbound import Outbound
 from chatredirect.service.own_secret import OwnSecret, own_secret
 from chatredirect.service.proxy_mode import ProxyMode
 from chatredirect.service.request_handling import RequestHandling, limits_of
-from chatredirect.service.running import InForce, Parts, Running
+from chatredirect.service.sockets import ListenerPlan, Listeners, Outbound, Serving
 from chatredirect.sip.observer import Observing
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission, ConnectionLimits
@@ -44,18 +39,53 @@ from chatredirect.transport.outgoing import OutgoingLimits
 
 log = structlog.get_logger()
 
-
-_AT_ONCE = 50  # endpoints that are let go of before it is time to look whether it is time
-_LAST_PEERS = 0.4  # seconds for the peers that came while the others were waited for
+_AT_ONCE = 50  # endpoints that are taken apart between two looks at the time
+_LAST_PEERS = 0.4  # seconds for connections that began while the others were being closed
 _LAST_ROUND = 0.1  # seconds in which what has reached our sockets is still read
 
 
-def _later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
-    return asyncio.get_running_loop().call_later(seconds, call)
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A configuration in force; it is exchanged as a whole.
+
+    Attributes:
+        since: since when, in seconds since the epoch.
+    """
+
+    settings: Settings
+    directory: Directory
+    handler: RequestHandler
+    since: float
 
 
-def _states() -> ActivationSchedule:
-    return ActivationSchedule(time.time, _later)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What outlives configurations."""
+
+    listeners: Listeners
+    outbound: Outbound
+    pools: Pools
+    lookups: LookupMode
+    proxying: ProxyMode
+
+
+@dataclass(slots=True)
+class Running:
+    """A service from its first configuration on.
+
+    Attributes:
+        renewing: takes up renewed certificates.
+    """
+
+    parts: Parts
+    in_force: InForce
+    renewing: asyncio.Task[None]
+
+
+def _activation() -> ActivationSchedule:
+    return ActivationSchedule(
+        time.time, lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call)
+    )
 
 
 @dataclass(slots=True)
@@ -63,42 +93,33 @@ class Service:
     """The service of a daemon, before and after its first configuration.
 
     Attributes:
-        counters: what happened so far.
+        inherited: sockets that systemd has bound.
         certificates: TLS for listeners and for connections to pools.
-        states: which endpoints wait for their time.
-        observing: holds the observer of messages.
-        inherited: sockets that systemd has bound for us.
-        running: what serves; None before the first configuration.
-        http: where metrics are to be had; None where nobody has made it.
+        activation: endpoints that are activated at a time.
+        running: None before the first configuration.
+        http: the listener for metrics; None where nobody has made it.
         draining: whether it is about to stop, so that requests should go elsewhere.
     """
 
+    inherited: Inherited
     counters: Counters = field(default_factory=Counters)
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
-    states: ActivationSchedule = field(default_factory=_states)
+    activation: ActivationSchedule = field(default_factory=_activation)
     observing: Observing = field(default_factory=Observing)
-    inherited: Inherited = field(default_factory=Inherited)
     running: Running | None = None
     http: HttpListener | None = None
     draining: bool = False
     _own_secret: OwnSecret | None = None
     _logged_secret: bool = False
 
-    async def apply(
-        self, settings: Settings, *, log_requests: bool, pace: Slicer | None = None
-    ) -> Changes:
+    async def apply(self, settings: Settings, *, log_requests: bool, slicer: Slicer) -> Changes:
         """Serve a configuration, the first as any later one.
 
         What can fail is done before anything changes, so a configuration is in force as a whole or
         not at all. Listeners that stay the same stay open, pools keep what is known of them.
 
-        Args:
-            settings: the configuration.
-            log_requests: whether each request gets a line in the log.
-            pace: says when to give way to requests.
-
         Returns:
-            What is different now; everything, if it is the first.
+            What is different now; all endpoints, if it is the first.
 
         Raises:
             BindError: an address can't be listened on.
@@ -106,8 +127,7 @@ class Service:
             TlsError: a certificate, key or CA file can't be used.
         """
         loop = asyncio.get_running_loop()
-        pace = pace or Slicer()
-        # it reads files, and the system's authorities are many
+        # in a thread: it reads files, and the system's authorities are many
         tls = await in_thread(
             partial(self.certificates.prepare, settings.secure_listeners, settings.tls)
         )
@@ -128,23 +148,27 @@ class Service:
             else:
                 parts = before.parts
                 is_own = names.listens_on
-                await parts.pools.update(settings.dns, settings.health, is_own=is_own, slicer=pace)
+                await parts.pools.update(
+                    settings.dns, settings.health, is_own=is_own, slicer=slicer
+                )
             pools = parts.pools
             lookups_of = partial(lookup_of, lambda pool: pools.get(*pool), settings.advertise)
-            reading = self.states.read()
-            building = DirectoryBuilder(partial(_pool, pools), lookups_of, reading.closed)
+            reading = self.activation.read()
+            builder = DirectoryBuilder(
+                lambda endpoint: pools.get(*endpoint.pool), lookups_of, reading.closed
+            )
             directory = Directory() if before is None else before.in_force.directory
-            changes, keys = await _build(directory, building, settings, pace)
-            key = await self._key(settings, building)
-            handling = RequestHandling.of(settings, building, names, key, pools.addresses)
+            changes, keys = await build_directory(directory, builder, settings, slicer)
+            key = await self._key(settings, proxies=bool(builder.proxied_pools))
+            handling = RequestHandling.of(settings, builder, names, key, pools.addresses)
         except BaseException:  # cancelled or faulty: what was bound for it must not stay bound
             plan.give_up()
             if http_plan is not None:
                 http_plan.give_up()
             raise
         in_force = self._swap(parts, handling, tls, plan, log_requests=log_requests)
-        self.states.serve(reading, building.waiting)
-        self.counters.keep(building.addresses, settings.http.endpoints)
+        self.activation.serve(reading, builder.waiting)
+        self.counters.keep(builder.addresses, settings.http.endpoints)
         if before is None:
             self.running = Running(parts, in_force, loop.create_task(self._look_at_certificates()))
         else:
@@ -158,9 +182,9 @@ class Service:
             changes.compare(old, settings)
             log_changed(changes)
             del old  # its endpoints go one by one, with the directory
-            await pools.keep(keys, pace)
+            await pools.keep(keys, slicer)
             while directory.take_apart(_AT_ONCE):
-                await pace.checkpoint()
+                await slicer.checkpoint()
         return changes
 
     def _swap(
@@ -172,7 +196,7 @@ class Service:
         *,
         log_requests: bool,
     ) -> InForce:
-        """Put a configuration in force, in one step: nothing here waits, or can fail."""
+        """Put a configuration in force, in one step: nothing here waits or fails."""
         settings, lookups, proxying = handling.settings, parts.lookups, parts.proxying
         stateful = StatefulModes(
             lookups.prepare(handling.lookup, wanted=handling.wants_lookups),
@@ -191,13 +215,13 @@ class Service:
             handling.limits,
             limits_of(StreamLimits, settings.limits),
         )
-        parts.listeners.carry_out(plan, Serving(handler, connection_settings, tls.listeners))
-        connect = OutgoingLimits(connect=settings.proxy.attempt_timeout)
-        parts.outbound.serve(handler, connection_settings, connect)
+        serving = Serving(handler, connection_settings, tls.listeners)
+        parts.listeners.carry_out(plan, serving)
+        parts.outbound.serve(serving, OutgoingLimits(connect=settings.proxy.attempt_timeout))
         return InForce(settings, handling.directory, handler, time.time())
 
     def log_requests(self, wanted: bool) -> None:
-        """Whether every request gets a line in the log from now on, until the next `apply`."""
+        """Log every request, or none, until the next `apply`."""
         running = self.running
         if running is None:
             return
@@ -220,22 +244,23 @@ class Service:
         parts, in_force = running.parts, running.in_force
         parts.listeners.hand_over()
         running.renewing.cancel()
-        await drain(parts.lookups, parts.proxying, in_force.settings.drain)
-        # Closing a connection with requests unread would reset it, and a connection that waits to
-        # be accepted is one too: so everything gets its turn once more.
+        await _drain(parts.lookups, parts.proxying, in_force.settings.drain)
+        # Closing a connection with unread requests would reset it, also one that waits to be
+        # accepted: so everything gets its turn once more.
         await asyncio.sleep(_LAST_ROUND)
-        # what systemd's sockets still bring here is answered: the next process is there in a moment
+        # systemd's sockets are answered till the end: the next process reads them in a moment
         if not self.inherited.sockets:
             in_force.handler.ending = True
         connections = parts.listeners.admission.open
         if connections:
             log.info("closing_connections", connections=connections, seconds=GOODBYE)
-        _, late = await asyncio.gather(parts.outbound.aclose(), parts.listeners.say_goodbye())
+        goodbyes = parts.outbound.outgoing.aclose(), parts.listeners.say_goodbye()
+        _, late = await asyncio.gather(*goodbyes)
         if late:
             log.info("connections_cut_off", connections=late, why="they didn't read in time")
-        # last: until here who came was told to come back later, and not refused
+        # last: until here a new connection gets 503 with Retry-After, and isn't refused
         await parts.listeners.close(_LAST_PEERS)
-        self.states.close()
+        self.activation.close()
         parts.lookups.close()
         parts.proxying.close()
         await parts.pools.aclose()
@@ -248,14 +273,7 @@ class Service:
         names: OwnNames,
     ) -> Parts:
         security = self.certificates.outgoing
-        outbound = Outbound(
-            loop,
-            lambda: listeners.udp,
-            lambda: listeners.bound,
-            security,
-            settings.limits.receive_buffer,
-            self._watch,
-        )
+        outbound = Outbound(listeners, security, settings.limits.receive_buffer)
         pools = Pools(
             settings.dns,
             settings.health,
@@ -266,19 +284,19 @@ class Service:
         proxying = ProxyMode(self.counters, loop, self.observing, outbound, pools)
         return Parts(listeners, outbound, pools, lookups, proxying)
 
-    async def _key(self, settings: Settings, building: DirectoryBuilder) -> bytes:
-        """Give what tags and Record-Routes are signed with: the configuration's secret, or ours."""
+    async def _key(self, settings: Settings, *, proxies: bool) -> bytes:
+        """The key that signs To tags and Record-Routes: the configuration's secret, or ours."""
         if settings.secret is not None:
             return settings.secret.get_secret_value().encode()
         if self._own_secret is None:
             self._own_secret = await in_thread(partial(own_secret, os.environ))
-        if building.proxied_pools and not self._logged_secret:
+        if proxies and not self._logged_secret:
             self._logged_secret = True
-            self._own_secret.tell()
+            self._own_secret.log_unless_kept()
         return self._own_secret.key
 
     def _watch(self, transport: str, host: str, port: int, what: str) -> None:
-        """Tell the observer of messages what became of a connection."""
+        """Report something about a connection to the observer of messages."""
         observer = self.observing.observer
         if observer is not None:
             observer.happened(host, port, transport, what)
@@ -293,14 +311,7 @@ class Service:
                 log.exception("certificates_not_looked_at")
 
 
-async def drain(lookups: LookupMode, proxying: ProxyMode, seconds: float) -> None:
-    """Let lookups and proxied requests finish.
-
-    Args:
-        lookups: the daemon's.
-        proxying: the same of the mode `proxy`.
-        seconds: how long to wait for them.
-    """
+async def _drain(lookups: LookupMode, proxying: ProxyMode, seconds: float) -> None:
     waiting = not (lookups.idle and proxying.idle)
     if waiting:
         log.info("draining", seconds=seconds)
@@ -310,27 +321,3 @@ async def drain(lookups: LookupMode, proxying: ProxyMode, seconds: float) -> Non
     )
     if waiting:
         log.info("drained", seconds=round(time.monotonic() - began, 1), all_ended=all(ended))
-
-
-async def _build(
-    old: Directory, building: DirectoryBuilder, settings: Settings, pace: Slicer
-) -> tuple[Changes, set[PoolAddress]]:
-    """Make the new directory; what it changes, and the pools that it needs."""
-    changes, keys = Changes(), set[PoolAddress]()
-    for each in settings.endpoints:
-        known = old.get(each.sip_address.key)
-        changes.see(None if known is None else known.settings, each)
-        building.add(each)
-        keys.update(each.pools)
-        await pace.checkpoint()
-    new = building.done()
-    for endpoint in old:
-        if new.get(endpoint.settings.sip_address.key) is None:
-            changes.removed.add(endpoint.settings)
-        building.succeed(endpoint)
-        await pace.checkpoint()
-    return changes, keys
-
-
-def _pool(pools: Pools, endpoint: EndpointSettings) -> Pool:
-    return pools.get(*endpoint.pool)

@@ -1,45 +1,53 @@
-"""All listeners of the daemon, brought in line with a configuration.
+"""The daemon's sockets, brought in line with a configuration: listeners, and connections out.
 
-What stays the same stays open: a listener that the old and the new configuration have is only told
-whom to ask from now on. New addresses are bound before anything else changes, so that a
+What stays the same stays open: a listener that the old and the new configuration have only gets the
+new handler and limits. New addresses are bound before anything else changes, so that a
 configuration whose address can't be had is refused as a whole.
 """
 
 import asyncio
+import secrets
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import ListenUrl
+from chatredirect.sip.limits import Limits
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.binding import BindError, adopt, bind, bound_url
 from chatredirect.transport.connection_settings import (
     ConnectionGroup,
     ConnectionSettings,
+    StreamLimits,
     Watch,
-    nobody_watches,
 )
 from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.open_connections import GOODBYE
-from chatredirect.transport.peer_identity import Security
+from chatredirect.transport.outgoing import Outgoing, OutgoingLimits
+from chatredirect.transport.peer_identity import Security, TrustedPeers
+from chatredirect.transport.socket_flows import FlowTable
 from chatredirect.transport.stream_listener import StreamListener
 from chatredirect.transport.udp_listener import UdpListener
+from chatredirect.transport.udp_sender import UdpSender
+
+_UNTIL_SERVING = StreamLimits(
+    idle_timeout=1, message_timeout=1, write_timeout=1, handshake_timeout=1
+)
 
 
 @dataclass(slots=True)
 class Serving:
-    """What listeners serve with.
+    """What a configuration says of sockets.
 
     Attributes:
-        server: answers messages.
-        settings: settings of connections.
-        security: TLS by listener, for each that speaks it.
+        handler: answers messages.
+        security: TLS of each listener that speaks it.
     """
 
-    server: RequestHandler
+    handler: RequestHandler
     settings: ConnectionSettings
     security: Mapping[ListenUrl, Security]
 
@@ -67,16 +75,15 @@ class Listeners:
     """The open listeners.
 
     Attributes:
-        loop: where they run.
-        admission: bounds on connections, of all of them together.
+        admission: limits on the connections of all of them together.
         inherited: sockets that systemd has bound; if there are any, there are no others.
-        watch: hears of what becomes of connections.
+        watch: called for all reports about connections.
     """
 
     loop: asyncio.AbstractEventLoop
     admission: Admission
-    inherited: Inherited = field(default_factory=Inherited)
-    watch: Watch = nobody_watches
+    inherited: Inherited
+    watch: Watch
     _urls: dict[ListenUrl, ListenUrl] = field(default_factory=dict)
     _udp: dict[ListenUrl, UdpListener] = field(default_factory=dict)
     _streams: dict[ListenUrl, StreamListener] = field(default_factory=dict)
@@ -84,7 +91,7 @@ class Listeners:
 
     @property
     def bound(self) -> list[ListenUrl]:
-        """The addresses that are listened on, with the ports that they really have."""
+        """The addresses of the listeners, with the ports that they really have."""
         return list(self._urls.values())
 
     @property
@@ -102,10 +109,7 @@ class Listeners:
         """Bind what isn't open yet. Nothing changes before `carry_out`.
 
         An IPv6 wildcard takes IPv4 as well, unless the same port has an IPv4 listener of its own.
-
-        Args:
-            wanted: as the configuration has them.
-            receive_buffer: octets, for UDP sockets.
+        `receive_buffer` is that of UDP sockets, in octets.
 
         Raises:
             BindError: an address can't be listened on; nothing stays bound.
@@ -140,32 +144,28 @@ class Listeners:
             self._end(url)
         self._urls = plan.urls
         for udp in self._udp.values():
-            udp.serve(serving.server.answer_datagram, serving.settings.trust)
+            udp.serve(serving.handler.answer_datagram, serving.settings.trust)
         for url, stream in self._streams.items():
             stream.serve(serving.settings, serving.security.get(url))
         for url, sock in plan.fresh.items():
             self._begin(url, sock, serving)
 
     def hand_over(self) -> None:
-        """Accept no more on systemd's sockets: who connects now is for the process that follows."""
+        """Accept no more on systemd's sockets: the next process accepts who connects now."""
         if self.inherited.sockets:
             for stream in self._streams.values():
                 stream.stop_accepting()
 
     async def say_goodbye(self) -> int:
-        """Close every connection that is open now after its answers, and go on listening.
+        """Close every open connection after its answers, and go on listening.
 
         Returns:
-            How many had to be cut off, since they didn't read.
+            How many had to be cut off, since their peers didn't read.
         """
         return sum(await asyncio.gather(*(each.say_goodbye() for each in self._streams.values())))
 
-    async def close(self, patience: float = GOODBYE) -> None:
-        """Answer what has come, close every connection after its answers, and the ports.
-
-        Args:
-            patience: seconds that the peers of connections have.
-        """
+    async def close(self, patience: float) -> None:
+        """Close the ports, and connections after their answers, within `patience` seconds."""
         for url in list(self._urls):
             self._end(url, patience)
         self._urls = {}
@@ -176,7 +176,7 @@ class Listeners:
         if url.transport == "udp":
             self._udp[url] = UdpListener(
                 DatagramSocket(sock),
-                serving.server.answer_datagram,
+                serving.handler.answer_datagram,
                 serving.settings.trust,
                 self.loop,
             )
@@ -194,3 +194,43 @@ class Listeners:
         task = self.loop.create_task(self._streams.pop(url).close(patience))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+class Outbound:
+    """The connections to targets. They outlive configurations, as listeners do.
+
+    Attributes:
+        outgoing: opens and keeps them.
+        flow_table: names of flows; the owner sets its `on_lost`.
+    """
+
+    __slots__ = ("flow_table", "outgoing")
+
+    def __init__(
+        self, listeners: Listeners, security: Callable[[], Security], receive_buffer: int
+    ) -> None:
+        """Open nothing, and answer nothing before `serve`.
+
+        Args:
+            listeners: the open ones: messages over UDP go out by their sockets.
+            security: returns what new TLS connections use.
+            receive_buffer: octets, for UDP sockets of our own.
+        """
+        loop, trust = listeners.loop, TrustedPeers(())
+        nothing_yet = ConnectionSettings(lambda *_: None, trust, Limits(), _UNTIL_SERVING)
+        udp_sender = UdpSender(loop, lambda: listeners.udp, lambda *_: None, trust, receive_buffer)
+        self.flow_table = FlowTable(secrets.randbits(64), udp_sender.between)
+        self.outgoing = Outgoing(
+            ConnectionGroup(nothing_yet, loop, listeners.watch),
+            OutgoingLimits(),
+            security,
+            udp_sender,
+            self.flow_table,
+            lambda: listeners.bound,
+        )
+
+    def serve(self, serving: Serving, limits: OutgoingLimits) -> None:
+        """Go by a configuration from now on; its listeners are there already."""
+        settings = serving.settings
+        self.outgoing.udp_sender.serve(serving.handler.answer_datagram, settings.trust)
+        self.outgoing.serve(settings, limits)

@@ -1,9 +1,10 @@
-"""Runs a sans-I/O core: its work lists are carried out item by item, and it is woken in time.
+"""Runs a sans-I/O core: carries out its work lists item by item, and calls it in time.
 
-A list is emptied before the work begins, so that no item is ever worked on twice, whatever is put
-there meanwhile. A fault with one item is logged and keeps nobody else waiting.
+A list is emptied before the work begins, so that no item is worked on twice, whatever is added
+meanwhile. A fault with one item is logged, and the others are carried out.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -14,17 +15,71 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 AT_ONCE = 25
-"""Items that are due by time, or by a lost connection, and are dealt with in one turn.
+"""Items that are handled in one turn of the loop when a timer is due or a connection is lost.
 
 A lost request that goes to the next target takes a fifth of a millisecond, so a turn takes five.
 """
+_LATE = 0.05
+"""Seconds by which a `Timer` is late, so that everything due within them is handled in one wakeup.
+
+A wakeup costs more than the work, and the shortest SIP timer is half a second.
+"""
+_AFTER_A_FAULT = 1.0
+"""Seconds until a `Timer`'s next call after one that raised."""
+
+
+class Timer:
+    """Calls a function at the earliest of the times that were set, then forgets them all."""
+
+    __slots__ = ("_handle", "_loop", "_wake", "_what", "_when")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None], what: str
+    ) -> None:
+        """Set no time yet.
+
+        Args:
+            loop: the event loop.
+            wake: the function to call; it sets the next time itself. If it raises, that is logged
+                and it is called again soon.
+            what: the timer's owner: `lookup` gives the log event `lookup_timer_failed`.
+        """
+        self._loop = loop
+        self._wake = wake
+        self._what = what
+        self._handle: asyncio.TimerHandle | None = None
+        self._when = 0.0
+
+    def at(self, when: float) -> None:
+        """Call at a time of the loop's clock; if that is over, in the loop's next turn."""
+        if self._handle is not None:
+            if self._when <= when:
+                return
+            self._handle.cancel()
+        self._when = when
+        over = when <= self._loop.time()
+        self._handle = self._loop.call_at(when if over else when + _LATE, self._ring)
+
+    def close(self) -> None:
+        """Cancel."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _ring(self) -> None:
+        self._handle = None
+        try:
+            self._wake()
+        except Exception:  # a fault with one item must not stop the others' timers
+            log.exception(f"{self._what}_timer_failed")
+            self.at(self._loop.time() + _AFTER_A_FAULT)
 
 
 class WorkList(Protocol):
-    """A list of work of any kind."""
+    """A `Work` of any kind of items."""
 
     def carry_out(self, now: float) -> bool:
-        """Do all that is in the list; whether there was anything."""
+        """Carry out all items of the list. Returns whether there were any."""
 
 
 class Work(Generic[T]):
@@ -39,12 +94,12 @@ class Work(Generic[T]):
         failed: Callable[[T, float], None] | None,
         what: str,
     ) -> None:
-        """Watch a list.
+        """Carry out nothing yet.
 
         Args:
-            items: the list.
-            do: carries out one item; False says that it couldn't be done.
-            failed: is called for each that couldn't be done, or where `do` raised.
+            items: the list, to which its owner goes on adding.
+            do: carries out one item; False says that it couldn't.
+            failed: called with the item and the time where `do` couldn't, or raised.
             what: what is done, for the log.
         """
         self._items = items
@@ -53,13 +108,10 @@ class Work(Generic[T]):
         self._what = what
 
     def carry_out(self, now: float) -> bool:
-        """Take all items out of the list, and do each; what is put there meanwhile stays.
-
-        Args:
-            now: seconds on the clock of all calls.
+        """Take all items out of the list and carry out each; items added meanwhile stay.
 
         Returns:
-            Whether there was any.
+            Whether there were any.
         """
         if not self._items:
             return False
@@ -80,7 +132,7 @@ class Work(Generic[T]):
 
 
 class Core(Protocol):
-    """A sans-I/O core: it is told the time, and collects in lists what is to be done."""
+    """A sans-I/O core: it is given the time, and collects in lists what is to be done."""
 
     def handle_timers(self, now: float) -> None:
         """Do what is due at `now`, in seconds."""
@@ -103,15 +155,15 @@ class CoreDriver:
         wake_at: Callable[[float], None],
         name: str,
     ) -> None:
-        """Begin.
+        """Call nothing yet.
 
         Args:
             core: the core.
-            work: its lists of work. What can't be done may lead to more work in any of them.
+            work: its lists of work. Failed work may add more work to any of them.
             events: its list of events, which are reported after the work.
-            clock: gives seconds that never go back.
+            clock: returns monotonic seconds.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
-            name: the core's, for the log.
+            name: the core's name, for the log.
         """
         self._core = core
         self._work = work
@@ -121,30 +173,30 @@ class CoreDriver:
         self._name = name
 
     def handle_timers(self) -> None:
-        """Do what is due, and ask to be woken for what is due next."""
+        """Do what is due, and set the time of the next call."""
         now = self._clock()
         try:
             self._core.handle_timers(now)
-        except Exception:  # what was due is taken out: the others' time comes all the same
+        except Exception:  # the failed item is out of the heap: the others are handled next time
             log.exception(f"{self._name}_timer_failed")
         self.settle(now)
 
     def end(self, finish: Callable[[float], None], what: str) -> None:
-        """End one thing because the daemon stops; a fault with it keeps no other from its end.
+        """End one dialog or request because the daemon stops; a fault is only logged.
 
         Args:
-            finish: ends it; it is given the time.
+            finish: ends it; called with the time.
             what: what is done, for the log.
         """
         now = self._clock()
         try:
             finish(now)
-        except Exception:  # what comes after this one is ended all the same
+        except Exception:  # the next one is ended all the same
             log.exception("work_failed", what=what)
         self.settle(now)
 
     def settle(self, now: float) -> None:
-        """Carry out what the last call of the core has led to."""
+        """Carry out what the core wants after a call."""
         while any(work.carry_out(now) for work in self._work):
             pass
         self._events.carry_out(now)

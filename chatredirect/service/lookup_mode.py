@@ -19,7 +19,7 @@ from chatredirect.net.target import PoolAddress
 from chatredirect.pools.pool import Pool
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.slicing import Slicer
-from chatredirect.runtime.timer import Timer
+from chatredirect.runtime.work_list import Timer
 from chatredirect.sip.observer import Observing
 
 log = structlog.get_logger()

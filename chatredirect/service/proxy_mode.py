@@ -21,7 +21,7 @@ from chatredirect.proxy.driver import ProxyDriver
 from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.slicing import Slicer
-from chatredirect.runtime.timer import Timer
+from chatredirect.runtime.work_list import Timer
 from chatredirect.service.sockets import Outbound
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.uri import SipUri, canonical_host

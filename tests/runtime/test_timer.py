@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from chatredirect.runtime import timer
-from chatredirect.runtime.timer import Timer
+from chatredirect.runtime import work_list
+from chatredirect.runtime.work_list import Timer
 from tests.waiting import until
 
 
@@ -26,7 +26,7 @@ async def test_the_earliest_time_counts_and_is_forgotten() -> None:
 
 async def test_a_fault_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """No exception reaches the event loop's handler, and the next time comes."""
-    monkeypatch.setattr(timer, "_AFTER_A_FAULT", 0.0)
+    monkeypatch.setattr(work_list, "_AFTER_A_FAULT", 0.0)
     loop = asyncio.get_running_loop()
     reached: list[object] = []
     loop.set_exception_handler(lambda _, context: reached.append(context))

@@ -1,9 +1,9 @@
 """Logs: events with fields, as JSON lines or for people, without blocking the event loop.
 
 Modules use `log = structlog.get_logger()` and `log.info("pool_resolved", pool=…)`; `configure`
-decides once where events are written. Code that handles requests checks `sink.requests` first.
+sets once where events are written. Code that handles requests checks `sink.requests` first.
 
-    escape   no octet of a peer breaks a line or colours a terminal
+    escape   escapes what a peer sent: it can't break a line or control a terminal
     render   an event as a line
     journal  an event as fields of systemd's journal
     sink     the bounded queue and the thread that writes
@@ -38,9 +38,9 @@ def configure(
 
     Args:
         settings: level, format, and whether requests are logged.
-        stream: the stream, usually `sys.stderr`.
-        environ: `JOURNAL_STREAM` says whether `stream` leads to the journal; `NO_COLOR` (any value)
-            and `TERM=dumb` disable colours.
+        stream: usually `sys.stderr`.
+        environ: `JOURNAL_STREAM` says whether `stream` is connected to the journal; `NO_COLOR` (any
+            value) and `TERM=dumb` disable colours.
 
     Returns:
         The sink; `close` it at the end.

@@ -48,7 +48,7 @@ def connect(sink: LogSink, level: str) -> None:
 
 
 def silence() -> None:
-    """Log nothing: for commands that print results and use parts that log them."""
+    """Log nothing: for commands that print what the parts they use would log."""
     structlog.configure(processors=[_drop], cache_logger_on_first_use=False)
     logging.getLogger().handlers[:] = [logging.NullHandler()]
 
@@ -57,9 +57,7 @@ def _drop(_logger: object, _method: str, _event_dict: MutableMapping[str, object
     raise structlog.DropEvent
 
 
-class _ToSink:
-    """The only structlog processor: passes events to the sink."""
-
+class _ToSink:  # the only structlog processor
     def __init__(self, sink: LogSink) -> None:
         self._sink = sink
 
@@ -75,10 +73,7 @@ class _ToSink:
 
 
 class _BridgeHandler(logging.Handler):
-    """Logs the standard library's records as `library_log` events with logger and message.
-
-    Repeated records are limited, since a library may log a fault for each request.
-    """
+    """Logs the standard library's records, repeated ones once in a while: `library_log`."""
 
     def __init__(self, sink: LogSink) -> None:
         super().__init__()
@@ -129,7 +124,6 @@ _unhandled = RepeatLimiter(REPEAT_INTERVAL, time.monotonic)
 
 
 def _log_unhandled(error: object, fields: dict[str, object]) -> None:
-    """Log a fault of this program with its traceback, limited for each."""
     if isinstance(error, BaseException):
         fields |= _exception_fields(error)
     suppressed = _unhandled.hit((type(error), str(fields.get("traceback", fields["message"]))))

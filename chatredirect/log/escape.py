@@ -3,7 +3,7 @@
 Values are escaped before they are rendered: JSON would have an ESC as `\\u001b`, and a tool that
 decodes it would send it to a terminal. So every character that isn't printable (`str.isprintable`)
 becomes a visible escape: C0, C1, DEL, line and paragraph separators, bidirectional controls, lone
-surrogates. Values and whole events are truncated at a limit.
+surrogates. Values and whole events are truncated.
 """
 
 import math

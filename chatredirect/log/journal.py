@@ -2,8 +2,7 @@
 
 The journal's native protocol: a datagram of `NAME=value` lines for each event. Values have no line
 breaks and are bounded (`escape`), so the formats for binary and large values aren't needed. The
-log's thread sends the datagrams; while the journal doesn't read, it blocks, and the queue is
-bounded.
+sink's thread sends the datagrams, and blocks while the journal doesn't read.
 """
 
 import os
@@ -28,11 +27,8 @@ _MAX_NAME = 64  # characters of a field's name
 
 
 def reads_stderr(stream: object, environ: Mapping[str, str]) -> bool:
-    """Whether systemd has connected a stream to the journal.
-
-    `JOURNAL_STREAM` has its device and inode, since standard error may have been redirected
-    (systemd.exec(5)).
-    """
+    """Whether systemd has connected a stream to the journal."""
+    # device and inode of the journal's stream; ours may be redirected (systemd.exec(5))
     device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
     fileno = getattr(stream, "fileno", None)
     if fileno is None or not inode or not Path(SOCKET).exists():
@@ -48,7 +44,7 @@ def reads_stderr(stream: object, environ: Mapping[str, str]) -> bool:
 
 
 def journal_renderer() -> Renderer:
-    """A line for each field of an event; `MESSAGE` has all of them, for people."""
+    """`NAME=value` lines, one for each field; `MESSAGE` has all of them, for people."""
 
     def render(_now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
         name, clean = cleaned(event, fields)

@@ -1,7 +1,7 @@
 """The log level: that of the configuration, or for a while that of an operator.
 
-A change at run time ends by itself. It outlives reloads, and then falls back to the level of the
-current configuration.
+A change at run time outlives reloads and ends by itself; then the level is that of the current
+configuration.
 """
 
 import asyncio
@@ -23,8 +23,6 @@ class LogLevel:
     """The level in force.
 
     Attributes:
-        configured: the settings of the configuration.
-        sink: the sink of events.
         on_requests: called with whether every request is logged.
         clock: seconds since the epoch.
         until: when a change at run time ends, by that clock; None without one.

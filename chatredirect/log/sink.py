@@ -1,9 +1,9 @@
 """The sink of log lines: a bounded queue and a thread that writes.
 
-A pipe that nobody reads blocks its writer. Here that is the writer thread, not the event loop.
-While it is blocked, lines wait in the queue; when the queue is full, they are dropped and counted,
-and the count is logged as soon as writing goes on. The writer uses the file descriptor, since a
-lock of `sys.stderr` held by a blocked thread would block the exit.
+A pipe that nobody reads blocks the writer thread, not the event loop. Meanwhile lines wait in the
+queue; when it is full, they are dropped and counted, and the count is logged as soon as writing
+goes on. The thread uses the file descriptor: the lock of `sys.stderr`, held by a blocked thread,
+would block the exit.
 """
 
 import os
@@ -24,7 +24,7 @@ _BATCH = 256
 
 
 class Stream(Protocol):
-    """What a sink needs of a stream; its descriptor is used if it has one."""
+    """What a sink needs of a stream."""
 
     def write(self, text: str, /) -> object:
         """Write text."""
@@ -50,14 +50,7 @@ class LogSink:
         clock: Callable[[], float] = time.time,
         max_lines: int = MAX_LINES,
     ) -> None:
-        """Start the writer thread.
-
-        Args:
-            render: renders an event as a line.
-            write: writes lines; it may block.
-            clock: seconds since the epoch.
-            max_lines: how many lines may wait.
-        """
+        """Start the writer thread; `clock` returns seconds since the epoch."""
         self.requests = True
         self._render = render
         self._clock = clock
@@ -72,7 +65,7 @@ class LogSink:
         self._thread.start()
 
     def emit(self, level: str, event: str, fields: Mapping[str, object]) -> None:
-        """Queue an event, or count it as dropped. Never blocks, and never raises for a value."""
+        """Queue an event, or count it as dropped. Never blocks, nor raises for any value."""
         if self._closed or self._queue.qsize() >= self._max_lines:
             self._drop(1)
             return

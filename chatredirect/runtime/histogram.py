@@ -1,4 +1,4 @@
-"""A histogram of durations that costs one search in a short tuple and two additions."""
+"""A histogram of durations; an observation costs one search in a short tuple, two additions."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Histogram:
 
     @property
     def buckets(self) -> Iterator[tuple[float, int]]:
-        """Each upper bound with the number of observations up to it; the last is infinite."""
+        """Each upper bound and the number of observations up to it; the last is infinite."""
         total = 0
         for bound, count in zip((*BOUNDS, inf), self.counts, strict=True):
             total += count

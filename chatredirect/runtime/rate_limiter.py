@@ -1,11 +1,9 @@
-"""How often something may happen: the one place with rate limiters.
+"""The rate limiters.
 
-Which one to use:
-
-    TokenBucket    so many a second in the long run, and a burst: say no to what is too much
-    RepeatLimiter  log a fault once in a while for each key, with how often it was suppressed
-    LogBudget      log so many lines of a kind in each period, and report how many were left out
-    SteadyRate     notice a rate that holds for seconds, and ignore bursts
+TokenBucket    allows so many events a second in the long run, and a burst
+RepeatLimiter  logs a fault once in a while for each key, with how often it was suppressed
+LogBudget      allows so many log lines of a kind in each period, and counts the others
+SteadyRate     notices a rate that holds for seconds, and ignores bursts
 """
 
 from collections.abc import Callable, Hashable
@@ -19,9 +17,9 @@ PERIOD = 10.0
 
 
 class TokenBucket:
-    """A token bucket, full at first. Rate and size come with each call: a reload may change them.
+    """A token bucket, full at first. Rate and size are arguments: a reload may change them.
 
-    A clock that is put back only stops the filling for a while.
+    A clock that goes back only stops the filling for a while.
     """
 
     __slots__ = ("_at", "_tokens")
@@ -32,20 +30,14 @@ class TokenBucket:
         self._at = now
 
     def take(self, rate: float, size: float, now: float) -> bool:
-        """Take a token, if there is one.
-
-        Args:
-            rate: tokens that come in a second.
-            size: tokens that the bucket holds.
-            now: seconds.
-        """
+        """Take a token, if there is one; `rate` tokens are added a second, up to `size`."""
         if self.fill(rate, size, now) < 1:
             return False
         self._tokens -= 1
         return True
 
     def fill(self, rate: float, size: float, now: float) -> float:
-        """Add the tokens of the time that has passed, and return how many there are."""
+        """Add the tokens of the time that has passed. Returns how many there are."""
         self._tokens = min(size, self._tokens + max(0.0, now - self._at) * rate)
         self._at = now
         return self._tokens
@@ -67,7 +59,7 @@ class RepeatLimiter:
     def __init__(
         self, interval: float, clock: Callable[[], float], *, max_keys: int = 1024
     ) -> None:
-        """Allow a key once in `interval` seconds of `clock`, a monotonic one."""
+        """Allow a key once in `interval` seconds; `clock` returns monotonic seconds."""
         self._interval = interval
         self._clock = clock
         self._max_keys = max_keys
@@ -75,9 +67,9 @@ class RepeatLimiter:
         self._unknown = 0
 
     def hit(self, key: Hashable) -> int | None:
-        """Count `key`: None if nothing is to be logged, else how many were suppressed before.
+        """Count `key`. Returns None if nothing is to be logged, else how many were suppressed.
 
-        The number includes what was suppressed of keys that the table had no room for.
+        The number includes those with keys that the table had no room for.
         """
         now = self._clock()
         when, suppressed = self._logged.get(key, (None, 0))
@@ -93,7 +85,7 @@ class RepeatLimiter:
         return suppressed
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget all keys."""
         self._logged.clear()
         self._unknown = 0
 
@@ -116,7 +108,7 @@ class LogBudget:
     __slots__ = ("_clock", "_ends", "_spent")
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds that never go back."""
+        """Begin a period; `clock` returns monotonic seconds."""
         self._clock = clock
         self._ends = clock() + PERIOD
         self._spent: dict[str, int] = {}
@@ -137,26 +129,26 @@ class LogBudget:
 
 
 class SteadyRate:
-    """Notices what exceeds a rate in each second of `SECONDS` in a row.
+    """Notices events that exceed a rate in each second of `SECONDS` in a row.
 
-    A burst says nothing: a front end that comes back has much to say at once, and a pool's
-    responses may all be late.
+    A burst is no reason to disconnect: a front end that has reconnected sends much at once, and a
+    pool's responses may all be late.
     """
 
     __slots__ = ("_count", "_row", "_second")
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Begin with no events."""
         self._second = 0
         self._count = 0  # in this second
-        self._row = 0  # seconds before it, one after the other, in which it was too many
+        self._row = 0  # seconds in a row before it with too many
 
     def exceeded(self, now: float, most: int) -> bool:
-        """Count one event; whether there have been too many for too long.
+        """Count one event. Returns whether the rate is too high for too long.
 
         Args:
-            now: seconds that never go back.
-            most: how many events a second are allowed.
+            now: monotonic seconds.
+            most: events that are allowed in a second.
         """
         second = int(now)
         if second != self._second:

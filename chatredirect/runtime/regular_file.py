@@ -1,7 +1,7 @@
 """Reads files that a configuration names: only regular files of bounded size.
 
-Opening a FIFO waits for its writer, opening a device may do anything, and neither has an end. So
-the type is checked before the file is opened, following symbolic links, and again afterwards.
+Opening a FIFO waits for its writer, opening a device may have any effect, and reading neither need
+end. So the type is checked before the file is opened, following symbolic links, and once more then.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ _KINDS = (
 
 
 class UnfitFileError(OSError):
-    """A file has the wrong type or size; the text says which, and what to do."""
+    """A file has the wrong type or size; the text says why, and the remedy."""
 
 
 def read_file(path: str | os.PathLike[str], largest: int, *, pipe: bool = False) -> bytes:
     """The content of a regular file.
 
     Args:
-        path: symbolic links are followed.
+        path: its path; symbolic links are followed.
         largest: octets that it may have.
-        pipe: whether a FIFO or pipe is allowed, whose writer ends within `PIPE_SECONDS`.
+        pipe: whether it may be a pipe, whose writer must end within `PIPE_SECONDS`.
 
     Raises:
         UnfitFileError: it isn't a regular file, or too large.
@@ -52,27 +52,16 @@ def read_file(path: str | os.PathLike[str], largest: int, *, pipe: bool = False)
 
 
 def look_at(path: str | os.PathLike[str], largest: int) -> None:
-    """Check that a file can be read, before a library opens it by its path.
-
-    Raises:
-        UnfitFileError: it isn't a regular file, or too large.
-        OSError: it can't be read.
-    """
+    """Check a file before a library opens it by its path. Raises as `read_file`."""
     with opened(path, largest):
         pass
 
 
 class FileFingerprint(NamedTuple):
-    """What changes when a file is written, replaced, or linked elsewhere.
-
-    Attributes:
-        inode: its inode.
-        changed: when its content last changed, in nanoseconds.
-        size: octets.
-    """
+    """What differs after a file was written, replaced, or linked elsewhere."""
 
     inode: int
-    changed: int
+    changed: int  # nanoseconds
     size: int
 
 
@@ -110,7 +99,6 @@ def _too_large(largest: int) -> UnfitFileError:
 
 
 def _read_all(descriptor: int, largest: int, piece: int) -> bytes:
-    """Read up to the end. Raises UnfitFileError if that is too much."""
     content = bytearray()
     while data := os.read(descriptor, min(piece, largest + 1 - len(content))):
         content += data
@@ -153,7 +141,7 @@ _T = TypeVar("_T")
 
 
 async def in_thread(work: Callable[[], _T]) -> _T:
-    """Run `work` in a thread; its result or exception. Cancelling stops only the waiting."""
+    """Run `work` in a thread of its own. Cancelling stops only the waiting."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
 
@@ -166,7 +154,7 @@ async def in_thread(work: Callable[[], _T]) -> _T:
             done.set_exception(error)
 
     def run() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits for it
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for the result
             try:
                 result = work()
             except Exception as error:  # raised in the caller

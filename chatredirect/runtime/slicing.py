@@ -1,11 +1,11 @@
-"""Does long work in slices, so that no request waits for it.
+"""Long work in slices, so that no request waits for it.
 
 Work that takes seconds, as with a hundred thousand endpoints, yields to the event loop every few
 milliseconds, for at least as long as it has worked. So half of the processor is left to requests.
 
-The garbage collector would stop the process, too: a full collection takes time for every object,
-and a configuration has many that live long. So the collector is off while one is built, and
-`gc.freeze` excludes its objects afterwards; reference counts free them later.
+A full garbage collection would delay requests, too: it examines every object, and a configuration
+has many. So the collector is off while one is built, and `gc.freeze` excludes its objects
+afterwards; reference counts free them later.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ class Slicer:
         rest: float = REST,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Begin a slice.
+        """Begin a slice of `work` seconds.
 
         Args:
             work: seconds of a slice.
-            rest: seconds for the event loop; 0 for one turn of it.
-            clock: gives seconds.
+            rest: seconds for the event loop after each; 0 for one turn of it.
+            clock: returns seconds.
         """
         self._work = work
         self._rest = rest
@@ -44,7 +44,7 @@ class Slicer:
         self._begun = clock()
 
     async def checkpoint(self) -> None:
-        """Yield if the slice is over."""
+        """Yield to the event loop if the slice is over."""
         if self._clock() - self._begun < self._work:
             return
         if not gc.isenabled():
@@ -55,7 +55,7 @@ class Slicer:
 
 @contextmanager
 def long_lived() -> Iterator[None]:
-    """Keep the garbage collector from examining what is created within."""
+    """Exclude objects that are created within from garbage collection."""
     gc.collect(1)  # or garbage would be frozen as well
     gc.disable()
     try:

@@ -1,9 +1,9 @@
 """Shares each turn of the event loop among everything that reads from peers.
 
 A peer may send as fast as the network allows. Without a limit, handling its messages would delay
-everybody else, timers and the systemd watchdog included. So the work for all peers in one turn of
-the loop is limited, and so is the share of each. Whoever has more to do waits, with reading paused,
-and is first in the next turn.
+all others, timers and the systemd watchdog included. So the work for all peers in one turn of the
+loop is limited, and so is the share of each. A connection with more to do waits, with reading
+paused, and is first in the next turn.
 """
 
 import asyncio
@@ -26,9 +26,7 @@ FIRST = 16_384
 """Octets that are handled at once when nobody waits, however long it takes: wall-clock time also
 passes while a busy machine runs other processes, and over TLS an end behind these octets would cut
 off the responses."""
-_ENDING = 0.050
-"""Seconds of a turn for connections that end and so can't wait for another turn."""
-
+_ENDING = 0.050  # seconds of a turn for connections that end and so can't wait for another turn
 _NOTED = 0.001  # seconds of work after which the next turn has to reset the count
 
 
@@ -36,14 +34,14 @@ class Worker(Protocol):
     """A connection or a socket with messages to handle."""
 
     def work(self, until: float, least: int) -> bool:
-        """Handle at least one message, and more until the time is up.
+        """Handle at least one message, and more until the time is up. Must not raise.
 
         Args:
             until: the end of its share, by `perf_counter`.
             least: octets to handle even if the time is up.
 
         Returns:
-            Whether there is more to do; then it is called again in a later turn. Must not raise.
+            Whether there is more to do; then it is called again in a later turn.
         """
 
 
@@ -59,7 +57,7 @@ class Turns:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = perf_counter
     ) -> None:
-        """Share the turns of `loop`; `clock` gives seconds."""
+        """Share the turns of `loop`; `clock` returns seconds."""
         self._loop = loop
         self._clock = clock
         self._queue: deque[Worker] = deque()
@@ -73,10 +71,10 @@ class Turns:
         return len(self._queue)
 
     def work(self, worker: Worker) -> bool:
-        """Let a worker work at once if there is time and nobody waits.
+        """Let a worker work at once if there is time and no other waits.
 
         Returns:
-            Whether it waits for a later turn; it mustn't call this again before it has worked.
+            Whether it waits for a later turn; then it mustn't call this again before it has worked.
         """
         again = worker is self._last and self._used >= SHARE
         if not self._queue and self._used < TURN and not again:
@@ -106,7 +104,7 @@ class Turns:
             self._loop.call_soon(self._next_turn)
 
     def _next_turn(self) -> None:
-        """Let those that wait work first, each once."""
+        # those that wait work first, each once
         self._armed = False
         self._used = 0.0
         queue, clock = self._queue, self._clock
@@ -133,7 +131,7 @@ _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictiona
 
 
 def turns_of(loop: asyncio.AbstractEventLoop) -> Turns:
-    """The turns of an event loop: everything that reads there must share one object."""
+    """The turns of an event loop; everything that reads there must share them."""
     turns = _of_loops.get(loop)
     if turns is None:
         turns = _of_loops[loop] = Turns(loop)

@@ -4,7 +4,7 @@ import os
 
 
 def error_text(error: OSError) -> str:
-    """What went wrong, in lower case: `connection refused`. The same for every event loop."""
+    """An OSError's reason in lower case: `connection refused`. The same for every event loop."""
     return os.strerror(error.errno).lower() if error.errno else str(error) or type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""Carries out what is due, a limited number of jobs at a time, with one timer.
+"""Does jobs when they are due, a limited number at a time, with one timer.
 
 The owner knows when the next job is due and how to do one. When the timer fires, workers start;
 each does one job after the other, and the last one sets the timer again. So ten thousand waiting
@@ -35,9 +35,9 @@ class WorkerPool:
         """Do nothing yet.
 
         Args:
-            due: when the next job is due; None if there is none.
-            work: takes one job that is due and does it; False if there was none.
-            clock: the clock of `due`, in seconds.
+            due: returns when the next job is due, in seconds of `clock`; None if there is none.
+            work: takes one job that is due and does it; returns False if there was none.
+            clock: returns seconds.
             limit: jobs at a time.
         """
         self._due = due
@@ -50,7 +50,7 @@ class WorkerPool:
         self.running = False
 
     def start(self) -> None:
-        """Begin; needs a running loop."""
+        """Begin, in a running loop."""
         self.running = True
         self.wake()
 
@@ -85,7 +85,7 @@ class WorkerPool:
         self._start_worker()
 
     def _start_worker(self) -> None:
-        """Start one more worker if a job is due; each worker with a job starts the next."""
+        """Start one more worker if a job is due; each worker with a job starts the next one."""
         if not self.running:
             return
         due = self._due()
@@ -103,7 +103,6 @@ class WorkerPool:
         self._start_worker()
 
     async def _run(self) -> None:
-        """Do jobs until none is due."""
         asyncio.get_running_loop().call_soon(self._start_worker)
         while self.running:
             try:

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 
 from chatredirect.config.models import LogSettings
 from chatredirect.log.bridge import LEVEL_NUMBERS, connect, log_loop_exception, silence
-from chatredirect.log.journal import JournalWriter, journal_renderer, reads_stderr
-from chatredirect.log.render import console_renderer, json_renderer
+from chatredirect.log.journal import journal_writer, reads_stderr, render_for_journal
+from chatredirect.log.render import console_renderer, render_json
 from chatredirect.log.sink import LogSink, Stream, stream_writer
 
 __all__ = [
@@ -49,11 +49,11 @@ def configure(
     if form == "auto":
         form = "journal" if reads_stderr(stream, environ) else "json"
     if form == "journal":
-        sink = LogSink(journal_renderer(), JournalWriter())
+        sink = LogSink(render_for_journal, journal_writer())
     elif form == "console":
         sink = LogSink(console_renderer(colours=_colours(stream, environ)), stream_writer(stream))
     else:
-        sink = LogSink(json_renderer(), stream_writer(stream))
+        sink = LogSink(render_json, stream_writer(stream))
     apply(sink, settings)
     return sink
 

@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from chatredirect.log.escape import Plain
-from chatredirect.log.render import Renderer, cleaned, shown
+from chatredirect.log.render import cleaned, shown
+from chatredirect.log.sink import Writer
 
 SOCKET = "/run/systemd/journal/socket"
 # syslog(3)
@@ -43,46 +44,34 @@ def reads_stderr(stream: object, environ: Mapping[str, str]) -> bool:
     )
 
 
-def journal_renderer() -> Renderer:
+def render_for_journal(_now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
     """`NAME=value` lines, one for each field; `MESSAGE` has all of them, for people."""
-
-    def render(_now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
-        name, clean = cleaned(event, fields)
-        words, lines = [name], []
-        for key, value in clean.items():
-            text = shown(value)
-            words.append(f"{key}={text}")
-            if isinstance(value, str):
-                lines.append(f"{_name(key)}={value}")
-            elif isinstance(value, list) and value:  # a repeated field
-                lines += (f"{_name(key)}={_text(item)}" for item in value)
-            else:
-                lines.append(f"{_name(key)}={text}")
-        priority = _PRIORITIES.get(level, 6)
-        lines.append(f"{_CONSTANT}\nPRIORITY={priority}\nEVENT={name}\nMESSAGE={' '.join(words)}")
-        return "\n".join(lines)
-
-    return render
+    name, clean = cleaned(event, fields)
+    words, lines = [name], []
+    for key, value in clean.items():
+        text = shown(value)
+        words.append(f"{key}={text}")
+        if isinstance(value, str):
+            lines.append(f"{_name(key)}={value}")
+        elif isinstance(value, list) and value:  # a repeated field
+            lines += (f"{_name(key)}={_text(item)}" for item in value)
+        else:
+            lines.append(f"{_name(key)}={text}")
+    priority = _PRIORITIES.get(level, 6)
+    lines.append(f"{_CONSTANT}\nPRIORITY={priority}\nEVENT={name}\nMESSAGE={' '.join(words)}")
+    return "\n".join(lines)
 
 
-class JournalWriter:
-    """Sends rendered events to the journal; blocks while it doesn't read."""
+def journal_writer(path: str = SOCKET) -> Writer:
+    """A writer to the journal's socket, which blocks while the journal doesn't read."""
+    # not connected, since the journal may restart
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
 
-    __slots__ = ("_path", "_sock")
-
-    def __init__(self, path: str = SOCKET) -> None:
-        """Open a socket; it isn't connected to `path`, since the journal may restart."""
-        self._path = path
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-
-    def __call__(self, lines: list[str]) -> None:
-        """Send events in order.
-
-        Raises:
-            OSError: there is no journal.
-        """
+    def write(lines: list[str]) -> None:
         for line in lines:
-            self._sock.sendto(line.encode("utf-8", "replace") + b"\n", self._path)
+            sock.sendto(line.encode("utf-8", "replace") + b"\n", path)
+
+    return write
 
 
 @lru_cache

@@ -41,11 +41,6 @@ class LogLevel:
         """The lowest level that is logged."""
         return self._changed or self.configured.level
 
-    @property
-    def settings(self) -> LogSettings:
-        """The settings in force."""
-        return replace(self.configured, level=self.level)
-
     def wants_requests(self, configured: LogSettings) -> bool:
         """Whether every request will be logged with a new configuration."""
         return wants_requests(replace(configured, level=self._changed or configured.level))
@@ -88,6 +83,6 @@ class LogLevel:
             self._apply()
 
     def _apply(self) -> None:
-        settings = self.settings
+        settings = replace(self.configured, level=self.level)
         apply(self.sink, settings)
         self.on_requests(wants_requests(settings))

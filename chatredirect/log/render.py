@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from chatredirect.log.escape import Cleaner, Plain
@@ -15,23 +16,18 @@ _LEVEL_COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "1;31"}
 _OWN_KEYS = frozenset(("timestamp", "level", "event"))
 
 
-class Timestamps:
-    """ISO 8601 UTC with milliseconds; caches the part that changes once a second."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-    __slots__ = ("_second", "_text")
 
-    def __init__(self) -> None:
-        """Begin with an empty cache."""
-        self._second = -1
-        self._text = ""
+@lru_cache(maxsize=1)  # it changes once a second
+def _date_and_time(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
-    def format(self, now: float) -> str:
-        """`2026-11-22T05:01:02.345Z` for seconds since the epoch."""
-        second = int(now)
-        if second != self._second:
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = second
-        return f"{self._text}.{int((now - second) * 1000):03d}Z"
+
+def _timestamp(now: float) -> str:
+    """`2026-11-22T05:01:02.345Z` for seconds since the epoch."""
+    second = int(now)
+    return f"{_date_and_time(second)}.{int((now - second) * 1000):03d}Z"
 
 
 def cleaned(event: str, fields: Mapping[str, object]) -> tuple[str, dict[str, Plain]]:
@@ -44,21 +40,14 @@ def cleaned(event: str, fields: Mapping[str, object]) -> tuple[str, dict[str, Pl
     return Cleaner().text(event), clean
 
 
-def json_renderer() -> Renderer:
+def render_json(now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
     """One JSON object a line: `timestamp`, `level`, `event`, then the fields."""
-    stamps = Timestamps()
-    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-    def render(now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
-        name, clean = cleaned(event, fields)
-        return encode({"timestamp": stamps.format(now), "level": level, "event": name, **clean})
-
-    return render
+    name, clean = cleaned(event, fields)
+    return _encode({"timestamp": _timestamp(now), "level": level, "event": name, **clean})
 
 
 def console_renderer(*, colours: bool) -> Renderer:
     """`TIMESTAMP level event key=value …`; text is quoted if necessary."""
-    stamps = Timestamps()
 
     def paint(code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if colours else text
@@ -66,7 +55,7 @@ def console_renderer(*, colours: bool) -> Renderer:
     def render(now: float, level: str, event: str, fields: Mapping[str, object]) -> str:
         name, clean = cleaned(event, fields)
         parts = [
-            paint("2", stamps.format(now)),
+            paint("2", _timestamp(now)),
             paint(_LEVEL_COLOURS.get(level, "0"), f"{level:<7}"),
             paint("1", name),
         ]

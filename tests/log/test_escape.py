@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.log.escape import MAX_EVENT, MAX_TEXT, Cleaner, escape
-from chatredirect.log.render import console_renderer, json_renderer
+from chatredirect.log.render import console_renderer, render_json
 
 BAD_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn")
 
@@ -41,12 +41,12 @@ VALUES = st.recursive(
 @given(event=st.text(), fields=st.dictionaries(st.text(), VALUES, max_size=5))
 def test_any_event_is_one_printable_line(event: str, fields: dict[str, object]) -> None:
     """Whatever keys and values: JSON stays one object, and both forms are printable throughout."""
-    for render in (json_renderer(), console_renderer(colours=False)):
+    for render in (render_json, console_renderer(colours=False)):
         line = render(1.5, "info", event, fields)
         assert not [c for c in line if unicodedata.category(c) in BAD_CATEGORIES]
         assert len(line) < 3 * MAX_EVENT
         line.encode()
-    read = json.loads(json_renderer()(1.5, "info", event, fields))
+    read = json.loads(render_json(1.5, "info", event, fields))
     assert (read["timestamp"], read["level"]) == ("1970-01-01T00:00:01.500Z", "info")
 
 
@@ -55,10 +55,10 @@ def test_values_are_cut() -> None:
     cut = Cleaner().text("x" * 10_000)
     assert len(cut) == MAX_TEXT
     assert cut.endswith("…")
-    line = json_renderer()(0, "info", "e", {f"k{i}": "y" * 10_000 for i in range(100)})
+    line = render_json(0, "info", "e", {f"k{i}": "y" * 10_000 for i in range(100)})
     assert len(line) < MAX_EVENT + 2000
     assert len(Cleaner().text("\x1b" * 10_000)) == MAX_TEXT
-    assert len(json_renderer()(0, "info", "e", {"k": [["z" * 100] * 500] * 500})) < 3 * MAX_EVENT
+    assert len(render_json(0, "info", "e", {"k": [["z" * 100] * 500] * 500})) < 3 * MAX_EVENT
 
 
 def test_kinds_of_values() -> None:
@@ -77,7 +77,7 @@ def test_kinds_of_values() -> None:
         "tuple": (1, b"x"),
         "level": "a field with the name of one of ours",
     }
-    read = json.loads(json_renderer()(0, "info", "e", fields))
+    read = json.loads(render_json(0, "info", "e", fields))
     assert read["bytes"] == "sip:a@x\\xff\\x0d\\x0a"
     assert read["error"] == "ValueError: bad\\x0athing"
     assert "RuntimeError" in read["odd"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatredirect.log import journal
-from chatredirect.log.journal import JournalWriter, journal_renderer, reads_stderr
+from chatredirect.log.journal import journal_writer, reads_stderr, render_for_journal
 from chatredirect.log.sink import LogSink
 
 
@@ -32,7 +32,7 @@ def fields(datagram: bytes) -> list[tuple[str, str]]:
 
 def test_fields(daemon: socket.socket) -> None:
     """Each field of an event is one of the entry; a list is one that is there several times."""
-    sink = LogSink(journal_renderer(), JournalWriter(daemon.getsockname()))
+    sink = LogSink(render_for_journal, journal_writer(daemon.getsockname()))
     sink.emit("warning", "odd", {"call_id": "a b@c", "targets": ["x", 1], "none": None, "ok": True})
     sink.close()
     assert fields(daemon.recv(65536)) == [
@@ -65,20 +65,20 @@ def test_fields(daemon: socket.socket) -> None:
 )
 def test_names(key: str, name: str) -> None:
     """A field's name is one that the journal takes, and never one that means something else."""
-    line = journal_renderer()(0, "info", "e", {key: "v"}).splitlines()[0]
+    line = render_for_journal(0, "info", "e", {key: "v"}).splitlines()[0]
     assert line == f"{name}=v"
 
 
 def test_no_value_makes_a_field() -> None:
     """Octets of a peer's stay in their value: no line end gets through."""
-    text = journal_renderer()(0, "info", "e", {"peer": "x\nPRIORITY=0\rA=\u2028\x00"})
+    text = render_for_journal(0, "info", "e", {"peer": "x\nPRIORITY=0\rA=\u2028\x00"})
     assert text.splitlines()[0] == r"PEER=x\x0aPRIORITY=0\x0dA=\u2028\x00"
     assert len(text.splitlines()) == 5
 
 
 def test_the_largest_event_fits(daemon: socket.socket) -> None:
     """What the limits of an event let through goes into one datagram."""
-    sink = LogSink(journal_renderer(), JournalWriter(daemon.getsockname()))
+    sink = LogSink(render_for_journal, journal_writer(daemon.getsockname()))
     sink.emit("info", "e", {f"key{i}": "\U0001f600" * 1000 for i in range(1000)})
     sink.close()
     assert len(daemon.recv(1_000_000)) > 10_000
@@ -86,7 +86,7 @@ def test_the_largest_event_fits(daemon: socket.socket) -> None:
 
 def test_a_journal_that_does_not_read(daemon: socket.socket) -> None:
     """Nobody waits for it; what finds no room is dropped and told when it reads again."""
-    sink = LogSink(journal_renderer(), JournalWriter(daemon.getsockname()), max_lines=100)
+    sink = LogSink(render_for_journal, journal_writer(daemon.getsockname()), max_lines=100)
     slowest = 0.0
     for number in range(5000):
         before = time.monotonic()
@@ -113,8 +113,8 @@ def test_a_journal_that_does_not_read(daemon: socket.socket) -> None:
 def test_the_journal_comes_back(tmp_path: Path) -> None:
     """Without a journal events are dropped and counted; a new one gets the count."""
     path = tmp_path / "socket"
-    writer = JournalWriter(str(path))
-    sink = LogSink(journal_renderer(), writer)
+    writer = journal_writer(str(path))
+    sink = LogSink(render_for_journal, writer)
     sink.emit("info", "lost", {})
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         time.sleep(0.1)

@@ -16,7 +16,7 @@ import pytest
 
 from chatredirect.config import LogSettings
 from chatredirect.log import LogSink, apply, configure
-from chatredirect.log.render import json_renderer
+from chatredirect.log.render import render_json
 from chatredirect.log.sink import stream_writer
 
 
@@ -42,7 +42,7 @@ def fill(descriptor: int) -> None:
 def test_order_and_flush() -> None:
     """Closing writes what waits; lines come in the order of the events."""
     out = io.StringIO()
-    sink = LogSink(json_renderer(), stream_writer(out), clock=lambda: 0.0)
+    sink = LogSink(render_json, stream_writer(out), clock=lambda: 0.0)
     for number in range(1000):
         sink.emit("info", "e", {"n": number})
     assert sink.close()
@@ -56,7 +56,7 @@ def test_stalled_reader() -> None:
     reader, writer = os.pipe()
     fill(writer)
     with os.fdopen(reader, "rb") as incoming, os.fdopen(writer, "w") as outgoing:
-        sink = LogSink(json_renderer(), stream_writer(outgoing), max_lines=100)
+        sink = LogSink(render_json, stream_writer(outgoing), max_lines=100)
         sent = 20_000
         for number in range(sent):  # nobody reads: whoever waited for room would wait for ever
             sink.emit("info", "e", {"n": number, "text": "x" * 200})
@@ -94,7 +94,7 @@ def test_drops_are_told_as_soon_as_writing_goes_on() -> None:
         def flush(self) -> None:
             pass
 
-    sink = LogSink(json_renderer(), stream_writer(Stalled()), max_lines=10)
+    sink = LogSink(render_json, stream_writer(Stalled()), max_lines=10)
     for number in range(50):
         sink.emit("info", "e", {"n": number})
     gate.set()
@@ -111,7 +111,7 @@ def test_reader_that_went_away() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as outgoing:
-        sink = LogSink(json_renderer(), stream_writer(outgoing))
+        sink = LogSink(render_json, stream_writer(outgoing))
         sink.emit("info", "e", {})
         assert sink.close()
         assert sink.dropped == 1
@@ -122,7 +122,7 @@ def test_non_blocking_descriptor() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with os.fdopen(reader, "rb") as incoming, os.fdopen(writer, "w") as outgoing:
-        sink = LogSink(json_renderer(), stream_writer(outgoing))
+        sink = LogSink(render_json, stream_writer(outgoing))
         for number in range(3000):
             sink.emit("info", "e", {"n": number, "text": "x" * 100})
         thread = threading.Thread(target=sink.close, args=(10,))

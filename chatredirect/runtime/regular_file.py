@@ -11,7 +11,8 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 _PIECE = 65_536
@@ -142,25 +143,14 @@ _T = TypeVar("_T")
 
 async def in_thread(work: Callable[[], _T]) -> _T:
     """Run `work` in a thread of its own. Cancelling stops only the waiting."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_T] = loop.create_future()
-
-    def settle(result: _T) -> None:
-        if not done.done():
-            done.set_result(result)
-
-    def fail(error: Exception) -> None:
-        if not done.done():
-            done.set_exception(error)
+    done: Future[_T] = Future()
+    done.set_running_or_notify_cancel()  # from here on a cancelled waiter can't cancel it
 
     def run() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits for the result
-            try:
-                result = work()
-            except Exception as error:  # raised in the caller
-                loop.call_soon_threadsafe(fail, error)
-            else:
-                loop.call_soon_threadsafe(settle, result)
+        try:
+            done.set_result(work())
+        except Exception as error:  # raised in the caller
+            done.set_exception(error)
 
     threading.Thread(target=run, name="files", daemon=True).start()
-    return await done
+    return await asyncio.wrap_future(done)

@@ -8,7 +8,6 @@ balancer that takes the instance out of service takes all other endpoints along.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -26,35 +25,25 @@ _SLICE = 1000  # endpoints in a row, before others have their turn
 _NAMED = 20  # endpoints that are named
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether requests should come here, and if not, why: lines for people."""
-
-    ready: bool
-    why: tuple[str, ...] = ()
-
-
-async def readiness(model: ReadModel, now: float) -> Readiness:
-    """Judge by the read model; `now` in seconds since the epoch."""
+async def why_not_ready(model: ReadModel, now: float) -> list[str]:
+    """Why requests shouldn't come here, for people; empty if they should."""
     settings = model.settings
     if model.draining:
-        return Readiness(False, ("it is about to stop",))
+        return ["it is about to stop"]
     if settings is None:
-        return Readiness(False, ("no configuration is served yet",))
+        return ["no configuration is served yet"]
     if not settings.http.ready_needs_targets:
-        return Readiness(True)
+        return []
     without: list[str] = []
     endpoints = list(model.directory)
     for start in range(0, len(endpoints), _SLICE):
         some = endpoints[start : start + _SLICE]
         without += (each.address for each in some if not _served(each, now))
         await asyncio.sleep(0)
-    if not without:
-        return Readiness(True)
     named = [f"{address} has no target that works" for address in without[:_NAMED]]
     if len(without) > _NAMED:
         named.append(f"and {len(without) - _NAMED} more")
-    return Readiness(False, tuple(named))
+    return named
 
 
 def _served(endpoint: Endpoint, now: float) -> bool:
@@ -97,34 +86,31 @@ class DaemonPages:
         self._view = view
         self._metrics_page = metrics_page
         self._metrics = _Cached(self._make_metrics)
-        self._readiness = _Cached(self._make_readiness)
+        self._reasons = _Cached(self._find_reasons)
 
-    async def metrics(self) -> Page:
-        """Everything that is counted."""
-        return await self._metrics.get()
+    @property
+    def by_path(self) -> Pages:
+        """The pages by their path."""
+        return {"/metrics": self._metrics.get, "/healthz": self._healthz, "/readyz": self._readyz}
 
-    async def healthz(self) -> Page:
-        """Alive: that there is an answer is the answer."""
+    async def _healthz(self) -> Page:
         return Page.text(200, "ok")
 
-    async def readyz(self) -> Page:
-        """Whether requests should come here."""
-        ready = await self._ready()
-        if ready.ready:
-            return Page.text(200, "ready")
-        return Page.text(503, "not ready", *ready.why)
+    async def _readyz(self) -> Page:
+        why = await self._why_not_ready()
+        return Page.text(503, "not ready", *why) if why else Page.text(200, "ready")
 
-    async def _ready(self) -> Readiness:
-        if self._view.service.draining:  # load balancers are told at once
-            return await self._make_readiness()
-        return await self._readiness.get()
+    async def _why_not_ready(self) -> list[str]:
+        if self._view.service.draining:  # load balancers hear of it at once
+            return await self._find_reasons()
+        return await self._reasons.get()
 
-    async def _make_readiness(self) -> Readiness:
-        return await readiness(self._view.model, time.time())
+    async def _find_reasons(self) -> list[str]:
+        return await why_not_ready(self._view.model, time.time())
 
     async def _make_metrics(self) -> Page:
-        ready = await self._ready()
-        return await self._metrics_page(self._readings(ready=ready.ready))
+        ready = not await self._why_not_ready()
+        return await self._metrics_page(self._readings(ready=ready))
 
     def _readings(self, *, ready: bool) -> Iterator[Reading]:
         model = self._view.model
@@ -142,5 +128,4 @@ def _pages(view: View) -> Pages:
     # only where HTTP is configured: prometheus_client takes a tenth of a second
     from chatredirect.metrics.exposition import metrics_page  # noqa: PLC0415
 
-    pages = DaemonPages(view, metrics_page)
-    return {"/metrics": pages.metrics, "/healthz": pages.healthz, "/readyz": pages.readyz}
+    return DaemonPages(view, metrics_page).by_path

@@ -1,7 +1,7 @@
 """From a configuration to what answers requests: a pure function, which changes nothing."""
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 from chatredirect.answering.dispatch import ResponseSettings
@@ -37,7 +37,7 @@ class RequestHandling:
 
     Attributes:
         settings: the whole configuration.
-        agent: our name in Warning header fields.
+        answering: settings of responses, to which `handler` adds what isn't of the configuration.
         limits: limits on a message.
         lookup: settings of the mode `lookup`.
         proxy: settings of the mode `proxy`.
@@ -47,11 +47,9 @@ class RequestHandling:
     settings: Settings
     directory: Directory
     names: OwnNames
-    agent: bytes
-    tags: TagMaker
+    answering: ResponseSettings
     trust: TrustedPeers
     limits: Limits
-    registrars: Registrars | None
     lookup: LookupSettings
     proxy: ProxySettings
     wants_lookups: bool
@@ -82,11 +80,15 @@ class RequestHandling:
             settings=settings,
             directory=directory,
             names=names,
-            agent=agent,
-            tags=tags,
+            answering=ResponseSettings(
+                tags=tags,
+                retry_after=settings.retry_after,
+                agent=agent,
+                log_requests=False,
+                registrars=Registrars.of(settings.registrars, builder.lookup_domains),
+            ),
             trust=trust,
             limits=limits_of(Limits, settings.limits),
-            registrars=Registrars.of(settings.registrars, builder.lookup_domains),
             lookup=LookupSettings(tags, settings.retry_after, agent, settings.limits.dialogs),
             proxy=ProxySettings(
                 directory=directory,
@@ -122,14 +124,8 @@ class RequestHandling:
         log_requests: bool,
     ) -> RequestHandler:
         """Make the request handler."""
-        answering = ResponseSettings(
-            tags=self.tags,
-            retry_after=self.settings.retry_after,
-            agent=self.agent,
-            log_requests=log_requests,
-            stateful=stateful,
-            registrars=self.registrars,
-            observing=observing,
+        answering = replace(
+            self.answering, stateful=stateful, observing=observing, log_requests=log_requests
         )
         return RequestHandler(self.directory, self.names, answering, self.limits, counters)
 

@@ -12,7 +12,7 @@ from chatredirect.config.models import HttpSettings
 from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.dns.resolver import DnsCounters
 from chatredirect.metrics.catalogue import Family
-from chatredirect.metrics.daemon_pages import Readiness, readiness
+from chatredirect.metrics.daemon_pages import why_not_ready
 from chatredirect.metrics.pools import pool_readings
 from chatredirect.net.target import Target
 from chatredirect.pools.health import Health, PingOutcome
@@ -139,18 +139,16 @@ def entry(usable: bool, **keys: Any) -> Any:
 
 
 async def test_ready() -> None:
-    assert await readiness(serving(entry(True)), NOW) == Readiness(True)
-    assert await readiness(serving(settings=None), NOW) == Readiness(
-        False, ("no configuration is served yet",)
-    )
-    why = ("sip:a@contoso.com has no target that works",)
-    assert await readiness(serving(entry(False)), NOW) == Readiness(False, why)
+    assert await why_not_ready(serving(entry(True)), NOW) == []
+    assert await why_not_ready(serving(settings=None), NOW) == ["no configuration is served yet"]
+    why = ["sip:a@contoso.com has no target that works"]
+    assert await why_not_ready(serving(entry(False)), NOW) == why
 
 
 @pytest.mark.parametrize("keys", [{"on_all_down": "serve"}, {"state": "maintenance"}])
 async def test_what_needs_no_target(keys: dict[str, Any]) -> None:
     """Targets that are served though they are down, and endpoints that aren't to be served."""
-    assert await readiness(serving(entry(False, **keys)), NOW) == Readiness(True)
+    assert await why_not_ready(serving(entry(False, **keys)), NOW) == []
 
 
 async def test_very_many_endpoints_without_a_target() -> None:
@@ -164,8 +162,8 @@ async def test_very_many_endpoints_without_a_target() -> None:
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    found = await readiness(serving(*[entry(False)] * 20_000), NOW)
+    found = await why_not_ready(serving(*[entry(False)] * 20_000), NOW)
     counting.cancel()
     assert turns >= 19
-    assert len(found.why) == 21
-    assert found.why[-1] == "and 19980 more"
+    assert len(found) == 21
+    assert found[-1] == "and 19980 more"

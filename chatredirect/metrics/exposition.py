@@ -1,16 +1,14 @@
 """Readings to text, as prometheus_client writes it, in slices that no request notices.
 
 A scrape of thousands of series takes prometheus_client tens of milliseconds. So it is given a few
-samples at a time, and the event loop has its turn in between. (A thread would be worse: for every
-system call of the loop it may hold the interpreter for five milliseconds.)
+samples at a time, and the event loop has its turn in between. (A thread would be worse: it may hold
+the interpreter for five milliseconds after every system call of the loop.)
 """
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from math import isinf
-from time import perf_counter
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -20,6 +18,7 @@ from chatredirect.http.pages import Page
 from chatredirect.metrics.catalogue import Family
 from chatredirect.metrics.view import Reading, Samples
 from chatredirect.runtime.histogram import Histogram
+from chatredirect.runtime.slicing import Slicer
 
 _WORK = 0.001  # seconds before the event loop has its turn
 _SLICE = 100  # samples at a time, well under a millisecond
@@ -35,23 +34,15 @@ async def metrics_page(readings: Iterable[Reading]) -> Page:
 async def exposition(readings: Iterable[Reading]) -> bytes:
     """All readings as text, in Prometheus's format 0.0.4."""
     written: list[bytes] = []
-    turn = perf_counter()
+    slicer = Slicer(work=_WORK, rest=0)
     for reading in readings:
         if reading is not None:
             family, samples = reading
             for part in _parts(family, samples):
                 written.append(part)
-                turn = await _yield_after(turn)
-        turn = await _yield_after(turn)
+                await slicer.checkpoint()
+        await slicer.checkpoint()
     return b"".join(written)
-
-
-async def _yield_after(turn: float) -> float:
-    """Let the event loop have its turn if ours, begun at `turn`, is over. Returns ours' begin."""
-    if perf_counter() - turn < _WORK:
-        return turn
-    await asyncio.sleep(0)
-    return perf_counter()
 
 
 def _parts(family: Family, samples: Samples) -> Iterator[bytes]:
@@ -93,9 +84,7 @@ def _text(family: Family, lines: Iterable[_Line]) -> bytes:
 
 
 @dataclass(slots=True)
-class _One(Collector):
-    """What prometheus_client takes for a registry: something that can be collected from."""
-
+class _One(Collector):  # prometheus_client takes any collector for a registry
     metric: Metric
 
     def collect(self) -> Iterable[Metric]:

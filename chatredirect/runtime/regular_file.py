@@ -49,7 +49,13 @@ def read_file(path: str | os.PathLike[str], largest: int, *, pipe: bool = False)
         return _read_pipe(path, largest)
     with opened(path, largest) as descriptor:
         # a file in /proc has size 0: read up to its end
-        return _read_all(descriptor, largest, max(os.fstat(descriptor).st_size + 1, _PIECE))
+        piece = max(os.fstat(descriptor).st_size + 1, _PIECE)
+        content = bytearray()
+        while data := os.read(descriptor, min(piece, largest + 1 - len(content))):
+            content += data
+            if len(content) > largest:
+                raise _too_large(largest)
+        return bytes(content)
 
 
 def look_at(path: str | os.PathLike[str], largest: int) -> None:
@@ -97,15 +103,6 @@ def _refuse_others(status: os.stat_result, largest: int) -> None:
 
 def _too_large(largest: int) -> UnfitFileError:
     return UnfitFileError(f"is larger than {largest // 1024:,} KiB: name a smaller file")
-
-
-def _read_all(descriptor: int, largest: int, piece: int) -> bytes:
-    content = bytearray()
-    while data := os.read(descriptor, min(piece, largest + 1 - len(content))):
-        content += data
-        if len(content) > largest:
-            raise _too_large(largest)
-    return bytes(content)
 
 
 def _read_pipe(path: str | os.PathLike[str], largest: int) -> bytes:

@@ -46,11 +46,7 @@ class Worker(Protocol):
 
 
 class Turns:
-    """Shares the turns of one event loop. Use `turns_of`.
-
-    Attributes:
-        waiting: how many workers wait for their turn.
-    """
+    """Shares the turns of one event loop. Use `turns_of`."""
 
     __slots__ = ("_armed", "_clock", "_last", "_loop", "_queue", "_used")
 
@@ -64,11 +60,6 @@ class Turns:
         self._used = 0.0  # seconds of this turn
         self._last: Worker | None = None  # worked last: a loop may read for one again and again
         self._armed = False  # whether `_next_turn` will be called
-
-    @property
-    def waiting(self) -> int:
-        """How many workers wait for their turn."""
-        return len(self._queue)
 
     def work(self, worker: Worker) -> bool:
         """Let a worker work at once if there is time and no other waits.

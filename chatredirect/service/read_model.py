@@ -28,7 +28,7 @@ class DatagramFigures:
 
     Attributes:
         url: its address, with the port that it really has.
-        latency: seconds from reading a request to its response.
+        latency: from reading a request to its response.
         failures: requests that met a fault of ours.
         unsent: responses that the kernel didn't take.
         overflows: datagrams that the kernel dropped; None where it doesn't tell.
@@ -46,9 +46,7 @@ class StreamFigures:
     """A TCP or TLS listener.
 
     Attributes:
-        url: its address, with the port that it really has.
-        latency: seconds from reading a request to its response.
-        failures: requests that met a fault of ours.
+        url, latency, failures: as those of a UDP listener.
         connections: open ones.
         begun: connections since the start.
         closed: connections that we closed, by reason.

@@ -36,11 +36,8 @@ class RequestHandling:
     """What a configuration says of requests.
 
     Attributes:
-        settings: the whole configuration.
-        answering: settings of responses, to which `handler` adds what isn't of the configuration.
+        answering: settings of responses; `handler` adds what isn't of the configuration.
         limits: limits on a message.
-        lookup: settings of the mode `lookup`.
-        proxy: settings of the mode `proxy`.
         wants_lookups: whether there is an endpoint in the mode `lookup`.
     """
 

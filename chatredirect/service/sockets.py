@@ -43,7 +43,6 @@ class Serving:
     """What a configuration says of sockets.
 
     Attributes:
-        handler: answers messages.
         security: TLS of each listener that speaks it.
     """
 

@@ -42,18 +42,19 @@ def _renderables(status: Mapping[str, Json]) -> Iterator[RenderableType]:
     if certificates:
         yield Text()
         yield _certificates(certificates)
-    endpoints = _section(status, "endpoints")
-    yield Text()
-    yield _endpoints_heading(endpoints)
-    if _list(endpoints, "listed"):
-        yield _endpoints(_list(endpoints, "listed"))
-    yield from _more(endpoints)
-    pools = _section(status, "pools")
-    yield Text()
-    yield _pools_heading(pools)
-    if _list(pools, "listed"):
-        yield _pools(_list(pools, "listed"))
-    yield from _more(pools)
+    for name, heading, table in (
+        ("endpoints", _endpoints_heading, _endpoints),
+        ("pools", _pools_heading, _pools),
+    ):
+        section = _section(status, name)
+        listed = _list(section, "listed")
+        yield Text()
+        yield heading(section)
+        if listed:
+            yield table(listed)
+        more = _number(section, "count") - len(listed)
+        if more > 0:
+            yield Text(f"… and {more:,} more: --all shows them")
     yield Text()
     yield _traffic(status)
 
@@ -208,12 +209,6 @@ def _traffic(status: Mapping[str, Json]) -> Table:
 def _trouble(section: Mapping[str, Json]) -> Text:
     number = _number(section, "troubled")
     return Text(f"; {number:,} with a trouble", style="bold red") if number else Text()
-
-
-def _more(section: Mapping[str, Json]) -> Iterator[Text]:
-    rest = _number(section, "count") - len(_list(section, "listed"))
-    if rest > 0:
-        yield Text(f"… and {rest:,} more: --all shows them")
 
 
 def _plain_table() -> Table:

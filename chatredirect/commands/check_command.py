@@ -92,11 +92,7 @@ def _state_warnings(settings: "Settings", now: float) -> "Iterator[Fault]":
     from chatredirect.config.warnings import at_endpoint
 
     for each in settings.endpoints:
-        if (
-            each.state != "active"
-            and each.active_from is not None
-            and each.state_at(now) == "active"
-        ):
+        if each.state != "active" and each.state_at(now) == "active":
             message = (
                 f"active_from has passed, so {each.sip_address} is active and not in {each.state}: "
                 "take one of the two away"

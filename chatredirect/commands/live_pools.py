@@ -203,16 +203,13 @@ def _lines(resolution: Resolution, health: Mapping[Target, Pinged]) -> Iterator[
     for note in located.notes:
         yield f"  note: {note}"
     for target in located.targets:
-        srv = f", priority {target.priority}, weight {target.weight}"
-        yield f"  → {target_text(target)}{srv}{_health(health.get(target))}"
+        line = f"  → {target_text(target)}, priority {target.priority}, weight {target.weight}"
+        pinged = health.get(target)
+        if pinged is not None:
+            line += f", {'works' if pinged.works else 'FAILS'}: {pinged.detail}"
+        yield line
     if not located.targets:
         yield f"  no targets: {located.reason}"
-
-
-def _health(pinged: Pinged | None) -> str:
-    if pinged is None:
-        return ""
-    return f", {'works' if pinged.works else 'FAILS'}: {pinged.detail}"
 
 
 def _step(step: ResolutionStep) -> Iterator[str]:

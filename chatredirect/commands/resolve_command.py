@@ -65,7 +65,7 @@ def resolve(
     found = resolve_all(pools, settings)
     health = _health(found, settings, ping)
     if as_json:
-        answers = [_json(resolution, health) for resolution in found]
+        answers = [{**resolution.as_json(), **_pings(resolution, health)} for resolution in found]
         show(json.dumps({"pool_fqdn": fqdn, "resolutions": answers}, indent=2))
     else:
         show("\n\n".join(resolution_text(resolution, health or {}) for resolution in found))
@@ -91,8 +91,7 @@ def _health(
         raise failure(str(error), os.EX_CONFIG) from None
 
 
-def _json(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> dict[str, object]:
+def _pings(resolution: "Resolution", health: "dict[Target, Pinged] | None") -> dict[str, object]:
     if health is None:
-        return resolution.as_json()
-    pings = [health[target].as_json() for target in resolution.located.targets]
-    return {**resolution.as_json(), "pings": pings}
+        return {}
+    return {"pings": [health[target].as_json() for target in resolution.located.targets]}

@@ -100,7 +100,9 @@ def trace(
             return
         except ControlError as error:
             raise failure(str(error), error.status) from None
-    _show_end(result, lasting)
+    left_out = result.get("left_out")
+    more = f", {left_out} of these left out" if left_out else ""
+    complain(f"{lasting} are over: {result.get('calls')} calls, {result.get('seen')} seen{more}")
 
 
 class _TraceReader:
@@ -140,9 +142,10 @@ def _printer(as_json: bool, verbose: bool) -> "Callable[[Sighting], None]":
     import sys
 
     from chatredirect.trace.call_ladder import MAX_WIDTH, MIN_WIDTH, Ladder
+    from chatredirect.trace.sighting import for_people
 
     if as_json:
-        return _print_json
+        return lambda sighting: show(json.dumps(for_people(sighting)))
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size((MIN_WIDTH, 24)).columns if terminal else MIN_WIDTH
     ladder = Ladder(min(width, MAX_WIDTH), whole=verbose)
@@ -153,12 +156,6 @@ def _printer(as_json: bool, verbose: bool) -> "Callable[[Sighting], None]":
             show(line)
 
     return draw
-
-
-def _print_json(sighting: "Sighting") -> None:
-    from chatredirect.trace.sighting import for_people
-
-    show(json.dumps(for_people(sighting)))
 
 
 def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
@@ -201,9 +198,3 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
 
 def _unwritable(path: Path, error: OSError) -> typer.Exit:
     return failure(f"{path}: {error_text(error)}", os.EX_IOERR)
-
-
-def _show_end(result: "Mapping[str, Json]", lasting: str) -> None:
-    left_out = result.get("left_out")
-    more = f", {left_out} of these left out" if left_out else ""
-    complain(f"{lasting} are over: {result.get('calls')} calls, {result.get('seen')} seen{more}")

@@ -52,15 +52,10 @@ _REQUIRED = ("pool_fqdn", "mode", "state")
 
 @dataclass(frozen=True, slots=True)
 class EndpointChange:
-    """An endpoint before a change, and the files after it."""
+    """A changed endpoint as it will be, or the one to be removed; and the files after it."""
 
     endpoint: EndpointSettings
     proposal: Proposal
-
-    def after(self) -> EndpointSettings:
-        """The changed endpoint."""
-        (after,) = self.proposal.endpoints_after([self.endpoint])
-        return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,7 @@ class ChangeRequest:
         after = find(proposal.settings, endpoint.sip_address.key)
         if after is None or not _only_so(endpoint, wanted, after):
             raise failure(f"{file} is written in an unusual way: change it there, by hand", NO)
-        return EndpointChange(endpoint, proposal)
+        return EndpointChange(after, proposal)
 
     def _typed(self, endpoint: EndpointSettings) -> dict[str, Scalar | None]:
         """The new values; None to remove a key."""
@@ -121,13 +116,13 @@ class ChangeRequest:
             before = read_file(path, MAX_FILE).decode().splitlines()
             after = (content or b"").decode().splitlines()
             self.where.say("\n".join(unified_diff(before, after, path, path, lineterm="")))
-        return change.after()
+        return change.endpoint
 
     def change(self) -> EndpointSettings:
         """Change the endpoint, and return it."""
         with exclusive(_folder(self.where, self.identity), self.where.config):
             change = self.propose()
-            after = change.after()
+            after = change.endpoint
 
             def done() -> None:
                 change.proposal.warn(of_times=bool(self.values.get("active_from")))

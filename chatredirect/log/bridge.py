@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import MutableMapping
+from functools import partial
 from types import TracebackType
 
 import structlog
@@ -32,7 +33,7 @@ def connect(sink: LogSink, level: str) -> None:
     """Send events of every logger in this process to `sink`, from `level` up."""
     number = LEVEL_NUMBERS[level]
     structlog.configure(
-        processors=[_ToSink(sink)],
+        processors=[partial(_to_sink, sink)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.ReturnLoggerFactory(),
         # a reload may change the level of a module's logger
@@ -57,19 +58,16 @@ def _drop(_logger: object, _method: str, _event_dict: MutableMapping[str, object
     raise structlog.DropEvent
 
 
-class _ToSink:  # the only structlog processor
-    def __init__(self, sink: LogSink) -> None:
-        self._sink = sink
-
-    def __call__(
-        self, _logger: object, method: str, event_dict: MutableMapping[str, object]
-    ) -> str:
-        exc_info = event_dict.pop("exc_info", None)
-        if exc_info:
-            event_dict.update(_exception_fields(exc_info))
-        event = str(event_dict.pop("event", ""))
-        self._sink.emit(_LEVELS.get(method, method), event, event_dict)
-        raise structlog.DropEvent
+def _to_sink(
+    sink: LogSink, _logger: object, method: str, event_dict: MutableMapping[str, object]
+) -> str:
+    """The only structlog processor."""
+    exc_info = event_dict.pop("exc_info", None)
+    if exc_info:
+        event_dict.update(_exception_fields(exc_info))
+    event = str(event_dict.pop("event", ""))
+    sink.emit(_LEVELS.get(method, method), event, event_dict)
+    raise structlog.DropEvent
 
 
 class _BridgeHandler(logging.Handler):

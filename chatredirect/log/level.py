@@ -7,7 +7,7 @@ configuration.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -24,17 +24,15 @@ class LogLevel:
 
     Attributes:
         on_requests: called with whether every request is logged.
-        clock: seconds since the epoch.
-        until: when a change at run time ends, by that clock; None without one.
+        until: when a change at run time ends, in seconds since the epoch; None without one.
     """
 
     configured: LogSettings
     sink: LogSink
     on_requests: Callable[[bool], None]
-    clock: Callable[[], float] = time.time
     until: float | None = None
     _changed: Level | None = None
-    _timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+    _timer: asyncio.TimerHandle | None = None
 
     @property
     def level(self) -> Level:
@@ -55,7 +53,7 @@ class LogLevel:
         self._forget()
         before = self.level
         self._changed = level
-        self.until = self.clock() + seconds
+        self.until = time.time() + seconds
         self._timer = asyncio.get_running_loop().call_later(seconds, self.fall_back)
         self._switch(before, seconds=seconds)
 

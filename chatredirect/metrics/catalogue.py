@@ -191,7 +191,7 @@ PINGS = _counter("pings", "Pings that were sent")
 PINGS_LOST = _counter("pings_lost", "Pings that weren't answered")
 TARGET_CHANGES = _counter("target_changes", "How often a target went up or down", "to")
 
-# -- who asks ------------------------------------------------------------------------------------
+# -- control socket and HTTP ---------------------------------------------------------------------
 
 CONTROL = _counter("control_requests", "Commands over the control socket", "command")
 CONTROL_FAULTS = _counter(

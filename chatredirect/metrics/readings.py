@@ -7,15 +7,14 @@ from collections.abc import Iterator
 
 import chatredirect
 from chatredirect import codec
-from chatredirect.lookup.events import LookupCounters
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View, by_label
-from chatredirect.proxy.events import ProxyCounters
 from chatredirect.responses.counters import Answers, Counters
 from chatredirect.service.read_model import (
     DatagramFigures,
-    ModeFigures,
+    LookupFigures,
     OutgoingFigures,
+    ProxyFigures,
     ReadModel,
     StreamFigures,
 )
@@ -29,7 +28,7 @@ _SLICE = 1000  # endpoints in a row
 
 
 def daemon_readings(view: View, model: ReadModel, *, ready: bool, now: float) -> Iterator[Reading]:
-    """The daemon itself, and who asks it; `now` in seconds since the epoch."""
+    """The daemon itself, its control socket and HTTP; `now` in seconds since the epoch."""
     loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
     build = (chatredirect.__version__, platform.python_version(), loop, codec.NAME)
     reloader, control, http = view.reloader, view.control, view.http
@@ -65,7 +64,7 @@ def _endpoints(model: ReadModel, now: float) -> Iterator[Reading]:
 
 
 def traffic_readings(model: ReadModel) -> Iterator[Reading]:
-    """What was asked, what was answered, and who is connected."""
+    """Requests, responses, connections, lookups, proxied requests."""
     yield from _requests(model)
     yield from _connections(model)
     if model.lookups is not None:
@@ -131,7 +130,7 @@ def _connections(model: ReadModel) -> Iterator[Reading]:
     yield catalogue.RENEWALS, by_label(renewals)
 
 
-def _lookups(lookups: ModeFigures[LookupCounters]) -> Iterator[Reading]:
+def _lookups(lookups: LookupFigures) -> Iterator[Reading]:
     counters = lookups.counters
     yield catalogue.LOOKUPS, [((), lookups.open)]
     yield catalogue.LOOKUPS_MOST, [((), lookups.most)]
@@ -153,7 +152,7 @@ def _outgoing(outgoing: OutgoingFigures) -> Iterator[Reading]:
     yield catalogue.OUTGOING_CLOSED, by_label(outgoing.closed)
 
 
-def _proxy(proxy: ModeFigures[ProxyCounters]) -> Iterator[Reading]:
+def _proxy(proxy: ProxyFigures) -> Iterator[Reading]:
     counters = proxy.counters
     yield catalogue.PROXY_OPEN, [((), proxy.open)]
     yield catalogue.PROXY_MOST, [((), proxy.most)]

@@ -5,6 +5,7 @@ Dialogs outlive configurations: each goes by the endpoint's settings with which 
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from math import inf
 
@@ -30,6 +31,7 @@ _LEFT = 3.0  # seconds that a lookup which begins while we drain must have until
 _GOODBYE = 0.5  # seconds for the answers to our BYEs; over UDP, for one that is sent again (T1)
 
 
+@dataclass(slots=True)
 class LookupMode:
     """The daemon's lookups.
 
@@ -37,26 +39,22 @@ class LookupMode:
         driver: None as long as no configuration had a lookup endpoint.
     """
 
-    def __init__(
-        self, counters: Counters, loop: asyncio.AbstractEventLoop, observing: Observing
-    ) -> None:
-        """Begin without a driver."""
-        self.driver: LookupDriver | None = None
-        self._counters = counters
-        self._loop = loop
-        self._observing = observing
-        self._timer: Timer | None = None
+    counters: Counters
+    loop: asyncio.AbstractEventLoop
+    observing: Observing
+    driver: LookupDriver | None = None
+    _timer: Timer | None = None
 
     def prepare(self, settings: LookupSettings, *, wanted: bool) -> LookupDriver | None:
         """Make the driver if there is none and the configuration has a lookup endpoint."""
         if self.driver is None and wanted:
-            timer = Timer(self._loop, lambda: driver.handle_timers(), "lookup")  # noqa: PLW0108  # made below
+            timer = Timer(self.loop, lambda: driver.handle_timers(), "lookup")  # noqa: PLW0108  # made below
             driver = LookupDriver(
                 LookupCore(settings, new_branch),
-                self._counters,
-                self._loop.time,
+                self.counters,
+                self.loop.time,
                 timer.at,
-                self._observing,
+                self.observing,
             )
             self.driver, self._timer = driver, timer
         return self.driver
@@ -85,7 +83,7 @@ class LookupMode:
         if self.driver is None:
             return True
         core = self.driver.core
-        core.begins_until = self._loop.time() + seconds - _LEFT
+        core.begins_until = self.loop.time() + seconds - _LEFT
         await self._until_idle(seconds, others_idle)
         core.begins_until = -inf
         if self.idle:
@@ -105,9 +103,9 @@ class LookupMode:
         return False
 
     async def _until_idle(self, seconds: float, others_idle: Callable[[], bool]) -> None:
-        end = self._loop.time() + seconds
+        end = self.loop.time() + seconds
         # polling once, when the daemon stops, costs less than an event for every dialog
-        while not (self.idle and others_idle()) and self._loop.time() < end:  # noqa: ASYNC110
+        while not (self.idle and others_idle()) and self.loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)
 
     def close(self) -> None:

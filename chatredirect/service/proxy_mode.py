@@ -8,7 +8,7 @@ import secrets
 import struct
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -32,6 +32,7 @@ _OCTETS = 4096  # of random numbers, from one system call
 _SEARCHES = 100  # Routes that are being resolved at a time; a further one leads nowhere
 
 
+@dataclass(slots=True)
 class ProxyMode:
     """The daemon's proxied requests.
 
@@ -39,38 +40,29 @@ class ProxyMode:
         driver: None as long as no configuration had a proxy endpoint.
     """
 
-    def __init__(
-        self,
-        counters: Counters,
-        loop: asyncio.AbstractEventLoop,
-        observing: Observing,
-        outbound: Outbound,
-        pools: Pools,
-    ) -> None:
-        """Begin without a driver."""
-        self.driver: ProxyDriver | None = None
-        self._counters = counters
-        self._loop = loop
-        self._observing = observing
-        self._outbound = outbound
-        self._pools = pools
-        self._searches: set[asyncio.Task[None]] = set()
-        self._timer: Timer | None = None
+    counters: Counters
+    loop: asyncio.AbstractEventLoop
+    observing: Observing
+    outbound: Outbound
+    pools: Pools
+    driver: ProxyDriver | None = None
+    _searches: set[asyncio.Task[None]] = field(default_factory=set)
+    _timer: Timer | None = None
 
     def prepare(self, settings: ProxySettings) -> ProxyDriver | None:
         """Make the driver if there is none and the configuration has a proxy endpoint."""
         if self.driver is None and settings.pools:
-            outbound = self._outbound
+            outbound = self.outbound
             new_number = partial(next, _random_numbers())
             core = ProxyCore(settings, outbound.outgoing, outbound.flow_table, new_number)
-            timer = Timer(self._loop, lambda: driver.handle_timers(), "proxy")  # noqa: PLW0108  # made below
+            timer = Timer(self.loop, lambda: driver.handle_timers(), "proxy")  # noqa: PLW0108  # made below
             driver = ProxyDriver(
                 core,
-                self._counters,
-                self._loop.time,
+                self.counters,
+                self.loop.time,
                 timer.at,
                 self._seek,
-                self._observing,
+                self.observing,
                 time.time,
             )
             outbound.flow_table.on_lost = driver.lost
@@ -81,7 +73,7 @@ class ProxyMode:
     def serve(self, settings: ProxySettings, *, log_requests: bool) -> None:
         """Go by a configuration from now on; open requests go on."""
         if self.driver is not None:
-            self.driver.core.go_by(settings, self._loop.time())
+            self.driver.core.go_by(settings, self.loop.time())
             self.driver.log_requests = log_requests
 
     @property
@@ -127,7 +119,7 @@ class ProxyMode:
     def _seek(self, uri: SipUri, found: Callable[[tuple[Target, ...]], None]) -> None:
         """Resolve a URI; `found` is called later, in any case."""
         resolve = len(self._searches) < _SEARCHES
-        task = self._loop.create_task(self._search(uri, found, resolve=resolve))
+        task = self.loop.create_task(self._search(uri, found, resolve=resolve))
         self._searches.add(task)
         task.add_done_callback(self._searches.discard)
 
@@ -150,7 +142,7 @@ class ProxyMode:
             hop = next_hop(uri)
         except ValueError:
             return ()
-        located = await self._pools.resolver.locate(hop.fqdn, hop.port, hop.transport)
+        located = await self.pools.resolver.locate(hop.fqdn, hop.port, hop.transport)
         # with maddr another host is looked up, but the certificate must prove the URI's own
         domain = canonical_host(uri.host).decode("ascii").strip("[]")
         return tuple(replace(target, domain=domain) for target in located.targets)

@@ -6,7 +6,7 @@ else is as it was when the model was made.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from chatredirect.config import Settings
 from chatredirect.endpoints.directory import Directory
@@ -31,7 +31,7 @@ class DatagramFigures:
         latency: from reading a request to its response.
         failures: requests that met a fault of ours.
         unsent: responses that the kernel didn't take.
-        overflows: datagrams that the kernel dropped; None where it doesn't tell.
+        overflows: datagrams that the kernel dropped; None where it doesn't say.
     """
 
     url: str
@@ -109,6 +109,10 @@ class ModeFigures(Generic[ModeCounters]):
     counters: ModeCounters
 
 
+LookupFigures: TypeAlias = ModeFigures[LookupCounters]
+ProxyFigures: TypeAlias = ModeFigures[ProxyCounters]
+
+
 @dataclass(frozen=True, slots=True)
 class ReadModel:
     """A service, as it is now.
@@ -136,8 +140,8 @@ class ReadModel:
     streams: tuple[StreamFigures, ...] = ()
     connections: ConnectionFigures | None = None
     outgoing: OutgoingFigures | None = None
-    lookups: ModeFigures[LookupCounters] | None = None
-    proxy: ModeFigures[ProxyCounters] | None = None
+    lookups: LookupFigures | None = None
+    proxy: ProxyFigures | None = None
 
 
 def read(service: Service) -> ReadModel:
@@ -205,7 +209,7 @@ def _stream(url: str, listener: StreamListener) -> StreamFigures:
     )
 
 
-def _lookups(parts: Parts) -> ModeFigures[LookupCounters] | None:
+def _lookups(parts: Parts) -> LookupFigures | None:
     if parts.lookups.driver is None:
         return None
     core = parts.lookups.driver.core
@@ -214,7 +218,7 @@ def _lookups(parts: Parts) -> ModeFigures[LookupCounters] | None:
     )
 
 
-def _proxy(parts: Parts) -> ModeFigures[ProxyCounters] | None:
+def _proxy(parts: Parts) -> ProxyFigures | None:
     if parts.proxying.driver is None:
         return None
     core = parts.proxying.driver.core

@@ -8,7 +8,7 @@ hundred calls are two reloads.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -158,7 +158,7 @@ class Reloader:
             why = f"the daemon failed to do it: {type(error).__name__}; its log says more"
             raise ReloadRefused(why, status=os.EX_SOFTWARE) from None
         self.level.configure(settings.log)
-        restart = () if before is None else tuple(_for_a_restart(before, settings))
+        restart = () if before is None else _for_a_restart(before, settings)
         if restart:
             log.warning("restart_needed", settings=restart, why="they can't change in place")
         log_warnings(loaded.warnings, loaded.more_warnings)
@@ -180,10 +180,10 @@ def _log_faults(faults: Sequence[Fault]) -> None:
     log.error("reload_refused", faults=len(faults), remedy=_REMEDY)
 
 
-def _for_a_restart(before: Settings, after: Settings) -> Iterator[str]:
-    if before.control != after.control:
-        yield "control"
-    if before.loop != after.loop:
-        yield "loop"
-    if before.log.format != after.log.format:
-        yield "log.format"
+def _for_a_restart(before: Settings, after: Settings) -> tuple[str, ...]:
+    differ = {
+        "control": before.control != after.control,
+        "loop": before.loop != after.loop,
+        "log.format": before.log.format != after.log.format,
+    }
+    return tuple(name for name, different in differ.items() if different)

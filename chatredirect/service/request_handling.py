@@ -1,13 +1,11 @@
 """From a configuration to what answers requests: a pure function, which changes nothing."""
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.registrar import Registrars
-from chatredirect.answering.request_handler import RequestHandler
-from chatredirect.answering.stateful import StatefulModes
 from chatredirect.config import LimitSettings, Settings, TlsSettings
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.lookup.core import LookupSettings
@@ -15,9 +13,7 @@ from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.proxy.record_route import LoopDetector, RecordRouteCodec
 from chatredirect.proxy.settings import ProxySettings
-from chatredirect.responses.counters import Counters
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import TagMaker
 from chatredirect.transport.admission import ConnectionLimits
 from chatredirect.transport.connection_settings import StreamLimits
@@ -36,7 +32,7 @@ class RequestHandling:
     """What a configuration says of requests.
 
     Attributes:
-        answering: settings of responses; `handler` adds what isn't of the configuration.
+        answering: settings of responses, as far as the configuration has them.
         limits: limits on a message.
         wants_lookups: whether there is an endpoint in the mode `lookup`.
     """
@@ -111,20 +107,6 @@ class RequestHandling:
             ),
             wants_lookups=bool(builder.lookup_domains),
         )
-
-    def handler(
-        self,
-        stateful: StatefulModes,
-        observing: Observing,
-        counters: Counters,
-        *,
-        log_requests: bool,
-    ) -> RequestHandler:
-        """Make the request handler."""
-        answering = replace(
-            self.answering, stateful=stateful, observing=observing, log_requests=log_requests
-        )
-        return RequestHandler(self.directory, self.names, answering, self.limits, counters)
 
 
 def _follows(trust: TrustedPeers, tls: TlsSettings) -> Callable[[Target], bool]:

@@ -6,7 +6,7 @@ It serves before DNS has answered: a response 480 is more use to a client than n
 import asyncio
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -202,8 +202,14 @@ class Service:
             lookups.prepare(handling.lookup, wanted=handling.wants_lookups),
             proxying.prepare(handling.proxy),
         )
-        handler = handling.handler(
-            stateful, self.observing, self.counters, log_requests=log_requests
+        answering = replace(
+            handling.answering,
+            stateful=stateful,
+            observing=self.observing,
+            log_requests=log_requests,
+        )
+        handler = RequestHandler(
+            handling.directory, handling.names, answering, handling.limits, self.counters
         )
         self.certificates.take(tls)
         lookups.serve(handling.lookup, log_requests=log_requests)

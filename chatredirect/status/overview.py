@@ -13,15 +13,13 @@ from chatredirect.config.endpoint import written
 from chatredirect.control.protocol import Json
 from chatredirect.endpoints.directory import Endpoint
 from chatredirect.log.level import LogLevel
-from chatredirect.lookup.events import LookupCounters
 from chatredirect.metrics.view import View
 from chatredirect.pools.health import HealthState
 from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
-from chatredirect.proxy.events import ProxyCounters
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.histogram import Histogram
-from chatredirect.service.read_model import ModeFigures, ReadModel
+from chatredirect.service.read_model import LookupFigures, ProxyFigures, ReadModel
 
 _TARGETS = 16  # targets of one pool that are named
 _PEERS = 20  # peers that are named: those with the most connections
@@ -216,7 +214,7 @@ def _connections(model: ReadModel) -> Json:
     }
 
 
-def _proxy(proxy: ModeFigures[ProxyCounters] | None) -> Json:
+def _proxy(proxy: ProxyFigures | None) -> Json:
     if proxy is None:
         return None
     counters = proxy.counters
@@ -234,7 +232,7 @@ def _proxy(proxy: ModeFigures[ProxyCounters] | None) -> Json:
     }
 
 
-def _lookups(lookups: ModeFigures[LookupCounters] | None) -> Json:
+def _lookups(lookups: LookupFigures | None) -> Json:
     if lookups is None:
         return None
     counters = lookups.counters

@@ -37,7 +37,6 @@ def configure(
     """Write all logs of this process to `stream` or the journal; called once at the start.
 
     Args:
-        settings: level, format, and whether requests are logged.
         stream: usually `sys.stderr`.
         environ: `JOURNAL_STREAM` says whether `stream` is connected to the journal; `NO_COLOR` (any
             value) and `TERM=dumb` disable colours.

@@ -31,12 +31,9 @@ class Slicer:
         rest: float = REST,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Begin a slice of `work` seconds.
+        """Begin a slice of `work` seconds, by `clock`.
 
-        Args:
-            work: seconds of a slice.
-            rest: seconds for the event loop after each; 0 for one turn of it.
-            clock: returns seconds.
+        After each, the event loop has `rest` seconds; 0 for one turn of it.
         """
         self._work = work
         self._rest = rest

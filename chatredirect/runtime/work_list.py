@@ -39,7 +39,6 @@ class Timer:
         """Set no time yet.
 
         Args:
-            loop: the event loop.
             wake: the function to call; it sets the next time itself. If it raises, that is logged
                 and it is called again soon.
             what: the timer's owner: `lookup` gives the log event `lookup_timer_failed`.
@@ -158,9 +157,8 @@ class CoreDriver:
         """Call nothing yet.
 
         Args:
-            core: the core.
-            work: its lists of work. Failed work may add more work to any of them.
-            events: its list of events, which are reported after the work.
+            work: the core's lists of work. Failed work may add more work to any of them.
+            events: the core's list of events, which are reported after the work.
             clock: returns monotonic seconds.
             wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
             name: the core's name, for the log.

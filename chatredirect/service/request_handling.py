@@ -59,9 +59,7 @@ class RequestHandling:
         """Read a configuration.
 
         Args:
-            settings: the whole configuration.
-            builder: has its endpoints.
-            names: our own names.
+            builder: has the endpoints.
             key: signs To tags and Record-Routes.
             addresses: the addresses of all pools' targets, which may change at any time.
         """

@@ -8,7 +8,7 @@ configuration whose address can't be had is refused as a whole.
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -104,7 +104,7 @@ class Listeners:
         """The UDP listeners that are open."""
         return self._udp.values()
 
-    def plan(self, wanted: Iterable[ListenUrl], receive_buffer: int) -> ListenerPlan:
+    def plan(self, wanted: Sequence[ListenUrl], receive_buffer: int) -> ListenerPlan:
         """Bind what isn't open yet. Nothing changes before `carry_out`.
 
         An IPv6 wildcard takes IPv4 as well, unless the same port has an IPv4 listener of its own.
@@ -114,7 +114,6 @@ class Listeners:
             BindError: an address can't be listened on; nothing stays bound.
             InheritError: what systemd has bound is something else.
         """
-        wanted = tuple(wanted)
         inherited = self.inherited.match(wanted)
         with_ipv4 = {
             (url.transport, url.port) for url in wanted if ip_address(url.host).version == 4

@@ -25,7 +25,6 @@ _COMPARED = tuple(each.name for each in fields(EndpointSettings) if each.name !=
 _ELSEWHERE = ("endpoints", "files", "fingerprint")
 _SECTIONS = tuple(each.name for each in fields(Settings) if each.name not in _ELSEWHERE)
 
-
 log = structlog.get_logger()
 
 

@@ -17,7 +17,6 @@ from chatredirect.responses.counters import Counters
 from chatredirect.runtime.histogram import Histogram
 from chatredirect.service.service import Parts, Service
 from chatredirect.transport.stream_listener import StreamListener
-from chatredirect.transport.udp_listener import UdpListener
 
 ModeCounters = TypeVar("ModeCounters", LookupCounters, ProxyCounters)
 
@@ -157,8 +156,7 @@ def read(service: Service) -> ReadModel:
     if running is None:
         return model
     parts, in_force = running.parts, running.in_force
-    listeners = parts.listeners.open.items()
-    admission = parts.listeners.admission
+    listeners, admission = parts.listeners, parts.listeners.admission
     outgoing = parts.outbound.outgoing
     return replace(
         model,
@@ -168,18 +166,11 @@ def read(service: Service) -> ReadModel:
         pools=parts.pools,
         datagrams=tuple(
             DatagramFigures(
-                str(url),
-                each.latency,
-                each.failures,
-                each.socket.unsent,
-                each.socket.overflows,
+                str(url), each.latency, each.failures, each.socket.unsent, each.socket.overflows
             )
-            for url, each in listeners
-            if isinstance(each, UdpListener)
+            for url, each in listeners.udp_by_url.items()
         ),
-        streams=tuple(
-            _stream(str(url), each) for url, each in listeners if isinstance(each, StreamListener)
-        ),
+        streams=tuple(_stream(str(url), each) for url, each in listeners.streams_by_url.items()),
         connections=ConnectionFigures(
             admission.open, admission.limits.connections, admission.by_peer, admission.refused
         ),

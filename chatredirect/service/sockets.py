@@ -94,10 +94,14 @@ class Listeners:
         return list(self._urls.values())
 
     @property
-    def open(self) -> Mapping[ListenUrl, UdpListener | StreamListener]:
-        """The listeners by the addresses that they really have."""
-        by_entry: Mapping[ListenUrl, UdpListener | StreamListener] = {**self._udp, **self._streams}
-        return {self._urls[url]: each for url, each in by_entry.items() if url in self._urls}
+    def udp_by_url(self) -> Mapping[ListenUrl, UdpListener]:
+        """The UDP listeners by the addresses that they really have."""
+        return {self._urls[url]: each for url, each in self._udp.items()}
+
+    @property
+    def streams_by_url(self) -> Mapping[ListenUrl, StreamListener]:
+        """The TCP and TLS listeners by the addresses that they really have."""
+        return {self._urls[url]: each for url, each in self._streams.items()}
 
     @property
     def udp(self) -> Iterable[UdpListener]:

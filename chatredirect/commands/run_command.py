@@ -108,9 +108,9 @@ async def _serve(
     import asyncio
     import signal
 
-    from chatredirect.daemon.event_loop import Stopping
+    from chatredirect.daemon.event_loop import StopSignals
 
-    stopping = Stopping()
+    stopping = StopSignals()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):  # first, since importing the rest takes time
         loop.add_signal_handler(number, stopping.signalled)

@@ -27,7 +27,7 @@ _PATIENCE = 3.0  # seconds after which it counts as complete anyway
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class WatchedFiles:
     """The main file of a configuration, and the pattern of those that it includes."""
 
     main: str
@@ -49,7 +49,7 @@ class Files:
         return {file: mark for file, mark in marks if mark is not None}
 
 
-class Watching:
+class ConfigWatcher:
     """Calls back when files have changed, while the configuration in force has `watch`."""
 
     __slots__ = ("_changed", "_files", "_main", "_task")
@@ -58,15 +58,15 @@ class Watching:
         """Watch nothing yet; `changed` is awaited after each change, and must not raise."""
         self._main = main
         self._changed = changed
-        self._files: Files | None = None
+        self._files: WatchedFiles | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def serve(self, settings: Settings) -> None:
+    def watch(self, settings: Settings) -> None:
         """Watch the files of a configuration from now on, if it wants that."""
         include = settings.include
         if include is not None:
             include = os.path.join(os.path.dirname(self._main), include)
-        files = Files(self._main, include) if settings.watch else None
+        files = WatchedFiles(self._main, include) if settings.watch else None
         if files == self._files:
             return
         self._files = files
@@ -80,7 +80,7 @@ class Watching:
             self._task.cancel()
             self._task = None
 
-    async def _watch(self, files: Files) -> None:
+    async def _watch(self, files: WatchedFiles) -> None:
         seen = await in_thread(files.fingerprints)
         log.info("watching", folders=sorted(files.folders))
         settled, hampered, gone = False, False, False
@@ -110,7 +110,7 @@ class Watching:
                 log.warning("configuration_gone", file=files.main, remedy="put it back")
             gone = files.main not in now
 
-    async def _until_reported(self, files: Files, settled: bool) -> None:
+    async def _until_reported(self, files: WatchedFiles, settled: bool) -> None:
         """Wait for a change in the folders; return soon anyway unless the files were `settled`."""
         from watchfiles import awatch  # noqa: PLC0415  # for those who watch
 

@@ -19,7 +19,6 @@ from chatredirect.service.reload import Reloader, ReloadOutcome, ReloadRefused
 
 _BEAT = 2.0  # seconds between two events while a reload is under way
 _MAX_FAULTS = 1000  # in an answer; `chatredirect check` has more
-
 _CONFIGURED = "configured"  # asks for the configuration's level again
 _LEVELS: Mapping[str, Level] = {name: name for name in get_args(Level)}
 

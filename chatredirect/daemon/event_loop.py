@@ -22,7 +22,7 @@ def loop_factory(wanted: Loop) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 @dataclass(slots=True)
-class Stopping:
+class StopSignals:
     """What SIGTERM and SIGINT ask for.
 
     Attributes:

@@ -17,9 +17,9 @@ from chatredirect.config import Settings, warnings
 from chatredirect.config.models import DEFAULT_SOCKET
 from chatredirect.control.control_server import ControlServer
 from chatredirect.control.socket_file import ControlSocketError
-from chatredirect.daemon.config_watch import Watching
+from chatredirect.daemon.config_watch import ConfigWatcher
 from chatredirect.daemon.control_commands import log_level_command, reload_command
-from chatredirect.daemon.event_loop import Stopping
+from chatredirect.daemon.event_loop import StopSignals
 from chatredirect.http.pages import HttpCounters
 from chatredirect.log import LogSink, log_loop_exception
 from chatredirect.log.level import LogLevel
@@ -61,7 +61,7 @@ def status_line(model: ReadModel, reloader: Reloader) -> str:
 
 
 async def serve(
-    config: Path, settings: Settings, sink: LogSink, stopping: Stopping, inherited: Inherited
+    config: Path, settings: Settings, sink: LogSink, stopping: StopSignals, inherited: Inherited
 ) -> None:
     """Serve until `stopping` is signalled; reloads read the main file `config` again.
 
@@ -83,12 +83,12 @@ async def serve(
     watchdog = Watchdog(
         loop, Notifier(), lambda: status_line(read(service), reloader), watchdog_interval()
     )
-    watching = Watching(os.fspath(config), partial(_reload, reloader))
+    watcher = ConfigWatcher(os.fspath(config), partial(_reload, reloader))
 
     def reloaded() -> None:
         watchdog.ready()
         if service.running is not None:
-            watching.serve(service.running.in_force.settings)
+            watcher.watch(service.running.in_force.settings)
 
     reloader.begins, reloader.ends = watchdog.reloading, reloaded
     lag = Lag(loop)
@@ -102,13 +102,13 @@ async def serve(
         with long_lived():
             await service.apply(settings, log_requests=sink.requests, slicer=Slicer(rest=0))
         watchdog.start()
-        watching.serve(settings)
+        watcher.watch(settings)
         listening = loop.create_task(_reload_on_hang_up(hung_up, reloader))
         await stopping.asked.wait()
         log.info("stopping")
         watchdog.stopping()
         listening.cancel()
-        watching.close()
+        watcher.close()
         await _end(reloader, service, stopping)
     finally:
         await control.close()
@@ -128,7 +128,7 @@ async def _reload(reloader: Reloader) -> None:
         await reloader.reload()
 
 
-async def _end(reloader: Reloader, service: Service, stopping: Stopping) -> None:
+async def _end(reloader: Reloader, service: Service, stopping: StopSignals) -> None:
     """Let what is open end; a second signal cuts that short."""
 
     async def stop() -> None:

@@ -34,7 +34,6 @@ SMALL = {
 
 #: Modules of over 350 lines, and why each is one.
 LARGE = {
-    "lookup.core": "one table of dialogs and its timers",
     "proxy.core": "one table of open requests, its timers and sends",
     "proxy.response_context": "RFC 3261 §16.7 in one class",
     "transport.connection": "one protocol class: reading, writing, timers",

@@ -1,7 +1,7 @@
-"""All lookups: messages and time in, messages and events out. No socket, no clock, no log.
+"""All lookups, sans-I/O: messages and time in, messages and events out.
 
-Every call is told the time. What it leads to is collected in `sends` and `events`, for the caller
-to carry out before the next call; when something is due by itself, `next_timer` says.
+Every call gets the time. What it leads to is collected in `sends` and `events`, which the caller
+carries out before the next call; `next_timer` says when to call `handle_timers`.
 """
 
 from collections.abc import Callable
@@ -10,27 +10,44 @@ from math import inf
 from typing import TypeAlias
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
-from chatredirect.lookup import session, uas_checks
-from chatredirect.lookup.events import LookupAnswered, LookupCounters, LookupEnded, LookupEvent
-from chatredirect.lookup.session import TABLE, LookupSession, SessionAction, SessionEvent
-from chatredirect.responses.planned import PlannedResponse
+from chatredirect.lookup.events import (
+    LookupAnswered,
+    LookupCounters,
+    LookupEnded,
+    LookupEvent,
+    ReceivedRequest,
+)
+from chatredirect.lookup.session import (
+    TABLE,
+    LookupSession,
+    SessionAction,
+    SessionEvent,
+    SessionState,
+)
+from chatredirect.responses.planned import PlannedResponse, write
 from chatredirect.runtime.work_list import AT_ONCE
 from chatredirect.sip.client_request import via
 from chatredirect.sip.dialog import key_within
-from chatredirect.sip.flow import Flow, ReturnPath
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
-from chatredirect.sip.response import Peer, TagMaker, reply_port
-from chatredirect.sip.transaction import matching
-from chatredirect.sip.transaction import state_machines as transactions
+from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
-from chatredirect.sip.transaction.state_machines import T1, T2, TIMEOUT
+from chatredirect.sip.transaction.matching import client_key, server_key, tag_of
+from chatredirect.sip.transaction.state_machines import T1, T2, TIMEOUT, TransactionEvent, event_of
 from chatredirect.sip.transaction.timer_heap import TimerHeap
 
 IDLE = 30.0
 """Seconds of silence after which a dialog is ended."""
 PER_DIALOG = 4
-"""Transactions for each dialog that there may be; a lookup has about as many."""
+"""Transactions that are allowed for each allowed dialog; a lookup has about as many."""
+
+_TEXT = ((b"Content-Type", b"text/plain"),)
+_REASONS = {
+    SessionEvent.BYE: "bye",
+    SessionEvent.REFUSED: "refused",
+    SessionEvent.LOST: "lost",
+    SessionEvent.STOPPING: "stopping",
+}
 
 User: TypeAlias = LookupSession | None
 Waiting: TypeAlias = LookupSession | Transaction[User]
@@ -38,13 +55,12 @@ Waiting: TypeAlias = LookupSession | Transaction[User]
 
 @dataclass(frozen=True, slots=True)
 class LookupSettings:
-    """What a configuration says; a new one is for what comes from then on.
+    """What a configuration says of lookups; it may be replaced at any time.
 
     Attributes:
-        tags: makes To tags.
         retry_after: seconds, for Retry-After.
         agent: our name in Warning header fields.
-        dialogs: how many there may be.
+        dialogs: how many may be open.
     """
 
     tags: TagMaker
@@ -54,37 +70,25 @@ class LookupSettings:
 
 
 class LookupCore:
-    """The tables and the time of all lookups.
+    """The tables and timers of all lookups.
 
     Attributes:
         settings: what the configuration says.
-        sends: messages that are to be sent, in order.
+        sends: messages to send, in order.
         events: what the caller must log and count.
         counters: what happened so far.
-        transactions: all of them, ours and theirs.
+        transactions: all server and client transactions.
         dialogs: the lookups by the key of their dialog.
-        begins_until: when no more lookups are begun, since the daemon is about to stop.
+        begins_until: when lookups are no longer begun, since the daemon is about to stop.
     """
 
     __slots__ = (
-        "_deadlines",
-        "_new_branch",
-        "begins_until",
-        "counters",
-        "dialogs",
-        "events",
-        "sends",
-        "settings",
-        "transactions",
+        "_deadlines", "_new_branch", "begins_until", "counters", "dialogs", "events", "sends",
+        "settings", "transactions",
     )  # fmt: skip
 
     def __init__(self, settings: LookupSettings, new_branch: Callable[[], bytes]) -> None:
-        """Begin with none.
-
-        Args:
-            settings: may be exchanged at any time.
-            new_branch: makes a branch that nobody can guess (RFC 3261 §8.1.1.7).
-        """
+        """Begin without lookups; `new_branch` makes unguessable branches (RFC 3261 §8.1.1.7)."""
         self.settings = settings
         self.sends: list[Send[User]] = []
         self.events: list[LookupEvent] = []
@@ -98,34 +102,33 @@ class LookupCore:
     # -- time ---------------------------------------------------------------------------------
 
     def next_timer(self) -> float | None:
-        """When something is due; None if nothing is."""
+        """When to call `handle_timers` next; None if nothing is due."""
         return self._deadlines.next()
 
     def handle_timers(self, now: float) -> None:
-        """Do what is due, `AT_ONCE` of it at most: `next_timer` says whether there is more."""
+        """Do what is due, at most `AT_ONCE` of it: `next_timer` says whether there is more."""
         for _ in range(AT_ONCE):
             item = self._deadlines.pop(now)
             if item is None:
                 return
             try:
                 self._due(item, now)
-            except Exception:  # it waits for no time any more, so nothing else would end it
+            except Exception:  # it has left the timer heap, so nothing else would end it
                 self._abandon(item)
                 raise
 
     def _due(self, item: Waiting, now: float) -> None:
         if isinstance(item, LookupSession):
-            self.happen(
-                item, SessionEvent.EXPIRED if now >= item.expire_at else SessionEvent.RESEND, now
-            )
+            expired = now >= item.expire_at
+            self.handle_event(item, SessionEvent.EXPIRED if expired else SessionEvent.RESEND, now)
             return
         if now < item.end_at and now >= item.resend_at:
             self.counters.resent += 1
         if self.transactions.handle_timers(item, now) and item.user is not None:
-            self.answered(item, item.user, 408, now)  # §8.1.3.1: silence is a 408
+            self._finish_request(item, item.user, 408, now)  # §8.1.3.1: a timeout is a 408
 
     def _abandon(self, item: Waiting) -> None:
-        """A fault of ours has hit a transaction or a lookup: it ends without a word."""
+        """End a transaction or a lookup that a fault of ours has hit; send nothing."""
         lookup = item if isinstance(item, LookupSession) else item.user
         if not isinstance(item, LookupSession):
             self.transactions.end(item)
@@ -133,18 +136,14 @@ class LookupCore:
                 return  # it is one of the client's, and its lookup doesn't wait for it
         assert lookup is not None
         if lookup.dialog.key in self.dialogs:
-            lookup.state, lookup.why = session.SessionState.OVER, "fault"
+            lookup.state, lookup.why = SessionState.OVER, "fault"
             self._withdraw(lookup)
             self._forget(lookup)
 
-    def hang_up(self, lookup: LookupSession, now: float) -> None:
-        """End a dialog, if it may be ended: we are about to stop."""
-        self.happen(lookup, SessionEvent.STOPPING, now)
-
     def lost(self, send: Send[User], now: float) -> None:
-        """A message couldn't be sent: its flow is gone."""
+        """End the lookup whose message couldn't be sent, since its flow is gone."""
         if send.user is not None:
-            self.happen(send.user, SessionEvent.LOST, now)
+            self.handle_event(send.user, SessionEvent.LOST, now)
 
     # -- answering ----------------------------------------------------------------------------
 
@@ -160,95 +159,62 @@ class LookupCore:
 
     def refuse(
         self,
-        request: Request,
-        envelope: MandatoryHeaders,
-        source: Peer,
-        flow: Flow,
-        refusal: PlannedResponse,
+        received: ReceivedRequest,
+        response: PlannedResponse,
         endpoint: LookupEndpoint | None = None,
     ) -> None:
-        """Answer without keeping anything of it (RFC 3261 §8.2.7)."""
-        tag = b"" if envelope.in_dialog else self.settings.tags.tag(request, envelope.number)
-        data = uas_checks.write(request, envelope, source, refusal, tag)
-        self.sends.append(Send(flow, data, None))
-        self.report_answer(request, source, refusal, flow, endpoint)
+        """Answer a request without keeping anything of it (RFC 3261 §8.2.7)."""
+        request, headers = received.request, received.headers
+        tag = b"" if headers.in_dialog else self.settings.tags.tag(request, headers.number)
+        data = write(request, headers, received.peer, response, tag)
+        self.sends.append(Send(received.flow, data, None))
+        self.report_answer(received, response, endpoint)
 
     def report_answer(
-        self,
-        request: Request,
-        source: Peer,
-        refusal: PlannedResponse,
-        flow: Flow,
-        endpoint: LookupEndpoint | None,
+        self, received: ReceivedRequest, response: PlannedResponse, endpoint: LookupEndpoint | None
     ) -> None:
         """Report the response to a request, for the log and the counters."""
         address = None if endpoint is None else endpoint.address
-        why = refusal.phrase or ""
-        self.events.append(
-            LookupAnswered(
-                request, source, refusal.status, address, flow.transport, why, refusal.fields
-            )
-        )
+        self.events.append(LookupAnswered(received, response, address))
 
-    def repeated(
-        self,
-        key: bytes,
-        request: Request,
-        envelope: MandatoryHeaders,
-        source: Peer,
-        reach: ReturnPath,
-        now: float,
-    ) -> bool:
-        """Deal with a request of a trusted peer that has come before; whether it has.
+    def repeated(self, received: ReceivedRequest) -> bool:
+        """Whether a request has come before; if so, send its response again.
 
-        One that another peer has sent before gets 482: its answer is that peer's alone.
+        If another peer has sent it before, it gets 482: the response is for that peer alone.
         """
-        transaction = self.transactions.server(key)
+        transaction = self.transactions.server(received.key)
         if transaction is None:
             return False
-        flow = reach.flow(reply_port(envelope.via, source))
-        if self.transactions.server_of(key, source) is None:
-            self.refuse(request, envelope, source, flow, PlannedResponse(482))
+        if self.transactions.server_of(received.key, received.peer) is None:
+            self.refuse(received, PlannedResponse(482))
             return True
         self.counters.retransmissions += 1
-        self.transactions.repeated(transaction, flow, now)
+        self.transactions.repeated(transaction, received.flow, received.now)
         return True
 
-    # -- ACK and CANCEL -----------------------------------------------------------------------
-
-    def acknowledge(
-        self, ack: Request, envelope: MandatoryHeaders, source: Peer, now: float
-    ) -> bool:
-        """Take an ACK; whether it was for one of our answers."""
-        if not source.trusted:
+    def acknowledge(self, ack: Request, headers: MandatoryHeaders, peer: Peer, now: float) -> bool:
+        """Handle an ACK; False if it is for none of our responses."""
+        if not peer.trusted:
             return False
-        lookup = self.dialogs.get(key_within(ack, envelope))
+        lookup = self.dialogs.get(key_within(ack, headers))
         if lookup is not None:
-            if not source.is_same_peer(lookup.peer):
+            if not peer.is_same_peer(lookup.peer):
                 return False
-            if lookup.answer and envelope.number == lookup.answer_number:
+            if lookup.answer and headers.number == lookup.answer_number:
                 lookup.answer = b""
                 lookup.offering = False  # whatever its answer is, there are no media
-                self.happen(lookup, SessionEvent.ACK, now)
+                self.handle_event(lookup, SessionEvent.ACK, now)
             return True
-        transaction = self.transactions.server_of(matching.server_key(ack, envelope), source)
-        if transaction is None or transaction.tag != matching.tag_of(envelope.to, "To"):
+        transaction = self.transactions.server_of(server_key(ack, headers), peer)
+        if transaction is None or transaction.tag != tag_of(headers.to, "To"):
             return False
-        self.transactions.handle_event(transaction, transactions.TransactionEvent.ACK, now)
+        self.transactions.handle_event(transaction, TransactionEvent.ACK, now)
         return True
 
-    def cancels(self, cancel: Request, envelope: MandatoryHeaders, source: Peer) -> bool:
-        """Whether there is an INVITE of this peer that a CANCEL is about (RFC 3261 §9.2).
+    # -- the state machine of a lookup --------------------------------------------------------
 
-        It has been answered, so there is nothing left to be cancelled.
-        """
-        key = matching.cancelled_key(cancel, envelope)
-        return self.transactions.server_of(key, source) is not None
-
-    # -- what happens to a lookup -------------------------------------------------------------
-
-    def happen(self, lookup: LookupSession, event: SessionEvent, now: float) -> None:
-        """Look up what an event means in its state, and do it."""
+    def handle_event(self, lookup: LookupSession, event: SessionEvent, now: float) -> None:
+        """Do what the table says for an event in a lookup's state."""
         row = TABLE.get((lookup.state, event))
         if row is None:
             return
@@ -256,7 +222,7 @@ class LookupCore:
         if event in _REASONS:
             lookup.why = lookup.why or _REASONS[event]
         elif event is SessionEvent.EXPIRED:
-            lookup.why = "no_ack" if was is session.SessionState.ANSWERED else "idle"
+            lookup.why = "no_ack" if was is SessionState.ANSWERED else "idle"
         for act in row[1]:
             self._do(act, lookup, now)
         self._deadlines.changed(lookup)
@@ -280,13 +246,13 @@ class LookupCore:
             case SessionAction.SEND_BYE:
                 lookup.expire_at = inf
                 self._withdraw(lookup)
-                self.request(lookup, b"BYE", (), b"", now)
+                self._request(lookup, b"BYE", (), b"", now)
             case SessionAction.FORGET:
                 self._withdraw(lookup)
                 self._forget(lookup)
 
     def _withdraw(self, lookup: LookupSession) -> None:
-        """Nothing that we have sent needs an answer any more."""
+        """End our open request, and forget the replies that wait for it."""
         lookup.waiting = ()
         transaction = self.transactions.client(lookup.sent)
         if transaction is not None:
@@ -302,12 +268,11 @@ class LookupCore:
         ended = self.counters.ended
         ended[why] = ended.get(why, 0) + 1
         if why != "bye":
-            call_id = lookup.dialog.call_id
-            self.events.append(LookupEnded(lookup.endpoint.address, lookup.caller, call_id, why))
+            self.events.append(LookupEnded(lookup))
 
     # -- our own requests ---------------------------------------------------------------------
 
-    def request(
+    def _request(
         self,
         lookup: LookupSession,
         method: bytes,
@@ -315,33 +280,32 @@ class LookupCore:
         body: bytes,
         now: float,
     ) -> None:
-        """Send a request of ours within a lookup's dialog, over its flow."""
         flow = lookup.flow
         branch = self._new_branch()
         value = via(flow.transport, lookup.endpoint.sent_by(flow), branch)
         if flow.transport != "udp":
-            value = value.removesuffix(b";rport")  # answers come over the same connection
-        lookup.sent = matching.client_key(branch, method)
+            value = value.removesuffix(b";rport")  # responses come over the same connection
+        lookup.sent = client_key(branch, method)
         data = lookup.dialog.request(method, value, fields, body)
         self.transactions.request(lookup.sent, data, flow, lookup, now)
 
-    def respond(self, transaction: Transaction[User], status: int, now: float) -> None:
-        """Take the peer's response to a request of ours."""
-        event = transactions.event_of(status)
+    def handle_response(self, transaction: Transaction[User], status: int, now: float) -> None:
+        """Handle the peer's response to a request of ours."""
+        event = event_of(status)
         if self.transactions.handle_event(transaction, event, now) and transaction.user is not None:
-            self.answered(transaction, transaction.user, status, now)
+            self._finish_request(transaction, transaction.user, status, now)
 
-    def answered(
+    def _finish_request(
         self, transaction: Transaction[User], lookup: LookupSession, status: int, now: float
     ) -> None:
-        """A request of ours got its final answer, or never will."""
+        """Go on after the final response to a request of ours, or after its timeout."""
         if transaction.key != lookup.sent:
             return
         lookup.sent = b""
         if transaction.key.startswith(b"BYE "):
-            self.happen(lookup, SessionEvent.CLOSED, now)
+            self.handle_event(lookup, SessionEvent.CLOSED, now)
         elif status in (408, 481):  # §12.2.1.2: the peer doesn't know the dialog
-            self.happen(lookup, SessionEvent.REFUSED, now)
+            self.handle_event(lookup, SessionEvent.REFUSED, now)
         elif lookup.waiting:
             body, *rest = lookup.waiting
             lookup.waiting = tuple(rest)
@@ -350,18 +314,9 @@ class LookupCore:
     def reply(self, lookup: LookupSession, body: bytes, now: float) -> None:
         """Send a reply to a client's commands, when the one before has arrived.
 
-        One after the other, since over UDP the second could overtake the first.
+        Two at a time could overtake each other over UDP.
         """
         if lookup.sent:
             lookup.waiting += (body,)
         else:
-            self.request(lookup, b"INFO", _TEXT, body, now)
-
-
-_TEXT = ((b"Content-Type", b"text/plain"),)
-_REASONS = {
-    SessionEvent.BYE: "bye",
-    SessionEvent.REFUSED: "refused",
-    SessionEvent.LOST: "lost",
-    SessionEvent.STOPPING: "stopping",
-}
+            self._request(lookup, b"INFO", _TEXT, body, now)

@@ -1,7 +1,7 @@
-"""Carries out what the core of the lookups says: sends, counts, logs, and asks to be woken.
+"""Carries out what the lookup core asks for: sends, counts, logs and sets the timer.
 
-It stands between the table of answers, which hands it what is a lookup's, and the core. It has a
-clock; sockets it knows only as flows.
+The dispatcher hands it the lookups' messages, and it hands them to the core with the time. It uses
+sockets only through flows.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,15 @@ import structlog
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore, User
-from chatredirect.lookup.dialog_requests import within
-from chatredirect.lookup.events import ChannelTold, LookupAnswered, LookupEnded, LookupEvent
-from chatredirect.lookup.invites import invite
-from chatredirect.lookup.session import LookupSession
+from chatredirect.lookup.events import (
+    ChannelGiven,
+    LookupAnswered,
+    LookupEnded,
+    LookupEvent,
+    ReceivedRequest,
+)
+from chatredirect.lookup.session import LookupSession, SessionEvent
+from chatredirect.lookup.uas import answer_in_dialog, begin_lookup
 from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import (
     ELSEWHERE,
@@ -30,15 +35,15 @@ from chatredirect.sip.flow import ReturnPath, leads_back
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, Response, mandatory_headers_of
 from chatredirect.sip.observer import Observer, Observing
-from chatredirect.sip.response import Peer
+from chatredirect.sip.response import Peer, reply_port
 from chatredirect.sip.transaction.layer import Send
-from chatredirect.sip.transaction.matching import response_key, server_key
+from chatredirect.sip.transaction.matching import cancelled_key, response_key, server_key
 
 log = structlog.get_logger()
 
 
 class LookupDriver:
-    """All lookups of a daemon, kept while configurations come and go.
+    """All lookups of a daemon; configurations come and go meanwhile.
 
     Attributes:
         core: their state.
@@ -55,15 +60,7 @@ class LookupDriver:
         wake_at: Callable[[float], None],
         observing: Observing,
     ) -> None:
-        """Begin.
-
-        Args:
-            core: without any lookup.
-            counters: the daemon's.
-            clock: seconds that never go back.
-            wake_at: asks for `handle_timers` to be called at a time; earlier calls stay.
-            observing: holds the observer of messages.
-        """
+        """Begin; `wake_at` asks for `handle_timers` to be called at a time, earlier calls stay."""
         self.core = core
         self.log_requests = True
         self._counters = counters
@@ -82,76 +79,87 @@ class LookupDriver:
     def invite(
         self,
         request: Request,
-        envelope: MandatoryHeaders,
-        source: Peer,
-        reach: ReturnPath,
+        headers: MandatoryHeaders,
+        peer: Peer,
+        return_path: ReturnPath,
         endpoint: LookupEndpoint,
         closed: str = "",
     ) -> None:
-        """Answer an INVITE without a To tag, from a trusted peer; for `closed` see `invite`."""
-        now = self._clock()
-        invite(self.core, request, envelope, source, reach, endpoint, now, closed)
-        self._settle(now)
+        """Answer a trusted peer's INVITE without a To tag; for `closed` see `begin_lookup`."""
+        received = self._received(request, headers, peer, return_path)
+        begin_lookup(self.core, received, endpoint, closed)
+        self._settle(received.now)
 
     def repeats(
-        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
+        self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
     ) -> bool:
-        """Whether a request has come before; if so it gets the answer that it got then."""
-        now = self._clock()
-        key = server_key(request, envelope)
-        if self.core.transactions.server_of(key, source) is None:
+        """Whether this peer has sent a request before; if so, send its response again."""
+        received = self._received(request, headers, peer, return_path)
+        if self.core.transactions.server_of(received.key, peer) is None:
             return False
-        known = self.core.repeated(key, request, envelope, source, reach, now)
-        self._settle(now)
+        known = self.core.repeated(received)
+        self._settle(received.now)
         return known
 
     def within(
-        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath
+        self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
     ) -> bool:
-        """Answer a request with a To tag; False if its dialog isn't known."""
-        now = self._clock()
-        known = within(self.core, request, envelope, source, reach, now)
-        self._settle(now)
+        """Answer a trusted peer's request with a To tag; False if its dialog isn't known."""
+        received = self._received(request, headers, peer, return_path)
+        known = answer_in_dialog(self.core, received)
+        self._settle(received.now)
         return known
 
-    def acknowledge(self, ack: Request, source: Peer) -> bool:
-        """Take an ACK; False if it is for none of our answers, or malformed."""
+    def _received(
+        self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
+    ) -> ReceivedRequest:
+        key = server_key(request, headers)
+        flow = return_path.flow(reply_port(headers.via, peer))
+        return ReceivedRequest(request, headers, peer, key, flow, self._clock())
+
+    def acknowledge(self, ack: Request, peer: Peer) -> bool:
+        """Handle an ACK; False if it is for none of our responses, or malformed."""
         if not self.core.transactions:
             return False
         try:
-            envelope = mandatory_headers_of(ack)
+            headers = mandatory_headers_of(ack)
         except SipError:
             return False
         now = self._clock()
-        taken = self.core.acknowledge(ack, envelope, source, now)
+        known = self.core.acknowledge(ack, headers, peer, now)
         self._settle(now)
-        return taken
+        return known
 
-    def cancels(self, cancel: Request, envelope: MandatoryHeaders, source: Peer) -> bool:
-        """Whether a CANCEL is about an INVITE of the same peer that is known."""
-        return self.core.cancels(cancel, envelope, source)
+    def cancels(self, cancel: Request, headers: MandatoryHeaders, peer: Peer) -> bool:
+        """Whether a CANCEL is for an INVITE that this peer has sent (RFC 3261 §9.2).
 
-    def respond(self, response: Response, source: Peer, reach: ReturnPath) -> str | None:
-        """Take a response; why not, if it isn't taken: a constant for counting."""
+        The INVITE has been answered, so nothing is left to be cancelled.
+        """
+        key = cancelled_key(cancel, headers)
+        return self.core.transactions.server_of(key, peer) is not None
+
+    def respond(self, response: Response, peer: Peer, return_path: ReturnPath) -> str | None:
+        """Handle a response; if it isn't accepted, return why: a constant for counting."""
         core = self.core
         transaction = core.transactions.client(response_key(response))
         if transaction is None:
             return NO_REQUEST
-        if not leads_back(transaction.flow, reach.flow(source.port)):
-            return unwanted(transaction, ELSEWHERE, response, source, reach.transport)
+        if not leads_back(transaction.flow, return_path.flow(peer.port)):
+            return unwanted(transaction, ELSEWHERE, response, peer, return_path.transport)
         if response.fault is not None:
-            return unwanted(transaction, MALFORMED, response, source, reach.transport)
+            return unwanted(transaction, MALFORMED, response, peer, return_path.transport)
         now = self._clock()
-        core.respond(transaction, response.status, now)
+        core.handle_response(transaction, response.status, now)
         self._settle(now)
         return None
 
     def hang_up(self, lookup: LookupSession) -> None:
-        """End a dialog, if it may be ended: the daemon is about to stop."""
-        self._driver.end(partial(self.core.hang_up, lookup), "hang up")
+        """End a dialog if its state allows it, since the daemon is about to stop."""
+        finish = partial(self.core.handle_event, lookup, SessionEvent.STOPPING)
+        self._driver.end(finish, "hang up")
 
     def handle_timers(self) -> None:
-        """Do what is due, and ask to be woken for what is due next."""
+        """Do what is due, and set the timer for what is due next."""
         self._driver.handle_timers()
 
     def _settle(self, now: float) -> None:
@@ -168,7 +176,7 @@ class LookupDriver:
             call_id = None if send.user is None else send.user.dialog.call_id
             try:
                 observer.sent(send.data, send.flow, call_id)
-            except Exception:  # it is sent all the same
+            except Exception:  # the message is sent all the same
                 log.exception("work_failed", what="trace")
         return send.flow.send(send.data)
 
@@ -179,29 +187,43 @@ class LookupDriver:
         elif observer is not None:
             _show(event, observer)
         match event:
-            case LookupAnswered(request, source, status, endpoint, transport, why, fields):
-                self._counters.answered(status, request.method, transport, endpoint)
+            case LookupAnswered(received, response, endpoint):
+                request, transport = received.request, received.flow.transport
+                self._counters.answered(response.status, request.method, transport, endpoint)
                 if self.log_requests:
-                    log_request(request, source, transport, status, endpoint, why, fields)
-            case ChannelTold(endpoint, caller, call_id, None, why):
-                log.warning(
-                    "lookup_failed", endpoint=endpoint, caller=caller, call_id=call_id, why=why
-                )
-            case ChannelTold(endpoint, caller, call_id, uri):
+                    log_request(
+                        request, received.peer, transport, response.status, endpoint,
+                        fault=response.phrase or "", fields=response.fields,
+                    )  # fmt: skip
+            case ChannelGiven(lookup, None, why):
+                log.warning("lookup_failed", **_about(lookup), why=why)
+            case ChannelGiven(lookup, uri):
                 if self.log_requests:
-                    log.info(
-                        "lookup", endpoint=endpoint, caller=caller, call_id=call_id, channel=uri
-                    )
-            case LookupEnded(endpoint, caller, call_id, why):
-                log.info("lookup_ended", endpoint=endpoint, caller=caller, call_id=call_id, why=why)
+                    log.info("lookup", **_about(lookup), channel=uri)
+            case LookupEnded(lookup):
+                log.info("lookup_ended", **_about(lookup), why=lookup.why)
+
+
+def _about(lookup: LookupSession) -> dict[str, str | bytes]:
+    return {
+        "endpoint": lookup.endpoint.address,
+        "caller": lookup.caller,
+        "call_id": lookup.dialog.call_id,
+    }
 
 
 def _show(event: LookupEvent, observer: Observer) -> None:
     match event:
-        case LookupAnswered(request, _, status, endpoint, _, why, fields):
-            observer.decided(request.call_id, explain_status(status, endpoint, why, fields))
-        case ChannelTold(endpoint, _, call_id, uri, why):
+        case LookupAnswered(received, response, endpoint):
+            why = response.phrase or ""
+            what = explain_status(response.status, endpoint, why, response.fields)
+            observer.decided(received.request.call_id, what)
+        case ChannelGiven(lookup, uri, why):
             what = f"no channel service: {why}" if uri is None else f"channel service {uri}"
-            observer.decided(call_id, f"endpoint {endpoint}: {what}")
-        case LookupEnded(endpoint, _, call_id, why):
-            observer.decided(call_id, f"endpoint {endpoint}: lookup ended: {why}")
+            _show_lookup(lookup, what, observer)
+        case LookupEnded(lookup):
+            _show_lookup(lookup, f"lookup ended: {lookup.why}", observer)
+
+
+def _show_lookup(lookup: LookupSession, what: str, observer: Observer) -> None:
+    observer.decided(lookup.dialog.call_id, f"endpoint {lookup.endpoint.address}: {what}")

@@ -1,56 +1,59 @@
-"""What the lookups tell: for the log and for the counters, not for the wire."""
+"""What comes to the lookup core, and what it reports for the log and the counters."""
 
 from dataclasses import dataclass, field
 
+from chatredirect.lookup.session import LookupSession
+from chatredirect.responses.planned import PlannedResponse
+from chatredirect.sip.flow import Flow
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
 from chatredirect.sip.response import Peer
 
 
-@dataclass(frozen=True, slots=True)
-class LookupAnswered:
-    """A request got its first answer.
+@dataclass(slots=True)
+class ReceivedRequest:
+    """A request of a trusted peer, neither ACK nor CANCEL.
 
     Attributes:
-        request: the request.
-        source: the peer that sent it.
-        status: the answer's status code.
-        endpoint: the address of the endpoint that it was for.
-        transport: what it came on.
-        why: the answer's reason phrase, if it isn't the usual one.
-        fields: the answer's further header fields, each with its CRLF.
+        key: the key of its server transaction.
+        flow: the flow that its response goes over.
+        now: when it came, in seconds on the clock of all calls.
     """
 
     request: Request
-    source: Peer
-    status: int
-    endpoint: str | None
-    transport: str
-    why: str = ""
-    fields: bytes = b""
+    headers: MandatoryHeaders
+    peer: Peer
+    key: bytes
+    flow: Flow
+    now: float
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelTold:
-    """A caller was told the URI of a channel service; None: that there is none, and `why` not."""
+class LookupAnswered:
+    """A request got its first response; `endpoint` is the address of the endpoint it was for."""
 
-    endpoint: str
-    caller: bytes
-    call_id: bytes
+    received: ReceivedRequest
+    response: PlannedResponse
+    endpoint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelGiven:
+    """A caller got the URI of a channel service, or None and the reason."""
+
+    lookup: LookupSession
     uri: str | None
-    why: str = ""
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class LookupEnded:
     """A lookup is over, for another reason than its client's BYE."""
 
-    endpoint: str
-    caller: bytes
-    call_id: bytes
-    why: str
+    lookup: LookupSession
 
 
-LookupEvent = LookupAnswered | ChannelTold | LookupEnded
+LookupEvent = LookupAnswered | ChannelGiven | LookupEnded
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ class LookupCounters:
     Attributes:
         begun: dialogs that were accepted.
         found: URIs of channel services that were given out.
-        not_found: questions for one when none was usable.
+        not_found: times that a client asked for one and none was usable.
         unknown: commands that aren't understood.
         ended: dialogs that are over, by reason.
         retransmissions: requests that came again.

@@ -1,4 +1,4 @@
-"""One lookup: a dialog with a client, where it is, and what is still to be sent in it."""
+"""One lookup: a dialog with a client, its state, and the replies that are still to be sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,66 +14,67 @@ from chatredirect.sip.transaction.state_machines import T1
 
 
 class SessionState(Enum):
-    """Where a lookup is."""
+    """The state of a lookup."""
 
-    ANSWERED = auto()  # a 2xx went out, its ACK hasn't come
+    ANSWERED = auto()  # our 2xx was sent, its ACK hasn't come
     CONFIRMED = auto()  # the ACK has come
-    CLOSING = auto()  # our BYE went out, its answer hasn't come
+    CLOSING = auto()  # our BYE was sent, its response hasn't come
     OVER = auto()
 
 
 class SessionEvent(Enum):
-    """What happens to it."""
+    """What happens to a lookup."""
 
-    ACCEPTED = auto()  # another INVITE within it was answered with 2xx
+    ACCEPTED = auto()  # an INVITE in its dialog was answered with 2xx
     ACK = auto()
-    ACTIVE = auto()  # any other request within it
+    ACTIVE = auto()  # any other request came in its dialog
     BYE = auto()
     RESEND = auto()  # the 2xx is due again
-    EXPIRED = auto()  # nobody sends an ACK, or nothing at all
-    REFUSED = auto()  # the peer says, by 481, 408 or silence, that it doesn't know the dialog
-    CLOSED = auto()  # our BYE was answered, or never will be
+    EXPIRED = auto()  # no ACK came in time, or no request
+    REFUSED = auto()  # by 481, 408 or a timeout: the peer doesn't know the dialog
+    CLOSED = auto()  # our BYE was answered, or timed out
     LOST = auto()  # its flow is gone
-    STOPPING = auto()  # we are about to stop
+    STOPPING = auto()  # the daemon is about to stop
 
 
 class SessionAction(Enum):
-    """What is done then."""
+    """What is done for an event."""
 
-    RESEND_LATER = auto()  # timer of §13.3.1.4: from T1
+    RESEND_LATER = auto()  # the timer of §13.3.1.4 starts with T1
     RESEND = auto()  # and doubles up to T2
     NO_RESEND = auto()
-    AWAIT_ACK = auto()  # 64*T1
-    AWAIT_REQUEST = auto()  # the idle time
+    AWAIT_ACK = auto()  # for 64*T1
+    AWAIT_REQUEST = auto()  # for `IDLE`
     SEND_BYE = auto()
     FORGET = auto()
 
 
+MAX_WAITING = 4
+"""Replies that wait for the response to the one before."""
+
 Row: TypeAlias = tuple[SessionState, tuple[SessionAction, ...]]
 
+_AWAIT_ACK: Row = (
+    SessionState.ANSWERED,
+    (SessionAction.RESEND_LATER, SessionAction.AWAIT_ACK),
+)
 _OVER: Row = (SessionState.OVER, (SessionAction.FORGET,))
 _HANG_UP: Row = (SessionState.CLOSING, (SessionAction.NO_RESEND, SessionAction.SEND_BYE))
 
-#: What isn't here changes nothing. The 2xx that begins a lookup is an ACCEPTED in ANSWERED.
+#: An event that isn't listed changes nothing. A lookup begins with ACCEPTED in ANSWERED.
 TABLE: Mapping[tuple[SessionState, SessionEvent], Row] = {
-    (SessionState.ANSWERED, SessionEvent.ACCEPTED): (
-        SessionState.ANSWERED,
-        (SessionAction.RESEND_LATER, SessionAction.AWAIT_ACK),
-    ),
+    (SessionState.ANSWERED, SessionEvent.ACCEPTED): _AWAIT_ACK,
     (SessionState.ANSWERED, SessionEvent.RESEND): (SessionState.ANSWERED, (SessionAction.RESEND,)),
     (SessionState.ANSWERED, SessionEvent.ACK): (
         SessionState.CONFIRMED,
         (SessionAction.NO_RESEND, SessionAction.AWAIT_REQUEST),
     ),
     (SessionState.ANSWERED, SessionEvent.BYE): _OVER,
-    # §15: not before the ACK, or when it can't be expected any more
+    # §15: no BYE before the ACK has come or is overdue
     (SessionState.ANSWERED, SessionEvent.EXPIRED): _HANG_UP,
     (SessionState.ANSWERED, SessionEvent.REFUSED): _OVER,
     (SessionState.ANSWERED, SessionEvent.LOST): _OVER,
-    (SessionState.CONFIRMED, SessionEvent.ACCEPTED): (
-        SessionState.ANSWERED,
-        (SessionAction.RESEND_LATER, SessionAction.AWAIT_ACK),
-    ),
+    (SessionState.CONFIRMED, SessionEvent.ACCEPTED): _AWAIT_ACK,
     (SessionState.CONFIRMED, SessionEvent.ACTIVE): (
         SessionState.CONFIRMED,
         (SessionAction.AWAIT_REQUEST,),
@@ -89,36 +90,31 @@ TABLE: Mapping[tuple[SessionState, SessionEvent], Row] = {
 }
 
 
-MAX_WAITING = 4
-"""Replies that wait for the answer to the one before."""
-
-
 @dataclass(slots=True, eq=False)
 class LookupSession:
     """One lookup.
 
     Attributes:
-        dialog: the dialog.
-        endpoint: the contact object that was called.
-        peer: whom its INVITE came from.
-        flow: where that peer was heard of last.
+        endpoint: the endpoint that was called.
+        peer: the peer that sent its INVITE.
+        flow: the flow that this peer used last.
         caller: the From URI.
         sips: whether our Contact must be a SIPS URI.
-        state: where it is.
+        session: the hash of our last session description.
         answer: our last 2xx to an INVITE, until its ACK comes.
         answer_number: the CSeq number of that INVITE.
-        offering: whether our last session description is an offer whose answer hasn't come.
-        session: the hash of our last session description, and `session_version` its version.
+        offering: whether our last session description is an offer that hasn't been answered.
+        session_version: the version of our last session description.
         pause: seconds until the 2xx is sent again.
-        resend_at: when that is; infinite for never.
-        expire_at: when nothing is waited for any longer.
-        replies: how many replies there were: the envid of the last.
-        waiting: replies that wait for their turn.
-        sent: the key of our INFO or BYE that hasn't been answered, `b""` if there is none.
-        why: why we end it; empty as long as we don't.
+        resend_at: when the 2xx is sent again; infinite for never.
+        expire_at: when `EXPIRED` happens; infinite for never.
+        replies: how many replies there were; the last has this envid.
+        waiting: replies that wait for the response to the one before.
+        sent: the key of our open INFO or BYE; empty if there is none.
+        why: why it ends; empty while it doesn't.
         closed: why its endpoint served nobody when it began; empty if it did.
-        held: the flow that it keeps open, as long as its dialog is.
-        queued: see `Deadlines`.
+        held: the flow that is kept open as long as its dialog is.
+        queued: for the timer heap.
     """
 
     dialog: ServerDialog
@@ -146,5 +142,5 @@ class LookupSession:
 
     @property
     def due(self) -> float:
-        """When something is to be done for it."""
+        """When one of its timers fires."""
         return min(self.resend_at, self.expire_at)

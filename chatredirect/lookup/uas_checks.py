@@ -1,9 +1,6 @@
-"""Answers of a user agent: what a request is refused for, and what goes into an answer.
+"""What a lookup's user agent server refuses and supports (RFC 3261 §8.2), and its SDP answers."""
 
-The checks are those of RFC 3261 §8.2 in its order: what the request requires, then its body.
-"""
-
-from chatredirect.responses import planned as refusals
+from chatredirect.lookup.session import LookupSession
 from chatredirect.responses.planned import (
     NO_SUCH_MEDIA,
     PlannedResponse,
@@ -14,33 +11,30 @@ from chatredirect.responses.planned import (
 from chatredirect.sip import sdp
 from chatredirect.sip.body import MULTIPARTS, BadMultipart, Body, body_of, find
 from chatredirect.sip.client_request import one_line
-from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, values
-from chatredirect.sip.response import Peer, with_body
 
 MAX_KEPT = 4096
-"""Octets of a request that its dialog and its answer repeat, all together."""
+"""Octets of a request that its dialog and its response repeat, altogether."""
 METHODS = (b"ACK", b"BYE", b"CANCEL", b"INFO", b"INVITE", b"OPTIONS", b"UPDATE")
 ALLOW = b"Allow: %b\r\n" % b", ".join(METHODS)
-#: RFC 3261 §13.3.1.4 and §20.37: no extension is spoken.
-_FIRST = 8  # values of Require
-_OCTETS = 512  # of one; a 420 names fewer
-#: What an offer comes in.
+_FIRST = 8  # values of Require that are read
+_OCTETS = 512  # that are read of one; a 420 names fewer
+#: Content types in which an offer is found.
 _OFFERS = b", ".join((sdp.TYPE, *MULTIPARTS))
 CAPABILITIES = described(ALLOW, b"application/sdp, text/plain")
 
 
-def accepted(contact: bytes) -> bytes:
-    """The header fields of a 2xx to INVITE or UPDATE (RFC 3261 §13.3.1.4), Record-Route apart.
+def accepted(lookup: LookupSession) -> bytes:
+    """The header fields of a 2xx to INVITE or UPDATE, Record-Route apart.
 
-    Args:
-        contact: the value of our Contact.
+    Supported is empty, since we support no extension (RFC 3261 §13.3.1.4, §20.37).
     """
+    contact = lookup.endpoint.contact(lookup.flow, lookup.sips)
     return b"Contact: %b\r\n%bSupported: \r\n" % (contact, ALLOW)
 
 
 def too_large(request: Request) -> PlannedResponse | None:
-    """513 if an answer and a dialog would repeat more of a request than may be kept."""
+    """513 if its dialog and its response would repeat more than `MAX_KEPT` of a request."""
     listed = (b"contact", b"record-route")
     repeated = [*request.vias, *(value for name in listed for value in values(request, name))]
     single = (request.from_, request.to, request.call_id, request.cseq)
@@ -49,25 +43,18 @@ def too_large(request: Request) -> PlannedResponse | None:
 
 
 def required(request: Request) -> PlannedResponse | None:
-    """420 if the request requires an extension: none is spoken (RFC 3261 §8.2.2.3)."""
+    """420 if the request requires an extension: we support none (RFC 3261 §8.2.2.3)."""
     found = list(filter(None, values(request, b"require")))
-    # who has required them knows them, so not all need to be named
+    # the peer that requires them knows them, so the 420 needn't name all
     return unsupported([one_line(value[:_OCTETS]) for value in found[:_FIRST]]) if found else None
 
 
-def session(
+def describe_session(
     request: Request, host: str, version: int, agent: bytes
 ) -> bytes | PlannedResponse | None:
-    """Our session description for a request with an offer.
+    """The SDP answer to the offer in an INVITE or UPDATE, or a refusal; None if there is no offer.
 
-    Args:
-        request: an INVITE or UPDATE.
-        host: our own address.
-        version: see `sdp.answer`.
-        agent: our name in Warning header fields.
-
-    Returns:
-        The answer to its offer; None if it makes none.
+    `agent` is our name in Warning header fields; for `host` and `version` see `sdp.answer`.
     """
     if not request.body:
         return None
@@ -90,31 +77,9 @@ def session(
 
 
 def not_understood(body: Body, accepted: bytes) -> PlannedResponse | None:
-    """415 for a body that isn't understood; None if it may be ignored (RFC 3261 §8.2.3).
-
-    Args:
-        body: the body that isn't understood.
-        accepted: the value of Accept.
-    """
+    """415 for a body of an unknown type; None if it may be ignored (RFC 3261 §8.2.3)."""
     if body.optional:
         return None
     if body.encoded:
         return PlannedResponse(415, b"Accept-Encoding: identity\r\n")
     return PlannedResponse(415, b"Accept: %b\r\n" % accepted)
-
-
-def write(
-    request: Request,
-    envelope: MandatoryHeaders,
-    source: Peer,
-    refusal: PlannedResponse,
-    tag: bytes,
-    body: bytes = b"",
-) -> bytes:
-    """An answer; for the arguments see `refusal.write`.
-
-    Args:
-        body: a session description, if there is one.
-    """
-    answer = refusals.write(request, envelope, source, refusal, tag)
-    return with_body(answer, sdp.TYPE, body) if body else answer

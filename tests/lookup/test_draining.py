@@ -3,7 +3,7 @@
 import pytest
 
 from chatredirect.lookup.core import LookupCore
-from chatredirect.lookup.session import LookupSession
+from chatredirect.lookup.session import LookupSession, SessionEvent
 from tests.lookup.world import TRANSPORTS, Client, World
 from tests.sent import read
 
@@ -66,14 +66,16 @@ def test_a_fault_with_one_dialog_keeps_no_other_from_its_bye(
     there = World()
     first = Client(there, name="user1").begin()
     Client(there, name="user2").begin()
-    ending = LookupCore.hang_up
+    handling = LookupCore.handle_event
 
-    def hang_up_all_but_the_first(core: LookupCore, lookup: LookupSession, now: float) -> None:
+    def hang_up_all_but_the_first(
+        core: LookupCore, lookup: LookupSession, event: SessionEvent, now: float
+    ) -> None:
         if lookup.dialog.call_id == first.call_id.encode():
             raise RuntimeError
-        ending(core, lookup, now)
+        handling(core, lookup, event, now)
 
-    monkeypatch.setattr(LookupCore, "hang_up", hang_up_all_but_the_first)
+    monkeypatch.setattr(LookupCore, "handle_event", hang_up_all_but_the_first)
     there.flow.sent.clear()
     hang_up(there)
     (bye,) = there.flow.sent

@@ -43,7 +43,7 @@ def test_a_fault_at_any_send_stops_no_other_lookup(transport: str, step: str) ->
     assert not world.core.dialogs
 
 
-@pytest.mark.parametrize("where", [(LookupCore, "happen"), (Transactions, "handle_timers")])
+@pytest.mark.parametrize("where", [(LookupCore, "handle_event"), (Transactions, "handle_timers")])
 def test_a_fault_in_a_timer_ends_what_it_hits_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
 ) -> None:

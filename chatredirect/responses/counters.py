@@ -1,4 +1,4 @@
-"""What happened, as plain integers.
+"""Counts of responses, drops and faults.
 
 Counting must cost a request next to nothing, so a count is an addition to a dictionary of
 integers. No key is ever made of what a peer sent: reasons are the names in the catalogue of
@@ -17,21 +17,21 @@ METHODS = frozenset((
     b"SERVICE",
 ))  # fmt: skip
 OTHER = b"other"
-"""Every other method. No method of a known name is written so."""
+"""Every other method; no method of a known name is written so."""
 LABELLED = 1000
-"""Endpoints up to which each is counted by itself, unless the configuration says otherwise."""
+"""With more endpoints than these, they are counted together, unless the configuration differs."""
 
-#: Answers by method, transport and status code.
+#: Responses by method, transport and status code.
 Answers: TypeAlias = dict[tuple[bytes, str, int], int]
 
 
 @dataclass(slots=True)
 class Tally:
-    """The answers of one endpoint.
+    """The responses of one endpoint.
 
     Attributes:
-        counts: by method, transport and status; with very many endpoints they share one.
-        requests: how many there were, for this endpoint alone in any case.
+        counts: the responses; with very many endpoints they share one dictionary.
+        requests: the requests for this endpoint alone in any case.
     """
 
     counts: Answers
@@ -43,12 +43,11 @@ class Counters:
     """Counts since the start.
 
     Attributes:
-        drops: messages that got no answer, by reason.
+        drops: messages that got no response, by reason.
         faults: malformed messages by the name of the fault, answered or not.
-        endpoints: answers by the endpoint's address; those that had no request yet aren't here.
-        nobody: answers to what was for no endpoint.
-        together: the endpoints' answers when there are too many to be counted one by one; else
-            None.
+        endpoints: responses by the endpoint's address, if it had a request.
+        nobody: responses to requests for no endpoint.
+        together: all endpoints' responses if they are too many to be counted one by one.
     """
 
     drops: dict[str, int] = field(default_factory=dict)
@@ -60,7 +59,7 @@ class Counters:
 
     @property
     def answers(self) -> dict[int, int]:
-        """Answers by status code."""
+        """Responses by status code."""
         by_status: dict[int, int] = {}
         for counts in (*self._separate(), self.nobody.counts, self._former):
             for (_, _, status), number in counts.items():
@@ -68,14 +67,7 @@ class Counters:
         return by_status
 
     def answered(self, status: int, method: bytes, transport: str, endpoint: str | None) -> None:
-        """Count an answer.
-
-        Args:
-            status: its status code.
-            method: the request's, whatever it is.
-            transport: what the request came on.
-            endpoint: the address of the endpoint that it was for; None for none.
-        """
+        """Count a response; `endpoint` is the address of the endpoint that it was for, if any."""
         tally = self.nobody if endpoint is None else self.endpoints.get(endpoint)
         if tally is None:
             assert endpoint is not None
@@ -87,7 +79,7 @@ class Counters:
         counts[key] = counts.get(key, 0) + 1
 
     def dropped(self, reason: str) -> None:
-        """Count a message that gets no answer; `reason` is a constant of ours."""
+        """Count a message that gets no response; `reason` is a constant of ours."""
         self.drops[reason] = self.drops.get(reason, 0) + 1
 
     def malformed(self, fault: str) -> None:
@@ -95,11 +87,9 @@ class Counters:
         self.faults[fault] = self.faults.get(fault, 0) + 1
 
     def keep(self, endpoints: Set[str], labelled: int = LABELLED) -> None:
-        """Go by a new configuration: the others' counts are only part of the sums from now on.
+        """Keep the counts of these endpoints' addresses; the others' become part of the sums.
 
-        Args:
-            endpoints: the addresses that there are now.
-            labelled: how many may be counted by themselves; if there are more, none is.
+        If there are more than `labelled`, they are counted together.
         """
         for address in [each for each in self.endpoints if each not in endpoints]:
             gone = self.endpoints.pop(address)
@@ -118,7 +108,7 @@ class Counters:
                 tally.counts = {}
 
     def _separate(self) -> Iterator[Answers]:
-        """The endpoints' answers, each count once."""
+        """The endpoints' responses, each count once."""
         if self.together is not None:
             yield self.together
         else:

@@ -48,7 +48,6 @@ def explain_status(status: int, endpoint: str | None, why: str, fields: bytes = 
     """Explain a response.
 
     Args:
-        status: its status code.
         endpoint: the address of the endpoint that the request was for, if any.
         why: the reason; if empty, it is looked for in `fields`.
         fields: the response's further header fields, each with its CRLF.
@@ -66,7 +65,7 @@ def explain_status(status: int, endpoint: str | None, why: str, fields: bytes = 
 
 def log_request(
     request: Request,
-    source: Peer,
+    peer: Peer,
     transport: str,
     status: int,
     endpoint: str | None,
@@ -78,10 +77,6 @@ def log_request(
     """Log a request and its response in one line.
 
     Args:
-        request: the request.
-        source: the peer that sent it.
-        transport: the transport that it came on.
-        status: the response's status code.
         endpoint: the address of the endpoint that it was for, if any.
         fault: what is wrong with the request, or empty.
         fields: the response's further header fields; the Warning of a 480, 488 or 503 says why.
@@ -98,28 +93,21 @@ def log_request(
         endpoint=endpoint,
         caller=request.from_,
         call_id=request.call_id,
-        peer=_peer(source, transport),
+        peer=_peer(peer, transport),
         **({"target": target} if target else {}),
         **({"fault": fault} if fault else {}),
         **({"why": why} if why else {}),
     )
 
 
-def log_drop(why: str, source: Peer, transport: str, message: Message | None = None) -> None:
-    """Log at level debug a message that gets no response.
-
-    Args:
-        why: the name under which it is counted, or more.
-        source: the peer that sent it.
-        transport: the transport that it came on.
-        message: the message, if its header fields could be read.
-    """
+def log_drop(why: str, peer: Peer, transport: str, message: Message | None = None) -> None:
+    """Log, at level debug, a message that gets no response; None if it can't be read."""
     about = {} if message is None else {"caller": message.from_, "call_id": message.call_id}
-    log.debug("dropped", why=why, **about, peer=_peer(source, transport))
+    log.debug("dropped", why=why, **about, peer=_peer(peer, transport))
 
 
 def unwanted(
-    transaction: Transaction[U], why: str, response: Response, source: Peer, transport: str
+    transaction: Transaction[U], why: str, response: Response, peer: Peer, transport: str
 ) -> str:
     """Log that a response to a request of ours isn't accepted, once for each request.
 
@@ -133,10 +121,10 @@ def unwanted(
             why=why,
             status=response.status,
             call_id=response.call_id,
-            peer=_peer(source, transport),
+            peer=_peer(peer, transport),
         )
     return why
 
 
-def _peer(source: Peer, transport: str) -> str:
-    return peer_text(transport, source.host.decode("ascii"), source.port)
+def _peer(peer: Peer, transport: str) -> str:
+    return peer_text(transport, peer.host.decode("ascii"), peer.port)

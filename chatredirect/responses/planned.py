@@ -33,13 +33,7 @@ def unavailable(retry_after: int, agent: bytes, code: bytes, why: str) -> bytes:
 
 
 def warning(agent: bytes, code: bytes, why: str) -> bytes:
-    """The header field Warning.
-
-    Args:
-        agent: our name.
-        code: one of the warn-codes above.
-        why: one line for people.
-    """
+    """The header field Warning, with our name, a warn-code and one line for people."""
     text = why.encode("ascii", "replace").translate(_QUOTED_TEXT)[:_MAX_TEXT]
     return b'Warning: %b %b "%b"\r\n' % (code, agent, text)
 
@@ -88,10 +82,10 @@ def unsupported(tags: Sequence[bytes]) -> PlannedResponse:
 
 
 def write(
-    request: Request, headers: MandatoryHeaders, source: Peer, planned: PlannedResponse, tag: bytes
+    request: Request, headers: MandatoryHeaders, peer: Peer, planned: PlannedResponse, tag: bytes
 ) -> bytes:
     """Write a response without a body; `tag` is our To tag if the request has none, else `b""`."""
-    via = stamp(request.vias[0], headers.via, source)
+    via = stamp(request.vias[0], headers.via, peer)
     return respond(request, planned.status_line, via, tag, planned.fields)
 
 
@@ -125,9 +119,7 @@ def capabilities(methods: frozenset[bytes] | None) -> bytes:
 def described(allowed: bytes, accept: bytes) -> bytes:
     """The header fields of a 200 to OPTIONS (RFC 3261 §11.2): we support no extension.
 
-    Args:
-        allowed: the whole header field Allow.
-        accept: the value of Accept.
+    `allowed` is the whole header field Allow, `accept` the value of Accept.
     """
     return (
         b"%bAccept: %b\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n"

@@ -1,12 +1,12 @@
-"""Contact-object URI -> Endpoint: one dictionary look-up on a canonical key.
+"""The endpoints of a configuration, and how a request's URI finds one: a dictionary look-up.
 
-A directory never changes: a reload makes a new one, so a request sees either the old or the new
-configuration and never a mixture.
+A directory that is served never changes: a reload makes a new one, so a request sees either the old
+or the new configuration and never a mixture.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chatredirect.config.endpoint import EndpointSettings, State
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
@@ -21,13 +21,13 @@ from chatredirect.sip.uri import SipUri, parse_uri
 
 @dataclass(frozen=True, slots=True)
 class Unavailability:
-    """Why an endpoint serves nobody.
+    """Why an endpoint serves nobody: it is in maintenance, disabled, or not active yet.
 
     Attributes:
-        disabled: whether it is as if it weren't there, rather than in maintenance.
+        disabled: whether it answers as if it didn't exist, rather than that it is in maintenance.
         until: when it opens by itself, in seconds since the epoch; None if it doesn't.
         why: for people: printable ASCII without quotes.
-        wall: seconds since the epoch.
+        wall: gives seconds since the epoch.
     """
 
     disabled: bool
@@ -36,11 +36,7 @@ class Unavailability:
     wall: Callable[[], float]
 
     def retry_after(self, most: int) -> int:
-        """Seconds after which to come again: not later than it opens, but for the first second.
-
-        Args:
-            most: seconds that callers are told to wait otherwise.
-        """
+        """Seconds for Retry-After: until it opens, at least 1 and at most `most`."""
         if self.until is None:
             return most
         return max(1, min(most, math.ceil(self.until - self.wall())))
@@ -52,15 +48,13 @@ class Endpoint:
 
     Attributes:
         address: its SIP address with the scheme, for people.
-        uri: the same, read.
-        settings: what the configuration says of it.
-        pool: the pool that it leads to; several endpoints may share one.
-        redirection: what its answers are made of.
-        methods: the methods that are redirected or passed on, None for all of them.
+        uri: the same, parsed.
+        pool: the pool that its requests go to; several endpoints may share one.
+        methods: the methods that are redirected or passed on; None for all.
         for_trusted: whether it serves trusted peers only.
-        lookup: what its lookups need; None in another mode.
-        proxy: what is needed to pass its requests on; None in another mode.
-        closed: why it serves nobody just now, None if it is open; set anew when its time comes.
+        lookup: what the mode `lookup` needs; None in another mode.
+        proxy: what the mode `proxy` needs; None in another mode.
+        closed: why it serves nobody just now; None if it is open.
     """
 
     address: str
@@ -76,7 +70,7 @@ class Endpoint:
 
     @property
     def state(self) -> State:
-        """The state that is in force, whatever the clock says by now."""
+        """The state that is in force, whatever the clock says."""
         if self.closed is None:
             return "active"
         return "disabled" if self.closed.disabled else "maintenance"
@@ -87,20 +81,16 @@ class Directory:
 
     __slots__ = ("_by_key", "_by_spelling")
 
-    def __init__(
-        self,
-        by_key: dict[bytes, Endpoint] | None = None,
-        by_spelling: dict[bytes, Endpoint] | None = None,
-    ) -> None:
-        """Take over dictionaries of endpoints; without them there are none.
+    def __init__(self) -> None:
+        """Begin without endpoints."""
+        self._by_key: dict[bytes, Endpoint] = {}
+        # nearly every request spells the address as the configuration does: found without parsing
+        self._by_spelling: dict[bytes, Endpoint] = {}
 
-        Args:
-            by_key: by the canonical key of their address.
-            by_spelling: by their address. Nearly every request spells it as the configuration
-                does: that is found without being read.
-        """
-        self._by_key = by_key or {}
-        self._by_spelling = by_spelling or {}
+    def add(self, endpoint: Endpoint) -> None:
+        """Add an endpoint; no two have the same key."""
+        self._by_key[endpoint.settings.sip_address.key] = endpoint
+        self._by_spelling[endpoint.address.encode()] = endpoint
 
     def __len__(self) -> int:
         """How many endpoints there are."""
@@ -115,9 +105,9 @@ class Directory:
         return self._by_key.get(key)
 
     def take_apart(self, count: int) -> bool:
-        """Forget some endpoints of a directory that nobody asks any more; whether any are left.
+        """Forget some endpoints of a directory that is no longer served; whether any are left.
 
-        To let go of a hundred thousand at once would hold up requests.
+        To free a hundred thousand at once would delay requests.
         """
         for endpoints in (self._by_spelling, self._by_key):
             for _ in range(min(count, len(endpoints))):
@@ -125,7 +115,7 @@ class Directory:
         return bool(self._by_key or self._by_spelling)
 
     def find(self, uri: bytes) -> tuple[SipUri, Endpoint | None]:
-        """Read a URI and find the endpoint that it names, None if it names none.
+        """Parse a URI and find the endpoint that it names; None if it names none.
 
         Raises:
             UnsupportedUriScheme: it is a URI, but of another scheme.
@@ -138,65 +128,40 @@ class Directory:
         return parsed, self._by_key.get(parsed.canonical_key())
 
 
+@dataclass(slots=True)
 class DirectoryBuilder:
     """A directory that is being made, endpoint by endpoint.
 
     Attributes:
+        pool_of: gives an endpoint's pool, the same one for the same name, port and transport.
+        lookup_of: gives what an endpoint in the mode `lookup` needs; None for others.
+        closed_of: says why an endpoint serves nobody just now; None if it is open.
+        directory: the directory.
         addresses: the endpoints' addresses.
-        lookup_domains: the SIP domains of those in the mode `lookup`.
-        waiting: those that open at a time.
-        proxied_pools: the pools of those in the mode `proxy`, by their FQDN.
-        left_pools: those that were proxied for before, and aren't any more.
+        lookup_domains: the SIP domains of the endpoints in the mode `lookup`.
+        waiting: the endpoints that open by themselves.
+        proxied_pools: the pools of the endpoints in the mode `proxy`, by their FQDN.
+        left_pools: the pools that were proxied for before, and aren't any more.
     """
 
-    __slots__ = (
-        "_by_key",
-        "_by_spelling",
-        "_closed_of",
-        "_lookup_of",
-        "_pool_of",
-        "_shared",
-        "addresses",
-        "left_pools",
-        "lookup_domains",
-        "proxied_pools",
-        "waiting",
-    )
-
-    def __init__(
-        self,
-        pool_of: Callable[[EndpointSettings], Pool],
-        lookup_of: Callable[[EndpointSettings], LookupEndpoint | None] = lambda settings: None,
-        closed_of: Callable[[EndpointSettings], Unavailability | None] = lambda settings: None,
-    ) -> None:
-        """Begin with nothing.
-
-        Args:
-            pool_of: gives an endpoint's pool, the same one for the same name, port and transport.
-            lookup_of: gives what an endpoint in the mode `lookup` needs, None for others.
-            closed_of: says why an endpoint serves nobody just now, None for one that does.
-        """
-        self.addresses: set[str] = set()
-        self.waiting: list[Endpoint] = []
-        self.lookup_domains: set[str] = set()
-        self.proxied_pools: dict[str, set[PoolAddress]] = {}
-        self.left_pools: set[PoolAddress] = set()
-        self._pool_of = pool_of
-        self._lookup_of = lookup_of
-        self._closed_of = closed_of
-        self._by_key: dict[bytes, Endpoint] = {}
-        self._by_spelling: dict[bytes, Endpoint] = {}
-        # Equal ones are one, so that requests for many endpoints find them in the processor's
-        # cache.
-        self._shared: dict[Redirection, Redirection] = {}
+    pool_of: Callable[[EndpointSettings], Pool]
+    lookup_of: Callable[[EndpointSettings], LookupEndpoint | None] = lambda settings: None
+    closed_of: Callable[[EndpointSettings], Unavailability | None] = lambda settings: None
+    directory: Directory = field(default_factory=Directory)
+    addresses: set[str] = field(default_factory=set)
+    lookup_domains: set[str] = field(default_factory=set)
+    waiting: list[Endpoint] = field(default_factory=list)
+    proxied_pools: dict[str, set[PoolAddress]] = field(default_factory=dict)
+    left_pools: set[PoolAddress] = field(default_factory=set)
+    # equal ones are shared, so that requests for many endpoints find them in the processor's cache
+    _redirections: dict[Redirection, Redirection] = field(default_factory=dict)
 
     def add(self, settings: EndpointSettings) -> None:
         """Add an endpoint; no two have the same key."""
         address = str(settings.sip_address)
-        spelling = address.encode()
         redirection = Redirection.of(settings)
-        pool = self._pool_of(settings)
-        proxy = None
+        pool = self.pool_of(settings)
+        methods, proxy = settings.methods, None
         if settings.mode == "lookup":
             self.lookup_domains.add(settings.sip_address.host)
         elif settings.mode == "proxy":
@@ -204,44 +169,32 @@ class DirectoryBuilder:
             proxy = ProxyEndpoint.of(settings, pool)
         endpoint = Endpoint(
             address=address,
-            uri=parse_uri(spelling),
+            uri=parse_uri(address.encode()),
             settings=settings,
             pool=pool,
-            redirection=self._shared.setdefault(redirection, redirection),
-            methods=_methods(settings),
+            redirection=self._redirections.setdefault(redirection, redirection),
+            methods=None if methods is None else frozenset(map(str.encode, methods)),
             for_trusted=settings.peers == "trusted" or settings.mode != "redirect",
-            lookup=self._lookup_of(settings),
-            closed=self._closed_of(settings),
+            lookup=self.lookup_of(settings),
+            closed=self.closed_of(settings),
             proxy=proxy,
         )
         if endpoint.closed is not None and endpoint.closed.until is not None:
             self.waiting.append(endpoint)
         self.addresses.add(address)
-        self._by_key[settings.sip_address.key] = endpoint
-        self._by_spelling[spelling] = endpoint
+        self.directory.add(endpoint)
 
     def succeed(self, endpoint: Endpoint) -> None:
-        """See an endpoint of the directory before, when all of this one have been added."""
+        """Note an endpoint of the directory before, when all of this one have been added."""
         key = endpoint.pool.key
         if endpoint.proxy is not None and key not in self.proxied_pools.get(key[0], ()):
             self.left_pools.add(key)
 
-    def done(self) -> Directory:
-        """The directory."""
-        return Directory(self._by_key, self._by_spelling)
-
-
-def _methods(settings: EndpointSettings) -> frozenset[bytes] | None:
-    if settings.methods is None:
-        return None
-    return frozenset(method.encode("ascii") for method in settings.methods)
-
 
 def find(directory: Directory, names: OwnNames, request: Request) -> tuple[SipUri, Endpoint | None]:
-    """The endpoint that a request is for, None for none, and the Request-URI read.
+    """Parse a request's Request-URI and find the endpoint that it names; None if it names none.
 
-    A maddr that is this server's has done its work by having led here: the request goes on as if
-    its Request-URI had none (RFC 3261 §16.4).
+    A maddr that is this server's is removed from the Request-URI (RFC 3261 §16.4).
 
     Raises:
         SipError: the Request-URI can't be read.

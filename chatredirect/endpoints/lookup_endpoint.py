@@ -18,12 +18,12 @@ from chatredirect.sip.flow import Flow
 STABLE = 60.0
 """Seconds in which a caller is sent to the same channel service."""
 MAX_CALLERS = 65536
-"""Callers that are remembered; the oldest is forgotten for a new one."""
+"""Callers that are remembered; a new one replaces the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One channel service: the URI that a client is given, and the pool that is behind it."""
+    """A channel service: the URI that clients get, and the pool behind it."""
 
     uri: str
     pool: Pool
@@ -45,31 +45,26 @@ class Channels:
 
     @property
     def usable(self) -> bool:
-        """Whether there is one that a client may be sent to."""
+        """Whether a client may be sent to one of them."""
         return any(channel.usable for channel in self.channels)
 
     @property
     def reason(self) -> str:
-        """Why there is none: one line of printable ASCII, for a Warning header field."""
+        """Why none is usable: one line of printable ASCII, for a Warning header field."""
         return self.channels[0].pool.reason
 
     def want(self) -> None:
-        """Ask for the pools that haven't been resolved yet to be resolved before others."""
+        """Ask to resolve the pools that haven't been resolved yet before others."""
         for channel in self.channels:
             if channel.pool.want is not None:
                 channel.pool.want(channel.pool)
 
     def choose(self, caller: bytes, now: float) -> str | None:
-        """The URI of a caller's channel service; None if none is usable.
-
-        Args:
-            caller: the From URI.
-            now: seconds of a clock that never goes back.
-        """
+        """The URI of a caller's channel service; None if none is usable. `caller` is a From URI."""
         if len(self.channels) == 1:
             return self.channels[0].uri if self.channels[0].usable else None
         self._forget(now)
-        # a hash will do: whoever shares it shares no more than the channel service
+        # a hash will do: callers that share it share no more than the channel service
         who = hash(caller)
         position, until = self._callers.get(who, (self._next, now + STABLE))
         if who in self._callers and self.channels[position].usable:
@@ -84,7 +79,7 @@ class Channels:
         return None
 
     def _forget(self, now: float) -> None:
-        """Forget the callers whose time is over; they stand in its order."""
+        """Forget the callers whose time is over; the oldest come first."""
         callers = self._callers
         while callers:
             oldest = next(iter(callers))
@@ -101,9 +96,8 @@ class LookupEndpoint:
         address: its SIP address, for people.
         user: the user part of its address, for our Contact.
         domain: its SIP domain.
-        channels: where its callers are sent.
-        contact_uri: our Contact's URI, where a front end needs one of its own (a GRUU).
-        advertise: the host that our Contact and Via name; None: the address that was sent to.
+        contact_uri: our Contact's URI, where a front end needs a GRUU.
+        advertise: what our Contact and Via name; None for the address that the client used.
     """
 
     address: str
@@ -120,7 +114,7 @@ class LookupEndpoint:
         pool_of: Callable[[PoolAddress], Pool],
         advertise: HostPort | None,
     ) -> "LookupEndpoint":
-        """Make it ready."""
+        """Read an endpoint's settings."""
         sip = settings.sip_address
         contact = settings.contact_uri
         serve = settings.on_all_down == "serve"
@@ -139,26 +133,25 @@ class LookupEndpoint:
 
     def sent_by(self, flow: Flow) -> bytes:
         """Our host and port in a Via (RFC 3261 §18.1.1)."""
-        if self.advertise is None:
-            return hostport(flow.host, flow.port)
-        return hostport(self.advertise.host, self.advertise.port or flow.port)
+        return hostport(*self._own_address(flow))
 
     def contact(self, flow: Flow, sips: bool) -> bytes:
-        """Our Contact's value: where requests within the dialog come to (RFC 3261 §12.1.1).
+        """Our Contact's value, which requests in the dialog are sent to (RFC 3261 §12.1.1).
 
         Args:
-            flow: what the INVITE came over.
-            sips: whether its Request-URI was a SIPS URI, so that the Contact must be one.
+            flow: the flow that the INVITE came over.
+            sips: whether its Request-URI is a SIPS URI, so that the Contact must be one.
         """
         if self.contact_uri is not None:
             return b"<%b>" % self.contact_uri
-        port: int | None = flow.port
-        host = flow.host
-        if self.advertise is not None:
-            host, port = self.advertise.host, self.advertise.port or port
-        if port == default_port(flow.transport):
-            port = None
+        host, port = self._own_address(flow)
+        own = hostport(host, None if port == default_port(flow.transport) else port)
         if sips:  # RFC 3261 §26.2.2: without transport=tls
-            return b"<sips:%b@%b>" % (self.user, hostport(host, port))
+            return b"<sips:%b@%b>" % (self.user, own)
         transport = b"" if flow.transport == "udp" else b";transport=" + flow.transport.encode()
-        return b"<sip:%b@%b%b>" % (self.user, hostport(host, port), transport)
+        return b"<sip:%b@%b%b>" % (self.user, own, transport)
+
+    def _own_address(self, flow: Flow) -> tuple[str, int]:
+        if self.advertise is None:
+            return flow.host, flow.port
+        return self.advertise.host, self.advertise.port or flow.port

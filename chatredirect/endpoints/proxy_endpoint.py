@@ -1,4 +1,4 @@
-"""What an endpoint in the mode `proxy` is made of."""
+"""The mode `proxy`: what one endpoint is made of, and the Request-URIs that it sends on."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from chatredirect.pools.pool import Pool
 from chatredirect.sip.client_request import hostport
 from chatredirect.sip.uri import SipUri
 
-#: URI parameters that say where the old host is, and mean nothing with another one.
+#: URI parameters that belong to the old host, and mean nothing with another one.
 _OF_HOST = (b"transport", b"maddr", b"ttl")
 
 
@@ -18,9 +18,9 @@ class ProxyEndpoint:
     Attributes:
         address: its SIP address, for people.
         uri: the same, for a Request-URI.
-        pool: where its requests go.
+        pool: the pool that its requests go to.
         serve: whether targets that are all down are tried all the same.
-        pool_host: the host and port that the Request-URI gets; None to leave it as it is.
+        pool_host: host and port for the Request-URI; None to leave it as it is.
     """
 
     address: str
@@ -31,7 +31,7 @@ class ProxyEndpoint:
 
     @classmethod
     def of(cls, settings: EndpointSettings, pool: Pool) -> "ProxyEndpoint":
-        """Make it ready."""
+        """Read an endpoint's settings."""
         address = str(settings.sip_address)
         host = hostport(settings.pool_fqdn, settings.port)
         return cls(
@@ -43,15 +43,9 @@ class ProxyEndpoint:
         )
 
     def rewritten(self, uri: SipUri) -> bytes | None:
-        """The Request-URI that a request goes on with (RFC 3261 §16.6 step 2).
+        """The Request-URI to send on for a received one; None for the same (RFC 3261 §16.6 step 2).
 
-        The user part and the parameters stay: they may be what the pool knows itself by.
-
-        Args:
-            uri: the Request-URI that came.
-
-        Returns:
-            None to leave it as it is.
+        The user part and the other parameters stay: the pool may need them to know the endpoint.
         """
         if self.pool_host is None:
             return None

@@ -1,4 +1,4 @@
-"""The mode `redirect`: an endpoint's 3xx, made ready in advance (RFC 3261 §8.3).
+"""The mode `redirect`: an endpoint's 3xx, prepared in advance (RFC 3261 §8.3).
 
 Everything but the user part is known when the configuration is read, so a request costs one
 formatting of bytes. With `contact: targets` and `contact: addresses` the Contacts follow DNS and
@@ -21,8 +21,8 @@ class Redirection:
     Attributes:
         status: 300, 301, 302 or 305.
         form: what the Contact names: the pool, its targets, or their addresses.
-        sip_tail: the Contact of a `sip:` request from behind the user on, with its CRLF.
-        sips_tail: the same for a `sips:` request, None where no secure Contact can be given.
+        sip_tail: what follows the user in the Contact for a `sip:` request, with its CRLF.
+        sips_tail: the same for a `sips:` request; None if there is no secure Contact.
     """
 
     status: int
@@ -32,7 +32,7 @@ class Redirection:
 
     @classmethod
     def of(cls, settings: EndpointSettings) -> "Redirection":
-        """Make an endpoint's redirection ready."""
+        """Read an endpoint's settings."""
         host = hostport(settings.pool_fqdn, settings.port)
         transport = settings.transport
         # RFC 3261 §26.2.2: transport=tls is deprecated beside sips; RFC 5630 §3.1.1: no UDP
@@ -48,10 +48,7 @@ class Redirection:
 def contact_of_pool(redirection: Redirection, user: bytes, sips: bool) -> bytes | None:
     """The Contact header field that names the pool; None if a `sips:` request can't have one.
 
-    Args:
-        redirection: the endpoint's.
-        user: the user part as the request wrote it.
-        sips: whether the Request-URI is a SIPS URI.
+    `user` is the user part of the Request-URI as it was written.
     """
     if not sips:
         return b"Contact: <sip:%b%b" % (user, redirection.sip_tail)
@@ -63,18 +60,15 @@ def contact_of_pool(redirection: Redirection, user: bytes, sips: bool) -> bytes 
 def contacts_of_targets(
     redirection: Redirection, pool: Pool, user: bytes, sips: bool, caller: bytes, room: int
 ) -> bytes | None:
-    """One Contact header field per live target, the best first, with falling q-values.
+    """One Contact header field per working target, the best first; None if there is none.
 
     Args:
-        redirection: the endpoint's.
-        pool: whose targets.
-        user: the user part as the request wrote it.
+        redirection: the endpoint's redirection.
+        pool: the endpoint's pool.
+        user: the user part of the Request-URI as it was written.
         sips: whether the Request-URI is a SIPS URI; then no UDP targets (RFC 5630 §3.1.1).
-        caller: the From URI: the order is spread over callers and stays the same for each.
-        room: octets that the header fields may take; the last targets are cut. One always stands.
-
-    Returns:
-        The header fields, None if no target is left.
+        caller: the From URI: each caller has its own order of targets, which stays the same.
+        room: octets for all; the targets that don't fit are left out, except the first.
     """
     fields = b""
     targets = [each for each in pool.order(caller) if not sips or each.transport != "udp"]

@@ -95,7 +95,7 @@ async def build_directory(
         builder.add(each)
         keys.update(each.pools)
         await slicer.checkpoint()
-    new = builder.done()
+    new = builder.directory
     for endpoint in old:
         if new.get(endpoint.settings.sip_address.key) is None:
             changes.removed.add(endpoint.settings)

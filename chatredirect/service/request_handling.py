@@ -66,7 +66,7 @@ class RequestHandling:
         advertise, proxy = settings.advertise, settings.proxy
         agent = (advertise.host if advertise is not None else "chatredirect").encode("ascii")
         tags, trust = TagMaker(key), TrustedPeers(settings.trusted_peers)
-        directory = builder.done()
+        directory = builder.directory
         return cls(
             settings=settings,
             directory=directory,

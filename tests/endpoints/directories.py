@@ -17,4 +17,4 @@ def build_directory(
     building = DirectoryBuilder(pool_of, lookup_of)
     for each in settings:
         building.add(each)
-    return building.done()
+    return building.directory

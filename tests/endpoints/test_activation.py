@@ -51,7 +51,7 @@ class World:
         building = DirectoryBuilder(lambda each: Pool(each.pool, "ipv4"), closed_of=reading.closed)
         for each in settings:
             building.add(each)
-        self.endpoints = {each.address: each for each in building.done()}
+        self.endpoints = {each.address: each for each in building.directory}
         self.states.serve(reading, building.waiting)
 
     def ring(self) -> None:
@@ -173,7 +173,7 @@ def test_it_opens_while_a_reload_is_under_way(world: World, told: list[Any]) -> 
     building.add(settings(active_from=after(10)))
     world.now += 10
     world.ring()
-    (new,) = building.done()
+    (new,) = building.directory
     assert new.closed is not None
     world.states.serve(reading, building.waiting)
     assert new.closed is None

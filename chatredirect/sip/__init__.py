@@ -1,8 +1,7 @@
 """SIP (RFC 3261) without I/O: octets become messages or named errors, messages become octets.
 
 Nothing in here opens a socket, reads a clock, draws a random number, logs or reads configuration.
-A function gets these as arguments, so that an hour of timers can be tested in a millisecond and a
-fuzzer can call all of it as one function.
+Times and random values are arguments, so that a test of an hour of timers takes a millisecond.
 
     errors             what can be wrong with a message, and the status code for it
     limits             upper bounds on one message

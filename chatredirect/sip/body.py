@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from chatredirect.sip import abnf, headers
 from chatredirect.sip.message import Request, values
 
-MAX_PARTS = 8
-"""Of a multipart."""
+MAX_PARTS = 8  # of a multipart
 _MAX_BOUNDARY = 70  # RFC 2046 §5.1.1
 _MAX_HEAD = 2048  # octets of a part's header fields
 _ALTERNATIVE = b"multipart/alternative"
-_MIXED = b"multipart/mixed"
 #: The types that `find` looks into.
-MULTIPARTS = (_ALTERNATIVE, _MIXED)
+MULTIPARTS = (_ALTERNATIVE, b"multipart/mixed")
 
 
 class BadMultipart(Exception):

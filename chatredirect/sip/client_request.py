@@ -5,14 +5,14 @@ CANCEL are derived from it; `dialog` has the requests within a dialog. Random va
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chatredirect.sip import headers
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.message import Response, values
 
-MAX_FORWARDS = 70
-"""RFC 3261 §8.1.1.6."""
+MAX_FORWARDS = 70  # RFC 3261 §8.1.1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,6 @@ class ClientRequest:
     """A request of our own (RFC 3261 §8.1.1). No value may have a line break.
 
     Attributes:
-        method: in upper case.
         uri: the Request-URI.
         via: the only Via value, made by `via`.
         from_: with a tag.
@@ -67,8 +66,7 @@ def hostport(host: str, port: int | None) -> bytes:
 def via(transport: str, sent_by: bytes, branch: bytes) -> bytes:
     """A Via value (RFC 3261 §8.1.1.7) with `rport` (RFC 3581).
 
-    `sent_by` is our own address, made by `hostport`; the branch is unique and begins with
-    `z9hG4bK`.
+    `hostport` makes `sent_by`; the branch is unique and begins with `z9hG4bK`.
     """
     return b"SIP/2.0/%b %b;branch=%b;rport" % (transport.upper().encode("ascii"), sent_by, branch)
 
@@ -106,10 +104,8 @@ def addresses(response: Response, name: str) -> list[headers.NameAddr]:
     """The addresses of all valid Contact or Record-Route header fields, in order."""
     found: list[headers.NameAddr] = []
     for value in values(response, name.lower().encode("ascii")):
-        try:
+        with suppress(SipError):
             found += headers.read_addresses(value, name, headers.MAX_ADDRESSES - len(found))
-        except SipError:
-            continue
     return found
 
 

@@ -94,12 +94,11 @@ def contact_of(request: Request) -> bytes:
     if len(found) > 1:
         raise BadHeaderValue(found[1], "Contact")
     (address,) = read_addresses(found[0], "Contact", 1)
-    uri = address.uri
     try:
-        parse_uri(uri)
+        parse_uri(address.uri)
     except SipError:
-        raise BadHeaderValue(uri, "Contact") from None
-    return uri
+        raise BadHeaderValue(address.uri, "Contact") from None
+    return address.uri
 
 
 def _routes(invite: Request) -> tuple[bytes, ...]:
@@ -145,10 +144,8 @@ class ClientDialog:
     def request(self, method: bytes, number: int, via: bytes) -> ClientRequest:
         """A request within the dialog (RFC 3261 §12.2.1.1).
 
-        Args:
-            method: `ACK`, or another with a higher number.
-            number: the CSeq number; of an ACK the INVITE's (§13.2.2.4).
-            via: a Via value with a new branch: the ACK of a 2xx is its own transaction.
+        An ACK has the INVITE's CSeq number (§13.2.2.4), another request a higher one. Each has a
+        new branch in its Via: the ACK of a 2xx is its own transaction.
         """
         uri, routes = routed(self.remote_target, self.route_set)
         from_, call_id = self.invite.from_, self.invite.call_id

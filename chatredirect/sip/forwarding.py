@@ -14,10 +14,10 @@ from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
 from chatredirect.sip.message import HEAD_END, Response
 from chatredirect.sip.parser import USUAL_OTHERS, by_spelling
 
-_OTHER, _VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH = range(6)
+_VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH, _OTHER = range(6)
 _NAMES: dict[int, tuple[bytes, ...]] = {
     _OTHER: (b"From", b"To", b"Call-ID", b"CSeq", b"f", b"t", b"i", *USUAL_OTHERS),
-    # of these, three are USUAL_OTHERS as well: the last entry of a name counts
+    # three of these are USUAL_OTHERS as well: the last entry of a name counts
     _VIA: (b"Via", b"v"),
     _ROUTE: (b"Route",),
     _MAX_FORWARDS: (b"Max-Forwards",),
@@ -27,6 +27,8 @@ _NAMES: dict[int, tuple[bytes, ...]] = {
 _KIND_BY_SPELLING = by_spelling(_NAMES)
 _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for name in names}
 
+#: Fields of an INVITE that its ACK and CANCEL have as well.
+_KEPT = frozenset((b"route", b"from", b"f", b"to", b"t", b"call-id", b"i", b"cseq"))
 _FIRST_HOPS = b"Max-Forwards: 70"
 _MOST_DIGITS = 6
 _MAX_ROUTE = 4096  # octets of all Route fields, which are one list (§7.3.1)
@@ -178,7 +180,7 @@ def lay_out(head: bytes) -> HeaderEditor:
     folded = b"\r\n " in head or b"\r\n\t" in head
     fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
     start_line = fields.pop(0)
-    found: tuple[list[int], ...] = ([], [], [], [], [], [])  # the indexes of fields by their kind
+    found: tuple[list[int], ...] = ([], [], [], [], [])  # the indexes of fields by their kind
     for at, line in enumerate(fields):
         name = line.partition(b":")[0]
         kind = _KIND_BY_SPELLING.get(name)
@@ -186,7 +188,7 @@ def lay_out(head: bytes) -> HeaderEditor:
             kind = _KIND_BY_LOWER_NAME.get(name.rstrip(b" \t").lower(), _OTHER)
         if kind != _OTHER:
             found[kind].append(at)
-    _, vias, routes, max_forwards, proxy_require, lengths = found
+    vias, routes, max_forwards, proxy_require, lengths = found
     for repeated in lengths[1:]:
         fields[repeated] = b""
     via = vias[0] if vias else -1
@@ -257,11 +259,8 @@ def cancel_of(invite: bytes, fields: bytes = b"") -> bytes:
     return _derived(invite, b"CANCEL", None, fields)
 
 
-_KEPT = frozenset((b"route", b"from", b"f", b"to", b"t", b"call-id", b"i", b"cseq"))
-
-
 def _derived(invite: bytes, method: bytes, to: bytes | None, more: bytes = b"") -> bytes:
-    """Same Request-URI, topmost Via, Route, From, To, Call-ID and CSeq number."""
+    """A request with the INVITE's Request-URI, topmost Via, CSeq number and fields of `_KEPT`."""
     head = invite.partition(HEAD_END)[0]
     start_line, _, fields = head.partition(b"\r\n")
     via, *others = abnf.FIELD_END.split(fields)

@@ -8,17 +8,9 @@ trusted, since others' messages share the connection.
 
 from dataclasses import dataclass
 
+from chatredirect.sip import errors
 from chatredirect.sip.codec import read_datagram, read_stream
-from chatredirect.sip.errors import (
-    BareLineBreak,
-    EmptyDatagram,
-    MessageTooLarge,
-    MissingContentLength,
-    NoHeaderEnd,
-    NotSip,
-    SipError,
-    TruncatedBody,
-)
+from chatredirect.sip.errors import SipError
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import HEAD_END, Message, values
 from chatredirect.sip.parser import parse_head, read_head
@@ -185,15 +177,15 @@ class StreamFramer:
             return self._fail(error, None)
         size = message.content_length
         if size is None:
-            return self._fail(message.fault or MissingContentLength(), message)
+            return self._fail(message.fault or errors.MissingContentLength(), message)
         octets = len(head) + len(HEAD_END) + size
         if octets > self._limits.message:
             within = octets <= PASSED_OVER * self._limits.message
             if self.passes_over and within and _well_delimited(message):
                 self._left_over = size
-                message.fault = MessageTooLarge(b"%d" % size)
+                message.fault = errors.MessageTooLarge(b"%d" % size)
                 return message
-            return self._fail(MessageTooLarge(b"%d" % size), message)
+            return self._fail(errors.MessageTooLarge(b"%d" % size), message)
         self._head = message
         return None
 
@@ -206,7 +198,7 @@ class StreamFramer:
                 message = parse_head(whole_lines, self._limits)
             except SipError:
                 message = None  # not SIP: nothing to respond to
-        return self._fail(MessageTooLarge(whole_lines), message)
+        return self._fail(errors.MessageTooLarge(whole_lines), message)
 
     def _fail(self, error: SipError, message: Message | None) -> FramingFault:
         self._broken = True
@@ -240,7 +232,7 @@ def parse_datagram(data: bytes, limits: Limits) -> Message:
     if data[:1] in b"\r\n":
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start-line are ignored
         if not data:
-            raise EmptyDatagram
+            raise errors.EmptyDatagram
     end = data.find(HEAD_END)
     if end < 0:
         return _read_beginning(data, limits)
@@ -249,10 +241,10 @@ def parse_datagram(data: bytes, limits: Limits) -> Message:
     size = message.content_length
     if size is not None and size != len(body):
         if size > len(body):
-            message.fault = message.fault or TruncatedBody(b"%d" % size)
+            message.fault = message.fault or errors.TruncatedBody(b"%d" % size)
         body = body[:size]
     if len(data) > limits.message:
-        message.fault = message.fault or MessageTooLarge(data)
+        message.fault = message.fault or errors.MessageTooLarge(data)
     message.body = body
     return message
 
@@ -264,8 +256,8 @@ def _read_beginning(data: bytes, limits: Limits) -> Message:
     """
     head, line_end, _ = data.rpartition(b"\r\n")
     if not line_end:
-        raise NotSip(data)
+        raise errors.NotSip(data)
     message = parse_head(head, limits)
-    if not isinstance(message.fault, BareLineBreak):
-        message.fault = NoHeaderEnd(data)
+    if not isinstance(message.fault, errors.BareLineBreak):
+        message.fault = errors.NoHeaderEnd(data)
     return message

@@ -1,7 +1,7 @@
 """The structure of the header fields that are taken apart.
 
-Each function reads the value of one header field, as `chatredirect.sip.parser` cut it out. It
-returns the parts unchanged, or raises the fault that the response will name.
+Each function reads the value of one header field, as `chatredirect.sip.parser` has cut it out. It
+returns the parts unchanged, or raises the fault that the response names.
 """
 
 import re
@@ -13,8 +13,7 @@ from chatredirect.sip import abnf
 from chatredirect.sip.errors import BadHeaderValue
 
 _MAX_CSEQ = 2**31 - 1  # §8.1.1.5
-MAX_ADDRESSES = 70
-"""Of one list: a message has at most 70 hops (RFC 3261 §8.1.1.6)."""
+MAX_ADDRESSES = 70  # of one list: a message has at most 70 hops (RFC 3261 §8.1.1.6)
 
 
 @dataclass(slots=True)

@@ -8,17 +8,8 @@ other header field.
 
 from dataclasses import dataclass
 
-from chatredirect.sip import abnf, headers
-from chatredirect.sip.errors import (
-    BadHeaderValue,
-    BareLineBreak,
-    CSeqMethodMismatch,
-    MessageTooLarge,
-    MissingHeader,
-    NoHeaderEnd,
-    SipError,
-    VersionNotSupported,
-)
+from chatredirect.sip import abnf, errors, headers
+from chatredirect.sip.errors import SipError
 from chatredirect.sip.headers import MandatoryHeaders, Via
 
 HEAD_END = b"\r\n\r\n"
@@ -46,8 +37,8 @@ class Request:
             has far too many lines.
         vias: the values of the Via header fields from the top; each may hold several via-parms.
         from_: the value of the first From, None if there is none; so are to, call_id and cseq.
-        content_length: octets; None if there is no valid Content-Length, or if other header lines
-            are so malformed that another parser might find another one.
+        content_length: None if there is no valid Content-Length, or if other header lines are so
+            malformed that another parser might find another one.
         body: as many octets as Content-Length says, or the rest of the datagram (§18.3).
         fault: the first thing that is wrong, or None. The parser doesn't check the values.
         overlong: which of the topmost Via, From, To, Call-ID and CSeq exceed
@@ -142,7 +133,7 @@ def read_topmost_via(request: Request) -> Via | None:
         return None
     try:
         return headers.read_via(request.vias[0])
-    except BadHeaderValue:
+    except errors.BadHeaderValue:
         return None
 
 
@@ -156,31 +147,32 @@ def read_mandatory_headers(request: Request, via: Via | None) -> MandatoryHeader
     Raises:
         SipError: the first fault of the request, in the order of the table in docs/answers.md.
     """
-    if isinstance(request.fault, BareLineBreak | NoHeaderEnd):
+    if isinstance(request.fault, (errors.BareLineBreak, errors.NoHeaderEnd)):
         raise request.fault  # not MissingHeader for fields that were withheld or cut off
     if request.from_ is None:
-        raise MissingHeader(about="From")
+        raise errors.MissingHeader(about="From")
     if request.to is None:
-        raise MissingHeader(about="To")
+        raise errors.MissingHeader(about="To")
     if request.call_id is None:
-        raise MissingHeader(about="Call-ID")
+        raise errors.MissingHeader(about="Call-ID")
     if request.cseq is None:
-        raise MissingHeader(about="CSeq")
-    if isinstance(request.fault, MessageTooLarge):
+        raise errors.MissingHeader(about="CSeq")
+    if isinstance(request.fault, errors.MessageTooLarge):
         raise request.fault  # before parsing a value that may be as long as the message
     headers.read_tag(request.from_, "From")
     tag = headers.read_tag(request.to, "To")
     headers.check_call_id(request.call_id)
     number, method = headers.read_cseq(request.cseq)
     if via is None or not via.readable:
-        raise BadHeaderValue(request.vias[0] if request.vias else b"", "Via")
+        raise errors.BadHeaderValue(request.vias[0] if request.vias else b"", "Via")
     if via.version != b"2.0":
-        raise VersionNotSupported(request.vias[0])
+        raise errors.VersionNotSupported(request.vias[0])
     version = request.version
-    if version.upper() != b"SIP/2.0" and abnf.SIP_VERSION.fullmatch(version):
-        raise VersionNotSupported(version)
+    ours = version == b"SIP/2.0" or version.upper() == b"SIP/2.0"
+    if not ours and abnf.SIP_VERSION.fullmatch(version):
+        raise errors.VersionNotSupported(version)
     if request.fault is not None:
         raise request.fault
     if method != request.method:
-        raise CSeqMethodMismatch(request.cseq)
+        raise errors.CSeqMethodMismatch(request.cseq)
     return MandatoryHeaders(via, request.from_, request.to, number, tag is not None)

@@ -16,21 +16,8 @@ compare the two.
 
 from collections.abc import Iterable, Mapping
 
-from chatredirect.sip import abnf
-from chatredirect.sip.errors import (
-    BadContentLength,
-    BadHeaderLine,
-    BadStartLine,
-    BadStatusLine,
-    BareLineBreak,
-    HeaderLineTooLong,
-    NotSip,
-    RepeatedHeader,
-    SipError,
-    TooManyHeaders,
-    TooManyVias,
-    UriTooLong,
-)
+from chatredirect.sip import abnf, errors
+from chatredirect.sip.errors import SipError
 from chatredirect.sip.headers import MandatoryHeaders, Via, param
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Request, Response
@@ -130,13 +117,13 @@ def parse_head(head: bytes, limits: Limits) -> Message:
     most_lines = 1 + limits.headers * LINES_PER_HEADER
     lines = head.split(b"\r\n", most_lines)
     if len(lines) > most_lines:
-        fault = TooManyHeaders()
+        fault = errors.TooManyHeaders()
         del lines[most_lines:]
         head = b"\r\n".join(lines)
     text = b"".join(lines)
     broken = b"\r" in text or b"\n" in text
     if broken:
-        fault = BareLineBreak(head)
+        fault = errors.BareLineBreak(head)
     try:
         message = _read_lines(head, lines, limits, fault)
     except _Folded:
@@ -160,7 +147,7 @@ def _unbroken(value: bytes | None) -> bytes | None:
 
 
 class _Folded(Exception):
-    """A header field has folded lines (§7.3.1): rare, so only such messages pay for it."""
+    """A header field has folded lines (§7.3.1): rare, so such a head is split a second time."""
 
 
 def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError | None) -> Message:
@@ -169,13 +156,13 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
     if len(lines) > limits.headers:
         if any(line[:1] in (b" ", b"\t") for line in lines):
             raise _Folded
-        fault = fault or TooManyHeaders()
+        fault = fault or errors.TooManyHeaders()
         del lines[limits.headers :]
     framed = fault is None
     overlong: list[str] = []
     may_be_long = len(head) > limits.header_line
     if may_be_long and len(longest := max(lines, key=len, default=b"")) > limits.header_line:
-        fault = fault or HeaderLineTooLong(longest)
+        fault = fault or errors.HeaderLineTooLong(longest)
 
     vias: list[bytes] = []
     via_values = 0
@@ -188,7 +175,7 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
                 raise _Folded
             slot = _slot_of(name)
         if slot is None or not colon:
-            fault = fault or BadHeaderLine(line)
+            fault = fault or errors.BadHeaderLine(line)
             framed = False
         elif slot:
             value = value.strip(b" \t\r\n")
@@ -203,32 +190,32 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
             elif found[slot] is None:
                 found[slot] = value
             elif slot != _CONTENT_LENGTH:
-                fault = fault or RepeatedHeader(line, _NAMES[slot][0].decode())
+                fault = fault or errors.RepeatedHeader(line, _NAMES[slot][0].decode())
             elif value != found[slot]:
-                fault = fault or BadContentLength(line)
+                fault = fault or errors.BadContentLength(line)
                 framed = False
     if via_values > limits.via_values:
-        fault = fault or TooManyVias()
+        fault = fault or errors.TooManyVias()
 
     length = None
     text = found[_CONTENT_LENGTH]
     if text is not None:
         length = _read_length(text)
         if length is None:
-            fault = fault or BadContentLength(text)
+            fault = fault or errors.BadContentLength(text)
         elif not framed:
             length = None
 
     method, _, rest = start_line.partition(b" ")
     if not rest or (method not in _METHODS and abnf.METHOD.fullmatch(method) is None):
-        raise NotSip(start_line)
+        raise errors.NotSip(start_line)
     uri, _, version = rest.rpartition(b" ")
     if version != b"SIP/2.0" or b" " in uri or uri[:1] in b"<":  # or there is none
         uri, version = _unusual_request_line(rest)
         if not uri or b" " in uri or abnf.SIP_VERSION.fullmatch(version) is None:
-            fault = fault or BadStartLine(start_line)
+            fault = fault or errors.BadStartLine(start_line)
     if len(uri) > limits.uri:
-        fault = fault or UriTooLong(uri)
+        fault = fault or errors.UriTooLong(uri)
     return Request(
         method, uri, version, head, vias, found[_FROM], found[_TO], found[_CALL_ID],
         found[_CSEQ], length, b"", fault, None, tuple(overlong),
@@ -241,7 +228,7 @@ def _read_response(head: bytes, limits: Limits) -> Response:
     start_line, *fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
     match = abnf.STATUS_LINE.fullmatch(start_line)
     if match is None:
-        raise BadStatusLine(start_line)
+        raise errors.BadStatusLine(start_line)
     fault: SipError | None = None
     vias: list[bytes] = []
     found: list[bytes | None] = [None] * len(_SLOTS)
@@ -256,25 +243,25 @@ def _read_response(head: bytes, limits: Limits) -> Response:
         elif slot:
             value = value.strip(b" \t\r\n")
             if len(field) > limits.header_line:
-                fault = fault or HeaderLineTooLong(field)
+                fault = fault or errors.HeaderLineTooLong(field)
             elif b"\0" in value or (
                 (b"\n" in value or b"\r" in value) and abnf.BARE_LINE_BREAK.search(value)
             ):
-                fault = fault or BareLineBreak(field)
+                fault = fault or errors.BareLineBreak(field)
             elif slot == _VIA:
                 vias.append(value)
             elif found[slot] is not None:
-                fault = fault or RepeatedHeader(field, _NAMES[slot][0].decode())
+                fault = fault or errors.RepeatedHeader(field, _NAMES[slot][0].decode())
                 if slot == _CONTENT_LENGTH and value != found[slot]:
                     found[slot] = b""  # ambiguous
             else:
                 found[slot] = value
                 if slot == _CONTENT_LENGTH and folded and b"\n" in field:
-                    fault = fault or BadContentLength(field)
+                    fault = fault or errors.BadContentLength(field)
     text = found[_CONTENT_LENGTH]
     length = None if text is None else _read_length(text)
     if text is not None and length is None:
-        fault = fault or BadContentLength(text)
+        fault = fault or errors.BadContentLength(text)
     if strange:
         left_out = set(strange)
         fields = [field for number, field in enumerate(fields) if number not in left_out]
@@ -286,11 +273,9 @@ def _read_response(head: bytes, limits: Limits) -> Response:
 
 
 def _unusual_request_line(rest: bytes) -> tuple[bytes, bytes]:
-    """Request-URI and version of a line that breaks §7.1, but may be unambiguous.
-
-    Repeated spaces and spaces at the end are ignored, and angle brackets around a URI aren't part
-    of it (RFC 4475 §3.1.2.7, §3.1.2.9, §3.1.2.10; docs/leniency.md).
-    """
+    """Request-URI and version of a line that breaks §7.1, but may be unambiguous."""
+    # Spaces that are repeated or at the end are ignored, as are angle brackets around the URI (RFC
+    # 4475 §3.1.2.7, §3.1.2.9, §3.1.2.10; docs/leniency.md).
     uri, _, version = rest.strip(b" ").rpartition(b" ")
     uri = uri.rstrip(b" ")
     if uri[:1] == b"<" and uri[-1:] == b">":

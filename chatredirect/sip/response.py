@@ -237,8 +237,7 @@ def reply_port(via: headers.Via, source: Peer) -> int:
     sent-by, else the default (RFC 3261 §18.2.2). `maddr` is ignored: it would send the response to
     a third party.
     """
-    if via.params and (
-        via.params.endswith(b";rport") or headers.param(via.params, b"rport") is not None
-    ):
+    params = via.params
+    if params and (params.endswith(b";rport") or headers.param(params, b"rport") is not None):
         return source.port
     return via.port or DEFAULT_PORT

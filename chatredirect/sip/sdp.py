@@ -8,12 +8,9 @@ port 0 (RFC 3264 §6).
 from dataclasses import dataclass, replace
 
 TYPE = b"application/sdp"
-MAX_MEDIA = 32
-"""Media lines of an offer."""
-MAX_LINES = 1000
-"""Of an offer, empty ones included."""
-MAX_ANSWER = 4096
-"""Octets of an answer, which copies the offer's media lines and is kept until the ACK."""
+MAX_MEDIA = 32  # media lines of an offer
+MAX_LINES = 1000  # of an offer, empty ones included
+MAX_ANSWER = 4096  # octets; an answer copies the offer's media lines and is kept until the ACK
 
 _SPOKEN = (b"message", b"x-ms-message")
 _PORT = 5060  # any port but 0 accepts the line
@@ -47,7 +44,7 @@ def answer(offer: bytes, host: str, version: int) -> bytes | None:
     Args:
         offer: the peer's session description.
         host: our address, or a name; IPv6 has no brackets.
-        version: the o= line's version; one more than in our last description if this one differs.
+        version: of the o= line; one more than in our last description if this one differs.
 
     Raises:
         BadSession: the offer can't be read.

@@ -11,6 +11,7 @@ be another one to the connection.
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address
 from typing import Literal, TypeAlias
 
@@ -26,9 +27,6 @@ _TRANSPORTS: dict[bytes, Wanted] = {b"udp": "udp", b"tcp": "tcp", b"tls": "tls"}
 
 #: Parameters that count even when only one of the URIs has them (RFC 3261 §19.1.4).
 _NEVER_IGNORED = (b"user", b"ttl", b"method", b"maddr", b"transport")
-# Resolving an escape of one of these would make it another URI.
-_SEPARATORS_OF_USER = b"@:%"
-_RESERVED = b";/?:@&=+$,%"
 
 
 @dataclass(slots=True)
@@ -40,7 +38,6 @@ class SipUri:
         user: the user part without the password, escapes not resolved; None if there is none.
         password: the part between the user's colon and the `@`; None if there is none.
         host: host name, IPv4 address, or IPv6 address in its brackets.
-        port: 0 to 65535; None if there is none.
         params: the URI parameters with their semicolons, `b""` if there are none.
         headers: the embedded header fields with their question mark, `b""` if there are none.
     """
@@ -79,11 +76,8 @@ class SipUri:
 
     def default_port(self) -> int:
         """The port if none is written (RFC 3261 §19.1.2)."""
-        if self.scheme == b"sips":
-            return DEFAULT_TLS_PORT
-        if self.params and (self.param(b"transport") or b"").lower() == b"tls":
-            return DEFAULT_TLS_PORT
-        return DEFAULT_PORT
+        tls = self.scheme == b"sips" or (self.param(b"transport") or b"").lower() == b"tls"
+        return DEFAULT_TLS_PORT if tls else DEFAULT_PORT
 
 
 def parse_uri(text: bytes) -> SipUri:
@@ -95,22 +89,16 @@ def parse_uri(text: bytes) -> SipUri:
     """
     match = abnf.SIP_URI.match(text)
     if match is None:
-        raise _not_a_sip_uri(text)
-    scheme, user, password, host, port, params, headers = match.groups()
-    number = None
-    if port is not None:
-        number = int(port)
-        if number > abnf.MAX_PORT:
+        other = abnf.ABSOLUTE_URI.match(text)
+        if other is None or other[1].lower() in (b"sip", b"sips"):
             raise BadRequestUri(text)
+        raise UnsupportedUriScheme(text)
+    scheme, user, password, host, port, params, headers = match.groups()
+    number = None if port is None else int(port)
+    if number is not None and number > abnf.MAX_PORT:
+        raise BadRequestUri(text)
     known = b"sip" if len(scheme) == 3 else b"sips"  # shared constants save memory
     return SipUri(known, user, password, host, number, params, headers or b"")
-
-
-def _not_a_sip_uri(text: bytes) -> BadRequestUri | UnsupportedUriScheme:
-    match = abnf.ABSOLUTE_URI.match(text)
-    if match is None or match[1].lower() in (b"sip", b"sips"):
-        return BadRequestUri(text)
-    return UnsupportedUriScheme(text)
 
 
 def canonical_host(host: bytes) -> bytes:
@@ -136,22 +124,21 @@ def _fold_user(user: bytes, password: bytes | None) -> bytes:
     """The userinfo part without case and escapes, except escaped separators."""
     if password is not None:
         user = b"%b:%b" % (user, password)
-    user = _unescape(user, _SEPARATORS_OF_USER)
+    if b"%" in user:
+        user = abnf.ESCAPED.sub(_unescape_user, user)
     if user.isascii():
         return user.lower()
     return user.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
 
 
-def _unescape(text: bytes, kept: bytes) -> bytes:
-    """Resolve escapes, except of the characters in `kept`."""
-    if b"%" not in text:
-        return text
+def _unescape(kept: bytes, match: re.Match[bytes]) -> bytes:
+    octet = bytes.fromhex(match[1].decode("ascii"))
+    return b"%" + match[1].upper() if octet in kept else octet
 
-    def resolve(match: re.Match[bytes]) -> bytes:
-        octet = bytes.fromhex(match[1].decode("ascii"))
-        return b"%" + match[1].upper() if octet in kept else octet
 
-    return abnf.ESCAPED.sub(resolve, text)
+# resolving an escaped "@", ":" or "%" would make it another URI
+_unescape_user = partial(_unescape, b"@:%")
+_unescape_unreserved = partial(_unescape, b";/?:@&=+$,%")
 
 
 def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:
@@ -165,7 +152,8 @@ def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:
 
 
 def _resolve(text: bytes) -> bytes:
-    return _unescape(text, _RESERVED)  # `%2F` isn't `/` (§19.1.4)
+    """Resolve escapes except of reserved characters: `%2F` isn't `/` (§19.1.4)."""
+    return abnf.ESCAPED.sub(_unescape_unreserved, text) if b"%" in text else text
 
 
 def equivalent(a: SipUri, b: SipUri) -> bool:
@@ -175,19 +163,15 @@ def equivalent(a: SipUri, b: SipUri) -> bool:
     default port; parameters that only one URI has are ignored, except user, ttl, method, maddr and
     transport; embedded header fields must be equal.
     """
-    if a.scheme != b.scheme or a.port != b.port:
-        return False
-    if canonical_host(a.host) != canonical_host(b.host):
-        return False
-    if _maybe_resolve(a.user) != _maybe_resolve(b.user):
-        return False
-    if _maybe_resolve(a.password) != _maybe_resolve(b.password):
-        return False
-    return _same_params(a.params, b.params) and _same_headers(a.headers, b.headers)
+    return _comparable(a) == _comparable(b) and _same_params(a.params, b.params)
 
 
-def _maybe_resolve(text: bytes | None) -> bytes | None:
-    return None if text is None else _resolve(text)
+def _comparable(uri: SipUri) -> tuple[object, ...]:
+    """The parts of a URI that must be equal to those of the other one."""
+    user = uri.user and _resolve(uri.user)
+    password = uri.password and _resolve(uri.password)
+    headers = {name: _resolve(value) for name, value in _pairs(uri.headers[1:], b"&").items()}
+    return uri.scheme, user, password, canonical_host(uri.host), uri.port, headers
 
 
 def _same_params(a: bytes, b: bytes) -> bool:
@@ -202,23 +186,11 @@ def _same_params(a: bytes, b: bytes) -> bool:
     return True
 
 
-def _same_headers(a: bytes, b: bytes) -> bool:
-    ours, theirs = _pairs(a[1:], b"&"), _pairs(b[1:], b"&")
-    if ours.keys() != theirs.keys():
-        return False
-    return all(_resolve(ours[name]) == _resolve(theirs[name]) for name in ours)
-
-
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a URI leads, in canonical form.
+    """Where a URI leads, in canonical form; a parameter that isn't there is `b""`.
 
-    Attributes:
-        scheme: `b"sip"` or `b"sips"`.
-        host: the host. Over TLS the certificate must prove this one (RFC 5922 §7.3).
-        port: the port, None if there is none.
-        transport: the transport parameter in lower case, `b""` if there is none.
-        maddr: the maddr parameter, `b""` if there is none.
+    Over TLS the certificate must prove `host`, even if there is a maddr (RFC 5922 §7.3).
     """
 
     scheme: bytes
@@ -229,7 +201,7 @@ class Destination:
 
     @property
     def looked_up(self) -> bytes:
-        """The host to be resolved: maddr takes precedence (TARGET in RFC 3263 §4)."""
+        """The host to resolve: maddr takes precedence (TARGET in RFC 3263 §4)."""
         return self.maddr or self.host
 
     @property

@@ -3,8 +3,8 @@
 Only `cmd:requri` is understood: it asks for the URI of a channel service. A server replies to every
 other command that it isn't implemented, since a client waits for the reply to each of its commands.
 
-The XML comes from peers, and is read as `xml_body` says: as a stream, within bounds. A body whose
-root isn't XCCOS's is refused at its start tag.
+`xml_body` reads the XML, which comes from peers, within its limits. A body whose root isn't XCCOS's
+is refused at its start tag.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +13,8 @@ from xml.sax.saxutils import escape
 
 from chatredirect.sip.xml_body import BadXml, read_xml
 
-MAX_OCTETS = 16384
-"""Of a body."""
-MAX_COMMANDS = 16
-"""In one envelope."""
+MAX_OCTETS = 16384  # of a body
+MAX_COMMANDS = 16  # in one envelope
 _MAX_TEXT = 64  # characters of an attribute that a reply repeats
 
 _SPACE = "urn:parlano:xml:ns:xccos"
@@ -101,7 +99,7 @@ def write_replies(
         number: our own envid.
         commands: the commands of the other envelope.
         domain: the SIP domain of the contact object.
-        find: finds the URI of a channel service; None if there is none at the moment.
+        find: returns the URI of a channel service, None if there is none at the moment.
     """
     replies = []
     for position, command in enumerate(commands, 1):

@@ -19,14 +19,10 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 MAX_DEPTH = 16
 MAX_ELEMENTS = 256
-MAX_ATTRIBUTES = 256
-"""Of all elements together."""
-MAX_NAMES = 40
-"""Different names of elements and attributes; expat keeps them."""
-MAX_NAME = 64
-"""Characters of a name."""
-MAX_TAG = 640
-"""Octets of one tag or comment."""
+MAX_ATTRIBUTES = 256  # of all elements together
+MAX_NAMES = 40  # different names of elements and attributes; expat keeps them
+MAX_NAME = 64  # characters of a name
+MAX_TAG = 640  # octets of one tag or comment
 _PIECE = 256  # octets that expat gets at once; it reads them all even if one is refused
 _MAX_CHARSET = 40
 
@@ -65,13 +61,10 @@ class Listener(Protocol):
     """Gets the start tags and the text of a body; may raise `BadXml`."""
 
     def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
-        """A start tag.
+        """The start tag of an element that `depth` others contain.
 
-        Args:
-            depth: how many elements contain it.
-            space: its namespace, empty if it is in none.
-            name: its local name.
-            attributes: those without a prefix.
+        The element has this namespace, empty for none, and this local name; attributes with a
+        prefix are left out.
         """
 
     def text(self, depth: int, text: str) -> None:

@@ -1,8 +1,7 @@
 """All transactions: what is new, what is a retransmission, what is sent again and when.
 
-The layer has no clock and no heap. Every call gets the time. When the time at which a transaction
-is due may have changed, the layer calls `changed`; its owner calls `handle_timers` at that time.
-What has to be sent is appended to the owner's list.
+The layer has no clock and no heap: every call gets the time in seconds, and the owner of the layer
+calls `handle_timers` when a transaction is due.
 """
 
 from collections.abc import Callable
@@ -92,9 +91,8 @@ class Transactions(Generic[U]):
     def __init__(self, out: list[Send[U]], changed: Callable[[Transaction[U]], None]) -> None:
         """Begin without transactions.
 
-        Args:
-            out: gets the messages to be sent.
-            changed: called for a transaction that may be due at another time than before.
+        Messages to be sent are appended to `out`; `changed` is called for a transaction that may be
+        due at another time than before.
         """
         self._out = out
         self._changed = changed

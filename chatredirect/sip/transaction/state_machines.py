@@ -11,14 +11,10 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import TypeAlias
 
-T1 = 0.5
-"""Seconds: the assumed round-trip time (RFC 3261 §17.1.1.1)."""
-T2 = 4.0
-"""Seconds: the longest pause between retransmissions, except of an INVITE (§17.1.2.2)."""
-T4 = 5.0
-"""Seconds: the longest that a message stays in the network."""
-TIMEOUT = 64 * T1
-"""Seconds of the timers B, D, F, H, J, L and M."""
+T1 = 0.5  # seconds: the assumed round-trip time (RFC 3261 §17.1.1.1)
+T2 = 4.0  # seconds: the longest pause between retransmissions, except of an INVITE (§17.1.2.2)
+T4 = 5.0  # seconds: the longest that a message stays in the network
+TIMEOUT = 64 * T1  # seconds of the timers B, D, F, H, J, L and M
 
 
 class TransactionState(Enum):

@@ -1,13 +1,11 @@
 """A timer heap with lazy rescheduling, for things that mostly finish before they are due.
 
 A dialog's timers are set anew with every message, nearly always to a later time. So an item is in
-the heap with the earliest time that it was given. When that time comes and the item is due later by
-now, it is queued again; when it isn't due any more, it is dropped. Setting a later time costs
-nothing. Entries of items that aren't due any more leave when their time comes, or when they are as
-many as the others, so they take no more memory than those.
+the heap with the earliest time that it was given, and setting a later one costs nothing. When the
+time of an entry comes, an item that is due later is queued again, and one that isn't due any more
+is dropped; such entries are also dropped when they are as many as the others.
 
-Transactions, dialogs, pools and health checks use it. It has no clock: all times are in seconds of
-whatever clock its user has.
+All times are seconds of the clock of the heap's user.
 """
 
 import heapq
@@ -65,11 +63,7 @@ class TimerHeap(Generic[T]):
         return self.next()
 
     def pop(self, now: float) -> T | None:
-        """Take out an item that is due.
-
-        Returns:
-            None if no item is due, or if `next` has to be asked first.
-        """
+        """Take out an item that is due; None if none is, or if `next` has to be asked first."""
         heap = self._heap
         if not heap or heap[0][0] > now:
             return None

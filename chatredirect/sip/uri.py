@@ -125,20 +125,19 @@ def _fold_user(user: bytes, password: bytes | None) -> bytes:
     if password is not None:
         user = b"%b:%b" % (user, password)
     if b"%" in user:
-        user = abnf.ESCAPED.sub(_unescape_user, user)
+        user = abnf.ESCAPED.sub(_unescape, user)
     if user.isascii():
         return user.lower()
     return user.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
 
 
-def _unescape(kept: bytes, match: re.Match[bytes]) -> bytes:
+# resolving an escaped "@", ":" or "%" of a user would make it another URI
+def _unescape(match: re.Match[bytes], kept: bytes = b"@:%") -> bytes:
     octet = bytes.fromhex(match[1].decode("ascii"))
     return b"%" + match[1].upper() if octet in kept else octet
 
 
-# resolving an escaped "@", ":" or "%" would make it another URI
-_unescape_user = partial(_unescape, b"@:%")
-_unescape_unreserved = partial(_unescape, b";/?:@&=+$,%")
+_unescape_unreserved = partial(_unescape, kept=b";/?:@&=+$,%")
 
 
 def _pairs(text: bytes, separator: bytes) -> dict[bytes, bytes]:

@@ -128,8 +128,7 @@ class ConfigWatcher:
             yield_on_timeout=True,
             recursive=False,
         ):
-            # A folder that has been replaced is not the one that is watched, and what a link leads
-            # to is in another.
+            # a replaced folder isn't the watched one, and a link leads to another folder
             if changes or not settled or _identities({*files.folders, files.main}) != before:
                 return
 

@@ -60,8 +60,8 @@ async def _reading(
     # the same modules as here, and none from the working directory (-P)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-P", "-m", "chatredirect.loading", os.fspath(config)]
-    # "systemctl kill --signal=HUP" signals every process of the service; the child, which inherits
-    # the mask, must survive that.
+    # "systemctl kill --signal=HUP" signals every process of the service: the child, which inherits
+    # the mask, must survive that
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
         # subprocess uses vfork, which doesn't copy our page tables; asyncio would also start a

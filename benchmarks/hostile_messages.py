@@ -21,7 +21,7 @@ from tests.lookup.world import World as LookupWorld
 from tests.proxy.world import FRONT_END, Caller, response
 from tests.proxy.world import World as ProxyWorld
 from tests.proxy.world import targets as proxy_targets
-from tests.sip.in_memory_server import serve
+from tests.sip.in_memory_server import TCP, UDP, serve
 
 SLOWEST = 8  # of each kind, tried again
 _TRIES = 5
@@ -126,7 +126,7 @@ def redirect_seconds() -> float:
     took = []
     for _ in range(300):
         began = time.thread_time()
-        served.server.answer_datagram(data, served.source)
+        served.server.answer_datagram(data, served.source, UDP)
         took.append(time.thread_time() - began)
     return sorted(took)[len(took) // 2]
 
@@ -235,12 +235,12 @@ def _redirected(method: bytes, carrier: str) -> Ready:
     if not method:
         data = b"SIP/2.0 200 OK" + _INVITE[_INVITE.index(b"\r\n") :]
     if carrier == "datagram":
-        return lambda data: served.server.answer_datagram(data, served.source), data
+        return lambda data: served.server.answer_datagram(data, served.source, UDP), data
     framer = StreamFramer(DEFAULT)
 
     def take(data: bytes) -> None:
         for event in framer.feed(data):
-            served.server.answer_event(event, served.source, "tcp")
+            served.server.answer_event(event, served.source, "tcp", TCP)
 
     return take, data
 

@@ -18,81 +18,67 @@ from chatredirect.sip.response import Peer
 
 @dataclass(frozen=True, slots=True)
 class StatefulModes:
-    """The drivers of both modes.
-
-    Attributes:
-        lookup: deals with lookups; None where there are none.
-        proxy: passes requests on; None where there is nothing to be passed on.
-    """
+    """The drivers of both modes; None if no endpoint ever had the mode."""
 
     lookup: LookupDriver | None = None
     proxy: ProxyDriver | None = None
 
-    def respond(self, response: Response, source: Peer, reach: ReturnPath | None) -> str | None:
-        """Take a response; if it isn't taken, return why: a constant for counting."""
-        lookup, proxy = self.lookup, self.proxy
+    def respond(self, response: Response, peer: Peer, return_path: ReturnPath) -> str | None:
+        """Handle a response; if it isn't accepted, return why: a constant for counting."""
         why: str | None = NO_REQUEST
-        if reach is None:
-            return why
-        if proxy is not None:
-            why = proxy.respond(response, source, reach)
-        if why == NO_REQUEST and lookup is not None:
-            why = lookup.respond(response, source, reach)
+        if self.proxy is not None:
+            why = self.proxy.respond(response, peer, return_path)
+        if why == NO_REQUEST and self.lookup is not None:
+            why = self.lookup.respond(response, peer, return_path)
         return why
 
-    def run(self, request: Request, source: Peer, reach: ReturnPath | None) -> bool:
-        """Deal with an ACK or BENOTIFY, which gets no answer; False if nobody wants it."""
+    def run(self, request: Request, peer: Peer, return_path: ReturnPath) -> bool:
+        """Handle an ACK or BENOTIFY, which gets no response; False if neither mode knows it."""
         lookup, proxy = self.lookup, self.proxy
-        if lookup is not None and request.method == b"ACK" and lookup.acknowledge(request, source):
+        if lookup is not None and request.method == b"ACK" and lookup.acknowledge(request, peer):
             return True
-        return proxy is not None and reach is not None and proxy.run(request, source, reach)
+        return proxy is not None and proxy.run(request, peer, return_path)
 
     def within(
-        self, request: Request, envelope: MandatoryHeaders, source: Peer, reach: ReturnPath | None
+        self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
     ) -> bool:
-        """Whether a request belongs to a dialog that came through here, or to a lookup.
+        """Handle a request in a dialog of the proxy or of a lookup; False if none is known.
 
         Raises:
             SipError: a header field that a proxy reads can't be read.
         """
-        if reach is None:
-            return False
         lookup, proxy = self.lookup, self.proxy
-        if proxy is not None and proxy.within(request, envelope, source, reach):
+        if proxy is not None and proxy.within(request, headers, peer, return_path):
             return True
         return (
-            envelope.in_dialog
-            and source.trusted
-            and lookup is not None
-            and lookup.within(request, envelope, source, reach)
+            lookup is not None
+            and headers.in_dialog
+            and peer.trusted
+            and lookup.within(request, headers, peer, return_path)
         )
 
     def repeats(
         self,
         request: Request,
-        envelope: MandatoryHeaders,
-        source: Peer,
-        reach: ReturnPath | None,
+        headers: MandatoryHeaders,
+        peer: Peer,
+        return_path: ReturnPath,
         endpoint: Endpoint,
     ) -> bool:
-        """Whether a request for an endpoint has come before; it gets its answer again then."""
+        """Whether a request for an endpoint has come before; if so, send its response again."""
         driver = self.lookup if endpoint.lookup is not None else self.proxy
-        return (
-            driver is not None
-            and reach is not None
-            and driver.repeats(request, envelope, source, reach)
-        )
+        return driver is not None and driver.repeats(request, headers, peer, return_path)
 
     def cancels(
-        self, cancel: Request, envelope: MandatoryHeaders, endpoint: Endpoint | None, source: Peer
+        self, cancel: Request, headers: MandatoryHeaders, endpoint: Endpoint | None, peer: Peer
     ) -> bool:
-        """Whether a CANCEL is about an INVITE that is remembered, which is cancelled then."""
+        """Whether the INVITE that a CANCEL is for is known; if so, cancel it."""
         lookup, proxy = self.lookup, self.proxy
-        if proxy is not None and proxy.cancels(cancel, envelope, source):
+        if proxy is not None and proxy.cancels(cancel, headers, peer):
             return True
         return (
             lookup is not None
             and endpoint is not None
             and endpoint.lookup is not None
-            and lookup.cancels(cancel, envelope, source)
+            and lookup.cancels(cancel, headers, peer)
         )

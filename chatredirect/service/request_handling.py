@@ -4,8 +4,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
-from chatredirect.answering.dispatch import ResponseSettings
-from chatredirect.answering.registrar import Registrars
+from chatredirect.answering.dispatch import Registrars, ResponseSettings
 from chatredirect.config import LimitSettings, Settings, TlsSettings
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.lookup.core import LookupSettings

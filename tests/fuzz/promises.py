@@ -23,7 +23,7 @@ from chatredirect.sip.uri import equivalent, parse_uri
 from chatredirect.trace.masking import mask
 from tests.fuzz.bodies import bodies
 from tests.fuzz.proxied import proxied
-from tests.sip.in_memory_server import Answer, Served, read_answer, serve
+from tests.sip.in_memory_server import TCP, UDP, Answer, Served, read_answer, serve
 
 _SMALL = Limits(message=1500, header_line=300, headers=16, via_values=6, uri=200)
 #: An answer is somewhat longer than what it answers, so the same limits would be too tight.
@@ -59,7 +59,7 @@ def datagram(data: bytes) -> Hashable:
     before = _counts(served)
     faults = dict(served.counters.faults)
     drops = dict(served.counters.drops)
-    answered = served.server.answer_datagram(data, served.source)
+    answered = served.server.answer_datagram(data, served.source, UDP)
     if _counts(served) != before + 1:
         raise Broken("not counted once")
     fault = next((k for k, n in served.counters.faults.items() if n != faults.get(k, 0)), None)
@@ -77,7 +77,7 @@ def datagram(data: bytes) -> Hashable:
         raise Broken(f"answered to port {port}")
     answer = read_answer(raw, port)
     _check_answer(answer, parse_datagram(data, served.limits))
-    if len(data) % 16 == 0 and served.server.answer_datagram(data, served.source) != answered:
+    if len(data) % 16 == 0 and served.server.answer_datagram(data, served.source, UDP) != answered:
         raise Broken("a retransmission got another answer")
     return (answer.status, answer.reason, fault, len(answer.all(b"Contact")) > 1)
 
@@ -146,7 +146,7 @@ def stream(data: bytes) -> Hashable:
         raise Broken("something came after a fault")
     served = _served_for(data)
     for event in events:
-        raw = served.server.answer_event(event, served.source, "tcp")
+        raw = served.server.answer_event(event, served.source, "tcp", TCP)
         if raw is None:
             continue
         if isinstance(event, Ping):

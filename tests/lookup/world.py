@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
-from chatredirect.answering.dispatch import ResponseSettings
-from chatredirect.answering.registrar import Registrars
+from chatredirect.answering.dispatch import Registrars, ResponseSettings
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
 from chatredirect.config import EndpointSettings, HostPort

@@ -7,6 +7,7 @@ got wrong would never be seen.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.request_handler import RequestHandler
@@ -85,6 +86,23 @@ def read_answer(raw: bytes, port: int = 0) -> Answer:
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class NoWayBack:
+    """A return path for messages that get their response at once: nothing is sent later."""
+
+    transport: str
+
+    def flow(self, port: int) -> NoReturn:
+        """No flow is needed."""
+        raise AssertionError
+
+    def useless(self) -> None:
+        """No connection is closed for it."""
+
+
+UDP, TCP = NoWayBack("udp"), NoWayBack("tcp")
+
+
 @dataclass(slots=True)
 class Served:
     """A server with its counters; `ask` is a datagram, `stream` a connection's octets."""
@@ -96,7 +114,7 @@ class Served:
 
     def ask(self, data: bytes) -> Answer | None:
         """Send a datagram; give its answer, None if there is none."""
-        answered = self.server.answer_datagram(data, self.source)
+        answered = self.server.answer_datagram(data, self.source, UDP)
         return None if answered is None else read_answer(*answered)
 
     def stream(self, *pieces: bytes) -> list[Answer]:
@@ -105,7 +123,7 @@ class Served:
         answers = []
         for piece in pieces:
             for event in framer.feed(piece):
-                raw = self.server.answer_event(event, self.source, "tcp")
+                raw = self.server.answer_event(event, self.source, "tcp", TCP)
                 if raw is not None and raw != b"\r\n":
                     answers.append(read_answer(raw))
         return answers

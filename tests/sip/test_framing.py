@@ -17,7 +17,7 @@ from chatredirect.sip.errors import (
 from chatredirect.sip.framing import Event, FramingFault, Ping, StreamFramer
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.message import Request, Response
-from tests.sip.in_memory_server import ENDPOINT, Served, message, request
+from tests.sip.in_memory_server import ENDPOINT, TCP, Served, message, request
 from tests.sip.strategies import mutated, requests, splits
 
 SMALL = Limits(message=600, header_line=200, headers=12, via_values=5, uri=100)
@@ -98,7 +98,7 @@ def test_line_breaks_between_messages(between: bytes, pings: int) -> None:
 
 def test_ping_alone(served: Served) -> None:
     (event,) = feed(b"\r\n\r\n")
-    assert served.server.answer_event(event, served.source, "tcp") == b"\r\n"
+    assert served.server.answer_event(event, served.source, "tcp", TCP) == b"\r\n"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_head_that_never_ends(served: Served) -> None:
         assert len(framer._buffer) <= DEFAULT.message
     (event,) = events
     assert isinstance(event, FramingFault)
-    answer = served.server.answer_event(event, served.source, "tcp")
+    answer = served.server.answer_event(event, served.source, "tcp", TCP)
     assert answer is not None
     assert answer.startswith(b"SIP/2.0 513 Message Too Large\r\n")
     assert framer._buffer == b""

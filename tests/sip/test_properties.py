@@ -15,7 +15,7 @@ from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.message import Message, Request, Response, read_mandatory_headers, values
 from chatredirect.sip.uri import SipUri, equivalent, parse_uri
-from tests.sip.in_memory_server import Served, read_answer, request, serve
+from tests.sip.in_memory_server import UDP, Served, read_answer, request, serve
 from tests.sip.strategies import addresses, mutated, requests, uris, via_parms
 
 WIDE = Limits(message=2**20, header_line=2**20, headers=1000, via_values=1000, uri=2**20)
@@ -94,7 +94,7 @@ def test_every_header_field_survives(data: bytes) -> None:
 @given(requests())
 def test_a_valid_request_is_never_malformed(data: bytes) -> None:
     """It may be for nobody, but nothing is wrong with it."""
-    answered = SERVED.server.answer_datagram(data, SERVED.source)
+    answered = SERVED.server.answer_datagram(data, SERVED.source, UDP)
     parsed = parse_datagram(data, DEFAULT)
     assert isinstance(parsed, Request)
     if parsed.method in (b"ACK", b"BENOTIFY"):
@@ -182,13 +182,13 @@ def test_any_octets_give_a_message_or_a_named_error(data: bytes) -> None:
 @given(mutated())
 def test_any_octets_are_counted_once(data: bytes) -> None:
     served = serve()
-    answered = served.server.answer_datagram(data, served.source)
+    answered = served.server.answer_datagram(data, served.source, UDP)
     assert sum(served.counters.answers.values()) == (answered is not None)
     assert sum(served.counters.drops.values()) == (answered is None)
 
 
 def respelled(data: bytes, served: Served) -> tuple[bytes, int] | None:
-    return served.server.answer_datagram(data, served.source)
+    return served.server.answer_datagram(data, served.source, UDP)
 
 
 @given(requests())

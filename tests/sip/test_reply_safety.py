@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
-from tests.sip.in_memory_server import ENDPOINT, Served, endpoint, message, request, serve
+from tests.sip.in_memory_server import ENDPOINT, TCP, UDP, Served, endpoint, message, request, serve
 from tests.sip.strategies import mutated, requests
 
 # -- where it goes, RFC 3261 §18.2.2 and RFC 3581 §4 ------------------------------------------
@@ -86,7 +86,7 @@ def test_no_amplifier(data: bytes, uri: bytes) -> None:
     served = serve()
     line, _, rest = data.partition(b"\r\n")
     for asked in (data, b"%b %b SIP/2.0\r\n%b" % (line.partition(b" ")[0], uri, rest)):
-        answered = served.server.answer_datagram(asked, served.source)
+        answered = served.server.answer_datagram(asked, served.source, UDP)
         if answered is not None:
             assert len(answered[0]) <= max(2 * len(asked), 1300)
             if answered[0].count(b"\r\nContact: ") > 1:
@@ -108,7 +108,7 @@ def test_a_small_request_has_a_small_answer(served: Served) -> None:
     assert answer is not None
     assert answer.status == 302
     (best,) = answer.all(b"Contact")
-    answered = served.server.answer_event(parse_datagram(data, DEFAULT), served.source, "tcp")
+    answered = served.server.answer_event(parse_datagram(data, DEFAULT), served.source, "tcp", TCP)
     assert answered is not None
     assert answered.count(b"\r\nContact: ") == 64
     assert answered.partition(b"\r\nContact: ")[2].startswith(best + b"\r\n")
@@ -166,7 +166,7 @@ def test_contacts_on_a_stream_need_not_be_cut(served: Served) -> None:
 def test_ack_and_benotify_get_nothing(data: bytes, method: bytes) -> None:
     served = serve()
     rest = data.partition(b" ")[2]
-    assert served.server.answer_datagram(method + b" " + rest, served.source) is None
+    assert served.server.answer_datagram(method + b" " + rest, served.source, UDP) is None
     assert served.stream(method + b" " + rest + b"\r\n\r\n") == [] or b"\r\n\r\n" in rest
 
 
@@ -178,7 +178,7 @@ def test_responses_get_nothing(data: bytes, line: bytes) -> None:
     """Two servers that answered each other's answers would never end."""
     served = serve()
     rest = data.partition(b"\r\n")[2]
-    assert served.server.answer_datagram(line + b"\r\n" + rest, served.source) is None
+    assert served.server.answer_datagram(line + b"\r\n" + rest, served.source, UDP) is None
 
 
 def test_our_own_answers_get_nothing(served: Served) -> None:

@@ -92,7 +92,7 @@ class ResponseSettings:
     agent: bytes
     log_requests: bool
     stateful: StatefulModes = field(default_factory=StatefulModes)
-    registrars: Registrars | None = None
+    registrars: Registrars = Registrars({}, frozenset())
     observing: Observing = field(default_factory=Observing)
 
 
@@ -209,11 +209,7 @@ class Dispatcher:
         return PlannedResponse(200, CAPABILITIES, endpoint=endpoint)
 
     def _cancel(
-        self,
-        cancel: Request,
-        headers: MandatoryHeaders,
-        endpoint: Endpoint | None,
-        peer: Peer,
+        self, cancel: Request, headers: MandatoryHeaders, endpoint: Endpoint | None, peer: Peer
     ) -> PlannedResponse:
         """200 (RFC 3261 §8.3); 481 if the INVITE would be known and isn't (§9.2)."""
         tagged = not headers.in_dialog
@@ -250,7 +246,7 @@ class Dispatcher:
             lookup is not None
             and request.method == b"INVITE"
             and (methods is None or b"INVITE" in methods)
-        ):  # a refusal of its INVITE would switch a client's group chat off
+        ):  # a client whose INVITE is refused switches its group chat off
             driver = self._stateful.lookup
             assert driver is not None  # there is one where there are such endpoints
             driver.invite(request, headers, peer, return_path, lookup, closed.why)
@@ -260,19 +256,17 @@ class Dispatcher:
 
     def _elsewhere(self, method: bytes, uri: SipUri, return_path: ReturnPath) -> PlannedResponse:
         """The response for a URI that is no endpoint's; a REGISTER may get a 301."""
-        registrars = self._settings.registrars
-        if method == b"REGISTER" and registrars is not None:
-            planned = registrars.response(uri, return_path.transport)
-            if planned is not None:
-                return planned
-        return PlannedResponse(404)
+        planned = None
+        if method == b"REGISTER":
+            planned = self._settings.registrars.response(uri, return_path.transport)
+        return planned or PlannedResponse(404)
 
     def _by_to(self, to: bytes, user: bytes | None) -> tuple[Endpoint | None, bytes | None]:
         """The endpoint that the To URI names, and the user part for its Contact."""
         try:
             uri, endpoint = self._directory.find(to)
         except SipError:
-            return None, user  # any URI may stand in a To; this one is no contact object
+            return None, user  # a To may hold any URI; this one is no contact object's
         return endpoint, user if user is not None else uri.user
 
     def _unavailable(

@@ -65,16 +65,16 @@ class Channels:
             return self.channels[0].uri if self.channels[0].usable else None
         self._forget(now)
         # a hash will do: callers that share it share no more than the channel service
-        who = hash(caller)
-        position, until = self._callers.get(who, (self._next, now + STABLE))
-        if who in self._callers and self.channels[position].usable:
+        key = hash(caller)
+        position, until = self._callers.get(key, (self._next, now + STABLE))
+        if key in self._callers and self.channels[position].usable:
             return self.channels[position].uri
         count = len(self.channels)
         for step in range(count):
             position = (self._next + step) % count
             if self.channels[position].usable:
                 self._next = (position + 1) % count
-                self._callers[who] = (position, until)
+                self._callers[key] = (position, until)
                 return self.channels[position].uri
         return None
 

@@ -1,1 +1,1 @@
-"""What a requester is told: responses as planned, explained in words, and counted."""
+"""Responses: planned, explained in words, and counted."""

@@ -1,6 +1,6 @@
 """What a message got and why, in words: for the log and for traces.
 
-The words may hold the peer's octets, so whoever shows them escapes them.
+The words may hold the peer's octets: escape them before showing them.
 """
 
 import re

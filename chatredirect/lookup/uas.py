@@ -36,7 +36,7 @@ _COMMAND_TYPES = (xccos.CONTENT_TYPE, b"text/xml", b"application/xml")
 
 
 @dataclass(slots=True)
-class _Outcome:
+class _Answer:
     """The response to a request in a dialog, and what follows it."""
 
     response: PlannedResponse
@@ -78,13 +78,13 @@ def begin_lookup(
     # RFC 3261 §12.1.1, §13.3.1.4
     routes = [b"Record-Route: %b\r\n" % value for value in values(request, b"record-route")]
     response = PlannedResponse(200, b"".join(routes) + accepted(lookup))
+    lookup.held = flow
+    flow.hold()  # before the transaction releases it, which would close a half-closed connection
     lookup.answer = _respond(
         core, received, response, endpoint, tag, body=description, merged=merged
     )
     lookup.answer_number = headers.number
     core.dialogs[lookup.dialog.key] = lookup
-    lookup.held = flow
-    flow.hold()
     core.counters.begun += 1
     core.handle_event(lookup, SessionEvent.ACCEPTED, now)
 
@@ -157,14 +157,14 @@ def answer_in_dialog(core: LookupCore, received: ReceivedRequest) -> bool:
         lookup.flow = received.flow
     lookup.dialog.remote_number = headers.number
     refusal = required(request)
-    outcome = _outcome(core, request, lookup) if refusal is None else _Outcome(refusal)
-    response, tag = outcome.response, tag_of(headers.to, "To")
-    data = _respond(core, received, response, lookup.endpoint, tag, body=outcome.body)
+    answer = _answer(core, request, lookup) if refusal is None else _Answer(refusal)
+    response, tag = answer.response, tag_of(headers.to, "To")
+    data = _respond(core, received, response, lookup.endpoint, tag, body=answer.body)
     if request.method == b"INVITE" and response.status < 300:
         lookup.answer, lookup.answer_number = data, headers.number
-    core.handle_event(lookup, outcome.event, received.now)
-    if outcome.commands:
-        _reply(core, lookup, outcome.commands, received.now)
+    core.handle_event(lookup, answer.event, received.now)
+    if answer.commands:
+        _reply(core, lookup, answer.commands, received.now)
     return True
 
 
@@ -184,38 +184,38 @@ def _refusal_in_dialog(
     return None
 
 
-def _outcome(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
+def _answer(core: LookupCore, request: Request, lookup: LookupSession) -> _Answer:
     match request.method:
         case b"INFO":
             return _info(request)
         case b"BYE":
-            return _Outcome(PlannedResponse(200), event=SessionEvent.BYE)
+            return _Answer(PlannedResponse(200), event=SessionEvent.BYE)
         case b"INVITE":
             return _reinvite(core, request, lookup)
         case b"UPDATE":
             return _update(core, request, lookup)
         case b"OPTIONS":
-            return _Outcome(PlannedResponse(200, CAPABILITIES))
+            return _Answer(PlannedResponse(200, CAPABILITIES))
         case _:
-            return _Outcome(PlannedResponse(405, ALLOW))
+            return _Answer(PlannedResponse(405, ALLOW))
 
 
-def _info(request: Request) -> _Outcome:
+def _info(request: Request) -> _Answer:
     if not request.body:
-        return _Outcome(PlannedResponse(200))  # RFC 6086 §4.2.2
+        return _Answer(PlannedResponse(200))  # RFC 6086 §4.2.2
     if len(request.body) > xccos.MAX_OCTETS:
-        return _Outcome(PlannedResponse(413))
+        return _Answer(PlannedResponse(413))
     body = body_of(request)
     if body.encoded or body.kind not in _COMMAND_TYPES:
-        return _Outcome(not_understood(body, xccos.CONTENT_TYPE) or PlannedResponse(200))
+        return _Answer(not_understood(body, xccos.CONTENT_TYPE) or PlannedResponse(200))
     try:
         commands = xccos.read_commands(body.octets, body.param(b"charset"))
     except UnknownCharset as unknown:
         accept = b"Accept: %b;charset=utf-8\r\n" % xccos.CONTENT_TYPE
-        return _Outcome(PlannedResponse(415, accept, str(unknown)))
+        return _Answer(PlannedResponse(415, accept, str(unknown)))
     except BadXml as bad:
-        return _Outcome(PlannedResponse(400, phrase=str(bad)))
-    return _Outcome(PlannedResponse(200), commands=commands)
+        return _Answer(PlannedResponse(400, phrase=str(bad)))
+    return _Answer(PlannedResponse(200), commands=commands)
 
 
 def _reply(
@@ -239,26 +239,26 @@ def _reply(
     core.reply(lookup, xccos.write_replies(lookup.replies, commands, endpoint.domain, find), now)
 
 
-def _reinvite(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
+def _reinvite(core: LookupCore, request: Request, lookup: LookupSession) -> _Answer:
     """RFC 3261 §14.2."""
     answer = _renew(core, request, lookup)
     if isinstance(answer, PlannedResponse):
-        return _Outcome(answer)
+        return _Answer(answer)
     lookup.offering = answer is None
     if answer is None:
         answer = _describe(lookup, partial(sdp.offer, lookup.flow.host))
     response = PlannedResponse(200, accepted(lookup))
-    return _Outcome(response, answer, SessionEvent.ACCEPTED)
+    return _Answer(response, answer, SessionEvent.ACCEPTED)
 
 
-def _update(core: LookupCore, request: Request, lookup: LookupSession) -> _Outcome:
+def _update(core: LookupCore, request: Request, lookup: LookupSession) -> _Answer:
     """RFC 3311 §5.2."""
     if request.body and lookup.offering:
-        return _Outcome(PlannedResponse(491))
+        return _Answer(PlannedResponse(491))
     answer = _renew(core, request, lookup)
     if isinstance(answer, PlannedResponse):
-        return _Outcome(answer)
-    return _Outcome(PlannedResponse(200, accepted(lookup)), answer or b"")
+        return _Answer(answer)
+    return _Answer(PlannedResponse(200, accepted(lookup)), answer or b"")
 
 
 def _renew(

@@ -119,3 +119,18 @@ def test_what_is_refused_for_its_size_is_not_kept(transport: str) -> None:
     assert len(world.core.transactions) == before
     client.look_up()
     assert client.ask("BYE")[0].status == 200
+
+
+def test_the_dialog_holds_its_flow_before_the_transaction_releases_it() -> None:
+    """A connection that its client has half closed would be closed in between."""
+    world = World()
+    left = []
+    release = world.flow.release
+
+    def watched() -> None:
+        release()
+        left.append(world.flow.held)
+
+    world.flow.release = watched  # type: ignore[method-assign]
+    Client(world).invite()
+    assert left == [1]

@@ -30,7 +30,7 @@ START = 1_800_000_000.0  # seconds since the epoch
 
 
 class World:
-    """A wall clock that is set at will, and timers that ring when they are told to."""
+    """A wall clock that is set at will, and timers that ring when the test lets them."""
 
     def __init__(self) -> None:
         self.now = START
@@ -81,12 +81,12 @@ def world() -> World:
 
 
 @pytest.fixture
-def told() -> Iterator[list[Any]]:
+def logged() -> Iterator[list[Any]]:
     with capture_logs() as lines:
         yield lines
 
 
-def test_it_opens_when_its_time_has_come(world: World, told: list[Any]) -> None:
+def test_it_opens_when_its_time_has_come(world: World, logged: list[Any]) -> None:
     world.serve(settings(active_from=after(100)), settings("b", active_from=after(50)))
     assert not world.is_open()
     world.now += 60
@@ -96,15 +96,15 @@ def test_it_opens_when_its_time_has_come(world: World, told: list[Any]) -> None:
     world.ring()
     assert world.is_open()
     assert not world.asked  # nothing waits, so nobody looks
-    events = [(line["event"], line["endpoint"]) for line in told]
+    events = [(line["event"], line["endpoint"]) for line in logged]
     assert events == [
         ("endpoint_waits", "sip:b@contoso.com"),
         ("endpoint_waits", "sip:a@contoso.com"),
         ("endpoint_activated", "sip:b@contoso.com"),
         ("endpoint_activated", "sip:a@contoso.com"),
     ]
-    assert told[2]["active_from"] == written(after(50))
-    assert told[2]["seconds_late"] == 10
+    assert logged[2]["active_from"] == written(after(50))
+    assert logged[2]["seconds_late"] == 10
 
 
 def test_a_clock_that_is_set_forwards(world: World) -> None:
@@ -117,7 +117,7 @@ def test_a_clock_that_is_set_forwards(world: World) -> None:
     assert world.is_open()
 
 
-def test_a_clock_that_is_set_back_closes_nothing(world: World, told: list[Any]) -> None:
+def test_a_clock_that_is_set_back_closes_nothing(world: World, logged: list[Any]) -> None:
     """Neither by itself, nor with a reload, nor does it open a second time."""
     world.serve(settings(active_from=after(10)))
     world.now += 10
@@ -128,7 +128,7 @@ def test_a_clock_that_is_set_back_closes_nothing(world: World, told: list[Any]) 
     assert world.is_open()
     world.now += 3700
     assert not world.asked
-    assert [line["event"] for line in told].count("endpoint_activated") == 1
+    assert [line["event"] for line in logged].count("endpoint_activated") == 1
 
 
 def test_one_that_was_active_from_the_start_stays_so(world: World) -> None:
@@ -165,7 +165,7 @@ def test_another_time_counts_anew(world: World) -> None:
     assert not world.is_open()
 
 
-def test_it_opens_while_a_reload_is_under_way(world: World, told: list[Any]) -> None:
+def test_it_opens_while_a_reload_is_under_way(world: World, logged: list[Any]) -> None:
     """The old configuration's timer rings when the new one is read and not yet in force."""
     world.serve(settings(active_from=after(10)))
     reading = world.states.read()
@@ -177,7 +177,7 @@ def test_it_opens_while_a_reload_is_under_way(world: World, told: list[Any]) -> 
     assert new.closed is not None
     world.states.serve(reading, building.waiting)
     assert new.closed is None
-    assert [line["event"] for line in told].count("endpoint_activated") == 1
+    assert [line["event"] for line in logged].count("endpoint_activated") == 1
 
 
 def test_a_configuration_that_is_refused_changes_nothing(world: World) -> None:
@@ -188,19 +188,19 @@ def test_a_configuration_that_is_refused_changes_nothing(world: World) -> None:
     assert world.is_open()
 
 
-def test_waiting_is_told_once(world: World, told: list[Any]) -> None:
+def test_waiting_is_logged_once(world: World, logged: list[Any]) -> None:
     """And not with every reload; of very many not one by one."""
     many = [settings(f"u{n}", active_from=after(10)) for n in range(30)]
     world.serve(*many)
     world.serve(*many)
-    assert [line["event"] for line in told] == [*["endpoint_waits"] * 20, "endpoints_wait"]
+    assert [line["event"] for line in logged] == [*["endpoint_waits"] * 20, "endpoints_wait"]
 
 
 @given(st.lists(st.one_of(st.floats(-200, 200), st.booleans()), max_size=30))
 def test_never_twice(steps: list[float | bool]) -> None:
     """However the clock jumps, and whenever it is looked at: it opens once, for good."""
     world, opened = World(), False
-    with capture_logs() as told:
+    with capture_logs() as logged:
         world.serve(settings(active_from=after(50)))
         for step in steps:
             if isinstance(step, bool):
@@ -212,7 +212,7 @@ def test_never_twice(steps: list[float | bool]) -> None:
                 world.now += step
             assert not opened or world.is_open()
             opened = world.is_open()
-    assert [line["event"] for line in told].count("endpoint_activated") <= 1
+    assert [line["event"] for line in logged].count("endpoint_activated") <= 1
 
 
 @pytest.mark.parametrize(

@@ -277,7 +277,7 @@ def test_cancel(world: World) -> None:
 
 
 def test_cancel_without_a_branch() -> None:
-    """§17.2.3: told apart by Request-URI, tags, Call-ID, CSeq number and Via."""
+    """§17.2.3: distinguished by Request-URI, tags, Call-ID, CSeq number and Via."""
     world = World()
     client = Client(world, branches=False)
     invited = client.invite()

@@ -108,15 +108,17 @@ def test_server_with_provisional_responses() -> None:
         assert len(made.layer) == 0
 
 
-@pytest.mark.parametrize(("event", "told"), [(TransactionEvent.FAILURE, True), (None, False)])
-def test_client_after_a_provisional_response(event: TransactionEvent | None, told: bool) -> None:
+@pytest.mark.parametrize(("event", "notified"), [(TransactionEvent.FAILURE, True), (None, False)])
+def test_client_after_a_provisional_response(
+    event: TransactionEvent | None, notified: bool
+) -> None:
     """Figure 6: every T2 from then on; a final response or timer F ends it."""
     made = Layer("udp")
     transaction = made.layer.request(b"k", b"INFO", made.flow, "user", 0.0)
     made.layer.handle_event(transaction, TransactionEvent.PROVISIONAL, 0.1)
     assert [at for at, _ in made.run(9.0)] == [0.5, 4.5, 8.5]
     if event is not None:
-        assert made.layer.handle_event(transaction, event, 9.0) == told
+        assert made.layer.handle_event(transaction, event, 9.0) == notified
         assert made.run(60.0) == []
     else:
         assert made.run(60.0)[-1] == (32.0, b"timeout")

@@ -1,4 +1,4 @@
-"""Lookups without a socket and without a clock: octets in, octets out, time goes on when told to.
+"""Lookups without a socket: octets in, octets out, and a clock that the test moves.
 
 The answers are read by the reader of tests/sent, which shares no code with the package.
 """

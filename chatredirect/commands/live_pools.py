@@ -134,7 +134,7 @@ async def _resolve_all(
 
 async def _resolve(pool: PoolAddress, resolver: Resolver) -> Resolution:
     trace = Trace()
-    located = await resolver.locate(pool.fqdn, pool.port, pool.transport, trace=trace)
+    located = await resolver.locate(pool, trace=trace)
     return Resolution(pool, located, trace)
 
 

@@ -145,12 +145,13 @@ def read_answer(
     if not isinstance(message, dns.message.QueryMessage) or len(message.question) != 1:
         raise AnswerError("not an answer to a question", about_name=False)
     nxdomain = rcode == dns.rcode.NXDOMAIN
+    negative = AnswerKind.NXDOMAIN if nxdomain else AnswerKind.NODATA
     if not message.answer:  # most answers are negative, without a chain of aliases
         soa = _soa_ttl(message, message.question[0].name)
         if soa is None and not nxdomain and _is_referral(message):
             raise AnswerError("referral to other servers", about_name=True)
         ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
-        return Answer(AnswerKind.NXDOMAIN if nxdomain else AnswerKind.NODATA, (), ttl, name)
+        return Answer(negative, (), ttl, name)
     first = message.answer[0]
     alone = len(message.answer) == 1 and first.rdtype == rdtype and not nxdomain
     if alone and first.name == message.question[0].name:  # no chain to be followed
@@ -170,8 +171,7 @@ def read_answer(
     if chain.cnames and soa is None and not nxdomain:
         return Alias(name, aliases_ttl)
     ttl = NEGATIVE_TTL_WITHOUT_SOA if soa is None else soa
-    kind = AnswerKind.NXDOMAIN if nxdomain else AnswerKind.NODATA
-    return Answer(kind, (), min(ttl, aliases_ttl) if chain.cnames else ttl, name)
+    return Answer(negative, (), min(ttl, aliases_ttl) if chain.cnames else ttl, name)
 
 
 def _positive(

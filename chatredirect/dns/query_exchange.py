@@ -1,12 +1,7 @@
 """One query to one name server, over UDP or TCP.
 
-dnspython parses the messages, once their size and counts are known to be in bounds. Its
-asynchronous `Resolver` is not used: it asks the servers in the same order every time, so a dead
-first server costs each lookup its whole timeout; it measures time with the wall clock, which steps;
-it caches until the TTL has ended and then makes the next caller wait. Its `asyncquery` is not used
-either: over TCP it parses an answer of any size, and over UDP, with a new socket and a message
-built from scratch for every query, it takes 185 µs of CPU time for each (uvloop), against 20 µs
-here and 70 µs for parsing the answer. That decides how soon ten thousand pools are known.
+dnspython parses the messages, once their size and counts are known to be in bounds; why its own
+resolver and queries are not used stands in docs/decisions/finding-pools.md.
 
 A UDP socket is connected, so that ICMP reports at once when nobody listens, and sends a limited
 number of queries before its port is given up (RFC 5452 §9.2 asks for many and unpredictable ports).

@@ -19,10 +19,9 @@ from chatredirect.dns.query_exchange import DnsExchange
 from chatredirect.dns.resolution import DnsCounters, Located, Question, Trace
 from chatredirect.dns.rfc3263 import AAAA, A, TargetSearch
 from chatredirect.dns.servers import MOST_OCTETS, PATH, ServerList, read_resolv_conf
-from chatredirect.net.target import Target
+from chatredirect.net.target import PoolAddress, Target
 from chatredirect.runtime.regular_file import in_thread, read_file
 from chatredirect.runtime.wording import error_text
-from chatredirect.sip.uri import Wanted
 
 SPARE_RECORDS = 1024
 RECORDS_PER_POOL = 16
@@ -35,11 +34,7 @@ log = structlog.get_logger()
 
 
 class Resolver:
-    """Finds targets; its settings may change.
-
-    Attributes:
-        counters: queries and their outcomes.
-    """
+    """Finds targets; its settings may change."""
 
     def __init__(
         self,
@@ -73,37 +68,24 @@ class Resolver:
         self._cache = RecordCache(settings, SPARE_RECORDS)
         self._exchange = DnsExchange(self.counters)
         self._lookup = DnsLookup(
-            asker or self._exchange,
-            self._cache,
-            self._servers,
-            settings,
-            clock=clock,
-            counters=self.counters,
+            asker or self._exchange, self._cache, self._servers, settings, clock, self.counters
         )
         self._clock = clock
         self._reported_fault: str | None = None
         self._report_hosts_fault()
 
     async def locate(
-        self,
-        fqdn: str,
-        port: int | None = None,
-        transport: Wanted | None = None,
-        *,
-        spread: bool = False,
-        trace: Trace | None = None,
+        self, pool: PoolAddress, *, spread: bool = False, trace: Trace | None = None
     ) -> Located:
         """The targets of a pool, and when to ask again; see `rfc3263`. Raises nothing.
 
         Args:
-            fqdn: a host name in lower case, or an IP address.
-            port: None to let DNS decide.
-            transport: None to let DNS decide.
+            pool: its FQDN in lower case, or an IP address.
             spread: refresh at a random time of the TTL, so that very many pools aren't due at once.
             trace: gets each step.
         """
         self.counters.refreshes += 1
-        question = self._question(fqdn, port, transport)
+        question = self._question(pool)
         question.trace = trace
         if spread:
             question.fraction = self._rng.uniform(0.05, 0.95)
@@ -113,22 +95,12 @@ class Resolver:
         """Whether a name certainly has addresses: one quick query. False says nothing."""
         return await self._lookup.glance(fqdn, A if self._settings.prefer == "ipv4" else AAAA)
 
-    def fixed(
-        self, fqdn: str, port: int | None = None, transport: Wanted | None = None
-    ) -> Located | None:
+    def fixed(self, pool: PoolAddress) -> Located | None:
         """The targets of a name that needs no DNS, without waiting; None if it needs DNS."""
-        question = self._question(fqdn, port, transport)
-        return TargetSearch(question, self._lookup, self._hosts).fixed()
+        return TargetSearch(self._question(pool), self._lookup, self._hosts).fixed()
 
-    def _question(self, fqdn: str, port: int | None, transport: Wanted | None) -> Question:
-        return Question(
-            fqdn,
-            port,
-            transport,
-            prefer=self._settings.prefer,
-            fraction=self._rng.uniform(0.85, 0.95),
-            is_own=self._is_own,
-        )
+    def _question(self, pool: PoolAddress) -> Question:
+        return Question(pool, self._settings.prefer, self._rng.uniform(0.85, 0.95), self._is_own)
 
     def expect(self, pools: int) -> None:
         """Make room for the records of this many pools."""

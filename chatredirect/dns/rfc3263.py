@@ -24,6 +24,7 @@ from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
 from chatredirect.dns.resolution import Located, LocatedState, Question, ResolutionStep, Source
 from chatredirect.net.addresses import Transport, default_port
 from chatredirect.net.target import Target
+from chatredirect.sip.uri import Wanted
 
 A = dns.rdatatype.A
 AAAA = dns.rdatatype.AAAA
@@ -68,7 +69,7 @@ class TargetSearch:
     lookup: DnsLookup
     hosts: Hosts
     _refresh_at: float = float("inf")
-    _no: str = ""
+    _negative: str = ""
     _stale: str | None = None
     _notes: list[str] = field(default_factory=list)
     _failures: list[str] = field(default_factory=list)
@@ -79,8 +80,8 @@ class TargetSearch:
         fixed = self.fixed()
         if fixed is not None:
             return fixed
-        if question.port is None:
-            if question.transport in (None, "sips"):
+        if question.pool.port is None:
+            if question.pool.transport in (None, "sips"):
                 failed: Located | None = None
                 for naptr_service in await self._naptr_services():
                     located = await self._through_srv([naptr_service])
@@ -92,11 +93,11 @@ class TargetSearch:
             located = await self._through_srv(self._srv_services())
             if located is not None:
                 return located
-        return self._own_targets(await self._addresses([question.fqdn]))
+        return self._own_targets(await self._addresses([question.pool.fqdn]))
 
     def fixed(self) -> Located | None:
         """The result if the name needs no DNS, without waiting; else None."""
-        fqdn = self.question.fqdn
+        fqdn = self.question.pool.fqdn
         addresses = (fqdn,) if is_address(fqdn) else self.hosts.get(fqdn)
         if addresses is None:
             return None
@@ -105,15 +106,15 @@ class TargetSearch:
 
     def _own_targets(self, addresses: dict[str, tuple[str, ...]]) -> Located:
         """The name's own addresses, with the port that goes with the transport (§4.2)."""
-        question = self.question
+        pool = self.question.pool
         # RFC 3263 §4.1: where neither the caller nor DNS names a transport, sip means UDP
-        transport: Transport = "udp" if question.transport is None else _transports(question)[0]
-        host = _SrvHost(question.fqdn, question.port or default_port(transport))
+        transport: Transport = "udp" if pool.transport is None else _transports(pool.transport)[0]
+        host = _SrvHost(pool.fqdn, pool.port or default_port(transport))
         return self._ended(self._targets(transport, [host], addresses))
 
     async def _naptr_services(self) -> list[tuple[Transport, str]]:
         """Transports and SRV names by the NAPTR records, in their order (RFC 3263 §4.1)."""
-        key = (self.question.fqdn, NAPTR)
+        key = (self.question.pool.fqdn, NAPTR)
         found = (await self._find([key]))[key]
         if isinstance(found, LookupFailed):
             # Some servers can't do NAPTR at all; the SRV records say the rest, or fail as well.
@@ -126,15 +127,15 @@ class TargetSearch:
             transport = NAPTR_SERVICES.get(record.service)
             if record.flags != "S" or transport is None or not record.replacement:
                 self._notes.append(f"NAPTR {record}: not a SIP service over UDP, TCP or TLS")
-            elif transport in _transports(self.question):
+            elif transport in _transports(self.question.pool.transport):
                 services.append((transport, record.replacement))
         return list(dict.fromkeys(services))
 
     def _srv_services(self) -> list[tuple[Transport, str]]:
         services: list[tuple[Transport, str]] = []
-        for transport in _transports(self.question):
+        for transport in _transports(self.question.pool.transport):
             for prefix in SERVICES[transport]:
-                name = f"{prefix}.{self.question.fqdn}"
+                name = f"{prefix}.{self.question.pool.fqdn}"
                 if len(name) > MAX_NAME:
                     self._skip(name, "SRV", "longer than a domain name can be")
                 else:
@@ -220,10 +221,10 @@ class TargetSearch:
             failed = [found for found in each if isinstance(found, LookupFailed)]
             if failed and not addresses[name]:
                 self._failures.append(f"addresses of {name}: {failed[0].reason}")
-            elif not addresses[name] and name == self.question.fqdn:
-                self._no = _no(each)
+            elif not addresses[name] and name == self.question.pool.fqdn:
+                self._negative = _negative_reason(each)
             elif not addresses[name]:
-                self._notes.append(f"{name}: {_no(each)}")
+                self._notes.append(f"{name}: {_negative_reason(each)}")
         return addresses
 
     async def _find(self, keys: list[Key]) -> Results:
@@ -274,7 +275,7 @@ class TargetSearch:
                     host.name,
                     host.priority,
                     host.weight,
-                    self.question.fqdn,
+                    self.question.pool.fqdn,
                 )
                 why = unfit(address)
                 if why is None and self.question.is_own(target):
@@ -292,15 +293,9 @@ class TargetSearch:
             state, reason = LocatedState.FAILED, self._failures[0]
         else:
             state = LocatedState.NONE
-            reason = why or self._no or [*self._notes, "no addresses"][0]
-        return Located(
-            state,
-            targets,
-            reason,
-            self._refresh_at,
-            self._stale,
-            tuple(dict.fromkeys(self._notes)),
-        )
+            reason = why or self._negative or [*self._notes, "no addresses"][0]
+        notes = tuple(dict.fromkeys(self._notes))
+        return Located(state, targets, reason, self._refresh_at, self._stale, notes)
 
     def _skip(self, name: str, kind: str, outcome: str, records: tuple[str, ...] = ()) -> None:
         if self.question.trace is not None:
@@ -308,17 +303,17 @@ class TargetSearch:
             self.question.trace.append(ResolutionStep(name, kind, source, outcome, None, records))
 
 
-def _transports(question: Question) -> tuple[Transport, ...]:
+def _transports(wanted: Wanted | None) -> tuple[Transport, ...]:
     """The permitted transports, the most wanted first; a SIPS URI needs TLS (§4.1)."""
-    if question.transport is None:
+    if wanted is None:
         return tuple(SERVICES)
-    return ("tls",) if question.transport == "sips" else (question.transport,)
+    return ("tls",) if wanted == "sips" else (wanted,)
 
 
 _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
 
 
-def _no(each: Iterable[RecordsFound | LookupFailed]) -> str:
+def _negative_reason(each: Iterable[RecordsFound | LookupFailed]) -> str:
     """Which negative answer: the name doesn't exist, or has no addresses."""
     for found in each:
         if isinstance(found, RecordsFound) and found.answer.kind is AnswerKind.NXDOMAIN:

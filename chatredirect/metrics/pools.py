@@ -97,7 +97,7 @@ def _name(pool: Pool) -> str:
 
 def _targets(health: Health, few: int) -> Iterator[Reading]:
     by_state = {state.name.lower(): 0 for state in HealthState}
-    places = health.places
+    places = list(health)
     for start in range(0, len(places), _SLICE):
         for each in places[start : start + _SLICE]:
             by_state[each.state.name.lower()] += 1

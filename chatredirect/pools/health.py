@@ -8,7 +8,7 @@ This module has no clock and no socket: `chatredirect.pools.prober` sends the pi
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -108,10 +108,9 @@ class Health:
         """How many addresses are pinged."""
         return len(self._by_address)
 
-    @property
-    def places(self) -> list[TargetHealth]:
+    def __iter__(self) -> Iterator[TargetHealth]:
         """The state of each pinged address."""
-        return list(self._by_address.values())
+        return iter(self._by_address.values())
 
     def update(self, settings: HealthSettings, now: float) -> None:
         """Use other settings; states stay.

@@ -6,7 +6,7 @@ the changes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 
@@ -14,6 +14,7 @@ from chatredirect.config.fields import Family
 from chatredirect.dns.order import Order
 from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
+from chatredirect.sip.uri import Wanted
 
 
 class PoolEvent(Enum):
@@ -36,6 +37,7 @@ class PoolChange:
     reason: str = ""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Pool:
     """A pool of one or more endpoints.
 
@@ -43,6 +45,7 @@ class Pool:
     known, since a redirect to its name is right whatever they are. `order` is empty until then.
 
     Attributes:
+        key: FQDN, port and transport.
         fqdn: host name in lower case, or an IP address.
         port: None if DNS decides.
         transport: None if DNS decides.
@@ -59,48 +62,29 @@ class Pool:
         queued: used by the timer heap.
     """
 
-    __slots__ = (
-        "_order",
-        "_prefer",
-        "_reported",
-        "answered",
-        "due",
-        "fqdn",
-        "good_at",
-        "live",
-        "notes",
-        "port",
-        "queued",
-        "reason",
-        "stale",
-        "targets",
-        "transport",
-        "usable",
-        "want",
-    )
+    key: PoolAddress
+    _prefer: Family
+    fqdn: str = field(init=False)
+    port: int | None = field(init=False)
+    transport: Wanted | None = field(init=False)
+    usable: bool = False
+    reason: str = field(init=False)
+    targets: tuple[Target, ...] = ()
+    live: tuple[Target, ...] = ()
+    good_at: float | None = None
+    stale: str | None = None
+    notes: tuple[str, ...] = ()
+    want: "Callable[[Pool], None] | None" = None
+    answered: bool = False
+    due: float = inf
+    queued: float = inf
+    _order: Order | None = None
+    _reported: str | None = None
 
-    def __init__(self, key: PoolAddress, prefer: Family) -> None:
+    def __post_init__(self) -> None:
         """Begin without targets."""
-        self.fqdn, self.port, self.transport = key
-        self._prefer: Family = prefer
-        self._order: Order | None = None
-        self._reported: str | None = None
-        self.usable = False
+        self.fqdn, self.port, self.transport = self.key
         self.reason = f"{self.fqdn}: not resolved yet"
-        self.targets: tuple[Target, ...] = ()
-        self.live: tuple[Target, ...] = ()
-        self.good_at: float | None = None
-        self.stale: str | None = None
-        self.notes: tuple[str, ...] = ()
-        self.want: Callable[[Pool], None] | None = None
-        self.answered = False
-        self.due = inf
-        self.queued = inf
-
-    @property
-    def key(self) -> PoolAddress:
-        """Its FQDN, port and transport."""
-        return PoolAddress(self.fqdn, self.port, self.transport)
 
     @property
     def resolved(self) -> bool:
@@ -138,18 +122,16 @@ class Pool:
             first, self.stale = self.stale is None, located.reason
             return PoolChange(PoolEvent.STALE, reason=located.reason) if first else None
         removed = self.targets
-        reason = f"{self.fqdn}: {_printable(located.reason)}"
         # the failing server and its error may differ each time: log once that none answers
         outcome = located.reason if located.state is LocatedState.NONE else located.state.value
         reported_before = outcome == self._reported
         self._reported = outcome
         self.stale = None
         self.notes = located.notes
-        self.reason = reason
-        self.usable = False
+        self.reason = f"{self.fqdn}: {_printable(located.reason)}"
         self._set_targets(())
         if removed or not reported_before:
-            return PoolChange(PoolEvent.FAILED, removed=removed, reason=reason)
+            return PoolChange(PoolEvent.FAILED, removed=removed, reason=self.reason)
         return None
 
     def exists(self) -> None:

@@ -39,37 +39,13 @@ FILES_INTERVAL = 5.0
 """Seconds between two checks of the hosts file and resolv.conf."""
 
 
-class AddressesInUse:
-    """The IP addresses of all pools' targets, each with its number of targets."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._counts: Counter[str] = Counter()
-
-    def __contains__(self, address: object) -> bool:
-        """Whether a target has this address."""
-        return address in self._counts
-
-    def exchange(self, before: Iterable[Target], after: Iterable[Target]) -> None:
-        """Replace a pool's previous targets by its present ones."""
-        counts = self._counts
-        for target in after:
-            counts[target.address] += 1
-        for target in before:
-            counts[target.address] -= 1
-            if not counts[target.address]:
-                del counts[target.address]
-
-
 class Pools:
     """Pools by FQDN, port and transport.
 
     Attributes:
         resolver: finds the targets.
         dns_counters: the resolver's.
-        addresses: those of all targets.
+        addresses: the IP addresses of all targets, each with its number of targets.
         prober: pings the targets; None without health settings.
     """
 
@@ -105,7 +81,7 @@ class Pools:
             dns, is_own=is_own, clock=clock, rng=self._rng, asker=asker, resolv_conf=resolv_conf
         )
         self.dns_counters = self.resolver.counters
-        self.addresses = AddressesInUse()
+        self.addresses: Counter[str] = Counter()
         self._pools: dict[PoolAddress, Pool] = {}
         self._timers: TimerHeap[Pool] = TimerHeap()
         self._unanswered = 0
@@ -144,7 +120,7 @@ class Pools:
             self._unanswered += 1
             if self.prober is not None:
                 self.prober.watch(pool)
-            located = self.resolver.fixed(*key)
+            located = self.resolver.fixed(key)
             if located is None:
                 self._set_due(pool, self._clock())
                 self._workers.wake()
@@ -251,7 +227,7 @@ class Pools:
             return True
         spread = pool.want is not None and len(self._pools) > CROWD
         try:
-            located = await self.resolver.locate(*key, spread=spread)
+            located = await self.resolver.locate(key, spread=spread)
         except BaseException:  # a fault of ours, or a cancelled task: the pool comes back
             if self._pools.get(key) is pool:
                 self._set_due(pool, now + self._dns.retry)
@@ -282,7 +258,7 @@ class Pools:
         due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
         self._set_due(pool, due)
         if pool.targets != before:
-            self.addresses.exchange(before, pool.targets)
+            self._exchange_addresses(before, pool.targets)
             if self.prober is not None:
                 self.prober.exchange(pool, before, pool.targets)
             self._review(pool)
@@ -292,6 +268,13 @@ class Pools:
         if change is not None:
             self._log.change(pool, change)
         self._log.resolved(pool, due - now)
+
+    def _exchange_addresses(self, before: Iterable[Target], after: Iterable[Target]) -> None:
+        self.addresses.update(target.address for target in after)
+        for target in before:
+            self.addresses[target.address] -= 1
+            if not self.addresses[target.address]:
+                del self.addresses[target.address]
 
     def _want(self, pool: Pool) -> None:
         """A request needs a pool that has no full answer yet: resolve it first."""
@@ -315,7 +298,7 @@ class Pools:
             self._unanswered -= 1
         pool.want = None
         pool.due = inf
-        self.addresses.exchange(pool.targets, ())
+        self._exchange_addresses(pool.targets, ())
         if self.prober is not None:
             self.prober.unwatch(pool)
 

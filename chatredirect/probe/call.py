@@ -52,7 +52,6 @@ class ProbePlan:
 
     Attributes:
         method: `INVITE`, `SUBSCRIBE` or `OPTIONS`.
-        uri: the Request-URI.
         via: where to send it; None to let the URI decide.
         tls_name: the name that the certificate must have; None for the host's name.
         from_uri: the From URI; None for one with our own address.
@@ -116,12 +115,9 @@ class CallAttempt:
     """One request to one target, and its result.
 
     Attributes:
-        uri: the Request-URI.
-        target: where it was sent.
         local: our own address and port; empty if there was no connection.
         secured: the TLS session; None without TLS.
-        steps: the messages, in order.
-        more: how many further messages were not kept.
+        more: how many messages were left out of `steps`.
         response: the final response; None if none came.
         error: why there is no final response, for people; empty if there is one.
         hint: what a person may check; may be empty.
@@ -146,19 +142,12 @@ class CallAttempt:
 Locate: TypeAlias = Callable[[bytes], Awaitable[Target | None]]
 
 
-class _LateError(Exception):
-    """There was no connection in time."""
-
-
 @dataclass(slots=True)
 class Call:
     """Makes one `CallAttempt`.
 
     Attributes:
-        plan: the time limit, and whether to look up a channel service.
-        caller: makes the request.
         attempt: filled in by `make`.
-        connects: connect to a target, by transport.
         locate: finds the target of requests within a dialog.
         connected: called when `attempt.local` is known.
         report: called with each step that is kept.
@@ -185,8 +174,6 @@ class Call:
             self.connected()
             request = self.caller.request(attempt.uri, exchange)
             await self._exchange(exchange, request, until)
-        except _LateError as late:
-            attempt.error = str(late)
         except NotSecureError as failure:
             attempt.error, attempt.hint = failure.why, hint(failure, attempt.target)
         except OSError as error:
@@ -198,7 +185,6 @@ class Call:
                 exchange.close()
 
     async def _connect(self, target: Target, until: float) -> SipExchange:
-        """Raises OSError and _LateError."""
         begun = self._now()
         try:
             async with asyncio.timeout_at(until) as timeout:
@@ -206,7 +192,7 @@ class Call:
         except TimeoutError:
             if not timeout.expired():
                 raise  # the system's own, which came earlier
-            raise _LateError(f"no connection within {self.plan.seconds:g} s") from None
+            raise TimeoutError(f"no connection within {self.plan.seconds:g} s") from None
         return SipExchange(wire, target, self._step, begun)
 
     async def _exchange(self, exchange: SipExchange, request: ClientRequest, until: float) -> None:
@@ -307,11 +293,9 @@ class Call:
             return exchange
         try:
             return await self._connect(target, self._now() + self.plan.seconds)
-        except _LateError as late:
-            why = str(late)
         except OSError as error:
             why = error_text(error)
-        self.attempt.notes.append(f"{target}, where ACK and BYE should go: {why}")
+            self.attempt.notes.append(f"{target}, where ACK and BYE should go: {why}")
         return exchange
 
     def _step(self, step: ExchangeStep) -> None:

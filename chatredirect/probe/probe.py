@@ -88,14 +88,7 @@ class Watcher(Protocol):
 
 @dataclass(slots=True)
 class Probe:
-    """One run of a probe.
-
-    Attributes:
-        plan: what to send, and where.
-        resolver: finds the targets of URIs.
-        watcher: gets a report of every step.
-        connects: connect to a target, by transport.
-    """
+    """One run of a probe; `watcher` gets a report of every step."""
 
     plan: ProbePlan
     resolver: Resolver
@@ -195,7 +188,7 @@ class Probe:
     async def _resolve(self, uri: bytes, hop: PoolAddress) -> Lead:
         try:
             async with asyncio.timeout(self.plan.seconds):
-                located = await self.resolver.locate(hop.fqdn, hop.port, hop.transport)
+                located = await self.resolver.locate(hop)
         except TimeoutError:
             why = f"{hop} doesn't resolve: no answer from DNS within {self.plan.seconds:g} s"
             return Lead(uri, hop, why=why)

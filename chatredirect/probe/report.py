@@ -12,6 +12,7 @@ everything that a peer sent.
 
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from chatredirect.client.tls import Secured
@@ -41,66 +42,51 @@ _FIELDS_SHOWN = ("Warning", "Retry-After", "Allow")
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 
+@dataclass(slots=True)
 class TextReport:
-    """Prints each step when it happens."""
+    """Prints each step when it happens; `complain` prints what went wrong, `echo` the rest."""
 
-    def __init__(
-        self,
-        method: str,
-        echo: Callable[[str], None],
-        complain: Callable[[str], None],
-        *,
-        verbose: bool,
-    ) -> None:
-        """Print nothing yet.
-
-        Args:
-            method: the request's.
-            echo: prints a line.
-            complain: prints a line about what went wrong.
-            verbose: whether to print whole messages.
-        """
-        self._method = method
-        self._echo = echo
-        self._complain = complain
-        self._verbose = verbose
-        self._begun = False
+    method: str
+    echo: Callable[[str], None]
+    complain: Callable[[str], None]
+    verbose: bool
+    _begun: bool = False
 
     def lost(self, lead: Lead) -> None:
         """See `Watcher`."""
-        self._complain(f"{clean(lead.uri)}: {escape(lead.why)}")
+        self.complain(f"{clean(lead.uri)}: {escape(lead.why)}")
 
     def connected(self, attempt: CallAttempt) -> None:
         """See `Watcher`."""
         self._paragraph()
-        self._echo(f"{self._method} {clean(attempt.uri)}")
+        self.echo(f"{self.method} {clean(attempt.uri)}")
         for line in heading(attempt.local, attempt.target):
-            self._echo(line)
+            self.echo(line)
         if attempt.secured is not None:
             for line in security(attempt.secured):
-                self._echo(line)
+                self.echo(line)
 
     def step(self, attempt: CallAttempt, step: ExchangeStep) -> None:
         """See `Watcher`."""
-        self._echo(rung(step, attempt.target))
-        if self._verbose and step.message:
+        self.echo(rung(step, attempt.target))
+        if self.verbose and step.message:
             for line in whole(step):
-                self._echo(line)
+                self.echo(line)
 
     def ended(self, attempt: CallAttempt) -> None:
         """See `Watcher`."""
         if attempt.more:
-            self._echo(f"            ... and {attempt.more} messages more")
+            self.echo(f"            ... and {attempt.more} messages more")
         if attempt.response is not None:
             self._paragraph()
-            self._echo(_status(attempt.response))
+            self.echo(_status(attempt.response))
             for name, value in _shown_fields(attempt.response):
-                self._echo(f"{name}: {value}")
+                self.echo(f"{name}: {value}")
         if attempt.error:
             hint = f". {attempt.hint}" if attempt.hint else ""
-            self._complain(f"{attempt.target}: {escape(attempt.error)}{hint}")
+            self.complain(f"{attempt.target}: {escape(attempt.error)}{hint}")
         for note in attempt.notes:
-            self._complain(f"note: {escape(note)}")
+            self.complain(f"note: {escape(note)}")
 
     def leads(self, leads: list[Lead]) -> None:
         """See `Watcher`."""
@@ -110,33 +96,32 @@ class TextReport:
     def found(self, lead: Lead) -> None:
         """See `Watcher`."""
         if not lead.uri:
-            self._complain(f"no channel service: {escape(lead.why)}")
+            self.complain(f"no channel service: {escape(lead.why)}")
         else:
             self._lead("Channel", lead)
 
     def stopped(self, why: str) -> None:
         """See `Watcher`."""
-        self._complain(f"not followed: {escape(why)}")
+        self.complain(f"not followed: {escape(why)}")
 
     def _lead(self, label: str, lead: Lead) -> None:
-        self._echo(f"{label}: {clean(lead.uri)}")
+        self.echo(f"{label}: {clean(lead.uri)}")
         for line in _where(lead):
-            self._echo(f"         {line}")
+            self.echo(f"         {line}")
 
     def _paragraph(self) -> None:
         if self._begun:
-            self._echo("")
+            self.echo("")
         self._begun = True
 
 
+@dataclass(slots=True)
 class JsonReport:
     """Collects everything for `as_json`."""
 
-    def __init__(self, *, verbose: bool) -> None:
-        """Collect nothing yet; `verbose` adds whole messages."""
-        self._verbose = verbose
-        self._requests: list[Json] = []
-        self._notes: list[Json] = []
+    verbose: bool
+    _requests: list[Json] = field(default_factory=list)
+    _notes: list[Json] = field(default_factory=list)
 
     def lost(self, lead: Lead) -> None:
         """See `Watcher`."""
@@ -195,7 +180,7 @@ class JsonReport:
             "summary": clean(step.summary),
             "remark": escape(step.remark) or None,
         }
-        if self._verbose:
+        if self.verbose:
             # one character for each octet that isn't UTF-8, as Python's own files have it
             message["message"] = step.message.decode("utf-8", "backslashreplace")
         return message

@@ -31,8 +31,6 @@ class ExchangeStep:
 
     Attributes:
         seconds: since the exchange began.
-        sent: whether we sent it.
-        peer: the target at the other end.
         summary: method, or status code and reason phrase, as in the message.
         remark: for people, `again` for instance; mostly empty.
         message: the whole message; empty if it was no SIP message.
@@ -48,12 +46,7 @@ class ExchangeStep:
 
 @dataclass(slots=True, eq=False)
 class NoAnswerError(Exception):
-    """No final response came in time.
-
-    Attributes:
-        sent: how often the request was sent.
-        provisional: whether a provisional response came.
-    """
+    """No final response came in time; `provisional` tells whether a provisional one did."""
 
     sent: int
     provisional: bool

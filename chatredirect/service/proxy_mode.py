@@ -142,7 +142,7 @@ class ProxyMode:
             hop = next_hop(uri)
         except ValueError:
             return ()
-        located = await self.pools.resolver.locate(hop.fqdn, hop.port, hop.transport)
+        located = await self.pools.resolver.locate(hop)
         # with maddr another host is looked up, but the certificate must prove the URI's own
         domain = canonical_host(uri.host).decode("ascii").strip("[]")
         return tuple(replace(target, domain=domain) for target in located.targets)

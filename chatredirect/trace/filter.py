@@ -54,26 +54,16 @@ class Filter:
 
     def _tests(self) -> Iterator[Wants]:
         """The fastest first."""
-        if self.call_id is not None:
-            yield _of_call(self.call_id)
+        call_id, caller = self.call_id, self.caller
+        if call_id is not None:
+            yield lambda message, _: message.call_id == call_id
         if self.peer is not None:
-            yield _from_peer(self.peer.encode("ascii"))
-        if self.caller is not None:
-            yield _of_caller(self.caller)
+            host = self.peer.encode("ascii")
+            yield lambda _, source: source.host == host
+        if caller is not None:
+            yield lambda message, _: message.from_ is not None and caller in message.from_.lower()
         if self.endpoint is not None:
             yield _for_endpoint(self.endpoint)
-
-
-def _of_call(call_id: bytes) -> Wants:
-    return lambda message, _: message.call_id == call_id
-
-
-def _from_peer(host: bytes) -> Wants:
-    return lambda _, source: source.host == host
-
-
-def _of_caller(caller: bytes) -> Wants:
-    return lambda message, _: message.from_ is not None and caller in message.from_.lower()
 
 
 def _for_endpoint(endpoint: bytes) -> Wants:

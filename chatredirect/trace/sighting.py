@@ -82,11 +82,14 @@ def from_json(line: Mapping[str, Json]) -> Sighting:
     """
     try:
         octets, call_id = line.get("octets"), line.get("call_id")
+        ends = None
+        if "peer" in line:
+            ends = Ends(str(line["transport"]), _end(line["own"]), _end(line["peer"]))
         return Sighting(
             SightingKind(line["kind"]),
             float(str(line["at"])),
             call_id.encode("utf-8", "replace") if isinstance(call_id, str) else None,
-            _ends(line) if "peer" in line else None,
+            ends,
             base64.b64decode(octets, validate=True) if isinstance(octets, str) else b"",
             str(line.get("what", "")),
         )
@@ -97,10 +100,6 @@ def from_json(line: Mapping[str, Json]) -> Sighting:
 def text_of(octets: bytes) -> str:
     """A peer's octets as text; invalid UTF-8 as backslash escapes."""
     return octets.decode("utf-8", "backslashreplace")
-
-
-def _ends(line: Mapping[str, Json]) -> Ends:
-    return Ends(str(line["transport"]), _end(line["own"]), _end(line["peer"]))
 
 
 def _end(value: Json) -> tuple[str, int]:

@@ -53,7 +53,6 @@ class TraceSession:
     """One trace: the calls that it follows, and the sightings that wait for its reader.
 
     Attributes:
-        filter: which messages are of interest.
         notify: called when there is something to `take`.
         calls: the Call-IDs that it follows, the oldest first.
         seen: number of sightings, including those that were left out.

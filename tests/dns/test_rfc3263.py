@@ -9,7 +9,7 @@ from chatredirect.dns.answer import AnswerError
 from chatredirect.dns.resolution import Located, LocatedState, Trace
 from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.servers import DnsServer
-from chatredirect.net.target import Target
+from chatredirect.net.target import PoolAddress, Target
 from tests.dns.fake_dns import FakeDns, dns_settings
 from tests.jumping_loop import now, warp
 
@@ -35,7 +35,8 @@ def locate(
 
     async def run() -> Located:
         resolver = Resolver(dns_settings(**settings), clock=now, asker=world, is_own=is_own)
-        return await resolver.locate(fqdn, port, transport, trace=trace)  # type: ignore[arg-type]
+        pool = PoolAddress(fqdn, port, transport)  # type: ignore[arg-type]
+        return await resolver.locate(pool, trace=trace)
 
     return warp(run()), world
 
@@ -399,7 +400,7 @@ def test_no_name_server() -> None:
 
     async def run() -> Located:
         resolver = Resolver(dns_settings(nameservers=()), clock=now, resolv_conf="/nonexistent")
-        return await resolver.locate(POOL, 1)
+        return await resolver.locate(PoolAddress(POOL, 1))
 
     located = warp(run())
     assert located.state is LocatedState.FAILED

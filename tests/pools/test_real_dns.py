@@ -10,6 +10,7 @@ import pytest
 from chatredirect.config import DnsSettings, HostPort
 from chatredirect.dns.resolution import LocatedState, Trace
 from chatredirect.dns.resolver import Resolver
+from chatredirect.net.target import PoolAddress
 from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers
@@ -73,7 +74,7 @@ async def test_the_whole_way(whole: DnsServer) -> None:
     """NAPTR, SRV, CNAME, A and AAAA from servers of three makes."""
     resolver = Resolver(settings(whole.address))
     trace = Trace()
-    located = await resolver.locate(POOL, trace=trace)
+    located = await resolver.locate(PoolAddress(POOL), trace=trace)
     await resolver.aclose()
     assert [str(target) for target in located.targets] == [
         "tls://192.0.2.1:5061",
@@ -172,7 +173,7 @@ async def test_servfail_of_the_first_server(servers: Servers) -> None:
     other = servers.nsd("pcpool A 192.0.2.1")
     refusing = servers.dnsmasq(elsewhere="192.0.2.9")
     resolver = Resolver(settings(refusing.address, other.address))
-    located = await resolver.locate("www.fabrikam.com", 80)
+    located = await resolver.locate(PoolAddress("www.fabrikam.com", 80))
     await resolver.aclose()
     assert located.state is LocatedState.FAILED
     assert "REFUSED" in located.reason
@@ -182,7 +183,7 @@ async def test_dnsmasq(servers: Servers) -> None:
     """A small forwarder with fixed names of both families and without NAPTR and SRV serves."""
     dns = servers.dnsmasq(pcpool="192.0.2.1,2001:db8::1")
     resolver = Resolver(settings(dns.address))
-    located = await resolver.locate(POOL)
+    located = await resolver.locate(PoolAddress(POOL))
     await resolver.aclose()
     assert [str(each) for each in located.targets] == [
         "udp://192.0.2.1:5060",
@@ -194,7 +195,7 @@ async def test_cname_to_itself(servers: Servers) -> None:
     """A server that serves an alias of itself, which no sane one loads: words, no hang."""
     dns = servers.nsd("a CNAME b\nb CNAME a\npcpool CNAME a")
     resolver = Resolver(settings(dns.address))
-    located = await resolver.locate(POOL, 5061)
+    located = await resolver.locate(PoolAddress(POOL, 5061))
     await resolver.aclose()
     assert located.state is not LocatedState.FOUND
     assert located.reason

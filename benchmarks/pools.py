@@ -21,6 +21,7 @@ import uvloop
 
 from chatredirect.config import DnsSettings, HostPort
 from chatredirect.dns.order import Order
+from chatredirect.dns.resolver import Resolver
 from chatredirect.net.target import Target
 from chatredirect.pools.refresh import Pools
 from tests.dns.real_servers import free_port, needs
@@ -66,7 +67,7 @@ async def _measure(count: int, fixed: bool, server: int) -> float:
     way = ("fixed port", (5061, "tls")) if fixed else ("all by DNS", ())
     settings = DnsSettings(nameservers=(HostPort("127.0.0.1", server),), hosts_file="")
     before, cpu = _resident(), time.process_time()
-    pools = Pools(settings)
+    pools = Pools(Resolver(settings))
     made = [pools.get(f"pool{number}.contoso.com", *way[1]) for number in range(count)]
     began = time.monotonic()
     pools.start()

@@ -32,8 +32,8 @@ class Asker(Protocol):
     ) -> tuple[dns.message.Message, bool]:
         """See `DnsExchange.ask`."""
 
-    async def glance(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
-        """See `DnsExchange.glance`."""
+    async def peek(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+        """See `DnsExchange.peek`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class DnsLookup:
             del self._in_flight[key]
             flight.set_result(None)
 
-    async def glance(self, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+    async def peek(self, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
         """Whether a name certainly has records of a type, by one query to one server.
 
         False says nothing. It takes a fifth of the time of an answer that is parsed, which matters
@@ -115,7 +115,7 @@ class DnsLookup:
             return False
         try:
             async with asyncio.timeout(self.settings.timeout):
-                there = await self.asker.glance(server, name, rdtype)
+                there = await self.asker.peek(server, name, rdtype)
         except TimeoutError:
             self.counters.timeouts += 1
             self.servers.silent(server, self.clock())

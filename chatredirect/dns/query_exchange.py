@@ -162,7 +162,7 @@ class DnsExchange:
             return self._read(await self._ask_tcp(server, question), MAX_TCP_ANSWER), True
         return self._read(data, PAYLOAD), False
 
-    async def glance(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+    async def peek(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
         """Whether the name certainly has such records, almost without parsing the answer.
 
         True if the first record has the name and type that were asked for. Other answers, aliases

@@ -57,9 +57,9 @@ class Resolver:
             resolv_conf: the file to read if the settings have no name servers.
         """
         self.counters = DnsCounters()
-        self._settings = settings
+        self.settings = settings
         self._is_own = is_own
-        self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
+        self.rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
         self._resolv_conf = resolv_conf
         self._resolv_faults: tuple[str, ...] = ()
         self._looking = False
@@ -70,7 +70,7 @@ class Resolver:
         self._lookup = DnsLookup(
             asker or self._exchange, self._cache, self._servers, settings, clock, self.counters
         )
-        self._clock = clock
+        self.clock = clock
         self._reported_fault: str | None = None
         self._report_hosts_fault()
 
@@ -88,19 +88,19 @@ class Resolver:
         question = self._question(pool)
         question.trace = trace
         if spread:
-            question.fraction = self._rng.uniform(0.05, 0.95)
+            question.fraction = self.rng.uniform(0.05, 0.95)
         return await TargetSearch(question, self._lookup, self._hosts).run()
 
-    async def glance(self, fqdn: str) -> bool:
+    async def peek(self, fqdn: str) -> bool:
         """Whether a name certainly has addresses: one quick query. False says nothing."""
-        return await self._lookup.glance(fqdn, A if self._settings.prefer == "ipv4" else AAAA)
+        return await self._lookup.peek(fqdn, A if self.settings.prefer == "ipv4" else AAAA)
 
     def fixed(self, pool: PoolAddress) -> Located | None:
         """The targets of a name that needs no DNS, without waiting; None if it needs DNS."""
         return TargetSearch(self._question(pool), self._lookup, self._hosts).fixed()
 
     def _question(self, pool: PoolAddress) -> Question:
-        return Question(pool, self._settings.prefer, self._rng.uniform(0.85, 0.95), self._is_own)
+        return Question(pool, self.settings.prefer, self.rng.uniform(0.85, 0.95), self._is_own)
 
     def expect(self, pools: int) -> None:
         """Make room for the records of this many pools."""
@@ -110,8 +110,8 @@ class Resolver:
         self, settings: DnsSettings, *, is_own: Callable[[Target], bool] | None = None
     ) -> bool:
         """Use other settings; valid answers stay. Returns whether targets may now differ."""
-        before = self._settings
-        self._settings = settings
+        before = self.settings
+        self.settings = settings
         self._lookup.settings = settings
         self._cache.settings = settings
         if is_own is not None:
@@ -145,7 +145,7 @@ class Resolver:
             return False
         changed = hosts.take(look)
         self._report_hosts_fault()
-        servers = self._settings.nameservers or self._report_faults(found)
+        servers = self.settings.nameservers or self._report_faults(found)
         if self._servers.update(servers):
             self._cache.clear()
             changed = True
@@ -155,14 +155,14 @@ class Resolver:
 
     def sweep(self) -> Iterator[None]:
         """Drop expired answers that no lookup has used, in short steps."""
-        return self._cache.sweep(self._clock())
+        return self._cache.sweep(self.clock())
 
     async def aclose(self) -> None:
         """Close all sockets."""
         await self._exchange.aclose()
 
     def _nameservers(self) -> tuple[HostPort, ...]:
-        return self._settings.nameservers or self._report_faults(
+        return self.settings.nameservers or self._report_faults(
             _read_nameservers(self._resolv_conf)
         )
 
@@ -178,7 +178,7 @@ class Resolver:
     def _report_hosts_fault(self) -> None:
         fault = self._hosts.fault
         if fault is not None and fault != self._reported_fault:
-            log.warning("hosts_file_unreadable", file=self._settings.hosts_file, why=fault)
+            log.warning("hosts_file_unreadable", file=self.settings.hosts_file, why=fault)
         self._reported_fault = fault
 
 

@@ -87,7 +87,7 @@ class ServerList:
         """Use another list, keep the state of servers that stay; returns whether it changed."""
         known = {(server.address, server.port): server for server in self._servers}
         wanted = dict.fromkeys((a.host, DNS_PORT if a.port is None else a.port) for a in addresses)
-        servers = [known.get(place) or DnsServer(*place) for place in wanted]
+        servers = [known.get(each) or DnsServer(*each) for each in wanted]
         changed = servers != self._servers
         self._servers = servers
         return changed

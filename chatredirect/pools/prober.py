@@ -16,7 +16,7 @@ from chatredirect.client.own_requests import Resending, new_branch, new_call_id,
 from chatredirect.client.wire import CONNECTS, Connect, Wire
 from chatredirect.config import HealthSettings, Transport
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
-from chatredirect.pools.health import Health, HealthState, PingOutcome
+from chatredirect.pools.health import Health, PingOutcome
 from chatredirect.pools.pool import Pool
 from chatredirect.runtime.wording import error_text
 from chatredirect.runtime.worker_pool import WorkerPool
@@ -121,18 +121,13 @@ class Prober:
             if self._workers.running and self.health.observe(
                 target, outcome, detail, self._clock()
             ):
-                self._report(target)
+                if self.health.is_down(target.key):
+                    log.warning("target_down", target=str(target), host=target.host, why=detail)
+                else:
+                    log.info("target_up", target=str(target), host=target.host, answer=detail)
                 for pool in self._pools.get(target.key, {}).values():
                     self._review(pool)
         return True
-
-    def _report(self, target: Target) -> None:
-        health = self.health.get(target.key)
-        assert health is not None
-        if health.state is HealthState.DOWN:
-            log.warning("target_down", target=str(target), host=target.host, why=health.detail)
-        else:
-            log.info("target_up", target=str(target), host=target.host, answer=health.detail)
 
 
 async def ping(target: Target, connect: Connect, seconds: float) -> tuple[PingOutcome, str]:

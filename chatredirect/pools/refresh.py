@@ -5,18 +5,14 @@ with jitter). One timer heap has them all; a limited number is resolved at a tim
 come here: they hold their `Pool` and read it. Pools and what is known of them survive a reload.
 """
 
-import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from math import inf
 
 from chatredirect.client.wire import CONNECTS, Connect
 from chatredirect.config import DnsSettings, HealthSettings, Transport
-from chatredirect.dns.lookup import Asker
 from chatredirect.dns.resolution import Located
 from chatredirect.dns.resolver import Resolver
-from chatredirect.dns.servers import PATH
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
 from chatredirect.pools.log import PoolLog
 from chatredirect.pools.pool import Pool
@@ -51,43 +47,30 @@ class Pools:
 
     def __init__(
         self,
-        dns: DnsSettings,
+        resolver: Resolver,
         health: HealthSettings | None = None,
         *,
-        is_own: Callable[[Target], bool] = lambda target: False,
-        clock: Callable[[], float] = time.monotonic,
-        rng: random.Random | None = None,
-        asker: Asker | None = None,
         connects: Mapping[Transport, Connect] = CONNECTS,
-        resolv_conf: str = PATH,
     ) -> None:
         """Ask nothing yet; `start` does.
 
         Args:
-            dns: how to resolve.
+            resolver: closed with the pools; its clock and random numbers are used for them as well.
             health: how to ping; None to treat all targets as live.
-            is_own: whether a target is one of this daemon's listeners.
-            clock: seconds that never go back; in the daemon, the event loop's.
-            rng: spreads load over time.
-            asker: sends DNS queries; tests have their own.
             connects: connect to targets for pings, by transport.
-            resolv_conf: the file to read where the settings name no server.
         """
-        self._clock = clock
-        self._rng = rng or random.Random()  # noqa: S311  # spreads load, guards nothing
-        self._dns = dns
+        self.resolver = resolver
+        self._clock = resolver.clock
+        self._rng = resolver.rng
         self._connects = connects
-        self.resolver = Resolver(
-            dns, is_own=is_own, clock=clock, rng=self._rng, asker=asker, resolv_conf=resolv_conf
-        )
-        self.dns_counters = self.resolver.counters
+        self.dns_counters = resolver.counters
         self.addresses: Counter[str] = Counter()
         self._pools: dict[PoolAddress, Pool] = {}
         self._timers: TimerHeap[Pool] = TimerHeap()
         self._unanswered = 0
-        self._files_at = clock() + FILES_INTERVAL
-        self._log = PoolLog(clock)
-        self._workers = WorkerPool(self._next, self._work, clock, AT_ONCE)
+        self._files_at = self._clock() + FILES_INTERVAL
+        self._log = PoolLog(self._clock)
+        self._workers = WorkerPool(self._next, self._work, self._clock, AT_ONCE)
         self.prober: Prober | None = None
         self._started = False
         self._set_health(health)
@@ -114,7 +97,7 @@ class Pools:
         key = PoolAddress(fqdn.lower().rstrip("."), port, transport)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = Pool(key, self._dns.prefer)
+            pool = self._pools[key] = Pool(key, self.resolver.settings.prefer)
             self.resolver.expect(len(self._pools))
             pool.want = self._want
             self._unanswered += 1
@@ -161,9 +144,9 @@ class Pools:
         name servers or fixed names have changed, everything is resolved again.
         """
         slicer = slicer or Slicer()
+        preferred = self.resolver.settings.prefer
         changed = self.resolver.update(dns, is_own=is_own)
-        before, self._dns = self._dns, dns
-        if before.prefer != dns.prefer:
+        if preferred != dns.prefer:
             for pool in list(self._pools.values()):
                 pool.prefer(dns.prefer)
                 await slicer.checkpoint()
@@ -223,24 +206,24 @@ class Pools:
             return False
         pool.due = inf
         key = pool.key
-        if not pool.answered and self._unanswered > CROWD and await self._glance(pool):
+        if not pool.answered and self._unanswered > CROWD and await self._peek(pool):
             return True
         spread = pool.want is not None and len(self._pools) > CROWD
         try:
             located = await self.resolver.locate(key, spread=spread)
         except BaseException:  # a fault of ours, or a cancelled task: the pool comes back
             if self._pools.get(key) is pool:
-                self._set_due(pool, now + self._dns.retry)
+                self._set_due(pool, now + self.resolver.settings.retry)
             raise
         if self._pools.get(key) is pool:
             self._take(pool, located)
         return True
 
-    async def _glance(self, pool: Pool) -> bool:
-        """Whether one quick question makes the pool usable; the full resolution follows later."""
+    async def _peek(self, pool: Pool) -> bool:
+        """Whether one quick query makes the pool usable; the full resolution follows later."""
         self._unanswered -= 1
         pool.answered = True
-        if not await self.resolver.glance(pool.fqdn):
+        if not await self.resolver.peek(pool.fqdn):
             return False
         if self._pools.get(pool.key) is pool:
             pool.exists()
@@ -254,8 +237,8 @@ class Pools:
         if not pool.answered:
             self._unanswered -= 1
         before, notes = pool.targets, pool.notes
-        change = pool.take(located, now, self._dns.stale)
-        due = min(max(located.refresh_at, now + SOONEST), now + self._dns.ttl_ceiling)
+        change = pool.take(located, now, self.resolver.settings.stale)
+        due = min(max(located.refresh_at, now + SOONEST), now + self.resolver.settings.ttl_ceiling)
         self._set_due(pool, due)
         if pool.targets != before:
             self._exchange_addresses(before, pool.targets)

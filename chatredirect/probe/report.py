@@ -79,7 +79,7 @@ class TextReport:
             self.echo(f"            ... and {attempt.more} messages more")
         if attempt.response is not None:
             self._paragraph()
-            self.echo(_status(attempt.response))
+            self.echo(f"{attempt.response.status} {clean(attempt.response.reason)}".strip())
             for name, value in _shown_fields(attempt.response):
                 self.echo(f"{name}: {value}")
         if attempt.error:
@@ -120,7 +120,7 @@ class JsonReport:
     """Collects everything for `as_json`."""
 
     verbose: bool
-    _requests: list[Json] = field(default_factory=list)
+    _requests: list[dict[str, Json]] = field(default_factory=list)
     _notes: list[Json] = field(default_factory=list)
 
     def lost(self, lead: Lead) -> None:
@@ -154,15 +154,11 @@ class JsonReport:
 
     def leads(self, leads: list[Lead]) -> None:
         """See `Watcher`."""
-        last = self._requests[-1]
-        assert isinstance(last, dict)
-        last["contacts"] = [_lead(lead) for lead in leads]
+        self._requests[-1]["contacts"] = [_lead(lead) for lead in leads]
 
     def found(self, lead: Lead) -> None:
         """See `Watcher`."""
-        last = self._requests[-1]
-        assert isinstance(last, dict)
-        last["channel"] = _lead(lead)
+        self._requests[-1]["channel"] = _lead(lead)
 
     def stopped(self, why: str) -> None:
         """See `Watcher`."""
@@ -170,7 +166,7 @@ class JsonReport:
 
     def as_json(self, ending: Ending) -> dict[str, Json]:
         """The whole probe."""
-        return {"ending": ending.value, "requests": self._requests, "notes": self._notes}
+        return {"ending": ending.value, "requests": [*self._requests], "notes": self._notes}
 
     def _message(self, step: ExchangeStep) -> dict[str, Json]:
         message: dict[str, Json] = {
@@ -184,10 +180,6 @@ class JsonReport:
             # one character for each octet that isn't UTF-8, as Python's own files have it
             message["message"] = step.message.decode("utf-8", "backslashreplace")
         return message
-
-
-def _status(response: Response) -> str:
-    return f"{response.status} {clean(response.reason)}".strip()
 
 
 def _shown_fields(response: Response) -> Iterator[tuple[str, str]]:

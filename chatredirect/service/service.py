@@ -15,6 +15,7 @@ from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
 from chatredirect.client.wire import CONNECTS, tls_connect
 from chatredirect.config import Settings
+from chatredirect.dns.resolver import Resolver
 from chatredirect.endpoints.activation import ActivationSchedule
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.http.listener import HttpListener
@@ -281,9 +282,8 @@ class Service:
         security = self.certificates.outgoing
         outbound = Outbound(listeners, security, settings.limits.receive_buffer)
         pools = Pools(
-            settings.dns,
+            Resolver(settings.dns, is_own=names.listens_on),
             settings.health,
-            is_own=names.listens_on,
             connects={**CONNECTS, "tls": tls_connect(security)},
         )
         lookups = LookupMode(self.counters, loop, self.observing)

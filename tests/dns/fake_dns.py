@@ -67,7 +67,7 @@ class FakeDns:
         self._made[known] = (relevant, response)
         return response, False
 
-    async def glance(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
+    async def peek(self, server: DnsServer, name: str, rdtype: dns.rdatatype.RdataType) -> bool:
         message, _ = await self.ask(server, name, rdtype)
         return bool(message.answer) and message.answer[0].rdtype == rdtype
 

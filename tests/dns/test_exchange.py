@@ -293,8 +293,8 @@ def aliased(query: dns.message.Message) -> bytes:
         (lambda query, tcp: [aliased(query)], False),
     ],
 )
-def test_glance(run: Run, handler: Handler, there: bool) -> None:
-    """A glance says yes only where the first record is what was asked for."""
+def test_peek(run: Run, handler: Handler, there: bool) -> None:
+    """`peek` says yes only where the first record is what was asked for."""
 
     async def main() -> None:
         async with odd_server(handler) as server:
@@ -304,7 +304,7 @@ def test_glance(run: Run, handler: Handler, there: bool) -> None:
             for _ in range(10):  # even on loopback a datagram may be lost
                 with suppress(TimeoutError):
                     async with asyncio.timeout(5):
-                        assert await exchange.glance(known, NAME, A) == there
+                        assert await exchange.peek(known, NAME, A) == there
                         break
             else:
                 pytest.fail("no answer")

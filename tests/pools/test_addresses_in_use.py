@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+from chatredirect.dns.resolver import Resolver
 from chatredirect.pools.refresh import Pools
 from tests.dns.fake_dns import FakeDns, dns_settings
 from tests.jumping_loop import now, warp
@@ -16,9 +17,8 @@ def test_they_come_and_go_with_the_targets() -> None:
     world.records[POOL, "A"] = (60, ["192.0.2.1", "192.0.2.2"])
 
     async def main() -> None:
-        kept = Pools(
-            dns_settings(), clock=now, rng=random.Random(1), asker=world, resolv_conf="/none"
-        )
+        rng = random.Random(1)
+        kept = Pools(Resolver(dns_settings(), clock=now, rng=rng, asker=world, resolv_conf="/none"))
         found = kept.get(POOL, 5061)
         for port in (5061, 5062):
             kept.get("192.0.2.1", port, "tls")

@@ -45,7 +45,7 @@ async def running(
     known: DnsSettings, port: int | None = None, transport: str | None = None
 ) -> AsyncIterator[tuple[Pools, Pool]]:
     """A pool that is kept fresh."""
-    pools = Pools(known)
+    pools = Pools(Resolver(known))
     pool = pools.get(POOL, port, transport)  # type: ignore[arg-type]
     pools.start()
     try:

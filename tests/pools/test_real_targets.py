@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from chatredirect.config import DnsSettings, HealthSettings
+from chatredirect.dns.resolver import Resolver
 from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers
@@ -38,7 +39,7 @@ def sipp(tmp_path: Path) -> Iterator[Sipp]:
 async def pinged(
     port: int, transport: str, health: HealthSettings | None = QUICK
 ) -> AsyncIterator[tuple[Pools, Pool]]:
-    pools = Pools(FIXED, health)
+    pools = Pools(Resolver(FIXED), health)
     pool = pools.get("fe01.contoso.com", port, transport)  # type: ignore[arg-type]
     pools.start()
     try:
@@ -99,7 +100,7 @@ async def test_half_of_a_pool(servers: Servers, kamailio: Kamailio) -> None:
         "fe01 A 127.0.0.1\nfe02 A 127.0.0.1"
     )
     await asyncio.to_thread(kamailio.start)
-    pools = Pools(DnsSettings(nameservers=(dns.address,), hosts_file=""), QUICK)
+    pools = Pools(Resolver(DnsSettings(nameservers=(dns.address,), hosts_file="")), QUICK)
     pool = pools.get("pcpool.contoso.com", None, "tcp")
     pools.start()
     await until(lambda: len(pool.targets) == 2)

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from chatredirect.config import HostPort
+from chatredirect.dns.resolver import Resolver
 from chatredirect.net.target import Target
 from chatredirect.pools.refresh import Pools
 from tests.dns.fake_dns import FakeDns, dns_settings
@@ -23,7 +24,10 @@ COUNT = 1000
 
 def pools(world: FakeDns, **settings: object) -> Pools:
     seed = random.Random(1)
-    return Pools(dns_settings(**settings), clock=now, rng=seed, asker=world, resolv_conf="/none")
+    resolver = Resolver(
+        dns_settings(**settings), clock=now, rng=seed, asker=world, resolv_conf="/none"
+    )
+    return Pools(resolver)
 
 
 def told(logs: list[EventDict]) -> list[str]:
@@ -395,7 +399,7 @@ def test_hosts_file_and_resolv_conf_are_watched(tmp_path: Path) -> None:
 
     async def main() -> None:
         settings = dns_settings(nameservers=(), hosts_file=str(hosts))
-        kept = Pools(settings, clock=now, asker=world, resolv_conf=str(resolv_conf))
+        kept = Pools(Resolver(settings, clock=now, asker=world, resolv_conf=str(resolv_conf)))
         pool = kept.get(POOL, 5061)
         kept.start()
         await asyncio.sleep(10)
@@ -420,7 +424,7 @@ def test_own_listener_is_told_once() -> None:
         return (target.transport, target.port) == ("tcp", 5060)
 
     async def main() -> None:
-        kept = Pools(dns_settings(), is_own=is_own, clock=now, asker=world)
+        kept = Pools(Resolver(dns_settings(), is_own=is_own, clock=now, asker=world))
         with capture_logs() as logs:
             pool = kept.get(POOL, 5060, "tcp")
             kept.start()

@@ -54,7 +54,7 @@ class Entry:
     cut_short: bool = False
 
     def is_stale(self, now: float) -> bool:
-        """Whether the answer is past its TTL because the refresh failed."""
+        """Whether the answer has outlived its TTL because the refresh failed."""
         return self.failure is not None and now >= self.expires_at
 
 
@@ -104,9 +104,9 @@ class RecordCache:
         before = self._entries.pop(key, None)
         ttl = self._bounded(answer.ttl)
         delay = ttl * fraction
-        # A caching resolver hands out what is left of the TTL. Asked shortly before the end it has
-        # little left, and asking shortly before *that* end would halve the way for ever: wait for
-        # the end instead, and the next answer is a whole one.
+        # A caching resolver returns what is left of the TTL. Shortly before its end little is left,
+        # and a refresh shortly before *that* end would get even less: wait for the end instead, and
+        # the next answer has the full TTL.
         cut_short = (
             before is not None
             and before.answer is not None
@@ -147,7 +147,7 @@ class RecordCache:
         keys = list(self._entries)
         for first in range(0, len(keys), _STEP):
             for key in keys[first : first + _STEP]:
-                entry = self._entries.get(key)  # meanwhile it may have gone
+                entry = self._entries.get(key)  # it may have been dropped meanwhile
                 if entry is not None and now > entry.refresh_at + ORPHAN:
                     del self._entries[key]
             yield

@@ -13,7 +13,7 @@ Source: TypeAlias = Literal["hosts", "cache", "stale", "dns", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class QueryAttempt:
-    """One question to one server: its outcome, and the seconds that it took."""
+    """One query to one server: its outcome, and the seconds that it took."""
 
     server: str
     transport: Literal["udp", "tcp"]
@@ -99,16 +99,16 @@ class DnsCounters:
 
     queries: int = 0  # sent to a server, over either transport
     tcp_queries: int = 0  # those of them sent over TCP, after a truncated answer
-    answers: int = 0  # positive answers.
-    negatives: int = 0  # NXDOMAIN and NODATA.
+    answers: int = 0  # positive answers
+    negatives: int = 0  # NXDOMAIN and NODATA
     timeouts: int = 0  # queries without an answer in time
     unreachable: int = 0  # queries that couldn't be sent, and ICMP errors
-    refusals: int = 0  # answers with another response code, SERVFAIL and REFUSED for instance.
-    malformed: int = 0  # answers that can't be read or make no sense, CNAME loops for instance.
+    refusals: int = 0  # answers with another response code, SERVFAIL and REFUSED for instance
+    malformed: int = 0  # answers that can't be read or make no sense, CNAME loops for instance
     ignored: int = 0  # datagrams that answer no query of ours
     cache_hits: int = 0  # lookups that the cache answered
     joined: int = 0  # lookups that waited for the same query of another one
-    failures: int = 0  # lookups that no server answered.
-    stale: int = 0  # lookups that an outdated answer served (RFC 8767).
-    refreshes: int = 0  # resolutions of a pool.
-    refused_targets: int = 0  # targets that can't be used: our own listeners, for instance.
+    failures: int = 0  # lookups that no server answered
+    stale: int = 0  # lookups that an outdated answer served (RFC 8767)
+    refreshes: int = 0  # resolutions of a pool
+    refused_targets: int = 0  # targets that can't be used: our own listeners, for instance

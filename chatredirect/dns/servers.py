@@ -24,7 +24,7 @@ LAST_PAUSE = 5.0
 PATH = "/etc/resolv.conf"
 MOST_OCTETS = 65_536
 _MOST_SERVERS = 8
-_LONGEST = 80  # characters of a line that people are shown
+_LONGEST = 80  # characters of a faulty address that a log line shows
 
 
 @dataclass(slots=True)

@@ -163,7 +163,7 @@ class Pools:
                 await slicer.checkpoint()
 
     async def keep(self, keys: Set[PoolAddress], slicer: Slicer | None = None) -> None:
-        """Let go of all pools but these."""
+        """Drop all pools but these."""
         slicer = slicer or Slicer()
         for key in list(self._pools):
             if key not in keys:
@@ -211,7 +211,7 @@ class Pools:
         spread = pool.want is not None and len(self._pools) > CROWD
         try:
             located = await self.resolver.locate(key, spread=spread)
-        except BaseException:  # a fault of ours, or a cancelled task: the pool comes back
+        except BaseException:  # a bug, or a cancelled task: the pool is tried again
             if self._pools.get(key) is pool:
                 self._set_due(pool, now + self.resolver.settings.retry)
             raise

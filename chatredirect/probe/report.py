@@ -25,7 +25,7 @@ from chatredirect.sip.message import Response, values
 
 WIDTH = 80
 _MARGIN = 12  # columns for the time
-_BETWEEN = WIDTH - _MARGIN - 2  # columns between the two uprights
+_BETWEEN = WIDTH - _MARGIN - 2  # columns between the two vertical lines
 _LONGEST = _BETWEEN - 10
 _CUT = "..."
 MAX_NAMES = 8
@@ -252,7 +252,7 @@ def security(secured: Secured) -> list[str]:
 
 
 def rung(step: ExchangeStep, target: Target) -> str:
-    """One message as an arrow."""
+    """One message as an arrow, with its time."""
     label = clean(step.summary)
     remarks = [] if step.peer == target else [f"{'to' if step.sent else 'from'} {step.peer}"]
     if step.remark:

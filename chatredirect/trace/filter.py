@@ -1,7 +1,7 @@
 """Which messages are of interest.
 
-The first message of a call is compared with the filter; the others are followed by their Call-ID,
-whichever side they come from.
+The first message of a call is compared with the filter; later ones are followed by their Call-ID,
+whichever side sends them.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from chatredirect.sip.message import Message, Request
 from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import parse_uri
 
-#: Characters with which a host name goes on.
+#: Characters that continue a host name.
 _HOST_GOES_ON = b"abcdefghijklmnopqrstuvwxyz0123456789-."
 #: Whether a message from a peer is of interest.
 Wants: TypeAlias = Callable[[Message, Peer], bool]

@@ -62,12 +62,7 @@ async def _pass_on(
     end: float,
     masked: bool,
 ) -> None:
-    """Send sightings until the time is over or the reader is gone.
-
-    Raises:
-        Gone: the reader is gone, or doesn't read.
-        ControlRefusal: an exception of ours has ended the trace.
-    """
+    """Send sightings until the time is over; raises Gone without a reader, and ControlRefusal."""
     loop = asyncio.get_running_loop()
     reported = 0
     while not conversation.closed.is_set():
@@ -138,7 +133,7 @@ def _text(request: Mapping[str, Json], name: str) -> str | None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
         raise _refusal(f"{name} is to be a text of 1 to {_MAX_TEXT} characters")
-    if not value.isprintable():  # no call has any of that, half of a character least of all
+    if not value.isprintable():  # no call has such characters, nor lone surrogates
         raise _refusal(f"{name} has characters in it that can't be printed")
     return value
 

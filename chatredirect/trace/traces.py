@@ -223,7 +223,7 @@ class Traces:
         """Keep exceptions in here from affecting the message."""
         try:
             yield
-        except Exception:  # a fault of ours, not of the caller
+        except Exception:  # a bug in here must not reach the caller
             self._fail()
 
     def _fail(self) -> None:

@@ -15,12 +15,12 @@ from benchmarks.report import print_table
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import HEAD_END
-from tests.lookup.world import REQURI
-from tests.lookup.world import Client as LookupClient
-from tests.lookup.world import World as LookupWorld
-from tests.proxy.world import FRONT_END, Caller, response
-from tests.proxy.world import World as ProxyWorld
-from tests.proxy.world import targets as proxy_targets
+from tests.lookup.in_memory_lookups import REQURI
+from tests.lookup.in_memory_lookups import Client as LookupClient
+from tests.lookup.in_memory_lookups import InMemoryLookups as LookupWorld
+from tests.proxy.in_memory_proxy import FRONT_END, Caller, response
+from tests.proxy.in_memory_proxy import InMemoryProxy as ProxyWorld
+from tests.proxy.in_memory_proxy import targets as proxy_targets
 from tests.sip.in_memory_server import TCP, UDP, serve
 
 SLOWEST = 8  # of each kind, tried again

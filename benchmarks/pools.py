@@ -25,7 +25,7 @@ from chatredirect.dns.resolver import Resolver
 from chatredirect.net.target import Target
 from chatredirect.pools.refresh import Pools
 from tests.dns.real_servers import free_port, needs
-from tests.waiting import until
+from tests.waiting import wait_until
 
 PROMISED = 2.0
 """Seconds after the start in which all are usable."""
@@ -72,12 +72,12 @@ async def _measure(count: int, fixed: bool, server: int) -> float:
     began = time.monotonic()
     pools.start()
     try:
-        await until(lambda: all(pool.usable for pool in made), LONGEST)
+        await wait_until(lambda: all(pool.usable for pool in made), LONGEST)
     except AssertionError:
         await pools.aclose()
         raise
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
-    await until(lambda: all(pool.want is None for pool in made), 10 * LONGEST)
+    await wait_until(lambda: all(pool.want is None for pool in made), 10 * LONGEST)
     whole, questions = time.monotonic() - began, pools.dns_counters.queries
     octets = (_resident() - before) / count
     print(

@@ -23,7 +23,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         return super().select(0)
 
 
-class WarpLoop(asyncio.SelectorEventLoop):
+class JumpingLoop(asyncio.SelectorEventLoop):
     """Never waits; its time starts at 0."""
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class WarpLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
 
-def warp(main: Coroutine[Any, Any, T]) -> T:
+def run_jumping(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on a loop that never waits."""
-    with asyncio.Runner(loop_factory=WarpLoop) as runner:
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         return runner.run(main)
 
 

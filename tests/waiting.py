@@ -7,7 +7,7 @@ from collections.abc import Callable
 LONGEST = 20.0
 
 
-async def until(what: Callable[[], bool], seconds: float = LONGEST) -> None:
+async def wait_until(what: Callable[[], bool], seconds: float = LONGEST) -> None:
     """Return when `what` is true; fail if it doesn't become so."""
     ends = time.monotonic() + seconds
     while not what():

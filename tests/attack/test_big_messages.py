@@ -9,7 +9,7 @@ from tests.attack.beside import peak
 from tests.attack.extent import extent
 from tests.lookup.peer import Peer
 from tests.proxy.real.dialog import branch, route_of, routed
-from tests.sent import Sent
+from tests.sent_message import SentMessage
 from tests.service.daemon import endpoint
 from tests.service.fixtures import Run
 
@@ -66,7 +66,7 @@ def test_a_body_with_long_namespaces(
     assert longest < STALL
 
 
-def final(caller: Peer) -> Sent:
+def final(caller: Peer) -> SentMessage:
     """The next response to an INFO; the daemon's own requests are passed over."""
     while True:
         got = caller.receive()

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lookup.world import REQURI
+from tests.lookup.in_memory_lookups import REQURI
 from tests.proxy.real.dialog import Pool, answer, branch, hosts, pool, proxied, route_of, routed
-from tests.sent import Sent, read
+from tests.sent_message import SentMessage, read
 from tests.service.client import Udp
 from tests.service.daemon import Daemon, endpoint
 from tests.service.fixtures import Run
@@ -73,7 +73,7 @@ def write(
     ).encode()
 
 
-def heard(client: Udp, kind: str) -> Sent:
+def heard(client: Udp, kind: str) -> SentMessage:
     """The next message of a kind (`200 INVITE`, `INFO`); others before it are passed over."""
     while True:
         got = read(client.socket.recv(65536))
@@ -92,14 +92,14 @@ def everything(client: Udp) -> list[str]:
         return kinds
 
 
-def received(made: Pool) -> tuple[Sent, tuple[str, int]]:
+def received(made: Pool) -> tuple[SentMessage, tuple[str, int]]:
     """What the pool's member gets next, and from where."""
     assert made.datagrams is not None
     data, source = made.datagrams.socket.recvfrom(65536)
     return read(data), source
 
 
-def respond(made: Pool, request: Sent, status: str, to: tuple[str, int]) -> None:
+def respond(made: Pool, request: SentMessage, status: str, to: tuple[str, int]) -> None:
     assert made.datagrams is not None
     made.datagrams.socket.sendto(answer(request, status), to)
 
@@ -180,7 +180,7 @@ def test_a_response_to_a_lookup_injected(lookups: Daemon, caller: Udp, other: Ud
     look_up(caller, ok, 3)
 
 
-def look_up(caller: Udp, ok: Sent, number: int) -> Sent:
+def look_up(caller: Udp, ok: SentMessage, number: int) -> SentMessage:
     """INFO with cmd:requri: its 200, and the server's INFO with the reply."""
     kind = "Content-Type: text/plain\r\n"
     call_id = ok["Call-ID"]

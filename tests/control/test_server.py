@@ -98,7 +98,7 @@ async def raw(server: ControlServer, data: bytes, *, end: bool = False) -> dict[
     return json.loads(lines[-1]) if lines else {}
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110  # a test may look
         await asyncio.sleep(0.01)
 
@@ -186,7 +186,7 @@ async def test_one_client_too_many(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(3):
                 group.create_task(asked(server, "wait"))
-            await until(lambda: server.counters.requests.get("wait") == 3)
+            await wait_until(lambda: server.counters.requests.get("wait") == 3)
             with pytest.raises(ControlError, match="too many commands") as raised:
                 await asked(server, "echo")
             assert raised.value.status == 75
@@ -204,7 +204,7 @@ async def test_a_client_that_does_not_read(tmp_path: Path) -> None:
             client.setblocking(False)
             client.connect(server.path)
             client.send(b'{"command": "count", "to": 1000000}\n')
-            await until(lambda: server.counters.unread == 1)
+            await wait_until(lambda: server.counters.unread == 1)
         assert await asked(server, "echo")
 
 

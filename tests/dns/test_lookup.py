@@ -9,40 +9,40 @@ from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
 from chatredirect.dns.resolution import DnsCounters
 from chatredirect.dns.servers import ServerList
 from tests.dns.fake_dns import SERVERS, FakeDns, dns_settings
-from tests.jumping_loop import now, warp
+from tests.jumping_loop import now, run_jumping
 
 KEY: Key = ("pcpool.contoso.com", dns.rdatatype.A)
 RECORDS = {("pcpool.contoso.com", "A"): (60, ["192.0.2.1"])}
 
 
-def lookup(world: FakeDns, **settings: object) -> tuple[DnsLookup, DnsCounters]:
+def lookup(servers: FakeDns, **settings: object) -> tuple[DnsLookup, DnsCounters]:
     counters = DnsCounters()
     known = dns_settings(**settings)
     servers = ServerList(SERVERS)
-    made = DnsLookup(world, RecordCache(known, 100), servers, known, clock=now, counters=counters)
+    made = DnsLookup(servers, RecordCache(known, 100), servers, known, clock=now, counters=counters)
     return made, counters
 
 
 def test_single_flight() -> None:
     """Concurrent lookups of one name are one query."""
-    world = FakeDns(dict(RECORDS))
+    servers = FakeDns(dict(RECORDS))
 
     async def main() -> None:
-        asked, counters = lookup(world)
+        asked, counters = lookup(servers)
         found = await asyncio.gather(*(asked.find(KEY, 0.9) for _ in range(50)))
         assert all(isinstance(each, RecordsFound) and each.answer.records for each in found)
-        assert len(world.asked) == 1
+        assert len(servers.asked) == 1
         assert counters.joined == 49
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_single_flight_survives_who_gives_up() -> None:
     """Whoever asked first may be cancelled; the others ask again and get their answer."""
-    world = FakeDns(dict(RECORDS), latency=1.0)
+    servers = FakeDns(dict(RECORDS), latency=1.0)
 
     async def main() -> None:
-        asked, _ = lookup(world)
+        asked, _ = lookup(servers)
         first = asyncio.create_task(asked.find(KEY, 0.9))
         others = [asyncio.create_task(asked.find(KEY, 0.9)) for _ in range(5)]
         await asyncio.sleep(0.5)
@@ -50,36 +50,36 @@ def test_single_flight_survives_who_gives_up() -> None:
         others[0].cancel()
         found = await asyncio.gather(*others[1:])
         assert all(isinstance(each, RecordsFound) for each in found)
-        assert len(world.asked) == 2
+        assert len(servers.asked) == 2
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_dead_first_server_costs_one_timeout() -> None:
     """The server that didn't answer is remembered: the next lookups go to the other at once."""
-    world = FakeDns(
+    servers = FakeDns(
         {(f"h{n}.contoso.com", "A"): (60, ["192.0.2.1"]) for n in range(100)},
         behaviour={"192.0.2.53": "silent"},
     )
 
     async def main() -> None:
-        asked, counters = lookup(world, timeout=2.0)
+        asked, counters = lookup(servers, timeout=2.0)
         for number in range(100):
             found = await asked.find((f"h{number}.contoso.com", dns.rdatatype.A), 0.9)
             assert isinstance(found, RecordsFound)
         assert now() < 2.0 + 100 * 0.01
         assert counters.timeouts == 1
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_all_servers_silent_ends_within_the_lifetime() -> None:
     """Nobody answers: the lookup ends in time, says who was asked, and the next ends at once."""
     behaviour = {"192.0.2.53": "silent", "192.0.2.54": "silent"}
-    world = FakeDns(dict(RECORDS), behaviour=behaviour)
+    servers = FakeDns(dict(RECORDS), behaviour=behaviour)
 
     async def main() -> None:
-        asked, counters = lookup(world, timeout=1.0, lifetime=4.5)
+        asked, counters = lookup(servers, timeout=1.0, lifetime=4.5)
         failed = await asked.find(KEY, 0.9)
         assert isinstance(failed, LookupFailed)
         assert 4.0 <= now() <= 4.6
@@ -93,7 +93,7 @@ def test_all_servers_silent_ends_within_the_lifetime() -> None:
             pass
         assert now() - before <= 3.0
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_aliases_over_several_answers_are_followed() -> None:
@@ -107,7 +107,7 @@ def test_aliases_over_several_answers_are_followed() -> None:
                 response.authority.clear()
                 response.set_rcode(0)
 
-    world = Stopping(
+    servers = Stopping(
         {
             ("pcpool.contoso.com", "CNAME"): (30, ["a.fabrikam.com."]),
             ("a.fabrikam.com", "CNAME"): (600, ["b.fabrikam.com."]),
@@ -116,15 +116,15 @@ def test_aliases_over_several_answers_are_followed() -> None:
     )
 
     async def main() -> None:
-        asked, _ = lookup(world)
+        asked, _ = lookup(servers)
         found = await asked.find(KEY, 0.9)
         assert isinstance(found, RecordsFound)
         assert found.answer.records == ("192.0.2.1",)
         assert found.answer.ttl == 30
         assert found.answer.name == "b.fabrikam.com"
-        assert len(world.asked) == 3
+        assert len(servers.asked) == 3
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_alias_loops_over_several_answers_end() -> None:
@@ -137,13 +137,13 @@ def test_alias_loops_over_several_answers_end() -> None:
             response.authority.clear()
             response.set_rcode(0)
 
-    world = Endless()
+    servers = Endless()
 
     async def main() -> None:
-        asked, _ = lookup(world)
+        asked, _ = lookup(servers)
         failed = await asked.find(KEY, 0.9)
         assert isinstance(failed, LookupFailed)
         assert "CNAME loop" in failed.reason
-        assert len(world.asked) <= 10
+        assert len(servers.asked) <= 10
 
-    warp(main())
+    run_jumping(main())

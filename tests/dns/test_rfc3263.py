@@ -11,7 +11,7 @@ from chatredirect.dns.resolver import Resolver
 from chatredirect.dns.servers import DnsServer
 from chatredirect.net.target import PoolAddress, Target
 from tests.dns.fake_dns import FakeDns, dns_settings
-from tests.jumping_loop import now, warp
+from tests.jumping_loop import now, run_jumping
 
 POOL = "pcpool.contoso.com"
 Records = Mapping[tuple[str, str], tuple[int, list[str]]]
@@ -24,21 +24,21 @@ def locate(
     transport: str | None = None,
     *,
     fqdn: str = POOL,
-    world: FakeDns | None = None,
+    servers: FakeDns | None = None,
     is_own: Callable[[Target], bool] = lambda target: False,
     trace: Trace | None = None,
     **settings: object,
 ) -> tuple[Located, FakeDns]:
     """Where a pool leads in a world with these records."""
-    world = world or FakeDns()
-    world.records.update(records)
+    servers = servers or FakeDns()
+    servers.records.update(records)
 
     async def run() -> Located:
-        resolver = Resolver(dns_settings(**settings), clock=now, asker=world, is_own=is_own)
+        resolver = Resolver(dns_settings(**settings), clock=now, asker=servers, is_own=is_own)
         pool = PoolAddress(fqdn, port, transport)  # type: ignore[arg-type]
         return await resolver.locate(pool, trace=trace)
 
-    return warp(run()), world
+    return run_jumping(run()), servers
 
 
 def texts(located: Located) -> list[str]:
@@ -47,7 +47,7 @@ def texts(located: Located) -> list[str]:
 
 def test_naptr_srv_addresses() -> None:
     """RFC 3263 §4.1: the NAPTR record of least order names the transport and the SRV name."""
-    located, world = locate(
+    located, servers = locate(
         {
             (POOL, "NAPTR"): (
                 60,
@@ -62,8 +62,8 @@ def test_naptr_srv_addresses() -> None:
         }
     )
     assert texts(located) == ["tls://192.0.2.11:5071", "tls://[2001:db8::11]:5071"]
-    assert (f"_sip._udp.{POOL}", "SRV") not in world.names_asked
-    assert (POOL, "A") not in world.names_asked
+    assert (f"_sip._udp.{POOL}", "SRV") not in servers.names_asked
+    assert (POOL, "A") not in servers.names_asked
 
 
 def test_naptr_without_srv_goes_to_the_next() -> None:
@@ -121,24 +121,24 @@ def test_best_transport_first() -> None:
 
 def test_explicit_port_skips_srv() -> None:
     """RFC 3263 §4.2: a port means addresses only."""
-    located, world = locate(A, port=5070)
+    located, servers = locate(A, port=5070)
     assert texts(located) == ["udp://192.0.2.1:5070"]
-    assert set(world.names_asked) == {(POOL, "A"), (POOL, "AAAA")}
+    assert set(servers.names_asked) == {(POOL, "A"), (POOL, "AAAA")}
 
 
 def test_explicit_transport_skips_naptr() -> None:
     """RFC 3263 §4.1: a transport means its SRV records, then addresses with the default port."""
-    located, world = locate(A, transport="tls")
+    located, servers = locate(A, transport="tls")
     assert texts(located) == ["tls://192.0.2.1:5061"]
-    assert (POOL, "NAPTR") not in world.names_asked
-    assert {name for name, kind in world.names_asked if kind == "SRV"} == {
+    assert (POOL, "NAPTR") not in servers.names_asked
+    assert {name for name, kind in servers.names_asked if kind == "SRV"} == {
         f"{prefix}.{POOL}" for prefix in ("_sips._tcp", "_sipinternaltls._tcp", "_sip._tls")
     }
 
 
 def test_sips_takes_what_is_secure_and_nothing_else() -> None:
     """RFC 3263 §4.1: a SIPS URI asks NAPTR like any other, and of the answers wants SIPS+D2T."""
-    located, world = locate(
+    located, servers = locate(
         {
             (POOL, "NAPTR"): (
                 60,
@@ -153,10 +153,10 @@ def test_sips_takes_what_is_secure_and_nothing_else() -> None:
         transport="sips",
     )
     assert texts(located) == ["tls://192.0.2.11:5071"]
-    assert (f"_sip._tcp.{POOL}", "SRV") not in world.names_asked
-    plain, world = locate(A, transport="sips")
+    assert (f"_sip._tcp.{POOL}", "SRV") not in servers.names_asked
+    plain, servers = locate(A, transport="sips")
     assert texts(plain) == ["tls://192.0.2.1:5061"]
-    assert all("_udp" not in name for name, _ in world.names_asked)
+    assert all("_udp" not in name for name, _ in servers.names_asked)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_sips_takes_what_is_secure_and_nothing_else() -> None:
 )
 def test_numeric_host_asks_nothing(fqdn: str, transport: str | None, expected: str) -> None:
     """RFC 3263 §4.1 and §4.2: an IP address is its own answer."""
-    located, world = locate({}, transport=transport, fqdn=fqdn)
+    located, servers = locate({}, transport=transport, fqdn=fqdn)
     assert texts(located) == [expected]
-    assert not world.asked
+    assert not servers.asked
 
 
 def test_fixed_names_are_never_asked() -> None:
@@ -179,13 +179,13 @@ def test_fixed_names_are_never_asked() -> None:
         POOL: (ip_address("192.0.2.20"), ip_address("2001:db8::20")),
         "fe01.contoso.com": (ip_address("192.0.2.21"),),
     }
-    located, world = locate(A, hosts=hosts)
+    located, servers = locate(A, hosts=hosts)
     assert texts(located) == ["udp://192.0.2.20:5060", "udp://[2001:db8::20]:5060"]
-    assert not world.asked
+    assert not servers.asked
     srv = {("_sip._tcp.other.contoso.com", "SRV"): (60, ["0 1 5060 fe01.contoso.com."])}
-    located, world = locate(srv, transport="tcp", fqdn="other.contoso.com", hosts=hosts)
+    located, servers = locate(srv, transport="tcp", fqdn="other.contoso.com", hosts=hosts)
     assert texts(located) == ["tcp://192.0.2.21:5060"]
-    assert ("fe01.contoso.com", "A") not in world.names_asked
+    assert ("fe01.contoso.com", "A") not in servers.names_asked
 
 
 def test_neither_port_nor_transport_nor_srv_is_udp_5060() -> None:
@@ -222,10 +222,12 @@ def test_nxdomain_and_nodata() -> None:
 
 def test_srv_dot_means_no_service() -> None:
     """RFC 2782: a target of "." means no service; addresses are not fallen back to."""
-    located, world = locate(A | {(f"_sip._tcp.{POOL}", "SRV"): (60, ["0 0 0 ."])}, transport="tcp")
+    located, servers = locate(
+        A | {(f"_sip._tcp.{POOL}", "SRV"): (60, ["0 0 0 ."])}, transport="tcp"
+    )
     assert located.state is LocatedState.NONE
     assert "no service" in located.reason
-    assert (POOL, "A") not in world.names_asked
+    assert (POOL, "A") not in servers.names_asked
 
 
 def test_srv_dot_of_one_transport_leaves_the_others() -> None:
@@ -315,11 +317,11 @@ def test_five_hundred_srv_records_are_bounded() -> None:
     }
     srv = [f"{500 - number} 1 5060 fe{number}.contoso.com." for number in range(500)]
     records[(f"_sip._tcp.{POOL}", "SRV")] = (60, srv)
-    located, world = locate(records, transport="tcp")
+    located, servers = locate(records, transport="tcp")
     assert len(located.targets) == 64
     assert max(target.priority for target in located.targets) == 64
     assert any("500 SRV records" in note for note in located.notes)
-    assert len(world.asked) < 200
+    assert len(servers.asked) < 200
 
 
 def test_many_addresses_are_bounded() -> None:
@@ -336,9 +338,9 @@ def test_name_of_255_octets() -> None:
     fqdn = ".".join([label] * 4) + ".x.yy"  # 253 characters, 255 octets
     fqdn = fqdn + "z" * (253 - len(fqdn))
     trace = Trace()
-    located, world = locate({(fqdn, "A"): (60, ["192.0.2.1"])}, fqdn=fqdn, trace=trace)
+    located, servers = locate({(fqdn, "A"): (60, ["192.0.2.1"])}, fqdn=fqdn, trace=trace)
     assert texts(located) == ["udp://192.0.2.1:5060"]
-    assert not any(kind == "SRV" for _, kind in world.names_asked)
+    assert not any(kind == "SRV" for _, kind in servers.names_asked)
     assert any(step.source == "skipped" for step in trace)
 
 
@@ -382,8 +384,8 @@ def test_cname_is_followed() -> None:
 
 def test_servfail_of_srv_is_not_taken_for_a_no() -> None:
     """Where SRV records may be, an address with the default port would be a guess."""
-    world = FakeDns(behaviour={"192.0.2.53": "SERVFAIL", "192.0.2.54": "SERVFAIL"})
-    located, _ = locate(A, world=world)
+    servers = FakeDns(behaviour={"192.0.2.53": "SERVFAIL", "192.0.2.54": "SERVFAIL"})
+    located, _ = locate(A, servers=servers)
     assert located.state is LocatedState.FAILED
     assert "SERVFAIL" in located.reason
 
@@ -391,7 +393,7 @@ def test_servfail_of_srv_is_not_taken_for_a_no() -> None:
 def test_servfail_of_one_server_asks_the_other() -> None:
     """One server's SERVFAIL or REFUSED is not the last word."""
     for code in ("SERVFAIL", "REFUSED", "NOTIMP"):
-        located, _ = locate(A, port=1, world=FakeDns(behaviour={"192.0.2.53": code}))
+        located, _ = locate(A, port=1, servers=FakeDns(behaviour={"192.0.2.53": code}))
         assert texts(located) == ["udp://192.0.2.1:1"]
 
 
@@ -402,7 +404,7 @@ def test_no_name_server() -> None:
         resolver = Resolver(dns_settings(nameservers=()), clock=now, resolv_conf="/nonexistent")
         return await resolver.locate(PoolAddress(POOL, 1))
 
-    located = warp(run())
+    located = run_jumping(run())
     assert located.state is LocatedState.FAILED
     assert "no name server" in located.reason
 
@@ -428,8 +430,8 @@ def test_one_service_that_cannot_be_asked_for_hides_no_other() -> None:
         ("fe01.contoso.com", "A"): (60, ["192.0.2.11"]),
     }
     for some in (records, {key: value for key, value in records.items() if key[1] != "NAPTR"}):
-        located, _ = locate(some, world=OneFails())
+        located, _ = locate(some, servers=OneFails())
         assert texts(located) == ["tcp://192.0.2.11:5060"]
-    located, _ = locate({}, world=OneFails())
+    located, _ = locate({}, servers=OneFails())
     assert located.state is LocatedState.FAILED
     assert "SERVFAIL" in located.reason

@@ -18,8 +18,8 @@ from chatredirect.config.endpoint import parse_moment, written
 from chatredirect.endpoints.activation import INTERVAL, ActivationSchedule
 from chatredirect.endpoints.directory import DirectoryBuilder, Endpoint, Unavailability
 from chatredirect.pools.pool import Pool
-from tests.lookup.world import SDP, Client
-from tests.lookup.world import World as Lookups
+from tests.lookup.in_memory_lookups import SDP, Client
+from tests.lookup.in_memory_lookups import ClockedSchedule as Lookups
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration, endpoint
 from tests.service.fixtures import Run, run_daemon
@@ -29,7 +29,7 @@ __all__ = ["run_daemon"]
 START = 1_800_000_000.0  # seconds since the epoch
 
 
-class World:
+class ClockedSchedule:
     """A wall clock that is set at will, and timers that ring when the test lets them."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class World:
         self.states = ActivationSchedule(lambda: self.now, self.later)
         self.endpoints: dict[str, Endpoint] = {}
 
-    def later(self, seconds: float, call: Callable[[], None]) -> "World":
+    def later(self, seconds: float, call: Callable[[], None]) -> "ClockedSchedule":
         self.asked.append((seconds, call))
         return self
 
@@ -76,8 +76,8 @@ def after(seconds: float) -> datetime:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def schedule() -> ClockedSchedule:
+    return ClockedSchedule()
 
 
 @pytest.fixture
@@ -86,16 +86,16 @@ def logged() -> Iterator[list[Any]]:
         yield lines
 
 
-def test_it_opens_when_its_time_has_come(world: World, logged: list[Any]) -> None:
-    world.serve(settings(active_from=after(100)), settings("b", active_from=after(50)))
-    assert not world.is_open()
-    world.now += 60
-    world.ring()
-    assert (world.is_open("b"), world.is_open()) == (True, False)
-    world.now += 40
-    world.ring()
-    assert world.is_open()
-    assert not world.asked  # nothing waits, so nobody looks
+def test_it_opens_when_its_time_has_come(schedule: ClockedSchedule, logged: list[Any]) -> None:
+    schedule.serve(settings(active_from=after(100)), settings("b", active_from=after(50)))
+    assert not schedule.is_open()
+    schedule.now += 60
+    schedule.ring()
+    assert (schedule.is_open("b"), schedule.is_open()) == (True, False)
+    schedule.now += 40
+    schedule.ring()
+    assert schedule.is_open()
+    assert not schedule.asked  # nothing waits, so nobody looks
     events = [(line["event"], line["endpoint"]) for line in logged]
     assert events == [
         ("endpoint_waits", "sip:b@contoso.com"),
@@ -107,111 +107,113 @@ def test_it_opens_when_its_time_has_come(world: World, logged: list[Any]) -> Non
     assert logged[2]["seconds_late"] == 10
 
 
-def test_a_clock_that_is_set_forwards(world: World) -> None:
+def test_a_clock_that_is_set_forwards(schedule: ClockedSchedule) -> None:
     """It is noticed at the next look, a second later at most, however far away the time was."""
-    world.serve(settings(active_from=after(86_400)))
-    world.ring()
-    assert not world.is_open()
-    world.now += 90_000
-    world.ring()
-    assert world.is_open()
+    schedule.serve(settings(active_from=after(86_400)))
+    schedule.ring()
+    assert not schedule.is_open()
+    schedule.now += 90_000
+    schedule.ring()
+    assert schedule.is_open()
 
 
-def test_a_clock_that_is_set_back_closes_nothing(world: World, logged: list[Any]) -> None:
+def test_a_clock_that_is_set_back_closes_nothing(
+    schedule: ClockedSchedule, logged: list[Any]
+) -> None:
     """Neither by itself, nor with a reload, nor does it open a second time."""
-    world.serve(settings(active_from=after(10)))
-    world.now += 10
-    world.ring()
-    world.now -= 3600
-    assert world.is_open()
-    world.serve(settings(active_from=after(10)), settings("b"))
-    assert world.is_open()
-    world.now += 3700
-    assert not world.asked
+    schedule.serve(settings(active_from=after(10)))
+    schedule.now += 10
+    schedule.ring()
+    schedule.now -= 3600
+    assert schedule.is_open()
+    schedule.serve(settings(active_from=after(10)), settings("b"))
+    assert schedule.is_open()
+    schedule.now += 3700
+    assert not schedule.asked
     assert [line["event"] for line in logged].count("endpoint_activated") == 1
 
 
-def test_one_that_was_active_from_the_start_stays_so(world: World) -> None:
-    world.serve(settings(active_from=after(-10)))
-    assert world.is_open()
-    world.now -= 3600
-    world.serve(settings(active_from=after(-10)))
-    assert world.is_open()
+def test_one_that_was_active_from_the_start_stays_so(schedule: ClockedSchedule) -> None:
+    schedule.serve(settings(active_from=after(-10)))
+    assert schedule.is_open()
+    schedule.now -= 3600
+    schedule.serve(settings(active_from=after(-10)))
+    assert schedule.is_open()
 
 
-def test_a_clock_that_is_set_back_while_it_waits(world: World) -> None:
+def test_a_clock_that_is_set_back_while_it_waits(schedule: ClockedSchedule) -> None:
     """Its time comes when the clock says so."""
-    world.serve(settings(active_from=after(10)))
-    world.now -= 100
-    world.ring()
-    world.now += 105
-    world.ring()
-    assert not world.is_open()
-    world.now += 5
-    world.ring()
-    assert world.is_open()
+    schedule.serve(settings(active_from=after(10)))
+    schedule.now -= 100
+    schedule.ring()
+    schedule.now += 105
+    schedule.ring()
+    assert not schedule.is_open()
+    schedule.now += 5
+    schedule.ring()
+    assert schedule.is_open()
 
 
-def test_another_time_counts_anew(world: World) -> None:
+def test_another_time_counts_anew(schedule: ClockedSchedule) -> None:
     """A new active_from after the old one has passed makes it wait again."""
-    world.serve(settings(active_from=after(10)))
-    world.now += 10
-    world.ring()
-    world.serve(settings(active_from=after(100)))
-    assert not world.is_open()
-    world.serve(settings())
-    assert world.is_open()
-    world.serve(settings(active_from=after(100)))  # which had been forgotten
-    assert not world.is_open()
+    schedule.serve(settings(active_from=after(10)))
+    schedule.now += 10
+    schedule.ring()
+    schedule.serve(settings(active_from=after(100)))
+    assert not schedule.is_open()
+    schedule.serve(settings())
+    assert schedule.is_open()
+    schedule.serve(settings(active_from=after(100)))  # which had been forgotten
+    assert not schedule.is_open()
 
 
-def test_it_opens_while_a_reload_is_under_way(world: World, logged: list[Any]) -> None:
+def test_it_opens_while_a_reload_is_under_way(schedule: ClockedSchedule, logged: list[Any]) -> None:
     """The old configuration's timer rings when the new one is read and not yet in force."""
-    world.serve(settings(active_from=after(10)))
-    reading = world.states.read()
+    schedule.serve(settings(active_from=after(10)))
+    reading = schedule.states.read()
     building = DirectoryBuilder(lambda each: Pool(each.pool, "ipv4"), closed_of=reading.closed)
     building.add(settings(active_from=after(10)))
-    world.now += 10
-    world.ring()
+    schedule.now += 10
+    schedule.ring()
     (new,) = building.directory
     assert new.closed is not None
-    world.states.serve(reading, building.waiting)
+    schedule.states.serve(reading, building.waiting)
     assert new.closed is None
     assert [line["event"] for line in logged].count("endpoint_activated") == 1
 
 
-def test_a_configuration_that_is_refused_changes_nothing(world: World) -> None:
-    world.serve(settings(active_from=after(10)))
-    world.states.read().closed(settings(active_from=after(-5)))
-    world.now += 10
-    world.ring()
-    assert world.is_open()
+def test_a_configuration_that_is_refused_changes_nothing(schedule: ClockedSchedule) -> None:
+    schedule.serve(settings(active_from=after(10)))
+    schedule.states.read().closed(settings(active_from=after(-5)))
+    schedule.now += 10
+    schedule.ring()
+    assert schedule.is_open()
 
 
-def test_waiting_is_logged_once(world: World, logged: list[Any]) -> None:
+def test_waiting_is_logged_once(schedule: ClockedSchedule, logged: list[Any]) -> None:
     """And not with every reload; of very many not one by one."""
     many = [settings(f"u{n}", active_from=after(10)) for n in range(30)]
-    world.serve(*many)
-    world.serve(*many)
+    schedule.serve(*many)
+    schedule.serve(*many)
     assert [line["event"] for line in logged] == [*["endpoint_waits"] * 20, "endpoints_wait"]
 
 
 @given(st.lists(st.one_of(st.floats(-200, 200), st.booleans()), max_size=30))
 def test_never_twice(steps: list[float | bool]) -> None:
     """However the clock jumps, and whenever it is looked at: it opens once, for good."""
-    world, opened = World(), False
+    schedule, opened = ClockedSchedule(), False
     with capture_logs() as logged:
-        world.serve(settings(active_from=after(50)))
+        schedule.serve(settings(active_from=after(50)))
         for step in steps:
             if isinstance(step, bool):
                 if step:
-                    world.serve(settings(active_from=after(50)))
-                elif world.asked:
-                    world.ring()
+                    schedule.serve(settings(active_from=after(50)))
+                elif schedule.asked:
+                    schedule.ring()
             else:
-                world.now += step
-            assert not opened or world.is_open()
-            opened = world.is_open()
+                schedule.now += step
+            assert not opened or schedule.is_open()
+            opened = schedule.is_open()
     assert [line["event"] for line in logged].count("endpoint_activated") <= 1
 
 

@@ -7,7 +7,7 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Request, Response
-from tests.proxy.world import FRONT_END, Caller, World, targets
+from tests.proxy.in_memory_proxy import FRONT_END, Caller, InMemoryProxy, targets
 
 _WIDE = Limits(message=2**20, header_line=2**20, headers=1000, via_values=10_000, uri=2**20)
 
@@ -21,12 +21,12 @@ def proxied(data: bytes) -> Hashable:
 
     Whatever comes, nothing of it is left when the timers have run.
     """
-    world = World(*targets(2), settings={"rewrite": "pool"} if crc32(data) % 2 else {})
+    proxy = InMemoryProxy(*targets(2), settings={"rewrite": "pool"} if crc32(data) % 2 else {})
     if data[:4].upper() == b"SIP/":
-        return _response(world, data)
-    world.deliver(data, world.client, FRONT_END)
-    sent = [raw for number in (0, 1) for raw in world.target(number).raw]
-    answers = list(world.client.raw)
+        return _response(proxy, data)
+    proxy.deliver(data, proxy.client, FRONT_END)
+    sent = [raw for number in (0, 1) for raw in proxy.target(number).raw]
+    answers = list(proxy.client.raw)
     try:
         asked = parse_datagram(data, Limits())
     except SipError:
@@ -38,21 +38,21 @@ def proxied(data: bytes) -> Hashable:
     statuses = [_status(raw) for raw in answers]
     if data.lstrip(b"\r\n").startswith((b"ACK ", b"BENOTIFY ")) and answers:
         raise Broken("answered what gets no answer")
-    _expire(world)
+    _expire(proxy)
     return (bool(sent), *statuses)
 
 
-def _response(world: World, data: bytes) -> Hashable:
+def _response(proxy: InMemoryProxy, data: bytes) -> Hashable:
     """A response without a request of ours is nothing; with its Via it may be one to our INVITE."""
-    invite = Caller(world).invite()
-    world.deliver(data, world.target())
-    if world.client.raw:
+    invite = Caller(proxy).invite()
+    proxy.deliver(data, proxy.target())
+    if proxy.client.raw:
         raise Broken("passed back what nobody waits for")
     head, end, rest = data.partition(b"\r\n")
     via = f"Via: {invite.all('Via')[0]}\r\nCSeq: 1 INVITE\r\n".encode()
-    world.deliver(head + end + via + rest, world.target())
-    statuses = [_status(raw) for raw in world.client.raw]
-    _expire(world)
+    proxy.deliver(head + end + via + rest, proxy.target())
+    statuses = [_status(raw) for raw in proxy.client.raw]
+    _expire(proxy)
     return tuple(statuses)
 
 
@@ -74,12 +74,12 @@ def _compare(asked: Request, raw: bytes) -> None:
         raise Broken(f"other Vias in {raw!r}")
 
 
-def _expire(world: World) -> None:
-    flows = (world.client, world.target(0), world.target(1))
-    while (due := world.core.next_timer()) is not None:
-        world.now = max(world.now, due)
-        world.driver.handle_timers()
+def _expire(proxy: InMemoryProxy) -> None:
+    flows = (proxy.client, proxy.target(0), proxy.target(1))
+    while (due := proxy.core.next_timer()) is not None:
+        proxy.now = max(proxy.now, due)
+        proxy.driver.handle_timers()
         for flow in flows:
             flow.raw.clear()
-    if not world.empty:
+    if not proxy.empty:
         raise Broken("something is left")

@@ -4,7 +4,7 @@ import socket
 import ssl
 from typing import Any
 
-from tests.sent import Sent, read
+from tests.sent_message import SentMessage, read
 from tests.service.daemon import PATIENCE
 
 
@@ -53,7 +53,7 @@ class Peer:
         """Send octets."""
         self.socket.sendall(data)
 
-    def receive(self) -> Sent:
+    def receive(self) -> SentMessage:
         """The next message."""
         if self.transport == "udp":
             return read(self.socket.recv(65536))

@@ -5,9 +5,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.lookup.test_captures import world
-from tests.lookup.world import TRANSPORTS, World
-from tests.sent import read
+from tests.lookup.in_memory_lookups import TRANSPORTS, InMemoryLookups
+from tests.lookup.test_captures import lookups
+from tests.sent_message import read
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.sip"))
 MESSAGES = [path.read_bytes() for path in CAPTURES]
@@ -59,7 +59,7 @@ def apply(message: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
     return message
 
 
-def check(there: World) -> None:
+def check(there: InMemoryLookups) -> None:
     there.pass_time(40)
     there.pass_time(40)
     for raw in there.flow.sent:
@@ -74,7 +74,7 @@ def test_changed_conversations(
     transport: str, messages: list[tuple[bytes, list[tuple[int, int, bytes]]]]
 ) -> None:
     """The recorded messages in any order, with octets changed here and there."""
-    there = world(transport)
+    there = lookups(transport)
     for message, changes in messages:
         there.send(apply(message, changes))
     check(there)
@@ -86,7 +86,7 @@ def test_the_conversation_with_changes(
     transport: str, changes: list[list[tuple[int, int, bytes]]]
 ) -> None:
     """In its order, so that what goes wrong goes wrong within a dialog."""
-    there = world(transport)
+    there = lookups(transport)
     lookup = [
         message for path, message in zip(CAPTURES, MESSAGES, strict=True) if "lookup" in path.name
     ]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.sip.body import MAX_PARTS, BadMultipart, Body, find
-from tests.lookup.world import SDP, Client, World
+from tests.lookup.in_memory_lookups import SDP, Client, InMemoryLookups
 
 NO_MESSAGE = "v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=x\r\nt=0 0\r\nm=audio 1 RTP/AVP 0\r\n"
 LINE = "----=_NextPart_000_0014_01CAE9A0.2A9B6C50"
@@ -32,7 +32,9 @@ NESTED = multipart(part()).replace(LINE, "y")
 
 def status(body: str, content_type: str, more: str = "") -> str:
     """The first line of the answer to an INVITE with a body."""
-    return Client(World()).invite(body=body, content_type=content_type, more=more).start[8:]
+    return (
+        Client(InMemoryLookups()).invite(body=body, content_type=content_type, more=more).start[8:]
+    )
 
 
 # -- bodies that may be ignored ---------------------------------------------------------------
@@ -51,7 +53,7 @@ def test_what_may_be_ignored_is(disposition: str, body: str) -> None:
     """§8.2.3, §20.11: as if it weren't there, so that the offer is ours (§13.3.1.4)."""
     more = f"Content-Disposition: {disposition}\r\n"
     for content_type in ("text/plain", "image/gif", "application/pidf+xml", "multipart/related"):
-        client = Client(World())
+        client = Client(InMemoryLookups())
         answer = client.invite(body=body, content_type=content_type, more=more)
         assert answer.status == 200
         assert "m=message" in answer.body
@@ -67,7 +69,7 @@ def test_what_may_be_ignored_is(disposition: str, body: str) -> None:
 def test_what_must_not_be_ignored(disposition: str) -> None:
     """§20.11: what says nothing of it is required; the first word is no parameter."""
     more = f"Content-Disposition: {disposition}\r\n" if disposition else ""
-    answer = Client(World()).invite(body="hello", content_type="text/plain", more=more)
+    answer = Client(InMemoryLookups()).invite(body="hello", content_type="text/plain", more=more)
     assert answer.status == 415
     assert answer["Accept"] == "application/sdp, multipart/alternative, multipart/mixed"
     assert status(SDP, "application/sdp", more + "Content-Encoding: gzip\r\n")[:3] == "415"
@@ -142,7 +144,7 @@ def test_content_types(content_type: str, expected: str) -> None:
 
 def test_within_a_dialog() -> None:
     """§14.2: a re-INVITE and an UPDATE are read the same way."""
-    client = Client(World()).begin()
+    client = Client(InMemoryLookups()).begin()
     for method in ("INVITE", "UPDATE"):
         answer = client.ask(method, body=multipart(part(NO_MESSAGE), part()), content_type=TYPE)[0]
         assert answer.status == 200

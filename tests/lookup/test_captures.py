@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lookup.world import TRANSPORTS, FixedTags, World, endpoint
-from tests.sent import Sent
+from tests.lookup.in_memory_lookups import TRANSPORTS, FixedTags, InMemoryLookups, endpoint
+from tests.sent_message import SentMessage
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 REPLY = (
@@ -29,8 +29,8 @@ def capture(name: str) -> bytes:
 WHOLE = b"".join(capture(str(number)) for number in range(1, 6))
 
 
-def world(transport: str = "tcp") -> World:
-    return World(
+def lookups(transport: str = "tcp") -> InMemoryLookups:
+    return InMemoryLookups(
         endpoint(
             contact_uri="sip:ocschat@contoso.com;gruu;opaque=srvr:x",
             channel_uris=("sip:gc-channel@pcpool.contoso.com",),
@@ -41,14 +41,14 @@ def world(transport: str = "tcp") -> World:
     )
 
 
-def check_answer(answer: Sent) -> None:
+def check_answer(answer: SentMessage) -> None:
     assert answer.status == 200
     assert answer["To"] == "<sip:ocschat@contoso.com>;tag=FE123"
     assert answer["Contact"] == "<sip:ocschat@contoso.com;gruu;opaque=srvr:x>"
     assert "\r\nm=message 5060 sip null\r\n" in answer.body
 
 
-def check_reply(reply: Sent) -> None:
+def check_reply(reply: SentMessage) -> None:
     assert reply.start == "INFO sip:user1@contoso.com:45154;maddr=127.0.0.1;transport=tcp SIP/2.0"
     assert reply["From"] == "<sip:ocschat@contoso.com>;tag=FE123"
     assert reply["To"] == "<sip:user1@contoso.com>;tag=3255258176;epid=e6019fcb7892"
@@ -60,7 +60,7 @@ def check_reply(reply: Sent) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_the_recorded_conversation(transport: str) -> None:
     """Message by message: answers as the client accepted them, and at the end nothing is left."""
-    there = world(transport)
+    there = lookups(transport)
     (answer,) = there.send(capture("1"))
     check_answer(answer)
     assert there.send(capture("2")) == []
@@ -81,7 +81,7 @@ def test_split_at_every_position() -> None:
     """Over a stream, wherever the octets are cut (RFC 3261 §18.3): the same messages go out."""
     expected = None
     for cut in range(len(WHOLE)):
-        there = world()
+        there = lookups()
         out = [*there.send(WHOLE[:cut]), *there.send(WHOLE[cut:])]
         sent = [each.raw for each in out]
         expected = expected or sent
@@ -97,7 +97,7 @@ def test_split_at_every_position() -> None:
 
 
 def test_octet_by_octet() -> None:
-    there = world()
+    there = lookups()
     out = [sent.kind for i in range(len(WHOLE)) for sent in there.send(WHOLE[i : i + 1])]
     assert out == ["200 INVITE", "200 INFO", "INFO", "200 BYE"]
 
@@ -115,5 +115,5 @@ def test_octet_by_octet() -> None:
 )
 def test_what_is_for_others(name: str, status: int) -> None:
     """The rest of what was recorded: sign-in traffic, and the dialog with the channel service."""
-    (answer,) = world().send((CAPTURES / f"{name}.sip").read_bytes())
+    (answer,) = lookups().send((CAPTURES / f"{name}.sip").read_bytes())
     assert answer.status == status

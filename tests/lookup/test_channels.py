@@ -7,16 +7,23 @@ import pytest
 from chatredirect.endpoints.directory import Unavailability
 from chatredirect.endpoints.lookup_endpoint import MAX_CALLERS, STABLE, Channel, Channels
 from chatredirect.pools.pool import Pool
-from tests.lookup.world import FRONT_END, STRANGER, TRANSPORTS, Client, World, endpoint
+from tests.lookup.in_memory_lookups import (
+    FRONT_END,
+    STRANGER,
+    TRANSPORTS,
+    Client,
+    InMemoryLookups,
+    endpoint,
+)
 
 URIS = ("sip:a@one.contoso.com", "sip:b@two.contoso.com", "sip:c@three.contoso.com")
 
 
-def world(*uris: str, **settings: object) -> World:
-    return World(endpoint(channel_uris=uris, **settings))
+def lookups(*uris: str, **settings: object) -> InMemoryLookups:
+    return InMemoryLookups(endpoint(channel_uris=uris, **settings))
 
 
-def ask(there: World, name: str) -> str:
+def ask(there: InMemoryLookups, name: str) -> str:
     client = Client(there, name=name).begin()
     body = client.look_up().body
     client.hang_up()
@@ -24,13 +31,13 @@ def ask(there: World, name: str) -> str:
 
 
 def test_round_robin() -> None:
-    there = world(*URIS)
+    there = lookups(*URIS)
     assert [ask(there, f"user{n}") for n in range(6)] == [*URIS, *URIS]
 
 
 def test_stable_for_a_minute() -> None:
     """A caller whose first try was lost is sent to the same one; after a minute in turn again."""
-    there = world(*URIS)
+    there = lookups(*URIS)
     assert ask(there, "alice") == URIS[0]
     assert ask(there, "bob") == URIS[1]
     there.pass_time(STABLE - 1)
@@ -40,7 +47,7 @@ def test_stable_for_a_minute() -> None:
 
 
 def test_only_those_that_work() -> None:
-    there = world(*URIS)
+    there = lookups(*URIS)
     assert ask(there, "alice") == URIS[0]
     there.set_usable(("one.contoso.com", None, None), usable=False)
     there.set_usable(("two.contoso.com", None, None), usable=False)
@@ -55,7 +62,7 @@ def test_none_works(transport: str) -> None:
     OPTIONS is the health check and gets 480, with Retry-After and the reason.
     """
     uris = ("sip:a@down1.contoso.com", "sip:b@down2.contoso.com")
-    there = World(endpoint(channel_uris=uris), transport=transport)
+    there = InMemoryLookups(endpoint(channel_uris=uris), transport=transport)
     client = Client(there).begin()
     assert '<resp code="503">ERROR_SERVICE_UNAVAILABLE</resp><data/>' in client.look_up().body
     client.hang_up()
@@ -69,7 +76,7 @@ def test_none_works(transport: str) -> None:
 
 def test_a_channel_that_comes_back_in_time() -> None:
     """What counts is when the client asks, not when it calls; the pool is asked for at once."""
-    there = world("sip:a@down1.contoso.com")
+    there = lookups("sip:a@down1.contoso.com")
     wanted: list[Pool] = []
     there.pool(("down1.contoso.com", None, None)).want = wanted.append
     client = Client(there).begin()
@@ -84,7 +91,7 @@ def test_a_closed_endpoint(transport: str) -> None:
 
     One whose lookup began then is told so, whatever has become of the endpoint meanwhile.
     """
-    there = World(endpoint(methods=("INVITE", "MESSAGE")), transport=transport)
+    there = InMemoryLookups(endpoint(methods=("INVITE", "MESSAGE")), transport=transport)
     _, served = there.directory.find(b"sip:ocschat@contoso.com")
     assert served is not None
     served.closed = Unavailability(False, None, "in maintenance", time.time)
@@ -135,7 +142,7 @@ def test_pools_of_uris() -> None:
 
 def test_callers_are_forgotten() -> None:
     """Those whose time is over, and the oldest of too many."""
-    there = world(*URIS)
+    there = lookups(*URIS)
     made = Channels([Channel(uri, there.pool(("one.contoso.com", None, None))) for uri in URIS])
     for n in range(MAX_CALLERS + 100):
         made.choose(b"sip:%d@contoso.com" % n, 0.0)

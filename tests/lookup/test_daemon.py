@@ -12,7 +12,7 @@ import pytest
 
 from tests.lookup.peer import Peer
 from tests.lookup.test_captures import REPLY, capture
-from tests.sent import Sent
+from tests.sent_message import SentMessage
 from tests.service.daemon import Daemon, endpoint
 from tests.service.fixtures import Run
 from tests.sipp import errors, sipp
@@ -59,7 +59,7 @@ class Recorded:
             b"Via: SIP/2.0/tcp 127.0.0.1:45154": b"Via: SIP/2.0/tcp " + peer.local.encode(),
         }
 
-    def learn(self, answer: Sent) -> None:
+    def learn(self, answer: SentMessage) -> None:
         self.known[b"FE123"] = answer["To"].rpartition("=")[2].encode()
         contact = answer["Contact"].strip("<>").encode()
         self.known[b"sip:ocschat@contoso.com;gruu;opaque=srvr:x"] = contact
@@ -70,7 +70,7 @@ class Recorded:
             data = data.replace(theirs, ours)
         return data
 
-    def answer(self, reply: Sent) -> bytes:
+    def answer(self, reply: SentMessage) -> bytes:
         self.known[b"SIP/2.0/TCP 127.0.0.1:5060;branch=z9hG4bKfe1"] = reply["Via"].encode()
         return self.message(4)
 

@@ -4,13 +4,13 @@ import pytest
 
 from chatredirect.lookup.core import LookupCore
 from chatredirect.lookup.session import LookupSession, SessionEvent
-from tests.lookup.world import TRANSPORTS, Client, World
-from tests.sent import read
+from tests.lookup.in_memory_lookups import TRANSPORTS, Client, InMemoryLookups
+from tests.sent_message import read
 
 
 def test_an_invite_gets_503_with_retry_after() -> None:
     """RFC 3261 §21.5.4: it may come again, and elsewhere at once. Nothing is kept of it."""
-    there = World()
+    there = InMemoryLookups()
     there.core.begins_until = there.now - 0.1
     answer = Client(there).invite()
     assert answer.status == 503
@@ -22,7 +22,7 @@ def test_an_invite_gets_503_with_retry_after() -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_lookup_for_which_there_is_time_is_served(transport: str) -> None:
     """docs/answers.md: it takes milliseconds, and a client that is refused gives up."""
-    there = World(transport=transport)
+    there = InMemoryLookups(transport=transport)
     there.core.begins_until = there.now + 0.1
     client = Client(there).begin()
     there.pass_time(0.2)
@@ -33,7 +33,7 @@ def test_a_lookup_for_which_there_is_time_is_served(transport: str) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_open_dialog_goes_on(transport: str) -> None:
-    there = World(transport=transport)
+    there = InMemoryLookups(transport=transport)
     client = Client(there).begin()
     there.core.begins_until = there.now - 0.1
     client.look_up()
@@ -41,14 +41,14 @@ def test_an_open_dialog_goes_on(transport: str) -> None:
     assert not there.core.dialogs
 
 
-def hang_up(there: World) -> None:
+def hang_up(there: InMemoryLookups) -> None:
     """As the daemon does at its end."""
     for lookup in list(there.core.dialogs.values()):
         there.driver.hang_up(lookup)
 
 
 def test_what_is_left_gets_a_bye() -> None:
-    there = World()
+    there = InMemoryLookups()
     client = Client(there).begin()
     hang_up(there)
     (bye,) = there.flow.sent[-1:]
@@ -63,7 +63,7 @@ def test_a_fault_with_one_dialog_keeps_no_other_from_its_bye(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each dialog is ended by itself."""
-    there = World()
+    there = InMemoryLookups()
     first = Client(there, name="user1").begin()
     Client(there, name="user2").begin()
     handling = LookupCore.handle_event
@@ -84,7 +84,7 @@ def test_a_fault_with_one_dialog_keeps_no_other_from_its_bye(
 
 def test_no_bye_before_the_ack() -> None:
     """RFC 3261 §15: a callee must not send BYE before it has received the ACK."""
-    there = World()
+    there = InMemoryLookups()
     Client(there).invite()
     hang_up(there)
     assert not any(data.startswith(b"BYE ") for data in there.flow.sent)

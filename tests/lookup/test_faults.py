@@ -4,7 +4,7 @@ import pytest
 
 from chatredirect.lookup.core import LookupCore
 from chatredirect.sip.transaction.layer import Transactions
-from tests.lookup.world import TRANSPORTS, Client, FakeFlow, World
+from tests.lookup.in_memory_lookups import TRANSPORTS, Client, FakeFlow, InMemoryLookups
 
 
 class Fault(Exception):
@@ -20,9 +20,9 @@ def raising(*args: object) -> bool:
 @pytest.mark.parametrize("step", ["invite", "begin", "look_up", "hang_up"])
 def test_a_fault_at_any_send_stops_no_other_lookup(transport: str, step: str) -> None:
     """No exception leaves the work list, and nothing of it is sent again with the next call."""
-    world = World(transport=transport)
-    flow = world.flow
-    first = Client(world, name="user1")
+    lookups = InMemoryLookups(transport=transport)
+    flow = lookups.flow
+    first = Client(lookups, name="user1")
     steps = {"invite": 0, "begin": 1, "look_up": 2, "hang_up": 3}[step]
     if steps > 1:
         first.begin()
@@ -31,16 +31,16 @@ def test_a_fault_at_any_send_stops_no_other_lookup(transport: str, step: str) ->
     flow.send = raising  # type: ignore[method-assign]
     with pytest.raises((IndexError, ValueError, AssertionError)):  # it gets nothing
         getattr(first, step)()
-    assert not world.core.sends
-    assert not world.core.events
-    world.flow = FakeFlow(transport, peer_port=45155)
-    second = Client(world, name="user2").begin()
+    assert not lookups.core.sends
+    assert not lookups.core.events
+    lookups.flow = FakeFlow(transport, peer_port=45155)
+    second = Client(lookups, name="user2").begin()
     second.look_up()
     second.hang_up()
-    raws = world.flow.sent
+    raws = lookups.flow.sent
     assert len(raws) == len(set(raws)), "sent twice"
-    world.pass_time(400.0)
-    assert not world.core.dialogs
+    lookups.pass_time(400.0)
+    assert not lookups.core.dialogs
 
 
 @pytest.mark.parametrize("where", [(LookupCore, "handle_event"), (Transactions, "handle_timers")])
@@ -48,10 +48,10 @@ def test_a_fault_in_a_timer_ends_what_it_hits_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, where: tuple[type, str]
 ) -> None:
     """What has left the heap is waited for by nobody: it ends at once, the others at their time."""
-    world = World(transport="udp")
-    Client(world, name="user1").begin()
-    world.pass_time(1.0)
-    second = Client(world, name="user2").begin()
+    lookups = InMemoryLookups(transport="udp")
+    Client(lookups, name="user1").begin()
+    lookups.pass_time(1.0)
+    second = Client(lookups, name="user2").begin()
     whole = getattr(*where)
     hits = 0
 
@@ -63,9 +63,11 @@ def test_a_fault_in_a_timer_ends_what_it_hits_and_nothing_else(
         return whole(*args)
 
     monkeypatch.setattr(*where, raising_once)
-    world.pass_time(29.5)  # the first one's idle time is over
+    lookups.pass_time(29.5)  # the first one's idle time is over
     assert hits
-    assert second.call_id.encode() in {each.dialog.call_id for each in world.core.dialogs.values()}
-    world.pass_time(400.0)
-    assert world.empty
-    assert not world.core.dialogs
+    assert second.call_id.encode() in {
+        each.dialog.call_id for each in lookups.core.dialogs.values()
+    }
+    lookups.pass_time(400.0)
+    assert lookups.empty
+    assert not lookups.core.dialogs

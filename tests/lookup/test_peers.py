@@ -5,20 +5,27 @@ from dataclasses import replace
 import pytest
 
 from chatredirect.sip.response import Peer
-from tests.lookup.world import FRONT_END, REQURI, STRANGER, Client, FakeFlow, World
+from tests.lookup.in_memory_lookups import (
+    FRONT_END,
+    REQURI,
+    STRANGER,
+    Client,
+    FakeFlow,
+    InMemoryLookups,
+)
 
 OTHER = Peer(b"192.0.2.77", 5060, trusted=True)
 NEIGHBOUR = replace(FRONT_END, port=50_001, trusted=False)
 """A stranger at the address of a trusted peer, whose certificate has made it one."""
 
 
-def from_(world: World, source: Peer, data: bytes) -> list[str]:
+def from_(lookups: InMemoryLookups, source: Peer, data: bytes) -> list[str]:
     """What another peer gets for octets, over a flow of its own."""
-    before = world.source
-    world.source = source
-    flow = FakeFlow(world.flow.transport, peer_host=source.host.decode(), peer_port=source.port)
-    sent = world.send(data, flow)
-    world.source = before
+    before = lookups.source
+    lookups.source = source
+    flow = FakeFlow(lookups.flow.transport, peer_host=source.host.decode(), peer_port=source.port)
+    sent = lookups.send(data, flow)
+    lookups.source = before
     return [each.kind for each in sent]
 
 
@@ -26,81 +33,81 @@ def from_(world: World, source: Peer, data: bytes) -> list[str]:
     ("source", "status"), [(STRANGER, "403"), (NEIGHBOUR, "403"), (OTHER, "482")]
 )
 def test_who_repeats_another_ones_invite(source: Peer, status: str) -> None:
-    world = World(transport="udp")
-    client = Client(world)
+    lookups = InMemoryLookups(transport="udp")
+    client = Client(lookups)
     assert client.invite().status == 200
-    assert from_(world, source, client.first) == [f"{status} INVITE"]
-    assert not world.flow.sent[1:]
+    assert from_(lookups, source, client.first) == [f"{status} INVITE"]
+    assert not lookups.flow.sent[1:]
 
 
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
 def test_only_its_caller_acknowledges(source: Peer) -> None:
     """RFC 3261 §13.3.1.4: the 200 is repeated until the caller's own ACK."""
-    world = World(transport="udp")
-    client = Client(world)
+    lookups = InMemoryLookups(transport="udp")
+    client = Client(lookups)
     client.invite()
     ack = client.write("ACK", number=1)
-    assert from_(world, source, ack) == []
-    assert [sent.kind for _, sent in world.pass_time(0.6)] == ["200 INVITE"]
-    assert world.send(ack) == []
-    assert not world.pass_time(5.0)
+    assert from_(lookups, source, ack) == []
+    assert [sent.kind for _, sent in lookups.pass_time(0.6)] == ["200 INVITE"]
+    assert lookups.send(ack) == []
+    assert not lookups.pass_time(5.0)
 
 
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
 def test_only_its_caller_cancels(source: Peer) -> None:
-    world = World(transport="udp")
-    client = Client(world)
+    lookups = InMemoryLookups(transport="udp")
+    client = Client(lookups)
     client.invite()
     branch = client.first.partition(b";branch=")[2].partition(b"\r\n")[0].decode()
     to, client.to = client.to, "<sip:ocschat@contoso.com>"
     target, client.target = client.target, "sip:ocschat@contoso.com"
     cancel = client.write("CANCEL", number=1, branch=f";branch={branch}")
     client.to, client.target = to, target
-    assert from_(world, source, cancel) == ["481 CANCEL"]
-    assert [each.kind for each in world.send(cancel)] == ["200 CANCEL"]
+    assert from_(lookups, source, cancel) == ["481 CANCEL"]
+    assert [each.kind for each in lookups.send(cancel)] == ["200 CANCEL"]
 
 
 def test_strangers_learn_nothing_of_a_dialog() -> None:
     """The same answer whether there is such a dialog or not, and none of it moves."""
-    world = World(transport="udp")
-    client = Client(world).begin()
+    lookups = InMemoryLookups(transport="udp")
+    client = Client(lookups).begin()
     known = client.write("BYE")
     unknown = known.replace(client.call_id.encode(), b"another")
-    assert from_(world, STRANGER, known) == from_(world, STRANGER, unknown) == ["403 BYE"]
-    assert world.core.dialogs
+    assert from_(lookups, STRANGER, known) == from_(lookups, STRANGER, unknown) == ["403 BYE"]
+    assert lookups.core.dialogs
 
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_another_peer_does_not_take_the_flow(gone: bool) -> None:
     """It is answered, being trusted; our own requests are the caller's, and nobody else's."""
-    world = World(transport="tcp")
-    client = Client(world).begin()
-    world.flow.gone = gone
-    assert from_(world, OTHER, client.write("INFO", body=REQURI)) == ["200 INFO"]
-    assert sum(data.startswith(b"INFO ") for data in world.flow.sent) == (not gone)
-    assert world.core.counters.ended == ({"lost": 1} if gone else {})
+    lookups = InMemoryLookups(transport="tcp")
+    client = Client(lookups).begin()
+    lookups.flow.gone = gone
+    assert from_(lookups, OTHER, client.write("INFO", body=REQURI)) == ["200 INFO"]
+    assert sum(data.startswith(b"INFO ") for data in lookups.flow.sent) == (not gone)
+    assert lookups.core.counters.ended == ({"lost": 1} if gone else {})
 
 
 @pytest.mark.parametrize("source", [STRANGER, OTHER])
 def test_a_response_from_elsewhere(source: Peer) -> None:
     """Our INFO is answered from where it was sent to."""
-    world = World(transport="udp")
-    client = Client(world).begin()
+    lookups = InMemoryLookups(transport="udp")
+    client = Client(lookups).begin()
     _, info = client.ask("INFO", body=REQURI)
-    assert from_(world, source, client.accept(info, "481 Gone")) == []
-    assert world.counters.drops["response_elsewhere"] == 1
-    assert world.core.dialogs
+    assert from_(lookups, source, client.accept(info, "481 Gone")) == []
+    assert lookups.counters.drops["response_elsewhere"] == 1
+    assert lookups.core.dialogs
 
 
 def test_a_response_on_the_next_connection() -> None:
     """RFC 3261 §18.2.2: the connection is closed, and the same peer answers on another one."""
-    world = World(transport="tcp")
-    client = Client(world).begin()
+    lookups = InMemoryLookups(transport="tcp")
+    client = Client(lookups).begin()
     _, info = client.ask("INFO", body=REQURI)
     ok = client.accept(info)
     other = replace(FRONT_END, port=50_000)
-    assert from_(world, other, ok) == []
-    assert world.counters.drops["response_elsewhere"] == 1
-    world.flow.gone = True
-    assert from_(world, other, ok) == []
-    assert world.counters.drops["response_elsewhere"] == 1
+    assert from_(lookups, other, ok) == []
+    assert lookups.counters.drops["response_elsewhere"] == 1
+    lookups.flow.gone = True
+    assert from_(lookups, other, ok) == []
+    assert lookups.counters.drops["response_elsewhere"] == 1

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatredirect.sip import sdp
-from tests.lookup.world import SDP, Client, World
+from tests.lookup.in_memory_lookups import SDP, Client, InMemoryLookups
 
 HEAD = "v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=x\r\nc=IN IP4 192.0.2.1\r\nt=5 7\r\n"
 
@@ -41,12 +41,12 @@ def test_ipv6() -> None:
 @pytest.mark.parametrize("media", ["m=audio 1 RTP/AVP 0\r\n", "m=message 0 sip null\r\n", ""])
 def test_nothing_acceptable(media: str) -> None:
     """488 with a Warning that says why (RFC 3261 §21.4.26, §20.43), and no dialog."""
-    world = World()
-    client = Client(world)
+    lookups = InMemoryLookups()
+    client = Client(lookups)
     answer = client.invite(body=HEAD + media)
     assert answer.status == 488
     assert answer["Warning"] == '304 redirect "no m=message, no m=x-ms-message"'
-    assert not world.core.dialogs
+    assert not lookups.core.dialogs
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_nothing_acceptable(media: str) -> None:
     ],
 )
 def test_bad_offers(body: str, content_type: str, start: str) -> None:
-    answer = Client(World()).invite(body=body, content_type=content_type)
+    answer = Client(InMemoryLookups()).invite(body=body, content_type=content_type)
     assert answer.start == f"SIP/2.0 {start}"
 
 
 def test_lines_that_end_with_lf() -> None:
     """RFC 4566 §5: parsers should take them."""
-    assert Client(World()).invite(body=SDP.replace("\r\n", "\n")).status == 200
+    assert Client(InMemoryLookups()).invite(body=SDP.replace("\r\n", "\n")).status == 200
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda rest: b"v=0\r\n" + rest))

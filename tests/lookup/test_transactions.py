@@ -17,7 +17,7 @@ from chatredirect.sip.transaction.state_machines import (
     TransactionEvent,
     TransactionState,
 )
-from tests.lookup.world import FRONT_END, FakeFlow
+from tests.lookup.in_memory_lookups import FRONT_END, FakeFlow
 
 
 class Layer:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chatredirect.sip import xccos
 from chatredirect.sip.xccos import XccosCommand
 from chatredirect.sip.xml_body import BadXml
-from tests.lookup.world import REQURI, Client, World
+from tests.lookup.in_memory_lookups import REQURI, Client, InMemoryLookups
 
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol">'
@@ -59,8 +59,8 @@ REMOTE_DTD = '<!DOCTYPE x SYSTEM "http://192.0.2.1/x.dtd"><xccos xmlns="urn:parl
 )
 def test_bad_bodies(body: str, reason: str) -> None:
     """400, and the dialog goes on."""
-    world = World()
-    client = Client(world).begin()
+    lookups = InMemoryLookups()
+    client = Client(lookups).begin()
     (answer,) = client.ask("INFO", body=body)
     assert answer.start == f"SIP/2.0 400 {reason}"
     client.look_up()
@@ -68,9 +68,9 @@ def test_bad_bodies(body: str, reason: str) -> None:
 
 def test_bodies_over_the_limit() -> None:
     """16 KiB, whatever `limits.message` allows."""
-    world = World()
-    world.framer._limits = type(world.framer._limits)(message=1_000_000)
-    client = Client(world).begin()
+    lookups = InMemoryLookups()
+    lookups.framer._limits = type(lookups.framer._limits)(message=1_000_000)
+    client = Client(lookups).begin()
     padded = REQURI.replace("<data/>", f"<data>{'x' * 16384}</data>")
     assert client.ask("INFO", body=padded)[0].status == 413
     fits = REQURI.replace("<data/>", f"<data>{'x' * 16000}</data>")
@@ -88,7 +88,7 @@ def test_bodies_over_the_limit() -> None:
     ],
 )
 def test_content_types(content_type: str, status: int) -> None:
-    client = Client(World()).begin()
+    client = Client(InMemoryLookups()).begin()
     answer = client.ask("INFO", body=REQURI, content_type=content_type)[0]
     assert answer.status == status
     assert answer.all("Accept") == (["text/plain"] if status == 415 else [])
@@ -124,7 +124,7 @@ def test_charsets(content_type: str, declared: str, encoding: str) -> None:
     text = REQURI.replace("requri", name)
     if declared:
         text = f'<?xml version="1.0" encoding="{declared}"?>{text}'
-    client = Client(World()).begin()
+    client = Client(InMemoryLookups()).begin()
     ok, reply = client.ask("INFO", body=text.encode(encoding), content_type=content_type)
     assert ok.status == 200
     assert f'<rpl id="rpl:{name}"' in reply.body
@@ -134,7 +134,7 @@ def test_charsets(content_type: str, declared: str, encoding: str) -> None:
 def test_unknown_charsets(charset: str) -> None:
     """RFC 3261 §8.2.3: 415 and not a guess; nothing is remembered of a name that was made up."""
     known = set(encodings._cache)  # type: ignore[attr-defined]
-    client = Client(World()).begin()
+    client = Client(InMemoryLookups()).begin()
     (answer,) = client.ask("INFO", body=REQURI, content_type=f"text/plain;charset={charset}")
     assert answer.start == "SIP/2.0 415 Unknown Charset"
     assert answer["Accept"] == "text/plain;charset=utf-8"
@@ -147,7 +147,7 @@ def test_unknown_charsets(charset: str) -> None:
 @pytest.mark.parametrize("body", ["not XML", REQURI])
 def test_a_body_that_may_be_ignored(body: str) -> None:
     """RFC 3261 §8.2.3, §20.11: 200, and no reply to what isn't understood."""
-    client = Client(World()).begin()
+    client = Client(InMemoryLookups()).begin()
     for handling in ("handling=optional", ' x; Handling = "OPTIONAL"'):
         more = f"Content-Disposition: render;{handling}\r\n"
         sent = client.ask("INFO", body=body, content_type="text/html", more=more)
@@ -160,14 +160,14 @@ def test_a_body_that_may_be_ignored(body: str) -> None:
 
 
 def test_encoded_bodies() -> None:
-    client = Client(World()).begin()
+    client = Client(InMemoryLookups()).begin()
     answer = client.ask("INFO", body=REQURI, more="Content-Encoding: gzip\r\n")[0]
     assert (answer.status, answer["Accept-Encoding"]) == (415, "identity")
 
 
 def test_what_asks_for_nothing_gets_no_reply() -> None:
     """An INFO without a body, and XCCOS without a command: 200 and no more."""
-    client = Client(World()).begin()
+    client = Client(InMemoryLookups()).begin()
     notice = '<xccos ver="1" envid="1" xmlns="urn:parlano:xml:ns:xccos"><ntc id="ntc:x"/></xccos>'
     assert [sent.kind for sent in client.ask("INFO")] == ["200 INFO"]
     assert [sent.kind for sent in client.ask("INFO", body=notice)] == ["200 INFO"]
@@ -175,24 +175,24 @@ def test_what_asks_for_nothing_gets_no_reply() -> None:
 
 def test_unknown_commands_get_a_reply() -> None:
     """With the matching id and an error code, so that nobody waits."""
-    world = World()
-    client = Client(world).begin()
+    lookups = InMemoryLookups()
+    client = Client(lookups).begin()
     _, reply = client.ask("INFO", body=REQURI.replace("requri", "a&lt;&quot;b"))
     assert '<rpl id="rpl:a&lt;&quot;b" seqid="1">' in reply.body
     assert '<commandid seqid="1" envid="741776619"/>' in reply.body
     assert '<resp code="501">' in reply.body
-    assert world.core.counters.unknown == 1
+    assert lookups.core.counters.unknown == 1
 
 
 def test_no_usable_channel_service_is_told() -> None:
     """The pool may go down between the INVITE and the command."""
-    world = World()
-    client = Client(world).begin()
-    world.set_usable(("pcpool.contoso.com", None, None), usable=False)
+    lookups = InMemoryLookups()
+    client = Client(lookups).begin()
+    lookups.set_usable(("pcpool.contoso.com", None, None), usable=False)
     _, reply = client.ask("INFO", body=REQURI)
     assert '<resp code="503">' in reply.body
     assert "<uib" not in reply.body
-    assert world.core.counters.not_found == 1
+    assert lookups.core.counters.not_found == 1
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from tests.waiting import until
+from tests.waiting import wait_until
 
 INVITE = (
     "INVITE sip:ocschat@contoso.com SIP/2.0\r\n"
@@ -76,7 +76,7 @@ class SteadyLoad(asyncio.DatagramProtocol):
         assert self._sender is not None
         self._sender.cancel()
         with contextlib.suppress(AssertionError):
-            await until(lambda: not self._open, LAST_ANSWER)
+            await wait_until(lambda: not self._open, LAST_ANSWER)
         assert self._transport is not None
         self._transport.close()
 

@@ -6,7 +6,7 @@ import random
 from chatredirect.dns.resolver import Resolver
 from chatredirect.pools.refresh import Pools
 from tests.dns.fake_dns import FakeDns, dns_settings
-from tests.jumping_loop import now, warp
+from tests.jumping_loop import now, run_jumping
 
 POOL = "pcpool.contoso.com"
 
@@ -36,7 +36,7 @@ def test_they_come_and_go_with_the_targets() -> None:
         assert _in_use(kept) == set()
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def _in_use(pools: Pools) -> set[str]:

@@ -16,7 +16,7 @@ from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers
 from tests.dns.odd_servers import odd_server, silent
 from tests.dns.real_servers import DnsServer, free_port
-from tests.waiting import until
+from tests.waiting import wait_until
 
 POOL = "pcpool.contoso.com"
 
@@ -91,15 +91,15 @@ async def test_records_that_change(servers: Servers) -> None:
     """A zone that shrinks, grows, loses the name and gets it back is followed by its TTL of 1 s."""
     dns = servers.nsd("pcpool A 192.0.2.1\npcpool A 192.0.2.2")
     async with running(settings(dns.address), 5061, "tls") as (_, pool):
-        await until(lambda: addresses(pool) == {"192.0.2.1", "192.0.2.2"})
+        await wait_until(lambda: addresses(pool) == {"192.0.2.1", "192.0.2.2"})
         await asyncio.to_thread(dns.change, "pcpool A 192.0.2.2")
-        await until(lambda: addresses(pool) == {"192.0.2.2"})
+        await wait_until(lambda: addresses(pool) == {"192.0.2.2"})
         await asyncio.to_thread(dns.change, "other A 192.0.2.9")
-        await until(lambda: not pool.usable)
+        await wait_until(lambda: not pool.usable)
         assert pool.reason == f"{POOL}: NXDOMAIN"
         many = "\n".join(f"pcpool A 192.0.2.{number}" for number in range(1, 15))
         await asyncio.to_thread(dns.change, many)
-        await until(lambda: len(pool.live) == 14)
+        await wait_until(lambda: len(pool.live) == 14)
 
 
 async def test_truncated_answers(servers: Servers) -> None:
@@ -110,7 +110,7 @@ async def test_truncated_answers(servers: Servers) -> None:
     hosts = "\n".join(f"fe{number} A 192.0.2.{number + 1}" for number in range(20))
     dns = servers.knot(f"{records}\n{hosts}")
     async with running(settings(dns.address), transport="tcp") as (pools, pool):
-        await until(lambda: pool.usable)
+        await wait_until(lambda: pool.usable)
         assert pools.dns_counters.tcp_queries >= 1
         assert len(pool.targets) == 20  # the same hosts and ports again are the same targets
         assert any("500 SRV records" in note for note in pool.notes)
@@ -120,37 +120,37 @@ async def test_server_that_goes_away_and_comes_back(servers: Servers) -> None:
     """With DNS stopped the last good answer serves on; when it is back, changes are seen."""
     dns = servers.nsd("pcpool A 192.0.2.1")
     async with running(settings(dns.address), 5061) as (pools, pool):
-        await until(lambda: pool.usable)
+        await wait_until(lambda: pool.usable)
         await asyncio.to_thread(dns.stop)
-        await until(lambda: pool.stale is not None)
+        await wait_until(lambda: pool.stale is not None)
         assert addresses(pool) == {"192.0.2.1"}
         assert pools.dns_counters.failures > 0
         dns.write("pcpool A 192.0.2.7")
         await asyncio.to_thread(dns.start)
-        await until(lambda: addresses(pool) == {"192.0.2.7"})
-        await until(lambda: pool.stale is None)
+        await wait_until(lambda: addresses(pool) == {"192.0.2.7"})
+        await wait_until(lambda: pool.stale is None)
 
 
 async def test_server_that_hangs(servers: Servers) -> None:
     """A server that is there and says nothing is the same, only slower."""
     dns = servers.nsd("pcpool A 192.0.2.1")
     async with running(settings(dns.address, timeout=0.2, lifetime=0.5), 5061) as (pools, pool):
-        await until(lambda: pool.usable)
+        await wait_until(lambda: pool.usable)
         dns.pause()
-        await until(lambda: pool.stale is not None)
+        await wait_until(lambda: pool.stale is not None)
         assert addresses(pool) == {"192.0.2.1"}
         assert pools.dns_counters.timeouts > 0
         dns.go_on()
-        await until(lambda: pool.stale is None)
+        await wait_until(lambda: pool.stale is None)
 
 
 async def test_stale_limit(servers: Servers) -> None:
     """Past its limit a stale answer serves no more."""
     dns = servers.nsd("pcpool A 192.0.2.1")
     async with running(settings(dns.address, stale=2.0), 5061) as (_, pool):
-        await until(lambda: pool.usable)
+        await wait_until(lambda: pool.usable)
         await asyncio.to_thread(dns.stop)
-        await until(lambda: not pool.usable)
+        await wait_until(lambda: not pool.usable)
         assert f"127.0.0.1:{dns.address.port}" in pool.reason
 
 
@@ -161,7 +161,7 @@ async def test_first_server_is_dead(servers: Servers) -> None:
     async with odd_server(silent) as quiet:
         known = settings(quiet.address, gone, dns.address, timeout=0.3, lifetime=3.0)
         async with running(known, 5061) as (pools, pool):
-            await until(lambda: pool.usable)
+            await wait_until(lambda: pool.usable)
             await asyncio.sleep(3)
             assert pool.stale is None
             assert pools.dns_counters.failures == 0
@@ -206,11 +206,11 @@ async def test_behind_a_caching_resolver(servers: Servers) -> None:
     origin = servers.nsd("pcpool 3 A 192.0.2.1")
     cache = servers.unbound(origin)
     async with running(settings(cache.address), 5061) as (pools, pool):
-        await until(lambda: pool.usable)
+        await wait_until(lambda: pool.usable)
         await asyncio.sleep(4)
         assert pools.dns_counters.queries < 30
         await asyncio.to_thread(origin.change, "pcpool 3 A 192.0.2.2")
-        await until(lambda: addresses(pool) == {"192.0.2.2"})
+        await wait_until(lambda: addresses(pool) == {"192.0.2.2"})
 
 
 async def test_fixed_name_with_a_server_at_hand(servers: Servers) -> None:

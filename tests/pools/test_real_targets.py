@@ -15,7 +15,7 @@ from chatredirect.pools.pool import Pool
 from chatredirect.pools.refresh import Pools
 from tests.dns.conftest import Servers
 from tests.pools.real_targets import Kamailio, Sipp, SipTarget
-from tests.waiting import until
+from tests.waiting import wait_until
 
 QUICK = HealthSettings(interval=0.2, timeout=0.6, losses=2, successes=2, jitter=0.1)
 FIXED = DnsSettings(hosts={"fe01.contoso.com": (ip_address("127.0.0.1"),)}, hosts_file="")
@@ -55,16 +55,16 @@ async def goes_down_and_comes_back(target: SipTarget, transport: str) -> None:
             assert pool.usable, "nobody waits for the first ping"
             assert pools.prober is not None
             counters = pools.prober.health.counters
-            await until(lambda: counters.pings >= 3)
+            await wait_until(lambda: counters.pings >= 3)
             assert pool.usable
             assert counters.lost == 0
             await asyncio.to_thread(target.stop)
-            await until(lambda: not pool.usable)
+            await wait_until(lambda: not pool.usable)
             assert pool.reason == "fe01.contoso.com: its only target is down"
             assert pool.resolved
             assert pool.order(b"anna") == pool.targets, "the last order, for on_all_down: serve"
             await asyncio.to_thread(target.start)
-            await until(lambda: pool.usable)
+            await wait_until(lambda: pool.usable)
             assert (counters.went_down, counters.came_up) == (1, 1)
     events = [each["event"] for each in logs if each["log_level"] != "debug"]
     assert events == ["pool_resolved", "target_down", "pool_down", "target_up", "pool_up"]
@@ -86,10 +86,10 @@ async def test_503_takes_a_target_down(kamailio: Kamailio, transport: str) -> No
     """A server in maintenance answers 503; any other answer means that it works."""
     await asyncio.to_thread(kamailio.start, 503, "Maintenance")
     async with pinged(kamailio.port, transport) as (_, pool):
-        await until(lambda: not pool.usable)
+        await wait_until(lambda: not pool.usable)
         await asyncio.to_thread(kamailio.stop)
         await asyncio.to_thread(kamailio.start, 403, "Forbidden")
-        await until(lambda: pool.usable)
+        await wait_until(lambda: pool.usable)
 
 
 async def test_half_of_a_pool(servers: Servers, kamailio: Kamailio) -> None:
@@ -103,8 +103,8 @@ async def test_half_of_a_pool(servers: Servers, kamailio: Kamailio) -> None:
     pools = Pools(Resolver(DnsSettings(nameservers=(dns.address,), hosts_file="")), QUICK)
     pool = pools.get("pcpool.contoso.com", None, "tcp")
     pools.start()
-    await until(lambda: len(pool.targets) == 2)
-    await until(lambda: len(pool.live) == 1)
+    await wait_until(lambda: len(pool.targets) == 2)
+    await wait_until(lambda: len(pool.live) == 1)
     callers = [b"sip:user%d@contoso.com" % number for number in range(100)]
     assert {target.host for caller in callers for target in pool.order(caller)} == {
         "fe01.contoso.com"
@@ -115,10 +115,10 @@ async def test_half_of_a_pool(servers: Servers, kamailio: Kamailio) -> None:
 async def test_health_switched_on_and_off_by_a_reload(kamailio: Kamailio) -> None:
     """Without health settings a target that was down counts as working again."""
     async with pinged(kamailio.port, "udp") as (pools, pool):
-        await until(lambda: not pool.usable)
+        await wait_until(lambda: not pool.usable)
         await pools.update(FIXED, None)
         assert pool.usable
         await asyncio.sleep(1)
         assert pool.usable
         await pools.update(FIXED, QUICK)
-        await until(lambda: not pool.usable)
+        await wait_until(lambda: not pool.usable)

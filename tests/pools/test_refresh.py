@@ -16,7 +16,7 @@ from chatredirect.dns.resolver import Resolver
 from chatredirect.net.target import Target
 from chatredirect.pools.refresh import Pools
 from tests.dns.fake_dns import FakeDns, dns_settings
-from tests.jumping_loop import now, warp
+from tests.jumping_loop import now, run_jumping
 
 POOL = "pcpool.contoso.com"
 COUNT = 1000
@@ -52,7 +52,7 @@ def test_refreshed_shortly_before_the_ttl_ends() -> None:
         assert pool.usable
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
     times = [time for time, _, _, kind in world.asked if kind == "A"]
     gaps = [after - before for before, after in pairwise(times)]
     assert all(300 * 0.8 < gap < 300 for gap in gaps)
@@ -82,7 +82,7 @@ def test_changes_are_taken_over_within_the_ttl() -> None:
         assert [target.address for target in pool.targets] == ["192.0.2.3"]
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_dns_that_is_down_for_hours() -> None:
@@ -119,7 +119,7 @@ def test_dns_that_is_down_for_hours() -> None:
         assert told(logs) == ["pool_resolved"]
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_short_outage_is_told_and_ends() -> None:
@@ -142,7 +142,7 @@ def test_short_outage_is_told_and_ends() -> None:
         assert told(logs) == ["pool_stale", "pool_fresh"]
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_negative_answers_are_asked_again_by_the_soa_minimum() -> None:
@@ -156,7 +156,7 @@ def test_negative_answers_are_asked_again_by_the_soa_minimum() -> None:
         await asyncio.sleep(3600)
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
     assert 3600 / 120 <= world.names_asked[(POOL, "A")] <= 3600 / 120 * 1.25 + 1
 
 
@@ -172,7 +172,7 @@ def test_ttl_zero_is_bounded_by_the_floor() -> None:
         await asyncio.sleep(600)
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
     assert world.names_asked[(POOL, "A")] <= 121
 
 
@@ -188,7 +188,7 @@ def test_ceiling() -> None:
         await asyncio.sleep(6000)
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
     assert world.names_asked[(POOL, "A")] >= 10
 
 
@@ -206,7 +206,7 @@ def test_two_pools_of_one_name_ask_once() -> None:
         assert all(pool.usable for pool in kept)
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
     assert world.names_asked[(POOL, "A")] <= 15
 
 
@@ -228,7 +228,7 @@ def test_refreshes_of_many_pools_are_spread_evenly() -> None:
         assert all(len(pool.targets) == 2 for pool in made)
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
     seconds = Counter(int(time) for time, _, _, _ in world.asked if time > 400)
     rates = [seconds[second] for second in range(400, 1000)]
     mean = sum(rates) / len(rates)
@@ -260,7 +260,7 @@ def test_all_servers_dead_under_many_pools() -> None:
         assert all(pool.usable for pool in made)
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_request_for_an_unresolved_pool_puts_it_first() -> None:
@@ -282,7 +282,7 @@ def test_request_for_an_unresolved_pool_puts_it_first() -> None:
         assert not made[-2].usable
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_full_rfc3263_in_a_crowd_is_usable_after_one_question() -> None:
@@ -304,7 +304,7 @@ def test_full_rfc3263_in_a_crowd_is_usable_after_one_question() -> None:
         assert {str(target) for pool in made for target in pool.targets} == {"tcp://192.0.2.1:5070"}
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 # --- reload
@@ -334,7 +334,7 @@ def test_reload_keeps_what_is_valid() -> None:
         assert len(kept) == 2
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_reload_with_other_servers_asks_them() -> None:
@@ -355,7 +355,7 @@ def test_reload_with_other_servers_asks_them() -> None:
         assert world.asked[-1][1] == "192.0.2.55"
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_reload_with_fixed_names() -> None:
@@ -377,7 +377,7 @@ def test_reload_with_fixed_names() -> None:
         assert len(world.asked) == asked
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_fixed_names_and_addresses_are_there_at_once() -> None:
@@ -388,7 +388,7 @@ def test_fixed_names_and_addresses_are_there_at_once() -> None:
         assert kept.get(POOL, 5061, "tls").usable
         assert kept.get("2001:db8::1").usable
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_hosts_file_and_resolv_conf_are_watched(tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ def test_hosts_file_and_resolv_conf_are_watched(tmp_path: Path) -> None:
         assert [target.address for target in pool.targets] == ["192.0.2.7"]
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_own_listener_is_told_once() -> None:
@@ -435,7 +435,7 @@ def test_own_listener_is_told_once() -> None:
         assert kept.dns_counters.refused_targets == 1
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())
 
 
 def test_fault_of_ours_stops_no_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,4 +464,4 @@ def test_fault_of_ours_stops_no_refresh(monkeypatch: pytest.MonkeyPatch) -> None
         assert logs[0]["event"] == "background_work_crashed"
         await kept.aclose()
 
-    warp(main())
+    run_jumping(main())

@@ -4,8 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.proxy.world import Caller, Flow, World, response, targets
-from tests.sent import Sent
+from tests.proxy.in_memory_proxy import Caller, Flow, InMemoryProxy, response, targets
+from tests.sent_message import SentMessage
 
 STATUSES = (100, 180, 183, 200, 202, 302, 404, 408, 486, 503, 600)
 
@@ -21,26 +21,26 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def begin(self, method: str, client: str, pool: str, dialling: bool) -> None:
         """The caller sends its request."""
-        self.world = World(*targets(2, pool), transport=client)
+        self.proxy = InMemoryProxy(*targets(2, pool), transport=client)
         if dialling:
-            self.world.ways.by_dialling.add("tcp")
-        self.caller = Caller(self.world, client.upper())
+            self.proxy.ways.by_dialling.add("tcp")
+        self.caller = Caller(self.proxy, client.upper())
         self.method = method
         self.request = self.caller.write(method)
         self.branch = self.caller.last_branch
-        self.got: list[Sent] = []
-        self.seen: list[tuple[Flow, Sent]] = []
+        self.got: list[SentMessage] = []
+        self.seen: list[tuple[Flow, SentMessage]] = []
         self.cancelled = False
         self._deliver(self.request)
 
     def _deliver(self, data: bytes) -> None:
-        self.got += self.world.send(data)
+        self.got += self.proxy.send(data)
         self._look()
 
     def _look(self) -> None:
         """What the targets have got, and the caller."""
-        self.got += self.world.client.take()
-        for flow in self.world.ways.flows.values():
+        self.got += self.proxy.client.take()
+        for flow in self.proxy.ways.flows.values():
             self.seen += [(flow, sent) for sent in flow.take()]
 
     @rule(which=st.integers(0, 20), status=st.sampled_from(STATUSES), tag=st.sampled_from("ab"))
@@ -51,27 +51,27 @@ class AnyOrder(RuleBasedStateMachine):
         flow, sent = asked[which % len(asked)]
         if sent.kind == "CANCEL":
             status = 200
-        self.world.deliver(response(sent, status, tag=tag), flow)
+        self.proxy.deliver(response(sent, status, tag=tag), flow)
         self._look()
 
-    def _asked(self) -> list[tuple[Flow, Sent]]:
+    def _asked(self) -> list[tuple[Flow, SentMessage]]:
         return [each for each in self.seen if each[1].kind in (self.method, "CANCEL")]
 
     @rule(seconds=st.sampled_from([0.1, 0.6, 4.1, 33.0, 181.0]))
     def wait(self, seconds: float) -> None:
         """Time goes by."""
-        end = self.world.now + seconds
-        core = self.world.core
+        end = self.proxy.now + seconds
+        core = self.proxy.core
         while (due := core.next_timer()) is not None and due <= end:
-            self.world.now = max(due, self.world.now)
-            self.world.driver.handle_timers()
+            self.proxy.now = max(due, self.proxy.now)
+            self.proxy.driver.handle_timers()
             self._look()
-        self.world.now = end
+        self.proxy.now = end
 
     @rule()
     def repeat(self) -> None:
         """The caller has lost patience."""
-        if any(status >= 200 for status in self._finals()) and not self.world.core.open:
+        if any(status >= 200 for status in self._finals()) and not self.proxy.core.open:
             return  # long after its end it would be a new request
         self._deliver(self.request)
 
@@ -92,25 +92,25 @@ class AnyOrder(RuleBasedStateMachine):
         self.caller.to = to
 
     @rule(works=st.booleans())
-    @precondition(lambda self: self.world.ways.wanted)
+    @precondition(lambda self: self.proxy.ways.wanted)
     def handle_connected(self, works: bool) -> None:
         """A connection is there, or can't be had."""
         if works:
-            self.world.ways.connect()
+            self.proxy.ways.connect()
         else:
-            self.world.ways.fail()
+            self.proxy.ways.fail()
         self._look()
 
     @rule(number=st.integers(0, 1))
     def lose(self, number: int) -> None:
         """A connection breaks."""
-        flow = self.world.ways.flows.get(self.world.targets[number].key)
+        flow = self.proxy.ways.flows.get(self.proxy.targets[number].key)
         if flow is not None and flow.transport != "udp":
             flow.gone = True
-            self.world.driver.lost(flow)
+            self.proxy.driver.lost(flow)
             self._look()
 
-    def _is_final(self, sent: Sent) -> bool:
+    def _is_final(self, sent: SentMessage) -> bool:
         return sent.kind.endswith(f" {self.method}") and sent.status >= 200
 
     def _finals(self) -> list[int]:
@@ -131,22 +131,22 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def nothing_is_kept_twice(self) -> None:
         """One open request, and a bounded number of transactions."""
-        assert len(self.world.core.open) <= 1
-        assert len(self.world.core.transactions) <= 8
+        assert len(self.proxy.core.open) <= 1
+        assert len(self.proxy.core.transactions) <= 8
 
     def teardown(self) -> None:
         """Everything comes to its end, with a final answer to an INVITE, and nothing is left."""
         if not hasattr(self, "world"):
             return
-        while self.world.ways.wanted:
+        while self.proxy.ways.wanted:
             self.handle_connected(False)
         self.wait(33.0)
-        while self.world.ways.wanted:
+        while self.proxy.ways.wanted:
             self.handle_connected(False)
         for _ in range(8):
             self.wait(181.0)
-        assert self.world.empty
-        assert self.world.core.next_timer() is None
+        assert self.proxy.empty
+        assert self.proxy.core.next_timer() is None
         if self.method == "INVITE":
             assert self._finals()
 

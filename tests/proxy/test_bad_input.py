@@ -7,74 +7,74 @@ import tracemalloc
 import pytest
 
 from chatredirect.sip.response import Peer
-from tests.proxy.world import (
+from tests.proxy.in_memory_proxy import (
     CONTACT,
     STRANGER,
     Caller,
     Flow,
-    World,
+    InMemoryProxy,
     record_route,
     response,
     targets,
 )
-from tests.sent import read
+from tests.sent_message import read
 
 
 def test_ack_floods_keep_nothing() -> None:
     """ACKs of nothing, of somebody else's dialog, with forged Routes: counted and forgotten."""
-    world = World()
-    caller = Caller(world)
+    proxy = InMemoryProxy()
+    caller = Caller(proxy)
     caller.begin()
     good = caller.write("ACK", number=1)
     for number in range(300):
         data = good.replace(b"z9hG4bK", b"z9hG4bK%d" % number)
-        assert not world.send(data.replace(b"cr-flow=", b"cr-flow=x"))
-        assert not world.send(data, source=STRANGER)
-        assert not world.send(data.replace(b"cr-flow", b"other"))
-    assert not world.target().raw
-    assert len(world.core.transactions) == 2  # those of the INVITE
-    assert sum(world.counters.drops.values()) == 900
-    world.expire()
+        assert not proxy.send(data.replace(b"cr-flow=", b"cr-flow=x"))
+        assert not proxy.send(data, source=STRANGER)
+        assert not proxy.send(data.replace(b"cr-flow", b"other"))
+    assert not proxy.target().raw
+    assert len(proxy.core.transactions) == 2  # those of the INVITE
+    assert sum(proxy.counters.drops.values()) == 900
+    proxy.expire()
 
 
 def test_provisional_floods_keep_nothing() -> None:
     """Each is passed on; the last one is all that is kept."""
-    world = World()
-    invite = Caller(world).invite()
+    proxy = InMemoryProxy()
+    invite = Caller(proxy).invite()
     for status in range(101, 200):
-        (sent,) = world.answer(0, invite, status, tag=f"t{status}")
+        (sent,) = proxy.answer(0, invite, status, tag=f"t{status}")
         assert sent.status == status
-    assert len(world.core.transactions) == 2
-    (answer,) = world.answer(0, invite, 404)
+    assert len(proxy.core.transactions) == 2
+    (answer,) = proxy.answer(0, invite, 404)
     assert answer.status == 404
     for status in range(101, 200):
-        assert not world.answer(0, invite, status)
-    world.expire()
+        assert not proxy.answer(0, invite, status)
+    proxy.expire()
 
 
 def test_cancel_floods_keep_nothing() -> None:
     """Each gets 481, or 200 for one that is known; the pool sees one."""
-    world = World()
-    caller = Caller(world)
+    proxy = InMemoryProxy()
+    caller = Caller(proxy)
     invite = caller.invite()
-    world.answer(0, invite, 180)
+    proxy.answer(0, invite, 180)
     known = caller.write("CANCEL", number=1, branch=caller.last_branch)
     for _ in range(100):
-        assert [sent.status for sent in world.send(known)] == [200]
-        assert [sent.status for sent in world.send(Caller(world).write("CANCEL"))] == [481]
-    assert [sent.kind for sent in world.target().take()] == ["CANCEL"]
-    world.expire()
+        assert [sent.status for sent in proxy.send(known)] == [200]
+        assert [sent.status for sent in proxy.send(Caller(proxy).write("CANCEL"))] == [481]
+    assert [sent.kind for sent in proxy.target().take()] == ["CANCEL"]
+    proxy.expire()
 
 
 def test_a_stranger_cannot_cancel() -> None:
     """Whoever has guessed a branch: §9.2 asks for nothing more, we do."""
-    world = World()
-    caller = Caller(world)
+    proxy = InMemoryProxy()
+    caller = Caller(proxy)
     invite = caller.invite()
-    world.answer(0, invite, 180)
+    proxy.answer(0, invite, 180)
     cancel = caller.write("CANCEL", number=1, branch=caller.last_branch)
-    assert [sent.status for sent in world.send(cancel, source=STRANGER)] == [481]
-    assert not world.target().raw
+    assert [sent.status for sent in proxy.send(cancel, source=STRANGER)] == [481]
+    assert not proxy.target().raw
 
 
 GARBAGE = [
@@ -91,10 +91,10 @@ GARBAGE = [
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_pool_that_answers_garbage(transport: str) -> None:
     """It is dropped, and the transaction goes on to its end."""
-    world = World(*targets(transport=transport))
-    invite = Caller(world).invite()
+    proxy = InMemoryProxy(*targets(transport=transport))
+    invite = Caller(proxy).invite()
     for data in GARBAGE:
-        _over_a_new_connection(world, data)
+        _over_a_new_connection(proxy, data)
     good = response(invite, 200)
     for broken in (
         good.replace(b"Call-ID: ", b"Call-ID "),
@@ -107,17 +107,17 @@ def test_a_pool_that_answers_garbage(transport: str) -> None:
         good.replace(b"Content-Length: 0", b"Content-Length: x"),
         good.replace(b"SIP/2.0 200", b"SIP/3.0 200"),
     ):
-        _over_a_new_connection(world, broken)
-    assert not world.client.take()
-    (answer,) = world.answer(0, invite, 200)
+        _over_a_new_connection(proxy, broken)
+    assert not proxy.client.take()
+    (answer,) = proxy.answer(0, invite, 200)
     assert answer.status == 200
-    world.expire()
+    proxy.expire()
 
 
-def _over_a_new_connection(world: World, data: bytes) -> None:
+def _over_a_new_connection(proxy: InMemoryProxy, data: bytes) -> None:
     """After a fault nothing more is read on a connection, so that the next needs another."""
-    target = world.targets[0]
-    world.deliver(data, Flow(target.transport, peer_host=target.address, peer_port=target.port))
+    target = proxy.targets[0]
+    proxy.deliver(data, Flow(target.transport, peer_host=target.address, peer_port=target.port))
 
 
 @pytest.mark.parametrize("status", [200, 486, 180])
@@ -139,31 +139,31 @@ def _over_a_new_connection(world: World, data: bytes) -> None:
 )
 def test_odd_responses_raise_nothing(status: int, change: tuple[bytes, bytes]) -> None:
     """Passed on as they are, or dropped."""
-    world = World()
-    data = response(Caller(world).invite(), status)
-    world.deliver(data.replace(*change), world.target())
-    assert all(len(sent.all("Via")) + len(sent.all("v")) == 1 for sent in world.client.take())
-    world.pass_time(40.0)
-    world.expire()
+    proxy = InMemoryProxy()
+    data = response(Caller(proxy).invite(), status)
+    proxy.deliver(data.replace(*change), proxy.target())
+    assert all(len(sent.all("Via")) + len(sent.all("v")) == 1 for sent in proxy.client.take())
+    proxy.pass_time(40.0)
+    proxy.expire()
 
 
 def test_vias_in_one_line() -> None:
     """§7.3.1: a list is a list, however many lines it takes."""
-    world = World()
-    invite = Caller(world).invite()
+    proxy = InMemoryProxy()
+    invite = Caller(proxy).invite()
     data = response(invite, 200)
     one, other = invite.all("Via")
     data = data.replace(f"Via: {one}\r\nVia: {other}".encode(), f"Via: {one} ,{other}".encode())
-    world.deliver(data, world.target())
-    assert world.client.one().all("Via") == [other]
+    proxy.deliver(data, proxy.target())
+    assert proxy.client.one().all("Via") == [other]
 
 
 def test_oversized_requests() -> None:
     """513 from the limits on any message; nothing is kept."""
-    world = World(transport="tcp")
-    (answer,) = world.send(Caller(world, "TCP").write("MESSAGE", body="x" * 70_000))
+    proxy = InMemoryProxy(transport="tcp")
+    (answer,) = proxy.send(Caller(proxy, "TCP").write("MESSAGE", body="x" * 70_000))
     assert answer.kind == "513 MESSAGE"
-    assert world.empty
+    assert proxy.empty
 
 
 def test_what_is_read_of_a_route_is_bounded() -> None:
@@ -177,25 +177,25 @@ def test_what_is_read_of_a_route_is_bounded() -> None:
         (["sip:a;lr"] * 71, 400),
         (["sip:a;lr;x=" + "y" * 1400] * 3, 400),
     ):
-        world = World()
-        (answer,) = world.send(Caller(world, routes=routes).write("INVITE"))
+        proxy = InMemoryProxy()
+        (answer,) = proxy.send(Caller(proxy, routes=routes).write("INVITE"))
         assert answer.status == status, routes[0]
-        assert bool(world.target().raw) is (status == 100)
-        world.expire()
+        assert bool(proxy.target().raw) is (status == 100)
+        proxy.expire()
 
 
 def test_routes_that_cannot_be_read() -> None:
     """400, and nothing goes anywhere."""
-    world = World()
-    caller = Caller(world)
+    proxy = InMemoryProxy()
+    caller = Caller(proxy)
     caller.begin()
     for route in ("<", "sip:a,", "<sip:127.0.0.1:5060;lr;cr-flow=", ", ,"):
         caller.routes = []
-        (answer,) = world.send(caller.write("INFO", more=f"Route: {route}\r\nX: cr-flow=\r\n"))
+        (answer,) = proxy.send(caller.write("INFO", more=f"Route: {route}\r\nX: cr-flow=\r\n"))
         assert answer.status in (400, 481)
-        (answer,) = world.send(Caller(world).write("INVITE", more=f"Route: {route}\r\n"))
+        (answer,) = proxy.send(Caller(proxy).write("INVITE", more=f"Route: {route}\r\n"))
         assert answer.kind == "400 INVITE"
-    assert not world.target().raw
+    assert not proxy.target().raw
 
 
 PIECES = (
@@ -209,9 +209,9 @@ PIECES = (
 def test_whatever_comes(seed: int) -> None:
     """Good messages of both sides with pieces put in, cut out and exchanged, in any order."""
     rng = random.Random(seed)
-    world = World(*targets(2), transport="udp")
-    world.driver.log_requests = False
-    callers = [Caller(world) for _ in range(3)]
+    proxy = InMemoryProxy(*targets(2), transport="udp")
+    proxy.driver.log_requests = False
+    callers = [Caller(proxy) for _ in range(3)]
     called = [caller.begin() for caller in callers]
     methods = ("INVITE", "BYE", "INFO", "CANCEL", "ACK", "BENOTIFY", "NOTIFY", "OPTIONS")
     seen: list[bytes] = []
@@ -232,11 +232,11 @@ def test_whatever_comes(seed: int) -> None:
             if end - at > 40:
                 end = at + rng.randrange(40)
             data = data[:at] + rng.choice(PIECES) * rng.randrange(3) + data[end:]
-        flow = rng.choice((world.client, world.target(0), world.target(1)))
-        world.deliver(
+        flow = rng.choice((proxy.client, proxy.target(0), proxy.target(1)))
+        proxy.deliver(
             data, flow, rng.choice((None, STRANGER, Peer(b"127.0.0.1", 45154, trusted=True)))
         )
-        for each in (world.client, world.target(0), world.target(1)):
+        for each in (proxy.client, proxy.target(0), proxy.target(1)):
             for raw in each.raw:
                 if not raw.startswith(b"SIP/2.0 "):
                     try:
@@ -251,47 +251,47 @@ def test_whatever_comes(seed: int) -> None:
             each.raw.clear()
         del seen[:-50]
         if rng.random() < 0.05:
-            world.pass_time(rng.random() * 10)
-    world.expire()
+            proxy.pass_time(rng.random() * 10)
+    proxy.expire()
 
 
-def _call(world: World, caller: Caller) -> None:
+def _call(proxy: InMemoryProxy, caller: Caller) -> None:
     caller.number = 0
     invite = caller.invite()
-    (ok,) = world.answer(0, invite, 200, more=CONTACT + record_route(invite))
+    (ok,) = proxy.answer(0, invite, 200, more=CONTACT + record_route(invite))
     caller.accepted(ok)
-    world.send(caller.write("ACK", number=1))
-    world.send(caller.write("BYE"))
-    bye = world.target().take()[-1]
-    (ok,) = world.answer(0, bye, 200)
+    proxy.send(caller.write("ACK", number=1))
+    proxy.send(caller.write("BYE"))
+    bye = proxy.target().take()[-1]
+    (ok,) = proxy.answer(0, bye, 200)
     assert ok.kind == "200 BYE"
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_an_hour_of_calls(transport: str) -> None:
     """Memory after an hour is what it was after a minute, and nothing at all when it is quiet."""
-    world = World(*targets(transport=transport), transport=transport)
+    proxy = InMemoryProxy(*targets(transport=transport), transport=transport)
     gc.collect()
     sizes: list[int] = []
     tracemalloc.start()
     try:
         for minute in range(60):
             for _ in range(10):
-                caller = Caller(world, transport.upper())
-                _call(world, caller)
-                lost = Caller(world, transport.upper())
-                world.send(lost.write("INVITE"))  # whose caller and called side fall silent
-                world.target().take()
-                world.pass_time(6.0)
-                world.target().take()
-                world.wakes.clear()
-                world.wakes.append(0.0)
+                caller = Caller(proxy, transport.upper())
+                _call(proxy, caller)
+                lost = Caller(proxy, transport.upper())
+                proxy.send(lost.write("INVITE"))  # whose caller and called side fall silent
+                proxy.target().take()
+                proxy.pass_time(6.0)
+                proxy.target().take()
+                proxy.wakes.clear()
+                proxy.wakes.append(0.0)
             if minute in (5, 59):
                 gc.collect()
                 sizes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert world.core.next_timer() is not None
-    world.expire()
-    assert len(world.core._deadlines) == 0
+    assert proxy.core.next_timer() is not None
+    proxy.expire()
+    assert len(proxy.core._deadlines) == 0
     assert sizes[1] < sizes[0] * 1.2, sizes

@@ -5,13 +5,21 @@ import re
 import pytest
 
 from chatredirect.config import HostPort
-from tests.proxy.world import CONTACT, FRONT_END, STRANGER, Caller, World, record_route, targets
+from tests.proxy.in_memory_proxy import (
+    CONTACT,
+    FRONT_END,
+    STRANGER,
+    Caller,
+    InMemoryProxy,
+    record_route,
+    targets,
+)
 
 
 def test_an_invite_reaches_the_pool_and_its_answer_the_caller() -> None:
     """§16.2: 100 at once; §16.6: Via, Max-Forwards, Record-Route; §16.7: our Via goes again."""
-    world = World()
-    caller = Caller(world)
+    proxy = InMemoryProxy()
+    caller = Caller(proxy)
     invite = caller.invite(body="v=0\r\n")
     assert invite.uri == "sip:ocschat@contoso.com"
     assert invite["Max-Forwards"] == "69"
@@ -21,27 +29,27 @@ def test_an_invite_reaches_the_pool_and_its_answer_the_caller() -> None:
     (route,) = invite.routes
     assert route.startswith("sip:127.0.0.1:5060;lr;cr-flow=")
     assert invite.body == "v=0\r\n"
-    (ringing,) = world.answer(0, invite, 180)
+    (ringing,) = proxy.answer(0, invite, 180)
     assert ringing.kind == "180 INVITE"
     assert ringing.all("Via") == [theirs]
-    (ok,) = world.answer(0, invite, 200, more=CONTACT + record_route(invite))
+    (ok,) = proxy.answer(0, invite, 200, more=CONTACT + record_route(invite))
     assert ok.all("Via") == [theirs]
     assert ok["Record-Route"] == f"<{route}>"
-    world.expire()
+    proxy.expire()
 
 
 def test_everything_else_passes_byte_for_byte() -> None:
     """Unknown methods, headers, folds, odd spelling, gruu URIs and bodies survive."""
-    world = World()
-    caller = Caller(world, target="sip:OcsChat@Contoso.com;gruu;opaque=srvr:x%41")
+    proxy = InMemoryProxy()
+    caller = Caller(proxy, target="sip:OcsChat@Contoso.com;gruu;opaque=srvr:x%41")
     more = (
         "ms-User-Data: a,\r\n\tb ;c=<d>\r\nx-odd :  spaced  \r\nContent-type: text/plain\r\n"
         "SUPPORTED:gruu-10,ms-sender\r\nX-e: \xe9\r\nRecord-Route: <sip:fe.contoso.com;lr>\r\n"
     )
     body = "\x00\xff \r\n\r\nSIP/2.0 200 OK\r\n\r\n"
     data = caller.write("SERVICE", more=more, body=body)
-    assert not world.send(data)
-    sent = world.target().raw[0]
+    assert not proxy.send(data)
+    sent = proxy.target().raw[0]
     head, _, rest = sent.partition(b"\r\n\r\n")
     assert rest == data.partition(b"\r\n\r\n")[2]
     for line in re.split(rb"\r\n(?![\t])", data.partition(b"\r\n\r\n")[0]):
@@ -64,13 +72,16 @@ def test_everything_else_passes_byte_for_byte() -> None:
 )
 def test_rewritten_request_uri(uri: str, goes: str) -> None:
     """§16.6 step 2, `rewrite: pool`: the pool's host and port, user and other parameters stay."""
-    world = World(settings={"rewrite": "pool", "port": 5061})
-    assert Caller(world, target=uri).invite().uri == goes
+    proxy = InMemoryProxy(settings={"rewrite": "pool", "port": 5061})
+    assert Caller(proxy, target=uri).invite().uri == goes
 
 
 def test_a_request_uri_that_names_the_server_becomes_the_endpoints() -> None:
     """The pool knows nothing of our name."""
-    assert Caller(World(), target="sip:x@127.0.0.1:5060").invite().uri == "sip:ocschat@contoso.com"
+    assert (
+        Caller(InMemoryProxy(), target="sip:x@127.0.0.1:5060").invite().uri
+        == "sip:ocschat@contoso.com"
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,62 +89,62 @@ def test_a_request_uri_that_names_the_server_becomes_the_endpoints() -> None:
 )
 def test_max_forwards(hops: int | None, becomes: str) -> None:
     """§16.6 step 3."""
-    assert Caller(World()).invite(hops=hops)["Max-Forwards"] == becomes
+    assert Caller(InMemoryProxy()).invite(hops=hops)["Max-Forwards"] == becomes
 
 
 def test_max_forwards_is_used_up() -> None:
     """§16.3 step 3: 483; OPTIONS is answered here."""
-    world = World()
-    (answer,) = world.send(Caller(world).write("INVITE", hops=0))
+    proxy = InMemoryProxy()
+    (answer,) = proxy.send(Caller(proxy).write("INVITE", hops=0))
     assert answer.kind == "483 INVITE"
-    (answer,) = world.send(Caller(world).write("OPTIONS", hops=0))
+    (answer,) = proxy.send(Caller(proxy).write("OPTIONS", hops=0))
     assert answer.kind == "200 OPTIONS"
     assert answer.all("Allow")
-    assert world.empty
+    assert proxy.empty
 
 
 @pytest.mark.parametrize("value", ["", "-1", "x", "1 2", "9999999", "70\r\nMax-Forwards: 70"])
 def test_max_forwards_that_cannot_be_read(value: str) -> None:
     """400; a proxy that guessed could be made to loop."""
-    world = World()
-    data = Caller(world).write("INVITE", hops=None, more=f"Max-Forwards: {value}\r\n")
-    (answer,) = world.send(data)
+    proxy = InMemoryProxy()
+    data = Caller(proxy).write("INVITE", hops=None, more=f"Max-Forwards: {value}\r\n")
+    (answer,) = proxy.send(data)
     assert answer.kind == "400 INVITE"
-    assert world.empty
+    assert proxy.empty
 
 
 def test_proxy_require() -> None:
     """§16.3 step 5: 420 names what isn't understood; tags of the configuration are passed on."""
-    world = World()
+    proxy = InMemoryProxy()
     more = "Proxy-Require: ms-benotify, foo\r\nProxy-Require: bar\r\n"
-    (answer,) = world.send(Caller(world).write("SUBSCRIBE", more=more))
+    (answer,) = proxy.send(Caller(proxy).write("SUBSCRIBE", more=more))
     assert answer.kind == "420 SUBSCRIBE"
     assert answer["Unsupported"] == "foo, bar"
-    assert not world.send(Caller(world).write("SUBSCRIBE", more="Proxy-Require: MS-Benotify\r\n"))
-    assert world.target().one()["Proxy-Require"] == "MS-Benotify"
+    assert not proxy.send(Caller(proxy).write("SUBSCRIBE", more="Proxy-Require: MS-Benotify\r\n"))
+    assert proxy.target().one()["Proxy-Require"] == "MS-Benotify"
 
 
 def test_a_loop_is_found_and_a_spiral_passes() -> None:
     """§16.3 step 4: what comes back unchanged is a loop, with another Request-URI it isn't."""
-    world = World()
-    caller = Caller(world)
-    world.send(caller.write("MESSAGE"))
-    raw = world.target().raw[0]
-    (answer,) = world.send(raw.replace(b"z9hG4bK", b"z9hG4bKx", 1).replace(b"x", b"", 1))
+    proxy = InMemoryProxy()
+    caller = Caller(proxy)
+    proxy.send(caller.write("MESSAGE"))
+    raw = proxy.target().raw[0]
+    (answer,) = proxy.send(raw.replace(b"z9hG4bK", b"z9hG4bKx", 1).replace(b"x", b"", 1))
     assert answer.kind == "482 MESSAGE"
     spiral = raw.replace(b"sip:ocschat@contoso.com SIP", b"sip:ocschat@contoso.com;a=b SIP", 1)
-    assert not world.send(spiral)
-    assert world.target().take()[-1].uri.endswith(";a=b")
+    assert not proxy.send(spiral)
+    assert proxy.target().take()[-1].uri.endswith(";a=b")
 
 
 def test_only_trusted_peers_are_served() -> None:
     """403, and nothing goes to the pool."""
-    world = World()
+    proxy = InMemoryProxy()
     for method in ("INVITE", "SUBSCRIBE", "OPTIONS", "MESSAGE"):
-        (answer,) = world.send(Caller(world).write(method), source=STRANGER)
+        (answer,) = proxy.send(Caller(proxy).write(method), source=STRANGER)
         assert answer.kind == f"403 {method}"
-    assert not world.target().raw
-    assert world.empty
+    assert not proxy.target().raw
+    assert proxy.empty
 
 
 @pytest.mark.parametrize(
@@ -147,43 +158,43 @@ def test_only_trusted_peers_are_served() -> None:
 )
 def test_a_route_elsewhere_is_refused(route: str) -> None:
     """No open relay: a request for an endpoint goes to its pool, by no other way."""
-    world = World()
-    (answer,) = world.send(Caller(world).write("INVITE", more=f"Route: {route}\r\n"))
+    proxy = InMemoryProxy()
+    (answer,) = proxy.send(Caller(proxy).write("INVITE", more=f"Route: {route}\r\n"))
     assert answer.kind == "403 INVITE"
-    assert not world.target().raw
-    assert world.empty
+    assert not proxy.target().raw
+    assert proxy.empty
 
 
 def test_our_own_route_is_taken_away() -> None:
     """§16.4: a front end may have put us into Route."""
-    sent = Caller(World()).invite(more="Route: <sip:127.0.0.1:5060;lr>\r\n")
+    sent = Caller(InMemoryProxy()).invite(more="Route: <sip:127.0.0.1:5060;lr>\r\n")
     assert not sent.all("Route")
 
 
 def test_via_is_stamped_before_it_goes_on() -> None:
     """§18.2.1 and RFC 3581: where it came from, for who answers."""
-    world = World()
-    world.send(Caller(world, via="fe.contoso.com").write("MESSAGE"))
-    assert world.target().one().all("Via")[1].endswith(";received=127.0.0.1")
+    proxy = InMemoryProxy()
+    proxy.send(Caller(proxy, via="fe.contoso.com").write("MESSAGE"))
+    assert proxy.target().one().all("Via")[1].endswith(";received=127.0.0.1")
 
 
 def test_what_makes_no_dialog_gets_no_record_route() -> None:
     """§16.6 step 4."""
-    world = World()
+    proxy = InMemoryProxy()
     for method in ("MESSAGE", "OPTIONS", "PUBLISH"):
-        world.send(Caller(world).write(method))
-        assert not world.target().one().routes
+        proxy.send(Caller(proxy).write(method))
+        assert not proxy.target().one().routes
     for method in ("SUBSCRIBE", "REFER", "NEGOTIATE"):
-        world.send(Caller(world).write(method))
-        assert len(world.target().one().routes) == 1
+        proxy.send(Caller(proxy).write(method))
+        assert len(proxy.target().one().routes) == 1
 
 
 @pytest.mark.parametrize("client", ["udp", "tcp", "tls"])
 @pytest.mark.parametrize("pool", ["udp", "tcp", "tls"])
 def test_double_record_route(client: str, pool: str) -> None:
     """RFC 5658: where the transports differ each side has its own, the pool's on top."""
-    world = World(*targets(transport=pool), transport=client)
-    invite = Caller(world, client.upper()).invite()
+    proxy = InMemoryProxy(*targets(transport=pool), transport=client)
+    invite = Caller(proxy, client.upper()).invite()
     bare = [route.partition(";lr")[0] for route in invite.routes]
 
     def side(transport: str) -> str:
@@ -195,11 +206,11 @@ def test_double_record_route(client: str, pool: str) -> None:
 
 def test_advertised_name() -> None:
     """`advertise` stands in Via and Record-Route, with its port if it has one."""
-    invite = Caller(World(advertise=HostPort("cr.contoso.com", 5099))).invite()
+    invite = Caller(InMemoryProxy(advertise=HostPort("cr.contoso.com", 5099))).invite()
     assert invite.routes[0].startswith("sip:cr.contoso.com:5099;lr")
     assert invite.all("Via")[0].startswith("SIP/2.0/UDP cr.contoso.com:5099;")
     assert (
-        Caller(World(advertise=HostPort("cr.contoso.com")))
+        Caller(InMemoryProxy(advertise=HostPort("cr.contoso.com")))
         .invite()
         .routes[0]
         .startswith("sip:cr.contoso.com:5060;lr")
@@ -208,11 +219,11 @@ def test_advertised_name() -> None:
 
 def test_sips() -> None:
     """§16.6 step 4: SIPS in Record-Route; RFC 5630 §6.2: nothing of it goes over TCP."""
-    world = World(*targets(transport="tls"), transport="tls")
-    invite = Caller(world, "TLS", target="sips:ocschat@contoso.com").invite()
+    proxy = InMemoryProxy(*targets(transport="tls"), transport="tls")
+    invite = Caller(proxy, "TLS", target="sips:ocschat@contoso.com").invite()
     assert [route[:20] for route in invite.routes] == ["sips:127.0.0.1:5060;"]
-    world = World(*targets(transport="tcp"), transport="tls")
-    (answer,) = world.send(Caller(world, "TLS", target="sips:ocschat@contoso.com").write("INVITE"))
+    proxy = InMemoryProxy(*targets(transport="tcp"), transport="tls")
+    (answer,) = proxy.send(Caller(proxy, "TLS", target="sips:ocschat@contoso.com").write("INVITE"))
     assert answer.status == 480
     assert answer["Warning"].startswith("380 ")
 
@@ -220,38 +231,38 @@ def test_sips() -> None:
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 def test_content_length_is_added_for_a_stream(transport: str) -> None:
     """§18.3: over UDP it may be missing."""
-    world = World(*targets(transport=transport))
-    world.send(Caller(world).write("MESSAGE", body="hello", length=False))
-    assert world.target().one()["Content-Length"] == "5"
+    proxy = InMemoryProxy(*targets(transport=transport))
+    proxy.send(Caller(proxy).write("MESSAGE", body="hello", length=False))
+    assert proxy.target().one()["Content-Length"] == "5"
 
 
 def test_large_requests_go_over_tcp() -> None:
     """§18.1.1: over 1,300 octets; should that not go, over UDP all the same."""
-    world = World()
-    world.ways.by_dialling.add("tcp")
-    caller = Caller(world)
-    world.send(caller.write("MESSAGE", body="x" * 1300))
-    assert not world.target().raw
-    assert [(target.transport, target.port) for target, _, _ in world.ways.wanted] == [
+    proxy = InMemoryProxy()
+    proxy.ways.by_dialling.add("tcp")
+    caller = Caller(proxy)
+    proxy.send(caller.write("MESSAGE", body="x" * 1300))
+    assert not proxy.target().raw
+    assert [(target.transport, target.port) for target, _, _ in proxy.ways.wanted] == [
         ("tcp", 5070)
     ]
-    flow = world.ways.connect()
+    flow = proxy.ways.connect()
     sent = flow.one()
     assert sent.all("Via")[0].startswith("SIP/2.0/TCP 127.0.0.1:5060;branch=")
     flow.gone = True
-    world.driver.lost(flow)
-    sent = world.target().one()
+    proxy.driver.lost(flow)
+    sent = proxy.target().one()
     assert sent.all("Via")[0].startswith("SIP/2.0/UDP 127.0.0.1:5060;branch=")
-    world.send(caller.write("MESSAGE", body="y" * 1300))  # at once: TCP has just failed
-    assert world.target().one().body == "y" * 1300
-    world.expire()
+    proxy.send(caller.write("MESSAGE", body="y" * 1300))  # at once: TCP has just failed
+    assert proxy.target().one().body == "y" * 1300
+    proxy.expire()
 
 
 def test_no_target() -> None:
     """480 with Retry-After and why, as in the other modes."""
-    world = World()
-    world.set_targets([])
-    (answer,) = world.send(Caller(world).write("INVITE"))
+    proxy = InMemoryProxy()
+    proxy.set_targets([])
+    (answer,) = proxy.send(Caller(proxy).write("INVITE"))
     assert answer.kind == "480 INVITE"
     assert answer["Retry-After"] == "30"
     assert "NXDOMAIN" in answer["Warning"]
@@ -259,32 +270,32 @@ def test_no_target() -> None:
 
 def test_methods_list() -> None:
     """405 for what isn't on it; what is in a dialog needn't be."""
-    world = World(settings={"methods": ("INVITE",)})
-    (answer,) = world.send(Caller(world).write("SUBSCRIBE"))
+    proxy = InMemoryProxy(settings={"methods": ("INVITE",)})
+    (answer,) = proxy.send(Caller(proxy).write("SUBSCRIBE"))
     assert answer.kind == "405 SUBSCRIBE"
-    caller = Caller(world)
+    caller = Caller(proxy)
     caller.begin()
-    world.send(caller.write("INFO"))
-    assert world.target().one().kind == "INFO"
+    proxy.send(caller.write("INFO"))
+    assert proxy.target().one().kind == "INFO"
 
 
 def test_options_goes_to_the_pool() -> None:
     """§11: to an endpoint from end to end; to the server itself it is answered here."""
-    world = World()
-    assert not world.send(Caller(world).write("OPTIONS"))
-    (answer,) = world.answer(0, world.target().one(), 200)
+    proxy = InMemoryProxy()
+    assert not proxy.send(Caller(proxy).write("OPTIONS"))
+    (answer,) = proxy.answer(0, proxy.target().one(), 200)
     assert answer.kind == "200 OPTIONS"
-    (answer,) = world.send(
-        Caller(world, target="sip:127.0.0.1", to="<sip:127.0.0.1>").write("OPTIONS")
+    (answer,) = proxy.send(
+        Caller(proxy, target="sip:127.0.0.1", to="<sip:127.0.0.1>").write("OPTIONS")
     )
     assert answer.kind == "200 OPTIONS"
-    assert not world.target().raw
+    assert not proxy.target().raw
 
 
 def test_timestamp_comes_back_in_100() -> None:
     """§8.2.6.1."""
-    world = World()
-    (answer,) = world.send(
-        Caller(world).write("INVITE", more="Timestamp: 54\r\n"), source=FRONT_END
+    proxy = InMemoryProxy()
+    (answer,) = proxy.send(
+        Caller(proxy).write("INVITE", more="Timestamp: 54\r\n"), source=FRONT_END
     )
     assert answer["Timestamp"] == "54"

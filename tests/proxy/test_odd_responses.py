@@ -2,19 +2,19 @@
 
 import pytest
 
-from tests.proxy.world import Caller, World, response, targets
+from tests.proxy.in_memory_proxy import Caller, InMemoryProxy, response, targets
 
 GOOD = b"X-Kept: yes\r\n"
 
 
-def passed_on(extra: bytes, transport: str = "udp") -> tuple[World, list[bytes]]:
+def passed_on(extra: bytes, transport: str = "udp") -> tuple[InMemoryProxy, list[bytes]]:
     """What the caller gets of a 200 with these further lines."""
-    world = World(*targets(transport=transport))
-    invite = Caller(world).invite()
+    proxy = InMemoryProxy(*targets(transport=transport))
+    invite = Caller(proxy).invite()
     data = response(invite, 200).replace(b"Content-Length:", extra + b"Content-Length:", 1)
-    world.deliver(data, world.target())
-    raw = list(world.client.raw)
-    return world, raw
+    proxy.deliver(data, proxy.target())
+    raw = list(proxy.client.raw)
+    return proxy, raw
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -42,11 +42,11 @@ def test_what_is_not_needed_is_not_judged(extra: bytes, transport: str) -> None:
 )
 def test_a_line_that_is_no_field_is_left_out(line: bytes, transport: str) -> None:
     """And counted; the rest of the response goes on."""
-    world, raw = passed_on(line + b"\r\n" + GOOD, transport)
+    proxy, raw = passed_on(line + b"\r\n" + GOOD, transport)
     (data,) = raw
     assert GOOD in data
     assert line not in data
-    assert world.counters.faults == {"bad_header_line": 1}
+    assert proxy.counters.faults == {"bad_header_line": 1}
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_a_line_that_is_no_field_is_left_out(line: bytes, transport: str) -> Non
 )
 def test_what_is_needed_must_be_there(old: bytes, new: bytes) -> None:
     """Dropped, with a reason of its own; the next response is the caller's."""
-    world = World()
-    invite = Caller(world).invite()
+    proxy = InMemoryProxy()
+    invite = Caller(proxy).invite()
     good = response(invite, 200)
     assert old in good
-    world.deliver(good.replace(old, new, 1), world.target())
-    assert not world.client.take()
-    assert world.counters.drops == {"response_malformed": 1}
-    assert [sent.status for sent in world.answer(0, invite, 200)] == [200]
+    proxy.deliver(good.replace(old, new, 1), proxy.target())
+    assert not proxy.client.take()
+    assert proxy.counters.drops == {"response_malformed": 1}
+    assert [sent.status for sent in proxy.answer(0, invite, 200)] == [200]
 
 
 SPELLINGS = [
@@ -89,12 +89,12 @@ SPELLINGS = [
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_identities_in_every_spelling(spelling: bytes) -> None:
     """RFC 3325 §5: of a caller that isn't trusted none reaches the pool, however it is written."""
-    world = World()
-    called = Caller(world).begin()
-    world.deliver(called.write("INFO"), world.target())
-    asked = world.client.one()
+    proxy = InMemoryProxy()
+    called = Caller(proxy).begin()
+    proxy.deliver(called.write("INFO"), proxy.target())
+    asked = proxy.client.one()
     data = response(asked, 200).replace(b"Content-Length:", spelling + b"\r\nContent-Length:", 1)
-    world.deliver(data, world.client)  # from its own peer, who isn't trusted
-    (answer,) = world.target().raw
+    proxy.deliver(data, proxy.client)  # from its own peer, who isn't trusted
+    (answer,) = proxy.target().raw
     assert answer.startswith(b"SIP/2.0 200 ")
     assert b"boss" not in answer

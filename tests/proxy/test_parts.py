@@ -30,7 +30,7 @@ from chatredirect.sip.transaction.state_machines import (
     TransactionState,
     event_of,
 )
-from tests.proxy.world import Flow
+from tests.proxy.in_memory_proxy import Flow
 
 
 class Layer:

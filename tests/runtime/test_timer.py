@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from chatredirect.runtime import work_list
 from chatredirect.runtime.work_list import Timer
-from tests.waiting import until
+from tests.waiting import wait_until
 
 
 async def test_the_earliest_time_counts_and_is_forgotten() -> None:
@@ -18,7 +18,7 @@ async def test_the_earliest_time_counts_and_is_forgotten() -> None:
     begin = loop.time()
     for seconds in (3600.0, 0.01, 7200.0):
         asked.at(begin + seconds)
-    await until(lambda: bool(calls))
+    await wait_until(lambda: bool(calls))
     await asyncio.sleep(0.1)
     assert len(calls) == 1
     assert calls[0] >= begin + 0.01
@@ -39,7 +39,7 @@ async def test_a_fault_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch
 
     with capture_logs() as logs:
         Timer(loop, fail_once, "test").at(loop.time())
-        await until(lambda: len(calls) == 2)
+        await wait_until(lambda: len(calls) == 2)
     assert [each["event"] for each in logs] == ["test_timer_failed"]
     assert not reached
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.lookup.world import REQURI, SDP
+from tests.lookup.in_memory_lookups import REQURI, SDP
 from tests.service.client import Udp, ask, request, talk
 from tests.service.daemon import PATIENCE, Daemon, configuration, endpoint, eventually
 from tests.service.fixtures import Run

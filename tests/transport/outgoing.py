@@ -32,7 +32,7 @@ PATIENT = StreamLimits(idle_timeout=30, message_timeout=30, write_timeout=30, ha
 
 
 @dataclass
-class World:
+class Dialler:
     """The outgoing side, and what came of it.
 
     Attributes:
@@ -68,14 +68,14 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(
+async def dialler(
     *,
     limits: OutgoingLimits = UNLIMITED,
     timeouts: StreamLimits = PATIENT,
     tls: TlsSettings | None = None,
     answer: bytes | None = None,
     bound: tuple[ListenUrl, ...] = (),
-) -> AsyncIterator[World]:
+) -> AsyncIterator[Dialler]:
     """An outgoing side that is closed at the end; nothing of it may be left then."""
     loop = asyncio.get_running_loop()
     events: list[tuple[Event, Any, str]] = []
@@ -96,7 +96,7 @@ async def world(
     flow_table = FlowTable(2**64 - 2, udp_sender.between)  # its numbers wrap within every test
     security = Security(profile, client_context(profile))
     outgoing = Outgoing(group, limits, lambda: security, udp_sender, flow_table, lambda: bound)
-    made = World(outgoing, flow_table, udp_sender, events, datagrams, [], listeners)
+    made = Dialler(outgoing, flow_table, udp_sender, events, datagrams, [], listeners)
     flow_table.on_lost = made.lost.append
     try:
         yield made

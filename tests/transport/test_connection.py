@@ -128,7 +128,7 @@ class Owner:
         """Nobody needs to know."""
 
 
-class World:
+class Dialler:
     """One connection that has begun."""
 
     def __init__(self) -> None:
@@ -157,115 +157,115 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def dialler() -> Dialler:
+    return Dialler()
 
 
-def test_at_least_one_message_in_each_turn(world: World) -> None:
+def test_at_least_one_message_in_each_turn(dialler: Dialler) -> None:
     """Its share may be over before it begins: with a thousand others, or another process at work.
 
     Else it would go on waiting, with complete messages that nobody asks for any more.
     """
-    world.connection.data_received(PINGS)
-    assert not world.transport.reading
+    dialler.connection.data_received(PINGS)
+    assert not dialler.transport.reading
     for turn in range(1, 4):
-        before = world.events
-        assert world.connection.work(0.0, 0), turn
-        assert world.events == before + 1
-    while not world.transport.reading:
-        world.loop.turn()
-    assert world.answers == world.events == FIRST
+        before = dialler.events
+        assert dialler.connection.work(0.0, 0), turn
+        assert dialler.events == before + 1
+    while not dialler.transport.reading:
+        dialler.loop.turn()
+    assert dialler.answers == dialler.events == FIRST
 
 
-def test_what_waits_for_its_turn_is_not_half_sent(world: World) -> None:
+def test_what_waits_for_its_turn_is_not_half_sent(dialler: Dialler) -> None:
     """`limits.message_timeout` is for messages that aren't complete."""
-    world.connection.data_received(b"OPTIONS sip:a@contoso.com SIP/2.0\r\n")
-    world.loop.pass_time(29)
-    world.connection.data_received(b"Content-Length: 0\r\n\r\n" + PINGS)
-    assert not world.transport.reading
-    world.loop.pass_time(2)
-    assert not world.transport.closing
-    while not world.transport.reading:
-        world.loop.turn()
-    assert world.answers == FIRST
-    world.connection.data_received(b"OPTIONS")  # this one isn't
-    world.loop.pass_time(31)
-    assert world.transport.closing
+    dialler.connection.data_received(b"OPTIONS sip:a@contoso.com SIP/2.0\r\n")
+    dialler.loop.pass_time(29)
+    dialler.connection.data_received(b"Content-Length: 0\r\n\r\n" + PINGS)
+    assert not dialler.transport.reading
+    dialler.loop.pass_time(2)
+    assert not dialler.transport.closing
+    while not dialler.transport.reading:
+        dialler.loop.turn()
+    assert dialler.answers == FIRST
+    dialler.connection.data_received(b"OPTIONS")  # this one isn't
+    dialler.loop.pass_time(31)
+    assert dialler.transport.closing
 
 
-def test_floods_that_wait_are_ended_all_the_same(world: World) -> None:
+def test_floods_that_wait_are_ended_all_the_same(dialler: Dialler) -> None:
     """`limits.pings`, by when they are handled: one read of a hundred floods takes many seconds."""
-    world.each = 0.05  # twenty a second, where ten are allowed
-    world.connection.data_received(b"\r\n\r\n" * 250)
-    assert world.transport.closing
-    assert world.owner.group.closed == {"pings": 1}
+    dialler.each = 0.05  # twenty a second, where ten are allowed
+    dialler.connection.data_received(b"\r\n\r\n" * 250)
+    assert dialler.transport.closing
+    assert dialler.owner.group.closed == {"pings": 1}
 
 
-def test_who_has_shut_down_and_reads_no_more_is_given_up(world: World) -> None:
+def test_who_has_shut_down_and_reads_no_more_is_given_up(dialler: Dialler) -> None:
     """`limits.write_timeout`, though the peer has read for a while after its end."""
-    world.connection.data_received(PINGS)
-    assert world.connection.eof_received()
-    world.connection.pause_writing()
-    world.connection.resume_writing()
-    while world.loop.soon:
-        world.loop.turn()
-    assert world.answers == FIRST
-    assert world.transport.closing
-    assert not world.transport.aborted
-    world.loop.pass_time(21)
-    assert world.transport.aborted
+    dialler.connection.data_received(PINGS)
+    assert dialler.connection.eof_received()
+    dialler.connection.pause_writing()
+    dialler.connection.resume_writing()
+    while dialler.loop.soon:
+        dialler.loop.turn()
+    assert dialler.answers == FIRST
+    assert dialler.transport.closing
+    assert not dialler.transport.aborted
+    dialler.loop.pass_time(21)
+    assert dialler.transport.aborted
 
 
-def test_a_flow_has_the_names_that_count_now(world: World) -> None:
+def test_a_flow_has_the_names_that_count_now(dialler: Dialler) -> None:
     """RFC 3261 §18.2.2: after a reload a certificate may prove other names than before."""
-    world.owner.names = ("fe01.contoso.com",)
-    world.connection.apply_settings(check_peer=True)
-    flow = world.connection.flow()
+    dialler.owner.names = ("fe01.contoso.com",)
+    dialler.connection.apply_settings(check_peer=True)
+    flow = dialler.connection.flow()
     assert flow.peer_names == ("fe01.contoso.com",)
-    world.owner.names = ("fe02.contoso.com",)
-    world.connection.apply_settings(check_peer=True)
+    dialler.owner.names = ("fe02.contoso.com",)
+    dialler.connection.apply_settings(check_peer=True)
     assert flow.peer_names == ("fe02.contoso.com",)
 
 
-def half_closed(world: World) -> StreamFlow:
+def half_closed(dialler: Dialler) -> StreamFlow:
     """The peer has asked two things, which somebody will answer, and sends no more."""
-    flow = world.connection.flow()
+    flow = dialler.connection.flow()
     flow.hold()
     flow.hold()
-    assert world.connection.eof_received()
+    assert dialler.connection.eof_received()
     return flow
 
 
-def test_who_sends_no_more_gets_its_answers(world: World) -> None:
+def test_who_sends_no_more_gets_its_answers(dialler: Dialler) -> None:
     """docs/answers.md, "Streams": all of them, however long it takes to write the first."""
-    flow = half_closed(world)
+    flow = half_closed(dialler)
     flow.release()
-    world.loop.pass_time(25)
-    world.loop.turn()
-    assert not world.transport.closing
+    dialler.loop.pass_time(25)
+    dialler.loop.turn()
+    assert not dialler.transport.closing
     flow.release()
     assert flow.send(b"the last answer")
-    world.loop.turn()
-    assert world.transport.written == [b"the last answer"]
-    assert world.transport.closing
+    dialler.loop.turn()
+    assert dialler.transport.written == [b"the last answer"]
+    assert dialler.transport.closing
 
 
-def test_who_sends_no_more_is_waited_with_for_64_seconds(world: World) -> None:
+def test_who_sends_no_more_is_waited_with_for_64_seconds(dialler: Dialler) -> None:
     """docs/answers.md, "Streams"; and then for `limits.write_timeout`, if it doesn't read."""
-    flow = half_closed(world)
-    world.loop.pass_time(63)
-    assert not world.transport.closing
-    world.loop.pass_time(2)
-    assert world.transport.closing
-    assert not world.transport.aborted
+    flow = half_closed(dialler)
+    dialler.loop.pass_time(63)
+    assert not dialler.transport.closing
+    dialler.loop.pass_time(2)
+    assert dialler.transport.closing
+    assert not dialler.transport.aborted
     assert not flow.send(b"too late")
-    world.loop.pass_time(21)
-    assert world.transport.aborted
+    dialler.loop.pass_time(21)
+    assert dialler.transport.aborted
 
 
-def test_who_has_asked_nothing_and_sends_no_more_is_closed(world: World) -> None:
+def test_who_has_asked_nothing_and_sends_no_more_is_closed(dialler: Dialler) -> None:
     """docs/answers.md, "Streams": also if everything has been answered."""
-    flow = world.connection.flow()
+    flow = dialler.connection.flow()
     flow.hold()
     flow.release()
-    assert not world.connection.eof_received()
+    assert not dialler.connection.eof_received()

@@ -12,13 +12,13 @@ from chatredirect.transport.binding import bind
 from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.udp_listener import UdpListener
 from tests.service.daemon import PATIENCE
-from tests.transport.outgoing import World, server, world
-from tests.waiting import until
+from tests.transport.outgoing import Dialler, dialler, server
+from tests.waiting import wait_until
 
 INFO = b"INFO sip:a@b SIP/2.0\r\n\r\n"
 
 
-def listen(ours: World, host: str) -> UdpListener:
+def listen(ours: Dialler, host: str) -> UdpListener:
     """A UDP listener of ours, which notes down what comes."""
     sock = bind(ListenUrl("udp", host, 0), only_ipv6=False, receive_buffer=65536)
     listener = UdpListener(
@@ -50,7 +50,7 @@ def target(sock: socket.socket) -> Target:
 
 async def test_a_connections_name_is_its_own_and_goes_with_it() -> None:
     """No two connections have one name, also where the numbers wrap."""
-    async with server() as one, server() as two, server() as three, world() as ours:
+    async with server() as one, server() as two, server() as three, dialler() as ours:
         flows = [await ours.flow(each.target()) for each in (one, two, three)]
         names = [ours.flow_table.name(flow) for flow in flows]
         assert len(set(names)) == 3
@@ -58,7 +58,7 @@ async def test_a_connections_name_is_its_own_and_goes_with_it() -> None:
         assert [ours.flow_table.find(name) for name in names] == flows
         assert [ours.flow_table.name(flow) for flow in flows] == names
         two.writers[0].transport.abort()
-        await until(lambda: ours.lost == [flows[1]])
+        await wait_until(lambda: ours.lost == [flows[1]])
         assert [ours.flow_table.find(name) for name in names] == [flows[0], None, flows[2]]
         again = await ours.flow(two.target())
         assert ours.flow_table.name(again) not in names
@@ -66,19 +66,19 @@ async def test_a_connections_name_is_its_own_and_goes_with_it() -> None:
 
 async def test_a_name_for_a_flow_that_is_gone_is_nobodys() -> None:
     """Who asks too late gets a name that finds nothing, and nothing stays in the table for it."""
-    async with server() as pool, world() as ours:
+    async with server() as pool, dialler() as ours:
         flow = await ours.flow(pool.target())
         del ours.flow_table._by_name[ours.flow_table.name(flow)]
         flow.name = b""  # type: ignore[attr-defined]
         pool.writers[0].transport.abort()
-        await until(lambda: ours.outgoing.connections == 0)
+        await wait_until(lambda: ours.outgoing.connections == 0)
         assert ours.flow_table.find(ours.flow_table.name(flow)) is None
         assert len(ours.flow_table) == 0
 
 
 @pytest.mark.parametrize("name", [b"", b"1234567", b"12345678", b"4" * 13, b"6" * 37, b"x" * 37])
 async def test_names_that_nobody_gave(name: bytes) -> None:
-    async with world() as ours:
+    async with dialler() as ours:
         assert ours.flow_table.find(name) is None
 
 
@@ -94,12 +94,12 @@ async def test_names_that_nobody_gave(name: bytes) -> None:
 )
 async def test_the_name_of_a_datagrams_flow_leads_back(listening: str, at: str) -> None:
     """To the sender, from the address that it had sent to; whatever the socket is bound to."""
-    async with world() as ours:
+    async with dialler() as ours:
         listener = listen(ours, listening)
         with peer("::1" if ":" in at else "127.0.0.1") as client:
             client.connect((at, listener.socket.port))  # takes nothing from another address
             client.send(INFO)
-            await until(lambda: len(ours.datagrams) == 1)
+            await wait_until(lambda: len(ours.datagrams) == 1)
             came_on: Flow = ours.datagrams[0][1][1]
             name = ours.flow_table.name(came_on)
             assert len(name) == (37 if ":" in at else 13)
@@ -133,7 +133,7 @@ async def test_the_name_of_a_datagrams_flow_leads_back(listening: str, at: str) 
 )
 async def test_datagrams_leave_from_the_listener(listening: str, at: str) -> None:
     """And from the address that the flow says, so that Via names the place to answer to."""
-    async with world() as ours:
+    async with dialler() as ours:
         listener = listen(ours, listening)
         with peer(at) as pool:
             flow = ours.outgoing.reach(target(pool))
@@ -146,12 +146,12 @@ async def test_datagrams_leave_from_the_listener(listening: str, at: str) -> Non
             assert flow.port == listener.socket.port
             assert (flow.transport, flow.peer_host) == ("udp", at)
             pool.sendto(b"answer", sender)
-            await until(lambda: [data for data, _ in ours.datagrams] == [b"answer"])
+            await wait_until(lambda: [data for data, _ in ours.datagrams] == [b"answer"])
 
 
 async def test_without_a_fitting_listener_a_socket_of_our_own_does() -> None:
     """One for each family, which is closed in the end; what comes back to it is taken as well."""
-    async with world() as ours:
+    async with dialler() as ours:
         listen(ours, "127.0.0.1")
         with peer("::1") as pool, peer("::1") as other:
             flow = ours.outgoing.reach(target(pool))
@@ -163,13 +163,13 @@ async def test_without_a_fitting_listener_a_socket_of_our_own_does() -> None:
             _, sender = pool.recvfrom(100)
             assert sender[:2] == (flow.host, flow.port) == ("::1", flow.port)
             pool.sendto(b"answer", sender)
-            await until(lambda: [data for data, _ in ours.datagrams] == [b"answer"])
+            await wait_until(lambda: [data for data, _ in ours.datagrams] == [b"answer"])
             assert ours.flow_table.find(ours.flow_table.name(flow)) is not None
     assert not flow.send(INFO)
 
 
 async def test_the_listener_on_the_right_address_is_preferred() -> None:
-    async with world() as ours:
+    async with dialler() as ours:
         for host in ("127.0.0.9", "127.0.0.1"):
             listen(ours, host)
         with peer() as pool:
@@ -181,7 +181,7 @@ async def test_the_listener_on_the_right_address_is_preferred() -> None:
 async def test_where_no_way_leads() -> None:
     """An address that no route leads to: the reason comes at once, and is counted."""
     nowhere = Target("udp", "fe80::1", 5060, "x", domain="x")  # on which link isn't said
-    async with world() as ours:
+    async with dialler() as ours:
         assert ours.outgoing.reach(nowhere) is None
         assert await ours.dial(nowhere) == "no socket of ours gets there"
         assert ours.outgoing.failed == {"no_route": 1}
@@ -189,7 +189,7 @@ async def test_where_no_way_leads() -> None:
 
 async def test_listeners_that_change_are_forgotten() -> None:
     """After a reload nothing goes out of a socket that is closed."""
-    async with world() as ours:
+    async with dialler() as ours:
         first = listen(ours, "127.0.0.1")
         with peer() as pool:
             before = ours.outgoing.reach(target(pool))

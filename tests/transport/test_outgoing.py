@@ -22,8 +22,8 @@ from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.transport.socket_flows import MAX_UNREAD, StreamFlow
 from tests.ports import free_port
 from tests.tls.authority import NOW, Authority, Leaf
-from tests.transport.outgoing import PATIENT, POOL, server, world
-from tests.waiting import until
+from tests.transport.outgoing import PATIENT, POOL, dialler, server
+from tests.waiting import wait_until
 
 ANSWER = (
     b"SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n"
@@ -37,31 +37,31 @@ REQUEST = ANSWER.replace(b"SIP/2.0 200 OK", b"INFO sip:a@b SIP/2.0")
 
 async def test_everybody_shares_one_connection() -> None:
     """However many ask at once; and whoever asks later finds it there."""
-    async with server() as pool, world() as ours:
+    async with server() as pool, dialler() as ours:
         assert ours.outgoing.reach(pool.target()) is None
         flows = await asyncio.gather(*(ours.flow(pool.target()) for _ in range(50)))
         assert len(set(flows)) == 1
         assert ours.outgoing.reach(pool.target()) is flows[0]
         assert await ours.flow(pool.target()) is flows[0]
         assert flows[0].send(REQUEST)
-        await until(lambda: pool.received == REQUEST)
+        await wait_until(lambda: pool.received == REQUEST)
         assert (pool.accepted, ours.outgoing.opened, ours.outgoing.waiting) == (1, 1, 0)
 
 
 async def test_what_comes_back_is_answered_like_anything_else() -> None:
     """Responses and requests of the pool, from a trusted source; answers go the same way."""
-    async with server() as pool, world(answer=ANSWER) as ours:
+    async with server() as pool, dialler(answer=ANSWER) as ours:
         flow = await ours.flow(pool.target())
         pool.writers[0].write(ANSWER + REQUEST[:50])
-        await until(lambda: len(ours.events) == 1)
+        await wait_until(lambda: len(ours.events) == 1)
         pool.writers[0].write(REQUEST[50:] + PING)
-        await until(lambda: len(ours.events) == 3)
+        await wait_until(lambda: len(ours.events) == 3)
         assert [type(event) for event, _, _ in ours.events] == [Response, Request, Ping]
         for _, source, transport in ours.events:
             assert (source.host, source.port) == (b"127.0.0.1", pool.port)
             assert source.trusted
             assert transport == "tcp"
-        await until(lambda: pool.received == ANSWER * 3)
+        await wait_until(lambda: pool.received == ANSWER * 3)
         assert (flow.peer_host, flow.peer_port) == ("127.0.0.1", pool.port)
 
 
@@ -75,10 +75,10 @@ async def test_our_own_address_is_one_where_we_listen() -> None:
         ([("tcp", "::", 1), ("tcp", "0.0.0.0", 5070)], ("127.0.0.1", 5070)),
     ):
         urls = tuple(ListenUrl(*each) for each in bound)  # type: ignore[arg-type]
-        async with server() as pool, world(bound=urls) as ours:
+        async with server() as pool, dialler(bound=urls) as ours:
             flow = await ours.flow(pool.target())
             assert (flow.host, flow.port) == expected
-    async with server() as pool, world() as ours:
+    async with server() as pool, dialler() as ours:
         flow = await ours.flow(pool.target())
         own = pool.writers[0].get_extra_info("peername")
         assert (flow.host, flow.port) == own
@@ -88,16 +88,16 @@ async def test_our_own_address_is_one_where_we_listen() -> None:
 
 
 async def test_a_connection_that_is_lost_is_reported_and_opened_anew() -> None:
-    async with server() as pool, world() as ours:
+    async with server() as pool, dialler() as ours:
         first = await ours.flow(pool.target())
         pool.writers[0].transport.abort()
-        await until(lambda: ours.lost == [first])
+        await wait_until(lambda: ours.lost == [first])
         assert not first.send(REQUEST)
         assert ours.outgoing.reach(pool.target()) is None
         second = await ours.flow(pool.target())
         assert second is not first
         assert second.send(REQUEST)
-        await until(lambda: pool.received == REQUEST)
+        await wait_until(lambda: pool.received == REQUEST)
 
 
 async def test_closed_in_the_middle_of_a_message() -> None:
@@ -109,10 +109,10 @@ async def test_closed_in_the_middle_of_a_message() -> None:
         await writer.drain()
         writer.close()
 
-    async with server(then) as pool, world() as ours:
+    async with server(then) as pool, dialler() as ours:
         flow = await ours.flow(pool.target())
         flow.send(REQUEST)
-        await until(lambda: ours.lost == [flow])
+        await wait_until(lambda: ours.lost == [flow])
         assert [type(event) for event, _, _ in ours.events] == [Response]
 
 
@@ -125,10 +125,10 @@ async def test_garbage(garbage: bytes) -> None:
         writer.write(garbage)
 
     hasty = dataclasses.replace(PATIENT, message_timeout=0.3)
-    async with server(then) as pool, world(timeouts=hasty) as ours:
+    async with server(then) as pool, dialler(timeouts=hasty) as ours:
         flow = await ours.flow(pool.target())
         flow.send(REQUEST)
-        await until(lambda: ours.lost == [flow])
+        await wait_until(lambda: ours.lost == [flow])
         assert all(isinstance(event, FramingFault) for event, _, _ in ours.events)
         (why,) = ours.outgoing.group.closed
         assert why in ("framing", "half_sent")
@@ -147,10 +147,10 @@ async def test_a_connection_that_was_hung_up_is_over_at_once() -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await stays.wait()
 
-    async with server(then) as pool, world() as ours:
+    async with server(then) as pool, dialler() as ours:
         flow = await ours.flow(pool.target())
         flow.send(REQUEST)
-        await until(lambda: bool(ours.outgoing.group.closed))
+        await wait_until(lambda: bool(ours.outgoing.group.closed))
         assert ours.outgoing.connections == 1, "it is closed, not hung up"
         assert ours.lost == [flow]
         assert not flow.send(REQUEST)
@@ -190,16 +190,16 @@ def test_a_write_that_raises_ends_its_connection_and_no_other(
     """Who waits for answers over it hears that it is gone, and the next one has a connection."""
 
     async def write_to_two() -> None:
-        async with server() as pool, server() as other, world() as ours:
+        async with server() as pool, server() as other, dialler() as ours:
             flow, whole = await ours.flow(pool.target()), await ours.flow(other.target())
             flow._stream = Faulty(flow._stream)  # type: ignore[assignment]
             assert not flow.send(REQUEST)
             assert whole.send(REQUEST)
-            await until(lambda: ours.lost == [flow])
+            await wait_until(lambda: ours.lost == [flow])
             assert ours.outgoing.connections == 1
             again = await ours.flow(pool.target())
             assert again.send(REQUEST)
-            await until(lambda: pool.received == REQUEST and other.received == REQUEST)
+            await wait_until(lambda: pool.received == REQUEST and other.received == REQUEST)
 
     run(write_to_two())
 
@@ -226,22 +226,22 @@ async def test_a_target_that_does_not_read_holds_a_bounded_amount() -> None:
         await asyncio.sleep(20)
 
     hasty = dataclasses.replace(PATIENT, write_timeout=0.5)
-    async with server(then) as pool, world(timeouts=hasty) as ours:
+    async with server(then) as pool, dialler(timeouts=hasty) as ours:
         flow = await ours.flow(pool.target())
         message, sent = REQUEST.replace(b": 0", b": 60000") + b"x" * 60000, 0
         while flow.send(message):
             sent += len(message)
             assert sent < 64 * 2**20  # what the kernel takes is its own affair
         assert flow._stream.get_write_buffer_size() <= MAX_UNREAD + len(message)  # type: ignore[attr-defined]
-        await until(lambda: ours.lost == [flow])
+        await wait_until(lambda: ours.lost == [flow])
         assert ours.outgoing.group.closed == {"not_reading": 1}
 
 
 async def test_idle_connections_are_closed() -> None:
     hasty = dataclasses.replace(PATIENT, idle_timeout=0.3)
-    async with server() as pool, world(timeouts=hasty) as ours:
+    async with server() as pool, dialler(timeouts=hasty) as ours:
         flow = await ours.flow(pool.target())
-        await until(lambda: ours.lost == [flow])
+        await wait_until(lambda: ours.lost == [flow])
         assert ours.outgoing.group.closed == {"idle": 1}
 
 
@@ -254,7 +254,7 @@ async def test_keep_alives() -> None:
             writer.write(PONG)
 
     lively = dataclasses.replace(PATIENT, idle_timeout=0.6, keepalive=0.2)
-    async with server(then) as pool, world(timeouts=lively) as ours:
+    async with server(then) as pool, dialler(timeouts=lively) as ours:
         flow = await ours.flow(pool.target())
         await asyncio.sleep(1.5)
         assert ours.outgoing.reach(pool.target()) is flow
@@ -268,7 +268,7 @@ def nobody(transport: Any = "tcp") -> Target:
 
 
 async def test_refused() -> None:
-    async with world() as ours:
+    async with dialler() as ours:
         assert await ours.dial(nobody()) == "connection refused"
         assert ours.outgoing.failed == {"refused": 1}
 
@@ -276,7 +276,7 @@ async def test_refused() -> None:
 async def test_a_thousand_dials_to_a_dead_target_cost_few_attempts() -> None:
     """All are told; those that come right after a failed attempt hear of that one."""
     target = nobody()
-    async with world() as ours:
+    async with dialler() as ours:
         for _ in range(20):
             whys = await asyncio.gather(*(ours.dial(target) for _ in range(50)))
             assert set(whys) == {"connection refused"}
@@ -288,7 +288,7 @@ async def test_a_thousand_dials_to_a_dead_target_cost_few_attempts() -> None:
 
 async def test_a_target_that_comes_back_is_found_again() -> None:
     target = nobody()
-    async with world() as ours:
+    async with dialler() as ours:
         assert await ours.dial(target) == "connection refused"
         async with server(port=target.port):
             async with asyncio.timeout(10):
@@ -314,7 +314,7 @@ def black_hole() -> tuple[socket.socket, list[socket.socket], Target]:
 async def test_black_hole() -> None:
     """A target that doesn't answer is given up in time, and everybody who waits is told."""
     sock, fillers, target = black_hole()
-    async with world(limits=OutgoingLimits(connect=0.3)) as ours:
+    async with dialler(limits=OutgoingLimits(connect=0.3)) as ours:
         whys = await asyncio.gather(*(ours.dial(target) for _ in range(20)))
         assert set(whys) == {"no connection within 0.3 s"}
         assert ours.outgoing.failed == {"timeout": 1}
@@ -325,7 +325,7 @@ async def test_black_hole() -> None:
 async def test_bounds_on_connections_and_on_those_who_wait() -> None:
     sock, fillers, hole = black_hole()
     limits = OutgoingLimits(connections=2, connect=20, waiting=10)
-    async with server() as pool, world(limits=limits) as ours:
+    async with server() as pool, dialler(limits=limits) as ours:
         await ours.flow(pool.target())
         told: list[Any] = []
         for _ in range(10):
@@ -343,11 +343,11 @@ async def test_bounds_on_connections_and_on_those_who_wait() -> None:
 
 async def test_one_who_waits_badly_does_not_keep_others_from_hearing() -> None:
     """A fault of ours in what is done with a flow is counted and logged; the others get it."""
-    async with server() as pool, world() as ours:
+    async with server() as pool, dialler() as ours:
         told: list[Any] = []
         ours.outgoing.dial(pool.target(), lambda flow: 1 / 0, told.append)  # type: ignore[arg-type, return-value]
         ours.outgoing.dial(pool.target(), told.append, told.append)
-        await until(lambda: len(told) == 1)
+        await wait_until(lambda: len(told) == 1)
         assert ours.outgoing.group.failures == 1
         ours.outgoing.group.failures = 0
 
@@ -363,7 +363,7 @@ async def test_file_descriptors_are_given_back() -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SIP/2.0 400 Not TLS\r\n\r\n")
 
-    async with server(plain) as no_tls, world(limits=OutgoingLimits(connect=0.2)) as ours:
+    async with server(plain) as no_tls, dialler(limits=OutgoingLimits(connect=0.2)) as ours:
         refuses = nobody()
         await ours.dial(refuses)
         before = descriptors()
@@ -374,7 +374,7 @@ async def test_file_descriptors_are_given_back() -> None:
             await asyncio.sleep(0.6)
         for writer in no_tls.writers:
             writer.close()
-        await until(lambda: descriptors() <= before)
+        await wait_until(lambda: descriptors() <= before)
     for each in (sock, *fillers):
         each.close()
 
@@ -416,16 +416,16 @@ async def test_mutual_tls(authority: Authority, ours_shown: Leaf) -> None:
     context, asked = shows(authority.issue(POOL), authority.file), []
     context.sni_callback = lambda sock, name, context: asked.append(name)
     tls = profile(authority, ours_shown)
-    async with server(context=context) as pool, world(tls=tls) as ours:
+    async with server(context=context) as pool, dialler(tls=tls) as ours:
         flow = await ours.flow(pool.target("tls"))
         assert flow.transport == "tls"
         assert flow.send(REQUEST)
-        await until(lambda: pool.received == REQUEST)
+        await wait_until(lambda: pool.received == REQUEST)
         shown = pool.writers[0].get_extra_info("peercert")
         assert ("DNS", "sip.contoso.com") in shown["subjectAltName"]
         assert asked == [POOL]
         pool.writers[0].write(ANSWER)
-        await until(lambda: len(ours.events) == 1)
+        await wait_until(lambda: len(ours.events) == 1)
         assert ours.events[0][1].trusted
 
 
@@ -453,7 +453,7 @@ async def test_certificates_that_are_not_the_pools(
 ) -> None:
     """Nothing is sent to a server that can't prove that it is the pool."""
     context = shows(make(authority))
-    async with server(context=context) as pool, world(tls=profile(authority)) as ours:
+    async with server(context=context) as pool, dialler(tls=profile(authority)) as ours:
         told = await ours.dial(pool.target("tls"))
         assert isinstance(told, str), "it was believed"
         assert why in told
@@ -465,7 +465,7 @@ async def test_certificates_that_are_not_the_pools(
 async def test_the_name_of_a_pool_is_part_of_what_it_is(authority: Authority) -> None:
     """Another pool on the same address has a connection of its own, proven for its own name."""
     context = shows(authority.issue(POOL, "other.contoso.com", file="both"))
-    async with server(context=context) as pool, world(tls=profile(authority)) as ours:
+    async with server(context=context) as pool, dialler(tls=profile(authority)) as ours:
         one = await ours.flow(pool.target("tls"))
         other = await ours.flow(pool.target("tls", "other.contoso.com"))
         assert one is not other
@@ -477,7 +477,7 @@ async def test_srv_names_count_only_when_told(authority: Authority) -> None:
     context = shows(authority.issue("node1.contoso.com"))
     for srv_names in (False, True):
         tls = profile(authority, srv_names=srv_names)
-        async with server(context=context) as pool, world(tls=tls) as ours:
+        async with server(context=context) as pool, dialler(tls=tls) as ours:
             told = await ours.dial(pool.target("tls", host="node1.contoso.com"))
             assert isinstance(told, str) is not srv_names
 
@@ -485,16 +485,16 @@ async def test_srv_names_count_only_when_told(authority: Authority) -> None:
 async def test_a_server_that_wants_a_certificate_and_gets_none(authority: Authority) -> None:
     """With TLS 1.3 the refusal comes after the handshake: then the connection is lost, and told."""
     context = shows(authority.issue(POOL), authority.file)
-    async with server(context=context) as pool, world(tls=profile(authority)) as ours:
+    async with server(context=context) as pool, dialler(tls=profile(authority)) as ours:
         told = await ours.dial(pool.target("tls"))
         if not isinstance(told, str):
-            await until(lambda: ours.lost == [told])
+            await wait_until(lambda: ours.lost == [told])
         assert pool.received == b""
 
 
 async def test_a_handshake_that_takes_too_long(authority: Authority) -> None:
     hasty = dataclasses.replace(PATIENT, handshake_timeout=0.3)
-    async with server() as pool, world(tls=profile(authority), timeouts=hasty) as ours:
+    async with server() as pool, dialler(tls=profile(authority), timeouts=hasty) as ours:
         assert await ours.dial(pool.target("tls")) == "the handshake took too long"
 
 
@@ -503,7 +503,7 @@ async def test_a_handshake_that_takes_too_long(authority: Authority) -> None:
 
 async def test_terms_that_change_hold_for_open_connections() -> None:
     """A new configuration's server answers what comes on connections that were there before."""
-    async with server() as pool, world() as ours:
+    async with server() as pool, dialler() as ours:
         await ours.flow(pool.target())
         taken: list[Any] = []
         hasty = dataclasses.replace(PATIENT, idle_timeout=0.5)
@@ -514,25 +514,25 @@ async def test_terms_that_change_hold_for_open_connections() -> None:
         )
         ours.outgoing.serve(settings, ours.outgoing.limits)
         pool.writers[0].write(ANSWER)
-        await until(lambda: len(taken) == 1)
+        await wait_until(lambda: len(taken) == 1)
         assert ours.events == []
-        await until(lambda: len(ours.lost) == 1)  # idle sooner than before
+        await wait_until(lambda: len(ours.lost) == 1)  # idle sooner than before
 
 
 async def test_closing_lets_what_was_written_arrive() -> None:
     async with server() as pool:
-        async with world() as ours:
+        async with dialler() as ours:
             flow = await ours.flow(pool.target())
             for _ in range(100):
                 assert flow.send(REQUEST)
-        await until(lambda: pool.received == REQUEST * 100)
+        await wait_until(lambda: pool.received == REQUEST * 100)
 
 
 async def test_nothing_is_opened_by_a_daemon_that_stops() -> None:
     """Who hears that there is no connection tries the next target: that must come to an end."""
     sock, fillers, hole = black_hole()
     told: list[str] = []
-    async with server() as pool, world(limits=OutgoingLimits(connect=20)) as ours:
+    async with server() as pool, dialler(limits=OutgoingLimits(connect=20)) as ours:
 
         def try_another(why: str) -> None:
             told.append(why)
@@ -541,7 +541,7 @@ async def test_nothing_is_opened_by_a_daemon_that_stops() -> None:
         ours.outgoing.dial(hole, told.append, try_another)  # type: ignore[arg-type]
         await asyncio.sleep(0)
         await ours.outgoing.aclose()
-        await until(lambda: len(told) == 2)
+        await wait_until(lambda: len(told) == 2)
         assert told == ["the daemon stops"] * 2
         assert pool.accepted == 0
     for each in (sock, *fillers):
@@ -563,8 +563,8 @@ async def test_a_large_message_of_a_pools_doesnt_end_its_connection() -> None:
         writer.write(head % (b"next", 0))
         await reader.read()
 
-    async with world() as made, server(sends_much) as served:
+    async with dialler() as made, server(sends_much) as served:
         flow = await made.flow(served.target())
-        await until(lambda: len(made.events) == 2)
+        await wait_until(lambda: len(made.events) == 2)
         assert [event[0].call_id for event in made.events] == [b"large", b"next"]
         assert flow.open

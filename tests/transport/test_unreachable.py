@@ -14,7 +14,7 @@ from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
-from tests.waiting import until
+from tests.waiting import wait_until
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
 BOUND = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "127.0.0.1"}
@@ -65,14 +65,14 @@ async def beside_a_closed_port(bound: str, host: str) -> None:
             sock.flush()
             for _ in range(each):
                 assert await loop.run_in_executor(None, peer.recv, 100) == b"to the peer"
-        await until(lambda: len(came) == rounds * each)
+        await wait_until(lambda: len(came) == rounds * each)
         assert set(told) == {(host, closed.peer_port)}
         told.clear()
         closed.send(b"once more, nothing else being under way")
-        await until(lambda: bool(told))
+        await wait_until(lambda: bool(told))
         await asyncio.sleep(0.05)
         peer.sendto(b"to us", (host, sock.port))  # the socket is still watched
-        await until(lambda: len(came) == rounds * each + 1)
+        await wait_until(lambda: len(came) == rounds * each + 1)
         assert sock.unsent == 0
         assert listener.failures == 0
     finally:
@@ -100,7 +100,7 @@ def test_a_socket_of_our_own_hears_it(run: Runner) -> None:
         closed = udp_sender.to("127.0.0.1", closed_port("127.0.0.1"))
         assert closed is not None
         closed.send(b"to nobody")
-        await until(lambda: bool(told))
+        await wait_until(lambda: bool(told))
         assert told == [("127.0.0.1", closed.peer_port)]
         udp_sender.close()
 

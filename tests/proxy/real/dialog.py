@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.lookup.peer import Peer
 from tests.ports import free_port
-from tests.sent import Sent
+from tests.sent_message import SentMessage
 from tests.service.daemon import PATIENCE, endpoint
 
 POOL = "pcpool.contoso.com"
@@ -88,7 +88,9 @@ def branch() -> str:
     return f"z9hG4bKtest{next(_numbers)}"
 
 
-def answer(request: Sent, status: str = "200 OK", more: str = "", tag: str = "FE123") -> bytes:
+def answer(
+    request: SentMessage, status: str = "200 OK", more: str = "", tag: str = "FE123"
+) -> bytes:
     """A response to a request, as a UAS writes it (RFC 3261 §8.2.6.2)."""
     to = request["To"] if ";tag=" in request["To"] else f"{request['To']};tag={tag}"
     lines = [
@@ -104,7 +106,13 @@ def answer(request: Sent, status: str = "200 OK", more: str = "", tag: str = "FE
 
 
 def within(
-    request: Sent, method: str, number: int, sent_by: str, *, body: str = "", tag: str = "FE123"
+    request: SentMessage,
+    method: str,
+    number: int,
+    sent_by: str,
+    *,
+    body: str = "",
+    tag: str = "FE123",
 ) -> bytes:
     """A request of the called side within the dialog that `request` began (RFC 3261 §12.2.1.1)."""
     contact = request["Contact"]
@@ -124,7 +132,7 @@ def within(
     return ("\r\n".join(lines) + f"\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode()
 
 
-def route_of(response: Sent) -> list[str]:
+def route_of(response: SentMessage) -> list[str]:
     """The caller's route set from the response to his first request (§12.1.2)."""
     values = [each.strip() for value in response.all("Record-Route") for each in value.split(",")]
     return values[::-1]

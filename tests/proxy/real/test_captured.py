@@ -9,7 +9,7 @@ import pytest
 
 from tests.lookup.peer import Peer
 from tests.proxy.real.dialog import Pool, answer, hosts, pool, proxied, route_of, routed, within
-from tests.sent import Sent
+from tests.sent_message import SentMessage
 from tests.service.daemon import Daemon
 from tests.service.fixtures import Run
 
@@ -42,7 +42,7 @@ class Client:
     def send(self, name: str) -> None:
         self.peer.send(self.message(name))
 
-    def receive(self) -> Sent:
+    def receive(self) -> SentMessage:
         """What comes next, 100 Trying apart."""
         while True:
             message = self.peer.receive()
@@ -68,7 +68,7 @@ def contoso(listening: Pool) -> Iterator[Pool]:
     listening.hang_up()
 
 
-def invited(daemon: Daemon, contoso: Pool) -> tuple[Client, Peer, Sent]:
+def invited(daemon: Daemon, contoso: Pool) -> tuple[Client, Peer, SentMessage]:
     """A call that the pool has taken, up to the ACK."""
     client = Client(daemon)
     client.send("lookup-1")
@@ -86,7 +86,7 @@ def invited(daemon: Daemon, contoso: Pool) -> tuple[Client, Peer, Sent]:
 OWN = {"Via", "Record-Route", "Max-Forwards", "Route", "Content-Length"}
 
 
-def untouched(sent: bytes, arrived: Sent) -> None:
+def untouched(sent: bytes, arrived: SentMessage) -> None:
     """Whatever isn't a proxy's business arrives as it was sent, in the same order."""
     head, _, body = sent.decode().partition("\r\n\r\n")
     lines = [line for line in head.split("\r\n")[1:] if line.partition(":")[0] not in OWN]

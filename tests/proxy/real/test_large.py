@@ -4,7 +4,7 @@ import pytest
 
 from tests.lookup.peer import Peer
 from tests.proxy.real.dialog import answer, branch, hosts, pool, proxied, route_of, within
-from tests.sent import read
+from tests.sent_message import read
 from tests.service.daemon import Daemon
 from tests.service.fixtures import Run
 

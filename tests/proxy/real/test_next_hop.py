@@ -18,7 +18,7 @@ import pytest
 from tests.lookup.peer import Peer
 from tests.ports import free_port
 from tests.proxy.real.dialog import POOL, Pool, answer, branch, pool, proxied, within
-from tests.sent import Sent
+from tests.sent_message import SentMessage
 from tests.service.daemon import PATIENCE, Daemon, configuration, endpoint, eventually
 from tests.service.fixtures import Run
 from tests.service.reload import rewrite
@@ -72,7 +72,7 @@ def front_end_at(host: str, port: int, leaf: Leaf | None = None) -> Iterator[Fro
         made.close()
 
 
-def begun(daemon: Daemon, made: Pool, record_route: str) -> tuple[Sent, Peer]:
+def begun(daemon: Daemon, made: Pool, record_route: str) -> tuple[SentMessage, Peer]:
     """A dialog whose caller has hung up: its INVITE at the pool, and the pool's connection."""
     with Peer("tcp", daemon.address("tcp")) as caller:
         caller.send(

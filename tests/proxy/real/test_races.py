@@ -12,9 +12,9 @@ import pytest
 
 from tests.ports import free_port
 from tests.proxy.real.dialog import answer, branch, hosts, proxied
-from tests.sent import Sent, read
+from tests.sent_message import SentMessage, read
 from tests.service.fixtures import Run
-from tests.waiting import until
+from tests.waiting import wait_until
 
 CALLS = 150
 SPREAD = 0.02  # seconds in which both sides make up their minds
@@ -26,7 +26,7 @@ class Pool(asyncio.DatagramProtocol):
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.final: dict[str, int] = {}
-        self.invites: dict[str, Sent] = {}
+        self.invites: dict[str, SentMessage] = {}
         self.acks: set[str] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,7 +109,7 @@ async def test_cancel_meets_200(run_daemon: Run, seed: int) -> None:
     for number in range(CALLS):
         client.call(f"race{number}")
         await asyncio.sleep(0.005)
-    await until(lambda: all(client.final.values()) and len(client.cancelled) == CALLS)
+    await wait_until(lambda: all(client.final.values()) and len(client.cancelled) == CALLS)
     caller.close()
     ends.close()
     for call_id, finals in client.final.items():

@@ -24,7 +24,7 @@ from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
 from tests.endpoints.directories import build_directory
-from tests.sent import Sent, read
+from tests.sent_message import SentMessage, read
 
 KEY = b"a key for tests"
 FRONT_END = Peer(b"127.0.0.1", 45154, trusted=True)
@@ -80,13 +80,13 @@ class Flow:
         """It is a way to itself."""
         return self
 
-    def take(self) -> list[Sent]:
+    def take(self) -> list[SentMessage]:
         """What was sent since the last time."""
         sent = [read(raw, ours=False) for raw in self.raw]
         self.raw.clear()
         return sent
 
-    def one(self) -> Sent:
+    def one(self) -> SentMessage:
         """The only message that was sent since the last time."""
         (sent,) = self.take()
         return sent
@@ -166,7 +166,7 @@ def targets(count: int = 1, transport: str = "udp", address: str = "192.0.2.2") 
     ]
 
 
-class World:
+class InMemoryProxy:
     """A server with proxy endpoints, its clock, a client's flow and some targets."""
 
     def __init__(
@@ -241,7 +241,7 @@ class World:
 
     def send(
         self, data: bytes, flow: Flow | None = None, source: Peer | None = FRONT_END
-    ) -> list[Sent]:
+    ) -> list[SentMessage]:
         """Send octets over a flow, the client's unless another is given; what comes back on it."""
         flow = flow or self.client
         self.deliver(data, flow, source)
@@ -264,15 +264,17 @@ class World:
                 if answer is not None:
                     flow.raw.append(answer)
 
-    def answer(self, number: int, request: Sent, status: int, **keys: str) -> list[Sent]:
+    def answer(
+        self, number: int, request: SentMessage, status: int, **keys: str
+    ) -> list[SentMessage]:
         """A target answers; what the client gets."""
         self.deliver(response(request, status, **keys), self.target(number))
         return self.client.take()
 
-    def pass_time(self, seconds: float, *flows: Flow) -> list[tuple[float, Sent]]:
+    def pass_time(self, seconds: float, *flows: Flow) -> list[tuple[float, SentMessage]]:
         """Let time go by; what goes out over the flows, and after how many seconds."""
         begun, end = self.now, self.now + seconds
-        out: list[tuple[float, Sent]] = []
+        out: list[tuple[float, SentMessage]] = []
         while True:
             due = self.core.next_timer()
             if due is None or due > end:
@@ -303,7 +305,7 @@ class World:
 class Caller:
     """One end of a dialog: writes what comes next in it."""
 
-    world: World
+    proxy: InMemoryProxy
     transport: str = "UDP"
     name: str = "user1"
     to: str = f"<{ENDPOINT}>"
@@ -349,13 +351,13 @@ class Caller:
         ]
         return "".join(lines).encode("utf-8", "surrogateescape")
 
-    def invite(self, number: int = 0, **keys: object) -> Sent:
+    def invite(self, number: int = 0, **keys: object) -> SentMessage:
         """Send an INVITE; it as a target gets it. The client has got 100 then."""
-        answers = self.world.send(self.write("INVITE", **keys))  # type: ignore[arg-type]
+        answers = self.proxy.send(self.write("INVITE", **keys))  # type: ignore[arg-type]
         assert [sent.kind for sent in answers] == ["100 INVITE"]
-        return self.world.target(number).one()
+        return self.proxy.target(number).one()
 
-    def accepted(self, answer: Sent) -> None:
+    def accepted(self, answer: SentMessage) -> None:
         """Take up the dialog of a 2xx."""
         self.to = answer["To"]
         self.target = answer["Contact"].strip("<>")
@@ -364,19 +366,19 @@ class Caller:
     def begin(self, number: int = 0) -> "Called":
         """INVITE, 200 and ACK; the other end."""
         invite = self.invite(number)
-        (answer,) = self.world.answer(number, invite, 200, more=CONTACT + record_route(invite))
+        (answer,) = self.proxy.answer(number, invite, 200, more=CONTACT + record_route(invite))
         assert answer.kind == "200 INVITE"
         self.accepted(answer)
-        assert not self.world.send(self.write("ACK", number=self.number))
-        ack = self.world.target(number).one()
+        assert not self.proxy.send(self.write("ACK", number=self.number))
+        ack = self.proxy.target(number).one()
         assert ack.kind == "ACK"
-        return Called(self.world, invite, answer)
+        return Called(self.proxy, invite, answer)
 
 
 CONTACT = "Contact: <sip:room@192.0.2.20:5070>\r\n"
 
 
-def record_route(request: Sent) -> str:
+def record_route(request: SentMessage) -> str:
     """What an answer repeats of it."""
     return "".join(f"Record-Route: {value}\r\n" for value in request.all("Record-Route"))
 
@@ -385,9 +387,9 @@ def record_route(request: Sent) -> str:
 class Called:
     """The other end of a dialog: the pool's."""
 
-    world: World
-    invite: Sent
-    answer: Sent
+    proxy: InMemoryProxy
+    invite: SentMessage
+    answer: SentMessage
     number: int = 100
 
     def write(self, method: str, *, more: str = "", body: str = "") -> bytes:
@@ -403,7 +405,7 @@ class Called:
         ).encode()
 
 
-def response(request: Sent, status: int, *, tag: str = "called", more: str = "") -> bytes:
+def response(request: SentMessage, status: int, *, tag: str = "called", more: str = "") -> bytes:
     """The answer of whoever got a request."""
     vias = "".join(f"Via: {via}\r\n" for via in request.all("Via"))
     to = request["To"]

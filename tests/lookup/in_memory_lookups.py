@@ -24,7 +24,7 @@ from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
 from tests.endpoints.directories import build_directory
-from tests.sent import Sent, read
+from tests.sent_message import SentMessage, read
 
 TRANSPORTS = ("udp", "tcp", "tls")
 FRONT_END = Peer(b"127.0.0.1", 45154, trusted=True)
@@ -91,7 +91,7 @@ def endpoint(address: str = "sip:ocschat@contoso.com", **settings: object) -> En
     return EndpointSettings(sip_address=address, **settings)  # type: ignore[arg-type]
 
 
-class World:
+class InMemoryLookups:
     """A server with lookup endpoints, its clock, and one flow to it."""
 
     def __init__(
@@ -160,7 +160,7 @@ class World:
         located = Located(state, targets, "" if usable else "NXDOMAIN", 3600.0, None, ())
         self.pools[key].take(located, 0.0, 0.0)
 
-    def send(self, data: bytes, flow: FakeFlow | None = None) -> list[Sent]:
+    def send(self, data: bytes, flow: FakeFlow | None = None) -> list[SentMessage]:
         """Send octets, one datagram or a piece of the stream; what goes out at once."""
         flow = flow or self.flow
         before = len(flow.sent)
@@ -175,7 +175,7 @@ class World:
                     flow.sent.append(answer)
         return [read(raw) for raw in flow.sent[before:]]
 
-    def pass_time(self, seconds: float) -> list[tuple[float, Sent]]:
+    def pass_time(self, seconds: float) -> list[tuple[float, SentMessage]]:
         """Let time go by; what goes out, and after how many seconds."""
         begun, end = self.now, self.now + seconds
         out = []
@@ -211,7 +211,7 @@ REQURI = (
 class Client:
     """A client of the world: writes what comes next in its dialog, octet by octet."""
 
-    world: World
+    lookups: InMemoryLookups
     name: str = "user1"
     contact: str | None = "<sip:{name}@contoso.com:45154;maddr=127.0.0.1;transport=tcp>"
     branches: bool = True
@@ -243,7 +243,7 @@ class Client:
             number = self.number
         if branch is None:
             branch = f";branch=z9hG4bK{next(_numbers)}" if self.branches else ""
-        transport = self.world.flow.transport
+        transport = self.lookups.flow.transport
         octets = body if isinstance(body, bytes) else body.encode()
         if contact:
             more += f"Contact: {contact.format(name=self.name)}\r\n"
@@ -260,15 +260,15 @@ class Client:
             f"Content-Length: {len(octets)}\r\n\r\n"
         ).encode() + octets
 
-    def ask(self, method: str, **keys: object) -> list[Sent]:
+    def ask(self, method: str, **keys: object) -> list[SentMessage]:
         """Send a request; what comes back at once."""
-        return self.world.send(self.write(method, **keys))  # type: ignore[arg-type]
+        return self.lookups.send(self.write(method, **keys))  # type: ignore[arg-type]
 
-    def invite(self, body: str = SDP, **keys: object) -> Sent:
+    def invite(self, body: str = SDP, **keys: object) -> SentMessage:
         """The INVITE that begins a dialog; its answer."""
         keys = {"contact": self.contact, "content_type": "application/sdp"} | keys
         self.first = self.write("INVITE", body=body, **keys)  # type: ignore[arg-type]
-        (answer,) = self.world.send(self.first)
+        (answer,) = self.lookups.send(self.first)
         if answer.status == 200:
             self.to = answer["To"]
             self.target = answer["Contact"].partition(">")[0].lstrip("<")
@@ -284,18 +284,18 @@ class Client:
         self.ack()
         return self
 
-    def accept(self, request: Sent, status: str = "200 OK") -> bytes:
+    def accept(self, request: SentMessage, status: str = "200 OK") -> bytes:
         """Our answer to a request of the server's."""
         repeated = ("Via", "From", "To", "Call-ID", "CSeq")
         lines = [f"{name}: {request[name]}\r\n" for name in repeated]
         return f"SIP/2.0 {status}\r\n{''.join(lines)}Content-Length: 0\r\n\r\n".encode()
 
-    def look_up(self) -> Sent:
+    def look_up(self) -> SentMessage:
         """INFO with cmd:requri; the INFO with the reply, which is answered."""
         ok, reply = self.ask("INFO", body=REQURI)
         assert ok.kind == "200 INFO"
         assert reply.kind == "INFO"
-        assert not self.world.send(self.accept(reply))
+        assert not self.lookups.send(self.accept(reply))
         return reply
 
     def hang_up(self) -> None:

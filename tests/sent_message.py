@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Sent:
+class SentMessage:
     """A message that went out."""
 
     start: str
@@ -50,7 +50,7 @@ class Sent:
         return re.findall("<([^>]*)>", ",".join(self.all("Record-Route")))
 
 
-def read(raw: bytes, *, ours: bool = True) -> Sent:
+def read(raw: bytes, *, ours: bool = True) -> SentMessage:
     """Read a message.
 
     Args:
@@ -67,7 +67,7 @@ def read(raw: bytes, *, ours: bool = True) -> Sent:
         assert colon, raw
         assert "\n" not in re.sub(r"\r\n[ \t]", "", value), raw
         fields.append((name, value) if ours else (name.strip(), value.strip()))
-    sent = Sent(lines[0], fields, body.decode("utf-8", "surrogateescape"), raw)
+    sent = SentMessage(lines[0], fields, body.decode("utf-8", "surrogateescape"), raw)
     (length,) = sent.all("Content-Length") if ours else sent.all("Content-Length") + sent.all("l")
     assert int(length) == len(body), raw
     if ours:

@@ -157,7 +157,7 @@ class LookupCore:
         """Whether there is no room for another transaction."""
         return len(self.transactions) >= PER_DIALOG * self.settings.dialogs
 
-    def refuse(
+    def respond_stateless(
         self,
         received: ReceivedRequest,
         response: PlannedResponse,
@@ -186,7 +186,7 @@ class LookupCore:
         if transaction is None:
             return False
         if self.transactions.server_of(received.key, received.peer) is None:
-            self.refuse(received, PlannedResponse(482))
+            self.respond_stateless(received, PlannedResponse(482))
             return True
         self.counters.retransmissions += 1
         self.transactions.repeated(transaction, received.flow, received.now)

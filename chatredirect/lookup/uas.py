@@ -61,7 +61,7 @@ def begin_lookup(
     merged = merged_key(request, headers)
     refusal = _refusal_of_invite(core, request, merged, now)
     if refusal is not None:
-        core.refuse(received, refusal, endpoint)
+        core.respond_stateless(received, refusal, endpoint)
         return
     tag = core.settings.tags.tag(request, headers.number)
     made = _new_lookup(core, received, endpoint, tag)
@@ -73,7 +73,7 @@ def begin_lookup(
     if not closed and not endpoint.channels.usable:  # its reply will say so, if they aren't by then
         endpoint.channels.want()
     if lookup.dialog.key in core.dialogs:  # a retransmission that comes after half a minute
-        core.refuse(received, PlannedResponse(482), endpoint)
+        core.respond_stateless(received, PlannedResponse(482), endpoint)
         return
     # RFC 3261 §12.1.1, §13.3.1.4
     routes = [b"Record-Route: %b\r\n" % value for value in values(request, b"record-route")]
@@ -151,7 +151,7 @@ def answer_in_dialog(core: LookupCore, received: ReceivedRequest) -> bool:
         return False  # §15: for us it is over
     refusal = _refusal_in_dialog(core, received, lookup)
     if refusal is not None:
-        core.refuse(received, refusal, lookup.endpoint)
+        core.respond_stateless(received, refusal, lookup.endpoint)
         return True
     if received.peer.is_same_peer(lookup.peer):
         lookup.flow = received.flow

@@ -1,6 +1,6 @@
 """Lookups without a socket: octets in, octets out, and a clock that the test moves.
 
-The answers are read by the reader of tests/sent, which shares no code with the package.
+The answers are read by the reader of tests/sent_message, which shares no code with the package.
 """
 
 from collections.abc import Iterable

@@ -15,23 +15,23 @@ KEY: Key = ("pcpool.contoso.com", dns.rdatatype.A)
 RECORDS = {("pcpool.contoso.com", "A"): (60, ["192.0.2.1"])}
 
 
-def lookup(servers: FakeDns, **settings: object) -> tuple[DnsLookup, DnsCounters]:
+def lookup(network: FakeDns, **settings: object) -> tuple[DnsLookup, DnsCounters]:
     counters = DnsCounters()
     known = dns_settings(**settings)
     servers = ServerList(SERVERS)
-    made = DnsLookup(servers, RecordCache(known, 100), servers, known, clock=now, counters=counters)
+    made = DnsLookup(network, RecordCache(known, 100), servers, known, clock=now, counters=counters)
     return made, counters
 
 
 def test_single_flight() -> None:
     """Concurrent lookups of one name are one query."""
-    servers = FakeDns(dict(RECORDS))
+    network = FakeDns(dict(RECORDS))
 
     async def main() -> None:
-        asked, counters = lookup(servers)
+        asked, counters = lookup(network)
         found = await asyncio.gather(*(asked.find(KEY, 0.9) for _ in range(50)))
         assert all(isinstance(each, RecordsFound) and each.answer.records for each in found)
-        assert len(servers.asked) == 1
+        assert len(network.asked) == 1
         assert counters.joined == 49
 
     run_jumping(main())
@@ -39,10 +39,10 @@ def test_single_flight() -> None:
 
 def test_single_flight_survives_who_gives_up() -> None:
     """Whoever asked first may be cancelled; the others ask again and get their answer."""
-    servers = FakeDns(dict(RECORDS), latency=1.0)
+    network = FakeDns(dict(RECORDS), latency=1.0)
 
     async def main() -> None:
-        asked, _ = lookup(servers)
+        asked, _ = lookup(network)
         first = asyncio.create_task(asked.find(KEY, 0.9))
         others = [asyncio.create_task(asked.find(KEY, 0.9)) for _ in range(5)]
         await asyncio.sleep(0.5)
@@ -50,20 +50,20 @@ def test_single_flight_survives_who_gives_up() -> None:
         others[0].cancel()
         found = await asyncio.gather(*others[1:])
         assert all(isinstance(each, RecordsFound) for each in found)
-        assert len(servers.asked) == 2
+        assert len(network.asked) == 2
 
     run_jumping(main())
 
 
 def test_dead_first_server_costs_one_timeout() -> None:
     """The server that didn't answer is remembered: the next lookups go to the other at once."""
-    servers = FakeDns(
+    network = FakeDns(
         {(f"h{n}.contoso.com", "A"): (60, ["192.0.2.1"]) for n in range(100)},
         behaviour={"192.0.2.53": "silent"},
     )
 
     async def main() -> None:
-        asked, counters = lookup(servers, timeout=2.0)
+        asked, counters = lookup(network, timeout=2.0)
         for number in range(100):
             found = await asked.find((f"h{number}.contoso.com", dns.rdatatype.A), 0.9)
             assert isinstance(found, RecordsFound)
@@ -76,10 +76,10 @@ def test_dead_first_server_costs_one_timeout() -> None:
 def test_all_servers_silent_ends_within_the_lifetime() -> None:
     """Nobody answers: the lookup ends in time, says who was asked, and the next ends at once."""
     behaviour = {"192.0.2.53": "silent", "192.0.2.54": "silent"}
-    servers = FakeDns(dict(RECORDS), behaviour=behaviour)
+    network = FakeDns(dict(RECORDS), behaviour=behaviour)
 
     async def main() -> None:
-        asked, counters = lookup(servers, timeout=1.0, lifetime=4.5)
+        asked, counters = lookup(network, timeout=1.0, lifetime=4.5)
         failed = await asked.find(KEY, 0.9)
         assert isinstance(failed, LookupFailed)
         assert 4.0 <= now() <= 4.6
@@ -107,7 +107,7 @@ def test_aliases_over_several_answers_are_followed() -> None:
                 response.authority.clear()
                 response.set_rcode(0)
 
-    servers = Stopping(
+    network = Stopping(
         {
             ("pcpool.contoso.com", "CNAME"): (30, ["a.fabrikam.com."]),
             ("a.fabrikam.com", "CNAME"): (600, ["b.fabrikam.com."]),
@@ -116,13 +116,13 @@ def test_aliases_over_several_answers_are_followed() -> None:
     )
 
     async def main() -> None:
-        asked, _ = lookup(servers)
+        asked, _ = lookup(network)
         found = await asked.find(KEY, 0.9)
         assert isinstance(found, RecordsFound)
         assert found.answer.records == ("192.0.2.1",)
         assert found.answer.ttl == 30
         assert found.answer.name == "b.fabrikam.com"
-        assert len(servers.asked) == 3
+        assert len(network.asked) == 3
 
     run_jumping(main())
 
@@ -137,13 +137,13 @@ def test_alias_loops_over_several_answers_end() -> None:
             response.authority.clear()
             response.set_rcode(0)
 
-    servers = Endless()
+    network = Endless()
 
     async def main() -> None:
-        asked, _ = lookup(servers)
+        asked, _ = lookup(network)
         failed = await asked.find(KEY, 0.9)
         assert isinstance(failed, LookupFailed)
         assert "CNAME loop" in failed.reason
-        assert len(servers.asked) <= 10
+        assert len(network.asked) <= 10
 
     run_jumping(main())

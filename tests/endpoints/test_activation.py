@@ -19,7 +19,7 @@ from chatredirect.endpoints.activation import INTERVAL, ActivationSchedule
 from chatredirect.endpoints.directory import DirectoryBuilder, Endpoint, Unavailability
 from chatredirect.pools.pool import Pool
 from tests.lookup.in_memory_lookups import SDP, Client
-from tests.lookup.in_memory_lookups import ClockedSchedule as Lookups
+from tests.lookup.in_memory_lookups import InMemoryLookups as Lookups
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, configuration, endpoint
 from tests.service.fixtures import Run, run_daemon

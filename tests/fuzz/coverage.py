@@ -9,7 +9,7 @@ import chatredirect
 from tests.fuzz.twins import in_python
 
 _HOME = Path(chatredirect.__file__).parent
-_MEASURED = ("sip", "roles")
+_MEASURED = ("sip", "lookup", "proxy")
 Trace = Callable[[FrameType, str, object], "Trace | None"]
 
 

@@ -63,7 +63,9 @@ def _escaped(word: bytes) -> str:
 def _main() -> None:
     import atheris
 
-    with atheris.instrument_imports(include=["chatredirect.sip", "chatredirect.roles"]):
+    with atheris.instrument_imports(
+        include=["chatredirect.sip", "chatredirect.lookup", "chatredirect.proxy"]
+    ):
         from tests.fuzz.promises import TARGETS
 
     target = TARGETS[sys.argv.pop(1)]

@@ -19,7 +19,7 @@ from chatredirect.sip.message import HEAD_END, Request, Response, read_mandatory
 from chatredirect.sip.message import values as values_of
 from chatredirect.sip.parser import parse_head, read_plain
 from chatredirect.sip.response import Peer
-from chatredirect.sip.uri import equivalent, parse_uri
+from chatredirect.sip.uri import destination, equivalent, parse_uri, without_maddr
 from chatredirect.trace.masking import mask
 from tests.fuzz.bodies import bodies
 from tests.fuzz.proxied import proxied
@@ -170,6 +170,7 @@ def values(data: bytes) -> Hashable:
     kinds.append(_outcome(lambda value: headers.read_tag(value, "To"), data))
     kinds.append(_outcome(lambda value: headers.read_addresses(value, "Contact"), data))
     kinds.append(_outcome(_uri_of_its_own, data))
+    kinds.append(_outcome(_where_to, data))
     kinds.append(_outcome(_two_uris, data))
     head = data.partition(HEAD_END)[0]
     kinds.append(_outcome(_fields, head))
@@ -196,6 +197,23 @@ def _uri_of_its_own(data: bytes) -> bytes:
         raise Broken("a URI isn't itself")
     uri.default_port()
     return key
+
+
+def _where_to(data: bytes) -> str:
+    uri = parse_uri(data)
+    leads = destination(uri)
+    try:
+        without = parse_uri(without_maddr(uri))
+    except SipError:
+        raise Broken("a URI without its maddr is none") from None
+    if destination(without).maddr:
+        raise Broken("a URI without its maddr has it still")
+    if leads.canonical != destination(parse_uri(data)).canonical or not leads.looked_up:
+        raise Broken("a URI leads elsewhere when it is read again, or nowhere")
+    try:
+        return leads.wanted() or ""
+    except ValueError:
+        return "nowhere"
 
 
 def _fields(head: bytes) -> int:

@@ -51,7 +51,6 @@ def test_the_corpus_reaches_nearly_every_line() -> None:
         "errors",
         "framing",
         "headers",
-        "mandatory_headers",
         "message",
         "parser",
         "uri",

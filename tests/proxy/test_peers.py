@@ -138,8 +138,11 @@ def test_a_response_from_elsewhere(source: Peer, status: int) -> None:
 def test_it_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line at level info for each request, whatever comes: no peer fills the log."""
     told: list[object] = []
-    log = SimpleNamespace(info=lambda event, **fields: told.append((event, fields["why"])))
-    monkeypatch.setattr("chatredirect.responses.unwanted.log", log)
+    log = SimpleNamespace(
+        info=lambda event, **fields: told.append((event, fields["why"])),
+        debug=lambda event, **fields: None,
+    )
+    monkeypatch.setattr("chatredirect.responses.explain.log", log)
     proxy = InMemoryProxy()
     invite = Caller(proxy).invite()
     for _ in range(5):

@@ -4,7 +4,7 @@ The answers are read by the reader of tests/sent_message, which shares no code w
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 from chatredirect.answering.dispatch import Registrars, ResponseSettings
@@ -24,53 +24,12 @@ from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
 from tests.endpoints.directories import build_directory
+from tests.recording_flow import RecordingFlow
 from tests.sent_message import SentMessage, read
 
 TRANSPORTS = ("udp", "tcp", "tls")
 FRONT_END = Peer(b"127.0.0.1", 45154, trusted=True)
 STRANGER = Peer(b"192.0.2.99", 45154)
-
-
-@dataclass(eq=False)
-class FakeFlow:
-    """A flow that writes down what is sent."""
-
-    transport: str = "tcp"
-    host: str = "127.0.0.1"
-    port: int = 5060
-    peer_host: str = "127.0.0.1"
-    peer_port: int = 45154
-    gone: bool = False
-    sent: list[bytes] = field(default_factory=list)
-
-    peer_names: tuple[str, ...] = ()
-    held: int = 0
-
-    @property
-    def open(self) -> bool:
-        """Whether it is there."""
-        return not self.gone
-
-    def hold(self) -> None:
-        """Something is asked."""
-        self.held += 1
-
-    def release(self) -> None:
-        """It is answered."""
-        self.held -= 1
-
-    def send(self, data: bytes) -> bool:
-        """Keep it."""
-        if not self.gone:
-            self.sent.append(data)
-        return not self.gone
-
-    def useless(self) -> None:
-        """Nothing comes of it here."""
-
-    def flow(self, port: int) -> "FakeFlow":
-        """It is a way to itself."""
-        return self
 
 
 class FixedTags(TagMaker):
@@ -143,7 +102,7 @@ class InMemoryLookups:
             self.counters,
         )
         self.source = FRONT_END
-        self.flow = FakeFlow(transport)
+        self.flow = RecordingFlow(transport)
         self.framer = StreamFramer(DEFAULT)
 
     def pool(self, key: tuple[str, int | None, str | None]) -> Pool:
@@ -160,20 +119,20 @@ class InMemoryLookups:
         located = Located(state, targets, "" if usable else "NXDOMAIN", 3600.0, None, ())
         self.pools[key].take(located, 0.0, 0.0)
 
-    def send(self, data: bytes, flow: FakeFlow | None = None) -> list[SentMessage]:
+    def send(self, data: bytes, flow: RecordingFlow | None = None) -> list[SentMessage]:
         """Send octets, one datagram or a piece of the stream; what goes out at once."""
         flow = flow or self.flow
-        before = len(flow.sent)
+        before = len(flow.raw)
         if flow.transport == "udp":
             answered = self.server.answer_datagram(data, self.source, flow)
             if answered is not None:
-                flow.sent.append(answered[0])
+                flow.raw.append(answered[0])
         else:
             for event in self.framer.feed(data):
                 answer = self.server.answer_event(event, self.source, flow.transport, flow)
                 if answer not in (None, PONG):
-                    flow.sent.append(answer)
-        return [read(raw) for raw in flow.sent[before:]]
+                    flow.raw.append(answer)
+        return [read(raw) for raw in flow.raw[before:]]
 
     def pass_time(self, seconds: float) -> list[tuple[float, SentMessage]]:
         """Let time go by; what goes out, and after how many seconds."""
@@ -185,9 +144,9 @@ class InMemoryLookups:
                 break
             assert any(wake <= due for wake in self.wakes), "nobody asked to be woken"
             self.now = max(due, self.now)
-            before = len(self.flow.sent)
+            before = len(self.flow.raw)
             self.driver.handle_timers()
-            out += [(self.now - begun, read(raw)) for raw in self.flow.sent[before:]]
+            out += [(self.now - begun, read(raw)) for raw in self.flow.raw[before:]]
         self.now = end
         return out
 

@@ -62,7 +62,7 @@ def apply(message: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
 def check(there: InMemoryLookups) -> None:
     there.pass_time(40)
     there.pass_time(40)
-    for raw in there.flow.sent:
+    for raw in there.flow.raw:
         read(raw)
     there.pass_time(200)
     assert there.empty

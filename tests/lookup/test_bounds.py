@@ -29,7 +29,7 @@ def test_an_hour_of_dialogs(transport: str) -> None:
             client.ask("INVITE", contact="<sip:x@192.0.2.1>")
         if stop == 4:
             client.hang_up()
-        lookups.flow.sent.clear()
+        lookups.flow.raw.clear()
         lookups.pass_time(rng.expovariate(0.5))
         most = max(most, len(lookups.core.dialogs))
     lookups.pass_time(30 + 64 + 32)
@@ -82,7 +82,7 @@ def test_memory_of_a_dialog(transport: str, confirmed: bool) -> None:
         if confirmed:
             client.ack()
             client.ask("INFO", body=REQURI)
-        lookups.flow.sent.clear()
+        lookups.flow.raw.clear()
         clients.clear()
     gc.collect()
     each = (tracemalloc.get_traced_memory()[0] - before) / (len(lookups.core.dialogs) - 1)

@@ -9,10 +9,10 @@ from tests.lookup.in_memory_lookups import (
     STRANGER,
     TRANSPORTS,
     Client,
-    FakeFlow,
     InMemoryLookups,
     endpoint,
 )
+from tests.recording_flow import RecordingFlow
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -54,7 +54,7 @@ def test_the_200_is_sent_again_until_its_ack(lookups: InMemoryLookups) -> None:
     client.invite()
     out = lookups.pass_time(8)
     assert times(out) == [0.5, 1.5, 3.5, 7.5]
-    assert {sent.raw for _, sent in out} == {lookups.flow.sent[0]}
+    assert {sent.raw for _, sent in out} == {lookups.flow.raw[0]}
     client.ack()
     assert lookups.pass_time(20) == []
 
@@ -508,7 +508,7 @@ def test_requests_over_a_new_connection_move_the_dialog() -> None:
     """A front end may have opened another one; ours go where the last of its requests came from."""
     lookups = InMemoryLookups()
     client = Client(lookups).begin()
-    other = FakeFlow()
+    other = RecordingFlow("tcp")
     out = lookups.send(client.write("INFO", body=REQURI), other)
     assert [sent.kind for sent in out] == ["200 INFO", "INFO"]
 

@@ -51,7 +51,7 @@ def test_what_is_left_gets_a_bye() -> None:
     there = InMemoryLookups()
     client = Client(there).begin()
     hang_up(there)
-    (bye,) = there.flow.sent[-1:]
+    (bye,) = there.flow.raw[-1:]
     assert bye.startswith(b"BYE ")
     assert there.core.dialogs, "its answer is waited for"
     there.send(client.accept(read(bye)))
@@ -76,9 +76,9 @@ def test_a_fault_with_one_dialog_keeps_no_other_from_its_bye(
         handling(core, lookup, event, now)
 
     monkeypatch.setattr(LookupCore, "handle_event", hang_up_all_but_the_first)
-    there.flow.sent.clear()
+    there.flow.raw.clear()
     hang_up(there)
-    (bye,) = there.flow.sent
+    (bye,) = there.flow.raw
     assert read(bye).kind == "BYE"
 
 
@@ -87,5 +87,5 @@ def test_no_bye_before_the_ack() -> None:
     there = InMemoryLookups()
     Client(there).invite()
     hang_up(there)
-    assert not any(data.startswith(b"BYE ") for data in there.flow.sent)
+    assert not any(data.startswith(b"BYE ") for data in there.flow.raw)
     assert there.core.dialogs

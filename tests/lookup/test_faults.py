@@ -4,7 +4,8 @@ import pytest
 
 from chatredirect.lookup.core import LookupCore
 from chatredirect.sip.transaction.layer import Transactions
-from tests.lookup.in_memory_lookups import TRANSPORTS, Client, FakeFlow, InMemoryLookups
+from tests.lookup.in_memory_lookups import TRANSPORTS, Client, InMemoryLookups
+from tests.recording_flow import RecordingFlow
 
 
 class Fault(Exception):
@@ -33,11 +34,11 @@ def test_a_fault_at_any_send_stops_no_other_lookup(transport: str, step: str) ->
         getattr(first, step)()
     assert not lookups.core.sends
     assert not lookups.core.events
-    lookups.flow = FakeFlow(transport, peer_port=45155)
+    lookups.flow = RecordingFlow(transport, peer_port=45155)
     second = Client(lookups, name="user2").begin()
     second.look_up()
     second.hang_up()
-    raws = lookups.flow.sent
+    raws = lookups.flow.raw
     assert len(raws) == len(set(raws)), "sent twice"
     lookups.pass_time(400.0)
     assert not lookups.core.dialogs

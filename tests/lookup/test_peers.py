@@ -10,9 +10,9 @@ from tests.lookup.in_memory_lookups import (
     REQURI,
     STRANGER,
     Client,
-    FakeFlow,
     InMemoryLookups,
 )
+from tests.recording_flow import RecordingFlow
 
 OTHER = Peer(b"192.0.2.77", 5060, trusted=True)
 NEIGHBOUR = replace(FRONT_END, port=50_001, trusted=False)
@@ -23,7 +23,9 @@ def from_(lookups: InMemoryLookups, source: Peer, data: bytes) -> list[str]:
     """What another peer gets for octets, over a flow of its own."""
     before = lookups.source
     lookups.source = source
-    flow = FakeFlow(lookups.flow.transport, peer_host=source.host.decode(), peer_port=source.port)
+    flow = RecordingFlow(
+        lookups.flow.transport, peer_host=source.host.decode(), peer_port=source.port
+    )
     sent = lookups.send(data, flow)
     lookups.source = before
     return [each.kind for each in sent]
@@ -37,7 +39,7 @@ def test_who_repeats_another_ones_invite(source: Peer, status: str) -> None:
     client = Client(lookups)
     assert client.invite().status == 200
     assert from_(lookups, source, client.first) == [f"{status} INVITE"]
-    assert not lookups.flow.sent[1:]
+    assert not lookups.flow.raw[1:]
 
 
 @pytest.mark.parametrize("source", [STRANGER, NEIGHBOUR, OTHER])
@@ -84,7 +86,7 @@ def test_another_peer_does_not_take_the_flow(gone: bool) -> None:
     client = Client(lookups).begin()
     lookups.flow.gone = gone
     assert from_(lookups, OTHER, client.write("INFO", body=REQURI)) == ["200 INFO"]
-    assert sum(data.startswith(b"INFO ") for data in lookups.flow.sent) == (not gone)
+    assert sum(data.startswith(b"INFO ") for data in lookups.flow.raw) == (not gone)
     assert lookups.core.counters.ended == ({"lost": 1} if gone else {})
 
 

@@ -17,7 +17,8 @@ from chatredirect.sip.transaction.state_machines import (
     TransactionEvent,
     TransactionState,
 )
-from tests.lookup.in_memory_lookups import FRONT_END, FakeFlow
+from tests.lookup.in_memory_lookups import FRONT_END
+from tests.recording_flow import RecordingFlow
 
 
 class Layer:
@@ -26,7 +27,7 @@ class Layer:
     def __init__(self, transport: str) -> None:
         self.out: list[Send[str]] = []
         self.due: dict[Transaction[str], float] = {}
-        self.flow = FakeFlow(transport)
+        self.flow = RecordingFlow(transport)
         self.layer: Transactions[str] = Transactions(self.out, self.changed)
 
     def changed(self, transaction: Transaction[str]) -> None:

@@ -18,13 +18,13 @@ from chatredirect.proxy.driver import ProxyDriver
 from chatredirect.proxy.record_route import LoopDetector, RecordRouteCodec
 from chatredirect.proxy.settings import ProxySettings
 from chatredirect.responses.counters import Counters
-from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer, TagMaker
 from chatredirect.sip.uri import SipUri
 from tests.endpoints.directories import build_directory
-from tests.sent_message import SentMessage, read
+from tests.recording_flow import RecordingFlow
+from tests.sent_message import SentMessage
 
 KEY = b"a key for tests"
 FRONT_END = Peer(b"127.0.0.1", 45154, trusted=True)
@@ -33,82 +33,25 @@ ENDPOINT = "sip:ocschat@contoso.com"
 _numbers = count(1)
 
 
-@dataclass(eq=False)
-class Flow:
-    """A flow that writes down what is sent."""
-
-    transport: str = "udp"
-    host: str = "127.0.0.1"
-    port: int = 5060
-    peer_host: str = "127.0.0.1"
-    peer_port: int = 45154
-    gone: bool = False
-    raw: list[bytes] = field(default_factory=list)
-    names: str = ""
-    vain: int = 0
-
-    def __post_init__(self) -> None:
-        self.framer = StreamFramer(DEFAULT)
-
-    peer_names: tuple[str, ...] = ()
-    held: int = 0
-
-    @property
-    def open(self) -> bool:
-        """Whether it is there."""
-        return not self.gone
-
-    def hold(self) -> None:
-        """Something is asked."""
-        self.held += 1
-
-    def release(self) -> None:
-        """It is answered."""
-        self.held -= 1
-
-    def send(self, data: bytes) -> bool:
-        """Keep it."""
-        if not self.gone:
-            self.raw.append(data)
-        return not self.gone
-
-    def useless(self) -> None:
-        """Count it."""
-        self.vain += 1
-
-    def flow(self, port: int) -> "Flow":
-        """It is a way to itself."""
-        return self
-
-    def take(self) -> list[SentMessage]:
-        """What was sent since the last time."""
-        sent = [read(raw, ours=False) for raw in self.raw]
-        self.raw.clear()
-        return sent
-
-    def one(self) -> SentMessage:
-        """The only message that was sent since the last time."""
-        (sent,) = self.take()
-        return sent
-
-
 class Ways:
     """Ways to targets: those that are up are there at once, unless they have to be dialled."""
 
     def __init__(self) -> None:
-        self.flows: dict[object, Flow] = {}
-        self.wanted: list[tuple[Target, Callable[[Flow], None], Callable[[str], None]]] = []
+        self.flows: dict[object, RecordingFlow] = {}
+        self.wanted: list[
+            tuple[Target, Callable[[RecordingFlow], None], Callable[[str], None]]
+        ] = []
         self.by_dialling: set[str] = set()  # transports
 
-    def of(self, target: Target) -> Flow:
+    def of(self, target: Target) -> RecordingFlow:
         """The flow to a target, there or not."""
         flow = self.flows.get(target.key)
         if flow is None or flow.gone:
-            flow = Flow(target.transport, peer_host=target.address, peer_port=target.port)
+            flow = RecordingFlow(target.transport, peer_host=target.address, peer_port=target.port)
             self.flows[target.key] = flow
         return flow
 
-    def reach(self, target: Target) -> Flow | None:
+    def reach(self, target: Target) -> RecordingFlow | None:
         """The way, if it is there."""
         if target.transport in self.by_dialling:
             flow = self.flows.get(target.key)
@@ -116,12 +59,15 @@ class Ways:
         return self.of(target)
 
     def dial(
-        self, target: Target, on_flow: Callable[[Flow], None], on_failure: Callable[[str], None]
+        self,
+        target: Target,
+        on_flow: Callable[[RecordingFlow], None],
+        on_failure: Callable[[str], None],
     ) -> None:
         """Wait until the test says what comes of it."""
         self.wanted.append((target, on_flow, on_failure))
 
-    def connect(self) -> Flow:
+    def connect(self) -> RecordingFlow:
         """The oldest attempt has a connection."""
         target, on_flow, _ = self.wanted.pop(0)
         flow = self.of(target)
@@ -137,15 +83,15 @@ class Names:
     """Names of flows: numbers."""
 
     def __init__(self) -> None:
-        self.flows: list[Flow] = []
+        self.flows: list[RecordingFlow] = []
 
-    def name(self, flow: Flow) -> bytes:
+    def name(self, flow: RecordingFlow) -> bytes:
         """Its place in the list."""
         if flow not in self.flows:
             self.flows.append(flow)
         return b"%d" % self.flows.index(flow)
 
-    def find(self, name: bytes) -> Flow | None:
+    def find(self, name: bytes) -> RecordingFlow | None:
         """The flow, unless it is gone."""
         flow = self.flows[int(name)]
         return None if flow.gone else flow
@@ -227,7 +173,7 @@ class InMemoryProxy:
             tags, 30, b"proxy", log_requests=False, stateful=StatefulModes(proxy=self.driver)
         )
         self.server = RequestHandler(directory, names, answering, DEFAULT, self.counters)
-        self.client = Flow(transport)
+        self.client = RecordingFlow(transport)
 
     def set_targets(self, targets: list[Target]) -> None:
         """Let the pool have these targets."""
@@ -235,19 +181,19 @@ class InMemoryProxy:
         located = Located(state, tuple(targets), "" if targets else "NXDOMAIN", 3600.0, None, ())
         self.pool.take(located, 0.0, 0.0)
 
-    def target(self, number: int = 0) -> Flow:
+    def target(self, number: int = 0) -> RecordingFlow:
         """The flow to a target."""
         return self.ways.of(self.targets[number])
 
     def send(
-        self, data: bytes, flow: Flow | None = None, source: Peer | None = FRONT_END
+        self, data: bytes, flow: RecordingFlow | None = None, source: Peer | None = FRONT_END
     ) -> list[SentMessage]:
         """Send octets over a flow, the client's unless another is given; what comes back on it."""
         flow = flow or self.client
         self.deliver(data, flow, source)
         return flow.take()
 
-    def deliver(self, data: bytes, flow: Flow, source: Peer | None = None) -> None:
+    def deliver(self, data: bytes, flow: RecordingFlow, source: Peer | None = None) -> None:
         """Let octets come over a flow.
 
         Without a source they come from the flow's own peer, who is a target and not trusted.
@@ -271,7 +217,7 @@ class InMemoryProxy:
         self.deliver(response(request, status, **keys), self.target(number))
         return self.client.take()
 
-    def pass_time(self, seconds: float, *flows: Flow) -> list[tuple[float, SentMessage]]:
+    def pass_time(self, seconds: float, *flows: RecordingFlow) -> list[tuple[float, SentMessage]]:
         """Let time go by; what goes out over the flows, and after how many seconds."""
         begun, end = self.now, self.now + seconds
         out: list[tuple[float, SentMessage]] = []

@@ -4,7 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.proxy.in_memory_proxy import Caller, Flow, InMemoryProxy, response, targets
+from tests.proxy.in_memory_proxy import Caller, InMemoryProxy, response, targets
+from tests.recording_flow import RecordingFlow
 from tests.sent_message import SentMessage
 
 STATUSES = (100, 180, 183, 200, 202, 302, 404, 408, 486, 503, 600)
@@ -29,7 +30,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.request = self.caller.write(method)
         self.branch = self.caller.last_branch
         self.got: list[SentMessage] = []
-        self.seen: list[tuple[Flow, SentMessage]] = []
+        self.seen: list[tuple[RecordingFlow, SentMessage]] = []
         self.cancelled = False
         self._deliver(self.request)
 
@@ -54,7 +55,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.proxy.deliver(response(sent, status, tag=tag), flow)
         self._look()
 
-    def _asked(self) -> list[tuple[Flow, SentMessage]]:
+    def _asked(self) -> list[tuple[RecordingFlow, SentMessage]]:
         return [each for each in self.seen if each[1].kind in (self.method, "CANCEL")]
 
     @rule(seconds=st.sampled_from([0.1, 0.6, 4.1, 33.0, 181.0]))

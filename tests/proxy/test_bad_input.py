@@ -11,12 +11,12 @@ from tests.proxy.in_memory_proxy import (
     CONTACT,
     STRANGER,
     Caller,
-    Flow,
     InMemoryProxy,
     record_route,
     response,
     targets,
 )
+from tests.recording_flow import RecordingFlow
 from tests.sent_message import read
 
 
@@ -117,7 +117,9 @@ def test_a_pool_that_answers_garbage(transport: str) -> None:
 def _over_a_new_connection(proxy: InMemoryProxy, data: bytes) -> None:
     """After a fault nothing more is read on a connection, so that the next needs another."""
     target = proxy.targets[0]
-    proxy.deliver(data, Flow(target.transport, peer_host=target.address, peer_port=target.port))
+    proxy.deliver(
+        data, RecordingFlow(target.transport, peer_host=target.address, peer_port=target.port)
+    )
 
 
 @pytest.mark.parametrize("status", [200, 486, 180])

@@ -12,12 +12,12 @@ from tests.proxy.in_memory_proxy import (
     STRANGER,
     Called,
     Caller,
-    Flow,
     InMemoryProxy,
     record_route,
     response,
     targets,
 )
+from tests.recording_flow import RecordingFlow
 from tests.sent_message import SentMessage
 
 
@@ -457,7 +457,7 @@ def test_acks_that_have_to_wait_for_a_connection() -> None:
 def test_flow_of_udp_is_found_by_name() -> None:
     """Two callers, two flows."""
     proxy = InMemoryProxy()
-    one, other = Flow(peer_port=1), Flow(peer_port=2)
+    one, other = RecordingFlow(peer_port=1), RecordingFlow(peer_port=2)
     called = []
     for flow in (one, other):
         proxy.client = flow

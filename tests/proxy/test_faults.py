@@ -7,7 +7,8 @@ import pytest
 from chatredirect.proxy.response_context import ResponseContext
 from chatredirect.runtime.work_list import AT_ONCE, Work
 from chatredirect.sip.transaction.layer import Transactions
-from tests.proxy.in_memory_proxy import FRONT_END, Caller, Flow, InMemoryProxy, response, targets
+from tests.proxy.in_memory_proxy import FRONT_END, Caller, InMemoryProxy, response, targets
+from tests.recording_flow import RecordingFlow
 
 
 class Fault(Exception):
@@ -53,7 +54,7 @@ def test_a_fault_at_any_send_and_connect_stops_nobody_else(
     assert [*core.sends, *core.connect_requests, *core.resolve_requests, *core.events] == []
     proxy.ways.by_dialling.clear()
     proxy.ways.flows.clear()
-    whole = Flow(transport, peer_port=45155)
+    whole = RecordingFlow(transport, peer_port=45155)
     proxy.deliver(caller(proxy, "user2").write("INVITE"), whole, FRONT_END)
     kinds = [sent.kind for sent in whole.take()]
     assert kinds == ["100 INVITE"]

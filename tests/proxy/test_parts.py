@@ -30,7 +30,7 @@ from chatredirect.sip.transaction.state_machines import (
     TransactionState,
     event_of,
 )
-from tests.proxy.in_memory_proxy import Flow
+from tests.recording_flow import RecordingFlow
 
 
 class Layer:
@@ -40,7 +40,7 @@ class Layer:
         self.out: list[Send[str]] = []
         self.due: dict[Transaction[str], float] = {}
         self.layer: Transactions[str] = Transactions(self.out, self._changed)
-        flow = Flow(transport)
+        flow = RecordingFlow(transport)
         self.it = self.layer.request(b"k", b"INVITE", flow, "user", 0.0, invite=True)
 
     def _changed(self, transaction: Transaction[str]) -> None:

@@ -10,11 +10,11 @@ from tests.proxy.in_memory_proxy import (
     FRONT_END,
     STRANGER,
     Caller,
-    Flow,
     InMemoryProxy,
     response,
     targets,
 )
+from tests.recording_flow import RecordingFlow
 
 OTHER = Peer(b"192.0.2.77", 5060, trusted=True)
 """Another trusted peer."""
@@ -25,8 +25,8 @@ NEIGHBOUR = replace(FRONT_END, port=50_001, trusted=False)
 """A stranger at the address of a trusted peer, whose certificate has made it one."""
 
 
-def flow_of(source: Peer, transport: str = "udp") -> Flow:
-    return Flow(transport, peer_host=source.host.decode(), peer_port=source.port)
+def flow_of(source: Peer, transport: str = "udp") -> RecordingFlow:
+    return RecordingFlow(transport, peer_host=source.host.decode(), peer_port=source.port)
 
 
 def ringing(proxy: InMemoryProxy, source: Peer = FRONT_END, transport: str = "UDP") -> Caller:

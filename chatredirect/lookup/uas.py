@@ -66,7 +66,8 @@ def begin_lookup(
     tag = core.settings.tags.tag(request, headers.number)
     made = _new_lookup(core, received, endpoint, tag)
     if isinstance(made, PlannedResponse):
-        _respond(core, received, made, endpoint, tag, merged=merged)
+        data = _write(received, made, tag)
+        _respond(core, received, made, data, endpoint, tag, merged=merged)
         return
     lookup, description = made
     lookup.closed = closed
@@ -78,14 +79,13 @@ def begin_lookup(
     # RFC 3261 §12.1.1, §13.3.1.4
     routes = [b"Record-Route: %b\r\n" % value for value in values(request, b"record-route")]
     response = PlannedResponse(200, b"".join(routes) + accepted(lookup))
-    lookup.held = flow
-    flow.hold()  # before the transaction releases it, which would close a half-closed connection
-    lookup.answer = _respond(
-        core, received, response, endpoint, tag, body=description, merged=merged
-    )
+    lookup.answer = _write(received, response, tag, description)
     lookup.answer_number = headers.number
     core.dialogs[lookup.dialog.key] = lookup
+    lookup.held = flow
+    flow.hold()  # before the transaction releases it, which would close a half-closed connection
     core.counters.begun += 1
+    _respond(core, received, response, lookup.answer, endpoint, tag, merged=merged)
     core.handle_event(lookup, SessionEvent.ACCEPTED, now)
 
 
@@ -159,7 +159,8 @@ def answer_in_dialog(core: LookupCore, received: ReceivedRequest) -> bool:
     refusal = required(request)
     answer = _answer(core, request, lookup) if refusal is None else _Answer(refusal)
     response, tag = answer.response, tag_of(headers.to, "To")
-    data = _respond(core, received, response, lookup.endpoint, tag, body=answer.body)
+    data = _write(received, response, b"", answer.body)
+    _respond(core, received, response, data, lookup.endpoint, tag)
     if request.method == b"INVITE" and response.status < 300:
         lookup.answer, lookup.answer_number = data, headers.number
     core.handle_event(lookup, answer.event, received.now)
@@ -292,25 +293,31 @@ def _describe(
     return made
 
 
+def _write(
+    received: ReceivedRequest, response: PlannedResponse, tag: bytes, body: bytes = b""
+) -> bytes:
+    """Write a response with this SDP body, if any; for `tag` see `planned.write`.
+
+    A fault in writing must leave nothing behind, so it is done before anything is kept.
+    """
+    data = write(received.request, received.headers, received.peer, response, tag)
+    return with_body(data, sdp.TYPE, body) if body else data
+
+
 def _respond(
     core: LookupCore,
     received: ReceivedRequest,
     response: PlannedResponse,
+    data: bytes,
     endpoint: LookupEndpoint,
     tag: bytes,
     *,
-    body: bytes = b"",
     merged: bytes | None = None,
-) -> bytes:
-    """Begin the request's transaction and send its response, which has our To tag; return it."""
-    request, headers, peer = received.request, received.headers, received.peer
-    invite = request.method == b"INVITE"
+) -> None:
+    """Begin the request's server transaction, and send `data`, its response with our To tag."""
+    invite = received.request.method == b"INVITE"
     transaction = core.transactions.serve(
-        received.key, received.flow, None, peer, invite=invite, tag=tag, merged=merged
+        received.key, received.flow, None, received.peer, invite=invite, tag=tag, merged=merged
     )
-    data = write(request, headers, peer, response, b"" if headers.in_dialog else tag)
-    if body:
-        data = with_body(data, sdp.TYPE, body)
     core.transactions.respond(transaction, response.status, data, received.now)
     core.report_answer(received, response, endpoint)
-    return data

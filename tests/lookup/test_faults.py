@@ -2,6 +2,7 @@
 
 import pytest
 
+from chatredirect.lookup import uas
 from chatredirect.lookup.core import LookupCore
 from chatredirect.sip.transaction.layer import Transactions
 from tests.lookup.in_memory_lookups import TRANSPORTS, Client, InMemoryLookups
@@ -42,6 +43,51 @@ def test_a_fault_at_any_send_stops_no_other_lookup(transport: str, step: str) ->
     assert len(raws) == len(set(raws)), "sent twice"
     lookups.pass_time(400.0)
     assert not lookups.core.dialogs
+
+
+@pytest.mark.parametrize("where", ["write", "with_body", "accepted", "describe_session"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_fault_before_the_answer_is_sent_leaves_nothing_held(
+    monkeypatch: pytest.MonkeyPatch, where: str, again: bool
+) -> None:
+    """No transaction and no hold that nothing would end; the dialog goes on if there is one."""
+    lookups = InMemoryLookups()
+    client = Client(lookups)
+    if again:
+        client.begin()
+    before = len(lookups.core.transactions), len(lookups.core.dialogs), lookups.flow.held
+    with monkeypatch.context() as broken:
+        broken.setattr(uas, where, raising)
+        with pytest.raises(Fault):
+            client.invite()
+    core = lookups.core
+    assert (len(core.transactions), len(core.dialogs), lookups.flow.held) == before
+    assert client.invite().status == 200
+    client.ack()
+    client.hang_up()
+    lookups.pass_time(400.0)
+    assert lookups.empty
+    assert lookups.flow.held == 0
+
+
+@pytest.mark.parametrize("where", ["_answer", "write"])
+def test_a_fault_while_a_command_is_read_leaves_nothing_held(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The next command in the dialog is answered as ever."""
+    lookups = InMemoryLookups()
+    client = Client(lookups).begin()
+    before = len(lookups.core.transactions), lookups.flow.held
+    with monkeypatch.context() as broken:
+        broken.setattr(uas, where, raising)
+        with pytest.raises(Fault):
+            client.look_up()
+    assert (len(lookups.core.transactions), lookups.flow.held) == before
+    client.look_up()
+    client.hang_up()
+    lookups.pass_time(400.0)
+    assert lookups.empty
+    assert lookups.flow.held == 0
 
 
 @pytest.mark.parametrize("where", [(LookupCore, "handle_event"), (Transactions, "handle_timers")])

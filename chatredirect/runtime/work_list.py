@@ -5,7 +5,7 @@ meanwhile. A fault with one item is logged, and the others are carried out.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -77,14 +77,22 @@ class Timer:
 class WorkList(Protocol):
     """A `Work` of any kind of items."""
 
+    @property
+    def items(self) -> Sized:
+        """The items that wait to be carried out."""
+
     def carry_out(self, now: float) -> bool:
         """Carry out all items of the list. Returns whether there were any."""
 
 
 class Work(Generic[T]):
-    """A list of items, and how each is carried out."""
+    """A list of items, and how each is carried out.
 
-    __slots__ = ("_do", "_failed", "_items", "_what")
+    Attributes:
+        items: those that wait to be carried out.
+    """
+
+    __slots__ = ("_do", "_failed", "_what", "items")
 
     def __init__(
         self,
@@ -101,7 +109,7 @@ class Work(Generic[T]):
             failed: called with the item and the time where `do` couldn't, or raised.
             what: what is done, for the log.
         """
-        self._items = items
+        self.items = items
         self._do = do
         self._failed = failed
         self._what = what
@@ -112,10 +120,10 @@ class Work(Generic[T]):
         Returns:
             Whether there were any.
         """
-        if not self._items:
+        if not self.items:
             return False
-        taken = self._items[:]
-        self._items.clear()
+        taken = self.items[:]
+        self.items.clear()
         for item in taken:
             try:
                 done = self._do(item)
@@ -195,9 +203,16 @@ class CoreDriver:
 
     def settle(self, now: float) -> None:
         """Carry out what the core wants after a call."""
-        while any(work.carry_out(now) for work in self._work):
-            pass
+        while (work := self._wanted()) is not None:
+            work.carry_out(now)
         self._events.carry_out(now)
         due = self._core.next_timer()
         if due is not None:
             self._wake_at(due)
+
+    def _wanted(self) -> WorkList | None:
+        """The first list of work that has any items; None if there is nothing to do."""
+        for work in self._work:
+            if work.items:
+                return work
+        return None

@@ -19,7 +19,6 @@ from chatredirect.responses.planned import MISCELLANEOUS, PlannedResponse, unava
 from chatredirect.sip import abnf
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.forwarding import lay_out
-from chatredirect.sip.message import Request, values
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.uri import SipUri, destination, parse_uri
 
@@ -96,7 +95,7 @@ def _prepare(
             inside=core.local_addresses.of(incoming.flow),
             secure=needs_tls(request.uri),
             flow=core.flow_names.name(incoming.flow),
-            behind=_hop_before(request),
+            behind=_hop_before(editor.recorded()),
             made=int(incoming.epoch),
             call_id=request.call_id or b"",
             tag=matching.tag_of(incoming.headers.from_, "From"),
@@ -104,11 +103,14 @@ def _prepare(
     return incoming.pack(editor, next_uri, loop, record)
 
 
-def _hop_before(request: Request) -> bytes:
-    """The proxy that sent us a request, in canonical form; `b""` if the caller sent it."""
+def _hop_before(recorded: bytes) -> bytes:
+    """The proxy that sent us a request, in canonical form; `b""` if the caller sent it.
+
+    Args:
+        recorded: the value of the request's topmost Record-Route; `b""` if there is none.
+    """
     # a request to the caller will have the topmost Record-Route in its Route, below ours
-    recorded = values(request, b"record-route")
-    match = abnf.LISTED_ADDRESS.match(recorded[0]) if recorded else None
+    match = abnf.LISTED_ADDRESS.match(recorded) if recorded else None
     if match is None:
         return b""
     try:

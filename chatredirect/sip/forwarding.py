@@ -14,15 +14,16 @@ from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
 from chatredirect.sip.message import HEAD_END, Response
 from chatredirect.sip.parser import USUAL_OTHERS, by_spelling
 
-_VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH, _OTHER = range(6)
+_VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH, _RECORD_ROUTE, _OTHER = range(7)
 _NAMES: dict[int, tuple[bytes, ...]] = {
     _OTHER: (b"From", b"To", b"Call-ID", b"CSeq", b"f", b"t", b"i", *USUAL_OTHERS),
-    # three of these are USUAL_OTHERS as well: the last entry of a name counts
+    # some of these are USUAL_OTHERS as well: the last entry of a name counts
     _VIA: (b"Via", b"v"),
     _ROUTE: (b"Route",),
     _MAX_FORWARDS: (b"Max-Forwards",),
     _PROXY_REQUIRE: (b"Proxy-Require",),
     _LENGTH: (b"Content-Length", b"l"),
+    _RECORD_ROUTE: (b"Record-Route",),
 }
 _KIND_BY_SPELLING = by_spelling(_NAMES)
 _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for name in names}
@@ -55,8 +56,8 @@ class HeaderEditor:
     """The header fields of a message to be forwarded.
 
     `fields` has each field with its folds; an empty one isn't written. The other attributes are the
-    indexes of fields: of the topmost Via and of Content-Length (-1 if there is none), and of all
-    Route, Max-Forwards and Proxy-Require fields.
+    indexes of fields: of the topmost Via, of Content-Length and of the topmost Record-Route (-1 if
+    there is none), and of all Route, Max-Forwards and Proxy-Require fields.
     """
 
     start_line: bytes
@@ -66,6 +67,7 @@ class HeaderEditor:
     max_forwards: list[int]
     proxy_require: list[int]
     length: int
+    record_route: int
 
     def hops(self) -> int | None:
         """The value of Max-Forwards; None if there is none (§20.22).
@@ -96,6 +98,8 @@ class HeaderEditor:
         Raises:
             BadHeaderValue: there are too many.
         """
+        if not self.proxy_require:
+            return []
         values = b",".join(map(self._value, self.proxy_require))
         parts = values.split(b",", _MAX_TAGS)
         if len(parts) > _MAX_TAGS:
@@ -123,6 +127,10 @@ class HeaderEditor:
                 for match in headers.listed_addresses(value, "Route", room)
             ]
         return entries
+
+    def recorded(self) -> bytes:
+        """The value of the topmost Record-Route field; `b""` if there is none."""
+        return self._value(self.record_route) if self.record_route >= 0 else b""
 
     def keep_routes(self, entries: list[Route]) -> None:
         """Keep only these entries of Route, in their order."""
@@ -180,7 +188,7 @@ def lay_out(head: bytes) -> HeaderEditor:
     folded = b"\r\n " in head or b"\r\n\t" in head
     fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
     start_line = fields.pop(0)
-    found: tuple[list[int], ...] = ([], [], [], [], [])  # the indexes of fields by their kind
+    found: tuple[list[int], ...] = ([], [], [], [], [], [])  # the indexes of fields by their kind
     for at, line in enumerate(fields):
         name = line.partition(b":")[0]
         kind = _KIND_BY_SPELLING.get(name)
@@ -188,12 +196,15 @@ def lay_out(head: bytes) -> HeaderEditor:
             kind = _KIND_BY_LOWER_NAME.get(name.rstrip(b" \t").lower(), _OTHER)
         if kind != _OTHER:
             found[kind].append(at)
-    vias, routes, max_forwards, proxy_require, lengths = found
+    vias, routes, max_forwards, proxy_require, lengths, recorded = found
     for repeated in lengths[1:]:
         fields[repeated] = b""
     via = vias[0] if vias else -1
     length = lengths[0] if lengths else -1
-    return HeaderEditor(start_line, fields, via, routes, max_forwards, proxy_require, length)
+    record_route = recorded[0] if recorded else -1
+    return HeaderEditor(
+        start_line, fields, via, routes, max_forwards, proxy_require, length, record_route
+    )
 
 
 def returned(response: Response) -> bytes:

@@ -173,7 +173,7 @@ class ProxyDriver:
                 core.transactions.handle_event(transaction, TransactionEvent.ACK, now)
                 self._driver.settle(now)
                 return True
-            if tag == core.settings.tags.tag(request, headers.number):
+            if core.settings.tags.made(tag, request, headers.number):
                 return False  # of a refusal of our own, of which nothing is kept
         incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
         taken = in_dialog.may_lead_here(request) and in_dialog.forward_stateless(core, incoming)

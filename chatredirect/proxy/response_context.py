@@ -345,7 +345,8 @@ class ResponseContext:
             proxy.sends.append(Send(server.flow, returned(response), None))
 
     def _forward_final(self, response: Response, now: float) -> None:
-        self.server.tag = _tag_of(response)
+        if response.status >= 300:  # its ACK will have the tag
+            self.server.tag = _tag_of(response)
         self.proxy.counters.responses += 1
         self.proxy.transactions.respond(self.server, response.status, returned(response), now)
         self._finish(response.status)

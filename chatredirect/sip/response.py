@@ -93,6 +93,10 @@ class TagMaker:
         keyed.update(b"%b\r\n%b\r\n%b\r\n%d" % (request.vias[0], from_, call_id, number))
         return keyed.hexdigest().encode()
 
+    def made(self, tag: bytes, request: Request, number: int) -> bool:
+        """Whether a To tag is the one of a response to this request."""
+        return len(tag) == 2 * _TAG_OCTETS and tag == self.tag(request, number)
+
 
 def write_answer(
     request: Request,

@@ -176,6 +176,13 @@ def test_every_module_lies_in_a_room() -> None:
     assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "cli"}
 
 
+def test_every_module_is_imported() -> None:
+    """A merge may bring back a module that another one has replaced."""
+    used = {module for path in modules() for module in ours(path)}
+    entries = {"__init__", "__main__"}  # of a package and of `python -m`: Python imports them
+    assert not {name_of(path) for path in modules() if path.stem not in entries} - used
+
+
 def test_a_class_name_occurs_once() -> None:
     """Whoever searches for a class finds that one."""
     where = defaultdict(list)

@@ -73,13 +73,12 @@ def new(
             raise typer.Exit(1)
     made = work.show_what_if() if what_if else work.make()
     if as_json or (pass_thru and not what_if):
-        _show(made, as_json=as_json)
+        _show(made, time.time(), as_json=as_json)
 
 
-def _show(endpoints: "Sequence[EndpointSettings]", *, as_json: bool) -> None:
+def _show(endpoints: "Sequence[EndpointSettings]", now: float, *, as_json: bool) -> None:
     from chatredirect.commands.endpoint.endpoint_values import json_text, sheet
 
-    now = time.time()
     if as_json:
         show(json_text(endpoints, now))
     else:
@@ -124,7 +123,7 @@ def get(
         if (pool is None or each.pool_fqdn == pool) and (condition is None or condition(each))
     ][:most]
     if as_json or (wanted is not None and found):
-        _show(found, as_json=as_json)
+        _show(found, now, as_json=as_json)
     elif found:
         show(table(found, now))
     elif settings.endpoints:
@@ -204,7 +203,7 @@ def set_(
             raise typer.Exit(1)
     after = work.show_what_if() if what_if else work.change()
     if as_json or (pass_thru and not what_if):
-        _show([after], as_json=as_json)
+        _show([after], time.time(), as_json=as_json)
 
 
 def remove(

@@ -1,10 +1,16 @@
 """`endpoint set`, `remove` and `get`."""
 
 import json
+from datetime import datetime
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
+from chatredirect.cli import app
+from chatredirect.commands.endpoint import endpoint_commands
 from chatredirect.config import load
 from tests.commands.endpoint.conftest import Command, files
 
@@ -286,3 +292,19 @@ def test_get_of_a_faulty_configuration(endpoint: Command, config: Path) -> None:
     done = endpoint("get")
     assert done.status == 78
     assert f"{config}:1:9: error: listen" in done.err
+
+
+def test_get_shows_the_state_that_it_has_filtered_by(
+    config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while an endpoint becomes active: the command looks at the clock once."""
+    folder.mkdir()
+    (folder / "chat.yaml").write_text(
+        "sip_address: sip:chat@contoso.com\npool_fqdn: pcpool.contoso.com\n"
+        "active_from: 2026-11-23T06:00:00Z\n"
+    )
+    seconds = count(datetime.fromisoformat("2026-11-23T05:59:59Z").timestamp())
+    monkeypatch.setattr(endpoint_commands, "time", SimpleNamespace(time=lambda: next(seconds)))
+    arguments = ["get", "chat@contoso.com", "--filter", "State -eq maintenance", "--json"]
+    done = CliRunner().invoke(app, ["endpoint", *arguments, "--config", str(config)])
+    assert json.loads(done.stdout)["endpoints"][0]["state_now"] == "maintenance"

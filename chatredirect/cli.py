@@ -54,7 +54,7 @@ def _options(
     ] = False,
 ) -> None:
     """Redirects a SIP contact object's traffic to its Persistent Chat pool."""
-    # Everything is imported by now; see __main__.
+    # A command begins: from here on Ctrl-C raises KeyboardInterrupt again, see __main__.
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

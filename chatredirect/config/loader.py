@@ -70,9 +70,8 @@ class _ConfigReader:
         self._faults += self._tls.faults(self._findings.listen)
         if self._faults or settings is None:
             order = {document.file: index for index, document in enumerate(self._documents)}
-            raise ConfigError(
-                sorted(set(self._faults), key=lambda f: (order.get(f.file, 0), f.line, f.column))
-            )
+            once = dict.fromkeys(self._faults)  # no set: faults of one place keep their order
+            raise ConfigError(sorted(once, key=lambda f: (order.get(f.file, 0), f.line, f.column)))
         endpoints = (placed.settings for placed in self._findings.endpoints)
         whole = tuple(endpoint for endpoint in endpoints if endpoint is not None)
         # frozen, but complete only now

@@ -167,6 +167,26 @@ def test_all_faults_at_once(faults: Faults) -> None:
         assert part in text
 
 
+def test_faults_of_one_place_are_in_the_same_order_each_time(faults: Faults) -> None:
+    """Those of a value come before those between values."""
+    found = faults("""
+        listen: [udp://127.0.0.1]
+        dns:
+          timeout: 31536001
+          ttl_floor: 86401
+        health:
+          timeout: 61
+    """)
+    assert found == [
+        (3, "dns.timeout: must be at most 31536000.0, not 31536001"),
+        (3, "dns.timeout (3.1536e+07) is more than dns.lifetime (6)"),
+        (4, "dns.ttl_floor: must be at most 86400.0, not 86401"),
+        (4, "dns.ttl_floor (86401) is more than dns.ttl_ceiling (3600)"),
+        (6, "health.timeout: must be at most 60.0, not 61"),
+        (6, "health.timeout (61) is more than health.interval (30)"),
+    ]
+
+
 def test_a_faulty_value_hides_no_other_fault_of_its_endpoint(faults: Faults) -> None:
     """What can't go together is told in the same run, and a default is never at fault."""
     found = faults("""

@@ -25,7 +25,7 @@ class CsvFault(Exception):
     """The file can't be read. `line` counts from 1."""
 
     def __init__(self, message: str, line: int = 1) -> None:
-        """Keep both."""
+        """Keep the message and the line."""
         super().__init__(message)
         self.line = line
 

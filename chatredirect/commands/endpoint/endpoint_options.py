@@ -121,7 +121,11 @@ def one_identity(argument: str | None, option: str | None) -> str | None:
 
 
 def required_identity(argument: str | None, option: str | None) -> str:
-    """The same; typer.BadParameter also if none is given."""
+    """The identity that is given as the argument or as the option.
+
+    Raises:
+        typer.BadParameter: none is given, or both are and differ.
+    """
     identity = one_identity(argument, option)
     if not identity:
         raise typer.BadParameter("is missing", param_hint="--identity")

@@ -29,10 +29,10 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class FilingError(Exception):
-    """A file or folder can't be changed. `error` is the system's."""
+    """The file or folder `path` can't be changed. `error` is the system's."""
 
     def __init__(self, path: str, error: OSError) -> None:
-        """Keep both."""
+        """Keep the path and the system's error."""
         super().__init__(f"{path}: {error}")
         self.path = path
         self.error = error

@@ -300,7 +300,7 @@ def find_by_identity(settings: Settings, identity: str) -> EndpointSettings:
 
 
 def identified(settings: Settings, identity: str) -> EndpointSettings:
-    """The same; every error is printed."""
+    """The endpoint with this SIP address, or else with this display name."""
     try:
         return find_by_identity(settings, identity)
     except LookupError as error:

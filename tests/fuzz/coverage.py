@@ -9,7 +9,7 @@ import chatredirect
 from tests.fuzz.twins import in_python
 
 _HOME = Path(chatredirect.__file__).parent
-_MEASURED = ("sip", "lookup", "proxy")
+_MEASURED = ("sip", "proxy", "trace")
 Trace = Callable[[FrameType, str, object], "Trace | None"]
 
 

@@ -63,9 +63,8 @@ def _escaped(word: bytes) -> str:
 def _main() -> None:
     import atheris
 
-    with atheris.instrument_imports(
-        include=["chatredirect.sip", "chatredirect.lookup", "chatredirect.proxy"]
-    ):
+    rooms = [f"chatredirect.{room}" for room in ("sip", "proxy", "trace")]
+    with atheris.instrument_imports(include=rooms):
         from tests.fuzz.promises import TARGETS
 
     target = TARGETS[sys.argv.pop(1)]

@@ -175,8 +175,11 @@ class ProxyDriver:
                 return True
             if core.settings.tags.made(tag, request, headers.number):
                 return False  # of a refusal of our own, of which nothing is kept
+        leads_here = in_dialog.may_lead_here(request)
+        if not leads_here and not peer.trusted:
+            return False  # before a flow is made for a stranger
         incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
-        taken = in_dialog.may_lead_here(request) and in_dialog.forward_stateless(core, incoming)
+        taken = leads_here and in_dialog.forward_stateless(core, incoming)
         if not taken and peer.trusted:
             taken = self._run_to_endpoint(incoming)
         self._driver.settle(now)

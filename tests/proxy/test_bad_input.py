@@ -37,6 +37,17 @@ def test_ack_floods_keep_nothing() -> None:
     proxy.expire()
 
 
+@pytest.mark.parametrize("method", ["ACK", "BENOTIFY"])
+def test_no_flow_is_made_for_a_stranger(method: str) -> None:
+    """What it sends can be forged, and flows are remembered: it mustn't push out the others'."""
+    proxy = InMemoryProxy()
+    made: list[int] = []
+    proxy.client.flow = made.append  # type: ignore[assignment]
+    proxy.deliver(Caller(proxy).write(method), proxy.client, STRANGER)
+    assert not made
+    assert proxy.counters.drops == {method.lower(): 1}
+
+
 def test_provisional_floods_keep_nothing() -> None:
     """Each is passed on; the last one is all that is kept."""
     proxy = InMemoryProxy()

@@ -7,7 +7,8 @@ checked in `new_requests` and `in_dialog`; a `ResponseContext` handles responses
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
 
@@ -123,11 +124,8 @@ class ProxyCore:
             item = self._deadlines.pop(now)
             if item is None:
                 return
-            try:
+            with self.ending_at_fault(item, now):
                 self._due(item, now)
-            except Exception:  # it has left the heap, so nothing else would end it
-                self._abandon(item, now)
-                raise
 
     def _due(self, item: ResponseContext | Transaction[User], now: float) -> None:
         if isinstance(item, ResponseContext):
@@ -138,6 +136,20 @@ class ProxyCore:
             self.counters.resent += 1
         if self.transactions.handle_timers(item, now) and isinstance(item.user, Branch):
             item.user.context.handle_event(item.user, BranchEvent.SILENCE, now)
+
+    @contextmanager
+    def ending_at_fault(
+        self, item: ResponseContext | Transaction[User], now: float
+    ) -> Iterator[None]:
+        """End a request, or a transaction and its request, if a fault of ours hits it.
+
+        It may have no timer any more, or not yet, so that nothing else would end it.
+        """
+        try:
+            yield
+        except Exception:
+            self._abandon(item, now)
+            raise
 
     def _abandon(self, item: ResponseContext | Transaction[User], now: float) -> None:
         """End a transaction or a request that a fault of ours has hit; its sender gets 500."""
@@ -307,7 +319,8 @@ class ProxyCore:
         elif waiter.again:
             self._send_again(waiter, flow, now)
         elif waiter.state is BranchState.WAITING and waiter.target is wanted.target:
-            waiter.use(flow, now)
+            with self.ending_at_fault(waiter.context, now):
+                waiter.use(flow, now)
 
     def handle_connect_failed(self, wanted: ConnectRequest, now: float, why: str) -> None:
         """A connection to a target could not be opened."""
@@ -347,11 +360,12 @@ class ProxyCore:
         if waiter.finished:
             return
         waiter.targets = order
-        if not self.next_target(waiter, now):
-            waiter.why = "the caller's connection is gone, and the next Route leads to nobody"
-            if targets:
-                waiter.why += " who is trusted"
-            waiter.send_final_response(430, now)  # RFC 5626 §5.3.1
+        with self.ending_at_fault(waiter, now):
+            if not self.next_target(waiter, now):
+                waiter.why = "the caller's connection is gone, and the next Route leads to nobody"
+                if targets:
+                    waiter.why += " who is trusted"
+                waiter.send_final_response(430, now)  # RFC 5626 §5.3.1
 
     def unsent(self, send: Send[User], now: float) -> None:
         """A message couldn't be sent: its flow is gone."""
@@ -436,6 +450,10 @@ class ProxyCore:
             elif notify:
                 transaction.message = b""  # it won't be sent again
         if notify and isinstance(branch, Branch):
-            what = BranchEvent.PROVISIONAL if provisional else BranchEvent.FINAL
-            branch.context.handle_event(branch, what, now, response)
-            self._deadlines.changed(branch.context)
+            context = branch.context
+            if provisional:
+                context.handle_event(branch, BranchEvent.PROVISIONAL, now, response)
+            else:  # the transaction stays: a 2xx that comes again is forwarded all the same
+                with self.ending_at_fault(context, now):
+                    context.handle_event(branch, BranchEvent.FINAL, now, response)
+            self._deadlines.changed(context)

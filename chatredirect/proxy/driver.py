@@ -4,7 +4,8 @@ The dispatcher gives it the proxy's messages, and it gives them to the core with
 sockets only through flows and the connection pool.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -124,10 +125,9 @@ class ProxyDriver:
         endpoint: ProxyEndpoint,
     ) -> None:
         """Forward or refuse a request for an endpoint; see `new_requests.forward`."""
-        now = self._clock()
-        incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
-        new_requests.forward(self.core, incoming, uri, endpoint)
-        self._driver.settle(now)
+        with self._settling() as now:
+            incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+            new_requests.forward(self.core, incoming, uri, endpoint)
 
     def repeats(
         self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
@@ -136,11 +136,9 @@ class ProxyDriver:
         key = matching.server_key(request, headers)
         if self.core.transactions.server_of(key, peer) is None:
             return False
-        now = self._clock()
-        incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
-        known = incoming.repeated(self.core, key)
-        self._driver.settle(now)
-        return known
+        with self._settling() as now:
+            incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+            return incoming.repeated(self.core, key)
 
     def within(
         self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
@@ -148,11 +146,9 @@ class ProxyDriver:
         """Forward or refuse a request within a dialog; see `in_dialog.forward`."""
         if not in_dialog.may_lead_here(request):
             return False
-        now = self._clock()
-        incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
-        taken = in_dialog.forward(self.core, incoming)
-        self._driver.settle(now)
-        return taken
+        with self._settling() as now:
+            incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+            return in_dialog.forward(self.core, incoming)
 
     def run(self, request: Request, peer: Peer, return_path: ReturnPath) -> bool:
         """Take or forward an ACK or BENOTIFY; False if it is for nothing that is known here."""
@@ -205,9 +201,8 @@ class ProxyDriver:
             return False
         context = transaction.user
         if isinstance(context, ResponseContext):
-            now = self._clock()
-            context.cancel(reasons_of(request), now)
-            self._driver.settle(now)
+            with self._settling() as now:
+                context.cancel(reasons_of(request), now)
         return True
 
     def respond(self, response: Response, peer: Peer, return_path: ReturnPath) -> str | None:
@@ -218,9 +213,8 @@ class ProxyDriver:
         reason = self._unusable(response, transaction, peer, return_path)
         if reason is not None:
             return unwanted(transaction, reason, response, peer, return_path.transport)
-        now = self._clock()
-        self.core.respond(response, transaction, now)
-        self._driver.settle(now)
+        with self._settling() as now:
+            self.core.respond(response, transaction, now)
         return None
 
     def _unusable(
@@ -292,9 +286,17 @@ class ProxyDriver:
         self._seek(wanted.uri, partial(self._handle_result, self.core.handle_resolved, wanted))
 
     def _handle_result(self, handle: Callable[[W, float, R], None], wanted: W, result: R) -> None:
+        with self._settling() as now:
+            handle(wanted, now, result)
+
+    @contextmanager
+    def _settling(self) -> Iterator[float]:
+        """Give the time for a call of the core, and carry out what it leads to, if only a 500."""
         now = self._clock()
-        handle(wanted, now, result)
-        self._driver.settle(now)
+        try:
+            yield now
+        finally:
+            self._driver.settle(now)
 
     def _report(self, event: ProxyEvent) -> None:
         observer = self._observing.observer

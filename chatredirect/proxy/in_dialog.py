@@ -82,10 +82,11 @@ def forward(core: ProxyCore, incoming: IncomingRequest) -> bool:
     core.counters.forwarded["dialog"] += 1
     targets = [dialog.target] if dialog.downstream else []
     context = incoming.admit(core, key, outgoing, targets, secure=routed.secure)
-    if dialog.downstream:
-        core.next_target(context, incoming.now)
-    else:
-        _send_to_caller(core, context, _flow_of(core, dialog, routed), behind, incoming.now)
+    with core.ending_at_fault(context, incoming.now):
+        if dialog.downstream:
+            core.next_target(context, incoming.now)
+        else:
+            _send_to_caller(core, context, _flow_of(core, dialog, routed), behind, incoming.now)
     return True
 
 

@@ -166,7 +166,8 @@ class IncomingRequest:
             secure=secure,
         )
         server.user = context
-        core.open_context(context, self.now)
+        with core.ending_at_fault(context, self.now):
+            core.open_context(context, self.now)
         return context
 
     def refuse(self, core: ProxyCore, refused: RequestRefused, endpoint: str | None = None) -> None:

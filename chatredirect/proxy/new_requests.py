@@ -50,7 +50,8 @@ def forward(
         return
     core.counters.forwarded["dialog" if in_dialog else "new"] += 1
     context = incoming.admit(core, key, outgoing, targets, endpoint=endpoint.address)
-    core.next_target(context, incoming.now)
+    with core.ending_at_fault(context, incoming.now):
+        core.next_target(context, incoming.now)
 
 
 def forward_stateless(

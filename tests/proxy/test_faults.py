@@ -1,9 +1,11 @@
 """A fault in one place stops nobody else: what is to be done is done once, each by itself."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from chatredirect.proxy.outgoing_request import OutgoingRequest
 from chatredirect.proxy.response_context import ResponseContext
 from chatredirect.runtime.work_list import AT_ONCE, Work
 from chatredirect.sip.transaction.layer import Transactions
@@ -83,6 +85,85 @@ def test_a_fault_where_the_way_is_asked_for_is_answered(method: str, lost: bool)
         proxy.deliver(caller(proxy).write(method), proxy.client, FRONT_END)
     assert proxy.client.take()[-1].kind == f"500 {method}"
     assert not proxy.core.open
+    proxy.expire()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+@pytest.mark.parametrize("dialled", [False, True])
+def test_a_fault_in_sending_a_request_on_is_answered(
+    monkeypatch: pytest.MonkeyPatch, method: str, dialled: bool
+) -> None:
+    """It has no timer yet, so it would stay open, and its peer would have one fewer for ever."""
+    proxy = InMemoryProxy(*targets(transport="tcp"), transport="tcp")
+    if dialled:
+        proxy.ways.by_dialling = {"tcp"}
+        proxy.send(caller(proxy).write(method))
+    step = proxy.ways.connect if dialled else partial(proxy.send, caller(proxy).write(method))
+    monkeypatch.setattr(OutgoingRequest, "write", raising)
+    with pytest.raises(Fault):
+        step()
+    assert proxy.client.take()[-1].kind == f"500 {method}"
+    assert not proxy.core.open
+    proxy.expire()
+
+
+def test_a_fault_in_sending_100_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for the first response."""
+    proxy = InMemoryProxy()
+    monkeypatch.setattr(ResponseContext, "send_100", raising)
+    with pytest.raises(Fault):
+        proxy.send(caller(proxy).write("INVITE"))
+    assert [sent.kind for sent in proxy.client.take()] == ["500 INVITE"]
+    proxy.expire()
+
+
+@pytest.mark.parametrize("downstream", [False, True])
+def test_a_fault_in_a_dialog_is_answered(monkeypatch: pytest.MonkeyPatch, downstream: bool) -> None:
+    """On either way."""
+    proxy = InMemoryProxy(transport="tcp")
+    calling = caller(proxy)
+    called = calling.begin()
+    flow, data = proxy.target(), called.write("INFO")
+    if downstream:
+        flow, data = proxy.client, calling.write("INFO")
+    with monkeypatch.context() as broken:
+        broken.setattr(OutgoingRequest, "write", raising)
+        with pytest.raises(Fault):
+            proxy.deliver(data, flow, FRONT_END if downstream else None)
+    assert [sent.kind for sent in flow.take()] == ["500 INFO"]
+    proxy.expire()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+@pytest.mark.parametrize("status", [200, 486])
+def test_a_fault_in_taking_a_response_is_answered(
+    monkeypatch: pytest.MonkeyPatch, method: str, status: int
+) -> None:
+    """Its target sends no other one, unless it is a 2xx to an INVITE: that goes on (§16.7)."""
+    proxy = InMemoryProxy()
+    proxy.send(caller(proxy).write(method))
+    sent = proxy.target().one()
+    with monkeypatch.context() as broken:
+        broken.setattr(ResponseContext, "_forward_final", raising)
+        with pytest.raises(Fault):
+            proxy.answer(0, sent, status)
+    assert [sent.kind for sent in proxy.client.take()] == [f"500 {method}"]
+    again = [sent.kind for sent in proxy.answer(0, sent, status)]
+    assert again == (["200 INVITE"] if (method, status) == ("INVITE", 200) else [])
+    proxy.expire()
+
+
+def test_a_fault_in_taking_a_provisional_response_loses_no_more_than_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The final one goes on."""
+    proxy = InMemoryProxy()
+    invite = caller(proxy).invite()
+    with monkeypatch.context() as broken:
+        broken.setattr(ResponseContext, "_forward_provisional", raising)
+        with pytest.raises(Fault):
+            proxy.answer(0, invite, 180)
+    assert [sent.kind for sent in proxy.answer(0, invite, 486)] == ["486 INVITE"]
     proxy.expire()
 
 

@@ -106,9 +106,10 @@ class LookupDriver:
     ) -> bool:
         """Answer a trusted peer's request with a To tag; False if its dialog isn't known."""
         received = self._received(request, headers, peer, return_path)
-        known = answer_in_dialog(self.core, received)
-        self._settle(received.now)
-        return known
+        try:
+            return answer_in_dialog(self.core, received)
+        finally:  # a fault in the reply to a command doesn't keep the command's 200
+            self._settle(received.now)
 
     def _received(
         self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath

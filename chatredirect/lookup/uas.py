@@ -155,11 +155,11 @@ def answer_in_dialog(core: LookupCore, received: ReceivedRequest) -> bool:
         return True
     if received.peer.is_same_peer(lookup.peer):
         lookup.flow = received.flow
-    lookup.dialog.remote_number = headers.number
     refusal = required(request)
     answer = _answer(core, request, lookup) if refusal is None else _Answer(refusal)
     response, tag = answer.response, tag_of(headers.to, "To")
     data = _write(received, response, b"", answer.body)
+    lookup.dialog.remote_number = headers.number  # a retransmission after a fault is no other one
     _respond(core, received, response, data, lookup.endpoint, tag)
     if request.method == b"INVITE" and response.status < 300:
         lookup.answer, lookup.answer_number = data, headers.number

@@ -5,8 +5,9 @@ import pytest
 from chatredirect.lookup import uas
 from chatredirect.lookup.core import LookupCore
 from chatredirect.sip.transaction.layer import Transactions
-from tests.lookup.in_memory_lookups import TRANSPORTS, Client, InMemoryLookups
+from tests.lookup.in_memory_lookups import REQURI, TRANSPORTS, Client, InMemoryLookups
 from tests.recording_flow import RecordingFlow
+from tests.sent_message import read
 
 
 class Fault(Exception):
@@ -74,20 +75,36 @@ def test_a_fault_before_the_answer_is_sent_leaves_nothing_held(
 def test_a_fault_while_a_command_is_read_leaves_nothing_held(
     monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """The next command in the dialog is answered as ever."""
+    """It is answered as ever when it is sent again, and so is the next one in the dialog."""
     lookups = InMemoryLookups()
     client = Client(lookups).begin()
     before = len(lookups.core.transactions), lookups.flow.held
+    command = client.write("INFO", body=REQURI)
     with monkeypatch.context() as broken:
         broken.setattr(uas, where, raising)
         with pytest.raises(Fault):
-            client.look_up()
+            lookups.send(command)
     assert (len(lookups.core.transactions), lookups.flow.held) == before
+    ok, reply = lookups.send(command)
+    assert [ok.kind, reply.kind] == ["200 INFO", "INFO"]
+    assert not lookups.send(client.accept(reply))
     client.look_up()
     client.hang_up()
     lookups.pass_time(400.0)
     assert lookups.empty
     assert lookups.flow.held == 0
+
+
+def test_a_fault_in_a_reply_does_not_keep_the_200(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sent at once, not with whatever comes next."""
+    lookups = InMemoryLookups()
+    client = Client(lookups).begin()
+    monkeypatch.setattr(uas, "_reply", raising)
+    with pytest.raises(Fault):
+        client.look_up()
+    assert read(lookups.flow.raw[-1]).kind == "200 INFO"
+    assert not lookups.core.sends
+    assert not lookups.core.events
 
 
 @pytest.mark.parametrize("where", [(LookupCore, "handle_event"), (Transactions, "handle_timers")])

@@ -85,9 +85,9 @@ def _answer(sock: socket.socket, on_event: OnEvent) -> Mapping[str, Json]:
     with sock.makefile("rb", _CHUNK) as lines:
         while True:
             line = lines.readline(MAX_ANSWER + 1)
-            if len(line) > MAX_ANSWER:
-                raise BadLine("a line without an end")
             if not line.endswith(b"\n"):
+                if len(line) > MAX_ANSWER:
+                    raise BadLine("a line without an end")
                 raise _lost(
                     sock.getpeername(),
                     "it has ended, was restarted, or dropped this command, which read nothing for "

@@ -12,6 +12,7 @@ import pytest
 
 from chatredirect.config.control_socket import configured_socket
 from chatredirect.config.models import DEFAULT_SOCKET
+from chatredirect.control import client
 from chatredirect.control.client import ControlError, ask
 
 
@@ -83,6 +84,34 @@ def test_answers_that_are_none(tmp_path: Path, answer: bytes, message: str, stat
             ask(path, "reload", timeout=20)
         thread.join()
     assert raised.value.status == status
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_longest_line_of_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """The limit is for the line without its end."""
+    answer = b'{"ok": true, "result": {}}'
+    monkeypatch.setattr(client, "MAX_ANSWER", len(answer))
+    path = str(tmp_path / "control")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+
+        def respond() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b" " * more + answer + b"\n")
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        if more:
+            with pytest.raises(ControlError, match="a line without an end"):
+                ask(path, "reload", timeout=20)
+        else:
+            assert ask(path, "reload", timeout=20) == {}
+        thread.join()
 
 
 def test_a_daemon_that_says_nothing(tmp_path: Path) -> None:

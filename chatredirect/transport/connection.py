@@ -240,7 +240,8 @@ class StreamConnection(asyncio.Protocol):
         """Handle that at most the beginning of a message is left."""
         begun = _MESSAGE in self._timers
         if not self._framer.partial:
-            self._cancel_timer(_MESSAGE)
+            if begun:
+                self._cancel_timer(_MESSAGE)
         elif not progress and not begun and self._framer.begins_with(_TLS_RECORD):
             self.close("tls_here")
             return

@@ -40,6 +40,7 @@ class FramingFault:
 
 Event = Message | Ping | FramingFault
 _PING = Ping()
+_CR = 0x0D
 
 
 class StreamFramer:
@@ -106,19 +107,15 @@ class StreamFramer:
 
     def next_event(self) -> Event | None:
         """The next event; None if it needs more octets, and always after a `FramingFault`."""
-        if self._broken:
-            return None
-        buffer = self._buffer
+        buffer = self._buffer  # empty after a fault
         if self._head is None:
             if self._left_over and not self._pass_over():
                 return None
-            while buffer.startswith(b"\r\n", self.position):
-                self.position += 2
-                self._line_breaks += 1
-                if self._line_breaks == 2:  # RFC 5626 §3.5.1
-                    self._line_breaks = 0
-                    return _PING
             position = self.position
+            if position < len(buffer) and buffer[position] == _CR:
+                if self._skip_line_breaks():
+                    return _PING
+                position = self.position
             if position >= len(buffer):
                 return None
             if read_stream is not None and not self._searched:
@@ -161,6 +158,16 @@ class StreamFramer:
         while (event := self.next_event()) is not None:
             events.append(event)
         return events
+
+    def _skip_line_breaks(self) -> bool:
+        """Skip CRLFs between messages, up to a keep-alive; whether there was one."""
+        while self._buffer.startswith(b"\r\n", self.position):
+            self.position += 2
+            self._line_breaks += 1
+            if self._line_breaks == 2:  # RFC 5626 §3.5.1
+                self._line_breaks = 0
+                return True
+        return False
 
     def _pass_over(self) -> bool:
         """Skip octets of a message that is too large; whether all of them have come."""

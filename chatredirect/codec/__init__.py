@@ -6,6 +6,7 @@ where `compiled` is None, and for what the compiled function leaves to it:
     read_datagram    sip.framing.parse_datagram
     read_stream      sip.framing.StreamFramer
     answer           sip.response.write_answer
+    lay_out          sip.forwarding.lay_out
     receive, send    transport.mmsg_ctypes
 
 docs/decisions/codec.md has the reasons.

@@ -1166,6 +1166,114 @@ static PyObject *send_batch(PyObject *Py_UNUSED(module), PyObject *const *args, 
     return PyLong_FromLong(sent < 0 ? -errno : sent);
 }
 
+/* ---- the layout of a head -------------------------------------------------------------------- */
+
+enum { LIST_ROUTE, LIST_MAX_FORWARDS, LIST_PROXY_REQUIRE, LISTS };
+enum { ONE_VIA = LISTS, ONE_LENGTH, ONE_RECORD_ROUTE, KINDS, OTHER_FIELD = KINDS };
+
+/* What a proxy does with the field of this line, a name up to a colon or the line's end. */
+static int kind_of(Span line)
+{
+    const char *colon = memchr(line.at, ':', (size_t)line.size);
+    Py_ssize_t size = colon == NULL ? line.size : colon - line.at;
+    while (size && (line.at[size - 1] == ' ' || line.at[size - 1] == '\t'))
+        size--;
+    switch (size) {
+    case 1:
+        return LOWER(*line.at) == 'v' ? ONE_VIA : LOWER(*line.at) == 'l' ? ONE_LENGTH : OTHER_FIELD;
+    case 3:
+        return equal_lower(line.at, size, "via") ? ONE_VIA : OTHER_FIELD;
+    case 5:
+        return equal_lower(line.at, size, "route") ? LIST_ROUTE : OTHER_FIELD;
+    case 12:
+        if (equal_lower(line.at, size, "max-forwards"))
+            return LIST_MAX_FORWARDS;
+        return equal_lower(line.at, size, "record-route") ? ONE_RECORD_ROUTE : OTHER_FIELD;
+    case 13:
+        return equal_lower(line.at, size, "proxy-require") ? LIST_PROXY_REQUIRE : OTHER_FIELD;
+    case 14:
+        return equal_lower(line.at, size, "content-length") ? ONE_LENGTH : OTHER_FIELD;
+    default:
+        return OTHER_FIELD;
+    }
+}
+
+/* The next CRLF; NULL if there is none. */
+static const char *line_end(const char *at, const char *end)
+{
+    while (at < end && (at = memchr(at, '\r', (size_t)(end - at))) != NULL) {
+        if (end - at > 1 && at[1] == '\n')
+            return at;
+        at++;
+    }
+    return NULL;
+}
+
+/* Append a new reference, which is stolen and may be NULL after a failure. */
+static int append(PyObject *list, PyObject *item)
+{
+    int failed = item == NULL ? -1 : PyList_Append(list, item);
+    Py_XDECREF(item);
+    return failed;
+}
+
+/* Fill the lists and the indexes of the first ones; 0 if a line is folded, -1 with an exception set. */
+static int lay_out_fields(Span rest, PyObject *fields, PyObject **lists, Py_ssize_t *first)
+{
+    const char *at = rest.at, *end = rest.at + rest.size;
+    for (Py_ssize_t number = 0; at != NULL; number++) {
+        if (at < end && (*at == ' ' || *at == '\t'))
+            return 0;
+        const char *stop = line_end(at, end);
+        Span line = {at, (stop == NULL ? end : stop) - at};
+        int kind = kind_of(line);
+        if (kind == ONE_LENGTH && first[kind] >= 0)
+            line.size = 0; /* a second Content-Length isn't passed on */
+        if (append(fields, octets(line)) < 0)
+            return -1;
+        if (kind < LISTS && append(lists[kind], PyLong_FromSsize_t(number)) < 0)
+            return -1;
+        if (kind < KINDS && first[kind] < 0)
+            first[kind] = number;
+        at = stop == NULL ? NULL : stop + 2;
+    }
+    return 1;
+}
+
+/* lay_out(head) -> what a HeaderEditor is made of | None */
+static PyObject *lay_out(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    char *data;
+    Py_ssize_t size;
+    if (count != 1 || PyBytes_AsStringAndSize(args[0], &data, &size) < 0)
+        return wrong_arguments();
+    const char *stop = line_end(data, data + size);
+    if (stop == NULL)
+        Py_RETURN_NONE;
+    PyObject *fields = PyList_New(0), *lists[LISTS], *found = NULL;
+    int laid_out = fields == NULL ? -1 : 1;
+    for (int i = 0; i < LISTS; i++)
+        if ((lists[i] = PyList_New(0)) == NULL)
+            laid_out = -1;
+    Py_ssize_t first[KINDS];
+    for (int i = 0; i < KINDS; i++)
+        first[i] = -1;
+    if (laid_out > 0) {
+        Span rest = {stop + 2, data + size - (stop + 2)};
+        laid_out = lay_out_fields(rest, fields, lists, first);
+    }
+    if (laid_out > 0)
+        found = Py_BuildValue(
+            "(y#OnOOOnn)", data, (Py_ssize_t)(stop - data), fields, first[ONE_VIA], lists[LIST_ROUTE],
+            lists[LIST_MAX_FORWARDS], lists[LIST_PROXY_REQUIRE], first[ONE_LENGTH], first[ONE_RECORD_ROUTE]);
+    else if (laid_out == 0)
+        found = new_reference(Py_None);
+    Py_XDECREF(fields);
+    for (int i = 0; i < LISTS; i++)
+        Py_XDECREF(lists[i]);
+    return found;
+}
+
 /* bind(Request, Response, MandatoryHeaders, Via, Limits): the classes that messages are made of. Limits is
  * learnt last: without it nothing is read. */
 static PyObject *bind_classes(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
@@ -1188,6 +1296,7 @@ static PyMethodDef functions[] = {
      "read_stream(buffer, position, limits) -> (message, position) or None"},
     {"answer", FAST(answer), METH_FASTCALL,
      "answer(request, host, port, status_line, fields, key) -> (octets, port) or None"},
+    {"lay_out", FAST(lay_out), METH_FASTCALL, "lay_out(head) -> what a HeaderEditor is made of, or None"},
     {"receive", FAST(receive), METH_FASTCALL, "receive(fd, most) -> [(data, name, control)] or errno"},
     {"send", FAST(send_batch), METH_FASTCALL, "send(fd, [(data, name, control)], from) -> how many, or -errno"},
     {NULL, NULL, 0, NULL},

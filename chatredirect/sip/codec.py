@@ -11,3 +11,4 @@ if compiled is not None:
 read_datagram = None if compiled is None else compiled.read_datagram
 read_stream = None if compiled is None else compiled.read_stream
 answer = None if compiled is None else compiled.answer
+lay_out = None if compiled is None else compiled.lay_out

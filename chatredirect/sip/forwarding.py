@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from chatredirect.sip import abnf, headers
+from chatredirect.sip.codec import lay_out as compiled_lay_out
 from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
 from chatredirect.sip.message import HEAD_END, Response
 from chatredirect.sip.parser import USUAL_OTHERS, by_spelling
@@ -185,6 +186,10 @@ class HeaderEditor:
 
 def lay_out(head: bytes) -> HeaderEditor:
     """Split a message's head, a valid start-line and header fields, into header fields."""
+    if compiled_lay_out is not None:
+        laid_out = compiled_lay_out(head)
+        if laid_out is not None:
+            return HeaderEditor(*laid_out)
     folded = b"\r\n " in head or b"\r\n\t" in head
     fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
     start_line = fields.pop(0)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from chatredirect.codec import compiled
-from chatredirect.sip.codec import answer, read_datagram, read_stream
+from chatredirect.sip.codec import answer, lay_out, read_datagram, read_stream
 from chatredirect.sip.headers import MandatoryHeaders, Via
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.message import Request, Response
@@ -22,6 +22,7 @@ def calls() -> Iterator[dict[str, Call]]:
     assert read_datagram is not None
     assert read_stream is not None
     assert answer is not None
+    assert lay_out is not None
     request, two_vias, _, response, _, several = usual()
     unusual = request.replace(b"\r\nFrom: ", b"\r\nFrom:\r\n ")
     read, with_two = read_datagram(request, DEFAULT), read_datagram(two_vias, DEFAULT)
@@ -30,6 +31,8 @@ def calls() -> Iterator[dict[str, Call]]:
     bare = read_datagram(request, DEFAULT)
     assert isinstance(bare, Request)
     bare.mandatory_headers = None
+    head = request.partition(b"\r\n\r\n")[0]
+    routes = b"\r\nRoute: <sip:a;lr>\r\nl: 1\r\nProxy-Require: a\r\nRecord-Route: <sip:b>\r\nv: c"
     tight = Limits(headers=3)
     host = b"192.0.2.9"
     receive, send = compiled.receive, compiled.send
@@ -67,6 +70,10 @@ def calls() -> Iterator[dict[str, Call]]:
             "answer, tagged": lambda: answer(read, host, 5060, LINE, CONTACT, TAGS.key),
             "answer, two Vias": lambda: answer(with_two, host, 5060, LINE, b"", None),
             "answer, not read": lambda: answer(bare, host, 5060, LINE, b"", None),
+            "lay_out, a request": lambda: lay_out(head),
+            "lay_out, all kinds": lambda: lay_out(head + routes),
+            "lay_out, folded": lambda: lay_out(head + b"\r\n more"),
+            "lay_out, half": lambda: lay_out(b"BYE sip:a SIP/2.0"),
             "receive, nothing": lambda: receive(peer.fileno(), 32),
             "receive, no socket": lambda: receive(-1, 32),
             "send, no socket": lambda: send(-1, batch, 0),
@@ -83,6 +90,7 @@ def refused() -> dict[str, Call]:
     assert isinstance(read, Request)
     bind, datagram, stream = compiled.bind, compiled.read_datagram, compiled.read_stream
     reply, receive, send = compiled.answer, compiled.receive, compiled.send
+    layout = compiled.lay_out
     wrong: dict[str, tuple[Callable[..., object], tuple[object, ...]]] = {
         "bind: nothing": (bind, ()),
         "bind: no class": (bind, (1, 2, 3, 4, 5)),
@@ -102,6 +110,8 @@ def refused() -> dict[str, Call]:
         "answer: large port": (reply, (read, b"", 2**70, b"", b"", None)),
         "answer: text": (reply, (read, "", 1, b"", b"", None)),
         "answer: long key": (reply, (read, b"", 1, b"", b"", bytes(65))),
+        "lay_out: text": (layout, ("a",)),
+        "lay_out: no arguments": (layout, ()),
         "receive: none": (receive, (0, 0)),
         "receive: too many": (receive, (0, 1025)),
         "receive: large": (receive, (2**70, 1)),

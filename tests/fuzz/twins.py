@@ -17,7 +17,7 @@ from zlib import crc32
 
 from benchmarks.messages import numbered, redirect_exchange
 from chatredirect.codec import compiled
-from chatredirect.sip import framing, response
+from chatredirect.sip import forwarding, framing, response
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import Event, StreamFramer
 from chatredirect.sip.limits import Limits
@@ -46,6 +46,7 @@ class Counts:
     messages: int = 0
     read: int = 0
     answers: int = 0
+    laid_out: int = 0
     on_streams: int = 0
 
 
@@ -56,11 +57,13 @@ COUNTS = Counts()
 def in_python() -> Iterator[None]:
     """Within it the twins in Python read and write."""
     before = framing.read_datagram, framing.read_stream, response.compiled_answer
+    lay_out, forwarding.compiled_lay_out = forwarding.compiled_lay_out, None
     framing.read_datagram = framing.read_stream = response.compiled_answer = None  # type: ignore[assignment]
     try:
         yield
     finally:
         framing.read_datagram, framing.read_stream, response.compiled_answer = before
+        forwarding.compiled_lay_out = lay_out
 
 
 def parts(thing: object) -> Hashable:
@@ -92,6 +95,7 @@ def twins(data: bytes) -> Hashable:
     chosen = crc32(data)
     limits = LIMITS[chosen % len(LIMITS)]
     read = compiled.read_datagram(data, limits)
+    _laid_out(data)
     kind: Hashable = None
     if read is not None:
         COUNTS.read += 1
@@ -106,6 +110,16 @@ def twins(data: bytes) -> Hashable:
     if chosen & 768:
         return kind
     return (kind, _on_a_stream(data, limits, chosen))
+
+
+def _laid_out(data: bytes) -> None:
+    assert compiled is not None
+    head = data.partition(b"\r\n\r\n")[0]
+    laid_out = compiled.lay_out(head)
+    if laid_out is not None:
+        COUNTS.laid_out += 1
+        with in_python():
+            same(forwarding.HeaderEditor(*laid_out), forwarding.lay_out(head))
 
 
 def _answered(message: Message, chosen: int) -> Hashable:
@@ -170,7 +184,9 @@ PIECES = (
     *WORDS, *(bytes([octet]) for octet in range(256)),
     *(b";rport", b";rport=1", b";received=192.0.2.1", b";RPORT", b"; rport", b";tag", b";tag=",
       b";tag=a;tag=b", b";a=b" * 70, b";a" * 64, b"\r\nVia: SIP/2.0/UDP [::1];rport",
-      b"\r\nv: SIP/2.0/UDP b", b"Via: a, b", b"9" * 9, b"9" * 10, b"65536", b"65535", b"000001"),
+      b"\r\nv: SIP/2.0/UDP b", b"Via: a, b", b"9" * 9, b"9" * 10, b"65536", b"65535", b"000001",
+      b"\r\nRoute: <sip:a;lr>", b"\r\nmax-FORWARDS \t: 7", b"\r\nProxy-Require\t:a", b"\r\nl:3",
+      b"\r\nRecord-Route:<sip:b>"),
 )  # fmt: skip
 
 
@@ -224,8 +240,9 @@ def main() -> int:
         print(different, file=sys.stderr)
         return 1
     print(
-        f"{COUNTS.messages:,} messages: {COUNTS.read:,} read and {COUNTS.answers:,} answered by "
-        f"both, {COUNTS.on_streams:,} events on streams; none different"
+        f"{COUNTS.messages:,} messages: {COUNTS.read:,} read, {COUNTS.answers:,} answered and "
+        f"{COUNTS.laid_out:,} laid out by both, {COUNTS.on_streams:,} events on streams; "
+        "none different"
     )
     return 0
 

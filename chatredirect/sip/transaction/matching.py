@@ -62,10 +62,12 @@ def merged_key(request: Request, headers: MandatoryHeaders) -> bytes:
 def tag_of(value: bytes, name: str) -> bytes:
     """The tag of a well-formed From or To value, in lower case; `b""` if it has none."""
     _, bracket, params = value.rpartition(b">")
-    if params.startswith(b";tag=") and params[5:].isalnum():  # the usual case
-        return params[5:].lower()
     if not bracket or b'"' in params:  # the bracket may stand in a quoted parameter
         params = read_from_to(value, name).params
+    elif params.startswith(b";tag="):
+        tag = params[5:].partition(b";")[0]
+        if tag.isalnum():  # the usual case
+            return tag.lower()
     return (param(params, b"tag") or b"").lower() if params else b""
 
 

@@ -54,6 +54,9 @@ class BranchAction(Enum):
     QUIT = auto()  # respond with 487: the request hasn't been sent
 
 
+# The members by name: a lookup in the class takes five times as long.
+SEND, FORWARD, TAKE, TAKE_LATE, FAIL, CANCEL, QUIT = BranchAction
+
 Row: TypeAlias = tuple[BranchState, tuple[BranchAction, ...]]
 
 _SENT: Row = (BranchState.TRIED, (BranchAction.SEND,))

@@ -11,7 +11,18 @@ from typing import Protocol, TypeAlias
 
 from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
-from chatredirect.proxy.branches import TABLE, BranchAction, BranchEvent, BranchState
+from chatredirect.proxy.branches import (
+    CANCEL,
+    FAIL,
+    FORWARD,
+    QUIT,
+    SEND,
+    TABLE,
+    TAKE,
+    TAKE_LATE,
+    BranchEvent,
+    BranchState,
+)
 from chatredirect.proxy.events import (
     ProxyAnswered,
     ProxyCounters,
@@ -198,25 +209,23 @@ class ResponseContext:
             return
         branch.state, actions = row
         for action in actions:
-            match action:
-                case BranchAction.SEND:
-                    self.proxy.send(branch, now)
-                case BranchAction.FORWARD:
-                    assert response is not None
-                    self._forward_provisional(response, now)
-                case BranchAction.TAKE:
-                    assert response is not None
-                    self._take(branch, response, now)
-                case BranchAction.TAKE_LATE:
-                    assert response is not None
-                    self._take_late(branch, response, now)
-                case BranchAction.FAIL:
-                    self._fail(branch, event, now)
-                case BranchAction.CANCEL:
-                    self._send_cancel(branch, now)
-                case BranchAction.QUIT:
-                    if not self.finished:
-                        self.send_final_response(487, now)
+            if action is SEND:
+                self.proxy.send(branch, now)
+            elif action is TAKE:
+                assert response is not None
+                self._take(branch, response, now)
+            elif action is FORWARD:
+                assert response is not None
+                self._forward_provisional(response, now)
+            elif action is TAKE_LATE:
+                assert response is not None
+                self._take_late(branch, response, now)
+            elif action is FAIL:
+                self._fail(branch, event, now)
+            elif action is CANCEL:
+                self._send_cancel(branch, now)
+            elif action is QUIT and not self.finished:
+                self.send_final_response(487, now)
 
     def cancel(self, reasons: bytes, now: float) -> None:
         """Cancel the request (§16.10); `reasons` are the Reason fields of CANCEL (RFC 3326 §2)."""

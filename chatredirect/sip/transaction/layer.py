@@ -12,14 +12,26 @@ from typing import Generic, TypeVar
 from chatredirect.sip.flow import Flow, reliable
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.state_machines import (
+    ABSORB,
+    BACK_OFF,
     CLIENT,
+    DOUBLE,
     INVITE_CLIENT,
     INVITE_SERVER,
+    LINGER,
+    NO_END,
+    NO_RESEND,
+    NOTIFY,
+    RESEND_LATER,
+    SEND,
     SERVER,
+    SLOWLY,
     T1,
     T2,
     T4,
+    TERMINATED,
     TIMEOUT,
+    WAIT,
     Table,
     TransactionAction,
     TransactionEvent,
@@ -222,42 +234,41 @@ class Transactions(Generic[U]):
         transaction.state, acts = row
         notify = False
         for act in acts:
-            if act is TransactionAction.NOTIFY:
+            if act is NOTIFY:
                 notify = True
             else:
                 self._do(act, transaction, now)
-        if transaction.state is TransactionState.TERMINATED or now >= transaction.end_at:
+        if transaction.state is TERMINATED or now >= transaction.end_at:
             self.end(transaction)
         else:
             self._changed(transaction)
         return notify
 
     def _do(self, act: TransactionAction, transaction: Transaction[U], now: float) -> None:
-        unreliable = not reliable(transaction.flow)
-        match act:  # the most frequent first
-            case TransactionAction.NO_RESEND:
-                transaction.resend_at = inf
-            case TransactionAction.SEND:
-                self._out.append(Send(transaction.flow, transaction.message, transaction.user))
-            case TransactionAction.WAIT:
-                transaction.end_at = now + TIMEOUT
-            case TransactionAction.ABSORB:
-                transaction.end_at = now + (TIMEOUT if unreliable else 0)
-            case TransactionAction.LINGER:
-                transaction.end_at = now + (T4 if unreliable else 0)
-            case TransactionAction.NO_END:
-                transaction.end_at = inf
-            case TransactionAction.RESEND_LATER:
-                transaction.pause = T1
-                transaction.resend_at = now + T1 if unreliable else inf
-            case TransactionAction.BACK_OFF:
-                transaction.pause = min(2 * transaction.pause, T2)
-                transaction.resend_at = now + transaction.pause
-            case TransactionAction.DOUBLE:
-                transaction.pause *= 2
-                transaction.resend_at = now + transaction.pause
-            case TransactionAction.SLOWLY:
-                transaction.resend_at = now + T2 if unreliable else inf
+        # a chain of names of this module: `match` would look each up in its class
+        if act is SEND:
+            self._out.append(Send(transaction.flow, transaction.message, transaction.user))
+        elif act is NO_RESEND:
+            transaction.resend_at = inf
+        elif act is WAIT:
+            transaction.end_at = now + TIMEOUT
+        elif act is ABSORB:
+            transaction.end_at = now if reliable(transaction.flow) else now + TIMEOUT
+        elif act is LINGER:
+            transaction.end_at = now if reliable(transaction.flow) else now + T4
+        elif act is NO_END:
+            transaction.end_at = inf
+        elif act is RESEND_LATER:
+            transaction.pause = T1
+            transaction.resend_at = inf if reliable(transaction.flow) else now + T1
+        elif act is BACK_OFF:
+            transaction.pause = min(2 * transaction.pause, T2)
+            transaction.resend_at = now + transaction.pause
+        elif act is DOUBLE:
+            transaction.pause *= 2
+            transaction.resend_at = now + transaction.pause
+        elif act is SLOWLY:
+            transaction.resend_at = inf if reliable(transaction.flow) else now + T2
 
     def end(self, transaction: Transaction[U]) -> None:
         """End a transaction, also one whose flow is gone (RFC 3261 §17.1.4, §17.2.4)."""

@@ -326,7 +326,7 @@ class ProxyDriver:
         if self.log_requests:
             log_request(
                 request, event.peer, event.transport, status, event.endpoint, fault="",
-                target=event.target, why=event.why,
+                target=None if event.target is None else str(event.target), why=event.why,
             )  # fmt: skip
         if observer is not None:
             why = event.why or (f"passed on to {event.target}" if event.target else "")

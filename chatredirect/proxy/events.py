@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from chatredirect.net.target import Target
 from chatredirect.runtime.histogram import Histogram
 from chatredirect.sip.message import Request
 from chatredirect.sip.response import Peer
@@ -25,7 +26,7 @@ class ProxyAnswered:
     transport: str
     status: int
     endpoint: str | None
-    target: str | None
+    target: Target | None
     why: str
     began: float | None = None
 

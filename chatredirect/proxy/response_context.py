@@ -294,7 +294,7 @@ class ResponseContext:
     def _finish(self, status: int) -> None:
         request, branch = self.request, self.active
         assert request is not None
-        target = None if branch is None or branch.target is None else str(branch.target)
+        target = None if branch is None else branch.target
         self.proxy.events.append(
             ProxyAnswered(
                 request, self.peer, self.server.flow.transport, status, self.endpoint, target,

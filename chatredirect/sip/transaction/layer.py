@@ -104,7 +104,7 @@ class Transactions(Generic[U]):
         """Begin without transactions.
 
         Messages to be sent are appended to `out`; `changed` is called for a transaction that may be
-        due at another time than before.
+        due at another time than before, but not when it has ended.
         """
         self._out = out
         self._changed = changed
@@ -281,7 +281,6 @@ class Transactions(Generic[U]):
             self._merged.discard(transaction.merged)
         transaction.resend_at = transaction.end_at = inf
         _release(transaction)
-        self._changed(transaction)
 
 
 def _release(transaction: Transaction[U]) -> None:

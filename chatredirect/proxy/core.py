@@ -333,7 +333,8 @@ class ProxyCore:
             self._lost(waiter, now)
         elif waiter.state is BranchState.WAITING and waiter.target is wanted.target:
             waiter.context.why = f"{wanted.target}: {why}"
-            waiter.context.handle_event(waiter, BranchEvent.NO_CONNECTION, now)
+            with self.ending_at_fault(waiter.context, now):
+                waiter.context.handle_event(waiter, BranchEvent.NO_CONNECTION, now)
 
     def handle_resolved(
         self, wanted: ResolveRequest, now: float, targets: tuple[Target, ...]
@@ -404,7 +405,8 @@ class ProxyCore:
         transaction = branch.transaction
         if transaction is not None and transaction.state in _WITHOUT_RESPONSE:
             self.transactions.end(transaction)
-            branch.context.handle_event(branch, BranchEvent.UNREACHABLE, now)
+            with self.ending_at_fault(branch.context, now):
+                branch.context.handle_event(branch, BranchEvent.UNREACHABLE, now)
 
     def _lost(self, branch: Branch, now: float) -> None:
         transaction = branch.transaction
@@ -420,7 +422,8 @@ class ProxyCore:
             return
         self.transactions.end(transaction)
         branch.context.why = "the connection is gone"
-        branch.context.handle_event(branch, BranchEvent.LOST, now)
+        with self.ending_at_fault(branch.context, now):
+            branch.context.handle_event(branch, BranchEvent.LOST, now)
 
     def _send_again(self, branch: Branch, flow: Flow, now: float) -> None:
         transaction = branch.transaction

@@ -107,6 +107,30 @@ def test_a_fault_in_sending_a_request_on_is_answered(
     proxy.expire()
 
 
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+@pytest.mark.parametrize("how", ["refused", "lost", "unreachable"])
+def test_a_fault_in_going_on_to_the_next_target_is_answered(
+    monkeypatch: pytest.MonkeyPatch, method: str, how: str
+) -> None:
+    """Whatever the first one's end was."""
+    transport = "udp" if how == "unreachable" else "tcp"
+    proxy = InMemoryProxy(*targets(2, transport=transport), transport=transport)
+    if how == "refused":
+        proxy.ways.by_dialling = {"tcp"}
+    proxy.send(caller(proxy).write(method))
+    monkeypatch.setattr(ResponseContext, "_fail", raising)
+    if how == "refused":
+        with pytest.raises(Fault):
+            proxy.ways.fail()
+    elif how == "lost":
+        proxy.driver.lost(proxy.target())
+    else:
+        target = proxy.target()
+        proxy.driver.unreachable({(target.peer_host, target.peer_port)})
+    assert proxy.client.take()[-1].kind == f"500 {method}"
+    proxy.expire()
+
+
 def test_a_fault_in_sending_100_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for the first response."""
     proxy = InMemoryProxy()

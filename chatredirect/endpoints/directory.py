@@ -185,7 +185,7 @@ class DirectoryBuilder:
         self.directory.add(endpoint)
 
     def succeed(self, endpoint: Endpoint) -> None:
-        """Note an endpoint of the directory before, when all of this one have been added."""
+        """Note an endpoint of the previous directory; all of this one have been added before."""
         key = endpoint.pool.key
         if endpoint.proxy is not None and key not in self.proxied_pools.get(key[0], ()):
             self.left_pools.add(key)

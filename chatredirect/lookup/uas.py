@@ -159,7 +159,8 @@ def answer_in_dialog(core: LookupCore, received: ReceivedRequest) -> bool:
     answer = _answer(core, request, lookup) if refusal is None else _Answer(refusal)
     response, tag = answer.response, tag_of(headers.to, "To")
     data = _write(received, response, b"", answer.body)
-    lookup.dialog.remote_number = headers.number  # a retransmission after a fault is no other one
+    # not before: after a fault, a retransmission must count as new
+    lookup.dialog.remote_number = headers.number
     _respond(core, received, response, data, lookup.endpoint, tag)
     if request.method == b"INVITE" and response.status < 300:
         lookup.answer, lookup.answer_number = data, headers.number
@@ -289,7 +290,7 @@ def _describe(
         lookup.session_version += 1
         made = describe(lookup.session_version)
         lookup.session = hash(made)
-    assert isinstance(made, bytes)  # the caller has tried
+    assert isinstance(made, bytes)  # the caller refuses an offer for which none can be made
     return made
 
 

@@ -151,7 +151,7 @@ class ProxyDriver:
             return in_dialog.forward(self.core, incoming)
 
     def run(self, request: Request, peer: Peer, return_path: ReturnPath) -> bool:
-        """Take or forward an ACK or BENOTIFY; False if it is for nothing that is known here."""
+        """Handle or forward an ACK or BENOTIFY; False if it belongs to nothing known here."""
         core = self.core
         try:
             headers = mandatory_headers_of(request)
@@ -206,7 +206,7 @@ class ProxyDriver:
         return True
 
     def respond(self, response: Response, peer: Peer, return_path: ReturnPath) -> str | None:
-        """Take a response; why not, if it isn't taken: a constant for counting (RFC 6026 §8.9)."""
+        """Handle a response; if it isn't accepted, return why, for counting (RFC 6026 §8.9)."""
         transaction = self.core.transactions.client(matching.branch_key(response))
         if transaction is None:
             return NO_REQUEST
@@ -291,7 +291,7 @@ class ProxyDriver:
 
     @contextmanager
     def _settling(self) -> Iterator[float]:
-        """Give the time for a call of the core, and carry out what it leads to, if only a 500."""
+        """Give the time for a call of the core; then do what it leads to, also after a fault."""
         now = self._clock()
         try:
             yield now

@@ -61,7 +61,7 @@ ProxyEvent = ProxyAnswered | ProxyDropped | ProxyFailed | ProxyFailedOver
 
 @dataclass(slots=True)
 class ProxyCounters:
-    """Counts of requests, and of what is named otherwise below, since the start.
+    """Counts since the start; of requests, unless the attribute says otherwise.
 
     Attributes:
         forwarded: `dialog` for those with a To tag, `new` for others, `stateless` for ACK and

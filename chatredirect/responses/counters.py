@@ -19,7 +19,7 @@ METHODS = frozenset((
 OTHER = b"other"
 """Every other method; no method of a known name is written so."""
 LABELLED = 1000
-"""With more endpoints than these, they are counted together, unless the configuration differs."""
+"""More endpoints than this are counted together, unless the configuration sets another limit."""
 
 #: Responses by method, transport and status code.
 Answers: TypeAlias = dict[tuple[bytes, str, int], int]

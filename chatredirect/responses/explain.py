@@ -101,7 +101,7 @@ def log_request(
 
 
 def log_drop(why: str, peer: Peer, transport: str, message: Message | None = None) -> None:
-    """Log, at level debug, a message that gets no response; `message` is None if it is unreadable."""
+    """Log, at level debug, a message that gets no response; `message` is None if unreadable."""
     about = {} if message is None else {"caller": message.from_, "call_id": message.call_id}
     log.debug("dropped", why=why, **about, peer=_peer(peer, transport))
 

@@ -144,7 +144,9 @@ class DatagramSocket:
         if len(data) > SLOT:
             self.unsent += 1
             return
-        self._outgoing.append((data, name, control))
+        # on a specific address, whoever made the socket may have asked for other control messages,
+        # such as time stamps (systemd.socket(5)), which can't be sent
+        self._outgoing.append((data, name, control if self._wildcard else b""))
         if len(self._outgoing) == BATCH:
             self.flush()
 

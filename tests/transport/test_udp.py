@@ -10,6 +10,8 @@ from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 
+_SO_TIMESTAMP = 29  # asm-generic/socket.h; the socket module doesn't name it
+
 
 class Loop:
     """Watches nothing: what comes is asked for."""
@@ -39,3 +41,21 @@ def test_at_least_one_datagram_in_each_turn() -> None:
         listener.work(0.0, 0)
         assert taken == [b"%d" % number for number in range(count)]
     listener.close()
+
+
+def test_time_stamps_of_an_inherited_socket_stop_no_response() -> None:
+    """A socket with `Timestamping=` of systemd.socket(5): time stamps can't be sent."""
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMP, 1)
+        datagrams = DatagramSocket(sock)
+        peer.sendto(b"request", sock.getsockname())
+        ((_, name, control),) = datagrams.receive()
+        datagrams.add(b"response", name, control)
+        datagrams.flush()
+        assert datagrams.unsent == 0
+        peer.settimeout(10)
+        assert peer.recv(100) == b"response"
+        datagrams.close()

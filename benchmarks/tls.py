@@ -103,6 +103,10 @@ class Client:
         self._process.close()
 
 
+#: With the compiled codec: the highest ratios to Kamailio.
+_PROMISED = {"redirect, 1 in one go": 1.25, "redirect, 8 in one go": 0.9}
+
+
 class WrongError(Exception):
     """A server answered wrongly, or not at all."""
 
@@ -135,12 +139,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = [
         f"{row.what}: ratio {row.ratio.median:.2f} is over {limit}"
         for row in rows
-        for limit in (options.max_memory_ratio if row.unit == "KiB" else options.max_ratio,)
+        for limit in (_limit(row, options, compiled=IN_PYTHON in daemons),)
         if row.server == DAEMON and row.ratio and row.ratio.median > limit
     ]
     for fault in faults:
         print(f"FAILED: {fault}", file=sys.stderr)
     return 1 if faults else 0
+
+
+def _limit(row: Row, options: argparse.Namespace, *, compiled: bool) -> float:
+    """The highest ratio to Kamailio that is promised; less with the compiled codec."""
+    promised: float = options.max_memory_ratio if row.unit == "KiB" else options.max_ratio
+    return _PROMISED.get(row.what, promised) if compiled else promised
 
 
 def _measure(options: argparse.Namespace, cores: Cores, daemons: dict[str, list[str]]) -> list[Row]:

@@ -42,6 +42,7 @@ class DnsServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.address = HostPort("127.0.0.1", free_port())
         self._process: subprocess.Popen[bytes] | None = None
+        self._paused = False
         self._serial = 1
 
     def command(self) -> list[str]:
@@ -71,8 +72,8 @@ class DnsServer:
     def stop(self) -> None:
         """End it, whatever it does."""
         if self._process is not None:
-            if self._process.poll() is None:
-                self.go_on()  # one that is paused wouldn't hear the rest
+            if self._paused:  # it wouldn't hear the rest, and if it went on it might answer first
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.terminate()
             try:
                 self._process.wait(5)
@@ -80,16 +81,19 @@ class DnsServer:
                 self._process.kill()
                 self._process.wait(5)
             self._process = None
+            self._paused = False
 
     def pause(self) -> None:
         """It keeps its sockets and says nothing, with all its child processes."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGSTOP)
+        self._paused = True
 
     def go_on(self) -> None:
         """The end of `pause`."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGCONT)
+        self._paused = False
 
     def _wait_for_serial(self) -> None:
         ends = time.monotonic() + LONGEST_START

@@ -147,7 +147,7 @@ class ProxyCore:
         """
         try:
             yield
-        except Exception:
+        except Exception:  # whatever it is: nothing else would end the request
             self._abandon(item, now)
             raise
 

@@ -15,11 +15,9 @@ from benchmarks.report import print_table
 from chatredirect.sip.framing import StreamFramer
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import HEAD_END
-from tests.lookup.in_memory_lookups import REQURI
+from tests.lookup.in_memory_lookups import REQURI, InMemoryLookups
 from tests.lookup.in_memory_lookups import Client as LookupClient
-from tests.lookup.in_memory_lookups import InMemoryLookups as LookupWorld
-from tests.proxy.in_memory_proxy import FRONT_END, Caller, response
-from tests.proxy.in_memory_proxy import InMemoryProxy as ProxyWorld
+from tests.proxy.in_memory_proxy import FRONT_END, Caller, InMemoryProxy, response
 from tests.proxy.in_memory_proxy import targets as proxy_targets
 from tests.sip.in_memory_server import TCP, UDP, serve
 
@@ -246,16 +244,16 @@ def _redirected(method: bytes, carrier: str) -> Ready:
 
 
 def _looked_up(method: str, transport: str) -> Ready:
-    world = LookupWorld(transport=transport)
-    client = LookupClient(world)
+    lookups = InMemoryLookups(transport=transport)
+    client = LookupClient(lookups)
     framer = StreamFramer(DEFAULT)
 
     def take(data: bytes) -> None:
         if transport == "udp":
-            world.server.answer_datagram(data, world.source, world.flow)
+            lookups.server.answer_datagram(data, lookups.source, lookups.flow)
             return
         for event in framer.feed(data):
-            world.server.answer_event(event, world.source, transport, world.flow)
+            lookups.server.answer_event(event, lookups.source, transport, lookups.flow)
 
     if method in ("INVITE", "OPTIONS"):
         return take, client.write(method, contact=client.contact)
@@ -268,14 +266,14 @@ def _looked_up(method: str, transport: str) -> Ready:
 
 
 def _proxied(method: str, transport: str) -> Ready:
-    world = ProxyWorld(*proxy_targets(transport=transport), transport=transport)
-    caller = Caller(world, transport.upper())
+    proxy = InMemoryProxy(*proxy_targets(transport=transport), transport=transport)
+    caller = Caller(proxy, transport.upper())
 
     def take(data: bytes) -> None:
-        world.deliver(data, world.client, FRONT_END)
+        proxy.deliver(data, proxy.client, FRONT_END)
 
     def take_from_pool(data: bytes) -> None:
-        world.deliver(data, world.target())
+        proxy.deliver(data, proxy.target())
 
     if method == "response":
         return take_from_pool, response(caller.invite(), 200)

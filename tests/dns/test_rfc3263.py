@@ -29,7 +29,7 @@ def locate(
     trace: Trace | None = None,
     **settings: object,
 ) -> tuple[Located, FakeDns]:
-    """Where a pool leads in a world with these records."""
+    """Where a pool leads if the name servers have these records."""
     servers = servers or FakeDns()
     servers.records.update(records)
 

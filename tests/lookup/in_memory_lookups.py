@@ -168,7 +168,7 @@ REQURI = (
 
 @dataclass
 class Client:
-    """A client of the world: writes what comes next in its dialog, octet by octet."""
+    """A client of the lookups: writes what comes next in its dialog, octet by octet."""
 
     lookups: InMemoryLookups
     name: str = "user1"

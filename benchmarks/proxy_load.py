@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 import ssl
 import sys
 import time
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from benchmarks.messages import redirect_exchange
 
 _PATIENCE = 10.0  # seconds without anything new after which the rest counts as lost
+_BUFFER = 8 * 1024 * 1024
 _URI = b"sip:ocschat@contoso.com"
 _NUMBER = re.compile(rb"\r\nCall-ID: (\d+)@bench\r\n")
 _CSEQ = re.compile(rb"\r\nCSeq: \d+ ([A-Z]+)\r\n")
@@ -41,8 +43,9 @@ class Task:
         transport: `udp`, `tcp` or `tls`, on both sides.
         port: the proxy's, on 127.0.0.1.
         calls: how many.
-        outstanding: at any time.
+        outstanding: at any time, where there is no rate.
         first: the number of the first; none may come twice.
+        rate: how many begin in a second, however many are outstanding; 0 for no rate.
     """
 
     what: str
@@ -51,6 +54,7 @@ class Task:
     calls: int
     outstanding: int
     first: int
+    rate: float = 0.0
 
 
 @dataclass(slots=True)
@@ -106,14 +110,23 @@ class Ends:
         self.next, self.over = 0, asyncio.Event()
         self.waiting.clear()
         begun = self.moved = time.monotonic()
-        for _ in range(min(task.outstanding, task.calls)):
-            self._begin()
+        if task.rate:
+            await self._begin_at_rate(task.rate)
+        else:
+            for _ in range(min(task.outstanding, task.calls)):
+                self._begin()
         while not self.over.is_set() and time.monotonic() - self.moved < _PATIENCE:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await self.over.wait()
         self.account.seconds = time.monotonic() - begun
         return self.account
+
+    async def _begin_at_rate(self, rate: float) -> None:
+        begun = time.monotonic()
+        while self.next < self.task.calls:
+            self._begin()
+            await asyncio.sleep(max(begun + self.next / rate - time.monotonic(), 0))
 
     async def _connect(
         self, transport: str, port: int
@@ -208,7 +221,8 @@ class Ends:
         del self.waiting[call]
         self.account.done += 1
         if self.next < self.task.calls:
-            self._begin()
+            if not self.task.rate:
+                self._begin()
         elif self.account.done == self.task.calls:
             self.over.set()
 
@@ -225,8 +239,10 @@ class Datagrams(asyncio.DatagramProtocol):
         self._take = take
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Begin; what comes while another process has the core mustn't be lost."""
         self._transport = transport
+        own = transport.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """A message."""

@@ -6,7 +6,18 @@ where `compiled` is None, and for what the compiled function leaves to it:
     read_datagram    sip.framing.parse_datagram
     read_stream      sip.framing.StreamFramer
     answer           sip.response.write_answer
-    lay_out          sip.forwarding.lay_out
+    index            sip.message.index_of
+    stamped          sip.response.stamp, sip.response.reply_port
+    loop_mark        proxy.record_route.LoopDetector
+    transaction_key  sip.transaction.matching.server_key
+    branch_key       sip.transaction.matching.branch_key
+    tag_of           sip.transaction.matching.tag_of
+    keyed_hash       hashlib.blake2b
+    sign, unsign     proxy.record_route.RecordRouteCodec
+    read_forwarded   sip.forwarding.HeaderEditor, by sip.forwarded_head
+    write_forwarded  sip.forwarding.HeaderEditor, by sip.forwarded_head
+    caller_and_client  sip.caller.caller_and_client
+    returned         sip.forwarding.returned
     receive, send    transport.mmsg_ctypes
 
 docs/decisions/codec.md has the reasons.

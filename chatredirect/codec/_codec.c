@@ -105,7 +105,8 @@ static const char *const LIMITS_FIELDS[] = {
     "message", "header_line", "headers", "via_values", "uri", NULL,
 };
 /* positions in them, for what `answer` reads back from a request */
-enum { REQUEST_VIAS = 4, REQUEST_FROM, REQUEST_TO, REQUEST_CALL_ID, REQUEST_CSEQ, REQUEST_HEADERS = 12 };
+enum { REQUEST_URI = 1, REQUEST_VIAS = 4, REQUEST_FROM, REQUEST_TO, REQUEST_CALL_ID, REQUEST_CSEQ, REQUEST_HEADERS = 12 };
+enum { RESPONSE_HEAD = 2, RESPONSE_VIAS, RESPONSE_CSEQ = 7, RESPONSE_LENGTH, RESPONSE_BODY };
 enum { HEADERS_VIA = 0, HEADERS_NUMBER = 3 };
 enum { VIA_HOST, VIA_PORT, VIA_PARAMS, VIA_END, VIA_READABLE };
 
@@ -121,6 +122,16 @@ static PyObject *via_version; /* b"2.0" */
 static PyObject *nothing;   /* b"" */
 static PyObject *empty_tuple;
 
+/* An attribute of a class. Its name is interned: the interpreter's cache of attributes keeps each other name
+ * that it is asked by, at a place that depends on where the name is in memory. */
+static PyObject *attribute_of(PyObject *type, const char *name)
+{
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *found = interned == NULL ? NULL : PyObject_GetAttr(type, interned);
+    Py_XDECREF(interned);
+    return found;
+}
+
 /* Learn a slotted dataclass; -1 with an exception set if it has other fields than `names`. */
 static int learn(Layout *layout, PyObject *type, const char *const *names)
 {
@@ -128,7 +139,7 @@ static int learn(Layout *layout, PyObject *type, const char *const *names)
         PyErr_SetString(PyExc_TypeError, "a class is wanted");
         return -1;
     }
-    PyObject *slots = PyObject_GetAttrString(type, "__slots__");
+    PyObject *slots = attribute_of(type, "__slots__");
     Py_ssize_t fields = slots == NULL ? -1 : PySequence_Size(slots);
     Py_XDECREF(slots);
     if (fields < 0)
@@ -141,7 +152,7 @@ static int learn(Layout *layout, PyObject *type, const char *const *names)
         return -1;
     }
     for (count = 0; names[count]; count++) {
-        PyObject *member = PyObject_GetAttrString(type, names[count]);
+        PyObject *member = attribute_of(type, names[count]);
         if (member == NULL)
             return -1;
         descrsetfunc set = (descrsetfunc)PyType_GetSlot(Py_TYPE(member), Py_tp_descr_set);
@@ -193,6 +204,12 @@ static PyObject *new_reference(PyObject *object)
     return object;
 }
 
+/* Py_RETURN_NONE of Python 3.12 and later takes no reference, which 3.11 would miss: one binary serves both. */
+static PyObject *none(void)
+{
+    return new_reference(Py_None);
+}
+
 static PyObject *octets(Span span)
 {
     return span.size ? PyBytes_FromStringAndSize(span.at, span.size) : new_reference(nothing);
@@ -229,47 +246,63 @@ static const char *run(const char *at, const char *end, unsigned char bits)
 
 enum { MAX_PARAMS = 64 }; /* abnf.MAX_PARAMS */
 
-/* *( ";" token [ "=" value ] ) up to the end; 0 for anything else. Says whether there is a tag. */
+/* The next of *( ";" token [ "=" value ] ), without quotes and white space; 0 for anything else. Without "=" the
+ * value is empty. Inlined: a message has a dozen of them. */
+static inline Py_ALWAYS_INLINE int next_param(const char **at, const char *end, Span *name, Span *value)
+{
+    if (*(*at)++ != ';')
+        return 0;
+    name->at = *at;
+    *at = run(*at, end, TOKEN);
+    name->size = *at - name->at;
+    *value = (Span){"", 0};
+    if (*at < end && **at == '=') {
+        value->at = ++*at;
+        *at = run(*at, end, PARAM);
+        value->size = *at - value->at;
+    }
+    return name->size > 0;
+}
+
+/* Parameters up to the end; 0 for anything else. Says whether there is a tag. */
 static int read_params(const char *at, const char *end, int *tagged)
 {
+    Span name, value;
     *tagged = 0;
     for (int count = 0; at < end; count++) {
-        if (*at++ != ';' || count == MAX_PARAMS)
+        if (count == MAX_PARAMS || !next_param(&at, end, &name, &value))
             return 0;
-        const char *name = at;
-        at = run(at, end, TOKEN);
-        if (at == name)
-            return 0;
-        int is_tag = equal_lower(name, at - name, "tag");
-        if (at < end && *at == '=') {
-            const char *value = ++at;
-            at = run(at, end, PARAM);
-            if (is_tag && (at == value || *tagged))
+        if (equal_lower(name.at, name.size, "tag")) {
+            if (value.size == 0 || *tagged)
                 return 0; /* an empty tag, or two: unusual */
-        } else if (is_tag) {
-            return 0;
+            *tagged = 1;
         }
-        *tagged |= is_tag;
     }
     return 1;
+}
+
+/* Behind a display name in quotes and a space, if there is one; NULL if it is unusual. */
+static const char *behind_quoted(const char *at, const char *end)
+{
+    if (at == end || *at != '"')
+        return at;
+    for (at++; at < end && *at != '"'; at++)
+        if (*at == '\\' || !IS(*at, VALUE) || *at == '\t')
+            return NULL;
+    if (at == end)
+        return NULL;
+    at++;
+    return at < end && *at == ' ' ? at + 1 : at;
 }
 
 /* [ name ] "<" URI ">" params */
 static int read_address(Span value, int *tagged)
 {
     const char *at = value.at, *end = value.at + value.size;
-    if (at < end && *at == '"') {
-        for (at++; at < end && *at != '"'; at++)
-            if (*at == '\\' || !IS(*at, VALUE) || *at == '\t')
-                return 0;
-        if (at == end)
-            return 0;
-        at++;
-        if (at < end && *at == ' ')
-            at++;
-    } else if (at < end && IS(*at, NAME) && *at != ' ') {
+    if (at < end && IS(*at, NAME) && *at != ' ')
         at = run(at, end, NAME);
-    }
+    else if ((at = behind_quoted(at, end)) == NULL)
+        return 0;
     if (at == end || *at++ != '<' || at == end || !LETTER(*at))
         return 0;
     at = run(at, end, SCHEME);
@@ -633,12 +666,12 @@ static PyObject *read_datagram(PyObject *Py_UNUSED(module), PyObject *const *arg
     if (count != 2 || PyBytes_AsStringAndSize(args[0], &data, &size) < 0 || !read_limits(args[1], &limits))
         return wrong_arguments();
     if (size > limits.message)
-        Py_RETURN_NONE;
+        return none();
     if (!read_lines(data, data + size, &limits, &head))
-        Py_RETURN_NONE;
+        return none();
     Span body = {data + head.text.size + 4, size - head.text.size - 4};
     if (head.length > body.size)
-        Py_RETURN_NONE;
+        return none();
     body.size = head.length; /* RFC 3261 §18.3: what is behind it is no part of the message */
     return make_message(&head, body);
 }
@@ -659,10 +692,10 @@ static PyObject *read_stream(PyObject *Py_UNUSED(module), PyObject *const *args,
     Py_ssize_t left = size - position;
     /* a head that is over the limit isn't looked at any further */
     if (!read_lines(from, from + (left < limits.message ? left : limits.message), &limits, &head))
-        Py_RETURN_NONE;
+        return none();
     Span body = {from + head.text.size + 4, head.length};
     if (body.at - from + body.size > limits.message || data + size - body.at < body.size)
-        Py_RETURN_NONE;
+        return none();
     PyObject *message = make_message(&head, body);
     if (message == NULL)
         return NULL;
@@ -781,25 +814,29 @@ static void blake_begin(Blake *state, const char *key, Py_ssize_t key_size, int 
     }
 }
 
+/* A hash with one key in it. */
+typedef struct {
+    Blake state;
+    char key[BLAKE_KEY];
+    Py_ssize_t size;
+    int digest_size; /* 0: none yet */
+} Begun;
+
 /* As blake_begin; what only the key decides is kept for the next time. */
-static void blake_begin_with(Blake *state, Span key, int digest_size)
+static void blake_begin_with(Blake *state, Begun *begun, Span key, int digest_size)
 {
-    static Blake begun;
-    static char of_key[BLAKE_KEY];
-    static Py_ssize_t of_size = -1;
-    static int of_digest;
-    if (of_size != key.size || of_digest != digest_size || memcmp(of_key, key.at, key.size) != 0) {
-        blake_begin(&begun, key.at, key.size, digest_size);
+    if (begun->digest_size != digest_size || begun->size != key.size || memcmp(begun->key, key.at, key.size) != 0) {
+        blake_begin(&begun->state, key.at, key.size, digest_size);
         if (key.size) { /* its block isn't the last */
-            begun.counted = sizeof begun.block;
-            blake_compress(&begun, 0);
-            begun.filled = 0;
+            begun->state.counted = sizeof begun->state.block;
+            blake_compress(&begun->state, 0);
+            begun->state.filled = 0;
         }
-        memcpy(of_key, key.at, key.size);
-        of_size = key.size;
-        of_digest = digest_size;
+        memcpy(begun->key, key.at, key.size);
+        begun->size = key.size;
+        begun->digest_size = digest_size;
     }
-    memcpy(state, &begun, sizeof begun);
+    memcpy(state, &begun->state, sizeof *state);
 }
 
 static void blake_end(Blake *state, unsigned char *digest, int digest_size)
@@ -821,6 +858,22 @@ static char *put(char *to, Span span)
     return to + span.size;
 }
 
+static char *put_lower(char *to, Span span)
+{
+    for (Py_ssize_t i = 0; i < span.size; i++)
+        *to++ = (char)LOWER(span.at[i]);
+    return to;
+}
+
+/* A bytes object of its own, in lower case. */
+static PyObject *lower_octets(Span span)
+{
+    PyObject *lower = PyBytes_FromStringAndSize(NULL, span.size);
+    if (lower != NULL)
+        put_lower(PyBytes_AsString(lower), span);
+    return lower;
+}
+
 static char *put_text(char *to, const char *text) { return put(to, (Span){text, (Py_ssize_t)strlen(text)}); }
 
 static char *put_number(char *to, unsigned long number)
@@ -832,6 +885,15 @@ static char *put_number(char *to, unsigned long number)
     while (number /= 10);
     while (size)
         *to++ = digits[--size];
+    return to;
+}
+
+static char *put_hex(char *to, const unsigned char *octets, int size)
+{
+    for (int i = 0; i < size; i++) {
+        *to++ = "0123456789abcdef"[octets[i] >> 4];
+        *to++ = "0123456789abcdef"[octets[i] & 15];
+    }
     return to;
 }
 
@@ -881,11 +943,82 @@ static int has_rport_or_received(Span params)
     return 0;
 }
 
+/* None, unless there is no memory. */
+static PyObject *left_to_python(void)
+{
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_MemoryError))
+        return NULL;
+    PyErr_Clear();
+    return new_reference(Py_None);
+}
+
+/* The topmost Via, read; the spans stay valid as long as it and the list of Vias are unchanged. */
+typedef struct {
+    Span value, host, params;
+    long port; /* -1: None */
+} TopVia;
+
+/* 0 if it is unusual, or isn't the only value of its line */
+static int read_top_via(PyObject *vias, PyObject *via, TopVia *top)
+{
+    if (vias == NULL || !PyList_Check(vias) || PyList_Size(vias) < 1 || via == NULL ||
+        Py_TYPE(via) != (PyTypeObject *)via_layout.type)
+        return 0;
+    PyObject *readable = get(&via_layout, via, VIA_READABLE);
+    Py_XDECREF(readable); /* True and False live on */
+    if (readable != Py_True || !member_span(&via_layout, via, VIA_HOST, &top->host) ||
+        !member_span(&via_layout, via, VIA_PARAMS, &top->params))
+        return 0;
+    top->port = member_number(&via_layout, via, VIA_PORT);
+    return span_of(PyList_GetItem(vias, 0), &top->value) &&
+           member_number(&via_layout, via, VIA_END) == top->value.size;
+}
+
+/* How `stamp` and `reply_port` change a topmost Via (RFC 3581 §4, RFC 3261 §18.2.1). */
+typedef struct {
+    Span host;
+    long port;
+    int asked, differs; /* whether rport is filled in; whether the host isn't that of sent-by */
+} Stamp;
+
+/* 0 if the parameters are unusual */
+static int read_stamp(const TopVia *top, Span host, long port, Stamp *stamp)
+{
+    Span params = top->params;
+    *stamp = (Stamp){host, port, 0, 0};
+    stamp->asked = params.size >= 6 && memcmp(params.at + params.size - 6, ";rport", 6) == 0 &&
+                   !has_rport_or_received((Span){params.at, params.size - 6});
+    stamp->differs = top->host.size != host.size || memcmp(top->host.at, host.at, host.size) != 0;
+    for (Py_ssize_t i = 0; i < params.size; i++)
+        if (!IS(params.at[i], VISIBLE) || params.at[i] == '"')
+            return 0; /* white space or a string, in which a semicolon means nothing */
+    return stamp->asked ||
+           (!has_rport_or_received(params) && !(stamp->differs && top->host.size && *top->host.at == '['));
+}
+
+enum { SIP_PORT = 5060, STAMP = 24 /* octets of a stamp beside the host */ };
+
+static char *put_stamped(char *at, const TopVia *top, const Stamp *stamp)
+{
+    at = put(at, top->value);
+    if (stamp->asked)
+        at = put_number(put_text(at, "="), (unsigned long)stamp->port);
+    if (stamp->asked || stamp->differs)
+        at = put(put_text(at, ";received="), stamp->host);
+    return at;
+}
+
+static PyObject *port_of_reply(const TopVia *top, const Stamp *stamp)
+{
+    return PyLong_FromLong(stamp->asked ? stamp->port : top->port > 0 ? top->port : SIP_PORT);
+}
+
 /* The numbers and spans of a request that an answer repeats. They stay valid as long as the request and
  * the list of its Vias are unchanged, so no Python code may run before they are copied. */
 typedef struct {
-    Span from, to, call_id, cseq, top, via_host, params;
-    long number, via_port;
+    TopVia top;
+    Span from, to, call_id, cseq;
+    long number;
     Py_ssize_t vias;
 } Repeated;
 
@@ -894,54 +1027,41 @@ static int read_repeated(PyObject *request, PyObject **headers, PyObject **vias,
 {
     *headers = get(&request_layout, request, REQUEST_HEADERS);
     *vias = get(&request_layout, request, REQUEST_VIAS);
-    if (*headers == NULL || Py_TYPE(*headers) != (PyTypeObject *)headers_layout.type || *vias == NULL ||
-        !PyList_Check(*vias))
+    if (*headers == NULL || Py_TYPE(*headers) != (PyTypeObject *)headers_layout.type)
         return 0;
     *via = get(&headers_layout, *headers, HEADERS_VIA);
-    if (*via == NULL || Py_TYPE(*via) != (PyTypeObject *)via_layout.type)
-        return 0;
-    PyObject *readable = get(&via_layout, *via, VIA_READABLE);
-    Py_XDECREF(readable); /* True and False live on */
-    if (readable != Py_True || !member_span(&request_layout, request, REQUEST_FROM, &repeated->from) ||
+    if (!read_top_via(*vias, *via, &repeated->top) ||
+        !member_span(&request_layout, request, REQUEST_FROM, &repeated->from) ||
         !member_span(&request_layout, request, REQUEST_TO, &repeated->to) ||
         !member_span(&request_layout, request, REQUEST_CALL_ID, &repeated->call_id) ||
-        !member_span(&request_layout, request, REQUEST_CSEQ, &repeated->cseq) ||
-        !member_span(&via_layout, *via, VIA_HOST, &repeated->via_host) ||
-        !member_span(&via_layout, *via, VIA_PARAMS, &repeated->params))
+        !member_span(&request_layout, request, REQUEST_CSEQ, &repeated->cseq))
         return 0;
     repeated->number = member_number(&headers_layout, *headers, HEADERS_NUMBER);
-    repeated->via_port = member_number(&via_layout, *via, VIA_PORT); /* -1: None */
     repeated->vias = PyList_Size(*vias);
-    return repeated->vias > 0 && repeated->number >= 0 && span_of(PyList_GetItem(*vias, 0), &repeated->top) &&
-           member_number(&via_layout, *via, VIA_END) == repeated->top.size;
+    return repeated->number >= 0;
 }
 
 /* The To tag (TagMaker.tag): a keyed hash of what identifies the request. */
 static char *put_tag(char *at, Span key, const Repeated *repeated)
 {
+    static Begun begun;
     Blake state;
     unsigned char digest[TAG_OCTETS];
     char digits[24];
     const Span hashed[] = {
-        repeated->top, repeated->from, repeated->call_id,
+        repeated->top.value, repeated->from, repeated->call_id,
     };
-    blake_begin_with(&state, key, TAG_OCTETS);
+    blake_begin_with(&state, &begun, key, TAG_OCTETS);
     for (size_t i = 0; i < sizeof hashed / sizeof *hashed; i++) {
         blake_update(&state, hashed[i].at, hashed[i].size);
         blake_update(&state, "\r\n", 2);
     }
     blake_update(&state, digits, put_number(digits, (unsigned long)repeated->number) - digits);
     blake_end(&state, digest, TAG_OCTETS);
-    at = put_text(at, ";tag=");
-    for (int i = 0; i < TAG_OCTETS; i++) {
-        *at++ = "0123456789abcdef"[digest[i] >> 4];
-        *at++ = "0123456789abcdef"[digest[i] & 15];
-    }
-    return at;
+    return put_hex(put_text(at, ";tag="), digest, TAG_OCTETS);
 }
 
 enum {
-    SIP_PORT = 5060,
     AROUND = 160, /* octets of an answer beside what its arguments hold: 100 of names, a port, a tag */
     AROUND_VIA = 8,
 };
@@ -963,18 +1083,11 @@ static PyObject *answer(PyObject *Py_UNUSED(module), PyObject *const *args, Py_s
     if (!read_repeated(args[0], &headers, &vias, &via, &repeated))
         goto unusual;
 
-    /* RFC 3581 §4, RFC 3261 §18.2.1: `stamp` and `reply_port` */
-    Span params = repeated.params, via_host = repeated.via_host;
-    int asked = params.size >= 6 && memcmp(params.at + params.size - 6, ";rport", 6) == 0 &&
-                !has_rport_or_received((Span){params.at, params.size - 6});
-    int differs = via_host.size != host.size || memcmp(via_host.at, host.at, host.size) != 0;
-    for (Py_ssize_t i = 0; i < params.size; i++)
-        if (!IS(params.at[i], VISIBLE) || params.at[i] == '"')
-            goto unusual; /* white space or a string, in which a semicolon means nothing */
-    if (!asked && (has_rport_or_received(params) || (differs && via_host.size && *via_host.at == '[')))
+    Stamp stamp;
+    if (!read_stamp(&repeated.top, host, port, &stamp))
         goto unusual;
 
-    Py_ssize_t size = status_line.size + repeated.top.size + host.size + repeated.from.size + repeated.to.size +
+    Py_ssize_t size = status_line.size + repeated.top.value.size + host.size + repeated.from.size + repeated.to.size +
                       repeated.call_id.size + repeated.cseq.size + fields.size + AROUND;
     for (Py_ssize_t i = 1; i < repeated.vias; i++) {
         Span further;
@@ -988,11 +1101,7 @@ static PyObject *answer(PyObject *Py_UNUSED(module), PyObject *const *args, Py_s
         goto done;
     }
     char *at = put_text(put(buffer, status_line), "\r\nVia: ");
-    at = put(at, repeated.top);
-    if (asked)
-        at = put_number(put_text(at, "="), (unsigned long)port);
-    if (asked || differs)
-        at = put(put_text(at, ";received="), host);
+    at = put_stamped(at, &repeated.top, &stamp);
     for (Py_ssize_t i = 1; i < repeated.vias; i++) {
         Span further = {"", 0};
         span_of(PyList_GetItem(vias, i), &further);
@@ -1008,17 +1117,50 @@ static PyObject *answer(PyObject *Py_UNUSED(module), PyObject *const *args, Py_s
     at = put_text(at, "Content-Length: 0\r\n\r\n");
     written = PyBytes_FromStringAndSize(buffer, at - buffer);
     PyMem_Free(buffer);
-    to_port = PyLong_FromLong(asked ? port : repeated.via_port > 0 ? repeated.via_port : SIP_PORT);
+    to_port = port_of_reply(&repeated.top, &stamp);
     if (written != NULL && to_port != NULL)
         result = PyTuple_Pack(2, written, to_port);
     goto done;
 unusual:
-    if (!PyErr_Occurred() || !PyErr_ExceptionMatches(PyExc_MemoryError)) {
-        PyErr_Clear();
-        result = new_reference(Py_None);
-    }
+    result = left_to_python();
 done:
     Py_XDECREF(headers);
+    Py_XDECREF(vias);
+    Py_XDECREF(via);
+    Py_XDECREF(written);
+    Py_XDECREF(to_port);
+    return result;
+}
+
+/* stamped(request, headers, host, port) -> (topmost Via, port) | None: response.stamped */
+static PyObject *stamped(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Span host;
+    if (count != 4 || request_layout.type == NULL || Py_TYPE(args[0]) != (PyTypeObject *)request_layout.type ||
+        Py_TYPE(args[1]) != (PyTypeObject *)headers_layout.type || !span_of(args[2], &host))
+        return wrong_arguments();
+    long port = PyLong_AsLong(args[3]);
+    if (port < 0 || port > 65535)
+        return wrong_arguments();
+    PyObject *vias = get(&request_layout, args[0], REQUEST_VIAS), *via = get(&headers_layout, args[1], HEADERS_VIA);
+    PyObject *written = NULL, *to_port = NULL, *result = NULL;
+    TopVia top;
+    Stamp stamp;
+    if (!read_top_via(vias, via, &top) || !read_stamp(&top, host, port, &stamp)) {
+        result = left_to_python();
+        goto done;
+    }
+    char *buffer = PyMem_Malloc((size_t)(top.value.size + host.size + STAMP));
+    if (buffer == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    written = PyBytes_FromStringAndSize(buffer, put_stamped(buffer, &top, &stamp) - buffer);
+    PyMem_Free(buffer);
+    to_port = port_of_reply(&top, &stamp);
+    if (written != NULL && to_port != NULL)
+        result = PyTuple_Pack(2, written, to_port);
+done:
     Py_XDECREF(vias);
     Py_XDECREF(via);
     Py_XDECREF(written);
@@ -1140,9 +1282,10 @@ static PyObject *send_batch(PyObject *Py_UNUSED(module), PyObject *const *args, 
     if (count != 3 || !PyList_Check(args[1]))
         return wrong_arguments();
     long fd = PyLong_AsLong(args[0]);
-    Py_ssize_t from = PyLong_AsSsize_t(args[2]), size = PyList_Size(args[1]) - from;
-    if (PyErr_Occurred() || fd < INT_MIN || fd > INT_MAX || from < 0 || size < 0)
+    Py_ssize_t from = PyLong_AsSsize_t(args[2]), size = PyList_Size(args[1]);
+    if (PyErr_Occurred() || fd < INT_MIN || fd > INT_MAX || from < 0 || from > size)
         return wrong_arguments();
+    size -= from;
     unsigned int most = (unsigned int)(size < MOST_AT_ONCE ? size : MOST_AT_ONCE);
     if (!make_room(&outgoing, most, 0))
         return NULL;
@@ -1166,10 +1309,316 @@ static PyObject *send_batch(PyObject *Py_UNUSED(module), PyObject *const *args, 
     return PyLong_FromLong(sent < 0 ? -errno : sent);
 }
 
-/* ---- the layout of a head -------------------------------------------------------------------- */
+/* ---- what a proxy keys, signs and changes ----------------------------------------------------- */
 
-enum { LIST_ROUTE, LIST_MAX_FORWARDS, LIST_PROXY_REQUIRE, LISTS };
-enum { ONE_VIA = LISTS, ONE_LENGTH, ONE_RECORD_ROUTE, KINDS, OTHER_FIELD = KINDS };
+enum {
+    KEY_OCTETS = 16,     /* of a transaction key: matching._short */
+    MOST_DIGEST = 64,    /* BLAKE2b's longest */
+    MOST_ROUTES = 16,    /* more of them are unusual */
+    MOST_ROUTE = 4096,   /* octets of all Route fields: forwarding._MAX_ROUTE */
+    MOST_HOP_DIGITS = 6, /* forwarding._MOST_DIGITS */
+    AROUND_FORWARDED = 160, /* octets of "Via: ", Max-Forwards, Content-Length and the empty line, and some */
+};
+
+static void blake_update_lower(Blake *state, Span span)
+{
+    char lower[64];
+    while (span.size > 0) {
+        Span some = {span.at, span.size < (Py_ssize_t)sizeof lower ? span.size : (Py_ssize_t)sizeof lower};
+        put_lower(lower, some);
+        blake_update(state, lower, some.size);
+        span.at += some.size;
+        span.size -= some.size;
+    }
+}
+
+/* The value of the first parameter of this name. 1: found; 0: it isn't there; -1: unusual. */
+static int find_param(Span params, const char *wanted, Span *value)
+{
+    const char *at = params.at, *end = params.at + params.size;
+    Span name, its;
+    int found = 0;
+    for (int count = 0; at < end; count++) {
+        if (count == MAX_PARAMS || !next_param(&at, end, &name, &its))
+            return -1;
+        if (!found && equal_lower(name.at, name.size, wanted)) {
+            *value = its;
+            found = 1;
+        }
+    }
+    return found;
+}
+
+/* What matching._key makes for an RFC 3261 client; no port is one below 1. */
+static void hash_transaction(unsigned char *digest, Span method, Span branch, Span host, long port, Span call_id,
+                             long number)
+{
+    Blake state;
+    char digits[24];
+    blake_begin(&state, "", 0, KEY_OCTETS);
+    blake_update(&state, method.at, method.size);
+    blake_update(&state, " ", 1);
+    blake_update_lower(&state, branch);
+    blake_update(&state, " ", 1);
+    blake_update_lower(&state, host);
+    blake_update(&state, ":", 1);
+    blake_update(&state, digits, put_number(digits, port > 0 ? (unsigned long)port : SIP_PORT) - digits);
+    blake_update(&state, " ", 1);
+    blake_update(&state, call_id.at, call_id.size);
+    blake_update(&state, " ", 1);
+    blake_update(&state, digits, put_number(digits, (unsigned long)number) - digits);
+    blake_end(&state, digest, KEY_OCTETS);
+}
+
+/* transaction_key(request, headers, method) -> key | None: matching._key for an RFC 3261 client */
+static PyObject *transaction_key(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Span method, params, host, call_id, branch;
+    if (count != 3 || request_layout.type == NULL || Py_TYPE(args[0]) != (PyTypeObject *)request_layout.type ||
+        Py_TYPE(args[1]) != (PyTypeObject *)headers_layout.type || !span_of(args[2], &method))
+        return wrong_arguments();
+    PyObject *via = get(&headers_layout, args[1], HEADERS_VIA);
+    long number = member_number(&headers_layout, args[1], HEADERS_NUMBER);
+    if (via == NULL || Py_TYPE(via) != (PyTypeObject *)via_layout.type || number < 0 ||
+        !member_span(&via_layout, via, VIA_PARAMS, &params) || !member_span(&via_layout, via, VIA_HOST, &host) ||
+        !member_span(&request_layout, args[0], REQUEST_CALL_ID, &call_id) ||
+        find_param(params, "branch", &branch) != 1 || branch.size <= 7 || !equal_lower(branch.at, 7, "z9hg4bk")) {
+        Py_XDECREF(via);
+        return left_to_python();
+    }
+    long port = member_number(&via_layout, via, VIA_PORT); /* -1: None */
+    unsigned char digest[KEY_OCTETS];
+    hash_transaction(digest, method, branch, host, port, call_id, number);
+    Py_DECREF(via);
+    return PyBytes_FromStringAndSize((const char *)digest, KEY_OCTETS);
+}
+
+/* branch_key(response) -> key | None: matching.branch_key */
+static PyObject *branch_key(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    static const char BRANCH[] = ";branch=";
+    if (count != 1 || response_layout.type == NULL || Py_TYPE(args[0]) != (PyTypeObject *)response_layout.type)
+        return wrong_arguments();
+    PyObject *vias = get(&response_layout, args[0], RESPONSE_VIAS), *key = NULL;
+    Span cseq, via;
+    if (vias == NULL || !PyList_Check(vias) || PyList_Size(vias) < 1 || !span_of(PyList_GetItem(vias, 0), &via) ||
+        !member_span(&response_layout, args[0], RESPONSE_CSEQ, &cseq))
+        goto unusual;
+    const char *end = cseq.at + cseq.size, *space = cseq.at;
+    while (space < end && DIGIT(*space))
+        space++;
+    if (space == cseq.at || space == end || *space != ' ' || space + 1 == end ||
+        run(space + 1, end, VISIBLE) != end)
+        goto unusual;
+    const char *found = memmem(via.at, (size_t)via.size, BRANCH, sizeof BRANCH - 1);
+    if (found == NULL)
+        goto unusual;
+    Span method = {space + 1, end - space - 1}, branch = {found + sizeof BRANCH - 1, 0};
+    end = via.at + via.size;
+    const char *stop = run(branch.at, end, PARAM);
+    branch.size = stop - branch.at;
+    if (branch.size == 0 || (stop < end && *stop != ';'))
+        goto unusual;
+    key = PyBytes_FromStringAndSize(NULL, method.size + 1 + branch.size);
+    if (key != NULL) {
+        char *at = put(PyBytes_AsString(key), method);
+        *at++ = ' ';
+        put_lower(at, branch);
+    }
+    Py_DECREF(vias);
+    return key;
+unusual:
+    Py_XDECREF(vias);
+    return left_to_python();
+}
+
+/* tag_of(value) -> tag in lower case, b"" for none | None: matching.tag_of */
+static PyObject *tag_of(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Span value, tag = {"", 0};
+    if (count != 1 || !span_of(args[0], &value))
+        return wrong_arguments();
+    const char *bracket = memrchr(value.at, '>', (size_t)value.size);
+    if (bracket == NULL || find_param((Span){bracket + 1, value.at + value.size - bracket - 1}, "tag", &tag) < 0)
+        return none();
+    return tag.size ? lower_octets(tag) : new_reference(nothing);
+}
+
+/* A key and the size of a digest among arguments; 0 if they aren't. */
+static int read_key(PyObject *key, PyObject *size, Span *span, int *digest)
+{
+    long number = PyLong_Check(size) ? PyLong_AsLong(size) : -1;
+    *digest = (int)number;
+    return number >= 1 && number <= MOST_DIGEST && span_of(key, span) && span->size >= 1 && span->size <= BLAKE_KEY;
+}
+
+/* keyed_hash(key, size, octets) -> digest */
+static PyObject *keyed_hash(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    static Begun begun;
+    Span key, hashed;
+    int size;
+    if (count != 3 || !read_key(args[0], args[1], &key, &size) || !span_of(args[2], &hashed))
+        return wrong_arguments();
+    Blake state;
+    unsigned char digest[MOST_DIGEST];
+    blake_begin_with(&state, &begun, key, size);
+    blake_update(&state, hashed.at, hashed.size);
+    blake_end(&state, digest, size);
+    return PyBytes_FromStringAndSize((const char *)digest, size);
+}
+
+/* loop_mark(key, size, request, [Route entry]) -> mark | None: record_route.LoopDetector */
+static PyObject *loop_mark(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    static Begun begun;
+    static const int MEMBERS[] = {REQUEST_URI, REQUEST_CALL_ID, REQUEST_FROM, REQUEST_TO};
+    Span key, part;
+    int size;
+    if (count != 4 || !read_key(args[0], args[1], &key, &size) || request_layout.type == NULL ||
+        Py_TYPE(args[2]) != (PyTypeObject *)request_layout.type || !PyList_Check(args[3]))
+        return wrong_arguments();
+    Blake state;
+    blake_begin_with(&state, &begun, key, size);
+    for (size_t i = 0; i < sizeof MEMBERS / sizeof *MEMBERS; i++) {
+        if (!member_span(&request_layout, args[2], MEMBERS[i], &part))
+            return left_to_python();
+        blake_update(&state, part.at, part.size);
+        blake_update(&state, "\n", 1);
+    }
+    if (!member_span(&request_layout, args[2], REQUEST_CSEQ, &part))
+        return left_to_python();
+    const char *space = memrchr(part.at, ' ', (size_t)part.size); /* behind it is the method */
+    blake_update(&state, part.at, space == NULL ? 0 : space - part.at);
+    for (Py_ssize_t i = 0; i < PyList_Size(args[3]); i++) {
+        if (!span_of(PyList_GetItem(args[3], i), &part))
+            return wrong_arguments();
+        blake_update(&state, "\n", 1);
+        blake_update(&state, part.at, part.size);
+    }
+    unsigned char digest[MOST_DIGEST];
+    char mark[2 * MOST_DIGEST];
+    blake_end(&state, digest, size);
+    put_hex(mark, digest, size);
+    return PyBytes_FromStringAndSize(mark, 2 * size);
+}
+
+static void put_size(unsigned char *to, Py_ssize_t size)
+{
+    for (int i = 7; i >= 0; i--, size >>= 8)
+        to[i] = (unsigned char)size;
+}
+
+/* The signature of octets in a dialog: record_route.signed, hashed. */
+static void sign_octets(Span key, int size, Span said, Span call_id, Span tag, unsigned char *digest)
+{
+    static Begun begun;
+    Blake state;
+    unsigned char sizes[16];
+    put_size(sizes, said.size);
+    put_size(sizes + 8, call_id.size);
+    blake_begin_with(&state, &begun, key, size);
+    blake_update(&state, (const char *)sizes, sizeof sizes);
+    blake_update(&state, said.at, said.size);
+    blake_update(&state, call_id.at, call_id.size);
+    blake_update(&state, tag.at, tag.size);
+    blake_end(&state, digest, size);
+}
+
+static const char BASE64_URI[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static signed char base64_value[256];
+
+static void fill_base64(void)
+{
+    memset(base64_value, -1, sizeof base64_value);
+    for (int i = 0; i < 64; i++)
+        base64_value[(unsigned char)BASE64_URI[i]] = (signed char)i;
+}
+
+/* sign(key, size, said, call_id, tag) -> said and its signature as text that a URI parameter may hold */
+static PyObject *sign(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Span key, said, call_id, tag;
+    int size;
+    if (count != 5 || !read_key(args[0], args[1], &key, &size) || !span_of(args[2], &said) ||
+        !span_of(args[3], &call_id) || !span_of(args[4], &tag))
+        return wrong_arguments();
+    unsigned char digest[MOST_DIGEST];
+    sign_octets(key, size, said, call_id, tag, digest);
+    Py_ssize_t total = said.size + size;
+    PyObject *text = PyBytes_FromStringAndSize(NULL, total / 3 * 4 + (total % 3 ? total % 3 + 1 : 0));
+    if (text == NULL)
+        return NULL;
+    char *at = PyBytes_AsString(text);
+    uint32_t bits = 0;
+    int held = 0;
+    for (Py_ssize_t i = 0; i < total; i++) {
+        bits = bits << 8 | (i < said.size ? (unsigned char)said.at[i] : digest[i - said.size]);
+        for (held += 8; held >= 6;) {
+            held -= 6;
+            *at++ = BASE64_URI[bits >> held & 63];
+        }
+        bits &= 0xff;
+    }
+    if (held)
+        *at++ = BASE64_URI[bits << (6 - held) & 63];
+    return text;
+}
+
+static int same_digest(const unsigned char *one, const unsigned char *other, int size)
+{
+    unsigned char differs = 0;
+    for (int i = 0; i < size; i++)
+        differs |= one[i] ^ other[i]; /* all of them, however early one differs */
+    return differs == 0;
+}
+
+/* unsign(key, size, text, call_id, first, second) -> (said, whether the first tag fits) | None: neither does */
+static PyObject *unsign(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Span key, text, call_id, tags[2];
+    int size;
+    if (count != 6 || !read_key(args[0], args[1], &key, &size) || !span_of(args[2], &text) ||
+        !span_of(args[3], &call_id) || !span_of(args[4], &tags[0]) || !span_of(args[5], &tags[1]))
+        return wrong_arguments();
+    Py_ssize_t total = text.size / 4 * 3 + (text.size % 4 ? text.size % 4 - 1 : 0);
+    if (text.size % 4 == 1 || total < size)
+        return none();
+    unsigned char *buffer = PyMem_Malloc((size_t)total + 1);
+    if (buffer == NULL)
+        return PyErr_NoMemory();
+    PyObject *result = NULL;
+    uint32_t bits = 0;
+    int held = 0, good = 1;
+    Py_ssize_t written = 0;
+    for (Py_ssize_t i = 0; good && i < text.size; i++) {
+        int value = base64_value[(unsigned char)text.at[i]];
+        good = value >= 0;
+        bits = (bits << 6 | (uint32_t)(value & 63)) & 0x3fff;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            buffer[written++] = (unsigned char)(bits >> held);
+        }
+    }
+    Span said = {(const char *)buffer, total - size};
+    if (good && (bits & ((1u << held) - 1)) == 0) /* no spare bits: one text for one token */
+        for (int i = 0; i < 2 && result == NULL; i++) {
+            unsigned char digest[MOST_DIGEST];
+            sign_octets(key, size, said, call_id, tags[i], digest);
+            if (same_digest(digest, buffer + said.size, size)) {
+                result = Py_BuildValue("(y#O)", said.at, said.size, i == 0 ? Py_True : Py_False);
+                if (result == NULL) {
+                    PyMem_Free(buffer);
+                    return NULL;
+                }
+            }
+        }
+    PyMem_Free(buffer);
+    return result == NULL ? new_reference(Py_None) : result;
+}
+
+enum { FIELD_ROUTE, FIELD_MAX_FORWARDS, FIELD_PROXY_REQUIRE, FIELD_VIA, FIELD_LENGTH, FIELD_RECORD_ROUTE, FIELD_OTHER };
 
 /* What a proxy does with the field of this line, a name up to a colon or the line's end. */
 static int kind_of(Span line)
@@ -1180,21 +1629,21 @@ static int kind_of(Span line)
         size--;
     switch (size) {
     case 1:
-        return LOWER(*line.at) == 'v' ? ONE_VIA : LOWER(*line.at) == 'l' ? ONE_LENGTH : OTHER_FIELD;
+        return LOWER(*line.at) == 'v' ? FIELD_VIA : LOWER(*line.at) == 'l' ? FIELD_LENGTH : FIELD_OTHER;
     case 3:
-        return equal_lower(line.at, size, "via") ? ONE_VIA : OTHER_FIELD;
+        return equal_lower(line.at, size, "via") ? FIELD_VIA : FIELD_OTHER;
     case 5:
-        return equal_lower(line.at, size, "route") ? LIST_ROUTE : OTHER_FIELD;
+        return equal_lower(line.at, size, "route") ? FIELD_ROUTE : FIELD_OTHER;
     case 12:
         if (equal_lower(line.at, size, "max-forwards"))
-            return LIST_MAX_FORWARDS;
-        return equal_lower(line.at, size, "record-route") ? ONE_RECORD_ROUTE : OTHER_FIELD;
+            return FIELD_MAX_FORWARDS;
+        return equal_lower(line.at, size, "record-route") ? FIELD_RECORD_ROUTE : FIELD_OTHER;
     case 13:
-        return equal_lower(line.at, size, "proxy-require") ? LIST_PROXY_REQUIRE : OTHER_FIELD;
+        return equal_lower(line.at, size, "proxy-require") ? FIELD_PROXY_REQUIRE : FIELD_OTHER;
     case 14:
-        return equal_lower(line.at, size, "content-length") ? ONE_LENGTH : OTHER_FIELD;
+        return equal_lower(line.at, size, "content-length") ? FIELD_LENGTH : FIELD_OTHER;
     default:
-        return OTHER_FIELD;
+        return FIELD_OTHER;
     }
 }
 
@@ -1209,69 +1658,351 @@ static const char *line_end(const char *at, const char *end)
     return NULL;
 }
 
-/* Append a new reference, which is stolen and may be NULL after a failure. */
-static int append(PyObject *list, PyObject *item)
+/* Its value, without white space around it; text and tabs only, or 0. */
+static int value_of(Span line, Span *value)
 {
-    int failed = item == NULL ? -1 : PyList_Append(list, item);
-    Py_XDECREF(item);
-    return failed;
-}
-
-/* Fill the lists and the indexes of the first ones; 0 if a line is folded, -1 with an exception set. */
-static int lay_out_fields(Span rest, PyObject *fields, PyObject **lists, Py_ssize_t *first)
-{
-    const char *at = rest.at, *end = rest.at + rest.size;
-    for (Py_ssize_t number = 0; at != NULL; number++) {
-        if (at < end && (*at == ' ' || *at == '\t'))
-            return 0;
-        const char *stop = line_end(at, end);
-        Span line = {at, (stop == NULL ? end : stop) - at};
-        int kind = kind_of(line);
-        if (kind == ONE_LENGTH && first[kind] >= 0)
-            line.size = 0; /* a second Content-Length isn't passed on */
-        if (append(fields, octets(line)) < 0)
-            return -1;
-        if (kind < LISTS && append(lists[kind], PyLong_FromSsize_t(number)) < 0)
-            return -1;
-        if (kind < KINDS && first[kind] < 0)
-            first[kind] = number;
-        at = stop == NULL ? NULL : stop + 2;
-    }
+    const char *colon = memchr(line.at, ':', (size_t)line.size), *end = line.at + line.size;
+    if (colon == NULL || run_of_value(colon + 1, end) != end)
+        return 0;
+    *value = strip(colon + 1, end);
     return 1;
 }
 
-/* lay_out(head) -> what a HeaderEditor is made of | None */
-static PyObject *lay_out(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+/* "<" scheme ":" ... ">" without a comma: abnf.PLAIN_ROUTE */
+static int is_plain_route(Span value)
+{
+    const char *at = value.at, *end = value.at + value.size;
+    if (value.size < 5 || *at++ != '<' || end[-1] != '>')
+        return 0;
+    while (at < end && LETTER(*at))
+        at++;
+    if (at == value.at + 1 || *at++ != ':' || at == end - 1)
+        return 0;
+    for (; at < end - 1; at++)
+        if (!IS(*at, URI) || *at == ',')
+            return 0;
+    return 1;
+}
+
+/* The header fields of a request that is to be forwarded, where they are usual. */
+typedef struct {
+    Span rest; /* all of them */
+    Span routes[MOST_ROUTES], recorded;
+    Py_ssize_t lines[MOST_ROUTES]; /* the numbers of the routes' lines */
+    int count, vias;
+    long hops; /* -1: no Max-Forwards */
+} Forwarded;
+
+/* 0: unusual */
+static int read_fields(Span head, Forwarded *forwarded)
+{
+    const char *end = head.at + head.size, *at = line_end(head.at, end);
+    if (at == NULL)
+        return 0;
+    memset(forwarded, 0, sizeof *forwarded);
+    forwarded->hops = -1;
+    at += 2;
+    forwarded->rest = (Span){at, end - at};
+    Py_ssize_t total = 0;
+    for (Py_ssize_t number = 0; at != NULL; number++) {
+        if (at == end || *at == ' ' || *at == '\t')
+            return 0;
+        const char *stop = line_end(at, end);
+        Span line = {at, (stop == NULL ? end : stop) - at}, value;
+        switch (line.size ? kind_of(line) : FIELD_PROXY_REQUIRE) {
+        case FIELD_PROXY_REQUIRE:
+            return 0;
+        case FIELD_VIA:
+            forwarded->vias++;
+            break;
+        case FIELD_MAX_FORWARDS:
+            if (forwarded->hops >= 0 || !value_of(line, &value) || value.size > MOST_HOP_DIGITS)
+                return 0;
+            if ((forwarded->hops = read_number(value.at, value.at + value.size)) < 0)
+                return 0;
+            break;
+        case FIELD_RECORD_ROUTE:
+            if (forwarded->recorded.at == NULL && !value_of(line, &forwarded->recorded))
+                return 0;
+            break;
+        case FIELD_ROUTE:
+            total += line.size;
+            if (forwarded->count == MOST_ROUTES || total > MOST_ROUTE || !value_of(line, &value) ||
+                !is_plain_route(value))
+                return 0;
+            forwarded->lines[forwarded->count] = number;
+            forwarded->routes[forwarded->count++] = value;
+            break;
+        default:
+            break;
+        }
+        at = stop == NULL ? NULL : stop + 2;
+    }
+    return forwarded->vias > 0;
+}
+
+/* read_forwarded(head) -> (hops | None, [(uri, entry, number of the line)], topmost Record-Route) | None */
+static PyObject *read_forwarded(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Span head;
+    Forwarded forwarded;
+    if (count != 1 || !span_of(args[0], &head))
+        return wrong_arguments();
+    if (!read_fields(head, &forwarded))
+        return none();
+    PyObject *hops = forwarded.hops < 0 ? new_reference(Py_None) : PyLong_FromLong(forwarded.hops);
+    PyObject *recorded = octets(forwarded.recorded), *routes = PyList_New(forwarded.count), *read = NULL;
+    int whole = hops != NULL && recorded != NULL && routes != NULL;
+    for (int i = 0; whole && i < forwarded.count; i++) {
+        Span entry = forwarded.routes[i];
+        PyObject *route = Py_BuildValue("(y#y#n)", entry.at + 1, entry.size - 2, entry.at, entry.size,
+                                        forwarded.lines[i]);
+        whole = route != NULL && PyList_SetItem(routes, i, route) == 0;
+    }
+    if (whole)
+        read = PyTuple_Pack(3, hops, routes, recorded);
+    Py_XDECREF(hops);
+    Py_XDECREF(recorded);
+    Py_XDECREF(routes);
+    return read;
+}
+
+/* write_forwarded(head, via, hops | None, left_out, body) -> header fields, the empty line and the body | None
+ *
+ * The topmost Via is exchanged, Max-Forwards is one less than `hops`, so many Route fields from the top are
+ * left out, and Content-Length says how long the body is. */
+static PyObject *write_forwarded(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Span head, via, body;
+    Forwarded forwarded;
+    if (count != 5 || !span_of(args[0], &head) || !span_of(args[1], &via) || !span_of(args[4], &body))
+        return wrong_arguments();
+    long hops = args[2] == Py_None ? -1 : PyLong_AsLong(args[2]), left_out = PyLong_AsLong(args[3]);
+    if (PyErr_Occurred() || left_out < 0 || (args[2] != Py_None && hops < 1))
+        return wrong_arguments();
+    if (!read_fields(head, &forwarded) || (hops < 0) != (forwarded.hops < 0) || left_out > forwarded.count)
+        return none();
+    char *buffer = PyMem_Malloc((size_t)(forwarded.rest.size + via.size + body.size + AROUND_FORWARDED + MOST_ROUTES));
+    if (buffer == NULL)
+        return PyErr_NoMemory();
+    char *to = buffer;
+    const char *at = forwarded.rest.at, *end = at + forwarded.rest.size;
+    int vias = 0, route = 0, lengths = 0;
+    while (at != NULL) {
+        const char *stop = line_end(at, end);
+        Span line = {at, (stop == NULL ? end : stop) - at};
+        int kind = kind_of(line);
+        at = stop == NULL ? NULL : stop + 2;
+        if (kind == FIELD_VIA && vias++ == 0) {
+            to = put(put_text(to, "Via: "), via);
+        } else if (kind == FIELD_MAX_FORWARDS) {
+            to = put_number(put_text(to, "Max-Forwards: "), (unsigned long)(hops - 1));
+        } else if (kind == FIELD_ROUTE) {
+            if (route++ < left_out)
+                continue;
+            to = put(put_text(to, "Route: "), forwarded.routes[route - 1]);
+        } else if (kind == FIELD_LENGTH) {
+            if (lengths++)
+                continue; /* a second one isn't passed on */
+            to = put_number(put_text(to, "Content-Length: "), (unsigned long)body.size);
+        } else {
+            to = put(to, line);
+        }
+        to = put_text(to, "\r\n");
+    }
+    if (hops < 0)
+        to = put_text(to, "Max-Forwards: 70\r\n");
+    if (!lengths)
+        to = put_text(put_number(put_text(to, "Content-Length: "), (unsigned long)body.size), "\r\n");
+    to = put(put_text(to, "\r\n"), body);
+    PyObject *written = PyBytes_FromStringAndSize(buffer, to - buffer);
+    PyMem_Free(buffer);
+    return written;
+}
+
+/* returned(response) -> the response without its topmost Via, a line of its own | None: forwarding.returned */
+static PyObject *returned(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    static const char NAME_OF_VIA[] = "\r\nVia: ";
+    const Py_ssize_t name = sizeof NAME_OF_VIA - 1;
+    if (count != 1 || response_layout.type == NULL || Py_TYPE(args[0]) != (PyTypeObject *)response_layout.type)
+        return wrong_arguments();
+    PyObject *vias = get(&response_layout, args[0], RESPONSE_VIAS), *data = NULL;
+    Span top, head, body;
+    if (vias == NULL || !PyList_Check(vias) || PyList_Size(vias) < 2 || !span_of(PyList_GetItem(vias, 0), &top) ||
+        memchr(top.at, ',', (size_t)top.size) != NULL ||
+        member_number(&response_layout, args[0], RESPONSE_LENGTH) < 0 ||
+        !member_span(&response_layout, args[0], RESPONSE_HEAD, &head) ||
+        !member_span(&response_layout, args[0], RESPONSE_BODY, &body))
+        goto unusual;
+    const char *end = head.at + head.size, *first = line_end(head.at, end);
+    if (first == NULL || end - first < name + top.size + 2 || memcmp(first, NAME_OF_VIA, (size_t)name) != 0 ||
+        memcmp(first + name, top.at, (size_t)top.size) != 0 || memcmp(first + name + top.size, "\r\n", 2) != 0)
+        goto unusual;
+    for (const char *at = first; at != NULL; at = line_end(at + 2, end))
+        if (end - at > 2 && (at[2] == ' ' || at[2] == '\t'))
+            goto unusual; /* folded */
+    Span start = {head.at, first - head.at}, rest = {first + name + top.size, 0};
+    rest.size = end - rest.at;
+    data = PyBytes_FromStringAndSize(NULL, start.size + rest.size + 4 + body.size);
+    if (data != NULL)
+        put(put_text(put(put(PyBytes_AsString(data), start), rest), "\r\n\r\n"), body);
+    Py_DECREF(vias);
+    return data;
+unusual:
+    Py_XDECREF(vias);
+    return left_to_python();
+}
+
+/* ---- the index of a head ---------------------------------------------------------------------- */
+
+/* Names in lower case that most heads have; their objects are made once, with their hashes. A compact form
+ * stands for the long one (RFC 3261 §7.3.3, RFC 6665 §8.2.1). */
+static const struct {
+    const char *name;
+    char compact;
+} INDEXED[] = {
+    {"via", 'v'}, {"from", 'f'}, {"to", 't'}, {"call-id", 'i'}, {"cseq", 0}, {"contact", 'm'},
+    {"content-length", 'l'}, {"content-type", 'c'}, {"content-encoding", 'e'}, {"event", 'o'},
+    {"subject", 's'}, {"supported", 'k'}, {"max-forwards", 0}, {"user-agent", 0}, {"record-route", 0},
+    {"route", 0}, {"allow", 0}, {"require", 0},
+};
+enum { INDEXED_NAMES = sizeof INDEXED / sizeof *INDEXED };
+static PyObject *indexed_names[INDEXED_NAMES];
+
+/* A header field's name in lower case, the long form: a new reference. */
+static PyObject *indexed_name(Span name)
+{
+    for (int i = 0; i < INDEXED_NAMES; i++)
+        if (name.size == 1 ? INDEXED[i].compact && LOWER(*name.at) == INDEXED[i].compact
+                           : equal_lower(name.at, name.size, INDEXED[i].name))
+            return new_reference(indexed_names[i]);
+    return lower_octets(name);
+}
+
+static int is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Add a line's value to those of its name; -1 with an exception set. */
+static int index_line(PyObject *found, Span line)
+{
+    const char *colon = memchr(line.at, ':', (size_t)line.size), *end = line.at + line.size;
+    Span field = {line.at, colon == NULL ? line.size : colon - line.at}, value = {end, 0};
+    while (field.size && (field.at[field.size - 1] == ' ' || field.at[field.size - 1] == '\t'))
+        field.size--;
+    if (colon != NULL)
+        value = (Span){colon + 1, end - colon - 1};
+    for (; value.size && is_blank(*value.at); value.size--)
+        value.at++;
+    while (value.size && is_blank(value.at[value.size - 1]))
+        value.size--;
+    PyObject *name = indexed_name(field);
+    if (name == NULL)
+        return -1;
+    PyObject *values = PyDict_GetItemWithError(found, name), *item = octets(value);
+    int failed = -1;
+    if (values != NULL && item != NULL) {
+        failed = PyList_Append(values, item);
+    } else if (item != NULL && !PyErr_Occurred() && (values = PyList_New(0)) != NULL) {
+        failed = PyList_Append(values, item) < 0 ? -1 : PyDict_SetItem(found, name, values);
+        Py_DECREF(values);
+    }
+    Py_XDECREF(item);
+    Py_DECREF(name);
+    return failed;
+}
+
+/* index(head) -> {name: [value]} | None, if a line is folded */
+static PyObject *index_head(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     char *data;
     Py_ssize_t size;
     if (count != 1 || PyBytes_AsStringAndSize(args[0], &data, &size) < 0)
         return wrong_arguments();
-    const char *stop = line_end(data, data + size);
-    if (stop == NULL)
-        Py_RETURN_NONE;
-    PyObject *fields = PyList_New(0), *lists[LISTS], *found = NULL;
-    int laid_out = fields == NULL ? -1 : 1;
-    for (int i = 0; i < LISTS; i++)
-        if ((lists[i] = PyList_New(0)) == NULL)
-            laid_out = -1;
-    Py_ssize_t first[KINDS];
-    for (int i = 0; i < KINDS; i++)
-        first[i] = -1;
-    if (laid_out > 0) {
-        Span rest = {stop + 2, data + size - (stop + 2)};
-        laid_out = lay_out_fields(rest, fields, lists, first);
+    const char *end = data + size, *stop = line_end(data, end);
+    PyObject *found = PyDict_New();
+    while (found != NULL && stop != NULL) {
+        const char *at = stop + 2;
+        if (at < end && (*at == ' ' || *at == '\t')) {
+            Py_DECREF(found);
+            return none();
+        }
+        stop = line_end(at, end);
+        if (index_line(found, (Span){at, (stop == NULL ? end : stop) - at}) < 0)
+            Py_CLEAR(found);
     }
-    if (laid_out > 0)
-        found = Py_BuildValue(
-            "(y#OnOOOnn)", data, (Py_ssize_t)(stop - data), fields, first[ONE_VIA], lists[LIST_ROUTE],
-            lists[LIST_MAX_FORWARDS], lists[LIST_PROXY_REQUIRE], first[ONE_LENGTH], first[ONE_RECORD_ROUTE]);
-    else if (laid_out == 0)
-        found = new_reference(Py_None);
-    Py_XDECREF(fields);
-    for (int i = 0; i < LISTS; i++)
-        Py_XDECREF(lists[i]);
     return found;
+}
+
+/* ---- who called, and with which client --------------------------------------------------------- */
+
+enum { MAX_CLIENT = 256 }; /* sip.caller */
+
+/* The URI of [ quoted name ] "<" URI ">" …; 0 for anything else. */
+static int uri_of(Span from, Span *uri)
+{
+    const char *end = from.at + from.size, *at = behind_quoted(from.at, end);
+    if (at == NULL || at == end || *at++ != '<')
+        return 0;
+    uri->at = at;
+    at = run(at, end, URI);
+    uri->size = at - uri->at;
+    return uri->size > 0 && at < end && *at == '>';
+}
+
+/* The first "User-Agent: ", else the first in another case; empty without one. 0 if its line is unusual. */
+static int user_agent_of(Span head, Span *agent)
+{
+    const char *end = head.at + head.size, *found = NULL, *at = head.at;
+    while ((at = line_end(at, end)) != NULL) {
+        at += 2;
+        if (end - at < 11 || LOWER(*at) != 'u' || !equal_lower(at, 10, "user-agent"))
+            continue;
+        const char *colon = at + 10;
+        while (colon < end && (*colon == ' ' || *colon == '\t'))
+            colon++;
+        if (colon == end || *colon != ':')
+            continue;
+        if (end - at > 11 && memcmp(at, "User-Agent: ", 12) == 0) {
+            found = colon + 1;
+            break;
+        }
+        if (found == NULL)
+            found = colon + 1;
+    }
+    *agent = (Span){"", 0};
+    if (found == NULL)
+        return 1;
+    at = run_of_value(found, end);
+    if (at < end && (end - at < 2 || at[0] != '\r' || at[1] != '\n'))
+        return 0;
+    while (found < at && (*found == ' ' || *found == '\t'))
+        found++;
+    if (at - found > MAX_CLIENT)
+        at = found + MAX_CLIENT;
+    while (at > found && (at[-1] == ' ' || at[-1] == '\t'))
+        at--;
+    *agent = (Span){found, at - found};
+    return 1;
+}
+
+/* caller_and_client(from, head) -> From's URI LF User-Agent | None */
+static PyObject *caller_and_client(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    Span from, head, uri, agent;
+    if (count != 2 || !span_of(args[0], &from) || !span_of(args[1], &head))
+        return wrong_arguments();
+    if (!uri_of(from, &uri) || !user_agent_of(head, &agent))
+        return none();
+    PyObject *both = PyBytes_FromStringAndSize(NULL, uri.size + 1 + agent.size);
+    if (both != NULL) {
+        char *at = put(PyBytes_AsString(both), uri);
+        *at++ = '\n';
+        put(at, agent);
+    }
+    return both;
 }
 
 /* bind(Request, Response, MandatoryHeaders, Via, Limits): the classes that messages are made of. Limits is
@@ -1284,7 +2015,7 @@ static PyObject *bind_classes(PyObject *Py_UNUSED(module), PyObject *const *args
         learn(&headers_layout, args[2], HEADERS_FIELDS) < 0 || learn(&via_layout, args[3], VIA_FIELDS) < 0 ||
         learn(&limits_layout, args[4], LIMITS_FIELDS) < 0)
         return NULL;
-    Py_RETURN_NONE;
+    return none();
 }
 
 #define FAST(function) ((PyCFunction)(void (*)(void))(function))
@@ -1296,7 +2027,23 @@ static PyMethodDef functions[] = {
      "read_stream(buffer, position, limits) -> (message, position) or None"},
     {"answer", FAST(answer), METH_FASTCALL,
      "answer(request, host, port, status_line, fields, key) -> (octets, port) or None"},
-    {"lay_out", FAST(lay_out), METH_FASTCALL, "lay_out(head) -> what a HeaderEditor is made of, or None"},
+    {"index", FAST(index_head), METH_FASTCALL, "index(head) -> {name: [value]} or None"},
+    {"stamped", FAST(stamped), METH_FASTCALL, "stamped(request, headers, host, port) -> (topmost Via, port) or None"},
+    {"loop_mark", FAST(loop_mark), METH_FASTCALL, "loop_mark(key, size, request, [Route entry]) -> mark or None"},
+    {"transaction_key", FAST(transaction_key), METH_FASTCALL, "transaction_key(request, headers, method) -> key or None"},
+    {"branch_key", FAST(branch_key), METH_FASTCALL, "branch_key(response) -> key or None"},
+    {"tag_of", FAST(tag_of), METH_FASTCALL, "tag_of(value) -> tag or None"},
+    {"keyed_hash", FAST(keyed_hash), METH_FASTCALL, "keyed_hash(key, size, octets) -> digest"},
+    {"sign", FAST(sign), METH_FASTCALL, "sign(key, size, said, call_id, tag) -> text"},
+    {"unsign", FAST(unsign), METH_FASTCALL,
+     "unsign(key, size, text, call_id, first, second) -> (said, whether the first tag fits) or None"},
+    {"read_forwarded", FAST(read_forwarded), METH_FASTCALL,
+     "read_forwarded(head) -> (hops, [(uri, entry, line)], Record-Route) or None"},
+    {"write_forwarded", FAST(write_forwarded), METH_FASTCALL,
+     "write_forwarded(head, via, hops, left_out, body) -> octets or None"},
+    {"caller_and_client", FAST(caller_and_client), METH_FASTCALL,
+     "caller_and_client(from, head) -> From's URI LF User-Agent, or None"},
+    {"returned", FAST(returned), METH_FASTCALL, "returned(response) -> octets or None"},
     {"receive", FAST(receive), METH_FASTCALL, "receive(fd, most) -> [(data, name, control)] or errno"},
     {"send", FAST(send_batch), METH_FASTCALL, "send(fd, [(data, name, control)], from) -> how many, or -errno"},
     {NULL, NULL, 0, NULL},
@@ -1309,11 +2056,15 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__codec(void)
 {
     fill_classes();
+    fill_base64();
     for (int i = 0; METHODS[i]; i++)
         if (methods[i] == NULL && (methods[i] = PyBytes_FromString(METHODS[i])) == NULL)
             return NULL;
     if ((version_2 = PyBytes_FromString("SIP/2.0")) == NULL || (nothing = PyBytes_FromString("")) == NULL ||
         (via_version = PyBytes_FromString("2.0")) == NULL || (empty_tuple = PyTuple_New(0)) == NULL)
         return NULL;
+    for (int i = 0; i < INDEXED_NAMES; i++)
+        if (indexed_names[i] == NULL && (indexed_names[i] = PyBytes_FromString(INDEXED[i].name)) == NULL)
+            return NULL;
     return PyModule_Create(&definition);
 }

@@ -18,12 +18,21 @@ from chatredirect.lookup.events import (
     ReceivedRequest,
 )
 from chatredirect.lookup.session import (
+    AWAIT_ACK,
+    AWAIT_REQUEST,
+    FORGET,
+    NO_RESEND,
+    RESEND,
+    RESEND_LATER,
+    SEND_BYE,
     TABLE,
     LookupSession,
     SessionAction,
     SessionEvent,
     SessionState,
 )
+from chatredirect.net.refusals import RefusalReason
+from chatredirect.responses.counters import Counters
 from chatredirect.responses.planned import PlannedResponse, write
 from chatredirect.runtime.work_list import AT_ONCE
 from chatredirect.sip.client_request import via
@@ -75,21 +84,28 @@ class LookupCore:
     Attributes:
         settings: what the configuration says.
         sends: messages to send, in order.
-        events: what the caller must log and count.
+        events: what the caller must log, and show to an observer.
+        reports_all: whether `events` gets what isn't logged by default; only the caller sets it.
         counters: what happened so far.
+        responses: counts of responses; who takes the uses.
         transactions: all server and client transactions.
         dialogs: the lookups by the key of their dialog.
         begins_until: when lookups are no longer begun, since the daemon is about to stop.
     """
 
     __slots__ = (
-        "_deadlines", "_new_branch", "begins_until", "counters", "dialogs", "events", "sends",
-        "settings", "transactions",
+        "_count", "_deadlines", "_new_branch", "begins_until", "counters", "dialogs", "events",
+        "reports_all", "responses", "sends", "settings", "transactions",
     )  # fmt: skip
 
-    def __init__(self, settings: LookupSettings, new_branch: Callable[[], bytes]) -> None:
+    def __init__(
+        self, settings: LookupSettings, new_branch: Callable[[], bytes], responses: Counters
+    ) -> None:
         """Begin without lookups; `new_branch` makes unguessable branches (RFC 3261 §8.1.1.7)."""
         self.settings = settings
+        self.reports_all = True
+        self.responses = responses
+        self._count = responses.answered
         self.sends: list[Send[User]] = []
         self.events: list[LookupEvent] = []
         self.counters = LookupCounters()
@@ -111,25 +127,26 @@ class LookupCore:
             item = self._deadlines.pop(now)
             if item is None:
                 return
+            # a transaction loses its lookup when it ends
+            lookup = item if isinstance(item, LookupSession) else item.user
             try:
-                self._due(item, now)
+                self._due(item, lookup, now)
             except Exception:  # it has left the timer heap, so nothing else would end it
-                self._abandon(item)
+                self._abandon(item, lookup)
                 raise
 
-    def _due(self, item: Waiting, now: float) -> None:
+    def _due(self, item: Waiting, lookup: LookupSession | None, now: float) -> None:
         if isinstance(item, LookupSession):
             expired = now >= item.expire_at
             self.handle_event(item, SessionEvent.EXPIRED if expired else SessionEvent.RESEND, now)
             return
         if now < item.end_at and now >= item.resend_at:
             self.counters.resent += 1
-        if self.transactions.handle_timers(item, now) and item.user is not None:
-            self._finish_request(item, item.user, 408, now)  # §8.1.3.1: a timeout is a 408
+        if self.transactions.handle_timers(item, now) and lookup is not None:
+            self._finish_request(item, lookup, 408, now)  # §8.1.3.1: a timeout is a 408
 
-    def _abandon(self, item: Waiting) -> None:
+    def _abandon(self, item: Waiting, lookup: LookupSession | None) -> None:
         """End a transaction or a lookup that a fault of ours has hit; send nothing."""
-        lookup = item if isinstance(item, LookupSession) else item.user
         if not isinstance(item, LookupSession):
             self.transactions.end(item)
             if lookup is None or item.key != lookup.sent:
@@ -173,9 +190,14 @@ class LookupCore:
     def report_answer(
         self, received: ReceivedRequest, response: PlannedResponse, endpoint: LookupEndpoint | None
     ) -> None:
-        """Report the response to a request, for the log and the counters."""
+        """Count the response to a request, and report it."""
+        over = received.flow.transport
         address = None if endpoint is None else endpoint.address
-        self.events.append(LookupAnswered(received, response, address))
+        self._count(response.status, received.request.method, over, address)
+        if response.refusal is not None:
+            self.responses.refusals.note(response.refusal, received.peer, over, address or "")
+        if self.reports_all:
+            self.events.append(LookupAnswered(received, response, address))
 
     def repeated(self, received: ReceivedRequest) -> bool:
         """Whether a request has come before; if so, send its response again.
@@ -186,7 +208,8 @@ class LookupCore:
         if transaction is None:
             return False
         if self.transactions.server_of(received.key, received.peer) is None:
-            self.respond_stateless(received, PlannedResponse(482))
+            response = PlannedResponse(482, refusal=RefusalReason.OTHER_PEER)
+            self.respond_stateless(received, response)
             return True
         self.counters.retransmissions += 1
         self.transactions.repeated(transaction, received.flow, received.now)
@@ -218,38 +241,41 @@ class LookupCore:
         row = TABLE.get((lookup.state, event))
         if row is None:
             return
-        was, lookup.state = lookup.state, row[0]
-        if event in _REASONS:
-            lookup.why = lookup.why or _REASONS[event]
+        was = lookup.state
+        lookup.state, acts = row
+        why = _REASONS.get(event)
+        if why is not None:
+            lookup.why = lookup.why or why
         elif event is SessionEvent.EXPIRED:
             lookup.why = "no_ack" if was is SessionState.ANSWERED else "idle"
-        for act in row[1]:
+        for act in acts:
             self._do(act, lookup, now)
-        self._deadlines.changed(lookup)
+        if lookup.due < lookup.queued:
+            self._deadlines.changed(lookup)
 
     def _do(self, act: SessionAction, lookup: LookupSession, now: float) -> None:
-        match act:
-            case SessionAction.RESEND_LATER:
-                lookup.pause = T1
-                lookup.resend_at = now + T1
-            case SessionAction.RESEND:
-                self.counters.resent += 1
-                self.sends.append(Send(lookup.flow, lookup.answer, lookup))
-                lookup.pause = min(2 * lookup.pause, T2)
-                lookup.resend_at = now + lookup.pause
-            case SessionAction.NO_RESEND:
-                lookup.resend_at = inf
-            case SessionAction.AWAIT_ACK:
-                lookup.expire_at = now + TIMEOUT
-            case SessionAction.AWAIT_REQUEST:
-                lookup.expire_at = now + IDLE
-            case SessionAction.SEND_BYE:
-                lookup.expire_at = inf
-                self._withdraw(lookup)
-                self._request(lookup, b"BYE", (), b"", now)
-            case SessionAction.FORGET:
-                self._withdraw(lookup)
-                self._forget(lookup)
+        # a chain of names of this module: `match` would look each up in its class
+        if act is AWAIT_REQUEST:
+            lookup.expire_at = now + IDLE
+        elif act is NO_RESEND:
+            lookup.resend_at = inf
+        elif act is RESEND_LATER:
+            lookup.pause = T1
+            lookup.resend_at = now + T1
+        elif act is AWAIT_ACK:
+            lookup.expire_at = now + TIMEOUT
+        elif act is FORGET:
+            self._withdraw(lookup)
+            self._forget(lookup)
+        elif act is RESEND:
+            self.counters.resent += 1
+            self.sends.append(Send(lookup.flow, lookup.answer, lookup))
+            lookup.pause = min(2 * lookup.pause, T2)
+            lookup.resend_at = now + lookup.pause
+        elif act is SEND_BYE:
+            lookup.expire_at = inf
+            self._withdraw(lookup)
+            self._request(lookup, b"BYE", (), b"", now)
 
     def _withdraw(self, lookup: LookupSession) -> None:
         """End our open request, and forget the replies that wait for it."""
@@ -291,9 +317,9 @@ class LookupCore:
 
     def handle_response(self, transaction: Transaction[User], status: int, now: float) -> None:
         """Handle the peer's response to a request of ours."""
-        event = event_of(status)
-        if self.transactions.handle_event(transaction, event, now) and transaction.user is not None:
-            self._finish_request(transaction, transaction.user, status, now)
+        event, lookup = event_of(status), transaction.user
+        if self.transactions.handle_event(transaction, event, now) and lookup is not None:
+            self._finish_request(transaction, lookup, status, now)
 
     def _finish_request(
         self, transaction: Transaction[User], lookup: LookupSession, status: int, now: float

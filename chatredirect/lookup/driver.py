@@ -20,11 +20,11 @@ from chatredirect.lookup.events import (
 )
 from chatredirect.lookup.session import LookupSession, SessionEvent
 from chatredirect.lookup.uas import answer_in_dialog, begin_lookup
-from chatredirect.responses.counters import Counters
 from chatredirect.responses.explain import (
     ELSEWHERE,
     MALFORMED,
     NO_REQUEST,
+    caller_text,
     explain_status,
     log_request,
     unwanted,
@@ -50,12 +50,11 @@ class LookupDriver:
         log_requests: whether every request gets a line in the log.
     """
 
-    __slots__ = ("_clock", "_counters", "_driver", "_observing", "_shown", "core", "log_requests")
+    __slots__ = ("_clock", "_driver", "_observing", "_shown", "core", "log_requests")
 
     def __init__(
         self,
         core: LookupCore,
-        counters: Counters,
         clock: Callable[[], float],
         wake_at: Callable[[float], None],
         observing: Observing,
@@ -63,7 +62,6 @@ class LookupDriver:
         """Begin; `wake_at` asks for `handle_timers` to be called at a time, earlier calls stay."""
         self.core = core
         self.log_requests = True
-        self._counters = counters
         self._clock = clock
         self._observing = observing
         self._shown = 0  # events that the observer has seen before they are reported
@@ -114,6 +112,8 @@ class LookupDriver:
     def _received(
         self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
     ) -> ReceivedRequest:
+        # most is only counted: no object is made of it where nobody wants to know
+        self.core.reports_all = self.log_requests or self._observing.observer is not None
         key = server_key(request, headers)
         flow = return_path.flow(reply_port(headers.via, peer))
         return ReceivedRequest(request, headers, peer, key, flow, self._clock())
@@ -189,26 +189,25 @@ class LookupDriver:
             _show(event, observer)
         match event:
             case LookupAnswered(received, response, endpoint):
-                request, transport = received.request, received.flow.transport
-                self._counters.answered(response.status, request.method, transport, endpoint)
                 if self.log_requests:
                     log_request(
-                        request, received.peer, transport, response.status, endpoint,
-                        fault=response.phrase or "", fields=response.fields,
+                        received.request, received.peer, received.flow.transport, response.status,
+                        endpoint, fault=response.phrase or "", fields=response.fields,
                     )  # fmt: skip
             case ChannelGiven(lookup, None, why):
                 log.warning("lookup_failed", **_about(lookup), why=why)
             case ChannelGiven(lookup, uri):
                 if self.log_requests:
-                    log.info("lookup", **_about(lookup), channel=uri)
+                    agent = {"user_agent": lookup.agent} if lookup.agent else {}
+                    log.info("lookup", **_about(lookup), channel=uri, **agent)
             case LookupEnded(lookup):
                 log.info("lookup_ended", **_about(lookup), why=lookup.why)
 
 
-def _about(lookup: LookupSession) -> dict[str, str | bytes]:
+def _about(lookup: LookupSession) -> dict[str, str | bytes | None]:
     return {
         "endpoint": lookup.endpoint.address,
-        "caller": lookup.caller,
+        "caller": caller_text(lookup.caller),
         "call_id": lookup.dialog.call_id,
     }
 

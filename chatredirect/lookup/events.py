@@ -8,6 +8,7 @@ from chatredirect.sip.flow import Flow
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
 from chatredirect.sip.response import Peer
+from chatredirect.usage.recorder import LOOKED_UP, UsageRecorder
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class ReceivedRequest:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LookupAnswered:
     """A request got its first response; `endpoint` is the address of the endpoint it was for."""
 
@@ -37,7 +38,7 @@ class LookupAnswered:
     endpoint: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChannelGiven:
     """A caller got the URI of a channel service, or None and the reason."""
 
@@ -46,7 +47,7 @@ class ChannelGiven:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LookupEnded:
     """A lookup is over, for another reason than its client's BYE."""
 
@@ -77,3 +78,12 @@ class LookupCounters:
     ended: dict[str, int] = field(default_factory=dict)
     retransmissions: int = 0
     resent: int = 0
+
+
+def count_use(lookup: LookupSession, usage: UsageRecorder | None) -> None:
+    """Count the first channel service of a dialog."""
+    if usage is not None and usage.on and not lookup.counted:
+        lookup.counted = True
+        client = b"%b\n%b" % (lookup.caller, lookup.agent)
+        address, call_id, proof = lookup.endpoint.address, lookup.dialog.call_id, lookup.proof
+        usage.used(address, call_id, client, LOOKED_UP, True, proof)

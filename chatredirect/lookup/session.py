@@ -16,6 +16,8 @@ from chatredirect.sip.transaction.state_machines import T1
 class SessionState(Enum):
     """The state of a lookup."""
 
+    __hash__ = object.__hash__  # Enum's hash of the name would be most of a table's cost
+
     ANSWERED = auto()  # our 2xx was sent, its ACK hasn't come
     CONFIRMED = auto()  # the ACK has come
     CLOSING = auto()  # our BYE was sent, its response hasn't come
@@ -24,6 +26,8 @@ class SessionState(Enum):
 
 class SessionEvent(Enum):
     """What happens to a lookup."""
+
+    __hash__ = object.__hash__
 
     ACCEPTED = auto()  # an INVITE in its dialog was answered with 2xx
     ACK = auto()
@@ -48,6 +52,9 @@ class SessionAction(Enum):
     SEND_BYE = auto()
     FORGET = auto()
 
+
+# The members by name, in the order of their class.
+RESEND_LATER, RESEND, NO_RESEND, AWAIT_ACK, AWAIT_REQUEST, SEND_BYE, FORGET = SessionAction
 
 MAX_WAITING = 4
 """Replies that wait for the response to the one before."""
@@ -100,6 +107,8 @@ class LookupSession:
         flow: the flow that this peer used last.
         caller: the From URI.
         sips: whether our Contact must be a SIPS URI.
+        agent: the User-Agent of its INVITE.
+        proof: what says that a probe of ours sent it; else empty.
         session: the hash of our last session description.
         answer: our last 2xx to an INVITE, until its ACK comes.
         answer_number: the CSeq number of that INVITE.
@@ -113,6 +122,7 @@ class LookupSession:
         sent: the key of our open INFO or BYE; empty if there is none.
         why: why it ends; empty while it doesn't.
         closed: why its endpoint served nobody when it began; empty if it did.
+        counted: whether it has been counted as a use.
         held: the flow that is kept open as long as its dialog is.
         queued: for the timer heap.
     """
@@ -123,6 +133,8 @@ class LookupSession:
     flow: Flow
     caller: bytes
     sips: bool
+    agent: bytes
+    proof: bytes
     session: int = 0
     state: SessionState = SessionState.ANSWERED
     answer: bytes = b""
@@ -137,10 +149,11 @@ class LookupSession:
     sent: bytes = b""
     why: str = ""
     closed: str = ""
+    counted: bool = False
     held: Flow | None = None
     queued: float = inf
 
     @property
     def due(self) -> float:
         """When one of its timers fires."""
-        return min(self.resend_at, self.expire_at)
+        return self.resend_at if self.resend_at < self.expire_at else self.expire_at

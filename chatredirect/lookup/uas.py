@@ -9,7 +9,7 @@ from functools import partial
 
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.lookup.core import LookupCore
-from chatredirect.lookup.events import ChannelGiven, ReceivedRequest
+from chatredirect.lookup.events import ChannelGiven, ReceivedRequest, count_use
 from chatredirect.lookup.session import MAX_WAITING, LookupSession, SessionEvent, SessionState
 from chatredirect.lookup.uas_checks import (
     ALLOW,
@@ -20,10 +20,12 @@ from chatredirect.lookup.uas_checks import (
     required,
     too_large,
 )
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.responses.planned import MISCELLANEOUS, PlannedResponse, unavailable, write
 from chatredirect.sip import sdp, xccos
 from chatredirect.sip.body import body_of
-from chatredirect.sip.dialog import ServerDialog, contact_of, key_within
+from chatredirect.sip.caller import probe_proof, user_agent
+from chatredirect.sip.dialog import ServerDialog, contact_of, dialog_key
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.message import Request, values
 from chatredirect.sip.response import with_body
@@ -102,7 +104,9 @@ def _refusal_of_invite(
     if now > core.begins_until:  # §21.5.4: this whole server is about to be gone
         return _unavailable(core, 503, "this server is about to stop")
     if core.full:
-        return _unavailable(core, 480, "too many dialogs at the moment")
+        planned = _unavailable(core, 480, "too many dialogs at the moment")
+        planned.refusal = RefusalReason.DIALOGS
+        return planned
     return too_large(request)
 
 
@@ -130,7 +134,15 @@ def _new_lookup(
     description = answer or sdp.offer(flow.host, 0)
     sips = request.uri[:5].lower() == b"sips:"
     lookup = LookupSession(
-        dialog, endpoint, received.peer, flow, headers.caller, sips, hash(description)
+        dialog,
+        endpoint,
+        received.peer,
+        flow,
+        headers.caller,
+        sips,
+        user_agent(request),
+        probe_proof(request.head),
+        hash(description),
     )
     lookup.offering = answer is None
     return lookup, description
@@ -144,7 +156,9 @@ def answer_in_dialog(core: LookupCore, received: ReceivedRequest) -> bool:
     if core.repeated(received):
         return True
     request, headers = received.request, received.headers
-    lookup = core.dialogs.get(key_within(request, headers))
+    tag = tag_of(headers.to, "To")
+    key = dialog_key(request.call_id or b"", tag, tag_of(headers.from_, "From"))
+    lookup = core.dialogs.get(key)
     if lookup is None:
         return False
     if lookup.state is SessionState.CLOSING and request.method != b"BYE":
@@ -157,7 +171,7 @@ def answer_in_dialog(core: LookupCore, received: ReceivedRequest) -> bool:
         lookup.flow = received.flow
     refusal = required(request)
     answer = _answer(core, request, lookup) if refusal is None else _Answer(refusal)
-    response, tag = answer.response, tag_of(headers.to, "To")
+    response = answer.response
     data = _write(received, response, b"", answer.body)
     # not before: after a fault, a retransmission must count as new
     lookup.dialog.remote_number = headers.number
@@ -175,7 +189,7 @@ def _refusal_in_dialog(
 ) -> PlannedResponse | None:
     """Refusals of which nothing is kept, and which leave the dialog as it is."""
     if core.crowded:
-        return PlannedResponse(500, _LATER)
+        return PlannedResponse(500, _LATER, refusal=RefusalReason.DIALOGS)
     large = too_large(received.request)
     if large is not None:
         return large
@@ -233,10 +247,13 @@ def _reply(
             why = lookup.closed or endpoint.channels.reason
         else:
             core.counters.found += 1
-        core.events.append(ChannelGiven(lookup, uri, why))
+            count_use(lookup, core.responses.usage)
+        if uri is None or core.reports_all:
+            core.events.append(ChannelGiven(lookup, uri, why))
         return uri
 
-    core.counters.unknown += sum(not command.asks_for_uri for command in commands)
+    for command in commands:
+        core.counters.unknown += not command.asks_for_uri
     lookup.replies += 1
     core.reply(lookup, xccos.write_replies(lookup.replies, commands, endpoint.domain, find), now)
 

@@ -35,6 +35,8 @@ def accepted(lookup: LookupSession) -> bytes:
 
 def too_large(request: Request) -> PlannedResponse | None:
     """513 if its dialog and its response would repeat more than `MAX_KEPT` of a request."""
+    if len(request.head) <= MAX_KEPT:
+        return None  # what they repeat is in it, once
     listed = (b"contact", b"record-route")
     repeated = [*request.vias, *(value for name in listed for value in values(request, name))]
     single = (request.from_, request.to, request.call_id, request.cseq)
@@ -44,7 +46,12 @@ def too_large(request: Request) -> PlannedResponse | None:
 
 def required(request: Request) -> PlannedResponse | None:
     """420 if the request requires an extension: we support none (RFC 3261 §8.2.2.3)."""
-    found = list(filter(None, values(request, b"require")))
+    if request.index is None and not request.body and request.head.lower().find(b"require") < 0:
+        return None  # it is found without an index, and nothing else needs one
+    listed = values(request, b"require")
+    if not listed:
+        return None
+    found = list(filter(None, listed))
     # the peer that requires them knows them, so the 420 needn't name all
     return unsupported([one_line(value[:_OCTETS]) for value in found[:_FIRST]]) if found else None
 

@@ -55,6 +55,7 @@ class BranchAction(Enum):
 
 
 # The members by name: a lookup in the class takes five times as long.
+CONNECTED, FINAL = BranchEvent.CONNECTED, BranchEvent.FINAL
 SEND, FORWARD, TAKE, TAKE_LATE, FAIL, CANCEL, QUIT = BranchAction
 
 Row: TypeAlias = tuple[BranchState, tuple[BranchAction, ...]]

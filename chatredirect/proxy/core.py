@@ -6,14 +6,15 @@ before the next call. `next_timer` says when the core must be called without a m
 checked in `new_requests` and `in_dialog`; a `ResponseContext` handles responses and timeouts.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
 
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.net.target import Target
-from chatredirect.proxy.branches import BranchEvent, BranchState
+from chatredirect.proxy.branches import FINAL, BranchEvent, BranchState
 from chatredirect.proxy.events import ProxyCounters, ProxyDropped, ProxyEvent
 from chatredirect.proxy.interfaces import ConnectionPool, FlowNames
 from chatredirect.proxy.known_targets import ServedPools, TargetBlocklist
@@ -36,8 +37,8 @@ from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.transaction.layer import Send, Transaction, Transactions
 from chatredirect.sip.transaction.state_machines import (
-    INVITE_CLIENT,
-    TransactionEvent,
+    FAILURE,
+    PROVISIONAL,
     TransactionState,
     event_of,
 )
@@ -79,7 +80,7 @@ class ProxyCore:
         self.settings = settings
         self.connection_pool = connection_pool
         self.flow_names = flow_names
-        self.local_addresses = LocalAddresses(settings.advertise)
+        self.local_addresses = LocalAddresses(settings.advertise, settings.record_route_host)
         self.blocklist = TargetBlocklist()
         self.served = ServedPools()
         self.draining = False
@@ -89,7 +90,7 @@ class ProxyCore:
         self.events: list[ProxyEvent] = []
         self.counters = ProxyCounters()
         self.open: set[ResponseContext] = set()
-        self.peers: Counter[bytes] = Counter()
+        self.peers: dict[bytes, int] = {}
         self._random64 = random64
         # branches whose flow failed, and how: `handle_timers` fails them
         self._losses: deque[tuple[Branch, Flow, BranchEvent]] = deque()
@@ -99,8 +100,9 @@ class ProxyCore:
     def go_by(self, settings: ProxySettings, now: float) -> None:
         """Go by a configuration from now on, the first one or another."""
         self.served.serve(settings.pools, settings.left, settings.target_grace, now)
-        if settings.advertise != self.settings.advertise:
-            self.local_addresses = LocalAddresses(settings.advertise)
+        names = settings.advertise, settings.record_route_host
+        if names != (self.settings.advertise, self.settings.record_route_host):
+            self.local_addresses = LocalAddresses(*names)
         self.settings = settings
 
     # -- time ---------------------------------------------------------------------------------
@@ -124,34 +126,40 @@ class ProxyCore:
             item = self._deadlines.pop(now)
             if item is None:
                 return
-            with self.ending_at_fault(item, now):
+            try:
                 self._due(item, now)
+            except Exception:  # whatever it is: nothing else would end the request
+                self.abandon(item, now)
+                raise
 
     def _due(self, item: ResponseContext | Transaction[User], now: float) -> None:
         if isinstance(item, ResponseContext):
             item.handle_timers(now)
-            self._deadlines.changed(item)
+            self._changed(item)
             return
-        if now < item.end_at and now >= item.resend_at:
+        if now >= item.resend_at and now < item.end_at:
             self.counters.resent += 1
-        if self.transactions.handle_timers(item, now) and isinstance(item.user, Branch):
-            item.user.context.handle_event(item.user, BranchEvent.SILENCE, now)
+        branch = item.user  # which the transaction loses when it ends
+        if self.transactions.handle_timers(item, now) and isinstance(branch, Branch):
+            with self.ending_at_fault(branch.context, now):
+                branch.context.handle_event(branch, BranchEvent.SILENCE, now)
 
     @contextmanager
     def ending_at_fault(
         self, item: ResponseContext | Transaction[User], now: float
     ) -> Iterator[None]:
-        """End a request, or a transaction and its request, if a fault of ours hits it.
+        """Call `abandon` if a fault of ours hits a request, or a transaction and its request.
 
-        It may have no timer any more, or not yet, so that nothing else would end it.
+        It may have no timer any more, or not yet, so that nothing else would end it. What is done
+        for every message has its own `try`: a context manager takes a microsecond.
         """
         try:
             yield
         except Exception:  # whatever it is: nothing else would end the request
-            self._abandon(item, now)
+            self.abandon(item, now)
             raise
 
-    def _abandon(self, item: ResponseContext | Transaction[User], now: float) -> None:
+    def abandon(self, item: ResponseContext | Transaction[User], now: float) -> None:
         """End a transaction or a request that a fault of ours has hit; its sender gets 500."""
         if isinstance(item, ResponseContext):
             user: User = item
@@ -171,19 +179,23 @@ class ProxyCore:
 
     # -- open requests ------------------------------------------------------------------------
 
-    def room_for(self, peer: Peer) -> bool:
-        """Whether one more request of this peer may be open."""
+    def limit_reached(self, peer: Peer) -> RefusalReason | None:
+        """The limit that keeps one more request of this peer from being open; None if none does."""
         settings = self.settings
-        return (
-            len(self.open) < settings.transactions
-            and len(self.transactions) < PER_OPEN * settings.transactions
-            and self.peers[peer.host] < settings.transactions_per_peer
-        )
+        if (
+            len(self.open) >= settings.transactions
+            or len(self.transactions) >= PER_OPEN * settings.transactions
+        ):
+            return RefusalReason.TRANSACTIONS
+        if self.peers.get(peer.host, 0) >= settings.transactions_per_peer:
+            return RefusalReason.TRANSACTIONS_PER_PEER
+        return None
 
     def open_context(self, context: ResponseContext, now: float) -> None:
         """Count a new context as open; an INVITE gets its 100 at once (§16.2)."""
         self.open.add(context)
-        self.peers[context.peer.host] += 1
+        host = context.peer.host
+        self.peers[host] = self.peers.get(host, 0) + 1
         if context.invite:
             context.send_100(now)
         else:
@@ -192,15 +204,20 @@ class ProxyCore:
     def close(self, context: ResponseContext) -> None:
         """A context has had its final response: only its transactions go on."""
         context.finished = True
+        if not context.invite:
+            context.server.user = None  # it only sends that response again
         context.request = None
         context.outgoing = None
+        context.active = None
         context.best = None
-        context.targets = []
-        context.attempt_at = context.timer_c_at = context.trying_at = inf
+        context.targets = ()
+        context.attempt_at = context.timer_c_at = context.trying_at = context.due = inf
         self.open.discard(context)
         host = context.peer.host
-        self.peers[host] -= 1
-        if not self.peers[host]:
+        left = self.peers[host] - 1
+        if left:
+            self.peers[host] = left
+        else:
             del self.peers[host]
 
     # -- sending ------------------------------------------------------------------------------
@@ -209,16 +226,17 @@ class ProxyCore:
         """Send a request to the next of its targets; whether there was one left."""
         if not context.targets:
             return False
-        target = context.targets.pop(0)
+        target, *others = context.targets
+        context.targets = tuple(others)
         branch = context.active = Branch(context, target)
-        if context.targets:
+        if others:
             context.attempt_at = now + self.settings.attempt_timeout
         else:
             context.attempt_at = inf
         if context.invite:
             context.timer_c_at = now + self.settings.timer_c
         self._reach(branch, target, now)
-        self._deadlines.changed(context)
+        self._changed(context)
         return True
 
     def to_flow(self, context: ResponseContext, flow: Flow, now: float) -> None:
@@ -227,6 +245,10 @@ class ProxyCore:
         if context.invite:
             context.timer_c_at = now + self.settings.timer_c
         branch.use(flow, now)
+        self._changed(context)
+
+    def _changed(self, context: ResponseContext) -> None:
+        context.set_due()
         self._deadlines.changed(context)
 
     def _reach(self, branch: Branch, target: Target, now: float) -> None:
@@ -263,7 +285,7 @@ class ProxyCore:
             and not self.blocklist.has(over_tcp := replace(target, transport="tcp"), now)
         ):  # §18.1.1: over TCP, and over UDP should that fail
             context.too_large = target
-            context.targets.insert(0, target)
+            context.targets = (target, *context.targets)
             context.attempt_at = now + self.settings.attempt_timeout
             branch.target, branch.state = over_tcp, BranchState.WAITING
             self._reach(branch, over_tcp, now)
@@ -441,22 +463,24 @@ class ProxyCore:
         """Take a response to a request that we have sent."""
         branch = transaction.user
         event = event_of(response.status)
-        provisional = event is TransactionEvent.PROVISIONAL
-        if event is TransactionEvent.FAILURE and transaction.table is INVITE_CLIENT:
+        if event is FAILURE and isinstance(branch, Branch) and branch.context.invite:
             invite = transaction.message if transaction.state in _WITHOUT_FINAL else b""
             ack = ack_of(invite, response.to or b"") if invite else b""
             notify = self.transactions.refused(transaction, ack, now)
         else:
             notify = self.transactions.handle_event(transaction, event, now)
-            if provisional:
-                notify = True  # also to others than INVITE: it says that the target lives
-            elif notify:
+            if notify and event is not PROVISIONAL:
                 transaction.message = b""  # it won't be sent again
-        if notify and isinstance(branch, Branch):
-            context = branch.context
-            if provisional:
-                context.handle_event(branch, BranchEvent.PROVISIONAL, now, response)
-            else:  # the transaction stays: a 2xx that comes again is forwarded all the same
-                with self.ending_at_fault(context, now):
-                    context.handle_event(branch, BranchEvent.FINAL, now, response)
-            self._deadlines.changed(context)
+        if not isinstance(branch, Branch):
+            return
+        context = branch.context
+        if event is PROVISIONAL:  # also to others than INVITE: it says that the target lives
+            context.handle_event(branch, BranchEvent.PROVISIONAL, now, response)
+        elif notify:  # the transaction stays: a 2xx that comes again is forwarded all the same
+            try:
+                context.handle_event(branch, FINAL, now, response)
+            except Exception:  # nothing else would end the request
+                self.abandon(context, now)
+                raise
+        if not context.finished:
+            self._changed(context)

@@ -4,10 +4,9 @@ The dispatcher gives it the proxy's messages, and it gives them to the core with
 sockets only through flows and the connection pool.
 """
 
-from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Set
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import structlog
 
@@ -22,6 +21,8 @@ from chatredirect.proxy.events import (
     ProxyEvent,
     ProxyFailed,
     ProxyFailedOver,
+    ProxyRefusal,
+    count_use,
 )
 from chatredirect.proxy.incoming_request import IncomingRequest
 from chatredirect.proxy.outgoing_request import IDENTITY_FIELDS
@@ -46,8 +47,8 @@ from chatredirect.responses.explain import (
 from chatredirect.runtime.work_list import CoreDriver, Work
 from chatredirect.sip.errors import BadHeaderLine, SipError
 from chatredirect.sip.flow import Flow, ReturnPath, leads_back
-from chatredirect.sip.forwarding import addressed_to, without
-from chatredirect.sip.headers import MandatoryHeaders, read_via
+from chatredirect.sip.forwarding import addressed_to, has_further_via, without
+from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request, Response, mandatory_headers_of
 from chatredirect.sip.observer import Observing
 from chatredirect.sip.response import Peer
@@ -60,6 +61,7 @@ log = structlog.get_logger()
 
 W = TypeVar("W")
 R = TypeVar("R")
+A = TypeVarTuple("A")
 
 #: Finds the targets of a URI, and calls the function with them: always later.
 Seeker = Callable[[SipUri, Callable[[tuple[Target, ...]], None]], None]
@@ -125,9 +127,11 @@ class ProxyDriver:
         endpoint: ProxyEndpoint,
     ) -> None:
         """Forward or refuse a request for an endpoint; see `new_requests.forward`."""
-        with self._settling() as now:
-            incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+        incoming = self._incoming(request, headers, peer, return_path)
+        try:
             new_requests.forward(self.core, incoming, uri, endpoint)
+        finally:  # what was begun is carried out, also after a fault
+            self._driver.settle(incoming.now)
 
     def repeats(
         self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
@@ -136,9 +140,8 @@ class ProxyDriver:
         key = matching.server_key(request, headers)
         if self.core.transactions.server_of(key, peer) is None:
             return False
-        with self._settling() as now:
-            incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
-            return incoming.repeated(self.core, key)
+        incoming = self._incoming(request, headers, peer, return_path)
+        return self._settled(incoming.now, incoming.repeated, self.core, key)
 
     def within(
         self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
@@ -146,9 +149,11 @@ class ProxyDriver:
         """Forward or refuse a request within a dialog; see `in_dialog.forward`."""
         if not in_dialog.may_lead_here(request):
             return False
-        with self._settling() as now:
-            incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+        incoming = self._incoming(request, headers, peer, return_path)
+        try:
             return in_dialog.forward(self.core, incoming)
+        finally:
+            self._driver.settle(incoming.now)
 
     def run(self, request: Request, peer: Peer, return_path: ReturnPath) -> bool:
         """Handle or forward an ACK or BENOTIFY; False if it belongs to nothing known here."""
@@ -174,7 +179,7 @@ class ProxyDriver:
         leads_here = in_dialog.may_lead_here(request)
         if not leads_here and not peer.trusted:
             return False  # before a flow is made for a stranger
-        incoming = IncomingRequest(request, headers, peer, return_path, now, self._epoch())
+        incoming = self._incoming(request, headers, peer, return_path)
         taken = leads_here and in_dialog.forward_stateless(core, incoming)
         if not taken and peer.trusted:
             taken = self._run_to_endpoint(incoming)
@@ -201,8 +206,8 @@ class ProxyDriver:
             return False
         context = transaction.user
         if isinstance(context, ResponseContext):
-            with self._settling() as now:
-                context.cancel(reasons_of(request), now)
+            now = self._clock()
+            self._settled(now, context.cancel, reasons_of(request), now)
         return True
 
     def respond(self, response: Response, peer: Peer, return_path: ReturnPath) -> str | None:
@@ -213,8 +218,11 @@ class ProxyDriver:
         reason = self._unusable(response, transaction, peer, return_path)
         if reason is not None:
             return unwanted(transaction, reason, response, peer, return_path.transport)
-        with self._settling() as now:
+        now = self._clock()
+        try:
             self.core.respond(response, transaction, now)
+        finally:
+            self._driver.settle(now)
         return None
 
     def _unusable(
@@ -225,16 +233,17 @@ class ProxyDriver:
             return ELSEWHERE
         if response.left_out:  # and the rest goes on without those lines
             self._counters.malformed(BadHeaderLine.counter)
-        if response.fault is not None or None in (response.from_, response.to, response.call_id):
+        fault, call_id = response.fault, response.call_id
+        if fault is not None or response.from_ is None or response.to is None or call_id is None:
             return MALFORMED
         branch = transaction.user
         if not isinstance(branch, Branch):
             return None
         try:
-            has_further_via = _has_further_via(response)
+            leads_on = has_further_via(response.vias)
         except SipError:
             return MALFORMED
-        if not has_further_via:
+        if not leads_on:
             context = branch.context
             if context.request is None:
                 return TOO_LATE  # nothing is known any more of where it could be forwarded to
@@ -267,9 +276,9 @@ class ProxyDriver:
     def _send(self, send: Send[User]) -> bool:
         sent = send.flow.send(send.data)
         observer = self._observing.observer
-        if sent and observer is not None:
+        if observer is not None and sent:
             try:
-                observer.sent(send.data, send.flow, _call_id_of(send.data))
+                observer.sent(send.data, send.flow, None)
             except Exception:  # the message is sent all the same, and must not be sent twice
                 log.exception("work_failed", what="trace")
         return sent
@@ -286,25 +295,31 @@ class ProxyDriver:
         self._seek(wanted.uri, partial(self._handle_result, self.core.handle_resolved, wanted))
 
     def _handle_result(self, handle: Callable[[W, float, R], None], wanted: W, result: R) -> None:
-        with self._settling() as now:
-            handle(wanted, now, result)
-
-    @contextmanager
-    def _settling(self) -> Iterator[float]:
-        """Give the time for a call of the core; then do what it leads to, also after a fault."""
         now = self._clock()
+        self._settled(now, handle, wanted, now, result)
+
+    def _incoming(
+        self, request: Request, headers: MandatoryHeaders, peer: Peer, return_path: ReturnPath
+    ) -> IncomingRequest:
+        return IncomingRequest(request, headers, peer, return_path, self._clock(), self._epoch())
+
+    def _settled(self, now: float, call: Callable[[*A], R], *arguments: *A) -> R:
+        """Call the core; then do what it leads to, also after a fault."""
         try:
-            yield now
+            return call(*arguments)
         finally:
             self._driver.settle(now)
 
     def _report(self, event: ProxyEvent) -> None:
+        if isinstance(event, ProxyAnswered):
+            self._report_answer(event)
+            if not self.core.open:
+                self.on_idle()
+            return
         observer = self._observing.observer
         match event:
-            case ProxyAnswered():
-                self._report_answer(event)
-                if not self.core.open:
-                    self.on_idle()
+            case ProxyRefusal(refusal, peer, transport, about):
+                self._counters.refusals.note(refusal, peer, transport, about)
             case ProxyDropped(call_id, reason):
                 self._counters.dropped(reason)
                 if observer is not None:
@@ -316,13 +331,15 @@ class ProxyDriver:
                 log.warning("target_failed", target=target, why=why, left_out=seconds)
 
     def _report_answer(self, event: ProxyAnswered) -> None:
-        request, status, observer = event.request, event.status, self._observing.observer
+        request, status, counters = event.request, event.status, self._counters
         if event.began is not None:
             self.core.counters.took.observe(self._clock() - event.began)
         if status:
-            self._counters.answered(status, request.method, event.transport, event.endpoint)
+            counters.answered(status, request.method, event.transport, event.endpoint)
         else:
-            self._counters.dropped("no_response")
+            counters.dropped("no_response")
+        count_use(event, counters.usage)
+        observer = self._observing.observer
         if self.log_requests:
             log_request(
                 request, event.peer, event.transport, status, event.endpoint, fault="",
@@ -331,19 +348,3 @@ class ProxyDriver:
         if observer is not None:
             why = event.why or (f"passed on to {event.target}" if event.target else "")
             observer.decided(request.call_id, explain_status(status, event.endpoint, why))
-
-
-def _has_further_via(response: Response) -> bool:
-    """Whether a response has a Via besides ours. Raises SipError if that can't be said."""
-    top = response.vias[0]
-    if b"," in top and read_via(top).end < len(top):
-        return True
-    return len(response.vias) > 1
-
-
-def _call_id_of(message: bytes) -> bytes | None:
-    for line in message.partition(b"\r\n\r\n")[0].split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.rstrip().lower() in (b"call-id", b"i"):
-            return value.strip()
-    return None

@@ -3,10 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.net.target import Target
 from chatredirect.runtime.histogram import Histogram
-from chatredirect.sip.message import Request
+from chatredirect.sip.caller import caller_and_client
+from chatredirect.sip.message import Request, mandatory_headers_of
 from chatredirect.sip.response import Peer
+from chatredirect.usage.recorder import PROXIED, UsageRecorder
 
 
 @dataclass(slots=True)
@@ -29,6 +32,21 @@ class ProxyAnswered:
     target: Target | None
     why: str
     began: float | None = None
+
+
+@dataclass(slots=True)
+class ProxyRefusal:
+    """A peer's message isn't forwarded, since the peer may not send it, or for a limit.
+
+    Attributes:
+        about: the endpoint's address, if the message was for one, or the option tags that aren't
+            supported; may be empty.
+    """
+
+    reason: RefusalReason
+    peer: Peer
+    transport: str
+    about: str = ""
 
 
 @dataclass(slots=True)
@@ -56,7 +74,7 @@ class ProxyFailedOver:
     why: str
 
 
-ProxyEvent = ProxyAnswered | ProxyDropped | ProxyFailed | ProxyFailedOver
+ProxyEvent = ProxyAnswered | ProxyRefusal | ProxyDropped | ProxyFailed | ProxyFailedOver
 
 
 @dataclass(slots=True)
@@ -85,3 +103,17 @@ class ProxyCounters:
     late: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     took: Histogram = field(default_factory=Histogram)
+
+
+def count_use(event: ProxyAnswered, usage: UsageRecorder | None) -> None:
+    """Count a dialog that the pool accepted, or a request outside of dialogs; no request in one."""
+    if usage is None or not usage.on or event.endpoint is None:
+        return
+    request = event.request
+    if request.method == b"OPTIONS":
+        return
+    headers = mandatory_headers_of(request)
+    if 200 <= event.status < 300 and not headers.in_dialog and request.call_id is not None:
+        client = caller_and_client(request, headers.from_)
+        trusted, head = event.peer.trusted, request.head
+        usage.used(event.endpoint, request.call_id, client, PROXIED, trusted, head)

@@ -8,13 +8,14 @@ gone, the request goes to its next Route, if that is the one that the dialog beg
 
 from dataclasses import dataclass
 
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.proxy.core import ProxyCore
-from chatredirect.proxy.events import ProxyDropped
+from chatredirect.proxy.events import ProxyDropped, ProxyRefusal
 from chatredirect.proxy.incoming_request import (
     MAX_OWN_ROUTES,
     IncomingRequest,
     RequestRefused,
-    names_us_alone,
+    names_us,
     needs_tls,
     no_tls,
     overload,
@@ -31,7 +32,8 @@ from chatredirect.proxy.response_context import ResolveRequest, ResponseContext,
 from chatredirect.responses.planned import PlannedResponse
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow
-from chatredirect.sip.forwarding import HeaderEditor, Route, lay_out
+from chatredirect.sip.forwarded_head import ForwardedHead
+from chatredirect.sip.forwarding import Route
 from chatredirect.sip.message import Request
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction import matching
@@ -39,7 +41,6 @@ from chatredirect.sip.uri import SipUri, destination, parse_uri
 
 _CLOCK_TOLERANCE = 2 * 3600
 """Seconds by which the clock of an instance that has made a token may be ahead of ours."""
-_NO_DIALOG = PlannedResponse(481)
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class _Routed:
     """A request whose Route leads here."""
 
     dialog: DialogToken | None  # None if its token isn't ours for this dialog
-    editor: HeaderEditor
+    head: ForwardedHead
     uri: bytes  # its Request-URI, which a strict router before us has moved to Route (§16.4)
     secure: bool
     came: list[Route]  # its Route as it came
@@ -56,7 +57,7 @@ class _Routed:
 
 def may_lead_here(request: Request) -> bool:
     """Whether a Route may hold a token of ours: a quick test before any parsing."""
-    return TOKEN_PARAM in request.head
+    return request.head.find(TOKEN_PARAM) >= 0  # `in` tries the octets as a number first
 
 
 def forward(core: ProxyCore, incoming: IncomingRequest) -> bool:
@@ -73,20 +74,25 @@ def forward(core: ProxyCore, incoming: IncomingRequest) -> bool:
         if incoming.repeated(core, key):
             return True
         dialog = _live_dialog(core, routed, incoming)
-        if not core.room_for(incoming.peer):
-            raise overload(core, "overload")
+        limit = core.limit_reached(incoming.peer)
+        if limit is not None:
+            raise overload(core, limit)
         outgoing, behind = _prepare(core, incoming, routed, dialog)
     except RequestRefused as refused:
         incoming.refuse(core, refused)
         return True
     core.counters.forwarded["dialog"] += 1
-    targets = [dialog.target] if dialog.downstream else []
+    targets = (dialog.target,) if dialog.downstream else ()
     context = incoming.admit(core, key, outgoing, targets, secure=routed.secure)
-    with core.ending_at_fault(context, incoming.now):
+    try:
+        core.open_context(context, incoming.now)
         if dialog.downstream:
             core.next_target(context, incoming.now)
         else:
             _send_to_caller(core, context, _flow_of(core, dialog, routed), behind, incoming.now)
+    except Exception:  # nothing else would end the request
+        core.abandon(context, incoming.now)
+        raise
     return True
 
 
@@ -100,9 +106,13 @@ def forward_stateless(core: ProxyCore, incoming: IncomingRequest) -> bool:
         dialog = _live_dialog(core, routed, incoming)
         outgoing, behind = _prepare(core, incoming, routed, dialog)
     except (RequestRefused, SipError) as error:
+        reason = error.counter if isinstance(error, SipError) else error.reason
         if isinstance(error, RequestRefused):
-            core.counters.refused[error.reason] += 1
-        reason = error.reason if isinstance(error, RequestRefused) else error.counter
+            core.counters.refused[reason] += 1
+            refusal = error.response.refusal
+            if refusal is not None:
+                transport = incoming.flow.transport
+                core.events.append(ProxyRefusal(refusal, incoming.peer, transport))
         core.events.append(ProxyDropped(call_id, reason))
         incoming.return_path.useless()
         return True
@@ -121,25 +131,28 @@ def _route(core: ProxyCore, incoming: IncomingRequest) -> _Routed | None:
     Raises RequestRefused if this peer may not send the request, SipError if Route can't be read.
     """
     request, headers = incoming.request, incoming.headers
-    editor = lay_out(request.head)
-    came = editor.route_set()
+    head = ForwardedHead(request.head)
+    came = head.route_set()
     uri, routes = request.uri, came
     if not came:
         return None
     ours, token = uri, token_in(uri)
     if token is not None:  # a strict router took us for the next hop
         uri, routes = came[-1].uri, came[:-1]
-    first = 0
-    while first < min(len(routes), MAX_OWN_ROUTES) and names_us_alone(core, routes[first].uri):
-        first += 1
-    routes = routes[first:]
+    passed = 0
+    while passed < len(routes):
+        found = token_in(routes[passed].uri)
+        if found is not None or passed == MAX_OWN_ROUTES or not names_us(core, routes[passed].uri):
+            break
+        passed += 1
+    else:
+        found = None
     if token is None:
-        if not routes:
+        if found is None:
             return None
-        ours, routes = routes[0].uri, routes[1:]
-        token = token_in(ours)
-        if token is None:
-            return None
+        token, ours = found, routes[passed].uri
+        passed += 1
+    routes = routes[passed:]
     dialog = core.settings.record_route.read(
         token,
         request.call_id or b"",
@@ -150,10 +163,11 @@ def _route(core: ProxyCore, incoming: IncomingRequest) -> _Routed | None:
     if (dialog is None or not trusted) and not core.settings.names.names(parse_uri(ours)):
         return None  # another server's; an untrusted peer isn't told which token is good
     if not trusted:
-        raise RequestRefused(PlannedResponse(403), "not_trusted")
+        response = PlannedResponse(403, refusal=RefusalReason.NOT_TRUSTED)
+        raise RequestRefused(response, "not_trusted")
     while routes and token_in(routes[0].uri) == token:  # our other address (RFC 5658 §4)
         routes = routes[1:]
-    return _Routed(dialog, editor, uri, needs_tls(uri), came, routes)
+    return _Routed(dialog, head, uri, needs_tls(uri), came, routes)
 
 
 def _may_send(core: ProxyCore, dialog: DialogToken | None, peer: Peer) -> bool:
@@ -175,34 +189,46 @@ def _live_dialog(core: ProxyCore, routed: _Routed, incoming: IncomingRequest) ->
     """The dialog, if it may go on; else RequestRefused with 481, which ends it (RFC 5057 §5.1)."""
     dialog = routed.dialog
     if dialog is None:
-        raise RequestRefused(_NO_DIALOG, "forged_route")
+        raise _no_dialog("forged_route", RefusalReason.FORGED_ROUTE)
     age = incoming.epoch - dialog.made
     oldest = core.settings.dialog_age
     if age < -_CLOCK_TOLERANCE or (oldest is not None and age > oldest):
-        raise RequestRefused(_NO_DIALOG, "dialog_age")
+        raise _no_dialog("dialog_age", RefusalReason.DIALOG_AGE)
     if not core.served.has(dialog.target, incoming.now):
-        raise RequestRefused(_NO_DIALOG, "target_gone")
+        raise _no_dialog("target_gone", RefusalReason.TARGET_GRACE)
     return dialog
+
+
+def _no_dialog(reason: str, refusal: RefusalReason) -> RequestRefused:
+    return RequestRefused(PlannedResponse(481, refusal=refusal), reason)
 
 
 def _prepare(
     core: ProxyCore, incoming: IncomingRequest, routed: _Routed, dialog: DialogToken
 ) -> tuple[OutgoingRequest, SipUri | None]:
     """What is sent on, and the next hop behind the caller's flow; raises as `forward` does."""
-    loop = incoming.check(core, routed.editor, routed.came)
+    loop = incoming.check(core, routed.head, routed.came)
     behind = None
     if not dialog.downstream:
         behind = _hop_behind(core, dialog, routed.routes)
     elif routed.secure and dialog.target.transport != "tls":
         raise no_tls(core)
-    if not incoming.peer.trusted:  # a member of the pool, known by its address only
-        routed.editor.drop(IDENTITY_FIELDS)
-    uri = _set_route(routed)
+    uri, routes, last_route = _next_route(routed)
     record = None
-    if incoming.gets_record_route:  # the same token again: the route set stays as it is (§12.2)
+    if incoming.gets_record_route():  # the same token again: the route set stays as it is (§12.2)
         inside = core.local_addresses.of(incoming.flow)
         record = Record(inside, routed.secure, dialog.token)
-    return incoming.pack(routed.editor, uri, loop, record), behind
+    outgoing = incoming.pack(
+        routed.head,
+        uri,
+        routes,
+        loop,
+        record,
+        last_route=last_route,
+        # a peer that isn't trusted is a member of the pool, known by its address only
+        left_out=None if incoming.peer.trusted else IDENTITY_FIELDS,
+    )
+    return outgoing, behind
 
 
 def _hop_behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> SipUri | None:
@@ -218,21 +244,15 @@ def _hop_behind(core: ProxyCore, dialog: DialogToken, routes: list[Route]) -> Si
     return uri
 
 
-def _set_route(routed: _Routed) -> bytes:
-    """Write Route as it goes on; return the Request-URI that goes with it.
+def _next_route(routed: _Routed) -> tuple[bytes, list[Route], bytes | None]:
+    """The Request-URI and the Route entries as they go on, and a URI to put behind these.
 
     A strict router behind us expects its own URI in the Request-URI (§16.6 step 6).
     """
-    editor, uri, routes = routed.editor, routed.uri, routed.routes
-    if not routes:
-        editor.keep_routes([])
-        return uri
-    if parse_uri(routes[0].uri).param(b"lr") is not None:
-        editor.keep_routes(routes)
-        return uri
-    editor.keep_routes(routes[1:])
-    editor.append_route(uri)
-    return routes[0].uri
+    uri, routes = routed.uri, routed.routes
+    if not routes or parse_uri(routes[0].uri).param(b"lr") is not None:
+        return uri, routes, None
+    return routes[0].uri, routes[1:], uri
 
 
 def _flow_of(core: ProxyCore, dialog: DialogToken, routed: _Routed) -> Flow | None:

@@ -4,12 +4,14 @@
 (RFC 3261 §16.3 to §16.6). Of a request that is refused nothing is kept (§16.2, §8.2.7).
 """
 
+import re
 from dataclasses import dataclass, field
 
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.net.target import Target
 from chatredirect.proxy.core import ProxyCore
-from chatredirect.proxy.events import ProxyAnswered
-from chatredirect.proxy.outgoing_request import OutgoingRequest, Record, token_in
+from chatredirect.proxy.events import ProxyAnswered, ProxyRefusal
+from chatredirect.proxy.outgoing_request import OutgoingRequest, Record
 from chatredirect.proxy.response_context import ResponseContext
 from chatredirect.responses.planned import (
     SIPS_NOT_ALLOWED,
@@ -22,10 +24,11 @@ from chatredirect.responses.planned import (
 from chatredirect.responses.planned import reason as warning_in
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import Flow, ReturnPath
-from chatredirect.sip.forwarding import HeaderEditor, Route
+from chatredirect.sip.forwarded_head import ForwardedHead
+from chatredirect.sip.forwarding import Route
 from chatredirect.sip.headers import MandatoryHeaders
 from chatredirect.sip.message import Request
-from chatredirect.sip.response import Peer, reply_port, stamp
+from chatredirect.sip.response import Peer, stamped
 from chatredirect.sip.transaction.layer import Send
 from chatredirect.sip.uri import parse_uri
 
@@ -69,11 +72,9 @@ class IncomingRequest:
 
     def __post_init__(self) -> None:
         """Find the way back, which every request needs."""
-        via = self.headers.via
-        self.flow = self.return_path.flow(reply_port(via, self.peer))
-        self.via = stamp(self.request.vias[0], via, self.peer)
+        self.via, port = stamped(self.request, self.headers, self.peer)
+        self.flow = self.return_path.flow(port)
 
-    @property
     def gets_record_route(self) -> bool:
         """Whether it gets our Record-Route."""
         return self.request.method not in _WITHOUT_RECORD_ROUTE
@@ -88,13 +89,14 @@ class IncomingRequest:
         if transaction is None:
             return False
         if core.transactions.server_of(key, self.peer) is None:
-            raise RequestRefused(PlannedResponse(482), "other_peer")
+            response = PlannedResponse(482, refusal=RefusalReason.OTHER_PEER)
+            raise RequestRefused(response, "other_peer")
         core.counters.retransmissions += 1
         core.transactions.repeated(transaction, self.flow, self.now)
         return True
 
-    def check(self, core: ProxyCore, editor: HeaderEditor, routes: list[Route]) -> bytes:
-        """Check Max-Forwards, Proxy-Require and loops, and count Max-Forwards down.
+    def check(self, core: ProxyCore, head: ForwardedHead, routes: list[Route]) -> bytes:
+        """Check Max-Forwards, Proxy-Require and loops.
 
         Args:
             routes: its Route entries, as they came.
@@ -107,67 +109,63 @@ class IncomingRequest:
             SipError: Max-Forwards or Proxy-Require can't be read.
         """
         request = self.request
-        hops = editor.hops()
-        if hops == 0:
+        if head.hops() == 0:
             if request.method == b"OPTIONS":  # §16.3 step 3
                 raise RequestRefused(PlannedResponse(200, capabilities(None)), "max_forwards")
             raise RequestRefused(PlannedResponse(483), "max_forwards")
-        known = core.settings.proxy_require
-        unknown = [tag for tag in editor.required() if tag.lower() not in known]
-        if unknown:
-            raise RequestRefused(unsupported(unknown), "proxy_require")
-        identity = (request.uri, request.call_id, request.from_, request.to, request.cseq)
-        # without the method of CSeq
-        same = b"\n".join(part or b"" for part in identity).rpartition(b" ")[0]
-        if routes:
-            same += b"".join(b"\n" + route.raw for route in routes)
-        loop = core.settings.loops(same)
-        if any(loop in via for via in request.vias):
-            raise RequestRefused(PlannedResponse(482), "loop")
-        editor.count_down(hops)
+        required = head.required()
+        if required:
+            known = core.settings.proxy_require
+            unknown = [tag for tag in required if tag.lower() not in known]
+            if unknown:
+                response = unsupported(unknown)
+                response.refusal = RefusalReason.PROXY_REQUIRE
+                raise RequestRefused(response, "proxy_require")
+        loop = core.settings.loops.mark(request, routes)
+        for via in request.vias:
+            if via.find(loop) >= 0:
+                raise RequestRefused(PlannedResponse(482), "loop")
         return loop
 
     def pack(
-        self, editor: HeaderEditor, uri: bytes, loop: bytes, record: Record | None
+        self,
+        head: ForwardedHead,
+        uri: bytes,
+        routes: list[Route],
+        loop: bytes,
+        record: Record | None,
+        *,
+        last_route: bytes | None = None,
+        left_out: re.Pattern[bytes] | None = None,
     ) -> OutgoingRequest:
-        """Write what is sent on; for `loop` and `record` see `OutgoingRequest`."""
+        """Write what is sent on; see `OutgoingRequest` and `ForwardedHead.rest`."""
         request = self.request
-        editor.stamp(self.via)
-        start_line = b"%b %b SIP/2.0" % (request.method, uri)
-        return OutgoingRequest(request.method, start_line, editor.rest(request.body), loop, record)
+        rest = head.rest(self.via, routes, request.body, last_route=last_route, left_out=left_out)
+        start_line = request.method + b" " + uri + b" SIP/2.0"
+        return OutgoingRequest(request.method, start_line, rest, loop, record)
 
     def admit(
         self,
         core: ProxyCore,
         key: bytes,
         outgoing: OutgoingRequest,
-        targets: list[Target],
+        targets: tuple[Target, ...],
         *,
         endpoint: str | None = None,
         secure: bool = False,
     ) -> ResponseContext:
-        """Open a server transaction with this key, and the response context of the request."""
+        """Open a server transaction with this key, and make the response context of the request.
+
+        `ProxyCore.open_context` has to follow.
+        """
         request, headers, peer = self.request, self.headers, self.peer
         invite = request.method == b"INVITE"
         server = core.transactions.serve(key, self.flow, None, peer, invite=invite)
-        context = ResponseContext(
-            proxy=core,
-            request=request,
-            invite=invite,
-            number=headers.number,
-            peer=peer,
-            via=self.via,
-            tagged=headers.in_dialog,
-            endpoint=endpoint,
-            outgoing=outgoing,
-            targets=targets,
-            began=self.now,
-            server=server,
-            secure=secure,
-        )
+        context = ResponseContext(  # by position: names would make a dictionary
+            core, request, invite, headers.number, peer, self.via, headers.in_dialog, endpoint,
+            outgoing, targets, self.now, server, secure,
+        )  # fmt: skip
         server.user = context
-        with core.ending_at_fault(context, self.now):
-            core.open_context(context, self.now)
         return context
 
     def refuse(self, core: ProxyCore, refused: RequestRefused, endpoint: str | None = None) -> None:
@@ -182,12 +180,26 @@ class IncomingRequest:
         core.events.append(
             ProxyAnswered(request, self.peer, transport, response.status, endpoint, None, why)
         )
+        if response.refusal is not None:
+            about = endpoint or ""
+            if response.refusal is RefusalReason.PROXY_REQUIRE:
+                tags = response.fields.partition(b" ")[2].rstrip()
+                about = tags.decode("ascii", "backslashreplace")
+            core.events.append(ProxyRefusal(response.refusal, self.peer, transport, about))
 
 
-def overload(core: ProxyCore, reason: str) -> RequestRefused:
-    """503: there is no room for another request, or no new one is accepted any more."""
-    retry_after = b"Retry-After: %d\r\n" % core.settings.retry_after
-    return RequestRefused(PlannedResponse(503, retry_after), reason)
+def overload(core: ProxyCore, limit: RefusalReason) -> RequestRefused:
+    """503: there is no room for another request, since this limit is reached."""
+    return RequestRefused(PlannedResponse(503, _retry_after(core), refusal=limit), "overload")
+
+
+def draining(core: ProxyCore) -> RequestRefused:
+    """503: no new request is accepted any more."""
+    return RequestRefused(PlannedResponse(503, _retry_after(core)), "draining")
+
+
+def _retry_after(core: ProxyCore) -> bytes:
+    return b"Retry-After: %d\r\n" % core.settings.retry_after
 
 
 def no_tls(core: ProxyCore) -> RequestRefused:
@@ -202,9 +214,9 @@ def needs_tls(uri: bytes) -> bool:
     return uri[:5].lower() == b"sips:"
 
 
-def names_us_alone(core: ProxyCore, route: bytes) -> bool:
-    """Whether a Route's URI names this server and no dialog: an outbound proxy's (§16.4)."""
+def names_us(core: ProxyCore, route: bytes) -> bool:
+    """Whether a Route's URI names this server: with no token in it, an outbound proxy's (§16.4)."""
     try:
-        return token_in(route) is None and core.settings.names.names(parse_uri(route))
+        return core.settings.names.names(parse_uri(route))
     except SipError:
         return False

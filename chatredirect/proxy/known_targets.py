@@ -50,14 +50,14 @@ class TargetBlocklist:
         del self._until[target.key]
         return False
 
-    def sort(self, targets: Sequence[Target], now: float) -> list[Target]:
+    def sort(self, targets: Sequence[Target], now: float) -> tuple[Target, ...]:
         """Put the targets in the list behind the others; otherwise the order stays."""
         if not self._until:
-            return list(targets)
+            return tuple(targets)
         good = [target for target in targets if not self.has(target, now)]
         if len(good) < len(targets):
             good += [target for target in targets if self.has(target, now)]
-        return good
+        return tuple(good)
 
 
 class ServedPools:
@@ -108,10 +108,14 @@ class ServedPools:
 
         What left before this process began isn't known; it counts as having left then.
         """
-        if any(_leads_to(key, target) for key in self._pools.get(target.domain, ())):
-            return True
+        for key in self._pools.get(target.domain, ()):
+            if _leads_to(key, target):
+                return True
         if self._began is not None and now < self._began + self._grace:
             return True
+        return self._left_lately(target, now)
+
+    def _left_lately(self, target: Target, now: float) -> bool:
         return any(
             now < since + self._grace and _leads_to(key, target)
             for key, since in self._left.get(target.domain, {}).items()

@@ -1,6 +1,7 @@
 """Requests for an endpoint: checked, and sent to the pool (RFC 3261 §16.3 to §16.6)."""
 
 from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.net.target import Target
 from chatredirect.proxy.core import ProxyCore
 from chatredirect.proxy.events import ProxyDropped
@@ -8,17 +9,18 @@ from chatredirect.proxy.incoming_request import (
     MAX_OWN_ROUTES,
     IncomingRequest,
     RequestRefused,
-    names_us_alone,
+    draining,
+    names_us,
     needs_tls,
     no_tls,
     overload,
 )
-from chatredirect.proxy.outgoing_request import OutgoingRequest, Record
+from chatredirect.proxy.outgoing_request import OutgoingRequest, Record, token_in
 from chatredirect.proxy.response_context import StatelessForward
 from chatredirect.responses.planned import MISCELLANEOUS, PlannedResponse, unavailable
 from chatredirect.sip import abnf
 from chatredirect.sip.errors import SipError
-from chatredirect.sip.forwarding import lay_out
+from chatredirect.sip.forwarded_head import ForwardedHead
 from chatredirect.sip.transaction import matching
 from chatredirect.sip.uri import SipUri, destination, parse_uri
 
@@ -39,10 +41,11 @@ def forward(
     try:
         if incoming.repeated(core, key):
             return
-        if not core.room_for(incoming.peer):
-            raise overload(core, "overload")
+        limit = core.limit_reached(incoming.peer)
+        if limit is not None:
+            raise overload(core, limit)
         if core.draining and not in_dialog:
-            raise overload(core, "draining")
+            raise draining(core)
         outgoing = _prepare(core, incoming, uri, endpoint)
         targets = _targets(core, incoming, endpoint)
     except RequestRefused as refused:
@@ -50,8 +53,12 @@ def forward(
         return
     core.counters.forwarded["dialog" if in_dialog else "new"] += 1
     context = incoming.admit(core, key, outgoing, targets, endpoint=endpoint.address)
-    with core.ending_at_fault(context, incoming.now):
+    try:
+        core.open_context(context, incoming.now)
         core.next_target(context, incoming.now)
+    except Exception:  # nothing else would end the request
+        core.abandon(context, incoming.now)
+        raise
 
 
 def forward_stateless(
@@ -76,32 +83,34 @@ def _prepare(
 ) -> OutgoingRequest:
     """Raises RequestRefused if the request isn't forwarded, SipError if it can't be read."""
     request = incoming.request
-    editor = lay_out(request.head)
-    routes = editor.route_set() if editor.routes else []
-    loop = incoming.check(core, editor, routes)
+    head = ForwardedHead(request.head)
+    routes = head.route_set()
+    loop = incoming.check(core, head, routes)
     if routes:
         ours = len(routes) <= MAX_OWN_ROUTES and all(
-            names_us_alone(core, route.uri) for route in routes
+            token_in(route.uri) is None and names_us(core, route.uri) for route in routes
         )
         if not ours:  # a request for an endpoint goes to the endpoint's pool and nowhere else
-            raise RequestRefused(PlannedResponse(403, phrase="Route Leads Elsewhere"), "route")
-        editor.keep_routes([])
+            phrase = "Route Leads Elsewhere"
+            response = PlannedResponse(403, phrase=phrase, refusal=RefusalReason.ROUTE)
+            raise RequestRefused(response, "route")
     if uri is None:
         next_uri = endpoint.rewritten(parse_uri(endpoint.uri)) or endpoint.uri
     else:
         next_uri = endpoint.rewritten(uri) or request.uri
     record = None
-    if incoming.gets_record_route:
+    if incoming.gets_record_route():
         record = Record(
-            inside=core.local_addresses.of(incoming.flow),
-            secure=needs_tls(request.uri),
-            flow=core.flow_names.name(incoming.flow),
-            behind=_hop_before(editor.recorded()),
-            made=int(incoming.epoch),
-            call_id=request.call_id or b"",
-            tag=matching.tag_of(incoming.headers.from_, "From"),
+            core.local_addresses.of(incoming.flow),
+            needs_tls(request.uri),
+            b"",
+            core.flow_names.name(incoming.flow),
+            _hop_before(head.recorded()),
+            int(incoming.epoch),
+            request.call_id or b"",
+            matching.tag_of(incoming.headers.from_, "From"),
         )
-    return incoming.pack(editor, next_uri, loop, record)
+    return incoming.pack(head, next_uri, [], loop, record)
 
 
 def _hop_before(recorded: bytes) -> bytes:
@@ -120,7 +129,9 @@ def _hop_before(recorded: bytes) -> bytes:
         return b""  # nothing could be sent there
 
 
-def _targets(core: ProxyCore, incoming: IncomingRequest, endpoint: ProxyEndpoint) -> list[Target]:
+def _targets(
+    core: ProxyCore, incoming: IncomingRequest, endpoint: ProxyEndpoint
+) -> tuple[Target, ...]:
     """The targets in the order in which they are tried (§16.5); RequestRefused if there is none."""
     pool, settings = endpoint.pool, core.settings
     targets = pool.order(incoming.headers.caller) if pool.usable or endpoint.serve else ()

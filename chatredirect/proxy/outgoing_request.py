@@ -2,6 +2,8 @@
 
 Via and Record-Route name the local address that the request goes out from, and the token in
 Record-Route names the target. Everything else is written once, however many targets are tried.
+Via names this instance, whose transactions its responses belong to; Record-Route may name all that
+share the secret, any of which can serve the dialog.
 
 A request comes in at one of our local addresses and goes out from another. Where both are the same
 address, port and transport, one Record-Route does for both. Where they differ there are two, so
@@ -50,11 +52,17 @@ class LocalAddress:
 class LocalAddresses:
     """All of our addresses that have been used."""
 
-    __slots__ = ("_advertise", "_known")
+    __slots__ = ("_advertise", "_known", "_record_route_host")
 
-    def __init__(self, advertise: HostPort | None) -> None:
-        """Begin; `advertise` is the host that we call ourselves, None for the address in use."""
+    def __init__(self, advertise: HostPort | None, record_route_host: HostPort | None) -> None:
+        """Begin without addresses.
+
+        Args:
+            advertise: the host for Via; None for the address in use.
+            record_route_host: the host for Record-Route; None for the address in use.
+        """
         self._advertise = advertise
+        self._record_route_host = record_route_host
         self._known: dict[tuple[str, str, int], LocalAddress] = {}
 
     def of(self, flow: Flow) -> LocalAddress:
@@ -68,17 +76,23 @@ class LocalAddresses:
         return local
 
     def _make(self, transport: str, host: str, port: int) -> LocalAddress:
-        if self._advertise is not None:
-            host, port = self._advertise.host, self._advertise.port or port
-        sent_by = hostport(host, port)
+        sent_by = _named(self._advertise, host, port)
+        recorded = _named(self._record_route_host, host, port)
         name = transport.encode("ascii")
         param = b"" if transport == "udp" else b";transport=" + name
         return LocalAddress(
             via=b"SIP/2.0/%b %b;branch=" % (name.upper(), sent_by),
             after=b";rport" if transport == "udp" else b"",  # RFC 3581
-            uri=b"sip:%b%b;lr%b" % (sent_by, param, _IN_URI),
-            secure_uri=b"sips:%b;lr%b" % (sent_by, _IN_URI),
+            uri=b"sip:%b%b;lr%b" % (recorded, param, _IN_URI),
+            secure_uri=b"sips:%b;lr%b" % (recorded, _IN_URI),
         )
+
+
+def _named(name: HostPort | None, host: str, port: int) -> bytes:
+    """A configured name with its own port or this one; without a name the address in use."""
+    if name is None:
+        return hostport(host, port)
+    return hostport(name.host, name.port or port)
 
 
 @dataclass(slots=True, eq=False)
@@ -134,9 +148,10 @@ class OutgoingRequest:
                     record.flow, target, record.behind, record.made, record.call_id, record.tag
                 )
             fields = _record_route(record, local, token)
-        return b"%b\r\nVia: %b%b%b\r\n%b%b" % (
-            self.start_line, local.via, branch, local.after, fields, self.rest,
-        )  # fmt: skip
+        return b"".join((  # twice as fast as formatting
+            self.start_line, b"\r\nVia: ", local.via, branch, local.after, b"\r\n",
+            fields, self.rest,
+        ))  # fmt: skip
 
 
 def _record_route(record: Record, outside: LocalAddress, token: bytes) -> bytes:
@@ -152,5 +167,7 @@ def _record_route(record: Record, outside: LocalAddress, token: bytes) -> bytes:
 
 def token_in(uri: bytes) -> bytes | None:
     """The token of a URI that looks like one of ours; None if it has none."""
-    _, found, rest = uri.partition(_IN_URI)
-    return rest.partition(b";")[0].partition(b"?")[0] if found else None
+    at = uri.find(_IN_URI)
+    if at < 0:
+        return None
+    return uri[at + len(_IN_URI) :].partition(b";")[0].partition(b"?")[0]

@@ -13,6 +13,7 @@ from chatredirect.net.addresses import Transport
 from chatredirect.net.target import Target
 from chatredirect.proxy.branches import (
     CANCEL,
+    CONNECTED,
     FAIL,
     FORWARD,
     QUIT,
@@ -100,7 +101,7 @@ class Branch:
     def use(self, flow: Flow, now: float) -> None:
         """Go on over this flow: there is a connection to the target."""
         self.flow = flow
-        self.context.handle_event(self, BranchEvent.CONNECTED, now)
+        self.context.handle_event(self, CONNECTED, now)
 
     @property
     def may_go_again(self) -> bool:
@@ -143,6 +144,7 @@ class ResponseContext:
         attempt_at: when the active branch has had time enough to answer.
         timer_c_at: when Timer C fires (§16.8).
         trying_at: when a request other than INVITE gets its 100 (RFC 4320 §4.1).
+        due: when `handle_timers` has to be called, or earlier: see `set_due`.
         queued: for the timer heap.
     """
 
@@ -155,7 +157,7 @@ class ResponseContext:
     tagged: bool
     endpoint: str | None
     outgoing: OutgoingRequest | None
-    targets: list[Target]
+    targets: tuple[Target, ...]
     began: float
     server: "Transaction[User]"
     secure: bool = False
@@ -172,13 +174,13 @@ class ResponseContext:
     attempt_at: float = inf
     timer_c_at: float = inf
     trying_at: float = inf
+    due: float = inf
     queued: float = inf
 
-    @property
-    def due(self) -> float:
-        """When the next of its timers fires; infinite for never."""
+    def set_due(self) -> None:
+        """Note when the first of its timers fires; infinite for never."""
         first = self.attempt_at if self.attempt_at < self.timer_c_at else self.timer_c_at
-        return first if first < self.trying_at else self.trying_at
+        self.due = first if first < self.trying_at else self.trying_at
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -256,7 +258,7 @@ class ResponseContext:
         """Send 100, which says only that the request has come (§8.2.6.1)."""
         request = self.request
         assert request is not None
-        stamps = values(request, b"timestamp") if b"imestamp" in request.head else ()
+        stamps = values(request, b"timestamp") if request.head.find(b"imestamp") >= 0 else ()
         fields = b"".join(b"Timestamp: %b\r\n" % stamp for stamp in stamps)
         data = respond(request, _STATUS_LINES[100], self.via, b"", fields)
         self.proxy.transactions.respond(self.server, 100, data, now)
@@ -423,7 +425,7 @@ class ResponseContext:
         transaction, transactions = branch.transaction, self.proxy.transactions
         self.timer_c_at = inf
         if branch is self.active:
-            self.targets = []  # what has rung for so long isn't to begin elsewhere (§16.8)
+            self.targets = ()  # what has rung for so long isn't to begin elsewhere (§16.8)
         if transaction is None or branch.flow is None or not self.invite:
             return
         key = matching.client_key(transaction.key.partition(b" ")[2], b"CANCEL")

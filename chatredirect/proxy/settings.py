@@ -16,7 +16,8 @@ class ProxySettings:
     """What a configuration says to the proxy; new settings are for the requests that come later.
 
     Attributes:
-        advertise: the host that we call ourselves; None: the address in use.
+        advertise: the host that we call ourselves in Via; None: the address in use.
+        record_route_host: the host in Record-Route; None: the address in use.
         loops: makes the mark that a request is known by should it come back.
         is_target: whether an address is one of any pool's targets.
         follows: whether a request may go to a target that a Route names.
@@ -52,5 +53,6 @@ class ProxySettings:
     target_grace: float = 3600.0
     dialog_age: float | None = 30 * 86400.0
     proxy_require: frozenset[bytes] = frozenset((b"ms-benotify",))
+    record_route_host: HostPort | None = None
     transactions: int = 20_000
     transactions_per_peer: int = 5_000

@@ -8,34 +8,13 @@ configuration.
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-#: The methods that are counted by name: those with an RFC, and Microsoft's.
-METHODS = frozenset((
-    b"ACK", b"BYE", b"CANCEL", b"INFO", b"INVITE", b"MESSAGE", b"NOTIFY", b"OPTIONS", b"PRACK",
-    b"PUBLISH", b"REFER", b"REGISTER", b"SUBSCRIBE", b"UPDATE", b"BENOTIFY", b"NEGOTIATE",
-    b"SERVICE",
-))  # fmt: skip
-OTHER = b"other"
-"""Every other method; no method of a known name is written so."""
+from chatredirect.endpoints.response_counts import Answers, Tally, add
+from chatredirect.net.refusals import Refusals
+from chatredirect.usage.recorder import UsageRecorder
+
 LABELLED = 1000
 """More endpoints than this are counted together, unless the configuration sets another limit."""
-
-#: Responses by method, transport and status code.
-Answers: TypeAlias = dict[tuple[bytes, str, int], int]
-
-
-@dataclass(slots=True)
-class Tally:
-    """The responses of one endpoint.
-
-    Attributes:
-        counts: the responses; with very many endpoints they share one dictionary.
-        requests: the requests for this endpoint alone in any case.
-    """
-
-    counts: Answers
-    requests: int = 0
 
 
 @dataclass(slots=True)
@@ -48,6 +27,8 @@ class Counters:
         endpoints: responses by the endpoint's address, if it had a request.
         nobody: responses to requests for no endpoint.
         together: all endpoints' responses if they are too many to be counted one by one.
+        usage: takes who was served; None where nobody wants to know.
+        refusals: who was refused, and why.
     """
 
     drops: dict[str, int] = field(default_factory=dict)
@@ -55,6 +36,8 @@ class Counters:
     endpoints: dict[str, Tally] = field(default_factory=dict)
     nobody: Tally = field(default_factory=lambda: Tally({}))
     together: Answers | None = None
+    usage: UsageRecorder | None = None
+    refusals: Refusals = field(default_factory=Refusals)
     _former: Answers = field(default_factory=dict)
 
     @property
@@ -68,15 +51,19 @@ class Counters:
 
     def answered(self, status: int, method: bytes, transport: str, endpoint: str | None) -> None:
         """Count a response; `endpoint` is the address of the endpoint that it was for, if any."""
-        tally = self.nobody if endpoint is None else self.endpoints.get(endpoint)
+        if endpoint is None:
+            tally = self.nobody
+        else:
+            tally = self.endpoints.get(endpoint) or self.tally(endpoint)
+        tally.count(status, method, transport)
+
+    def tally(self, endpoint: str) -> Tally:
+        """The responses of the endpoint with this address."""
+        tally = self.endpoints.get(endpoint)
         if tally is None:
-            assert endpoint is not None
             together = self.together
             tally = self.endpoints[endpoint] = Tally({} if together is None else together)
-        tally.requests += 1
-        key = (method if method in METHODS else OTHER, transport, status)
-        counts = tally.counts
-        counts[key] = counts.get(key, 0) + 1
+        return tally
 
     def dropped(self, reason: str) -> None:
         """Count a message that gets no response; `reason` is a constant of ours."""
@@ -94,15 +81,15 @@ class Counters:
         for address in [each for each in self.endpoints if each not in endpoints]:
             gone = self.endpoints.pop(address)
             if self.together is None:
-                _add(self._former, gone.counts)
+                add(self._former, gone.counts)
         if len(endpoints) > labelled:
             if self.together is None:
                 self.together = {}
                 for tally in self.endpoints.values():
-                    _add(self.together, tally.counts)
+                    add(self.together, tally.counts)
                     tally.counts = self.together
         elif self.together is not None:
-            _add(self._former, self.together)
+            add(self._former, self.together)
             self.together = None
             for tally in self.endpoints.values():
                 tally.counts = {}
@@ -113,8 +100,3 @@ class Counters:
             yield self.together
         else:
             yield from (tally.counts for tally in self.endpoints.values())
-
-
-def _add(to: Answers, counts: Answers) -> None:
-    for key, number in counts.items():
-        to[key] = to.get(key, 0) + number

@@ -8,10 +8,14 @@ import re
 import structlog
 
 from chatredirect.responses.planned import PlannedResponse, reason
+from chatredirect.sip.caller import user_agent
+from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import peer_text
+from chatredirect.sip.headers import read_from_to
 from chatredirect.sip.message import Message, Request, Response
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.layer import Transaction, U
+from chatredirect.usage.identity import UNREADABLE, canonical_caller
 
 log = structlog.get_logger()
 
@@ -22,8 +26,24 @@ _REASONS = {
     "with a name in tls.allowed_peers",
     404: "no endpoint has this URI",
     405: "the method isn't one of the endpoint's",
+    413: "its body is longer than a lookup takes",
+    415: "its body isn't understood: Accept or Accept-Encoding says what is",
+    420: "it requires an extension that isn't supported: Unsupported names it",
+    430: "the caller's connection is gone, and no other way leads there",
     481: "it is in a dialog, or about a request, that isn't known here",
+    482: "it has come before, by another way or from another peer",
+    487: "it was cancelled",
+    491: "an offer of ours has no answer yet",
+    500: "too much at once in this dialog",
+    503: "this server is about to stop",
+    513: "what a lookup keeps of its header fields is too long",
 }
+
+_WITHOUT_RESPONSE = {
+    "ack": "an ACK gets no response",
+    "benotify": "a BENOTIFY gets no response",
+}
+"""Messages with which nothing is wrong."""
 
 # Why a response isn't accepted; counted under these names.
 NO_REQUEST = "response"
@@ -42,6 +62,11 @@ def explain(planned: PlannedResponse) -> str:
     if planned.fault is not None:
         return explain_status(planned.status, address, f"malformed: {planned.fault}")
     return explain_status(planned.status, address, "", planned.fields)
+
+
+def explain_no_response(reason: str) -> str:
+    """Explain why a message gets no response; `reason` is the name under which that is counted."""
+    return _WITHOUT_RESPONSE.get(reason) or f"dropped: {reason}"
 
 
 def explain_status(status: int, endpoint: str | None, why: str, fields: bytes = b"") -> str:
@@ -85,24 +110,58 @@ def log_request(
     """
     if not why and status in (480, 488, 503):
         why = reason(fields)
+    agent = user_agent(request)
     log.info(
         "request",
         method=request.method,
         uri=request.uri,
         status=status,
         endpoint=endpoint,
-        caller=request.from_,
+        caller=caller_text(request.from_),
         call_id=request.call_id,
         peer=_peer(peer, transport),
+        **({"user_agent": agent} if agent else {}),
         **({"target": target} if target else {}),
         **({"fault": fault} if fault else {}),
         **({"why": why} if why else {}),
     )
 
 
+def caller_text(from_: bytes | None) -> str | bytes | None:
+    """The caller for the log: one spelling of one SIP address, so that callers can be counted.
+
+    What is none is shown as it came.
+    """
+    if from_ is None:
+        return None
+    try:
+        uri = read_from_to(from_, "From").uri
+    except SipError:
+        return from_
+    caller = canonical_caller(uri)
+    return uri if caller == UNREADABLE else caller
+
+
+class _DroppedCaller:
+    """A message's caller, worked out only if the line is written: nearly always it isn't."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+
+    def __str__(self) -> str:
+        caller = caller_text(self._message.from_)
+        if isinstance(caller, bytes):
+            return caller.decode("utf-8", "backslashreplace")
+        return caller or ""
+
+
 def log_drop(why: str, peer: Peer, transport: str, message: Message | None = None) -> None:
-    """Log, at level debug, a message that gets no response; `message` is None if unreadable."""
-    about = {} if message is None else {"caller": message.from_, "call_id": message.call_id}
+    """Log, at level debug, a message without a response; `message` is None if it can't be read."""
+    about: dict[str, object] = {}
+    if message is not None:
+        about = {"caller": _DroppedCaller(message), "call_id": message.call_id}
     log.debug("dropped", why=why, **about, peer=_peer(peer, transport))
 
 

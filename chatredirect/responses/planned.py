@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatredirect.endpoints.directory import Endpoint
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.sip.errors import BadHeaderValue, SipError
 from chatredirect.sip.headers import MandatoryHeaders, read_tag
 from chatredirect.sip.message import Request
-from chatredirect.sip.response import Peer, respond, stamp, status_line
+from chatredirect.sip.response import Peer, respond, stamp, status_line, write_answer
 
 # RFC 3261 §20.43 and RFC 5630 §6.2
 NO_SUCH_MEDIA = b"304"
@@ -55,6 +56,7 @@ class PlannedResponse:
         tagged: whether our To tag is added.
         endpoint: the endpoint that the request was for, if any.
         fault: what is wrong with the request, if anything.
+        refusal: why the peer is refused, or which limit is reached, if that is the reason.
     """
 
     status: int
@@ -63,6 +65,7 @@ class PlannedResponse:
     tagged: bool = True
     endpoint: Endpoint | None = None
     fault: SipError | None = None
+    refusal: RefusalReason | None = None
 
     @property
     def status_line(self) -> bytes:
@@ -85,6 +88,9 @@ def write(
     request: Request, headers: MandatoryHeaders, peer: Peer, planned: PlannedResponse, tag: bytes
 ) -> bytes:
     """Write a response without a body; `tag` is our To tag if the request has none, else `b""`."""
+    if not tag:
+        line, fields = planned.status_line, planned.fields
+        return write_answer(request, headers.via, headers.number, peer, line, fields, None)[0]
     via = stamp(request.vias[0], headers.via, peer)
     return respond(request, planned.status_line, via, tag, planned.fields)
 
@@ -95,7 +101,9 @@ def refusal(request: Request, error: SipError) -> PlannedResponse:
     complete = None not in (request.from_, request.call_id, request.cseq)
     readable = request.to is not None and "To" not in request.overlong
     tagged = complete and readable and _has_no_tag(request.to or b"")
-    return PlannedResponse(status, phrase=error.reason, tagged=tagged, fault=error)
+    # without its traceback, by which it would hold whoever holds this response: a cycle
+    fault = error.with_traceback(None)
+    return PlannedResponse(status, phrase=error.reason, tagged=tagged, fault=fault)
 
 
 def _has_no_tag(to: bytes) -> bool:

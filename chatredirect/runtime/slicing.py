@@ -5,11 +5,13 @@ milliseconds, for at least as long as it has worked. So half of the processor is
 
 A full garbage collection would delay requests, too: it examines every object, and a configuration
 has many. So the collector is off while one is built, and `gc.freeze` excludes its objects
-afterwards; reference counts free them later.
+afterwards; reference counts free them later. `collector` has what applies to all other objects.
 """
 
 import asyncio
 import gc
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ WORK = 0.002
 """Seconds of work before the event loop gets its turn."""
 REST = 0.002
 """Seconds that the event loop then has."""
+TURN_OF_A_THREAD = 0.0002
+"""Seconds for which a thread that computes keeps the interpreter from the event loop."""
 
 
 class Slicer:
@@ -48,6 +52,36 @@ class Slicer:
             gc.collect(0)  # the garbage of requests meanwhile: only the youngest generation
         await asyncio.sleep(self._rest)
         self._begun = self._clock()
+
+
+class _ShortTurns:
+    """Has all threads hand the interpreter over soon, while one of them is in here.
+
+    A thread that computes keeps the interpreter for five milliseconds, and the event loop, which
+    gives it away with every system call, would wait so long for each.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(TURN_OF_A_THREAD)
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                sys.setswitchinterval(self._before)
+
+
+short_turns = _ShortTurns()
+"""For a thread beside the event loop, around what takes it long."""
 
 
 @contextmanager

@@ -79,10 +79,10 @@ class WorkList(Protocol):
 
     @property
     def items(self) -> Sized:
-        """The items that wait to be carried out."""
+        """The items that wait to be carried out: always the same list."""
 
     def carry_out(self, now: float) -> bool:
-        """Carry out all items of the list. Returns whether there were any."""
+        """Carry out all items of the list; whether one of them failed."""
 
 
 class Work(Generic[T]):
@@ -118,24 +118,28 @@ class Work(Generic[T]):
         """Take all items out of the list and carry out each; items added meanwhile stay.
 
         Returns:
-            Whether there were any.
+            Whether one of them failed.
         """
-        if not self.items:
-            return False
-        taken = self.items[:]
-        self.items.clear()
+        items, do, failed = self.items, self._do, False
+        taken = items[:]
+        items.clear()
         for item in taken:
             try:
-                done = self._do(item)
+                done = do(item)
             except Exception:  # the items after this one are carried out all the same
                 log.exception("work_failed", what=self._what)
                 done = False
-            if done is False and self._failed is not None:
-                try:
-                    self._failed(item, now)
-                except Exception:  # nothing more can be done for it, and the next one waits
-                    log.exception("work_failed", what=self._what)
-        return True
+            if done is False:
+                failed = True
+                self._fail(item, now)
+        return failed
+
+    def _fail(self, item: T, now: float) -> None:
+        if self._failed is not None:
+            try:
+                self._failed(item, now)
+            except Exception:  # nothing more can be done for it, and the next one waits
+                log.exception("work_failed", what=self._what)
 
 
 class Core(Protocol):
@@ -203,16 +207,14 @@ class CoreDriver:
 
     def settle(self, now: float) -> None:
         """Carry out what the core wants after a call."""
-        while (work := self._wanted()) is not None:
-            work.carry_out(now)
-        self._events.carry_out(now)
+        again = True
+        while again:
+            again = False
+            for work in self._work:
+                if work.items and work.carry_out(now):
+                    again = True  # what failed may have added to a list before this one
+        if self._events.items:
+            self._events.carry_out(now)
         due = self._core.next_timer()
         if due is not None:
             self._wake_at(due)
-
-    def _wanted(self) -> WorkList | None:
-        """The first list of work that has any items; None if there is nothing to do."""
-        for work in self._work:
-            if work.items:
-                return work
-        return None

@@ -50,6 +50,10 @@ SIP_VERSION = re.compile(rb"(?i:SIP)/[0-9]++\.[0-9]++")
 HEADER_NAME = re.compile(rb"(" + TOKEN + rb")[ \t]*+")
 #: The end of a header field: a CRLF without white space after it (§7.3.1, folding).
 FIELD_END = re.compile(rb"\r\n(?![ \t])")
+#: The first 256 octets of a User-Agent, or of the first line of a folded one (§20.41).
+USER_AGENT = re.compile(rb"\r\nuser-agent[ \t]*+:[ \t]*+([^\r\n]{0,256}+)", re.IGNORECASE)
+#: Our own field, by which the ledger of uses knows our own probe: a hash in hexadecimal.
+PROBE_PROOF = re.compile(rb"\r\nChatredirect-Probe: [0-9a-f]{64}(?=\r\n|\Z)")
 #: A CR or LF that isn't part of a CRLF.
 BARE_LINE_BREAK = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
@@ -133,6 +137,17 @@ PLAIN_HEAD = re.compile(
 
 #: A value of Route with one entry in its usual form.
 PLAIN_ROUTE = re.compile(rb"<[A-Za-z]++:[^\x00-\x20\x7f<>,]++>\Z")
+#: A Contact with one SIP URI, and the URI; no port above `MAX_PORT`.
+PLAIN_CONTACT = re.compile(
+    rb"<(sips?:(?:[A-Za-z0-9_.\-]++@)?[A-Za-z0-9_][A-Za-z0-9_.\-]*+(?::[1-5]?[0-9]{1,4})?"
+    rb"(?:;[A-Za-z0-9.\-]++(?:=[A-Za-z0-9.\-:]++)?){0,8})>"
+    rb"(?:;[A-Za-z0-9.\-]++(?:=" + _UNQUOTED_VALUE + rb")?){0,8}\Z"
+)
+#: A Via of ours as it comes back: its branch, and what the peer makes of `rport` (RFC 3581 §4).
+PLAIN_RETURNED_VIA = re.compile(
+    rb"SIP/2\.0/[A-Z]{3} [A-Za-z0-9][A-Za-z0-9.\-]*+(?::[0-9]{1,4})?;branch=([A-Za-z0-9]++)"
+    rb"(?:;rport(?:=[0-9]++)?)?(?:;received=[0-9a-f:.]++)?\Z"
+)
 #: What the fast path for a parameter's value doesn't handle.
 NOT_PLAIN = re.compile(rb'[ \t\r\n"]')
 

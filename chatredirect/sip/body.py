@@ -21,7 +21,7 @@ class BadMultipart(Exception):
     """A multipart without a boundary or parts, or with too many parts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
     """A body, or a part of one.
 
@@ -40,7 +40,7 @@ class Body:
 
     def param(self, name: bytes) -> bytes | None:
         """The value of a parameter of the media type, without quotes; None if it is missing."""
-        value = headers.param(self.params, name)
+        value = headers.param(self.params, name) if self.params else None
         if value is not None and value[:1] == b'"':
             return value[1:-1].replace(b"\\", b"")  # no value that is used has a backslash
         return value
@@ -115,12 +115,11 @@ def _body(
     types: list[bytes], encodings: list[bytes], dispositions: list[bytes], octets: bytes
 ) -> Body:
     kind, semicolon, params = types[0].partition(b";") if types else (b"", b"", b"")
-    _, _, handling = dispositions[0].partition(b";") if dispositions else (b"", b"", b"")
-    optional = headers.param(b";" + handling, b"handling") or b""
-    return Body(
-        kind.strip(b" \t\r\n").lower(),
-        semicolon + params,
-        any(value.lower() != b"identity" for value in encodings),
-        optional.strip(b'"').lower() == b"optional",
-        octets,
-    )
+    optional = encoded = False
+    if dispositions:
+        _, _, parameters = dispositions[0].partition(b";")
+        handling = headers.param(b";" + parameters, b"handling") or b""
+        optional = handling.strip(b'"').lower() == b"optional"
+    if encodings:
+        encoded = any(value.lower() != b"identity" for value in encodings)
+    return Body(kind.strip(b" \t\r\n").lower(), semicolon + params, encoded, optional, octets)

@@ -7,6 +7,7 @@ CANCEL are derived from it; `dialog` has the requests within a dialog. Random va
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from chatredirect.sip import headers
 from chatredirect.sip.errors import SipError
@@ -41,21 +42,37 @@ class ClientRequest:
 
     def write(self) -> bytes:
         """The message as it is sent."""
-        lines = [
-            b"%b %b SIP/2.0" % (self.method, self.uri),
-            b"Via: " + self.via,
-            b"Max-Forwards: %d" % MAX_FORWARDS,
-            *(b"Route: " + route for route in self.routes),
-            b"From: " + self.from_,
-            b"To: " + self.to,
-            b"Call-ID: " + self.call_id,
-            b"CSeq: %d %b" % (self.cseq, self.method),
-            *(b"%b: %b" % field for field in self.fields),
-            b"Content-Length: %d" % len(self.body),
-        ]
-        return b"\r\n".join(lines) + b"\r\n\r\n" + self.body
+        return write_request(
+            self.method, self.uri, self.via, self.from_, self.to, self.call_id, self.cseq,
+            self.routes, self.fields, self.body,
+        )  # fmt: skip
 
 
+def write_request(
+    method: bytes,
+    uri: bytes,
+    via: bytes,
+    from_: bytes,
+    to: bytes,
+    call_id: bytes,
+    cseq: int,
+    routes: tuple[bytes, ...],
+    fields: tuple[tuple[bytes, bytes], ...],
+    body: bytes,
+) -> bytes:
+    """The octets of a request with the parts of a `ClientRequest`."""
+    further = b"".join([b"%b: %b\r\n" % field for field in fields])
+    listed = b"".join([b"Route: %b\r\n" % route for route in routes]) if routes else b""
+    return (
+        b"%b %b SIP/2.0\r\nVia: %b\r\nMax-Forwards: %d\r\n%bFrom: %b\r\nTo: %b\r\nCall-ID: %b\r\n"
+        b"CSeq: %d %b\r\n%bContent-Length: %d\r\n\r\n%b"
+    ) % (
+        method, uri, via, MAX_FORWARDS, listed, from_, to, call_id,
+        cseq, method, further, len(body), body,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
 def hostport(host: str, port: int | None) -> bytes:
     """`host:port` for a URI or Via, with IPv6 in brackets (RFC 3261 §25.1)."""
     bare = host.partition("%")[0]  # a zone means something on this machine only

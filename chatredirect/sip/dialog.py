@@ -6,7 +6,8 @@ understood here (`maddr`, `gruu`, `opaque`) come back to the peer.
 
 from dataclasses import dataclass
 
-from chatredirect.sip.client_request import ClientRequest, addresses, one_line
+from chatredirect.sip import abnf
+from chatredirect.sip.client_request import ClientRequest, addresses, one_line, write_request
 from chatredirect.sip.errors import BadHeaderValue, MissingHeader, SipError
 from chatredirect.sip.headers import MAX_ADDRESSES, MandatoryHeaders, NameAddr, read_addresses
 from chatredirect.sip.message import Request, Response, values
@@ -66,9 +67,9 @@ class ServerDialog:
         self.local_number += 1
         uri, routes = routed(self.target, self.routes)
         from_, to, number = self.local, self.remote, self.local_number
-        return ClientRequest(
+        return write_request(
             method, uri, via, from_, to, self.call_id, number, routes, fields, body
-        ).write()
+        )
 
 
 def dialog_key(call_id: bytes, local_tag: bytes, remote_tag: bytes) -> bytes:
@@ -93,18 +94,25 @@ def contact_of(request: Request) -> bytes:
         raise MissingHeader(about="Contact")
     if len(found) > 1:
         raise BadHeaderValue(found[1], "Contact")
+    plain = abnf.PLAIN_CONTACT.match(found[0])
+    if plain is not None:
+        return plain[1]
     (address,) = read_addresses(found[0], "Contact", 1)
+    uri = address.uri
     try:
-        parse_uri(address.uri)
+        parse_uri(uri)
     except SipError:
-        raise BadHeaderValue(address.uri, "Contact") from None
-    return address.uri
+        raise BadHeaderValue(uri, "Contact") from None
+    return uri
 
 
 def _routes(invite: Request) -> tuple[bytes, ...]:
     """A UAS's route set: the Record-Route in its order (RFC 3261 §12.1.1)."""
+    recorded = values(invite, b"record-route")
+    if not recorded:
+        return ()
     found: list[NameAddr] = []
-    for value in values(invite, b"record-route"):
+    for value in recorded:
         found += read_addresses(value, "Record-Route", MAX_ADDRESSES - len(found))
     return tuple(map(_entry, found))
 

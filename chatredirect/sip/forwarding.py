@@ -9,10 +9,9 @@ others spelling, order and folding stay the received octets. A response only los
 import re
 from dataclasses import dataclass
 
-from chatredirect.sip import abnf, headers
-from chatredirect.sip.codec import lay_out as compiled_lay_out
+from chatredirect.sip import abnf, codec, headers
 from chatredirect.sip.errors import BadHeaderValue, RepeatedHeader
-from chatredirect.sip.message import HEAD_END, Response
+from chatredirect.sip.message import HEAD_END, Response, is_folded
 from chatredirect.sip.parser import USUAL_OTHERS, by_spelling
 
 _VIA, _ROUTE, _MAX_FORWARDS, _PROXY_REQUIRE, _LENGTH, _RECORD_ROUTE, _OTHER = range(7)
@@ -31,6 +30,7 @@ _KIND_BY_LOWER_NAME = {name.lower(): kind for kind, names in _NAMES.items() for 
 
 #: Fields of an INVITE that its ACK and CANCEL have as well.
 _KEPT = frozenset((b"route", b"from", b"f", b"to", b"t", b"call-id", b"i", b"cseq"))
+_COMMA = 0x2C
 _FIRST_HOPS = b"Max-Forwards: 70"
 _MOST_DIGITS = 6
 _MAX_ROUTE = 4096  # octets of all Route fields, which are one list (§7.3.1)
@@ -158,7 +158,10 @@ class HeaderEditor:
     def drop(self, fields: re.Pattern[bytes]) -> None:
         """Leave out all fields that match a pattern of `named`."""
         for at, line in enumerate(self.fields):
-            if line and fields.search(line):
+            broken = (
+                0x0D in line or 0x0A in line
+            )  # CR or LF: otherwise only its beginning can match
+            if line and (fields.search if broken else fields.match)(b"\n" + line):
                 self.fields[at] = b""
 
     def head(self) -> bytes:
@@ -186,11 +189,7 @@ class HeaderEditor:
 
 def lay_out(head: bytes) -> HeaderEditor:
     """Split a message's head, a valid start-line and header fields, into header fields."""
-    if compiled_lay_out is not None:
-        laid_out = compiled_lay_out(head)
-        if laid_out is not None:
-            return HeaderEditor(*laid_out)
-    folded = b"\r\n " in head or b"\r\n\t" in head
+    folded = is_folded(head)
     fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
     start_line = fields.pop(0)
     found: tuple[list[int], ...] = ([], [], [], [], [], [])  # the indexes of fields by their kind
@@ -212,6 +211,18 @@ def lay_out(head: bytes) -> HeaderEditor:
     )
 
 
+def has_further_via(vias: list[bytes]) -> bool:
+    """Whether a response with these Via values has a via-parm besides the topmost, which is ours.
+
+    Raises:
+        BadHeaderValue: the field of the topmost has several, and it can't be read.
+    """
+    top = vias[0]
+    if _COMMA in top and headers.read_via(top).end < len(top):
+        return True
+    return len(vias) > 1
+
+
 def returned(response: Response) -> bytes:
     """A response without its topmost Via, which is ours (§16.7 step 3).
 
@@ -220,22 +231,25 @@ def returned(response: Response) -> bytes:
     Raises:
         BadHeaderValue: its field has several via-parms, and the topmost can't be read.
     """
+    if codec.returned is not None:
+        written = codec.returned(response)
+        if written is not None:
+            return written
     head, top = response.head, response.vias[0]
     end = head.find(b"\r\n")
     first = b"Via: " + top
     if (
         response.content_length is not None
-        and b"," not in top
+        and _COMMA not in top
         and len(response.vias) > 1
         and head.startswith(first, end + 2)
         and head.startswith(b"\r\n", end + 2 + len(first))
-        and b"\r\n " not in head
-        and b"\r\n\t" not in head
+        and not is_folded(head)
     ):
         return b"%b%b\r\n\r\n%b" % (head[:end], head[end + 2 + len(first) :], response.body)
     editor = lay_out(head)
     further = b""
-    if b"," in top:
+    if _COMMA in top:
         further = top[headers.read_via(top).end :].lstrip(b" \t\r\n,")
     editor.fields[editor.via] = b"Via: " + further if further else b""
     return b"%b\r\n%b" % (editor.start_line, editor.rest(response.body))
@@ -253,9 +267,11 @@ def named(*names: bytes) -> re.Pattern[bytes]:
     """A pattern for fields with these names, in every spelling that a receiver might accept.
 
     It allows spaces or a fold before the colon, and also finds names after a fold or a bare CR or
-    LF: a receiver without folding, or with other line breaks, sees a field there.
+    LF: a receiver without folding, or with other line breaks, sees a field there. A match begins
+    with a line break, so one is put before a field: to search for that is the cheapest way.
     """
-    return re.compile(rb"(?i)(?:\A|[\r\n])[ \t]*(?:" + rb"|".join(names) + rb")[ \t\r\n]*:")
+    any_name = rb"|".join(names)
+    return re.compile(rb"(?i)[\r\n][ \t]*+(?=[a-z])(?:" + any_name + rb")[ \t\r\n]*+:")
 
 
 def without(head: bytes, fields: re.Pattern[bytes]) -> bytes:

@@ -236,7 +236,7 @@ def parse_datagram(data: bytes, limits: Limits) -> Message:
         message = read_datagram(data, limits)
         if message is not None:
             return message
-    if data[:1] in b"\r\n":
+    if not data or data[0] in b"\r\n":
         data = data.lstrip(b"\r\n")  # §7.5: empty lines before the start-line are ignored
         if not data:
             raise errors.EmptyDatagram

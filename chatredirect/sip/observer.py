@@ -41,10 +41,13 @@ class Observer(Protocol):
     ) -> None:
         """Octets that are not a SIP message have come and are dropped."""
 
-    def happened(self, peer: str, port: int, transport: str, what: str) -> None:
+    def happened(
+        self, peer: str, port: int, transport: str, names: tuple[str, ...], what: str
+    ) -> None:
         """A TCP or TLS connection was refused or closed, or its handshake failed.
 
-        The peer is an IP address; `what` is one line for people.
+        The peer is an IP address, `names` are those that its certificate has proved; `what` is one
+        line for people.
         """
 
 

@@ -20,7 +20,7 @@ from chatredirect.sip import abnf, errors
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.headers import MandatoryHeaders, Via, param
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.message import Message, Request, Response
+from chatredirect.sip.message import Message, Request, Response, is_folded
 
 #: Lines that header fields may take on average, when they are as many as the limit allows.
 LINES_PER_HEADER = 4
@@ -29,6 +29,8 @@ LINES_PER_HEADER = 4
 _SLOTS = range(7)
 _OTHER, _VIA, _FROM, _TO, _CALL_ID, _CSEQ, _CONTENT_LENGTH = _SLOTS
 
+# octets: to look for `b" "` takes ten times as long, since bytes try it as a number first
+_LF, _CR, _SPACE, _BRACKET = b"\n\r <"
 _LENGTH_DIGITS = 15
 _MORE_THAN_ANY_LIMIT = 1_000_000_000_000_000
 
@@ -113,15 +115,9 @@ def parse_head(head: bytes, limits: Limits) -> Message:
     """Read a start-line and header fields by the general parser; see `read_head`."""
     if head[:4].upper() == b"SIP/":
         return _read_response(head, limits)
-    fault: SipError | None = None
-    most_lines = 1 + limits.headers * LINES_PER_HEADER
-    lines = head.split(b"\r\n", most_lines)
-    if len(lines) > most_lines:
-        fault = errors.TooManyHeaders()
-        del lines[most_lines:]
-        head = b"\r\n".join(lines)
+    lines, head, fault = _first_lines(head, limits)
     text = b"".join(lines)
-    broken = b"\r" in text or b"\n" in text
+    broken = _CR in text or _LF in text
     if broken:
         fault = errors.BareLineBreak(head)
     try:
@@ -131,6 +127,24 @@ def parse_head(head: bytes, limits: Limits) -> Message:
     if broken:
         _withhold_broken_values(message)
     return message
+
+
+def _first_lines(head: bytes, limits: Limits) -> tuple[list[bytes], bytes, SipError | None]:
+    """As many lines of a head as are read, the head as far as that, and the fault of the rest.
+
+    What a line costs doesn't depend on its length, so the lines are what has to be bounded.
+    """
+    most = 1 + limits.headers * LINES_PER_HEADER
+    lines = head.split(b"\r\n", most)
+    if len(lines) <= most:
+        return lines, head, None
+    del lines[most:]
+    return lines, b"\r\n".join(lines), errors.TooManyHeaders()
+
+
+def _has_many_line_breaks(head: bytes, limits: Limits) -> bool:
+    """Whether CRs and LFs by themselves make more lines of a head than it may have."""
+    return head.count(b"\r") + head.count(b"\n") > 2 * limits.headers * LINES_PER_HEADER
 
 
 def _withhold_broken_values(message: Message) -> None:
@@ -210,9 +224,9 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
     if not rest or (method not in _METHODS and abnf.METHOD.fullmatch(method) is None):
         raise errors.NotSip(start_line)
     uri, _, version = rest.rpartition(b" ")
-    if version != b"SIP/2.0" or b" " in uri or uri[:1] in b"<":  # or there is none
+    if version != b"SIP/2.0" or _SPACE in uri or not uri or uri[0] == _BRACKET:
         uri, version = _unusual_request_line(rest)
-        if not uri or b" " in uri or abnf.SIP_VERSION.fullmatch(version) is None:
+        if not uri or _SPACE in uri or abnf.SIP_VERSION.fullmatch(version) is None:
             fault = fault or errors.BadStartLine(start_line)
     if len(uri) > limits.uri:
         fault = fault or errors.UriTooLong(uri)
@@ -224,12 +238,15 @@ def _read_lines(head: bytes, lines: list[bytes], limits: Limits, fault: SipError
 
 def _read_response(head: bytes, limits: Limits) -> Response:
     """Read a response: only the six header fields that a proxy needs."""
-    folded = b"\r\n " in head or b"\r\n\t" in head
-    start_line, *fields = abnf.FIELD_END.split(head) if folded else head.split(b"\r\n")
+    lines, head, fault = _first_lines(head, limits)
+    if len(head) > limits.header_line and _has_many_line_breaks(head, limits):
+        fault = fault or errors.TooManyHeaders()
+    folded = is_folded(head)
+    start_line, *fields = abnf.FIELD_END.split(head) if folded else lines
     match = abnf.STATUS_LINE.fullmatch(start_line)
     if match is None:
         raise errors.BadStatusLine(start_line)
-    fault: SipError | None = None
+    incomplete = fault is not None
     vias: list[bytes] = []
     found: list[bytes | None] = [None] * len(_SLOTS)
     strange: list[int] = []
@@ -244,8 +261,8 @@ def _read_response(head: bytes, limits: Limits) -> Response:
             value = value.strip(b" \t\r\n")
             if len(field) > limits.header_line:
                 fault = fault or errors.HeaderLineTooLong(field)
-            elif b"\0" in value or (
-                (b"\n" in value or b"\r" in value) and abnf.BARE_LINE_BREAK.search(value)
+            elif 0 in value or (
+                (_LF in value or _CR in value) and abnf.BARE_LINE_BREAK.search(value)
             ):
                 fault = fault or errors.BareLineBreak(field)
             elif slot == _VIA:
@@ -256,12 +273,14 @@ def _read_response(head: bytes, limits: Limits) -> Response:
                     found[slot] = b""  # ambiguous
             else:
                 found[slot] = value
-                if slot == _CONTENT_LENGTH and folded and b"\n" in field:
+                if slot == _CONTENT_LENGTH and folded and _LF in field:
                     fault = fault or errors.BadContentLength(field)
     text = found[_CONTENT_LENGTH]
     length = None if text is None else _read_length(text)
     if text is not None and length is None:
         fault = fault or errors.BadContentLength(text)
+    if incomplete:
+        length = None  # there may be another one behind the lines that were read
     if strange:
         left_out = set(strange)
         fields = [field for number, field in enumerate(fields) if number not in left_out]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
-from chatredirect.sip import abnf, headers
+from chatredirect.sip import abnf, codec, headers
 from chatredirect.sip.codec import answer as compiled_answer
 from chatredirect.sip.message import Request
 from chatredirect.sip.uri import DEFAULT_PORT, canonical_host
@@ -155,10 +155,10 @@ def respond(
         return _respond_in_part(request, status_line, via, fields)
     if tag:
         to = b"%b;tag=%b" % (to, tag)
-    return (
-        b"%b\r\nVia: %b\r\nFrom: %b\r\nTo: %b\r\nCall-ID: %b\r\nCSeq: %b\r\n%b"
-        b"Content-Length: 0\r\n\r\n" % (status_line, via, from_, to, call_id, cseq, fields)
-    )
+    return b"".join((  # twice as fast as formatting
+        status_line, b"\r\nVia: ", via, b"\r\nFrom: ", from_, b"\r\nTo: ", to, b"\r\nCall-ID: ",
+        call_id, b"\r\nCSeq: ", cseq, b"\r\n", fields, b"Content-Length: 0\r\n\r\n",
+    ))  # fmt: skip
 
 
 def with_body(response: bytes, content_type: bytes, body: bytes) -> bytes:
@@ -179,6 +179,18 @@ def _respond_in_part(request: Request, status_line: bytes, via: bytes, fields: b
     )
     lines += [b"%b: %b" % (name, value) for name, value in repeated if value is not None]
     return b"%b\r\n%bContent-Length: 0\r\n\r\n" % (b"\r\n".join(lines), fields)
+
+
+def stamped(
+    request: Request, mandatory: headers.MandatoryHeaders, source: Peer
+) -> tuple[bytes, int]:
+    """The topmost Via value as `stamp` gives it, and the port that `reply_port` gives."""
+    if codec.stamped is not None:
+        found = codec.stamped(request, mandatory, source.host, source.port)
+        if found is not None:
+            return found
+    via = mandatory.via
+    return stamp(request.vias[0], via, source), reply_port(via, source)
 
 
 def stamp(value: bytes, via: headers.Via, source: Peer) -> bytes:

@@ -7,6 +7,7 @@ other command that it isn't implemented, since a client waits for the reply to e
 is refused at its start tag.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -21,14 +22,22 @@ _SPACE = "urn:parlano:xml:ns:xccos"
 _REQURI = "requri"
 _SUCCESS = "200"
 CONTENT_TYPE = b"text/plain"
+_TO_ESCAPE = re.compile(r'[&<>"\t\r\n]')
 _IN_QUOTES = {'"': "&quot;", "\t": "&#9;", "\r": "&#13;", "\n": "&#10;"}
+
+
+# Values without entities, white space and letters beyond ASCII: those mean what is written.
+_PLAIN = re.compile(
+    rb'<xccos ver="[0-9.]{1,8}" envid="([0-9]{0,64})" xmlns="urn:parlano:xml:ns:xccos">'
+    rb'<cmd id="([A-Za-z0-9:]{0,64})" seqid="([0-9]{0,64})"><data/></cmd></xccos>'
+)
 
 
 class BadCommand(BadXml):
     """A body that isn't XCCOS; the text is a reason phrase."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class XccosCommand:
     """One command of a client.
 
@@ -54,6 +63,26 @@ def read_commands(body: bytes, charset: bytes | None = None) -> list[XccosComman
     Raises:
         BadXml: it isn't XCCOS, or there is too much of it.
     """
+    if charset is None:
+        return read_plain(body) or read_any(body, charset)
+    return read_any(body, charset)
+
+
+def read_plain(body: bytes) -> list[XccosCommand] | None:
+    """Read one command as Group Chat's clients write it; None for a body in any other form.
+
+    An XML parser takes ten times as long, and reads the same.
+    """
+    match = _PLAIN.fullmatch(body)
+    if match is None:
+        return None
+    envelope, named, number = match.groups()
+    name = named.decode("ascii").removeprefix("cmd:")
+    return [XccosCommand(name, number.decode("ascii"), envelope.decode("ascii"))]
+
+
+def read_any(body: bytes, charset: bytes | None) -> list[XccosCommand]:
+    """As `read_commands`, whatever the form."""
     envelope = _Envelope()
     read_xml(body, charset, envelope)
     return envelope.commands
@@ -70,10 +99,10 @@ class _Envelope:
 
     def start(self, depth: int, space: str, name: str, attributes: Mapping[str, str]) -> None:
         if depth == 0:
-            if (space, name) != (_SPACE, "xccos"):
+            if name != "xccos" or space != _SPACE:
                 raise BadCommand("Not XCCOS")
             self._number = _attribute(attributes, "envid")
-        elif depth == 1 and (space, name) == (_SPACE, "cmd"):
+        elif depth == 1 and name == "cmd" and space == _SPACE:
             if len(self.commands) == MAX_COMMANDS:
                 raise BadCommand("Too Many Commands")
             named = _attribute(attributes, "id").removeprefix("cmd:")
@@ -111,19 +140,22 @@ def write_replies(
             else:
                 code, said = 200, "SUCCESS_OK"
                 data = (
-                    f"<data><uib uri={_quoted(uri)} domain={_quoted(domain)}"
+                    f'<data><uib uri="{_escaped(uri)}" domain="{_escaped(domain)}"'
                     ' id="0" type="3"/></data>'
                 )
         replies.append(
-            f'<rpl id={_quoted(f"rpl:{command.name}")} seqid="{position}">'
-            f"<commandid seqid={_quoted(command.number)} envid={_quoted(command.envelope)}/>"
+            f'<rpl id="rpl:{_escaped(command.name)}" seqid="{position}">'
+            f'<commandid seqid="{_escaped(command.number)}" envid="{_escaped(command.envelope)}"/>'
             f'<resp code="{code}">{said}</resp>{data}</rpl>'
         )
     return f'<xccos ver="1" envid="{number}" xmlns="{_SPACE}">{"".join(replies)}</xccos>'.encode()
 
 
-def _quoted(text: str) -> str:
-    return f'"{escape(text, _IN_QUOTES)}"'
+def _escaped(text: str) -> str:
+    """The value of an attribute, to be written in double quotes."""
+    if text.isalnum() or not _TO_ESCAPE.search(text):
+        return text
+    return escape(text, _IN_QUOTES)
 
 
 def write_command(number: int) -> bytes:

@@ -89,20 +89,22 @@ def read_xml(body: bytes, charset: bytes | None, listener: Listener) -> None:
     parser.CharacterDataHandler = reading.text
     parser.StartDoctypeDeclHandler = _dtd
     parser.ProcessingInstructionHandler = _instruction
+    last = max(len(body) - 1, 0) // _PIECE * _PIECE
     try:
-        for at in range(0, len(body), _PIECE):
+        for at in range(0, last, _PIECE):
             parser.Parse(body[at : at + _PIECE], False)
             if at + _PIECE - parser.CurrentByteIndex > MAX_TAG:
                 raise BadXml(TOO_COMPLEX)
-        parser.Parse(b"", True)
+        parser.Parse(body[last:], True)
     except ExpatError:
         raise BadXml(MALFORMED) from None
 
 
 def _encoding(body: bytes, charset: bytes | None) -> str:
-    for mark, encoding in _MARKS:
-        if body.startswith(mark):
-            return encoding
+    if not body.startswith(b"<"):
+        for mark, encoding in _MARKS:
+            if body.startswith(mark):
+                return encoding
     if charset is not None:
         known = _CHARSETS.get(charset[:_MAX_CHARSET].lower())
         if known is None:
@@ -142,37 +144,46 @@ class _Reading:
         self._names: set[str] = set()
 
     def start(self, name: str, attributes: list[str]) -> None:
-        if len(attributes) > 2 * MAX_NAMES:
-            raise BadXml(TOO_COMPLEX)
-        names = (name, *attributes[::2])
+        stack, known = self._spaces, self._names
+        depth = len(stack) - 1
         self._elements += 1
-        self._attributes += len(names) - 1
-        self._names.update(names)
-        spaces = self._spaces[-1]
-        depth = len(self._spaces) - 1
+        self._attributes += len(attributes) // 2
         if (
             self._elements > MAX_ELEMENTS
             or self._attributes > MAX_ATTRIBUTES
-            or len(self._names) > MAX_NAMES
             or depth >= MAX_DEPTH
-            or max(map(len, names)) > MAX_NAME
+            or len(attributes) > 2 * MAX_NAMES
         ):
             raise BadXml(TOO_COMPLEX)
+        if name not in known:
+            self._add_name(name)
+        spaces = stack[-1]
         plain: dict[str, str] = {}
         prefixes = []
-        for at in range(0, len(attributes), 2):
-            prefix, colon, local = attributes[at].partition(":")
-            if prefix == "xmlns":
-                spaces = {**spaces, local: attributes[at + 1]}
-            elif colon:
-                prefixes.append(prefix)
+        pairs = iter(attributes)
+        for attribute, value in zip(pairs, pairs, strict=True):
+            if attribute not in known:
+                self._add_name(attribute)
+            if attribute == "xmlns":
+                spaces = {**spaces, "": value}
+            elif ":" not in attribute:
+                plain[attribute] = value
             else:
-                plain[prefix] = attributes[at + 1]
-        self._spaces.append(spaces)
+                prefix, _, local = attribute.partition(":")
+                if prefix == "xmlns":
+                    spaces = {**spaces, local: value}
+                else:
+                    prefixes.append(prefix)
+        stack.append(spaces)
         prefix, _, local = name.rpartition(":")
-        if not spaces.keys() >= {prefix, *prefixes}:
+        if (prefix or prefixes) and not spaces.keys() >= {prefix, *prefixes}:
             raise BadXml(MALFORMED)
         self._listener.start(depth, spaces[prefix], local, plain)
+
+    def _add_name(self, name: str) -> None:
+        if len(name) > MAX_NAME or len(self._names) == MAX_NAMES:
+            raise BadXml(TOO_COMPLEX)
+        self._names.add(name)
 
     def end(self, _: str) -> None:
         self._spaces.pop()

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from chatredirect.net.addresses import ListenUrl
 
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+_FREE_BIND = {  # linux/in.h, linux/in6.h
+    socket.AF_INET: (socket.IPPROTO_IP, 15),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 78),
+}
 
 
 @dataclass(slots=True)
@@ -25,7 +29,7 @@ _REASONS = {
     errno.EADDRINUSE: "the address is in use, by another chatredirect or another server; "
     "stop that one or change `listen` (`ss -lnp` shows who has it)",
     errno.EADDRNOTAVAIL: "this machine has no such address; change `listen`, "
-    "or bring the interface up first",
+    "bring the interface up first, or set free_bind if it is to come later (VRRP)",
     errno.EACCES: "no permission; ports below 1024 need CAP_NET_BIND_SERVICE",
     errno.EPERM: "no permission; ports below 1024 need CAP_NET_BIND_SERVICE",
     errno.EAFNOSUPPORT: "this machine has no IPv6; change `listen`",
@@ -33,7 +37,12 @@ _REASONS = {
 
 
 def bind(
-    url: ListenUrl, *, only_ipv6: bool, receive_buffer: int, key: str = "listen"
+    url: ListenUrl,
+    *,
+    only_ipv6: bool,
+    receive_buffer: int,
+    free_bind: bool = False,
+    key: str = "listen",
 ) -> socket.socket:
     """A non-blocking socket bound to an address; port 0 takes a free one.
 
@@ -42,6 +51,7 @@ def bind(
     Args:
         only_ipv6: whether an IPv6 wildcard leaves IPv4 to another listener.
         receive_buffer: octets of a UDP socket's receive buffer, as far as the system allows.
+        free_bind: whether the address may be one that this machine doesn't have yet (ip(7)).
         key: the key of the configuration with the address, for the error.
 
     Raises:
@@ -56,6 +66,8 @@ def bind(
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
+        if free_bind:
+            sock.setsockopt(*_FREE_BIND[family], 1)
         if kind == socket.SOCK_STREAM:
             # so that a restart doesn't wait for old connections in TIME_WAIT
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,19 +5,22 @@ every few seconds, which detects every way of replacing them. Files that can't b
 once, and the old certificate stays in use until the files change again.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_address
 
 import structlog
 
-from chatredirect.config import ListenUrl, TlsSettings
+from chatredirect.config import ListenUrl, Settings, TlsSettings
 from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, in_thread
 from chatredirect.runtime.wording import counted
-from chatredirect.transport.peer_identity import Security
+from chatredirect.transport.peer_identity import Security, matches
 from chatredirect.transport.tls_contexts import (
     TlsError,
+    certificate_names,
     client_context,
     expiry,
     exposed_keys,
@@ -112,6 +115,15 @@ class Certificates:
             _log_exposed(profile)
         self._log_expiries(prepared)
 
+    async def keep_looking(self) -> None:
+        """Use files that are renewed, until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await self.look()
+            except Exception:  # a fault of ours must not take later renewals away as well
+                log.exception("certificates_not_looked_at")
+
     async def look(self) -> None:
         """Use files that have changed, or refuse them and keep the old contexts."""
         prepared = self._in_use
@@ -170,11 +182,49 @@ def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]
         TlsError: a file can't be read.
     """
     for file in exposed_keys(profile):
-        yield file, f"the private key can be read by every user of this machine: chmod o= {file}"
+        what = "the private key"
+        if file == profile.private_key_password_file:
+            what += "'s password"
+        yield file, f"{what} can be read or written by every user: chmod o= {file}"
     if profile.certificate is not None:
         until = expiry(profile.certificate)
         if until - now < EXPIRY_WARNING:
             yield profile.certificate, _expiry_warning(until, now)
+
+
+def missing_names(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Warnings about names of this server that a listener's certificate lacks: file and why.
+
+    Who connects to a name checks the certificate for it: the pool's servers for requests within a
+    proxied dialog (Record-Route), front ends for those of a lookup (Contact), and both for
+    responses whose connection is gone (Via). A redirect names the pool alone.
+    """
+    modes = {each.mode for each in settings.endpoints}
+    named: dict[str, str] = {}  # with the key of each
+    if settings.advertise is not None and modes & {"lookup", "proxy"}:
+        named[settings.advertise.host.lower()] = "advertise"
+    if settings.proxy.record_route_host is not None and "proxy" in modes:
+        named.setdefault(settings.proxy.record_route_host.host.lower(), "proxy.record_route_host")
+    for file in dict.fromkeys(each.certificate for each in settings.secure_listeners.values()):
+        carried = None if file is None else certificate_names(file)
+        if file is None or carried is None:
+            continue
+        for name, key in named.items():
+            if not _is_address(name) and not matches(carried, name, wildcards=True):
+                has = ", ".join(dict.fromkeys(carried)) or "no name"
+                yield (
+                    file,
+                    f"the certificate has no name {name}, which {key} gives to those who connect "
+                    f"here (it has {has}): they refuse it; issue it with this name as well",
+                )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _expiry_warning(until: float, now: float) -> str:

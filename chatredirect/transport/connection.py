@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 import structlog
 
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.runtime.rate_limiter import SteadyRate
 from chatredirect.runtime.turns import Turns, turns_of
 from chatredirect.sip.flow import peer_text
@@ -38,6 +39,14 @@ _ENDINGS = {
     "tls_here": "it speaks TLS, and this connection isn't one of TLS",
     "useless": "it sends more messages that get no answer than limits.useless_messages allows",
     "pings": "it sends more keep-alives than limits.pings allows",
+}
+#: Those of them that are refusals.
+_REFUSED = {
+    "half_sent": RefusalReason.MESSAGE_TIMEOUT,
+    "not_reading": RefusalReason.WRITE_TIMEOUT,
+    "tls_here": RefusalReason.TLS_HERE,
+    "useless": RefusalReason.USELESS_MESSAGES,
+    "pings": RefusalReason.PINGS,
 }
 #: The timers of a connection: for its next message, the rest of a message, and its peer to read.
 _IDLE, _MESSAGE, _WRITE = "idle", "message", "write"
@@ -92,6 +101,7 @@ class StreamConnection(asyncio.Protocol):
     _identity: Identity = NOBODY
     _peer: Peer = field(default=Peer(b"", 0))
     _flow: StreamFlow | None = None
+    _batch: list[bytes] | None = None  # of the flow
     _transport: asyncio.Transport | None = None
     _timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     _active: float = 0.0  # when the peer last sent something, by the loop's clock
@@ -165,7 +175,7 @@ class StreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up."""
         if isinstance(exc, ssl.SSLError):
-            self.report("tls_connection_failed", why=explain(exc))
+            self.report("tls_connection_failed", why=explain(exc).why)
         if self.begun:
             log.debug("connection_over", peer=self._peer_text(), ended_here=self._ended)
         for timer in self._timers.values():
@@ -185,7 +195,10 @@ class StreamConnection(asyncio.Protocol):
                 self._transport.pause_reading()
 
     def work(self, until: float, least: int) -> bool:
-        """Handle received messages, with all responses in one write; whether more are left."""
+        """Handle received messages; whether more are left.
+
+        All that they lead to on this connection is sent with one write.
+        """
         more = False
         if not (self._ended or self._blocked or self._transport is None):
             more = self._handle_events(self._transport, until, least)
@@ -198,8 +211,10 @@ class StreamConnection(asyncio.Protocol):
     def _handle_events(self, transport: asyncio.Transport, until: float, least: int) -> bool:
         began = now = perf_counter()
         group, settings, framer = self._group, self._group.settings, self._framer
-        answers: list[bytes] = []
+        batch: list[bytes] = []
+        answers = 0
         progress = False
+        self._set_batch(batch)
         passing_over = framer.passing_over
         event: Event | None = None
         fault: FramingFault | None = None
@@ -216,13 +231,16 @@ class StreamConnection(asyncio.Protocol):
                 log.exception("message_failed", peer=self._peer_text())
             else:
                 if answer is not None:
-                    answers.append(answer)
+                    batch.append(answer)
+                    answers += 1
             now = perf_counter()
             if now >= until and framer.position >= least:
                 break
+        self._set_batch(None)
+        if batch:
+            transport.write(b"".join(batch) if len(batch) > 1 else batch[0])
         if answers:
-            transport.write(b"".join(answers))
-            group.latency.observe(now - began, len(answers))
+            group.latency.observe(now - began, answers)
         if self._excess:
             group.sent_away.append((self._peer_text(), self._excess, time()))
             self.close(self._excess)
@@ -274,7 +292,13 @@ class StreamConnection(asyncio.Protocol):
             self._flow = StreamFlow(
                 self.transport, *own, self.host, self.port, stream, self._identity.names
             )
+            self._flow.batch = self._batch
         return self._flow
+
+    def _set_batch(self, batch: list[bytes] | None) -> None:
+        self._batch = batch
+        if self._flow is not None:
+            self._flow.batch = batch
 
     # -- the peer -----------------------------------------------------------------------------
 
@@ -286,7 +310,9 @@ class StreamConnection(asyncio.Protocol):
             try:
                 self._identity = self._owner.admit(self._transport.get_extra_info("ssl_object"))
             except PeerRefused as refused:
+                self._identity = Identity(names=refused.names)
                 self.report("peer_refused", why=str(refused))
+                self._refuse(refused.reason, str(refused))
                 self.abort("peer_refused")
                 return
         self._peer = self._group.settings.trust.peer(self.host, self.port, self._identity)
@@ -297,7 +323,12 @@ class StreamConnection(asyncio.Protocol):
 
     def report(self, event: str, level: str = "warning", **fields: object) -> None:
         """Log an event about the peer."""
-        self._group.report(event, self.transport, self.host, self.port, level, **fields)
+        names = self._identity.names
+        self._group.report(event, self.transport, self.host, self.port, level, names, **fields)
+
+    def _refuse(self, reason: RefusalReason, detail: str = "") -> None:
+        names = self._identity.names
+        self._group.refuse(reason, self.transport, self.host, self.port, names, detail)
 
     def _peer_text(self) -> str:
         return peer_text(self.transport, self.host, self.port)
@@ -363,6 +394,8 @@ class StreamConnection(asyncio.Protocol):
             return
         self._ended = True
         self._group.closed[reason] += 1
+        if reason in _REFUSED:
+            self._refuse(_REFUSED[reason])
         if self._flow is not None:
             self._flow.end()  # later messages must use another flow
         why = why or _ENDINGS.get(reason, "")

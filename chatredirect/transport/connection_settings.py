@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from chatredirect.net.refusals import RefusalReason, Refusals
 from chatredirect.runtime.histogram import Histogram
 from chatredirect.runtime.rate_limiter import RepeatLimiter
 from chatredirect.sip.flow import ReturnPath, peer_text
@@ -23,14 +24,15 @@ log = structlog.get_logger()
 #: Handles an event of the framer from a peer, over a transport, with the way back to the peer;
 #: returns the response or None.
 EventHandler = Callable[[Event, Peer, str, ReturnPath], bytes | None]
-#: Called for reports about connections: the transport, the peer's address and port, and the text.
-Watch = Callable[[str, str, int, str], None]
+#: Called for reports about connections: the transport, the peer's address and port, the names that
+#: its certificate has proved, and the text.
+Watch = Callable[[str, str, int, tuple[str, ...], str], None]
 
 _REMEMBERED = 8  # peers whose connections were closed for what they sent
 _QUIET = 60.0  # seconds between two log lines about one peer
 
 
-def nobody_watches(transport: str, host: str, port: int, what: str) -> None:
+def nobody_watches(transport: str, host: str, port: int, names: tuple[str, ...], what: str) -> None:
     """A `Watch` that ignores reports."""
 
 
@@ -79,6 +81,7 @@ class ConnectionGroup:
 
     Attributes:
         watch: called for all reports, including those that the log suppresses as repeated.
+        refusals: who was refused, and why.
         failures: events whose handler raised, which is logged.
         latency: seconds from reading octets to writing the responses.
         closed: connections that we closed, by reason.
@@ -89,6 +92,7 @@ class ConnectionGroup:
     settings: ConnectionSettings
     loop: asyncio.AbstractEventLoop
     watch: Watch = nobody_watches
+    refusals: Refusals = field(default_factory=Refusals)
     failures: int = 0
     begun: int = 0
     latency: Histogram = field(default_factory=Histogram)
@@ -109,13 +113,33 @@ class ConnectionGroup:
         host: str,
         port: int,
         level: str = "warning",
+        names: tuple[str, ...] = (),
         **fields: object,
     ) -> None:
-        """Log an event about a peer, limited for each address and event."""
+        """Log an event about a peer, limited for each address and event.
+
+        Args:
+            names: those that its certificate has proved; they aren't logged.
+            fields: the event's.
+        """
         why = fields.get("why")
-        self.watch(transport, host, port, f"{event}: {why}" if why else event)
+        self.watch(transport, host, port, names, f"{event}: {why}" if why else event)
         suppressed = self._repeats.hit((event, host, *fields.values()))
         if suppressed is not None:
             peer = peer_text(transport, host, port)
             write = log.info if level == "info" else log.warning
             write(event, peer=peer, suppressed=suppressed, **fields)
+
+    def refuse(
+        self,
+        reason: RefusalReason,
+        transport: str,
+        host: str,
+        port: int,
+        names: tuple[str, ...] = (),
+        detail: str = "",
+    ) -> None:
+        """Count a refusal of a peer; see `Refusals.note`."""
+        trusted = self.settings.trust.lists(host)
+        peer = Peer(host.encode("ascii"), port, trusted, names)
+        self.refusals.note(reason, peer, transport, detail)

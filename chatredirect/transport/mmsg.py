@@ -34,20 +34,21 @@ _CMSGHDR = struct.Struct("@Nii")  # cmsg_len, cmsg_level, cmsg_type: socket.h
 class DatagramSocket:
     """A bound, non-blocking UDP socket that is read and written in batches.
 
-    Until the next call of `receive` the datagrams of the last one are numbered from 0. `add` adds
-    a response to one of them to the outgoing batch, `put` any other datagram, `flush` sends.
+    `put` adds a datagram to the outgoing batch, `flush` sends the batch.
 
     Attributes:
         host: the address that it is bound to, which may be `0.0.0.0` or `::`.
         port: the port that it is bound to.
+        wildcard: whether it is bound to `0.0.0.0` or `::`, so that datagrams come with a control
+            message that says which address they were sent to.
         batching: whether datagrams wait for `flush` or a full batch.
         unsent: datagrams that the kernel didn't accept.
         failed: whether a call has failed since the last `unreachable`, perhaps by an ICMP error.
     """
 
     __slots__ = (
-        "_fd", "_outgoing", "_receive", "_received", "_send", "_sock", "_wildcard", "batching",
-        "failed", "host", "port", "unsent",
+        "_closed", "_fd", "_outgoing", "_receive", "_send", "_sock", "batching", "failed", "host",
+        "port", "unsent", "wildcard",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket) -> None:
@@ -57,21 +58,21 @@ class DatagramSocket:
         self.port: int = sock.getsockname()[1]
         self._sock = sock
         self._fd = sock.fileno()
-        self._wildcard = host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
-        if self._wildcard and sock.family == socket.AF_INET:
+        self.wildcard = host in ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+        if self.wildcard and sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        elif self._wildcard:
+        elif self.wildcard:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
         # both return the number of an error, `_send` with a minus sign
         self._receive: Callable[[], list[Datagram] | int]
         self._send: Callable[[list[Datagram], int], int]
         if compiled is None:
-            memory = MemoryOfBatches(self._fd, sock.family, self._wildcard, BATCH)
+            memory = MemoryOfBatches(self._fd, sock.family, self.wildcard, BATCH)
             self._receive, self._send = memory.receive, memory.send
         else:
             self._receive = partial(compiled.receive, self._fd, BATCH)
             self._send = partial(compiled.send, self._fd)
-        self._received: list[Datagram] = []
+        self._closed = False
         self._outgoing: list[Datagram] = []
         self.batching = False
         self.failed = False
@@ -97,6 +98,7 @@ class DatagramSocket:
 
     def close(self) -> None:
         """Close the socket."""
+        self._closed = True
         self._sock.close()
 
     def receive(self) -> list[Datagram]:
@@ -108,13 +110,11 @@ class DatagramSocket:
         for _ in range(_TRIES):
             received = self._receive()
             if not isinstance(received, int):
-                self._received = received
                 return received
             if received == errno.EAGAIN:
                 break
             self.failed = True  # the error may be that of a datagram that was sent
-        self._received = []
-        return self._received
+        return []
 
     def unreachable(self) -> set[tuple[str, int]]:
         """The addresses and ports that ICMP reports unreachable for our datagrams (§18.4)."""
@@ -127,38 +127,33 @@ class DatagramSocket:
         Args:
             data: the datagram.
             name: the raw address to send it to; see `raw_name`.
-            control: the control message with its source; see `addressed` and `leaving_from`.
+            control: the control message with its source: the one of a received datagram, or see
+                `leaving_from`.
 
         Returns:
             False if the socket is closed. The datagram may be lost.
         """
-        if self._sock.fileno() < 0:
+        if self._closed:
             return False
-        self.add(data, name, control)
-        if not self.batching:
+        if len(data) > SLOT:
+            self.unsent += 1
+            return True
+        # on a specific address, whoever made the socket may have asked for other control messages,
+        # such as time stamps (systemd.socket(5)), which can't be sent
+        outgoing = self._outgoing
+        outgoing.append((data, name, control if self.wildcard else b""))
+        if not self.batching or len(outgoing) == BATCH:
             self.flush()
         return True
 
-    def add(self, data: bytes, name: bytes, control: bytes) -> None:
-        """Add a datagram to the outgoing batch of an open socket; arguments as those of `put`."""
-        if len(data) > SLOT:
-            self.unsent += 1
-            return
-        # on a specific address, whoever made the socket may have asked for other control messages,
-        # such as time stamps (systemd.socket(5)), which can't be sent
-        self._outgoing.append((data, name, control if self._wildcard else b""))
-        if len(self._outgoing) == BATCH:
-            self.flush()
+    def addressed(self, control: bytes) -> tuple[str, bytes]:
+        """The destination of a datagram that came with this control message.
 
-    def sender(self, i: int) -> bytes:
-        """The raw address of the sender of datagram `i`."""
-        return self._received[i][1]
-
-    def addressed(self, i: int) -> tuple[str, bytes]:
-        """The destination of datagram `i`, and the control message with it as a source."""
-        if not self._wildcard:
+        Returns:
+            The address, and the control message with it as a source.
+        """
+        if not self.wildcard:
             return self.host, b""
-        control = self._received[i][2]
         if self._sock.family == socket.AF_INET:
             # struct in_pktinfo: index, the local address, the address in the datagram
             return socket.inet_ntop(socket.AF_INET, control[20:24]), control
@@ -177,7 +172,7 @@ class DatagramSocket:
 
     def leaving_from(self, host: str) -> bytes:
         """The control message with one of our addresses as a source; empty if not needed."""
-        if not self._wildcard:
+        if not self.wildcard:
             return b""
         if self._sock.family == socket.AF_INET:
             address = socket.inet_pton(socket.AF_INET, host)

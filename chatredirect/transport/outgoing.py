@@ -18,6 +18,7 @@ import structlog
 
 from chatredirect.net.addresses import ListenUrl
 from chatredirect.net.target import Target, TargetAddress
+from chatredirect.runtime.collector import forget_frames
 from chatredirect.runtime.slicing import Slicer
 from chatredirect.runtime.wording import error_text
 from chatredirect.sip.flow import Flow
@@ -217,8 +218,9 @@ class Outgoing:
                 )
         # SSLError and TimeoutError are OSErrors; a name that isn't text is a UnicodeDecodeError
         except (OSError, ValueError) as error:
-            kind, why = self._failure(error, connected=sock is not None)
+            kind, why = self._failure(target, error, connected=sock is not None)
             outgoing.connection.report("target_unreachable", why=why)
+            forget_frames(error)
             return None, self._count(kind, why)
         finally:
             if sock is not None and not outgoing.connection.begun:
@@ -251,10 +253,17 @@ class Outgoing:
             raise
         return sock
 
-    def _failure(self, error: OSError | ValueError, *, connected: bool) -> tuple[str, str]:
+    def _failure(
+        self, target: Target, error: OSError | ValueError, *, connected: bool
+    ) -> tuple[str, str]:
         """Why a connection could not be opened: for the counter, and for people."""
         if connected or not isinstance(error, OSError):
-            return "handshake", explain(error)
+            failed = explain(error)
+            if failed.reason is not None:
+                address, port = target.address, target.port
+                detail = f"{target}: {failed.why}"
+                self.group.refuse(failed.reason, target.transport, address, port, detail=detail)
+            return "handshake", failed.why
         if isinstance(error, TimeoutError):
             return "timeout", f"no connection within {self.limits.connect:g} s"
         return "refused", error_text(error)

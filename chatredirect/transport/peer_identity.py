@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from chatredirect.config.models import TlsSettings
 from chatredirect.net.addresses import IPNetwork
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.sip.response import Peer
 
 _PLAIN_TEXT = ("HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL")
@@ -22,10 +23,16 @@ def names_of(certificate: Mapping[str, object], *, common_name: bool = False) ->
     uris = [_sip_domain(value) for kind, value in alternatives if kind == "URI"]
     domains = [domain for domain in uris if domain]
     if not domains:
-        domains = [value.lower().rstrip(".") for kind, value in alternatives if kind == "DNS"]
+        domains = list(dns_names(certificate))
     if not alternatives and common_name:
         domains = _common_names(certificate.get("subject"))
     return tuple(dict.fromkeys(domains))
+
+
+def dns_names(certificate: Mapping[str, object]) -> tuple[str, ...]:
+    """The DNS names of a certificate from `getpeercert()`, in lower case."""
+    alternatives = _pairs(certificate.get("subjectAltName"))
+    return tuple(value.lower().rstrip(".") for kind, value in alternatives if kind == "DNS")
 
 
 def matches(names: Iterable[str], wanted: str, *, wildcards: bool = False) -> bool:
@@ -119,7 +126,18 @@ class TrustedPeers:
 
 
 class PeerRefused(Exception):
-    """A peer's certificate is valid, but its names aren't allowed."""
+    """A peer's certificate is valid, but its names aren't allowed.
+
+    Attributes:
+        names: the names that its certificate has proved.
+        reason: what it is counted as.
+    """
+
+    def __init__(self, why: str, names: tuple[str, ...], reason: RefusalReason) -> None:
+        """Refuse it; `why` is for people."""
+        super().__init__(why)
+        self.names = names
+        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -156,7 +174,9 @@ class Security:
         if self._is_one_of(names, allowed):
             return Identity(verified=True, names=names)
         raise PeerRefused(
-            f"its certificate names {_listed(names)}; tls.allowed_peers has none of these"
+            f"its certificate names {_listed(names)}; tls.allowed_peers has none of these",
+            names,
+            RefusalReason.NAME_NOT_ALLOWED if names else RefusalReason.NO_IDENTITY,
         )
 
     def check_server(self, tls: ssl.SSLObject, domain: str, host: str) -> Identity:
@@ -171,7 +191,8 @@ class Security:
         names = self.names(tls)
         wanted = (domain, host) if self.profile.srv_names else (domain,)
         if not self._is_one_of(names, wanted):
-            raise PeerRefused(f"its certificate names {_listed(names)}, not {' or '.join(wanted)}")
+            why = f"its certificate names {_listed(names)}, not {' or '.join(wanted)}"
+            raise PeerRefused(why, names, RefusalReason.SERVER_NAME)
         return Identity(verified=True, names=names)
 
 
@@ -179,28 +200,50 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:_SHOWN]) or "no SIP identity"
 
 
-def explain(error: BaseException) -> str:
-    """Why a handshake or a connection failed, for people."""
+@dataclass(frozen=True, slots=True)
+class FailedHandshake:
+    """Why a handshake or a connection failed.
+
+    Attributes:
+        why: for people.
+        reason: what it is counted as; None if nobody was refused.
+    """
+
+    why: str
+    reason: RefusalReason | None
+
+
+def explain(error: BaseException) -> FailedHandshake:
+    """Why a handshake or a connection failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = _HINTS.get(error.verify_code, "")
-        return f"the peer's certificate was refused: {error.verify_message}{hint}"
+        why = f"the peer's certificate was refused: {error.verify_message}{hint}"
+        refused = _VERIFICATION.get(error.verify_code, RefusalReason.CERTIFICATE_REFUSED)
+        return FailedHandshake(why, refused)
     if isinstance(error, ssl.SSLError):
         reason = error.reason or "unknown"
         if reason in _PLAIN_TEXT:
-            return f"it doesn't speak TLS here ({reason.lower()})"
-        return _EXPLAINED.get(reason, reason.lower().replace("_", " "))
+            why = f"it doesn't speak TLS here ({reason.lower()})"
+            return FailedHandshake(why, RefusalReason.NOT_TLS)
+        why = _EXPLAINED.get(reason, reason.lower().replace("_", " "))
+        return FailedHandshake(why, _REFUSED.get(reason, RefusalReason.HANDSHAKE_FAILED))
     if isinstance(error, TimeoutError | ConnectionAbortedError):
         # asyncio and uvloop raise these after ssl_handshake_timeout
-        return "the handshake took too long"
+        return FailedHandshake("the handshake took too long", RefusalReason.HANDSHAKE_TIMEOUT)
     if isinstance(error, ValueError):
-        return "the peer's certificate has a name that isn't text"
-    return "the peer closed the connection"
+        why = "the peer's certificate has a name that isn't text"
+        return FailedHandshake(why, RefusalReason.NO_IDENTITY)
+    return FailedHandshake("the peer closed the connection", None)
 
 
 #: Remedies for X509_V_ERR_… codes of openssl/x509_vfy.h.
 _HINTS = {26: "; tls.any_purpose takes clients with certificates issued for servers"}
 _SHOWN = 8  # names of a certificate in a log line
+_BAD_RECORD = "the peer sent what is no TLS record, or one that can't be decrypted"
 _EXPLAINED = {
+    # since OpenSSL 3.2 the second name
+    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": _BAD_RECORD,
+    "RECORD_LAYER_FAILURE": _BAD_RECORD,
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate; "
     "tls.verify_peer: required asks for one",
     "NO_SHARED_CIPHER": "no cipher in common; old peers need tls.ciphers",
@@ -212,4 +255,20 @@ _EXPLAINED = {
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the peer says that our certificate has expired",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the peer refused our certificate",
     "TLSV1_ALERT_PROTOCOL_VERSION": "no TLS version in common",
+}
+_REFUSED = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": RefusalReason.NO_CERTIFICATE,
+    "NO_SHARED_CIPHER": RefusalReason.NO_COMMON_CIPHER,
+    "UNSUPPORTED_PROTOCOL": RefusalReason.NO_COMMON_VERSION,
+    "TLSV1_ALERT_PROTOCOL_VERSION": RefusalReason.NO_COMMON_VERSION,
+    "TLSV1_ALERT_UNKNOWN_CA": RefusalReason.OUR_CERTIFICATE,
+    "SSLV3_ALERT_BAD_CERTIFICATE": RefusalReason.OUR_CERTIFICATE,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": RefusalReason.OUR_CERTIFICATE,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": RefusalReason.OUR_CERTIFICATE,
+}
+#: X509_V_ERR_… codes of openssl/x509_vfy.h: no issuer that is known (7: its name is known, with
+#: another key), and a wrong purpose.
+_VERIFICATION = {
+    **dict.fromkeys((2, 7, 18, 19, 20, 21, 27), RefusalReason.UNKNOWN_AUTHORITY),
+    26: RefusalReason.CERTIFICATE_PURPOSE,
 }

@@ -73,6 +73,8 @@ class StreamFlow:
         host: our own address or, if we opened the connection, one where the peer can reach us.
         port: our own port likewise.
         peer_names: the names that the peer's certificate has proved.
+        batch: takes what is sent while the connection handles messages, to be written at once;
+            None while it doesn't.
         name: its name in the flow table; empty until it is needed.
         when_over: called when the connection is gone.
         held: how many requests of the peer's are pending.
@@ -86,6 +88,7 @@ class StreamFlow:
     peer_port: int
     _stream: asyncio.Transport | None
     peer_names: tuple[str, ...] = ()
+    batch: list[bytes] | None = None
     name: bytes = b""
     when_over: Callable[["StreamFlow"], None] | None = None
     held: int = 0
@@ -104,7 +107,10 @@ class StreamFlow:
         try:
             if stream.is_closing() or stream.get_write_buffer_size() > MAX_UNREAD:
                 return False
-            stream.write(data)
+            if self.batch is None:
+                stream.write(data)
+            else:
+                self.batch.append(data)
         except Exception:  # whatever the transport raises, it can't be used any more
             log.exception(
                 "write_failed", peer=peer_text(self.transport, self.peer_host, self.peer_port)

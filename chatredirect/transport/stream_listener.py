@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass, field
 from functools import partial
 
+from chatredirect.net.refusals import RefusalReason
+from chatredirect.runtime.collector import forget_frames
 from chatredirect.transport.acceptor import Acceptor
 from chatredirect.transport.admission import Admission
 from chatredirect.transport.connection import StreamConnection
@@ -101,8 +103,11 @@ class StreamListener:
                 self.admission.leave(host)
         if refused is not None:
             sock.close()
-            why = f"limits.{refused} is reached"
-            self.group.report("connection_refused", self.transport, host, port, why=why)
+            limit = RefusalReason(f"limits.{refused}")
+            self.group.report(
+                "connection_refused", self.transport, host, port, why=f"{limit} is reached"
+            )
+            self.group.refuse(limit, self.transport, host, port)
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -142,7 +147,12 @@ class StreamListener:
                 group.closed["handshake"] += 1
                 # load balancers only check whether the port is open
                 level = "info" if isinstance(error, ConnectionResetError) else "warning"
-                connection.report("tls_handshake_failed", level, why=explain(error))
+                failed = explain(error)
+                connection.report("tls_handshake_failed", level, why=failed.why)
+                if failed.reason is not None:
+                    host, port = connection.host, connection.port
+                    group.refuse(failed.reason, self.transport, host, port, detail=failed.why)
+            forget_frames(error)
 
     def admit(self, tls: ssl.SSLObject | None) -> Identity:
         """Check the peer's certificate. Raises PeerRefused."""

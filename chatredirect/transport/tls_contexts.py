@@ -6,20 +6,22 @@ replaces the old one only if the files are valid. Open connections keep their co
 
 import binascii
 import ctypes
-import os
 import re
 import ssl
-import stat
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from chatredirect.config.models import TlsSettings
+from chatredirect.config.secret_files import is_exposed, read_secret
 from chatredirect.runtime.regular_file import UnfitFileError, look_at, read_file
+from chatredirect.transport.peer_identity import dns_names, names_of
 
 _PURPOSE_ANY = 7  # X509_PURPOSE_ANY of openssl/x509v3.h
 #: Versions that OpenSSL 3 supports only at security level 0, since their signatures use SHA-1.
 OLD_VERSIONS = ("TLSv1", "TLSv1.1")
+#: OpenSSL's reasons: another key of the same type, one of another type.
+_ANOTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
 
 MAX_CERTIFICATE = 1024 * 1024
@@ -103,7 +105,7 @@ def _set_up(context: ssl.SSLContext, profile: TlsSettings) -> ssl.SSLContext:
             ) from None
     _load_authorities(context, profile)
     if profile.certificate is not None:
-        _load_pair(context, profile.certificate, profile.private_key)
+        _load_pair(context, profile.certificate, profile)
     return context
 
 
@@ -120,34 +122,60 @@ def _load_authorities(context: ssl.SSLContext, profile: TlsSettings) -> None:
         raise TlsError(f"{profile.ca}: {_why(error, 'no CA certificates in PEM form')}") from None
 
 
-def _load_pair(context: ssl.SSLContext, certificate: str, private_key: str | None) -> None:
+def _load_pair(context: ssl.SSLContext, certificate: str, profile: TlsSettings) -> None:
+    private_key = profile.private_key
     for file in filter(None, (certificate, private_key)):
         try:
             look_at(file, MAX_CERTIFICATE)
         except OSError as error:
             raise TlsError(f"{file}: {_why(error, '')}") from None
+    key, password = private_key or certificate, _Password(profile.private_key_password_file)
     try:
-        # OpenSSL would ask for a passphrase on the terminal
-        context.load_cert_chain(certificate, private_key, password=_no_passphrase)
-    except _PassphraseError:
-        raise TlsError(
-            f"{private_key or certificate}: the key has a passphrase, and nobody is there to "
-            "type it; store it without one, readable only by the service"
-        ) from None
+        # without a function OpenSSL would ask for a password on the terminal
+        context.load_cert_chain(certificate, private_key, password=password)
+    except _PasswordError as error:
+        raise TlsError(f"{key}: the key is encrypted, and {error}") from None
     except ssl.SSLError as error:
-        key = private_key or certificate
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in _ANOTHER_KEY:
             raise TlsError(f"{key}: not the key of the certificate in {certificate}") from None
+        if password.asked:
+            raise TlsError(
+                f"{key}: the key can't be decrypted with the password in {password.file} "
+                f"({error.reason or 'unreadable'})"
+            ) from None
         why = f"no certificate and key in PEM form ({error.reason or 'unreadable'})"
         raise TlsError(f"{certificate}, {key}: {why}") from None
 
 
-class _PassphraseError(Exception):
-    """The key is encrypted."""
+class _PasswordError(Exception):
+    """A key is encrypted, and there is no password for it: why, and what to do."""
 
 
-def _no_passphrase() -> str:
-    raise _PassphraseError
+class _Password:
+    """Gives OpenSSL the password of a key, if it asks for it.
+
+    Attributes:
+        asked: whether it has asked: the key is encrypted.
+    """
+
+    __slots__ = ("asked", "file")
+
+    def __init__(self, file: str | None) -> None:
+        """Read nothing yet; `file` has the password."""
+        self.file, self.asked = file, False
+
+    def __call__(self) -> str:
+        self.asked = True
+        if self.file is None:
+            raise _PasswordError(
+                "nobody is there to type its password: name a file with it in "
+                "tls.private_key_password_file, or store the key without one, readable only by the "
+                "service"
+            )
+        try:
+            return read_secret(self.file)
+        except ValueError as error:
+            raise _PasswordError(f"tls.private_key_password_file: {error}") from None
 
 
 def _why(error: OSError, otherwise: str) -> str:
@@ -159,10 +187,10 @@ def _why(error: OSError, otherwise: str) -> str:
 
 
 def exposed_keys(profile: TlsSettings) -> Iterable[str]:
-    """Private key files that every user of this machine can read; a group may."""
-    key = profile.private_key or profile.certificate
-    if key is not None and os.path.exists(key) and os.stat(key).st_mode & stat.S_IROTH:
-        yield key
+    """Files of private keys, and of their passwords, that every user can read or write."""
+    for file in (profile.private_key or profile.certificate, profile.private_key_password_file):
+        if file is not None and is_exposed(file):
+            yield file
 
 
 def expiry(certificate: str) -> float:
@@ -177,6 +205,24 @@ def expiry(certificate: str) -> float:
         raise TlsError(f"{certificate}: {_why(error, 'unreadable')}") from None
     except ValueError as error:
         raise TlsError(f"{certificate}: {error}") from None
+
+
+def certificate_names(certificate: str) -> tuple[str, ...] | None:
+    """All names that a peer may look for in the first certificate of a PEM file, in lower case.
+
+    These are hosts of SIP URIs, DNS names and, where there is neither, common names; None where
+    they can't be read.
+    """
+    import _ssl  # noqa: PLC0415 - private, and only `check` needs it
+
+    decode = getattr(_ssl, "_test_decode_cert", None)  # `getpeercert` of a file
+    if decode is None:
+        return None
+    try:
+        decoded = decode(certificate)
+    except (OSError, ValueError):  # as ssl.SSLError is an OSError
+        return None
+    return (*names_of(decoded, common_name=True), *dns_names(decoded))
 
 
 def not_after(pem: bytes) -> float:

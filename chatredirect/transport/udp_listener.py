@@ -63,7 +63,7 @@ class UdpListener:
     # Caches: a front end sends many requests from one address, and its dialogs share a flow.
     # They are cleared when full, so that forged addresses can't fill the memory.
     _peers: dict[bytes, Peer] = field(default_factory=dict)
-    _flows: dict[tuple[bytes, int, str], DatagramFlow] = field(default_factory=dict)
+    _flows: dict[tuple[bytes, int, bytes], DatagramFlow] = field(default_factory=dict)
     _turns: Turns = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,11 +78,11 @@ class UdpListener:
 
     def flow(self, port: int) -> Flow:
         """The flow to a port at the peer of the datagram that is being handled."""
-        name = self.socket.sender(self._at)
-        host, control = self.socket.addressed(self._at)
-        key = (name, port, host)
+        _, name, control = self._batch[self._at]
+        key = (name, port, control if self.socket.wildcard else b"")
         flow = self._flows.get(key)
         if flow is None:
+            host, control = self.socket.addressed(control)
             if len(self._flows) >= _KNOWN_FLOWS:
                 self._flows.clear()
             peer_host, _ = host_and_port(name)
@@ -165,7 +165,7 @@ class UdpListener:
                 if answered is not None:
                     answer, port = answered
                     to = name if port == peer.port else with_port(name, port)
-                    datagrams.add(answer, to, control)
+                    datagrams.put(answer, to, control)
                     answers += 1
             now = perf_counter()
             if now >= until:

@@ -21,6 +21,7 @@ from chatredirect.transport.udp_listener import DatagramHandler, UdpListener, Un
 
 _ANY = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  # anybody may answer
 _KNOWN = 1024  # flows that are cached
+_LASTING = 1.0  # seconds that a source address is taken for granted: addresses move
 
 
 @dataclass(slots=True)
@@ -39,11 +40,13 @@ class UdpSender:
     on_unreachable: Unreachable = ignore
     _own: dict[socket.AddressFamily, UdpListener] = field(default_factory=dict)
     _flows: dict[tuple[str, int], DatagramFlow] = field(default_factory=dict)
+    _sources: dict[tuple[str, str, int], tuple[str | None, float]] = field(default_factory=dict)
 
     def serve(self, answer: DatagramHandler, trust: TrustedPeers) -> None:
         """Use these from now on; listeners may have come and gone."""
         self._answer, self._trust = answer, trust
         self._flows.clear()
+        self._sources.clear()
         for own in self._own.values():
             own.serve(answer, trust)
         for listener in self._listeners():
@@ -52,6 +55,7 @@ class UdpSender:
     def close(self) -> None:
         """Close our own sockets."""
         self._flows.clear()
+        self._sources.clear()
         for own in self._own.values():
             own.close()
         self._own.clear()
@@ -69,14 +73,33 @@ class UdpSender:
         return flow
 
     def between(self, own: tuple[str, int], peer: tuple[str, int]) -> DatagramFlow | None:
-        """The flow from an address and port of ours to a peer; None if its socket is closed."""
-        for listener in (*self._listeners(), *self._own.values()):
-            sock = listener.socket
-            if sock.port == own[1] and (
-                sock.host == own[0] or (sock.host in _ANY.values() and _fits(sock, peer[0]))
-            ):
+        """The flow from an address and port of ours to a peer; None if no socket has the port.
+
+        The address may be another instance's, or have moved to another machine (VRRP). Then the
+        flow is from the address that this machine would choose, at the same port.
+        """
+        sockets = (each.socket for each in (*self._listeners(), *self._own.values()))
+        fitting = [sock for sock in sockets if sock.port == own[1] and _fits(sock, peer[0])]
+        for sock in fitting:
+            exact = sock.host == own[0] or sock.host in _ANY.values()
+            if exact and self._lately(own[0], *peer) is not None:
                 return _flow(sock, own[0], *peer)
+        for sock in fitting:
+            source = self._lately(sock.host, *peer)
+            if source is not None:
+                return _flow(sock, source, *peer)
         return None
+
+    def _lately(self, bound: str, host: str, port: int) -> str | None:
+        """What `_source` says, or said within the last second."""
+        now, key = self._loop.time(), (bound, host, port)
+        source, until = self._sources.get(key, (None, 0.0))
+        if now >= until:
+            source = _source(bound, host, port)
+            if len(self._sources) >= _KNOWN:
+                self._sources.clear()
+            self._sources[key] = source, now + _LASTING
+        return source
 
     def _find(self, host: str, port: int) -> DatagramFlow | None:
         natural = _source("", host, port)

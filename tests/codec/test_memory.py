@@ -1,5 +1,6 @@
 """The compiled codec keeps no memory, and copes when there is none."""
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from chatredirect.codec import compiled
+from chatredirect.sip.headers import MandatoryHeaders, Via
+from chatredirect.sip.limits import Limits
+from chatredirect.sip.message import Request, Response
 from tests.codec.calls import Call, calls, refused
 
 if compiled is None:
@@ -68,16 +72,33 @@ def test_nothing_is_kept_of_what_is_refused(name: str) -> None:
     keeps_nothing(quietly(refused()[name]))
 
 
+def used(call: Call) -> list[object]:
+    """What a call is given, what that consists of, and what any call may give or look at."""
+    found: dict[int, object] = {}
+    reached: list[object] = [
+        each.cell_contents for each in getattr(call, "__closure__", None) or ()
+    ]
+    reached += [None, True, False, b"", ()]
+    for each in (Request, Response, MandatoryHeaders, Via, Limits):
+        reached += [each, each.__dict__["__slots__"], *vars(each).values()]
+    for _ in range(3):
+        found |= {id(each): each for each in reached}
+        kinds = (Request, Response, MandatoryHeaders, Via, Limits, list, tuple)
+        reached = gc.get_referents(*(each for each in reached if isinstance(each, kinds)))
+    return list(found.values())
+
+
 @pytest.mark.parametrize("name", names())
 def test_references(name: str) -> None:
-    """What a result refers to, and None, True and False, get no reference too many or too few."""
+    """What a call is given, and None, True and False, get no reference too many or too few."""
     with calls() as made:
-        singles = (None, True, False, b"", ())
-        before = [sys.getrefcount(each) for each in singles]
+        objects = used(made[name])
+        before = [sys.getrefcount(each) for each in objects]
         for _ in range(2000):
             made[name]()
-        after = [sys.getrefcount(each) for each in singles]
-    assert all(abs(one - other) < 200 for one, other in zip(before, after, strict=True))
+        after = [sys.getrefcount(each) for each in objects]
+    for each, one, other in zip(objects, before, after, strict=True):
+        assert abs(one - other) < 200, each
 
 
 @pytest.mark.parametrize("name", names())

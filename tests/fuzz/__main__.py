@@ -2,11 +2,14 @@
 
 import argparse
 import importlib.util
+import logging
 import random
 import sys
 import tempfile
 import traceback
 from pathlib import Path
+
+import structlog
 
 from tests.fuzz import blind, guided
 from tests.fuzz.coverage import reached
@@ -19,6 +22,9 @@ _SHOWN = 2000  # of what broke a promise; all of it is in the file
 def main() -> int:
     """Share the time among the targets, and within one among the engines."""
     asked = _arguments()
+    # what the stateful modes log of each message would hide what is found
+    quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=quiet)
     engines = {"both": ("guided", "blind")}.get(asked.engine, (asked.engine,))
     if importlib.util.find_spec("atheris") is None and "guided" in engines:
         print("atheris isn't installed: mutation without coverage only", file=sys.stderr)

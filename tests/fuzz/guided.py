@@ -63,7 +63,7 @@ def _escaped(word: bytes) -> str:
 def _main() -> None:
     import atheris
 
-    rooms = [f"chatredirect.{room}" for room in ("sip", "proxy", "trace")]
+    rooms = [f"chatredirect.{room}" for room in ("sip", "lookup", "proxy", "trace")]
     with atheris.instrument_imports(include=rooms):
         from tests.fuzz.promises import TARGETS
 

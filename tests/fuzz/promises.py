@@ -10,18 +10,26 @@ from zlib import crc32
 
 from chatredirect.sip import client_request as client
 from chatredirect.sip import headers
+from chatredirect.sip.caller import caller_and_client, probe_proof
 from chatredirect.sip.client_request import ClientRequest
 from chatredirect.sip.dialog import ClientDialog
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import FramingFault, Ping, StreamFramer, parse_datagram
 from chatredirect.sip.limits import Limits
-from chatredirect.sip.message import HEAD_END, Request, Response, read_mandatory_headers
+from chatredirect.sip.message import (
+    HEAD_END,
+    Request,
+    Response,
+    read_mandatory_headers,
+    read_topmost_via,
+)
 from chatredirect.sip.message import values as values_of
 from chatredirect.sip.parser import parse_head, read_plain
 from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import destination, equivalent, parse_uri, without_maddr
 from chatredirect.trace.masking import mask
 from tests.fuzz.bodies import bodies
+from tests.fuzz.looked_up import looked_up
 from tests.fuzz.proxied import proxied
 from tests.sip.in_memory_server import TCP, UDP, Answer, Served, read_answer, serve
 
@@ -174,6 +182,7 @@ def values(data: bytes) -> Hashable:
     kinds.append(_outcome(_two_uris, data))
     head = data.partition(HEAD_END)[0]
     kinds.append(_outcome(_fields, head))
+    kinds.append(_outcome(_caller, head))
     plain = read_plain(head, Limits())
     if plain is not None and plain != _generally(head):
         raise Broken("the short way of reading gives another request")
@@ -222,6 +231,20 @@ def _fields(head: bytes) -> int:
     if message.fault is None and vias != message.vias:
         raise Broken("Vias are found that weren't there, or not those that were")
     return len(vias)
+
+
+def _caller(head: bytes) -> int:
+    message = parse_head(head, Limits())
+    if not isinstance(message, Request) or message.from_ is None:
+        return 0
+    read_mandatory_headers(message, read_topmost_via(message))
+    uri, _, agent = caller_and_client(message, message.from_).partition(b"\n")
+    proof = probe_proof(head)
+    if proof and (len(proof) > 100 or probe_proof(proof) != proof):
+        raise Broken("a proof that isn't the field alone")
+    if len(agent) > 256 or uri not in message.from_:
+        raise Broken("a caller or a client that isn't the message's")
+    return len(agent)
 
 
 def _two_uris(data: bytes) -> bool:
@@ -297,6 +320,7 @@ TARGETS: dict[str, Callable[[bytes], Hashable]] = {
     "values": values,
     "answered": answered,
     "proxied": proxied,
+    "looked_up": looked_up,
     "bodies": bodies,
     "masked": masked,
 }

@@ -29,7 +29,6 @@ def test_blind(target: str) -> None:
     if result.broken is not None:
         data, error = result.broken
         raise AssertionError(f"broken by {data!r}") from error
-    assert result.executions > 500
     assert len(result.outcomes) > 10
 
 
@@ -48,6 +47,7 @@ def test_the_corpus_reaches_nearly_every_line() -> None:
     """Of the modules that a message from outside goes through."""
     table = reached(TARGETS.values(), corpus())
     for module in (
+        "caller",
         "errors",
         "framing",
         "headers",

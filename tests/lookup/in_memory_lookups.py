@@ -69,11 +69,10 @@ class InMemoryLookups:
         self.pools: dict[object, Pool] = {}
         tags = tags or TagMaker(b"a key for tests")
         made = iter(branches or (b"z9hG4bKours%d" % n for n in count()))
-        self.core = LookupCore(LookupSettings(tags, 30, b"redirect", dialogs), lambda: next(made))
+        lookup_settings = LookupSettings(tags, 30, b"redirect", dialogs)
+        self.core = LookupCore(lookup_settings, lambda: next(made), self.counters)
         self.observing = Observing()
-        driver = LookupDriver(
-            self.core, self.counters, lambda: self.now, self.wakes.append, self.observing
-        )
+        driver = LookupDriver(self.core, lambda: self.now, self.wakes.append, self.observing)
         driver.log_requests = False
         self.driver = driver
         settings = endpoints or (endpoint(),)

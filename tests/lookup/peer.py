@@ -22,6 +22,7 @@ class Peer:
     ) -> None:
         self.transport = transport
         self._buffer = b""
+        self._seen: set[bytes] = set()
         if accepted is not None:
             self.socket = accepted
             self.socket.settimeout(PATIENCE)
@@ -55,6 +56,18 @@ class Peer:
 
     def receive(self) -> SentMessage:
         """The next message."""
+        message = self._receive()
+        self._seen.add(message.raw)
+        return message
+
+    def receive_new(self) -> SentMessage:
+        """The next message that hasn't come before: what waits for us half a second is repeated."""
+        while (message := self._receive()).raw in self._seen:
+            pass
+        self._seen.add(message.raw)
+        return message
+
+    def _receive(self) -> SentMessage:
         if self.transport == "udp":
             return read(self.socket.recv(65536))
         while True:

@@ -68,7 +68,7 @@ def check(there: InMemoryLookups) -> None:
     assert there.empty
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(TRANSPORTS), st.lists(CHANGED, max_size=8))
 def test_changed_conversations(
     transport: str, messages: list[tuple[bytes, list[tuple[int, int, bytes]]]]
@@ -80,7 +80,7 @@ def test_changed_conversations(
     check(there)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(TRANSPORTS), st.lists(st.lists(CHANGE, max_size=2), min_size=5, max_size=5))
 def test_the_conversation_with_changes(
     transport: str, changes: list[list[tuple[int, int, bytes]]]

@@ -149,3 +149,19 @@ def test_callers_are_forgotten() -> None:
     assert len(made._callers) == MAX_CALLERS
     made.choose(b"sip:last@contoso.com", STABLE)
     assert len(made._callers) == 1
+
+
+def test_what_nobody_wants_to_know_is_only_counted() -> None:
+    """Without a log of requests and an observer no event is made of a response; the counts stay."""
+    reported = []
+    for wanted in (False, True):
+        lookups = InMemoryLookups()
+        lookups.driver.log_requests = wanted
+        seen: list[object] = []
+        lookups.driver._driver._events._do = seen.append  # type: ignore[attr-defined]
+        client = Client(lookups).begin()
+        client.look_up()
+        client.hang_up()
+        reported.append(len(seen))
+        assert lookups.counters.answers == {200: 3}
+    assert reported == [0, 4]

@@ -85,13 +85,13 @@ def test_the_recorded_conversation(peer: Peer) -> None:
     recorded.learn(answer)
     peer.send(recorded.message(2))
     peer.send(recorded.message(3))
-    assert peer.receive().kind == "200 INFO"
-    reply = peer.receive()
+    assert peer.receive_new().kind == "200 INFO"
+    reply = peer.receive_new()
     assert reply.start == "INFO sip:user1@contoso.com:45154;maddr=127.0.0.1;transport=tcp SIP/2.0"
     assert reply.body == REPLY
     peer.send(recorded.answer(reply))
     peer.send(recorded.message(5))
-    assert peer.receive().kind == "200 BYE"
+    assert peer.receive_new().kind == "200 BYE"
 
 
 @pytest.mark.parametrize("peer", ["tcp", "tls"], indirect=True)
@@ -106,23 +106,23 @@ def test_cut_into_pieces(peer: Peer) -> None:
     send(recorded.message(1))
     recorded.learn(peer.receive())
     send(recorded.message(2) + recorded.message(3))
-    assert peer.receive().kind == "200 INFO"
-    send(recorded.answer(peer.receive()) + recorded.message(5))
-    assert peer.receive().kind == "200 BYE"
+    assert peer.receive_new().kind == "200 INFO"
+    send(recorded.answer(peer.receive_new()) + recorded.message(5))
+    assert peer.receive_new().kind == "200 BYE"
 
 
 def test_the_200_is_repeated_until_the_ack(peer: Peer) -> None:
     """By the real clock and timer: twice, half a second and a second later."""
     recorded = Recorded(peer)
+    begun = time.monotonic()
     peer.send(recorded.message(1))
     first = peer.receive()
-    begun = time.monotonic()
     assert [peer.receive().raw, peer.receive().raw] == [first.raw, first.raw]
     assert time.monotonic() - begun > 1.4
     recorded.learn(first)
     peer.send(recorded.message(2))
     peer.send(recorded.message(5))
-    assert peer.receive().kind == "200 BYE"
+    assert peer.receive_new().kind == "200 BYE"
 
 
 @pytest.mark.parametrize("ends", ["before the 200", "after the INFO"])
@@ -141,8 +141,8 @@ def test_a_client_that_sends_no_more_gets_its_answers(daemon: Daemon, ends: str)
         recorded.learn(answer)
         peer.send(recorded.message(2) + recorded.message(3))
         peer.socket.shutdown(socket.SHUT_WR)
-        assert peer.receive().kind == "200 INFO"
-        assert peer.receive().body == REPLY
+        assert peer.receive_new().kind == "200 INFO"
+        assert peer.receive_new().body == REPLY
 
 
 def test_a_connection_that_sends_no_more_ends_with_the_dialog(run_daemon: Run) -> None:
@@ -201,12 +201,12 @@ def test_wildcard_listener(run_daemon: Run, listen: str, to: str) -> None:
         recorded.learn(answer)
         peer.send(recorded.message(2))
         peer.send(recorded.message(3))
-        assert peer.receive().kind == "200 INFO"
-        reply = peer.receive()
+        assert peer.receive_new().kind == "200 INFO"
+        reply = peer.receive_new()
         assert reply["Via"].startswith(f"SIP/2.0/UDP cr.contoso.com:{port};branch=")
         peer.send(recorded.answer(reply))
         peer.send(recorded.message(5))
-        assert peer.receive().kind == "200 BYE"
+        assert peer.receive_new().kind == "200 BYE"
 
 
 def test_a_reload_leaves_dialogs_alone(run_daemon: Run) -> None:
@@ -227,11 +227,11 @@ def test_a_reload_leaves_dialogs_alone(run_daemon: Run) -> None:
         daemon.send_signal(signal.SIGHUP)
         daemon.event("configuration_changed")
         peer.send(recorded.message(3))
-        assert peer.receive().kind == "200 INFO"
-        reply = peer.receive()
+        assert peer.receive_new().kind == "200 INFO"
+        reply = peer.receive_new()
         assert reply.body == REPLY
         peer.send(recorded.answer(reply) + recorded.message(5))
-        assert peer.receive().kind == "200 BYE"
+        assert peer.receive_new().kind == "200 BYE"
 
 
 def test_log(run_daemon: Run) -> None:
@@ -242,9 +242,9 @@ def test_log(run_daemon: Run) -> None:
         peer.send(recorded.message(1))
         recorded.learn(peer.receive())
         peer.send(recorded.message(2) + recorded.message(3))
-        peer.receive()
-        peer.send(recorded.answer(peer.receive()) + recorded.message(5))
-        peer.receive()
+        peer.receive_new()
+        peer.send(recorded.answer(peer.receive_new()) + recorded.message(5))
+        peer.receive_new()
     line = daemon.event("request", method="INFO")
     assert (line["status"], line["endpoint"]) == (200, "sip:ocschat@contoso.com")
     assert line["peer"].startswith("tcp://127.0.0.1:")

@@ -14,7 +14,7 @@ import pytest
 from tests.kamailio import RELAY, kamailio
 from tests.lookup.test_daemon import lookup_endpoint
 from tests.ports import free_port
-from tests.service.daemon import Daemon
+from tests.service.daemon import Daemon, eventually
 from tests.service.fixtures import Run
 from tests.sipp import errors, open_connection, sipp
 from tests.tls.authority import Authority, Leaf
@@ -61,6 +61,7 @@ def test_lookups_through_a_front_end(
         # -nr: nothing is lost here, and what a busy machine makes SIPp repeat would confuse it
         done = sipp(("127.0.0.1", port), tmp_path, scenario, "-nr", calls=CALLS, rate=100)
     assert done.returncode == 0, errors(tmp_path) + done.stderr
+    eventually(lambda: len(daemon.events("lookup")) >= before + CALLS, "a line for each")
     assert len(daemon.events("lookup")) == before + CALLS
     infos = [each for each in daemon.events("request") if each["method"] == "BYE"]
     assert {each["status"] for each in infos} == {200}

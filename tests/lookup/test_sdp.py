@@ -80,3 +80,32 @@ def test_whatever_comes_is_answered_or_refused(offer: bytes) -> None:
         return
     if made is not None:
         assert sdp.answer(made, "192.0.2.9", 0) is not None
+
+
+def whole(before: str, times: str, media: str, after: str) -> str:
+    """A description in the form that is read at once, or nearly in it."""
+    return f"v=0\r\n{before}t={times}\r\nm={media}\r\n{after}"
+
+
+LINES = st.lists(
+    st.sampled_from(
+        ["o=- 0 0 IN IP4 192.0.2.1", "s=x", "a=sendonly", "a=sendonlyx", "a=x", "m=a 1 b c",
+         " s=x ", "a=accept-types:text/plain", "t=1 2", "t= ", "x", "", "a=\xe9", "b=a\0b", "A=b"]
+    ),
+    max_size=3,
+).map(lambda lines: "".join(f"{line}\r\n" for line in lines))  # fmt: skip
+WORDS = st.sampled_from(["message 1 sip null", "message 000 sip null", "X-MS-Message 5/2 a b",
+    "audio 12345 RTP/AVP 0  8", "audio 123456 a b", "message 1 sip", "message 1  sip a", "a 1 b\t",
+    "a 1 b ", "message 1 sip \xe9"])  # fmt: skip
+
+
+@given(st.builds(whole, LINES, st.sampled_from(["0 0", "00 1", "0", "0  0", "a 0"]), WORDS, LINES))
+def test_what_is_read_at_once_is_read_the_same(description: str) -> None:
+    """A description that `read_plain` reads has the same times and media for `read_any`."""
+    octets = description.encode("latin-1")
+    found = sdp.read_plain(octets)
+    assert found is None or found == sdp.read_any(octets)
+
+
+def test_the_clients_offer_is_read_at_once() -> None:
+    assert sdp.read_plain(SDP.encode()) is not None

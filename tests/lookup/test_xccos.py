@@ -341,3 +341,42 @@ def test_replies_are_well_formed(name: str, number: str, envelope: str) -> None:
     (reply,) = root
     assert reply.get("id") == f"rpl:{name}"
     assert (reply[0].get("seqid"), reply[0].get("envid")) == (number, envelope)
+
+
+_MUTABLE = st.sampled_from(
+    [b"", b"a", b":", b" ", b'"', b"'", b"&amp;", b"<", b"/", b"\xc3\xa4", b"\n"]
+)
+
+
+@given(
+    octets=st.lists(st.tuples(st.integers(0, 130), st.integers(0, 4), _MUTABLE), max_size=3),
+    numbers=st.tuples(*[st.integers(0, 10**70).map(str)] * 2),
+)
+def test_the_usual_form_is_read_as_by_the_parser(
+    octets: list[tuple[int, int, bytes]], numbers: tuple[str, str]
+) -> None:
+    """What the short way reads, the XML parser reads in the same way."""
+    body = REQURI.replace("741776619", numbers[0]).replace('"1"><data', f'"{numbers[1]}"><data')
+    data = body.encode()
+    if max(map(len, numbers)) <= 64 and not octets:
+        assert xccos.read_plain(data) is not None
+    for at, length, piece in octets:
+        data = data[:at] + piece + data[at + length :]
+    read = xccos.read_plain(data)
+    if read is not None:
+        assert read == xccos.read_any(data, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        REQURI + " ",
+        REQURI.replace("<data/>", "<data></data>"),
+        REQURI.replace("requri", "req&#117;ri"),
+        REQURI.replace('"1"><data', '"1" seqid="1"><data'),
+        REQURI.replace("741776619", "7" * 65),
+        REQURI.replace('xccos"><', 'xccos/"><'),
+    ],
+)
+def test_other_forms_are_left_to_the_parser(body: str) -> None:
+    assert xccos.read_plain(body.encode()) is None

@@ -8,9 +8,9 @@ from itertools import count
 from chatredirect.answering.dispatch import ResponseSettings
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.answering.stateful import StatefulModes
-from chatredirect.config import EndpointSettings, HostPort
+from chatredirect.config import EndpointSettings, HostPort, ListenUrl
 from chatredirect.dns.resolution import Located, LocatedState
-from chatredirect.net.own_names import OwnNames
+from chatredirect.net.own_names import own_names
 from chatredirect.net.target import Target
 from chatredirect.pools.pool import Pool
 from chatredirect.proxy.core import ProxyCore
@@ -80,7 +80,7 @@ class Ways:
 
 
 class Names:
-    """Names of flows: numbers."""
+    """Names of flows: numbers. No two instances have a name of a connection in common."""
 
     def __init__(self) -> None:
         self.flows: list[RecordingFlow] = []
@@ -93,8 +93,10 @@ class Names:
 
     def find(self, name: bytes) -> RecordingFlow | None:
         """The flow, unless it is gone."""
-        flow = self.flows[int(name)]
-        return None if flow.gone else flow
+        number = int(name)
+        if number >= len(self.flows) or self.flows[number].gone:
+            return None
+        return self.flows[number]
 
 
 def targets(count: int = 1, transport: str = "udp", address: str = "192.0.2.2") -> list[Target]:
@@ -120,6 +122,8 @@ class InMemoryProxy:
         *pool: Target,
         transport: str = "udp",
         advertise: HostPort | None = None,
+        record_route_host: HostPort | None = None,
+        key: bytes = KEY,
         settings: dict[str, object] | None = None,
         **rules: object,
     ) -> None:
@@ -138,23 +142,21 @@ class InMemoryProxy:
         )
         self.pool = Pool(self.endpoint.pool, "ipv4")
         self.set_targets(self.targets)
-        tags = TagMaker(KEY)
+        tags = TagMaker(key)
         directory = build_directory([self.endpoint], lambda each: self.pool)
-        names = OwnNames(
-            frozenset({b"127.0.0.1"}),
-            frozenset({("udp", "127.0.0.1", 5060), ("udp", "127.0.0.1", 5090)}),
-        )
+        listen = [ListenUrl("udp", "127.0.0.1", 5060), ListenUrl("udp", "127.0.0.1", 5090)]
+        names = own_names(listen, filter(None, (advertise, record_route_host)), [])
         self.rules = ProxySettings(
             directory=directory,
             names=names,
             advertise=advertise,
+            record_route_host=record_route_host or advertise,
             tags=tags,
-            record_route=RecordRouteCodec(KEY),
-            loops=LoopDetector(KEY),
+            record_route=RecordRouteCodec(key),
+            loops=LoopDetector(key),
             follows=lambda target: target.address.startswith("192.0.2."),
-            pools={self.pool.key[0]: {self.pool.key}},
             is_target=lambda host: any(host.decode() == each.address for each in self.targets),
-            **rules,  # type: ignore[arg-type]
+            **{"pools": {self.pool.key[0]: {self.pool.key}}, **rules},  # type: ignore[arg-type]
         )
         self.core = ProxyCore(self.rules, self.ways, self.names, partial(next, count(1)))
         self.core.go_by(self.rules, self.now)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from chatredirect.config import HostPort
 from chatredirect.sip.response import Peer
 from tests.proxy.in_memory_proxy import (
     CONTACT,
@@ -224,6 +225,133 @@ def test_a_dialog_outlives_a_restart() -> None:
     assert later.target().one().kind == "INFO"
     from_pool(later, called.write("INFO"))
     assert later.client.one().kind == "INFO"
+
+
+def instance(number: int, **keys: object) -> InMemoryProxy:
+    """One of several instances, with the name that they have in common."""
+    return InMemoryProxy(
+        transport="tcp",
+        advertise=HostPort(f"cr{number}.contoso.com"),
+        record_route_host=HostPort("cr.contoso.com"),
+        **keys,  # type: ignore[arg-type]
+    )
+
+
+FRONT_ENDS_ROUTE = "Record-Route: <sip:fe.contoso.com:5060;transport=tcp;lr>\r\n"
+
+
+@pytest.mark.parametrize("method", ["INFO", "BYE"])
+def test_another_instance_goes_on_with_a_dialog(method: str) -> None:
+    """The instance with the dialog's connections has died; the other one has never seen it.
+
+    To the pool the target is in the Route; to the caller the way is through its front end.
+    """
+    died, other = instance(1), instance(2)
+    caller = Caller(died, "TCP")
+    invite = caller.invite(more=FRONT_ENDS_ROUTE)
+    (ok,) = died.answer(0, invite, 200, more=CONTACT + record_route(invite))
+    caller.accepted(ok)
+    called = Called(other, invite, ok)
+    assert caller.routes[-1].startswith("sip:cr.contoso.com:5060;")
+
+    caller.routes = caller.routes[1:]  # the front end has taken its own away
+    assert not other.send(caller.write(method))
+    sent = other.target().one()
+    assert (sent.kind, sent.uri) == (method, "sip:room@192.0.2.20:5070")
+    assert not sent.all("Route")
+    assert sent.all("Via")[0].startswith("SIP/2.0/UDP cr2.contoso.com:5060;")
+    assert [each.kind for each in other.answer(0, sent, 200)] == [f"200 {method}"]
+
+    assert not from_pool(other, called.write(method))
+    ((uri, found),) = other.sought
+    assert uri.host == b"fe.contoso.com"
+    (front_end,) = targets(1, "tcp", "192.0.2.3")
+    found((front_end,))
+    sent = other.ways.of(front_end).one()
+    assert (sent.kind, sent.all("Route")) == (method, [f"<{FRONT_ENDS_ROUTE[15:-3]}>"])
+    other.deliver(response(sent, 200), other.ways.of(front_end))
+    assert other.target().one().kind == f"200 {method}"
+    other.expire()
+
+
+def test_another_instance_without_a_front_end() -> None:
+    """The caller's own connection died with the machine: the pool is told so (RFC 5626 §5.3.1)."""
+    died, other = instance(1), instance(2)
+    called = Caller(died, "TCP").begin()
+    called.proxy = other
+    (answer,) = from_pool(other, called.write("BYE"))
+    assert answer.kind == "430 BYE"
+    other.expire()
+
+
+def test_a_route_with_the_common_name_and_another_secret() -> None:
+    """It is ours by its name, so it is refused here; one with a stranger's name is passed on."""
+    died, other = instance(1), instance(2, key=b"another key for tests")
+    caller = Caller(died, "TCP")
+    invite = caller.invite()
+    (ok,) = died.answer(0, invite, 200, more=CONTACT + record_route(invite))
+    caller.accepted(ok)
+    (answer,) = other.send(caller.write("INFO"))
+    assert answer.kind == "481 INFO"
+    assert other.core.counters.refused == {"forged_route": 1}
+    assert not other.target().raw
+    other.expire()
+
+
+@pytest.mark.parametrize(
+    ("behind", "status"),
+    [(3600, None), (-3600, None), (2 * 3600 - 60, None), (2 * 3600 + 60, 481)],
+)
+def test_instances_whose_clocks_differ(behind: float, status: int | None) -> None:
+    """docs/proxy.md: up to two hours nothing happens; a dialog of a later time is refused."""
+    first, other = instance(1), instance(2)
+    other.epoch -= behind
+    caller = Caller(first, "TCP")
+    invite = caller.invite()
+    (ok,) = first.answer(0, invite, 200, more=CONTACT + record_route(invite))
+    caller.accepted(ok)
+    answers = other.send(caller.write("INFO"))
+    if status is None:
+        assert not answers
+        assert other.target().one().kind == "INFO"
+    else:
+        assert [each.kind for each in answers] == [f"{status} INFO"]
+        assert other.core.counters.refused == {"dialog_age": 1}
+    other.expire()
+
+
+def test_a_transaction_whose_messages_reach_two_instances() -> None:
+    """docs/proxy.md: as when two machines hold one address for a while."""
+    first, other = instance(1), instance(2)
+    caller = Caller(first, "TCP")
+    data = caller.write("INVITE")
+    assert [each.kind for each in first.send(data)] == ["100 INVITE"]
+    one = first.target().one()
+    (answer,) = other.send(data.replace(b"INVITE", b"CANCEL"))
+    assert answer.kind == "481 CANCEL"
+    assert [each.kind for each in other.send(data)] == ["100 INVITE"]
+    again = other.target().one()
+    assert (again["Call-ID"], again["From"], again["CSeq"]) == (
+        one["Call-ID"],
+        one["From"],
+        one["CSeq"],
+    )
+    assert again.all("Via")[0] != one.all("Via")[0]
+
+
+def test_instances_with_other_pools() -> None:
+    """docs/proxy.md: the dialog goes on for `target_grace` after this instance's start."""
+    first, other = instance(1), instance(2, pools={}, target_grace=3600.0)
+    caller = Caller(first, "TCP")
+    invite = caller.invite()
+    (ok,) = first.answer(0, invite, 200, more=CONTACT + record_route(invite))
+    caller.accepted(ok)
+    assert not other.send(caller.write("INFO"))
+    assert other.target().one().kind == "INFO"
+    other.pass_time(3700.0)
+    (answer,) = other.send(caller.write("INFO"))
+    assert answer.kind == "481 INFO"
+    assert other.core.counters.refused == {"target_gone": 1}
 
 
 def test_dialogs_cost_nothing() -> None:

@@ -217,6 +217,20 @@ def test_advertised_name() -> None:
     )
 
 
+def test_a_name_that_instances_have_in_common() -> None:
+    """`proxy.record_route_host` stands in Record-Route, `advertise` in Via: a response is ours."""
+    for common, port in (
+        (HostPort("cr.contoso.com"), 5060),
+        (HostPort("cr.contoso.com", 5099), 5099),
+    ):
+        proxy = InMemoryProxy(advertise=HostPort("cr1.contoso.com"), record_route_host=common)
+        invite = Caller(proxy).invite()
+        assert [route.partition(";")[0] for route in invite.routes] == [
+            f"sip:cr.contoso.com:{port}"
+        ]
+        assert invite.all("Via")[0].startswith("SIP/2.0/UDP cr1.contoso.com:5060;")
+
+
 def test_sips() -> None:
     """§16.6 step 4: SIPS in Record-Route; RFC 5630 §6.2: nothing of it goes over TCP."""
     proxy = InMemoryProxy(*targets(transport="tls"), transport="tls")

@@ -22,7 +22,7 @@ def passed_on(extra: bytes, transport: str = "udp") -> tuple[InMemoryProxy, list
     "extra",
     [
         pytest.param(b"X-Token: " + b"A" * 20_000 + b"\r\n", id="a long field"),
-        pytest.param(b"X-A: 1\r\n" * 5000, id="many fields"),
+        pytest.param(b"X-A: 1\r\n" * 500, id="many fields"),
         pytest.param(b"X-A: 1\r\n folded\r\n\tagain\r\n", id="folds"),
         pytest.param(b"X-A: a\nb\r\n", id="a bare LF in a field that nobody needs"),
         pytest.param(b"Contact: not, an <address\r\n", id="a Contact that can't be read"),
@@ -62,6 +62,9 @@ def test_a_line_that_is_no_field_is_left_out(line: bytes, transport: str) -> Non
         (b"\r\nContent-Length: 0", b"\r\nContent-Length:\r\n 0"),
         (b"\r\nContent-Length: 0", b"\r\nContent-Length: 0\r\nl: 0"),
         (b"\r\nContent-Length: 0", b"\r\nContent-Length: none"),
+        (b"\r\nContent-Length: 0", b"\r\nX: y" + b"\n" * 9000 + b"\r\nContent-Length: 0"),
+        (b"\r\nContent-Length: 0", b"\r\na:" * 520 + b"\r\nContent-Length: 0"),
+        (b"\r\nContent-Length: 0", b"\r\nX: y" + b"\r\n\t" * 520 + b"\r\nContent-Length: 0"),
     ],
 )
 def test_what_is_needed_must_be_there(old: bytes, new: bytes) -> None:

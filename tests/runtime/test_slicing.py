@@ -2,11 +2,12 @@
 
 import asyncio
 import gc
+import sys
 
 import pytest
 
 from chatredirect.config import EndpointSettings
-from chatredirect.runtime.slicing import Slicer, long_lived
+from chatredirect.runtime.slicing import TURN_OF_A_THREAD, Slicer, long_lived, short_turns
 from chatredirect.service.changes import SHOWN, Changes
 
 
@@ -70,3 +71,13 @@ def test_where_an_endpoint_is_defined_is_no_change() -> None:
     assert not changes
     changes.see(endpoint(1), endpoint(1, redirect_status=301))
     assert changes
+
+
+def test_threads_hand_the_interpreter_over_soon_while_one_works_for_long() -> None:
+    usual = sys.getswitchinterval()
+    with short_turns:
+        assert sys.getswitchinterval() == pytest.approx(TURN_OF_A_THREAD)
+        with short_turns:
+            pass
+        assert sys.getswitchinterval() == pytest.approx(TURN_OF_A_THREAD), "one still works"
+    assert sys.getswitchinterval() == pytest.approx(usual)

@@ -74,7 +74,7 @@ def test_without_maddr(uri: bytes, left: bytes) -> None:
 def test_whether_it_is_us(uri: bytes, ours: bool) -> None:
     """Who asks for our own names asks the same question."""
     listen = [ListenUrl("udp", "192.0.2.1", 5060)]
-    names = own_names(listen, HostPort("cr.contoso.com", None), [])
+    names = own_names(listen, [HostPort("cr.contoso.com", None)], [])
     assert names.names(parse_uri(uri)) is ours
     assert (names.freed(parse_uri(uri)) is not None) is ours
     assert names.freed(parse_uri(b"sip:192.0.2.1;x=maddr")) is None

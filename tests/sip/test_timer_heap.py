@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf
+from random import Random
 
 from chatredirect.sip.transaction.timer_heap import TimerHeap
 
@@ -33,6 +34,16 @@ def test_the_heap_forgets_what_is_not_due_any_more() -> None:
         each.due = inf
         found.append(each)
     assert set(found) == set(kept)
+
+
+def test_nobody_is_called_for_a_bucket_of_which_nothing_is_left() -> None:
+    heap: TimerHeap[Item] = TimerHeap()
+    for number in range(1000):
+        item = Item(5.0 + number)
+        heap.changed(item)
+        item.due = inf
+    assert len(heap) == 1  # the last, with which it was looked for what to forget
+    assert heap.next() == 1004.0
 
 
 def test_in_the_order_of_their_times() -> None:
@@ -81,3 +92,44 @@ def test_times_of_very_many_change_at_once() -> None:
     assert heap.next_due() == 100.0
     assert heap.pop(50.0) is None
     assert heap.pop(100.0) is not None
+
+
+def test_nothing_is_early_or_forgotten() -> None:
+    """Held against the items themselves, also at times that are the beginning of a bucket."""
+    for seed in range(30):
+        random = Random(seed)
+        heap: TimerHeap[Item] = TimerHeap()
+        items = [Item(inf) for _ in range(40)]
+        now = 1000.0
+        for _ in range(300):
+            now += random.choice((0.0, 1 / 32, 0.01, 0.3, 5.0))
+            for item in random.sample(items, 5):
+                wait = random.choice((0.0, 1 / 32, 0.02, 0.5, 4.0, 32.0, inf))
+                item.due = -inf if random.random() < 0.02 else now + wait
+                heap.changed(item)
+            if random.random() < 0.5:
+                assert heap.next_due() == min((i.due for i in items if i.due < inf), default=None)
+            due = {id(item) for item in items if item.due <= now}
+            while (found := heap.pop(now)) is not None:
+                due.remove(id(found))  # else it was early, or came twice
+                found.due = inf
+            assert not due
+            following = heap.next()
+            assert following is None or following > now
+            assert all(item.due == inf or item.due >= item.queued for item in items)
+
+
+def test_an_item_of_a_bucket_whose_time_has_begun_waits_for_its_own() -> None:
+    heap: TimerHeap[Item] = TimerHeap()
+    early, late = Item(1.001), Item(1.030)
+    for item in (late, early):
+        heap.changed(item)
+    assert heap.next() == 1.0
+    assert heap.pop(1.0) is None
+    assert heap.pop(1.001) is early
+    early.due = 1.02
+    heap.changed(early)  # earlier than what is left
+    assert heap.next_due() == 1.02
+    assert heap.pop(1.019) is None
+    assert [heap.pop(2.0), heap.pop(2.0)] == [early, late]
+    assert heap.next() is None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -225,6 +225,22 @@ def test_a_flow_has_the_names_that_count_now(dialler: Dialler) -> None:
     dialler.owner.names = ("fe02.contoso.com",)
     dialler.connection.apply_settings(check_peer=True)
     assert flow.peer_names == ("fe02.contoso.com",)
+
+
+def test_what_messages_lead_to_is_sent_with_one_write(dialler: Dialler) -> None:
+    """In its order: what is sent over the flow, and answers. What is sent later doesn't wait."""
+
+    def answer(event: Event, peer: Peer, transport: str, reach: ReturnPath) -> bytes:
+        flow = reach.flow(0)
+        assert flow.send(b"before ")
+        assert not dialler.transport.written
+        return b"answer, "
+
+    dialler.owner.group.settings = replace(dialler.owner.group.settings, answer=answer)
+    dialler.connection.data_received(b"\r\n\r\n" * 2)
+    assert dialler.transport.written == [b"before answer, before answer, "]
+    assert dialler.connection.flow().send(b"later")
+    assert dialler.transport.written[1:] == [b"later"]
 
 
 def half_closed(dialler: Dialler) -> StreamFlow:

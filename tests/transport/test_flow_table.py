@@ -10,6 +10,7 @@ from chatredirect.net.target import Target
 from chatredirect.sip.flow import Flow
 from chatredirect.transport.binding import bind
 from chatredirect.transport.mmsg import DatagramSocket
+from chatredirect.transport.socket_flows import DatagramFlow
 from chatredirect.transport.udp_listener import UdpListener
 from tests.service.daemon import PATIENCE
 from tests.transport.outgoing import Dialler, dialler, server
@@ -115,6 +116,21 @@ async def test_the_name_of_a_datagrams_flow_leads_back(listening: str, at: str) 
         ours.listeners.clear()
         assert ours.flow_table.find(name) is None
         assert not found.send(b"too late")
+
+
+@pytest.mark.parametrize("listening", ["127.0.0.1", "0.0.0.0", "::"])
+async def test_the_flow_of_another_instance(listening: str) -> None:
+    """Its address isn't this machine's: the datagram leaves from ours, at the same port."""
+    async with dialler() as ours:
+        listener = listen(ours, listening)
+        with peer() as client:
+            port, host = listener.socket.port, client.getsockname()
+            another = DatagramFlow(listener.socket, "192.0.2.77", port, *host, b"", b"")
+            found = ours.flow_table.find(ours.flow_table.name(another))
+            assert found is not None
+            assert (found.host, found.port) == ("127.0.0.1", port)
+            assert found.send(INFO)
+            assert client.recvfrom(100) == (INFO, ("127.0.0.1", port))
 
 
 # -- sending over UDP -----------------------------------------------------------------------------

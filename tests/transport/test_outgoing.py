@@ -15,6 +15,7 @@ import uvloop
 
 from chatredirect.config.models import TlsSettings
 from chatredirect.net.addresses import ListenUrl
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.net.target import Target
 from chatredirect.sip.framing import PING, PONG, FramingFault, Ping
 from chatredirect.sip.message import Request, Response
@@ -247,16 +248,19 @@ async def test_idle_connections_are_closed() -> None:
 
 async def test_keep_alives() -> None:
     """A silent connection is asked whether it lives (RFC 5626 §4.4.1); an answer keeps it."""
+    pings = 0
 
     async def then(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal pings
         while True:
             assert await reader.readexactly(4) == PING
             writer.write(PONG)
+            pings += 1
 
-    lively = dataclasses.replace(PATIENT, idle_timeout=0.6, keepalive=0.2)
+    lively = dataclasses.replace(PATIENT, idle_timeout=2.0, keepalive=0.2)
     async with server(then) as pool, dialler(timeouts=lively) as ours:
         flow = await ours.flow(pool.target())
-        await asyncio.sleep(1.5)
+        await wait_until(lambda: pings > 12)  # which takes longer than it may be idle
         assert ours.outgoing.reach(pool.target()) is flow
 
 
@@ -433,25 +437,35 @@ Make = Callable[[Authority], Leaf]
 
 
 @pytest.mark.parametrize(
-    ("make", "why"),
+    ("make", "why", "reason"),
     [
-        (lambda ca: ca.issue("other.contoso.com"), f"names other.contoso.com, not {POOL}"),
+        (
+            lambda ca: ca.issue("other.contoso.com"),
+            f"names other.contoso.com, not {POOL}",
+            RefusalReason.SERVER_NAME,
+        ),
         (
             lambda ca: ca.issue(POOL, file="old", not_after=NOW - timedelta(hours=1)),
             "certificate has expired",
+            RefusalReason.CERTIFICATE_REFUSED,
         ),
         (
             lambda ca: Authority(ca.folder / "elsewhere").issue(POOL),
             "the peer's certificate was refused",
+            RefusalReason.UNKNOWN_AUTHORITY,
         ),
-        (lambda ca: ca.issue("*.contoso.com", file="wild"), f"not {POOL}"),
+        (
+            lambda ca: ca.issue("*.contoso.com", file="wild"),
+            f"not {POOL}",
+            RefusalReason.SERVER_NAME,
+        ),
     ],
     ids=["wrong name", "expired", "untrusted", "wildcard"],
 )
 async def test_certificates_that_are_not_the_pools(
-    authority: Authority, make: Make, why: str
+    authority: Authority, make: Make, why: str, reason: RefusalReason
 ) -> None:
-    """Nothing is sent to a server that can't prove that it is the pool."""
+    """Nothing is sent to a server that can't prove that it is the pool, and that is noted."""
     context = shows(make(authority))
     async with server(context=context) as pool, dialler(tls=profile(authority)) as ours:
         told = await ours.dial(pool.target("tls"))
@@ -460,6 +474,8 @@ async def test_certificates_that_are_not_the_pools(
         assert ours.outgoing.reach(pool.target("tls")) is None
         assert pool.received == b""
         assert ours.outgoing.connections == 0
+        (row,) = ours.outgoing.group.refusals.rows()
+        assert (row.reason, row.host, row.transport) == (reason, "127.0.0.1", "tls")
 
 
 async def test_the_name_of_a_pool_is_part_of_what_it_is(authority: Authority) -> None:

@@ -53,8 +53,7 @@ def test_time_stamps_of_an_inherited_socket_stop_no_response() -> None:
         datagrams = DatagramSocket(sock)
         peer.sendto(b"request", sock.getsockname())
         ((_, name, control),) = datagrams.receive()
-        datagrams.add(b"response", name, control)
-        datagrams.flush()
+        datagrams.put(b"response", name, control)
         assert datagrams.unsent == 0
         peer.settimeout(10)
         assert peer.recv(100) == b"response"

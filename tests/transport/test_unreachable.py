@@ -14,18 +14,11 @@ from chatredirect.transport.mmsg import DatagramSocket
 from chatredirect.transport.peer_identity import TrustedPeers
 from chatredirect.transport.udp_listener import UdpListener
 from chatredirect.transport.udp_sender import UdpSender
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
 BOUND = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "127.0.0.1"}
-
-
-def closed_port(host: str) -> int:
-    """A port where nobody is."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
 
 
 async def beside_a_closed_port(bound: str, host: str) -> None:
@@ -49,7 +42,7 @@ async def beside_a_closed_port(bound: str, host: str) -> None:
     peer.settimeout(5)
     working, closed = (
         udp_sender.to(host, peer.getsockname()[1]),
-        udp_sender.to(host, closed_port(host)),
+        udp_sender.to(host, free_port()),  # where nobody is
     )
     assert working is not None
     assert closed is not None
@@ -97,7 +90,7 @@ def test_a_socket_of_our_own_hears_it(run: Runner) -> None:
         told: list[tuple[str, int]] = []
         udp_sender = UdpSender(loop, lambda: [], lambda *_: None, trust, 65536)
         udp_sender.on_unreachable = told.extend
-        closed = udp_sender.to("127.0.0.1", closed_port("127.0.0.1"))
+        closed = udp_sender.to("127.0.0.1", free_port())
         assert closed is not None
         closed.send(b"to nobody")
         await wait_until(lambda: bool(told))

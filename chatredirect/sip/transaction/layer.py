@@ -12,34 +12,29 @@ from typing import Generic, TypeVar
 from chatredirect.sip.flow import Flow, reliable
 from chatredirect.sip.response import Peer
 from chatredirect.sip.transaction.state_machines import (
-    ABSORB,
-    BACK_OFF,
+    ACCEPTED,
+    CALLING,
     CLIENT,
-    DOUBLE,
+    END,
     INVITE_CLIENT,
     INVITE_SERVER,
-    LINGER,
-    NO_END,
-    NO_RESEND,
-    NOTIFY,
-    RESEND_LATER,
-    SEND,
+    PROCEEDING,
+    RESEND,
     SERVER,
-    SLOWLY,
     T1,
-    T2,
-    T4,
     TERMINATED,
     TIMEOUT,
-    WAIT,
-    Table,
-    TransactionAction,
+    TRYING,
     TransactionEvent,
     TransactionState,
     event_of,
 )
+from chatredirect.sip.transaction.steps import Steps, steps_of
 
 U = TypeVar("U")
+
+_INVITE_SERVER, _SERVER = steps_of(INVITE_SERVER), steps_of(SERVER)
+_INVITE_CLIENT, _CLIENT = steps_of(INVITE_CLIENT), steps_of(CLIENT)
 
 
 @dataclass(slots=True, eq=False)
@@ -48,42 +43,40 @@ class Transaction(Generic[U]):
 
     Attributes:
         key: see `matching`.
-        table: the state machine.
+        steps: the state machine, made ready to be carried out.
         flow: what its messages are sent over; of a server the flow that its request came on last.
-        user: the transaction user (RFC 3261 §17).
-        peer: a server's client; no other peer can repeat, acknowledge or cancel its request.
+        user: the transaction user (RFC 3261 §17); None once the transaction has ended, since the
+            user may hold the transaction.
         message: a client's request or ACK, or a server's last response, while it may have to be
             sent again.
+        peer: a server's client; no other peer can repeat, acknowledge or cancel its request.
+        held: a server's flow, until the final response has been sent.
         tag: a server's To tag, if an RFC 2543 client's ACK must have it.
         merged: see `matching.merged_key`; None if it has none.
         pause: seconds until the next retransmission.
         resend_at: when the next retransmission is due; infinite for never.
         end_at: when the state ends; infinite for never.
-        held: a server's flow, until the final response has been sent.
+        due: when `handle_timers` has to be called: the earlier of both.
+        queued: when the owner calls `handle_timers` at the latest; only the owner writes it.
         complained: whether a response that wasn't accepted has been logged already.
-        queued: for the owner's timer heap; the layer doesn't use it.
     """
 
     key: bytes
-    table: Table
+    steps: Steps
     state: TransactionState
     flow: Flow
-    user: U
+    user: U | None
     message: bytes = b""
+    peer: Peer | None = None
+    held: Flow | None = None
     tag: bytes = b""
     merged: bytes | None = None
     pause: float = T1
     resend_at: float = inf
     end_at: float = inf
+    due: float = inf
     queued: float = inf
-    peer: Peer | None = None
-    held: Flow | None = None
     complained: bool = False
-
-    @property
-    def due(self) -> float:
-        """When `handle_timers` has to be called for it; infinite for never."""
-        return self.resend_at if self.resend_at < self.end_at else self.end_at
 
 
 @dataclass(slots=True)
@@ -92,7 +85,7 @@ class Send(Generic[U]):
 
     flow: Flow
     data: bytes
-    user: U
+    user: U | None
 
 
 class Transactions(Generic[U]):
@@ -103,8 +96,8 @@ class Transactions(Generic[U]):
     def __init__(self, out: list[Send[U]], changed: Callable[[Transaction[U]], None]) -> None:
         """Begin without transactions.
 
-        Messages to be sent are appended to `out`; `changed` is called for a transaction that may be
-        due at another time than before, but not when it has ended.
+        Messages to be sent are appended to `out`; `changed` is called for a transaction that is due
+        earlier than `Transaction.queued` says, but not when it has ended.
         """
         self._out = out
         self._changed = changed
@@ -151,11 +144,8 @@ class Transactions(Generic[U]):
         merged: bytes | None = None,
     ) -> Transaction[U]:
         """Begin a server transaction for a new request; `respond` sends its responses."""
-        table = INVITE_SERVER if invite else SERVER
-        state = TransactionState.PROCEEDING if invite else TransactionState.TRYING
-        transaction = Transaction(
-            key, table, state, flow, user, tag=tag, merged=merged, peer=peer, held=flow
-        )
+        steps, state = (_INVITE_SERVER, PROCEEDING) if invite else (_SERVER, TRYING)
+        transaction = Transaction(key, steps, state, flow, user, b"", peer, flow, tag, merged)
         flow.hold()
         self._servers[key] = transaction
         if merged is not None:
@@ -166,9 +156,9 @@ class Transactions(Generic[U]):
         """Send a response."""
         transaction.message = data
         self.handle_event(transaction, event_of(status), now)
-        if status >= 200:
+        if status >= 200 and transaction.held is not None:
             _release(transaction)
-        if transaction.state is TransactionState.ACCEPTED:
+        if transaction.state is ACCEPTED:
             transaction.message = b""  # the user retransmits a 2xx (RFC 6026 §7.1)
 
     def repeated(self, transaction: Transaction[U], flow: Flow, now: float) -> None:
@@ -186,14 +176,13 @@ class Transactions(Generic[U]):
         self, key: bytes, data: bytes, flow: Flow, user: U, now: float, *, invite: bool = False
     ) -> Transaction[U]:
         """Send a request other than ACK."""
-        table = INVITE_CLIENT if invite else CLIENT
-        state = TransactionState.CALLING if invite else TransactionState.TRYING
-        transaction = Transaction(key, table, state, flow, user, data)
+        steps, state = (_INVITE_CLIENT, CALLING) if invite else (_CLIENT, TRYING)
+        transaction = Transaction(key, steps, state, flow, user, data)
         self._clients[key] = transaction
         self._out.append(Send(flow, data, user))
+        transaction.due = transaction.end_at = now + TIMEOUT  # timers B and F
         if not reliable(flow):
-            transaction.resend_at = now + T1  # timers A and E
-        transaction.end_at = now + TIMEOUT  # timers B and F
+            transaction.due = transaction.resend_at = now + T1  # timers A and E
         self._changed(transaction)
         return transaction
 
@@ -212,6 +201,7 @@ class Transactions(Generic[U]):
     def give_up(self, transaction: Transaction[U], now: float) -> None:
         """Wait at most 64*T1 for the response to an INVITE that was cancelled (§9.1)."""
         transaction.end_at = now + TIMEOUT
+        transaction.due = min(transaction.resend_at, transaction.end_at)
         self._changed(transaction)
 
     # -- events of both -----------------------------------------------------------------------
@@ -219,68 +209,54 @@ class Transactions(Generic[U]):
     def handle_timers(self, transaction: Transaction[U], now: float) -> bool:
         """Do what is due; whether to notify the user of a timeout."""
         if now >= transaction.end_at:
-            return self.handle_event(transaction, TransactionEvent.END, now)
+            # in every table this event leads to TERMINATED, and nothing is sent
+            step = transaction.steps.get((transaction.state, END))
+            if step is None:
+                return False
+            self.end(transaction)
+            return step[-1]
         if now >= transaction.resend_at:
-            self.handle_event(transaction, TransactionEvent.RESEND, now)
+            self.handle_event(transaction, RESEND, now)
         return False
 
     def handle_event(
         self, transaction: Transaction[U], event: TransactionEvent, now: float
     ) -> bool:
         """Do what the state machine says for an event; whether to notify the user."""
-        row = transaction.table.get((transaction.state, event))
-        if row is None:
+        step = transaction.steps.get((transaction.state, event))
+        if step is None:
             return False
-        transaction.state, acts = row
-        notify = False
-        for act in acts:
-            if act is NOTIFY:
-                notify = True
-            else:
-                self._do(act, transaction, now)
-        if transaction.state is TERMINATED or now >= transaction.end_at:
+        transaction.state, send, quiet, resend, lasts, always, notify = step
+        if send:
+            self._out.append(Send(transaction.flow, transaction.message, transaction.user))
+        if quiet:
+            transaction.resend_at = inf
+        elif resend is not None:
+            resend(transaction, now)
+        if lasts is not None:
+            over = not always and reliable(transaction.flow)
+            transaction.end_at = now if over else now + lasts
+        resend_at, end_at = transaction.resend_at, transaction.end_at
+        if now >= end_at or transaction.state is TERMINATED:
             self.end(transaction)
         else:
-            self._changed(transaction)
+            transaction.due = due = resend_at if resend_at < end_at else end_at
+            if due < transaction.queued:
+                self._changed(transaction)
         return notify
-
-    def _do(self, act: TransactionAction, transaction: Transaction[U], now: float) -> None:
-        # a chain of names of this module: `match` would look each up in its class
-        if act is SEND:
-            self._out.append(Send(transaction.flow, transaction.message, transaction.user))
-        elif act is NO_RESEND:
-            transaction.resend_at = inf
-        elif act is WAIT:
-            transaction.end_at = now + TIMEOUT
-        elif act is ABSORB:
-            transaction.end_at = now if reliable(transaction.flow) else now + TIMEOUT
-        elif act is LINGER:
-            transaction.end_at = now if reliable(transaction.flow) else now + T4
-        elif act is NO_END:
-            transaction.end_at = inf
-        elif act is RESEND_LATER:
-            transaction.pause = T1
-            transaction.resend_at = inf if reliable(transaction.flow) else now + T1
-        elif act is BACK_OFF:
-            transaction.pause = min(2 * transaction.pause, T2)
-            transaction.resend_at = now + transaction.pause
-        elif act is DOUBLE:
-            transaction.pause *= 2
-            transaction.resend_at = now + transaction.pause
-        elif act is SLOWLY:
-            transaction.resend_at = inf if reliable(transaction.flow) else now + T2
 
     def end(self, transaction: Transaction[U]) -> None:
         """End a transaction, also one whose flow is gone (RFC 3261 §17.1.4, §17.2.4)."""
-        transaction.state = TransactionState.TERMINATED
-        ours = transaction.table is CLIENT or transaction.table is INVITE_CLIENT
-        table = self._clients if ours else self._servers
+        table = self._clients if transaction.peer is None else self._servers
         if table.get(transaction.key) is transaction:
             del table[transaction.key]
         if transaction.merged is not None:
             self._merged.discard(transaction.merged)
-        transaction.resend_at = transaction.end_at = inf
-        _release(transaction)
+        transaction.state = TERMINATED
+        transaction.resend_at = transaction.end_at = transaction.due = inf
+        transaction.user = None
+        if transaction.held is not None:
+            _release(transaction)
 
 
 def _release(transaction: Transaction[U]) -> None:

@@ -10,11 +10,15 @@ peer's values are hashes, so that they are short however long the values are.
 
 from hashlib import blake2b
 
+from chatredirect.sip import abnf, codec
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.headers import MandatoryHeaders, param, read_cseq, read_from_to, read_via
 from chatredirect.sip.message import Request, Response
 from chatredirect.sip.uri import DEFAULT_PORT
 
+# `b'"' in value` takes ten times as long: bytes try everything as a number first
+_QUOTE, _COMMA = 0x22, 0x2C
+_DIGITS = 10  # with fewer, a CSeq number is below 2**31
 _COOKIE = b"z9hg4bk"  # RFC 3261 §8.1.1.7, compared without case
 
 
@@ -34,6 +38,10 @@ def cancelled_key(request: Request, headers: MandatoryHeaders) -> bytes:
 
 
 def _key(request: Request, headers: MandatoryHeaders, method: bytes) -> bytes:
+    if codec.transaction_key is not None:
+        key = codec.transaction_key(request, headers, method)
+        if key is not None:
+            return key
     via = headers.via
     branch = param(via.params, b"branch") if via.params else None
     if branch is not None and branch[:7].lower() == _COOKIE and len(branch) > len(_COOKIE):
@@ -61,8 +69,12 @@ def merged_key(request: Request, headers: MandatoryHeaders) -> bytes:
 
 def tag_of(value: bytes, name: str) -> bytes:
     """The tag of a well-formed From or To value, in lower case; `b""` if it has none."""
+    if codec.tag_of is not None:
+        found = codec.tag_of(value)
+        if found is not None:
+            return found
     _, bracket, params = value.rpartition(b">")
-    if not bracket or b'"' in params:  # the bracket may stand in a quoted parameter
+    if not bracket or _QUOTE in params:  # the bracket may stand in a quoted parameter
         params = read_from_to(value, name).params
     elif params.startswith(b";tag="):
         tag = params[5:].partition(b";")[0]
@@ -77,7 +89,7 @@ def _short(key: bytes) -> bytes:
 
 def client_key(branch: bytes, method: bytes) -> bytes:
     """The key of a client transaction (RFC 3261 §17.1.3)."""
-    return b"%b %b" % (method, branch.lower())
+    return method + b" " + branch.lower()
 
 
 def branch_key(response: Response) -> bytes | None:
@@ -85,6 +97,10 @@ def branch_key(response: Response) -> bytes | None:
 
     Further Vias are those of the upstream elements.
     """
+    if codec.branch_key is not None:
+        key = codec.branch_key(response)
+        if key is not None:
+            return key
     if response.cseq is None or not response.vias:
         return None
     cseq = response.cseq.split(None, 2)
@@ -92,7 +108,7 @@ def branch_key(response: Response) -> bytes | None:
         return None
     # our own Via comes back as we wrote it
     branch = response.vias[0].partition(b";branch=")[2].partition(b";")[0].rstrip()
-    if not branch or b"," in branch:
+    if not branch or _COMMA in branch:
         try:
             branch = param(read_via(response.vias[0]).params, b"branch") or b""
         except SipError:
@@ -104,6 +120,11 @@ def response_key(response: Response) -> bytes | None:
     """The key of a UAC's client transaction that a response belongs to; None if there is none."""
     if len(response.vias) != 1 or response.cseq is None:
         return None  # §8.1.3.3: of more than one Via the topmost isn't ours
+    plain = abnf.PLAIN_RETURNED_VIA.match(response.vias[0])
+    if plain is not None:
+        number, _, method = response.cseq.partition(b" ")
+        if method.isalpha() and number.isdigit() and len(number) < _DIGITS:
+            return client_key(plain[1], method)
     try:
         branch = param(read_via(response.vias[0]).params, b"branch")
         method = read_cseq(response.cseq)[1]

@@ -153,7 +153,8 @@ async def test_a_caller_that_sends_no_more_gets_its_answer(run_daemon: Run) -> N
         writer.write(b"\r\n".join(fields) + HEAD)
         await reader.read()
 
-    async with await asyncio.start_server(answers_later, BAD, 0) as served:
+    # Not "async with": since Python 3.12 that waits for each connection; the daemon keeps this one.
+    with contextlib.closing(await asyncio.start_server(answers_later, BAD, 0)) as served:
         port = served.sockets[0].getsockname()[1]
         daemon = run_daemon(endpoints=[proxied(port)], dns=hosts(BAD))
         reader, writer = await asyncio.open_connection(*daemon.address("tcp"))

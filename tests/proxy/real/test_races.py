@@ -21,10 +21,17 @@ SPREAD = 0.02  # seconds in which both sides make up their minds
 
 
 class Pool(asyncio.DatagramProtocol):
-    """Rings, and answers after a while unless it is cancelled first."""
+    """Rings, and answers after a while unless it is cancelled first.
+
+    Attributes:
+        latency: seconds that its ringing takes to the caller, and a CANCEL back: on a busy machine
+            both sides make up their minds so much later, or the 200 would always win.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
+        self.latency = 0.0
+        self.rang: dict[str, float] = {}
         self.final: dict[str, int] = {}
         self.invites: dict[str, SentMessage] = {}
         self.acks: set[str] = set()
@@ -46,8 +53,9 @@ class Pool(asyncio.DatagramProtocol):
         if message.kind == "INVITE" and call_id not in self.invites:
             self.invites[call_id] = message
             send(answer(message, "180 Ringing"))
-            later = asyncio.get_running_loop().call_later
-            later(self.rng.uniform(0, SPREAD), decide, 200, "200 OK")
+            loop = asyncio.get_running_loop()
+            self.rang[call_id] = loop.time()
+            loop.call_later(self.rng.uniform(0, SPREAD + 4 * self.latency), decide, 200, "200 OK")
         elif message.kind == "CANCEL":
             send(answer(message))
             decide(487, "487 Request Terminated")
@@ -58,8 +66,9 @@ class Pool(asyncio.DatagramProtocol):
 class Client(asyncio.DatagramProtocol):
     """Calls, and cancels once it rings, after a while."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, pool: Pool) -> None:
         self.rng = rng
+        self.pool = pool
         self.final: dict[str, list[int]] = {}
         self.cancelled: dict[str, int] = {}
         self.templates: dict[str, str] = {}
@@ -89,8 +98,9 @@ class Client(asyncio.DatagramProtocol):
         if message["CSeq"] == "1 CANCEL":
             self.cancelled[call_id] = status
         elif status == 180:
-            later = asyncio.get_running_loop().call_later
-            later(self.rng.uniform(0, SPREAD), self.send, call_id, "CANCEL")
+            loop = asyncio.get_running_loop()
+            self.pool.latency = loop.time() - self.pool.rang[call_id]
+            loop.call_later(self.rng.uniform(0, SPREAD), self.send, call_id, "CANCEL")
         elif status >= 200:
             self.final[call_id].append(status)
             if status >= 300:
@@ -105,7 +115,7 @@ async def test_cancel_meets_200(run_daemon: Run, seed: int) -> None:
     )
     daemon = run_daemon(endpoints=[proxied(port, "udp")], dns=hosts(), log={"requests": False})
     to = daemon.address("udp")
-    caller, client = await loop.create_datagram_endpoint(lambda: Client(rng), remote_addr=to)
+    caller, client = await loop.create_datagram_endpoint(lambda: Client(rng, pool), remote_addr=to)
     for number in range(CALLS):
         client.call(f"race{number}")
         await asyncio.sleep(0.005)

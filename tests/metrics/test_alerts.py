@@ -16,9 +16,11 @@ WHO = {"job": "chatredirect", "instance": "a:9464"}
 
 pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="no promtool (apt install prometheus)")
 
+LAST_USE = "chatredirect_usage_last_use_time_seconds"
 #: What is so while nothing is wrong. Values are promtool's: the first, and what comes each minute.
 FINE = {
     "up": "1+0x60",
+    f'{LAST_USE}{{endpoint="sip:ocschat@contoso.com"}}': "-2589000+60x60",
     "chatredirect_ready": "1+0x60",
     "chatredirect_draining": "0+0x60",
     'chatredirect_pools{state="usable"}': "3+0x60",
@@ -39,6 +41,8 @@ FINE = {
     'chatredirect_connections{listener="tcp://192.0.2.1:5060"}': "10+0x60",
     'chatredirect_connections{listener="tls://192.0.2.1:5061"}': "20+0x60",
     "chatredirect_connections_limit": "10000+0x60",
+    'chatredirect_refusals_total{reason="name_not_allowed"}': "0+0x60",
+    'chatredirect_refusals_total{reason="limits.dialogs"}': "0+0x60",
     'chatredirect_connections_refused_total{reason="handshakes"}': "7+0x60",
     'chatredirect_lookup_answers_total{result="found"}': "0+600x60",
     'chatredirect_lookup_answers_total{result="not_found"}': "0+10x60",
@@ -53,6 +57,7 @@ FINE = {
     'chatredirect_event_loop_lag_seconds_bucket{le="+Inf"}': "0+120x60",
     'chatredirect_failures_total{listener="udp://192.0.2.1:5060"}': "0+0x60",
     "chatredirect_log_lines_dropped_total": "0+0x60",
+    "chatredirect_usage_store_failing": "0+0x60",
 }
 
 #: Alert -> what must be different for it, and the labels that it fires with besides `WHO`.
@@ -94,6 +99,14 @@ FIRES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {'chatredirect_connections_refused_total{reason="handshakes"}': "0+10x60"},
         {"reason": "handshakes"},
     ),
+    "ChatredirectNameNotAllowed": (
+        {'chatredirect_refusals_total{reason="name_not_allowed"}': "0+1x60"},
+        {},
+    ),
+    "ChatredirectOverLimit": (
+        {'chatredirect_refusals_total{reason="limits.dialogs"}': "0+1x60"},
+        {"reason": "limits.dialogs"},
+    ),
     "ChatredirectLookupsNearLimit": ({"chatredirect_lookups": "16001+0x60"}, {}),
     "ChatredirectProxyNearLimit": ({"chatredirect_proxy_open_requests": "16001+0x60"}, {}),
     "ChatredirectTargetsFail": (
@@ -115,6 +128,12 @@ FIRES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {},
     ),
     "ChatredirectLogLost": ({"chatredirect_log_lines_dropped_total": "0+0x29 9+0x30"}, {}),
+    "ChatredirectUsageNotStored": ({"chatredirect_usage_store_failing": "1+0x60"}, {}),
+    "ChatredirectEndpointQuiet": (
+        # the time of promtool begins in 1970
+        {f'{LAST_USE}{{endpoint="sip:ocschat@contoso.com"}}': "-2591000+0x60"},
+        {"endpoint": "sip:ocschat@contoso.com", "instance": ""},
+    ),
 }
 #: The other alerts that fire along with one.
 ALONG = {"ChatredirectCertificateExpiresSoon": ["ChatredirectCertificateExpires"]}
@@ -141,7 +160,8 @@ def series(different: dict[str, str]) -> list[dict[str, str]]:
 
 def expected(alert: str, labels: dict[str, str]) -> dict[str, Any]:
     """An alert that fires, with its sentences written out."""
-    rule, labels = rules()[alert], WHO | labels
+    # a label that is empty isn't there
+    rule, labels = rules()[alert], {k: v for k, v in (WHO | labels).items() if v}
     annotations = {
         name: re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], text)
         for name, text in rule["annotations"].items()

@@ -2,7 +2,9 @@
 
 import pytest
 
-from chatredirect.responses.counters import OTHER, Counters
+from chatredirect.endpoints.response_counts import OTHER
+from chatredirect.responses.counters import Counters
+from tests.sip.in_memory_server import request, serve
 
 SALES, CHAT = "sip:sales@contoso.com", "sip:ocschat@contoso.com"
 
@@ -76,3 +78,18 @@ def test_one_that_goes_while_all_are_counted_together_takes_nothing_away() -> No
     counters.answered(302, b"INVITE", "udp", SALES)
     counters.keep({CHAT, "sip:a@contoso.com"}, labelled=1)
     assert counters.answers == {302: 1}
+
+
+def test_the_tally_that_an_endpoint_keeps_is_the_one_that_is_shown() -> None:
+    """It is looked up once per directory, and stays right when all are counted together."""
+    served = serve()
+    data, counters = request(), served.counters
+    served.ask(data)
+    (address,) = counters.endpoints
+    kept = counters.endpoints[address]
+    served.ask(data)
+    assert kept.requests == 2
+    counters.keep({address}, labelled=0)
+    served.ask(data)
+    assert counters.endpoints[address] is kept
+    assert counters.together == {(b"INVITE", "udp", 302): 3}

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from chatredirect.config import HostPort
-from chatredirect.http import http_server
+from chatredirect.http.http_server import CONNECTIONS, HttpBounds
 from chatredirect.http.listener import HttpListener
 from chatredirect.http.pages import HttpCounters, Page
+from chatredirect.http.plain_pages import plain_application
 from chatredirect.transport.binding import BindError
 
 BIG = b"x" * 30_000_000
@@ -30,20 +31,25 @@ async def faulty() -> Page:
     raise RuntimeError("a fault of ours")
 
 
+PLAIN = HttpBounds()
 PAGES = {"/fine": fine, "/big": big, "/faulty": faulty}
 
 
+def listener_of(bounds: HttpBounds = PLAIN) -> HttpListener:
+    loop = asyncio.get_running_loop()
+    return HttpListener(lambda: (plain_application(PAGES), bounds), HttpCounters(), loop)
+
+
 @asynccontextmanager
-async def listening() -> AsyncIterator[tuple[HttpListener, int]]:
+async def listening(bounds: HttpBounds = PLAIN) -> AsyncIterator[tuple[HttpListener, int]]:
     """A listener and its port."""
-    listener = HttpListener(lambda: PAGES, HttpCounters(), asyncio.get_running_loop())
+    listener = listener_of(bounds)
     plan = listener.plan(HostPort("127.0.0.1", 0))
     assert plan.fresh is not None
     port = plan.fresh.getsockname()[1]
     await listener.carry_out(plan)
     yield listener, port
-    listener.close()
-    await asyncio.sleep(0)
+    await listener.close()
 
 
 async def said(port: int, sent: bytes, *, end: bool = False) -> bytes:
@@ -110,7 +116,7 @@ async def test_who_says_no_more_still_gets_the_answer() -> None:
 async def test_who_hangs_up_in_the_middle_takes_no_place() -> None:
     """At once, not when its time is over."""
     async with listening() as (_, port):
-        for _ in range(3 * http_server.CONNECTIONS):
+        for _ in range(3 * CONNECTIONS):
             assert await said(port, b"GET /fine HTTP/1.1\r\nHost: a\r\n", end=True) == b""
         for part in (b"GET /fine HTTP/1.0\r\n\r", b"GET /fine HTTP/1.0"):
             assert await said(port, part, end=True) == b""
@@ -170,10 +176,9 @@ async def test_a_body_is_not_waited_for() -> None:
         assert (await said(port, head)).startswith(b"HTTP/1.1 405 ")
 
 
-async def test_who_is_slow_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_slow_is_cut_off() -> None:
     """Neither half a request nor an answer that isn't read keeps a connection."""
-    monkeypatch.setattr(http_server, "SECONDS", 0.5)
-    async with listening() as (listener, port):
+    async with listening(HttpBounds(seconds=0.5)) as (listener, port):
         assert await said(port, b"") == b""
         assert await said(port, b"GET /fine HT") == b""
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
@@ -188,12 +193,9 @@ async def test_who_is_slow_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
         writer.close()
 
 
-async def test_one_more_than_there_may_be_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "SECONDS", 2.0)
-    async with listening() as (listener, port):
-        waiting = [
-            await asyncio.open_connection("127.0.0.1", port) for _ in range(http_server.CONNECTIONS)
-        ]
+async def test_one_more_than_there_may_be_is_turned_away() -> None:
+    async with listening(HttpBounds(seconds=2.0)) as (listener, port):
+        waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
         assert await said(port, b"GET /fine HTTP/1.0\r\n\r\n") == b""
         assert listener.counters.busy == 1
         for _, writer in waiting:
@@ -209,7 +211,7 @@ async def test_one_more_than_there_may_be_is_turned_away(monkeypatch: pytest.Mon
 async def test_a_port_that_is_taken() -> None:
     """The sentence names the key that is to be changed."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        listener = HttpListener(lambda: PAGES, HttpCounters(), asyncio.get_running_loop())
+        listener = listener_of()
         with pytest.raises(BindError) as raised:
             listener.plan(HostPort("127.0.0.1", taken.getsockname()[1]))
         assert "change `http.listen`" in str(raised.value)
@@ -228,7 +230,7 @@ async def test_elsewhere_and_nowhere() -> None:
 
 
 async def test_a_plan_that_is_given_up_leaves_nothing() -> None:
-    listener = HttpListener(lambda: PAGES, HttpCounters(), asyncio.get_running_loop())
+    listener = listener_of()
     plan = listener.plan(HostPort("127.0.0.1", 0))
     assert plan.fresh is not None
     port = plan.fresh.getsockname()[1]
@@ -238,10 +240,11 @@ async def test_a_plan_that_is_given_up_leaves_nothing() -> None:
 
 
 def test_it_costs_nothing_while_it_is_off() -> None:
-    """Neither of the two libraries is imported by a daemon that nobody asks for metrics."""
+    """None of these libraries is imported by a daemon without metrics and page."""
     code = (
         "import sys, chatredirect.daemon.main\n"
-        "print([name for name in ('aiohttp', 'prometheus_client') if name in sys.modules])"
+        "slow = ('aiohttp', 'jinja2', 'prometheus_client', 'sqlalchemy')\n"
+        "print([name for name in slow if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

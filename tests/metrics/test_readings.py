@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatredirect.config import HealthSettings
-from chatredirect.config.models import HttpSettings
+from chatredirect.config.http_section import HttpSettings
 from chatredirect.dns.resolution import Located, LocatedState
 from chatredirect.dns.resolver import DnsCounters
 from chatredirect.metrics.catalogue import Family

@@ -1,17 +1,13 @@
 """The section `http`: off unless asked for, and at home unless told otherwise."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from chatredirect.config import ConfigError, Settings, load
-from chatredirect.config.models import HttpSettings
+from chatredirect.config import ConfigError, Settings
+from chatredirect.config.http_section import HttpSettings
 
-
-def read(tmp_path: Path, http: str, listen: str = "[udp://127.0.0.1:5060]") -> Settings:
-    file = tmp_path / "chatredirect.yaml"
-    file.write_text(f"listen: {listen}\nhttp: {http}\n")
-    return load(file)
+WithHttp = Callable[..., Settings]
 
 
 def test_off_unless_asked_for() -> None:
@@ -35,9 +31,9 @@ def test_off_unless_asked_for() -> None:
     ],
 )
 def test_an_address_without_a_host_is_this_machines_own(
-    tmp_path: Path, written: str, meant: str
+    with_http: WithHttp, written: str, meant: str
 ) -> None:
-    assert str(read(tmp_path, f"{{listen: {written}}}").http.listen) == meant
+    assert str(with_http(f"{{listen: {written}}}").http.listen) == meant
 
 
 @pytest.mark.parametrize(
@@ -56,21 +52,21 @@ def test_an_address_without_a_host_is_this_machines_own(
         ("9464", "http: must be a mapping"),
     ],
 )
-def test_faults(tmp_path: Path, http: str, why: str) -> None:
+def test_faults(with_http: WithHttp, http: str, why: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        read(tmp_path, http)
+        with_http(http)
     (fault,) = raised.value.faults
     assert fault.message.startswith(why)
     assert fault.line == 2
 
 
 @pytest.mark.parametrize("listen", ["tcp://127.0.0.1:9464", "tcp://0.0.0.0:9464"])
-def test_a_port_that_a_listener_has(tmp_path: Path, listen: str) -> None:
+def test_a_port_that_a_listener_has(with_http: WithHttp, listen: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        read(tmp_path, '{listen: ":9464"}', f"[udp://127.0.0.1:9464, {listen}]")
+        with_http('{listen: ":9464"}', listen=f"[udp://127.0.0.1:9464, {listen}]")
     (fault,) = raised.value.faults
     assert fault.message == f"http.listen: {listen} in line 1 wants the same port: take another one"
 
 
-def test_udp_has_ports_of_its_own(tmp_path: Path) -> None:
-    read(tmp_path, '{listen: ":9464"}', "[udp://127.0.0.1:9464, tcp://127.0.0.2:9464]")
+def test_udp_has_ports_of_its_own(with_http: WithHttp) -> None:
+    with_http('{listen: ":9464"}', listen="[udp://127.0.0.1:9464, tcp://127.0.0.2:9464]")

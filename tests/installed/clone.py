@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,7 @@ def clone_to(container: Container) -> None:
 def wheels_in(container: Container) -> None:
     """Put the wheels into the container's /opt/wheels; skip the test if there are none."""
     stamp = WHEELS / ".complete"
-    if not stamp.exists() or stamp.read_bytes() != (ROOT / "requirements.lock").read_bytes():
-        pytest.skip("no wheels in .cache/wheels for requirements.lock: tests/setup/wheels")
+    locks = [ROOT / name for name in ("requirements.lock", "requirements-postgresql.lock")]
+    if not stamp.exists() or stamp.read_bytes() != b"".join(map(Path.read_bytes, locks)):
+        pytest.skip("no wheels in .cache/wheels for the lock files: tests/setup/wheels")
     shutil.copytree(WHEELS, container.root / "opt/wheels")

@@ -93,6 +93,29 @@ def _furnish(root: Path) -> None:
     for name in ("os-release", "nsswitch.conf", "ld.so.cache"):
         shutil.copy(Path("/etc") / name, etc / name)
     shutil.copytree("/etc/alternatives", etc / "alternatives", symlinks=True)
+    # Debian's pip depends on these; since Debian 13 it doesn't even start without.
+    authorities = Path("/etc/ssl/certs/ca-certificates.crt")
+    if authorities.exists():
+        (etc / "ssl/certs").mkdir(parents=True)
+        shutil.copy(authorities, etc / "ssl/certs")
+
+
+def _overlays(root: Path) -> tuple[str, ...]:
+    """The host's packages, with a layer of the container's own above them."""
+    options = []
+    for number, path in enumerate(("/usr", "/var/lib/dpkg")):
+        layer = root.with_name(f"{root.name}.layer{number}")
+        layer.mkdir()
+        (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        options.append(f"--overlay={path}:{layer}:{path}")
+    # It names users of the host's, and dpkg wants to know them.
+    (layer / "statoverride").touch()
+    # On a host that is a container itself, packages may start nothing; in this one they may.
+    policy = root.with_name(f"{root.name}.layer0") / "sbin/policy-rc.d"
+    policy.parent.mkdir()
+    policy.write_text("#!/bin/sh\nexit 0\n")
+    policy.chmod(0o755)
+    return tuple(options)
 
 
 def _leader(nspawn: subprocess.Popen[bytes]) -> int | None:
@@ -102,10 +125,12 @@ def _leader(nspawn: subprocess.Popen[bytes]) -> int | None:
 
 
 @contextmanager
-def booted(root: Path) -> Iterator[Container]:
+def booted(root: Path, *, writable: bool = False) -> Iterator[Container]:
     """Boot a container with the root ``root``, an empty or missing directory.
 
-    Skips the test where that can't be done.
+    Where it is ``writable``, packages can be installed in it, and the host knows nothing of it. A
+    ``root`` with a Debian of its own (usr is there) is booted as it is. Skips the test where that
+    can't be done.
     """
     if os.geteuid() != 0:
         pytest.skip("needs root, to boot a container")
@@ -116,7 +141,10 @@ def booted(root: Path) -> Iterator[Container]:
         pytest.skip("needs a merged /usr")
     if subprocess.run(["unshare", "--user", "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine allows no user namespaces, which the unit's PrivateUsers= needs")
-    _furnish(root)
+    usr: tuple[str, ...] = ()
+    if not (root / "usr").is_dir():
+        _furnish(root)
+        usr = _overlays(root) if writable else ("--bind-ro=/usr",)
     name = f"chatredirect-{uuid.uuid4().hex[:8]}"
     log = root.with_name(root.name + ".log")
     with log.open("wb") as out:
@@ -133,7 +161,7 @@ def booted(root: Path) -> Iterator[Container]:
                 *("--register=no", "--keep-unit", "--settings=no"),
                 *("--private-network", "--resolv-conf=off", "--timezone=off"),
                 # What the host's administrator has put there is none of the container's business.
-                *("--bind-ro=/usr", "--tmpfs=/usr/local:mode=755"),
+                *(*usr, "--tmpfs=/usr/local:mode=755"),
                 *("--console=read-only", "systemd.unit=multi-user.target"),
             ],
             stdin=subprocess.DEVNULL,

@@ -91,6 +91,10 @@ def main(mode: str) -> None:
     uri = contact[1]
     assert f"@{SERVERS[mode]};" in uri, uri
     client.sendall(request("ACK", uri, 1, to, routes, ""))
+    # the front end passes requests on in order: when this is answered, the ACK has arrived
+    client.sendall(request("INFO", uri, 2, to, routes, ""))
+    arrived = message(client)
+    assert arrived.startswith("SIP/2.0 200"), arrived
     client.close()
     pid = Path("/run/kamailio.pid")
     os.killpg(os.getpgid(int(pid.read_text())), signal.SIGKILL)  # all of its processes
@@ -100,7 +104,7 @@ def main(mode: str) -> None:
             break
         time.sleep(0.2)
     client = connect()
-    client.sendall(request("INFO", uri, 2, to, routes, REQURI))
+    client.sendall(request("INFO", uri, 3, to, routes, REQURI))
     seen = [message(client), message(client)]
     assert any(each.startswith("SIP/2.0 200") for each in seen), seen
     (reply,) = [each for each in seen if each.startswith("INFO ")]
@@ -109,7 +113,7 @@ def main(mode: str) -> None:
     vias = "".join(f"Via: {each}\r\n" for each in values(reply, "Via"))
     same = "".join(f"{n}: {values(reply, n)[0]}\r\n" for n in ("From", "To", "Call-ID", "CSeq"))
     client.sendall(f"SIP/2.0 200 OK\r\n{vias}{same}Content-Length: 0\r\n\r\n".encode())
-    client.sendall(request("BYE", uri, 3, to, routes, ""))
+    client.sendall(request("BYE", uri, 4, to, routes, ""))
     ended = message(client)
     assert ended.startswith("SIP/2.0 200"), ended
     print("found", channel[1])

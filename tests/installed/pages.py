@@ -4,6 +4,8 @@ A fenced block says what it is:
     console           commands after `$ `, and below each what it prints; `…` stands for any lines,
                       at the end of one for its rest
     console status=1  the same, for commands that end with another status than 0
+    console after=X   the same, after what happens meanwhile elsewhere; who runs the page does X
+    console on=X      the same, on one machine of several
     LANGUAGE /a/file  a file; the text says so too
 Whatever differs from run to run is left out of the comparison: times, dates, a client's port.
 """
@@ -28,11 +30,16 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command, its status, and what it prints."""
+    """A command, its status, and what it prints; what happens before it, if anything.
+
+    `on` is the machine, on a page about several.
+    """
 
     line: str
     status: int
     output: tuple[str, ...]
+    after: str = ""
+    on: str = ""
 
 
 def story(page: str) -> Iterator[File | Step]:
@@ -43,10 +50,13 @@ def story(page: str) -> Iterator[File | Step]:
         if more.startswith("/"):
             yield File(more, block)
         elif language == "console":
-            status = int(more.removeprefix("status=") or 0)
+            said = dict(word.split("=", 1) for word in more.split())
+            assert said.keys() <= {"status", "after", "on"}, information
             for part in re.split(r"(?m)^\$ ", block)[1:]:
                 line, *output = re.sub(r"\\\n\s*", "", part).splitlines()
-                yield Step(line, status, tuple(output))
+                after = said.pop("after", "")
+                status, on = int(said.get("status", 0)), said.get("on", "")
+                yield Step(line, status, tuple(output), after, on)
 
 
 def alike(shown: list[str], printed: list[str]) -> bool:
@@ -64,9 +74,13 @@ def _pattern(shown: list[str]) -> str:
 def _stable(lines: list[str]) -> str:
     text = "".join(f"{line.rstrip()}\n" for line in lines).strip("\n") + "\n"
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?( UTC)?", "DATE", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ", "DATE", text)
+    text = re.sub(r"(?m)(?<![\d-])\d{4}-\d\d-\d\d(?=,| to |  |$)", "DATE", text)
     text = re.sub(r"\d{4}-\d\d-\d\d  in \d+ days", "DATE", text)
     text = re.sub(r"(?m)^ *\d+\.\d ms ", "TIME ", text)
-    text = re.sub(r"\b\d+(\.\d+)? m?s\b", "TIME", text)
+    text = re.sub(r" *\b\d+(\.\d+)? m?s\b", " TIME", text)
+    text = re.sub(r"python3 3\.\d+\.\d+$", "python3 VERSION", text, flags=re.MULTILINE)
+    text = re.sub(r"\d\d:\d\d:\d\d\.\d{3} [+-]\d\d:\d\d", "TIME", text)
     return re.sub(r"(192\.0\.2\.\d+|127\.0\.0\.1):\d{5}\b *", r"\1:PORT ", text)
 
 

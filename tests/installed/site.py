@@ -1,8 +1,8 @@
 """A site of a test's own, as the pages in docs/ describe one: contoso.com on one machine.
 
-Network, /etc and /run are the test's: every name that the pages use resolves, every address that
-they use is there, on the loopback interface, and every port is free. So their commands are run as
-they stand. Needs root.
+Network, /etc, /root, /run and /var/lib are the test's: every name that the pages use resolves,
+every address that they use is there, on the loopback interface, and every port is free. So their
+commands are run as they stand. Needs root.
 """
 
 import os
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.installed.readme import ROOT
 from tests.tls.authority import Authority
 
 ADDRESSES = {
@@ -32,24 +33,37 @@ POOLS = {
 TLS = Path("/etc/chatredirect/tls")
 PATIENCE = 30.0
 
-_SET_UP = """
+#: Files of the site's own: a folder for them, and where what is tested lies.
+SITE_FILES = """
 set -eu
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$1"
 cp -a /etc "$1/etc"
 mount --bind "$1/etc" /etc
 mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/lib
+# unless what is tested lies there
+case "$2" in /root/*) ;; *) mount -t tmpfs -o mode=700 tmpfs /root ;; esac
 rm -rf /etc/chatredirect
 mkdir -p /etc/chatredirect /run/chatredirect
+# the service's user and its state directory, as they are after make install and a first start
+getent group chatredirect >/dev/null || echo 'chatredirect:x:986:' >>/etc/group
+getent passwd chatredirect >/dev/null ||
+    echo "chatredirect:x:986:$(getent group chatredirect | cut -d: -f3)::/:/usr/sbin/nologin" \
+        >>/etc/passwd
+mkdir -m 750 /var/lib/chatredirect
+"""
+
+_SET_UP = f"""{SITE_FILES}
 ip link set lo up
-shift
+shift 2
 for address; do ip address add "$address/32" dev lo; done
 echo up
 exec cat
 """
 
 # What stands for systemd: it starts and stops one service, and tells the truth about it.
-_SYSTEMCTL = r"""#!/bin/sh
+SITE_SYSTEMCTL = r"""#!/bin/sh
 # systemctl VERB [--now] SERVICE
 case "$*" in
     *kamailio*)
@@ -63,10 +77,11 @@ esac
 pid=/run/chatredirect.pid
 running() { [ -e $pid ] && kill -0 "$(cat $pid)" 2>/dev/null; }
 verb=$1
-case "$*" in *--now*) verb=start ;; esac
+case "$*" in enable*--now*) verb=start ;; disable*--now*) verb=stop ;; esac
 case $verb in
     start)
         if running; then exit 0; fi
+        export STATE_DIRECTORY=/var/lib/chatredirect
         chatredirect run 2>>/run/chatredirect.log >/dev/null </dev/null &
         echo $! >$pid
         for _ in $(seq 300); do
@@ -201,13 +216,14 @@ def site(folder: Path) -> Iterator[Site]:
     (folder / "bin").mkdir()
     for name, text in {
         "chatredirect": f'#!/bin/sh\nexec "{sys.executable}" -P -m chatredirect "$@"\n',
-        "systemctl": _SYSTEMCTL,
+        "systemctl": SITE_SYSTEMCTL,
     }.items():
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
     holder = subprocess.Popen(
         [
             *("unshare", "--net", "--mount", "sh", "-c", _SET_UP, "sh", str(folder / "root")),
+            str(ROOT),
             *sorted(set(ADDRESSES.values())),
         ],
         stdin=subprocess.PIPE,
@@ -244,13 +260,13 @@ def _furnish(made: Site) -> None:
     for name in ADDRESSES:
         made.certify(name)
     for name, (address, port) in POOLS.items():
-        made.write(f"/root/{name}.yaml", _pool(name, address, port))
+        made.write(f"/root/{name}.yaml", pool_configuration(name, address, port))
         made.start(made.folder / "bin/chatredirect", "run", "--config", f"/root/{name}.yaml")
     for address, port in POOLS.values():
         made.wait_for(address, port)
 
 
-def _pool(name: str, address: str, port: int) -> str:
+def pool_configuration(name: str, address: str, port: int) -> str:
     """A pool's configuration: it accepts calls for the contact object, as channel services do."""
     users = ("ocschat@contoso.com", "gc-channel@contoso.com", "persistentchat@contoso.com")
     called = (*users, f"persistentchat@{name}")

@@ -7,38 +7,27 @@ run in their order.
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.installed.clone import CLONE, clone_to, wheels_in
-from tests.installed.container import Container, booted
-from tests.installed.readme import ROOT
-from tests.installed.steady import DEADLINE
+from tests.installed.container import booted
+from tests.installed.loaded_service import (
+    CONFIG,
+    SETTINGS,
+    LoadedService,
+    configure,
+    kernel_drops,
+    under_load,
+    wait_until,
+    write_drop_in,
+    write_settings,
+)
 from tests.tls.authority import Authority
 
-PROBE = "chatredirect probe sip:ocschat@contoso.com --via {}"
-CONFIG = "/etc/chatredirect/chatredirect.yaml"
-SETTINGS = """\
-listen: ["udp://0.0.0.0:5060", "tcp://0.0.0.0:5060", "tls://0.0.0.0:443"]
-advertise: chatredirect.contoso.com
-tls: {certificate: tls/chatredirect.pem, private_key: tls/chatredirect.key, ca: tls/ca.pem}
-endpoints:
-  - {sip_address: "sip:ocschat@contoso.com", pool_fqdn: pcpool.contoso.com, port: 5061}
-  - {sip_address: "sip:lookup@contoso.com", pool_fqdn: pcpool.contoso.com, mode: lookup}
-  - sip_address: sip:proxied@contoso.com
-    mode: proxy
-    pool_fqdn: behind.contoso.com
-    port: 5080
-    transport: tcp
-"""
 # What is behind the proxy: it accepts a call for the same contact object.
 BEHIND = """listen: ["tcp://127.0.0.1:5080"]
 control: {socket: off}
@@ -63,64 +52,6 @@ signal.signal(signal.SIGUSR2, stuck_for_ever)
 from chatredirect.cli import main
 main()
 """
-DROP_IN = "etc/systemd/system/chatredirect.service.d/test.conf"
-
-
-@dataclass
-class Site:
-    """The container and the load on it.
-
-    Attributes:
-        container: it.
-        load: the program that sends.
-        planned: from when to when connections were closed on purpose, monotonic times.
-        quiet: from when to when none may be closed.
-    """
-
-    container: Container
-    load: subprocess.Popen[str]
-    planned: list[tuple[float, float]]
-    quiet: list[tuple[float, float]]
-
-    def show(self, name: str, unit: str = "chatredirect") -> str:
-        """One property of a unit."""
-        return self.container.check(f"systemctl show --value -p {name} {unit}").strip()
-
-    def journal(self, *match: str) -> str:
-        """What the journal has of the service."""
-        return self.container.check(f"journalctl -u chatredirect --no-pager {' '.join(match)}")
-
-    def answers(self) -> bool:
-        """Whether a probe gets its redirect."""
-        return self.container.run(PROBE.format("udp://127.0.0.1:5060")).returncode == 0
-
-    def wait_for_another(self, before: str) -> None:
-        """Until another process serves."""
-        _wait(lambda: self.show("MainPID") not in {"0", before}, "a restart")
-        _wait(lambda: self.show("SubState") == "running", "start")
-        assert self.answers()
-
-    def restart_on_purpose(self, command: str) -> None:
-        """Run a command that restarts the service in an orderly way."""
-        began = time.monotonic()
-        self.container.check(command)
-        self.planned.append((began, time.monotonic()))
-
-    def reload(self) -> bool:
-        """Reload with `systemctl`, which keeps every connection; whether it was accepted."""
-        began = time.monotonic()
-        done = self.container.run("systemctl reload chatredirect")
-        self.quiet.append((began, time.monotonic()))
-        return done.returncode == 0
-
-    def drops(self) -> int:
-        """Datagrams to port 5060 that the kernel had no room for, by its own count."""
-        return _drops(Path(f"/proc/{self.container.leader}/net/udp").read_text())
-
-
-def _drops(table: str) -> int:
-    rows = [line.split() for line in table.splitlines()[1:]]
-    return sum(int(row[-1]) for row in rows if row[1].endswith(f":{5060:04X}"))
 
 
 def test_drops_are_read() -> None:
@@ -133,83 +64,26 @@ def test_drops_are_read() -> None:
         "  813: 0100007F:13C5 00000000:0000 07 00000000:00000000 00:00000000 00000000     0"
         "        0 8842 2 0000000000000000 4\n"
     )
-    assert _drops(table) == 17
+    assert kernel_drops(table) == 17
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedService]:
     """The service, installed and started, and a load on it."""
     folder = tmp_path_factory.mktemp("boot")
     authority = Authority(folder / "ca")
-    server = authority.issue("chatredirect.contoso.com")
-    client = authority.issue("fe01.contoso.com")
     with booted(folder / "root") as container:
         clone_to(container)
         wheels_in(container)
-        with (container.root / "etc/hosts").open("a") as hosts:
-            hosts.write("192.0.2.20 pcpool.contoso.com\n")
-            hosts.write("127.0.0.1 behind.contoso.com chatredirect.contoso.com\n")
         container.check("make install", cwd=CLONE, WHEELS="/opt/wheels")
-        _configure(container, authority, server.certificate, server.private_key)
+        configure(container, authority)
         container.check("systemctl enable chatredirect.socket chatredirect")
         container.check("systemctl start chatredirect")
         (container.root / "opt/behind.yaml").write_text(BEHIND)
         behind = "/opt/chatredirect/bin/chatredirect run --config /opt/behind.yaml"
         container.check(f"systemd-run --unit=behind --service-type=notify {behind}")
-        load = _start_load(container, authority.file, client.certificate, client.private_key)
-        try:
-            yield Site(container, load, [], [])
-        finally:
-            load.kill()
-            load.communicate()
-
-
-def _configure(container: Container, authority: Authority, certificate: Path, key: Path) -> None:
-    etc = container.root / "etc"
-    (etc / "chatredirect/tls").mkdir()
-    for file, name in ((certificate, "chatredirect.pem"), (key, "chatredirect.key")):
-        shutil.copy(file, etc / "chatredirect/tls" / name)
-    shutil.copy(authority.file, etc / "chatredirect/tls")
-    container.check("chown -R root:chatredirect /etc/chatredirect/tls")
-    container.check("chmod -R u=rwX,g=rX,o= /etc/chatredirect/tls")
-    (etc / "chatredirect/chatredirect.yaml").write_text(SETTINGS)
-    drop_in = etc / "systemd/system/chatredirect.socket.d/test.conf"
-    drop_in.parent.mkdir(parents=True)
-    # a port that the service itself has no right to open
-    drop_in.write_text("[Socket]\nListenStream=0.0.0.0:443\n")
-    # The unit's ten seconds are much for a test.
-    _write(container, "[Service]\nWatchdogSec=2\n")
-
-
-def _write(container: Container, drop_in: str) -> None:
-    """Change the service's unit."""
-    path = container.root / DROP_IN
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(drop_in)
-    container.check("systemctl daemon-reload")
-
-
-def _start_load(
-    container: Container, ca: Path, certificate: Path, key: Path
-) -> subprocess.Popen[str]:
-    """In the container's network, but with our own interpreter."""
-    load = subprocess.Popen(
-        [
-            *("nsenter", f"--target={container.leader}", "--net", "--"),
-            *(sys.executable, "-m", "tests.installed.steady"),
-            *("--udp=5060", "--tcp=5060", "--tls=443"),
-            *(f"--ca={ca}", f"--certificate={certificate}", f"--key={key}"),
-        ],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert load.stdout is not None
-    if load.stdout.readline() != "sending\n":
-        load.kill()
-        pytest.fail("the load doesn't begin")
-    return load
+        with under_load(container, authority) as loaded:
+            yield loaded
 
 
 @pytest.fixture(autouse=True)
@@ -220,14 +94,14 @@ def load_goes_on(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize("mode", PROBES)
-def test_every_mode_in_the_sandbox(site: Site, mode: str) -> None:
+def test_every_mode_in_the_sandbox(site: LoadedService, mode: str) -> None:
     """A client is served in each mode by what runs in the sandbox on systemd's sockets."""
     asked, shown = PROBES[mode]
     for via in ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"):
         assert shown in site.container.check(f"chatredirect probe {asked} --via {via}")
 
 
-def test_systemd_knows_how_it_is(site: Site) -> None:
+def test_systemd_knows_how_it_is(site: LoadedService) -> None:
     """A status line, and the sockets are systemd's."""
     assert re.match(r"serving 3 endpoints, \d+ answers", site.show("StatusText"))
     assert site.show("NotifyAccess") == "main"
@@ -236,7 +110,7 @@ def test_systemd_knows_how_it_is(site: Site) -> None:
     assert all('"systemd",pid=1' in line for line in listening.splitlines())
 
 
-def test_the_journal_has_fields(site: Site) -> None:
+def test_the_journal_has_fields(site: LoadedService) -> None:
     """A Call-ID finds its request in the journal, with a priority and fields of its own."""
     entries: list[dict[str, str]] = []
 
@@ -245,7 +119,7 @@ def test_the_journal_has_fields(site: Site) -> None:
         entries[:] = [json.loads(line) for line in lines]
         return bool(entries)
 
-    _wait(found, "the request in the journal")
+    wait_until(found, "the request in the journal")
     assert len(entries) == 1
     assert entries[0]["PRIORITY"] == "6"
     assert entries[0]["EVENT"] == "request"
@@ -253,21 +127,21 @@ def test_the_journal_has_fields(site: Site) -> None:
     assert entries[0]["_SYSTEMD_UNIT"] == "chatredirect.service"
 
 
-def test_reload(site: Site) -> None:
+def test_reload(site: LoadedService) -> None:
     """A changed file is in force when `systemctl reload` returns, in the same process."""
     before = site.show("MainPID")
     new = '  - {sip_address: "sip:new@contoso.com", pool_fqdn: pcpool.contoso.com}\n'
-    _settings(site, SETTINGS + new)
+    write_settings(site, SETTINGS + new)
     assert site.reload()
     site.container.check("chatredirect probe sip:new@contoso.com --via tcp://127.0.0.1:5060")
     assert site.show("MainPID") == before
     assert re.search(r"reloaded at \d\d:\d\d:\d\d", site.show("StatusText"))
 
 
-def test_a_faulty_reload_is_refused(site: Site) -> None:
+def test_a_faulty_reload_is_refused(site: LoadedService) -> None:
     """`systemctl reload` fails, tells where the fault is, and nothing changes."""
     before = site.show("MainPID")
-    _settings(site, SETTINGS + "listen_to: everything\n")
+    write_settings(site, SETTINGS + "listen_to: everything\n")
     assert not site.reload()
     assert "listen_to" in site.journal("-n 1000", "-p err")
     assert site.show("ActiveState") == "active"
@@ -275,24 +149,24 @@ def test_a_faulty_reload_is_refused(site: Site) -> None:
     assert "refused" in site.show("StatusText")
 
 
-def test_hang_up(site: Site) -> None:
+def test_hang_up(site: LoadedService) -> None:
     """SIGHUP does the same, also if all processes get it; the status line has the verdict."""
-    _settings(site, SETTINGS)
+    write_settings(site, SETTINGS)
     site.container.check("systemctl kill --signal=HUP chatredirect")
-    _wait(lambda: "; reloaded at" in site.show("StatusText"), "verdict")
-    _wait(lambda: site.show("SubState") == "running", "end of the reload")
+    wait_until(lambda: "; reloaded at" in site.show("StatusText"), "verdict")
+    wait_until(lambda: site.show("SubState") == "running", "end of the reload")
 
 
-def test_sockets_and_entries_must_agree(site: Site) -> None:
+def test_sockets_and_entries_must_agree(site: LoadedService) -> None:
     """An entry without a socket is refused at a reload, and told with its remedy."""
-    _settings(site, SETTINGS.replace('"udp://', '"udp://127.0.0.1:5070", "udp://', 1))
+    write_settings(site, SETTINGS.replace('"udp://', '"udp://127.0.0.1:5070", "udp://', 1))
     assert not site.reload()
     assert "add ListenDatagram=127.0.0.1:5070 to the unit" in site.journal("-n 1000", "-p err")
-    _settings(site, SETTINGS)
+    write_settings(site, SETTINGS)
     assert site.reload()
 
 
-def test_the_journal_stalls(site: Site) -> None:
+def test_the_journal_stalls(site: LoadedService) -> None:
     """Nobody waits for a journal that doesn't read; when it does again, it gets what it can."""
     before = site.show("MainPID")
     journald = site.show("MainPID", "systemd-journald")
@@ -305,17 +179,17 @@ def test_the_journal_stalls(site: Site) -> None:
         site.container.check(f"kill -CONT {journald}")
     assert site.show("MainPID") == before
     assert site.show("SubState") == "running"
-    _wait(lambda: "request" in site.journal("--since -1s", "-o cat"), "lines in the journal")
+    wait_until(lambda: "request" in site.journal("--since -1s", "-o cat"), "lines in the journal")
 
 
-def test_killed(site: Site) -> None:
+def test_killed(site: LoadedService) -> None:
     """SIGKILL: another process serves."""
     before = site.show("MainPID")
     site.container.check("systemctl kill --signal=KILL chatredirect")
     site.wait_for_another(before)
 
 
-def test_stopped(site: Site) -> None:
+def test_stopped(site: LoadedService) -> None:
     """SIGSTOP: the watchdog notices that nothing happens any more, and another process serves."""
     before = site.show("MainPID")
     site.container.check("systemctl kill --signal=STOP chatredirect")
@@ -323,16 +197,16 @@ def test_stopped(site: Site) -> None:
     assert "Watchdog timeout" in site.journal("-n 5000 -g Watchdog")
 
 
-def test_loop_blocked(site: Site) -> None:
+def test_loop_blocked(site: LoadedService) -> None:
     """A stuck event loop: the watchdog ends it, and the journal has where it was stuck."""
     container = site.container
     (container.root / "opt/blocker.py").write_text(BLOCKER)
     run = f"/opt/chatredirect/bin/python /opt/blocker.py run --config {CONFIG}"
-    _write(container, f"[Service]\nWatchdogSec=2\nExecStart=\nExecStart={run}\n")
+    write_drop_in(container, f"[Service]\nWatchdogSec=2\nExecStart=\nExecStart={run}\n")
     site.restart_on_purpose("systemctl restart chatredirect")
     before = site.show("MainPID")
     container.check("systemctl kill --signal=USR2 --kill-who=main chatredirect")
-    _write(container, "[Service]\nWatchdogSec=2\n")
+    write_drop_in(container, "[Service]\nWatchdogSec=2\n")
     site.wait_for_another(before)
     said = site.journal(f"_PID={before}", "_TRANSPORT=stdout", "-o cat")
     assert "Fatal Python error: Aborted" in said
@@ -340,7 +214,7 @@ def test_loop_blocked(site: Site) -> None:
     assert re.search(r'File "/opt/chatredirect/.*/commands/run_command.py", line \d+ in run', said)
 
 
-def test_upgrade(site: Site) -> None:
+def test_upgrade(site: LoadedService) -> None:
     """Another build takes over; the sockets stay, and what has been read is answered first."""
     container = site.container
     sockets = container.check("ss -Hlntue sport = :5060 or sport = :443 | grep -o 'ino:[0-9]*'")
@@ -354,9 +228,9 @@ def test_upgrade(site: Site) -> None:
     assert sorted(after.split()) == sorted(sockets.split())
 
 
-def test_faulty_and_mended(site: Site) -> None:
+def test_faulty_and_mended(site: LoadedService) -> None:
     """A faulty file: exit status 78, no restart, whatever comes in. A plain start when mended."""
-    _settings(site, SETTINGS + "listen_to: everything\n")
+    write_settings(site, SETTINGS + "listen_to: everything\n")
     began = time.monotonic()
     assert site.container.run("systemctl restart chatredirect").returncode != 0
     site.planned.append((began, time.monotonic()))
@@ -367,15 +241,16 @@ def test_faulty_and_mended(site: Site) -> None:
     ends = site.journal("-o cat", "-n 5000", "-g", "'Main process exited.*status=78'").strip()
     assert len(ends.splitlines()) == 1
     assert site.show("ActiveState", "chatredirect.socket") == "active"
-    _settings(site, SETTINGS)
+    write_settings(site, SETTINGS)
     site.container.check("systemctl start chatredirect")
     assert site.answers()
 
 
-def test_each_request_is_accounted_for(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_request_is_accounted_for(
+    site: LoadedService, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every transaction was answered within 32 s, nothing was dropped, nobody was turned away."""
-    said, _ = site.load.communicate("", timeout=DEADLINE + 30)
-    account = json.loads(said)
+    account = site.settle()
     seconds = account["ended"] - account["began"]
     total = sum(account["sent"].values())
     with capsys.disabled():
@@ -385,10 +260,6 @@ def test_each_request_is_accounted_for(site: Site, capsys: pytest.CaptureFixture
             f"{len(account['closings'])} connections ended by the server, slowest answer "
             f"{max((took for _, took in account['late']), default=0):.1f} s"
         )
-    assert total / seconds >= 300
-    assert account["failed"] == []
-    assert account["wrong"] == []
-    assert account["refused"] == []
     assert site.drops() == 0
     assert len(account["closings"]) > 0
     disturbed = [
@@ -411,14 +282,3 @@ def test_each_request_is_accounted_for(site: Site, capsys: pytest.CaptureFixture
     read = Counter(json.loads(line)["CALL_ID"] for line in lines)
     assert sum(read.values()) > total / 2
     assert [call_id for call_id in left if read[call_id] > 1] == []
-
-
-def _settings(site: Site, text: str) -> None:
-    (site.container.root / CONFIG.lstrip("/")).write_text(text)
-
-
-def _wait(condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {timeout:g} s"
-        time.sleep(0.1)

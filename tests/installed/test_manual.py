@@ -1,9 +1,14 @@
 """The manual page and bash's completion tell of every command, and are right in form."""
 
+import os
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +17,7 @@ import pytest
 import typer.main
 
 from chatredirect.cli import app
-from chatredirect.manual.tree import tree
+from chatredirect.commands.description import tree
 from tests.installed.readme import ROOT
 
 
@@ -116,16 +121,17 @@ def test_the_page_can_be_read(page: str, tmp_path: Path) -> None:
     assert "chatredirect probe [options] SIP_URI" in shown
 
 
-def completions(script: Path, cwd: Path, *words: str) -> list[str]:
-    """What bash offers for the last of these words, which are as bash splits them."""
+def completions(script: Path, cwd: Path, line: str, **environ: str) -> list[str]:
+    """What bash offers at the end of a command line."""
     asks = (
-        'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+        'source "$1"; COMP_LINE=$2 COMP_POINT=${#2}; '
         '"$(complete -p chatredirect | sed "s/.*-F //;s/ .*//")"; '
         '[ ${#COMPREPLY[@]} = 0 ] || printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(
-        ["bash", "--norc", "-u", "-c", asks, "bash", str(script), *words],
+        ["bash", "--norc", "-u", "-c", asks, "bash", str(script), line],
         cwd=cwd,
+        env={"PATH": os.environ["PATH"], **environ},
         capture_output=True,
         text=True,
         timeout=30,
@@ -140,30 +146,126 @@ def test_completion(script: Path, tmp_path: Path) -> None:
     (tmp_path / "some file.yaml").touch()
     (tmp_path / "some.d").mkdir()
 
-    def offers(*words: str) -> list[str]:
-        return completions(script, tmp_path, "chatredirect", *words)
+    def offers(line: str) -> list[str]:
+        return completions(script, tmp_path, f"chatredirect {line}")
 
     assert {"run", "check", "resolve", "probe", "reload"} <= set(offers(""))
     assert offers("res") == ["resolve"]
     assert offers("--v") == ["--version"]
-    assert offers("nonsense", "--config", "so") == []
-    assert offers("check", "--l") == ["--live"]
-    assert offers("check", "so") == ["some file.yaml", "some.d"]
-    assert offers("run", "--config", "so") == ["some file.yaml", "some.d"]
-    assert offers("run", "--config", "=", "so") == ["some file.yaml", "some.d"]
-    assert offers("run", "--config", "=") == ["some file.yaml", "some.d"]
-    assert offers("run", "-c", "x.yaml", "--co") == ["--config"]
-    assert offers("resolve", "--transport", "") == ["tcp", "tls", "udp"]
-    assert offers("endpoint", "") == ["get", "new", "remove", "set"]
-    assert offers("endpoint", "new", "--mode", "l") == ["lookup"]
-    assert offers("endpoint", "new", "--transport", "") == ["tcp", "tls", "udp"]
-    assert offers("endpoint", "new", "--from-csv", "so") == ["some file.yaml", "some.d"]
-    # bash splits at colons
-    via = ("--via", "udp", ":", "//127.0.0.1", ":", "5060")
-    assert offers("probe", "sip", ":", "a@contoso.com", *via, "--meth") == ["--method"]
-    assert offers("probe", *via, "--method", "I") == ["INVITE"]
+    assert offers("nonsense --config so") == []
+    assert offers("check --l") == ["--live"]
+    assert offers("check so") == ["some file.yaml", "some.d"]
+    assert offers("run --config so") == ["some file.yaml", "some.d"]
+    assert offers("run --config=so") == ["some file.yaml", "some.d"]
+    assert offers("run --config=") == ["some file.yaml", "some.d"]
+    assert offers("run -c x.yaml --co") == ["--config"]
+    assert offers("resolve --transport ") == ["tcp", "tls", "udp"]
+    assert offers("resolve --transport=t") == ["tcp", "tls"]
+    assert offers("endpoint ") == ["get", "new", "remove", "set"]
+    assert offers("endpoint new --mode l") == ["lookup"]
+    assert offers("endpoint new --transport ") == ["tcp", "tls", "udp"]
+    assert offers("endpoint new --from-csv so") == ["some file.yaml", "some.d"]
+    assert offers("probe sip:a@contoso.com --via udp://127.0.0.1:5060 --meth") == ["--method"]
+    assert offers("probe --via udp://127.0.0.1:5060 --method I") == ["INVITE"]
+    assert offers("log-level ") == ["configured", "debug", "error", "info", "warning"]
+    assert offers("usage --since ") == []
     # the value of an option is no command
-    assert offers("probe", "--via", "check", "--loo") == ["--lookup"]
+    assert offers("probe --via check --loo") == ["--lookup"]
+
+
+NAMES = """\
+endpoint sip:hq@contoso.com
+endpoint sip:ocschat@contoso.com
+endpoint sip:ocschat2@contoso.com
+pool pcpool.contoso.com
+pool pcpool2.contoso.com
+"""
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        "control:\n  socket: run.sock\n",
+        "control: {socket: 'run.sock'}  # beside it\n",
+        "control: { socket: FOLDER/run.sock }\n",
+    ],
+)
+def test_completion_of_names(script: Path, tmp_path: Path, control: str) -> None:
+    """Addresses and pools are those of the file beside the configuration's control socket."""
+    config = tmp_path / "c.yaml"
+    config.write_text(f"listen: []\n{control.replace('FOLDER', str(tmp_path))}")
+    (tmp_path / "run.sock.names").write_text(NAMES)
+
+    def offers(line: str) -> list[str]:
+        return completions(
+            script, tmp_path, f"chatredirect {line}", CHATREDIRECT_CONFIG=str(config)
+        )
+
+    # bash has its word breaks at the colon and the at sign, and replaces what follows the last one
+    both = ["ocschat2@contoso.com", "ocschat@contoso.com"]
+    assert offers("trace --endpoint sip:o") == both
+    assert offers("trace --endpoint=sip:h") == ["hq@contoso.com"]
+    assert offers("endpoint get oc") == both
+    assert offers("endpoint get ocschat@") == ["contoso.com"]
+    assert offers("endpoint set sip:hq@con") == ["contoso.com"]
+    assert offers("endpoint get --persistent-chat-pool-fqdn pcpool2") == ["pcpool2.contoso.com"]
+    assert offers("resolve p") == ["pcpool.contoso.com", "pcpool2.contoso.com"]
+    # the URI of a new endpoint, and a caller's, are none of these
+    assert offers("endpoint new --sip-address sip:o") == []
+    assert offers("trace --from sip:o") == []
+    assert offers("usage forget sip:o") == []
+
+
+def test_completion_where_the_command_says_it(script: Path, tmp_path: Path) -> None:
+    """`--config` and `--socket` on the line count, in both spellings."""
+    config = tmp_path / "c.yaml"
+    config.write_text("control: {socket: run.sock}\n")
+    for name in ("run.sock", "other"):
+        (tmp_path / f"{name}.names").write_text(f"endpoint sip:{name}@contoso.com\n")
+    for where, found in (
+        (f"--config {config}", "run.sock"),
+        (f"--config={config}", "run.sock"),
+        (f"-c {config}", "run.sock"),
+        (f"--socket {tmp_path}/other", "other"),
+        (f"-c {config} --socket={tmp_path}/other", "other"),
+    ):
+        line = f"chatredirect trace {where} --endpoint sip:"
+        assert completions(script, tmp_path, line) == [f"{found}@contoso.com"]
+
+
+def test_the_tab_key(script: Path, tmp_path: Path) -> None:
+    """A real bash at a terminal completes the line, and no chatredirect is there to be asked."""
+    (tmp_path / "run.sock.names").write_text(NAMES)
+    pid, screen = pty.fork()
+    if pid == 0:
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], {"PATH": "/usr/bin:/bin"})
+    shown = b""
+
+    def type_(text: str, until: str) -> None:
+        nonlocal shown
+        os.write(screen, text.encode())
+        ends = time.monotonic() + 30
+        while until.encode() not in shown:
+            assert time.monotonic() < ends, shown
+            if select.select([screen], [], [], 0.1)[0]:
+                shown += os.read(screen, 65536)
+
+    try:
+        type_(f"source {script}; bind 'set enable-bracketed-paste off'; echo re''ady\n", "ready")
+        line = f"chatredirect trace --socket {tmp_path}/run.sock --endpoint sip:ocschat2"
+        type_(f": {line}\x15", "ocschat2")  # not run
+        shown = b""
+        type_(f"{line}\t", "--endpoint sip:ocschat2@contoso.com")
+        type_("\x15chatredirect log-level conf\t", "log-level configured")
+    finally:
+        os.close(screen)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_names_without_a_daemon(script: Path, tmp_path: Path) -> None:
+    line = f"chatredirect trace --config {tmp_path}/none.yaml --endpoint sip:o"
+    assert completions(script, tmp_path, line) == []
 
 
 def test_completion_is_plain_bash(script: Path) -> None:

@@ -13,13 +13,19 @@ from pathlib import Path
 import pytest
 
 from chatredirect.cli import app
-from chatredirect.manual.tree import tree
+from chatredirect.commands.description import tree
+from tests.installed.meanwhile import happens
 from tests.installed.pages import File, alike, commands_in, story
 from tests.installed.readme import ROOT
 from tests.installed.site import TLS, Site, site
 from tests.tls.processes import program
 
-PAGES = ("cmdlets.md", "front-ends.md", "migration-weekend.md")
+PAGES = ("cmdlets.md", "front-ends.md", "migration-weekend.md", "personal-data.md")
+TOOLS = {
+    "front-ends.md": ("kamailio",),
+    "migration-weekend.md": ("openssl", "sqlite3", "curl", "runuser"),
+    "personal-data.md": ("sqlite3",),
+}
 
 #: The configuration that the pages begin with, unless they show one.
 BEGIN = """\
@@ -50,14 +56,16 @@ def _of_today(text: str) -> str:
 @pytest.mark.parametrize("page", PAGES)
 def test_page(contoso: Site, page: str) -> None:
     """Every command does, and prints, what the page says."""
-    if page == "front-ends.md":
-        program("kamailio")
+    for tool in TOOLS.get(page, ()):
+        program(tool)
     steps = 0
     for each in story(page):
         if isinstance(each, File):
             contoso.write(each.path, _of_today(each.text))
             continue
         steps += 1
+        if each.after:
+            happens(contoso, each.after)
         done = contoso.run(f"exec 2>&1; {_of_today(each.line)}")
         printed = done.stdout.splitlines()
         shown = [_of_today(line) for line in each.output]
@@ -153,7 +161,8 @@ def test_commands_that_a_page_names_exist(page: Path) -> None:
         path = words[0]
         while len(words) > 1 and f"{path} {words[1]}" in known:
             path = f"{path} {words.pop(1)}"
-        assert len(words) == 1 or not known[path].commands, f"{line}: {path} has no such command"
+        named = [word for word in words[1:2] if not word.startswith("-")]
+        assert not named or not known[path].commands, f"{line}: {path} has no such command"
         options = {name for option in known[path].options for name in option.names}
         used = {word.partition("=")[0] for word in words if re.match(r"--\w", word)}
         assert used <= options, f"{line}: {used - options}"

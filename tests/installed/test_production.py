@@ -11,7 +11,7 @@ from tests.installed.container import Container, booted
 from tests.installed.pages import File, alike, story
 from tests.installed.readme import ROOT, commands
 
-PROBE = "chatredirect probe sip:ocschat@contoso.com --via"
+PROBE = "chatredirect probe sip:persistentchat@contoso.com --via"
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_reload(container: Container) -> None:
     before = _main_pid(container)
     path = container.root / "etc/chatredirect/chatredirect.yaml"
     good = path.read_text()
-    path.write_text(good.replace("sip:ocschat@", "sip:newname@"))
-    probe = f"{PROBE} udp://127.0.0.1:5060".replace("ocschat", "newname")
+    path.write_text(good.replace("sip:persistentchat@", "sip:newname@"))
+    probe = f"{PROBE} udp://127.0.0.1:5060".replace("persistentchat", "newname")
     assert container.run(probe).returncode == 1  # 404
     try:
         container.check("systemctl reload chatredirect")

@@ -103,6 +103,15 @@ def test_lock_files_fit_the_project(lock: str) -> None:
         assert requirement.specifier.contains(version), f"{lock}: {requirement} is {version}"
 
 
+def test_the_extra_is_locked_and_locks_nothing_else() -> None:
+    """What `make install EXTRAS=postgresql` adds to requirements.lock, and nothing of that."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = _pinned("requirements-postgresql.lock")
+    for requirement in map(Requirement, project["optional-dependencies"]["postgresql"]):
+        assert requirement.specifier.contains(pinned[_normal(requirement.name)]), "make lock"
+    assert not pinned.keys() & _pinned("requirements.lock").keys()
+
+
 def test_lowest_versions_are_what_lowest_tests() -> None:
     """`make lowest` tests just the lower bounds that pyproject.toml promises."""
     pinned = _pinned("tests/requirements-lowest.lock")
@@ -124,5 +133,6 @@ def test_every_dependency_has_its_reason() -> None:
 def test_running_and_testing_use_one_set_of_versions() -> None:
     """`make test` tests the versions that `make run` runs."""
     tested = _pinned("tests/requirements.lock")
-    for name, version in _pinned("requirements.lock").items():
-        assert tested[name] == version, name
+    for lock in ("requirements.lock", "requirements-postgresql.lock"):
+        for name, version in _pinned(lock).items():
+            assert tested[name] == version, name

@@ -29,12 +29,37 @@ def test_verify_where_installed(tmp_path: Path) -> None:
     here = Path(sys.prefix, "bin/chatredirect")
     assert f"\nExecReload={command[1]} reload --config {command[2]}\n" in text
     units = sorted(UNIT.parent.glob("*.service")) + sorted(UNIT.parent.glob("*.socket"))
-    assert len(units) == 3
-    for unit in units:
-        (tmp_path / unit.name).write_text(unit.read_text().replace(command[1], str(here)))
+    assert len(units) == 6
+    names = [tmp_path / unit.name.replace("@", "@5070") for unit in units]
+    for unit, name in zip(units, names, strict=True):
+        name.write_text(unit.read_text().replace(command[1], str(here)))
     # the manual page is made when it is installed
-    done = _analyze("verify", "--man=no", *(str(tmp_path / unit.name) for unit in units))
+    done = _analyze("verify", "--man=no", *map(str, names))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "name", ["chatredirect.service", "chatredirect.socket", "chatredirect-hold.service"]
+)
+def test_an_instance_is_as_the_single_service(name: str) -> None:
+    """Its template differs in names and addresses alone, comments apart."""
+    single = UNIT.with_name(name)
+    template = single.with_stem(f"{single.stem}@").read_text()
+    made = _settings(template)
+    for instance, one in (
+        (" (%i)", ""),
+        ("chatredirect@%i.", "chatredirect."),
+        ("chatredirect-hold@%i.", "chatredirect-hold."),
+        ("=chatredirect-%i", "=chatredirect"),
+        ("/etc/chatredirect/%i.yaml", "/etc/chatredirect/chatredirect.yaml"),
+        ("=0.0.0.0:%i", "=0.0.0.0:5060"),
+    ):
+        made = [line.replace(instance, one) for line in made]
+    assert made == _settings(single.read_text())
+
+
+def _settings(unit: str) -> list[str]:
+    return [line for line in unit.splitlines() if line and not line.startswith("#")]
 
 
 def test_verify_notices_a_mistake(tmp_path: Path) -> None:

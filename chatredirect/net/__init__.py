@@ -1,1 +1,1 @@
-"""Values about networks: hosts, ports, transports, targets, and our own names."""
+"""Values about networks: hosts, ports, transports, targets, our own names, and whom we refused."""

@@ -14,6 +14,7 @@ TRANSPORTS: Mapping[str, Transport] = {each: each for each in get_args(Transport
 
 DNS_PORT = 53
 HTTP_PORT = 9464  # OpenTelemetry's default for metrics
+PAGE_PORT = 9465
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,19 @@ class HostPort:
         """`host`, `host:port` or `[v6]:port`."""
         host = bracketed(self.host)
         return host if self.port is None else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PageAddress:
+    """Where the page is served: an IP address without brackets, a port, and whether with TLS."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    def __str__(self) -> str:
+        """The URL as it is written in the configuration."""
+        return f"{'https' if self.tls else 'http'}://{bracketed(self.host)}:{self.port}"
 
 
 def default_port(transport: str | None) -> int:

@@ -22,25 +22,25 @@ class OwnNames:
     Attributes:
         hosts: canonical host names and addresses, IPv6 in brackets.
         listeners: transport, address (no brackets) and port of each listener.
-        advertised: the name and port of `advertise`, if it has a port.
+        advertised: names that are written with a port, each with its port.
     """
 
     hosts: frozenset[bytes]
     listeners: frozenset[tuple[Transport, str, int]]
-    advertised: tuple[bytes, int] | None = None
+    advertised: frozenset[tuple[bytes, int]] = frozenset()
 
     def names(self, uri: SipUri) -> bool:
         """Whether a URI leads to this server, by its maddr if it has one."""
         host, port = destination(uri).looked_up, uri.port
         if host not in self.hosts:
             return False
-        if port is None or (host, port) == self.advertised:
+        if port is None or (host, port) in self.advertised:
             return True
         return any(port == each for _, _, each in self.listeners)
 
     def freed(self, uri: SipUri) -> bytes | None:
         """A URI without its maddr if that names this server (RFC 3261 §16.4); else None."""
-        if b"maddr" not in uri.params.lower() or uri.param(b"maddr") is None:
+        if uri.params.lower().find(b"maddr") < 0 or uri.param(b"maddr") is None:
             return None
         return without_maddr(uri) if self.names(uri) else None
 
@@ -55,9 +55,9 @@ class OwnNames:
 
 
 def own_names(
-    bound: Iterable[ListenUrl], advertise: HostPort | None, local_addresses: Iterable[str]
+    bound: Iterable[ListenUrl], configured: Iterable[HostPort], local_addresses: Iterable[str]
 ) -> OwnNames:
-    """Our own names: those of the bound listeners, and `advertise`.
+    """Our own names: those of the bound listeners, and the configured ones.
 
     A wildcard listener listens on all `local_addresses`.
     """
@@ -68,13 +68,13 @@ def own_names(
         for address in ((*local, url.host) if ip_address(url.host).is_unspecified else (url.host,))
     }
     hosts = {_canonical(address) for _, address, _ in listeners}
-    advertised = None
-    if advertise is not None:
-        name = _canonical(advertise.host)
+    advertised: set[tuple[bytes, int]] = set()
+    for each in configured:
+        name = _canonical(each.host)
         hosts.add(name)
-        if advertise.port is not None:  # a forwarder in front of us may listen on another port
-            advertised = name, advertise.port
-    return OwnNames(frozenset(hosts), frozenset(listeners), advertised)
+        if each.port is not None:  # a forwarder in front of us may listen on another port
+            advertised.add((name, each.port))
+    return OwnNames(frozenset(hosts), frozenset(listeners), frozenset(advertised))
 
 
 def local_addresses() -> list[str]:

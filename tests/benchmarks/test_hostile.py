@@ -16,6 +16,7 @@ from benchmarks.hostile_messages import (
     too_costly,
     worst_message,
 )
+from chatredirect import codec
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from tests.sip.pattern_watch import PatternWatch
@@ -23,24 +24,27 @@ from tests.sip.pattern_watch import PatternWatch
 KINDS = {kind.name: kind for kind in kinds()}
 
 
-@pytest.mark.parametrize("name", ["redirect, INVITE, datagram", "lookup, INVITE, tcp"])
+@pytest.mark.parametrize(
+    "name", ["redirect, INVITE, datagram", "lookup, INVITE, tcp", "proxy, response, udp"]
+)
 def test_no_message_costs_much(name: str) -> None:
-    """docs/benchmarks.md: at most a hundred redirects; the fields that most is read of."""
+    """docs/benchmarks.md: under a millisecond; the fields that most is read of."""
     found = worst_message(KINDS[name], (b"Via", b"From", b"Route", b"Contact"))
-    assert not too_costly([found], redirect_seconds(), 200)  # a busy machine is no fault
+    most = 2 * hostile.MAX_MESSAGE_RATIO[codec.NAME]  # a busy machine is no fault
+    assert not too_costly([found], redirect_seconds(), most)
     assert found.seconds > found.ordinary
 
 
 def test_a_costly_message_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A benchmark that can't fail tells nothing: exit status 1."""
     kind = Kind("slow", KINDS["redirect, INVITE, datagram"].ready)
-    slow = Costly(kind, 1e-5, 2e-3, "Via: b';a'", 8192)
-    assert too_costly([slow], 1e-5, 100) == ["slow: 200 times a redirect, for Via: b';a'"]
+    slow = Costly(kind, 1e-5, 3e-3, "Via: b';a'", 8192)
+    assert too_costly([slow], 1e-5, 100) == ["slow: 300 times a redirect, for Via: b';a'"]
     assert too_costly([slow], 1e-4, 100) == []
     monkeypatch.setattr(hostile, "worst_messages", lambda: [slow])
     monkeypatch.setattr(hostile, "redirect_seconds", lambda: 1e-5)
     assert hostile.main(["--only", "messages"]) == 1
-    assert hostile.main(["--only", "messages", "--max-message-ratio", "300"]) == 0
+    assert hostile.main(["--only", "messages", "--max-message-ratio", "400"]) == 0
 
 
 def test_every_kind_is_dealt_with_as_it_should_be() -> None:

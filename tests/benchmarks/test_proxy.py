@@ -7,13 +7,16 @@ import pytest
 
 from benchmarks import proxy
 from benchmarks.proxy_load import Ends, Task
+from benchmarks.report import Spread
+from benchmarks.servers import IN_PYTHON
 from tests.ports import free_port
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 def test_calls_are_made(transport: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A short run without the peer: every call ends well, and costs something."""
-    arguments = ("--rounds", "1", "--calls", "100", "--no-peer", "--no-pin", "--transport")
+    short = ("--rounds", "1", "--calls", "100", "--warm", "0")
+    arguments = (*short, "--no-peer", "--no-pin", "--transport")
     if shutil.which("kamailio", path="/usr/sbin:/usr/bin") is None:
         pytest.skip("kamailio isn't installed: its version is in the record")
     assert proxy.main([*arguments, transport]) == 0
@@ -45,3 +48,14 @@ async def test_wrong_messages_are_counted() -> None:
     ends.answered(b"SIP/2.0 200 OK" + head % 7, print)  # said twice: not another call
     ends.answered(b"garbage", print)
     assert (ends.account.wrong, ends.account.done) == (3, 2)
+
+
+@pytest.mark.parametrize(("ratio", "fails"), [(2.0, False), (2.1, True)])
+def test_the_ratio_is_the_exit_status(ratio: float, fails: bool) -> None:
+    """Twice Kamailio's CPU with the compiled codec, four times without."""
+    limits = {proxy.DAEMON: proxy.MAX_RATIO, IN_PYTHON: proxy.MAX_PYTHON}
+    ratios = {proxy.DAEMON: Spread(ratio, 1.0, 9.0), IN_PYTHON: Spread(4.0, 4.0, 4.0)}
+    assert bool(proxy.over(ratios, "udp", limits)) == fails
+    assert proxy.over({IN_PYTHON: Spread(4.1, 4.1, 4.1)}, "udp", limits) == [
+        "chatredirect in Python, udp: ratio 4.10 is over 4.0"
+    ]

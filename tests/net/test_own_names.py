@@ -24,7 +24,7 @@ from chatredirect.sip.uri import parse_uri
 )
 def test_a_wildcard_listens_on_what_reaches_it(listener: str, address: str, own: bool) -> None:
     local = ["127.0.0.1", "192.0.2.1", "2001:db8::1"]
-    names = own_names([ListenUrl("tcp", listener, 5060)], None, local)
+    names = own_names([ListenUrl("tcp", listener, 5060)], [], local)
     assert names.listens_on(Target("tcp", address, 5060, "pcpool.contoso.com")) is own
     assert not names.listens_on(Target("tcp", address, 5061, "pcpool.contoso.com"))
     assert not names.listens_on(Target("udp", address, 5060, "pcpool.contoso.com"))
@@ -43,5 +43,14 @@ def test_a_wildcard_listens_on_what_reaches_it(listener: str, address: str, own:
 def test_the_advertised_port_is_ours_as_well(uri: bytes, ours: bool) -> None:
     """It stands in what we write, though behind it there may be another one."""
     listen = [ListenUrl("udp", "192.0.2.1", 5060)]
-    names = own_names(listen, HostPort("cr.contoso.com", 5080), ["192.0.2.1"])
+    names = own_names(listen, [HostPort("cr.contoso.com", 5080)], ["192.0.2.1"])
     assert names.names(parse_uri(uri)) is ours
+
+
+def test_each_configured_name_is_ours_with_its_own_port() -> None:
+    """An instance's own name, and the one that all instances have in common."""
+    configured = [HostPort("cr1.contoso.com", 5081), HostPort("cr.contoso.com", 5082)]
+    names = own_names([ListenUrl("udp", "192.0.2.1", 5060)], configured, [])
+    ours = [b"sip:cr1.contoso.com", b"sip:cr.contoso.com:5082;lr", b"sip:cr1.contoso.com:5081"]
+    assert all(names.names(parse_uri(uri)) for uri in ours)
+    assert not names.names(parse_uri(b"sip:cr.contoso.com:5081"))

@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
+
+# A machine that is busy with other tests is no reason to fail; nor is a fresh one, where hypothesis
+# first makes its tables of characters.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 #: Beginnings of files' names -> a group: of each only one test runs at a time. These need much of
 #: the machine.

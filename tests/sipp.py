@@ -13,6 +13,8 @@ from tests.service.daemon import PATIENCE
 from tests.tls.processes import program
 
 _ENVIRONMENT = {"TERM": "dumb", "PATH": "/usr/bin:/bin"}
+#: Its own 64 KB overflow when a busy machine doesn't let it run for a tenth of a second.
+BUFFERS = ("-buff_size", str(4 << 20))
 
 
 def sipp(
@@ -39,6 +41,7 @@ def sipp(
         [
             *(program("sipp"), f"{to[0]}:{to[1]}", "-sf", str(scenario), "-i", "127.0.0.1"),
             *("-p", str(free_port()), "-m", str(calls), "-r", str(rate), "-l", "200", "-nostdin"),
+            *BUFFERS,
             *(
                 "-s",
                 service,
@@ -85,7 +88,7 @@ def answering(
         process = subprocess.Popen(
             [
                 *(program("sipp"), "-sf", str(scenario), "-i", host, "-p", str(port), "-nostdin"),
-                *("-trace_err", "-error_file", f"uas{port}.errors", *arguments),
+                *("-trace_err", "-error_file", f"uas{port}.errors", *BUFFERS, *arguments),
             ],
             cwd=folder,
             env=_ENVIRONMENT,

@@ -26,8 +26,8 @@ SMALL = {
     "__main__": "what `python -m` runs",
     "http.pages": "read by what must not import aiohttp",
     "manual.__main__": "what `python -m` runs",
+    "runtime.cached": "metrics, readiness and the page are each made once for all who ask",
     "runtime.histogram": "whoever measures durations counts with it",
-    "runtime.wording": "rooms from dns to commands write with it",
     "sip.codec": "tells the compiled codec the classes, before the two that read and write use it",
     "sip.limits": "parsers and transports are bounded by it",
 }
@@ -43,9 +43,11 @@ LARGE = {
 TESTS_OF_MORE_THAN_A_ROOM = {
     "attack": "attacks on the whole daemon, as docs/security.md has them",
     "benchmarks": "the benchmarks themselves",
+    "docs": "the documentation site",
     "fuzz": "mutated messages for the whole SIP layer",
     "installed": "the service installed, its unit, and the pages that are run",
     "peers": "other SIP programs",
+    "several": "several instances on machines of their own, behind front ends",
     "tls": "TLS over all of transport, client and control",
 }
 

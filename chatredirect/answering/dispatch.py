@@ -13,7 +13,9 @@ from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.endpoints.redirection import contact_of_pool, contacts_of_targets
 from chatredirect.lookup.uas_checks import ALLOW, CAPABILITIES
 from chatredirect.net.addresses import HostPort
+from chatredirect.net.instances import InstanceIdentity
 from chatredirect.net.own_names import OwnNames
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.responses.planned import (
     MISCELLANEOUS,
     SIPS_NOT_ALLOWED,
@@ -85,6 +87,7 @@ class ResponseSettings:
         agent: our name in Warning header fields.
         log_requests: whether every request gets a line in the log.
         observing: holds the observer of messages.
+        identity: what this instance tells another one of itself; None if it has no shared secret.
     """
 
     tags: TagMaker
@@ -94,6 +97,7 @@ class ResponseSettings:
     stateful: StatefulModes = field(default_factory=StatefulModes)
     registrars: Registrars = Registrars({}, frozenset())
     observing: Observing = field(default_factory=Observing)
+    identity: InstanceIdentity | None = None
 
 
 class Dispatcher:
@@ -135,14 +139,19 @@ class Dispatcher:
             # a caller that ignores Record-Route: only the endpoint's pool may know the dialog
             if endpoint is None or endpoint.proxy is None:
                 if self._stateful.lookup and not peer.trusted and self._own_names.names(uri):
-                    return PlannedResponse(403, tagged=False)  # doesn't say if there is a dialog
+                    # it doesn't say whether there is a dialog
+                    return PlannedResponse(403, tagged=False, refusal=RefusalReason.NOT_TRUSTED)
                 return PlannedResponse(481, tagged=False)
 
         user = uri.user
         if endpoint is None and self._own_names.names(uri):
             endpoint, user = self._by_to(headers.called, user)
             if endpoint is None and method == b"OPTIONS" and uri.user is None:
-                return PlannedResponse(200, capabilities(None))
+                identity = self._settings.identity
+                told = b""
+                if identity is not None and peer.trusted:  # a stranger could guess a weak secret
+                    told = identity.answer(request.head)
+                return PlannedResponse(200, capabilities(None) + told)
         if endpoint is None:
             # an RFC 2543 caller has no tag, so the requests to it have none in To
             if self._stateful.within(request, headers, peer, return_path):
@@ -154,7 +163,7 @@ class Dispatcher:
         listed = methods is None or method in methods or method == b"OPTIONS"
         if endpoint.for_trusted:
             if not peer.trusted:
-                return PlannedResponse(403, endpoint=endpoint)
+                return _not_trusted(endpoint)
             lookup = endpoint.lookup  # here, since lookups are for trusted peers only
             if lookup is not None and listed:
                 if method == b"INVITE":
@@ -240,7 +249,7 @@ class Dispatcher:
                 return self._elsewhere(request.method, endpoint.uri, return_path)
             return PlannedResponse(404, endpoint=endpoint)
         if endpoint.for_trusted and not peer.trusted:
-            return PlannedResponse(403, endpoint=endpoint)
+            return _not_trusted(endpoint)
         lookup, methods = endpoint.lookup, endpoint.methods
         if (
             lookup is not None
@@ -276,3 +285,7 @@ class Dispatcher:
         retry_after = self._settings.retry_after if seconds is None else seconds
         fields = unavailable(retry_after, self._settings.agent, code, why)
         return PlannedResponse(480, fields, endpoint=endpoint)
+
+
+def _not_trusted(endpoint: Endpoint) -> PlannedResponse:
+    return PlannedResponse(403, endpoint=endpoint, refusal=RefusalReason.NOT_TRUSTED)

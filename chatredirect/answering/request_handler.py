@@ -7,9 +7,17 @@ dropped and counted here; the `Dispatcher` decides which response a request gets
 from chatredirect.answering.dispatch import Dispatcher, ResponseSettings
 from chatredirect.endpoints.directory import Directory
 from chatredirect.net.own_names import OwnNames
+from chatredirect.net.refusals import RefusalReason
 from chatredirect.responses.counters import Counters
-from chatredirect.responses.explain import explain, log_drop, log_request
+from chatredirect.responses.explain import (
+    ELSEWHERE,
+    explain,
+    explain_no_response,
+    log_drop,
+    log_request,
+)
 from chatredirect.responses.planned import PlannedResponse, refusal
+from chatredirect.sip.caller import caller_and_client
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.flow import ReturnPath
 from chatredirect.sip.framing import PONG, Event, FramingFault, Ping, parse_datagram
@@ -17,6 +25,7 @@ from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message, Response, read_mandatory_headers, read_topmost_via
 from chatredirect.sip.observer import Observer
 from chatredirect.sip.response import Peer, status_line, write_answer
+from chatredirect.usage.recorder import REDIRECTED
 
 #: A response over UDP has at most so many octets, or is at most so many times its request.
 SAFE_ANSWER = 1300
@@ -29,6 +38,14 @@ _SEVERAL_CONTACTS = 3
 _ADDED = 250
 #: Octets that Contacts may take on a stream, where the peer has shown that it is there.
 _STREAM_ROOM = 8192
+#: The limits that a malformed message may exceed, by the fault's counter.
+_LIMIT_OF = {
+    "message_too_large": RefusalReason.MESSAGE,
+    "header_line_too_long": RefusalReason.HEADER_LINE,
+    "too_many_headers": RefusalReason.HEADERS,
+    "too_many_vias": RefusalReason.VIA_VALUES,
+    "uri_too_long": RefusalReason.URI,
+}
 
 #: Methods that never get a response (RFC 3261 §17.1.1.3 for ACK), and what they are counted as.
 _NEVER_ANSWERED = {b"ACK": "ack", b"BENOTIFY": "benotify"}
@@ -133,6 +150,8 @@ class RequestHandler:
             if unwanted is not None:
                 self._drop(unwanted, message, observer, return_path)
                 log_drop(unwanted, peer, transport, message)
+                if unwanted == ELSEWHERE:
+                    counters.refusals.note(RefusalReason.RESPONSE_ELSEWHERE, peer, transport)
             return None
         method = message.method
         if method in _NEVER_ANSWERED:
@@ -146,6 +165,7 @@ class RequestHandler:
             why = "header_line_too_long" if "Via" in message.overlong else "no_via"
             self._drop(why, message, observer, return_path)
             log_drop(why, peer, transport, message)
+            self._note_limit(why, peer, transport)
             return None
         try:
             if headers is None or message.fault is not None:
@@ -156,16 +176,33 @@ class RequestHandler:
                 planned = self._dispatcher.decide(message, headers, peer, room, return_path)
         except SipError as error:
             counters.malformed(error.counter)
+            self._note_limit(error.counter, peer, transport)
             planned = refusal(message, error)
         if planned is None:
             return None
+        if planned.refusal is not None:
+            counters.refusals.note(planned.refusal, peer, transport, _about(planned))
         number = 0 if headers is None else headers.number
         tags = self._tags if planned.tagged else None
         line = status_line(planned.status, planned.phrase)
         answer = write_answer(message, via, number, peer, line, planned.fields, tags)
-        address = None if planned.endpoint is None else planned.endpoint.address
-        counters.answered(planned.status, method, transport, address)
+        endpoint = planned.endpoint
+        if endpoint is None:
+            tally = counters.nobody
+        elif endpoint.tally is None:
+            tally = endpoint.tally = counters.tally(endpoint.address)
+        else:
+            tally = endpoint.tally
+        tally.count(planned.status, method, transport)
+        usage = counters.usage
+        if usage is not None and usage.on and endpoint is not None and 300 <= planned.status < 400:
+            assert headers is not None  # an endpoint was found, so the request was read
+            assert message.call_id is not None
+            client = caller_and_client(message, headers.from_)
+            call_id, head = message.call_id, message.head
+            usage.used(endpoint.address, call_id, client, REDIRECTED, peer.trusted, head)
         if self.log_requests:
+            address = None if endpoint is None else endpoint.address
             fault = "" if planned.fault is None else str(planned.fault)
             log_request(message, peer, transport, planned.status, address, fault, planned.fields)
         if observer is not None:
@@ -179,10 +216,16 @@ class RequestHandler:
     ) -> None:
         why = str(error)
         self._counters.dropped(error.counter)
+        self._note_limit(error.counter, peer, transport)
         return_path.useless()
         log_drop(why, peer, transport)
         if self._observing.observer is not None:
             self._observing.observer.unreadable(data, peer, return_path, why)
+
+    def _note_limit(self, fault: str, peer: Peer, transport: str) -> None:
+        limit = _LIMIT_OF.get(fault)
+        if limit is not None:
+            self._counters.refusals.note(limit, peer, transport)
 
     def _drop(
         self, reason: str, message: Message, observer: Observer | None, return_path: ReturnPath
@@ -190,4 +233,8 @@ class RequestHandler:
         self._counters.dropped(reason)
         return_path.useless()
         if observer is not None:
-            observer.decided(message.call_id, f"dropped: {reason}")
+            observer.decided(message.call_id, explain_no_response(reason))
+
+
+def _about(planned: PlannedResponse) -> str:
+    return "" if planned.endpoint is None else planned.endpoint.address

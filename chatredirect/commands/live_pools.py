@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from chatredirect.client.tls import NotSecureError, Secured
 from chatredirect.client.wire import CONNECTS, Connect, Wire, tls_connect
+from chatredirect.commands.progress import Progress, progress
 from chatredirect.config import DnsSettings, HealthSettings, Settings, Transport
 from chatredirect.dns.resolution import Located, ResolutionStep, Trace
 from chatredirect.dns.resolver import Resolver
@@ -115,26 +116,29 @@ def resolve_all(pools: Iterable[PoolAddress], settings: Settings | None) -> list
         settings: the name servers, and our own listeners, which can't be targets; None for the
             defaults.
     """
-    return asyncio.run(_resolve_all(tuple(pools), settings))
+    wanted = tuple(pools)
+    with progress("resolving pools", len(wanted)) as counter:
+        return asyncio.run(_resolve_all(wanted, settings, counter))
 
 
 async def _resolve_all(
-    pools: tuple[PoolAddress, ...], settings: Settings | None
+    pools: tuple[PoolAddress, ...], settings: Settings | None, counter: Progress
 ) -> list[Resolution]:
     if settings is None:
         resolver = Resolver(DnsSettings())
     else:
-        own = own_names(settings.listen, settings.advertise, local_addresses())
+        own = own_names(settings.listen, settings.names, local_addresses())
         resolver = Resolver(settings.dns, is_own=own.listens_on)
     try:
-        return await asyncio.gather(*(_resolve(pool, resolver) for pool in pools))
+        return await asyncio.gather(*(_resolve(pool, resolver, counter) for pool in pools))
     finally:
         await resolver.aclose()
 
 
-async def _resolve(pool: PoolAddress, resolver: Resolver) -> Resolution:
+async def _resolve(pool: PoolAddress, resolver: Resolver, counter: Progress) -> Resolution:
     trace = Trace()
     located = await resolver.locate(pool, trace=trace)
+    counter.advance()
     return Resolution(pool, located, trace)
 
 
@@ -147,17 +151,24 @@ def ping_all(found: Iterable[Resolution], settings: Settings) -> dict[Target, Pi
     targets = tuple(dict.fromkeys(each for one in found for each in one.located.targets))
     outgoing = Security(settings.tls, client_context(settings.tls))
     connects = {**CONNECTS, "tls": tls_connect(lambda: outgoing)}
-    return asyncio.run(_ping_all(targets, connects, settings.health or HealthSettings()))
+    health = settings.health or HealthSettings()
+    with progress("pinging targets", len(targets)) as counter:
+        return asyncio.run(_ping_all(targets, connects, health, counter))
 
 
 async def _ping_all(
-    targets: tuple[Target, ...], connects: Mapping[Transport, Connect], health: HealthSettings
+    targets: tuple[Target, ...],
+    connects: Mapping[Transport, Connect],
+    health: HealthSettings,
+    counter: Progress,
 ) -> dict[Target, Pinged]:
     at_once = asyncio.Semaphore(_PINGS_AT_ONCE)
 
     async def limited(target: Target) -> Pinged:
         async with at_once:
-            return await _ping(target, connects[target.transport], health.timeout)
+            pinged = await _ping(target, connects[target.transport], health.timeout)
+        counter.advance()
+        return pinged
 
     return dict(zip(targets, await asyncio.gather(*map(limited, targets)), strict=True))
 

@@ -1,6 +1,5 @@
 """`chatredirect probe`: sends a request as a client would, and shows what comes back."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from chatredirect.commands import tls_options
-from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, loaded
-from chatredirect.commands.output import complain, failure, show
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, loaded, one_of
+from chatredirect.commands.output import complain, failure, show, show_object
 from chatredirect.control.protocol import USAGE_ERROR
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from chatredirect.probe.probe import Ending, Watcher
 
 _EXIT_STATUS = {"answered": 0, "refused": 1, "unreached": os.EX_UNAVAILABLE}
+_NONCE_SECONDS = 2.0  # for the daemon to give one
 _MIN_SECONDS, _MAX_SECONDS = 0.1, 3600.0
 
 
@@ -36,14 +36,18 @@ def probe(
     ] = None,
     method: Annotated[
         Literal["INVITE", "SUBSCRIBE", "OPTIONS"],
-        typer.Option(case_sensitive=False, help="The request to send."),
+        typer.Option(help="The request to send.", **one_of("INVITE", "SUBSCRIBE", "OPTIONS")),
     ] = "INVITE",
     from_uri: Annotated[
-        str | None, typer.Option("--from", metavar="SIP_URI", help="Who asks.")
+        str | None, typer.Option("--from", metavar="SIP_URI", help="The From URI of the request.")
     ] = None,
     seconds: Annotated[
         float,
-        typer.Option("--timeout", metavar="SECONDS", help="How long to wait for an answer."),
+        typer.Option(
+            "--timeout",
+            help="How long to wait for an answer.",
+            metavar="SECONDS",
+        ),
     ] = 5.0,
     follow: Annotated[
         bool,
@@ -82,11 +86,15 @@ def probe(
     and it is shown where its URI leads. Over TLS the server has to prove the name of the host that
     was asked for.
 
+    The daemon's ledger of uses doesn't count it, if the daemon's control socket may be used: see
+    usage.
+
     Exit status: 0 if the final answer is 2xx or 3xx, 1 if it is another (with --follow also if no
     Contact leads on, with --lookup also if no channel service is named), 2 if an option can't be
     used, 69 if there is no final answer, 78 if a file given with --config can't be used.
     """
     import asyncio
+    from dataclasses import replace
 
     from chatredirect.log import silence
     from chatredirect.probe.report import JsonReport, TextReport
@@ -103,6 +111,7 @@ def probe(
         srv_names=srv_names,
     )
     plan = _plan(uri, via, tls_name, method, from_uri, seconds, follow, lookup)
+    plan = replace(plan, nonce=_nonce(config))
     silence()
     named = getattr(context.get_parameter_source("config"), "name", "") == "COMMANDLINE"
     dns, tls = _sections(config, named=named)
@@ -114,7 +123,7 @@ def probe(
         report = TextReport(method, show, complain, verbose=verbose)
     ending = asyncio.run(_probe(plan, dns, tls, report))
     if isinstance(report, JsonReport):
-        show(json.dumps(report.as_json(ending), indent=2))
+        show_object("probe", report.as_json(ending))
     raise typer.Exit(_EXIT_STATUS[ending.value])
 
 
@@ -153,7 +162,7 @@ def _plan(
         if name is not None and (hop or next_hop(parse_uri(target))).transport not in (None, "tls"):
             raise ValueError("means nothing without TLS: write --via tls://HOST:PORT")
     except ValueError as error:
-        raise failure(f"{where}: {error}", USAGE_ERROR) from None
+        raise failure(f"{where}: {error}", USAGE_ERROR, where=where) from None
     return ProbePlan(
         method=method.encode("ascii"),
         uri=target,
@@ -166,9 +175,23 @@ def _plan(
     )
 
 
+def _nonce(config: Path) -> str:
+    """The nonce of the daemon here, if it runs and we may ask it; else empty."""
+    from chatredirect.config.control_socket import configured_socket
+    from chatredirect.control.client import ControlError, ask
+
+    path = configured_socket(config)
+    try:
+        nonce = "" if path is None else ask(path, "probe-nonce", timeout=_NONCE_SECONDS)["nonce"]
+    except (ControlError, KeyError):  # then the ledger counts the probe
+        return ""
+    return nonce if isinstance(nonce, str) and nonce.isalnum() and nonce.isascii() else ""
+
+
 def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]":
     """The configuration's; the defaults if it isn't `named` and can't be used."""
-    from chatredirect.config import ConfigError, DnsSettings, TlsSettings, load
+    from chatredirect.commands.as_service import load_as_service
+    from chatredirect.config import ConfigError, DnsSettings, TlsSettings
 
     if named:
         settings = loaded(config)
@@ -176,7 +199,7 @@ def _sections(config: Path, *, named: bool) -> "tuple[DnsSettings, TlsSettings]"
     if not os.path.exists(config):  # unlike Path.exists, it never raises
         return DnsSettings(), TlsSettings()
     try:
-        settings = load(config)
+        settings = load_as_service(config)
     except ConfigError as error:
         complain(f"{error.faults[0]}: the system's name servers are asked instead")
         return DnsSettings(), TlsSettings()

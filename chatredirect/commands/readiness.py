@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from chatredirect.commands.live_pools import LivePool, Pinged, target_text
+from chatredirect.commands.other_instances import OtherInstance
 from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.endpoint import written
 from chatredirect.dns.resolution import LocatedState
@@ -53,15 +54,18 @@ class LiveCheck:
 
     Attributes:
         now: when the pools were looked at, in seconds since the epoch.
+        instances: the others, compared with this one.
     """
 
     settings: Settings
     pools: Mapping[PoolAddress, LivePool]
     now: float
+    instances: Sequence[OtherInstance] = ()
 
     def all_ready(self) -> bool:
-        """Whether every endpoint is ready."""
-        return all(self._is_ready(each) for each in self.settings.endpoints)
+        """Whether every endpoint is ready, and the other instances are as this one."""
+        alike = not any(each.problems for each in self.instances)
+        return alike and all(self._is_ready(each) for each in self.settings.endpoints)
 
     def lines(self, shown: int) -> Iterator[str]:
         """Every pool with its targets; then `shown` endpoints, those that aren't ready first."""
@@ -83,12 +87,15 @@ class LiveCheck:
             yield from (f"  {escape(str(item))}" for item in self._items(endpoint))
         if len(endpoints) > shown:
             yield f"… and {len(endpoints) - shown:,} more"
+        for instance in self.instances:
+            yield instance.line()
         yield f"{sum(ready.values()):,} of {counted(len(endpoints), 'endpoint')} ready"
 
     def as_json(self) -> dict[str, object]:
         """The pools and the endpoints' readiness for scripts."""
         return {
             "pools": [pool.as_json() for pool in self.pools.values()],
+            "instances": [each.as_json() for each in self.instances],
             "readiness": [
                 {
                     "sip_address": str(endpoint.sip_address),

@@ -1,13 +1,19 @@
 """`chatredirect resolve`: the targets that DNS gives for a pool, with every step."""
 
-import json
 import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, loaded
-from chatredirect.commands.output import failure, show
+from chatredirect.commands.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    loaded,
+    number,
+    one_of,
+)
+from chatredirect.commands.output import failure, show, show_object
 
 if TYPE_CHECKING:
     from chatredirect.commands.live_pools import Pinged, Resolution
@@ -20,10 +26,14 @@ _EXIT_STATUS = {"found": 0, "none": 1, "failed": os.EX_TEMPFAIL}
 def resolve(
     pool_fqdn: Annotated[str, typer.Argument(metavar="POOL_FQDN", help="The pool's host name.")],
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="As an endpoint's port.", metavar="PORT")
+        int | None,
+        typer.Option(help="The pool's port, as in an endpoint.", **number(1, 65535, "PORT")),
     ] = None,
     transport: Annotated[
-        Literal["udp", "tcp", "tls"] | None, typer.Option(help="As an endpoint's transport.")
+        Literal["udp", "tcp", "tls"] | None,
+        typer.Option(
+            help="The pool's transport, as in an endpoint.", **one_of("udp", "tcp", "tls")
+        ),
     ] = None,
     ping: Annotated[
         bool | None,
@@ -36,7 +46,7 @@ def resolve(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Resolve a pool as the daemon would, and show the way (RFC 3263).
+    """Resolve a pool as the daemon would, and show each step (RFC 3263).
 
     Then its targets in their order, with their health if they are pinged. Name servers and fixed
     names are the configuration's. Without --port and --transport, so are the port and transport:
@@ -66,7 +76,7 @@ def resolve(
     health = _health(found, settings, ping)
     if as_json:
         answers = [{**resolution.as_json(), **_pings(resolution, health)} for resolution in found]
-        show(json.dumps({"pool_fqdn": fqdn, "resolutions": answers}, indent=2))
+        show_object("resolve", {"pool_fqdn": fqdn, "resolutions": answers})
     else:
         show("\n\n".join(resolution_text(resolution, health or {}) for resolution in found))
     raise typer.Exit(max(_EXIT_STATUS[resolution.located.state.value] for resolution in found))

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption
-from chatredirect.commands.output import complain, config_error_text
+from chatredirect.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, one_of
+from chatredirect.commands.output import (
+    complain,
+    config_error_text,
+    config_failure,
+    failure,
+    json_wanted,
+)
 
 if TYPE_CHECKING:
     from chatredirect.config import Settings
@@ -19,10 +25,18 @@ def run(
     config: ConfigOption = DEFAULT_CONFIG,
     log_format: Annotated[
         Literal["auto", "json", "console", "journal"] | None,
-        typer.Option(help="What the log looks like, instead of log.format."),
+        typer.Option(
+            help="What the log looks like, instead of log.format; auto is console on a "
+            "terminal, journal in systemd's journal, else json.",
+            **one_of("auto", "json", "console", "journal"),
+        ),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the daemon in the foreground, with its log on standard error.
+
+    With --json the log is JSON, unless --log-format says otherwise, and so is why the daemon can't
+    start, on standard output.
 
     SIGTERM and SIGINT (Ctrl-C) stop it after what it has received is answered and what is open
     has ended, for which it has `drain` seconds; a second one stops it at once. SIGHUP reads the
@@ -50,6 +64,7 @@ def run(
     from chatredirect.config import ConfigError, load
     from chatredirect.control.socket_file import ControlSocketError
     from chatredirect.daemon.event_loop import loop_factory
+    from chatredirect.http.token_file import TokenFault
     from chatredirect.log import configure
     from chatredirect.runtime.slicing import long_lived
     from chatredirect.systemd.inherited import InheritError, inherit
@@ -61,12 +76,14 @@ def run(
         with long_lived():
             settings = load(config)
     except InheritError as error:
-        _report(str(error))
-        raise typer.Exit(os.EX_CONFIG) from None
+        raise _failure(str(error), os.EX_CONFIG) from None
     except ConfigError as error:
+        if json_wanted():
+            raise config_failure(error) from None
         _report(config_error_text(error), prefix="")
         raise typer.Exit(error.exit_status) from None
-    log = dataclasses.replace(settings.log, format=log_format or settings.log.format)
+    log_format = log_format or ("json" if as_json else settings.log.format)
+    log = dataclasses.replace(settings.log, format=log_format)
     sink = configure(log, sys.stderr)
     fault, status = None, 0
     try:
@@ -74,13 +91,19 @@ def run(
             runner.run(_serve(config, settings, sink, inherited))
     except (BindError, ControlSocketError) as error:
         fault, status = str(error), os.EX_UNAVAILABLE
-    except (InheritError, TlsError) as error:
+    except (InheritError, TlsError, TokenFault) as error:
         fault, status = str(error), os.EX_CONFIG
     finally:
         sink.close()
     if fault is not None:
-        _report(fault)
-        raise typer.Exit(status)
+        raise _failure(fault, status)
+
+
+def _failure(fault: str, status: int) -> typer.Exit:
+    if json_wanted():
+        return failure(fault, status)
+    _report(fault)
+    return typer.Exit(status)
 
 
 def _report(fault: str, prefix: str = "chatredirect: ") -> None:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar, get_args
 
 import typer
+
+from chatredirect.commands.options import one_of
 
 if TYPE_CHECKING:
     from chatredirect.client.wire import Connect
@@ -31,7 +33,7 @@ def _option(help_text: str, *names: str, metavar: str | None = None) -> object:
 TlsNameOption: TypeAlias = Annotated[
     str | None,
     _option(
-        "Whom the certificate has to name, instead of the host that it goes to.", metavar="NAME"
+        "The name that the server's certificate must have, instead of the host's.", metavar="NAME"
     ),
 ]
 CertificateOption: TypeAlias = Annotated[
@@ -40,12 +42,20 @@ CertificateOption: TypeAlias = Annotated[
 PrivateKeyOption: TypeAlias = Annotated[
     str | None, _option("Its key, PEM, if it isn't in the same file.", metavar="FILE")
 ]
-NoCertificateOption: TypeAlias = Annotated[bool, _option("Show none.", "--no-certificate")]
+NoCertificateOption: TypeAlias = Annotated[
+    bool, _option("Show the server no certificate.", "--no-certificate")
+]
 AuthoritiesOption: TypeAlias = Annotated[
-    str | None, _option("The authorities that count, PEM, instead of the system's.", metavar="FILE")
+    str | None, _option("The trusted authorities, PEM, instead of the system's.", metavar="FILE")
 ]
 MinimumVersionOption: TypeAlias = Annotated[
-    TlsVersionName | None, _option("The oldest version that is spoken.")
+    TlsVersionName | None,
+    typer.Option(
+        help="The oldest version that is spoken.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+        **one_of(*get_args(TlsVersionName)),
+    ),
 ]
 CiphersOption: TypeAlias = Annotated[
     str | None, _option("OpenSSL's cipher list for versions up to 1.2.", metavar="LIST")

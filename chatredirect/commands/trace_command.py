@@ -1,6 +1,5 @@
 """`chatredirect trace`: shows live messages, with what the daemon decided and why."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chatredirect.commands.daemon_request import request
 from chatredirect.commands.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -16,8 +16,9 @@ from chatredirect.commands.options import (
     control_socket,
     seconds,
 )
-from chatredirect.commands.output import complain, failure, show
-from chatredirect.runtime.wording import error_text
+from chatredirect.commands.output import complain, failure, painted, show, show_drawn, show_line
+from chatredirect.control.protocol import number_in
+from chatredirect.runtime.wording import counted, error_text, is_terminal, wants_colours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ def trace(
     ] = None,
     caller: Annotated[
         str | None,
-        typer.Option("--from", metavar="TEXT", help="Calls whose From has this in it."),
+        typer.Option("--from", metavar="TEXT", help="Calls whose From contains this text."),
     ] = None,
     endpoint: Annotated[
         str | None,
@@ -45,8 +46,10 @@ def trace(
         str | None,
         typer.Option(
             "--peer",
-            metavar="ADDRESS",
-            help="What comes from this IP address, its connections' fate included.",
+            metavar="ADDRESS|NAME",
+            help="What comes from this IP address, or from the peer with this host name: it is in "
+            "the certificate that the peer has shown, or DNS gives the peer's address for it when "
+            "the trace begins. Refused and closed connections are included.",
         ),
     ] = None,
     lasting: Annotated[
@@ -75,17 +78,15 @@ def trace(
     from both sides, with what the daemon decided and why. Secrets are masked.
 
     Exit status: 0 when it ends as it was asked to, 69 if the daemon isn't running, 75 if it
-    stopped or has enough traces already, 77 if it isn't permitted.
+    stopped or eight traces are running already, 77 if it isn't permitted.
     """
     from contextlib import ExitStack
-
-    from chatredirect.control.client import ControlError, ask
 
     wanted: dict[str, Json] = {
         "call_id": call_id, "from": caller, "endpoint": endpoint, "peer": peer,
     }  # fmt: skip
     if all(value is None for value in wanted.values()):
-        raise typer.BadParameter("name whose: --call-id, --from, --endpoint or --peer")
+        raise typer.BadParameter("name the calls to show: --call-id, --from, --endpoint or --peer")
     wanted |= {"seconds": seconds(lasting), "unmask": unmask}
     path = control_socket(config, socket)
     with ExitStack() as stack:
@@ -95,14 +96,29 @@ def trace(
             return made if write is None else [*made, _capture(write, stack)]
 
         try:
-            result = ask(path, "trace", wanted, on_event=_TraceReader(outputs), timeout=_SILENCE)
+            reader = _TraceReader(outputs, as_json, peer)
+            result = request(path, "trace", wanted, on_event=reader, timeout=_SILENCE)
         except KeyboardInterrupt:
             return
-        except ControlError as error:
-            raise failure(str(error), error.status) from None
-    left_out = result.get("left_out")
-    more = f", {left_out} of these left out" if left_out else ""
-    complain(f"{lasting} are over: {result.get('calls')} calls, {result.get('seen')} seen{more}")
+    if as_json:
+        _show_notice("over", result)
+        return
+    complain(_summary(lasting, result, endpoint))
+
+
+def _summary(lasting: str, result: "Mapping[str, Json]", endpoint: str | None) -> str:
+    """What a trace has shown whose time has passed."""
+    lasting = f"{lasting} s" if lasting.isdecimal() else lasting
+    calls, seen, left_out = (number_in(result, name) for name in ("calls", "seen", "left_out"))
+    if not seen:
+        spelling = "; chatredirect endpoint get shows how endpoints are spelt" if endpoint else ""
+        return (
+            f"the trace ended after {lasting}: no message and no event matched the filter{spelling}"
+        )
+    text = (
+        f"the trace ended after {lasting}: {counted(calls, 'call')}, {seen:,} messages and events"
+    )
+    return f"{text}, of which {left_out:,} were not shown" if left_out else text
 
 
 class _TraceReader:
@@ -111,8 +127,15 @@ class _TraceReader:
     The outputs are made when the daemon has begun: before that, it may refuse.
     """
 
-    def __init__(self, make_outputs: "Callable[[], list[Callable[[Sighting], None]]]") -> None:
+    def __init__(
+        self,
+        make_outputs: "Callable[[], list[Callable[[Sighting], None]]]",
+        as_json: bool,
+        peer: str | None,
+    ) -> None:
         self._make_outputs = make_outputs
+        self._peer = peer
+        self._as_json = as_json
         self._outputs: list[Callable[[Sighting], None]] = []
         self._warned = False
 
@@ -122,38 +145,72 @@ class _TraceReader:
         kind = line.get("kind")
         if kind == "begun":
             complain("tracing; Ctrl-C ends it")
+            if self._peer is not None and not line.get("addresses") and _is_name(self._peer):
+                complain(
+                    f"DNS has no address for {self._peer}: only peers whose certificate has this "
+                    "name are shown"
+                )
             self._outputs = self._make_outputs()
+            if self._as_json:
+                _show_notice("begun", {})
+        elif kind == "left_out" and self._as_json:
+            _show_notice("left_out", {"left_out": line.get("number")})
         elif kind == "left_out":
-            complain(f"{line.get('number')} left out so far: more than is shown in a trace")
+            number = number_in(line, "number")
+            complain(
+                f"{number:,} messages and events not shown so far: more came than a trace shows"
+            )
         elif kind != "alive":
             try:
                 sighting = from_json(line)
             except BadSighting:
                 if not self._warned:
-                    complain("the daemon shows what this command doesn't know: another version?")
+                    complain(
+                        "the daemon sent a line that this command doesn't know: is one of the two "
+                        "older?"
+                    )
                 self._warned = True
                 return
             for output in self._outputs:
                 output(sighting)
 
 
+def _is_name(peer: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        ip_address(peer)
+    except ValueError:
+        return True
+    return False
+
+
+def _show_notice(kind: str, counts: "Mapping[str, Json]") -> None:
+    """Print a line that is no message; `kind` is `begun`, `left_out` or `over`."""
+    names = ("calls", "seen", "left_out")
+    show_line("trace-notice", {"kind": kind, **{name: counts.get(name) for name in names}})
+
+
 def _printer(as_json: bool, verbose: bool) -> "Callable[[Sighting], None]":
     import shutil
     import sys
 
-    from chatredirect.trace.call_ladder import MAX_WIDTH, MIN_WIDTH, Ladder
+    from chatredirect.trace.call_ladder import MAX_WIDTH, MIN_WIDTH, Ladder, colour_of
     from chatredirect.trace.sighting import for_people
 
     if as_json:
-        return lambda sighting: show(json.dumps(for_people(sighting)))
-    terminal = sys.stdout.isatty()
+        return lambda sighting: show_line("trace", for_people(sighting))
+    terminal = is_terminal(sys.stdout)
     width = shutil.get_terminal_size((MIN_WIDTH, 24)).columns if terminal else MIN_WIDTH
     ladder = Ladder(min(width, MAX_WIDTH), whole=verbose)
     show(ladder.heading())
 
+    coloured = wants_colours(sys.stdout)
+
     def draw(sighting: "Sighting") -> None:
+        style = colour_of(sighting) if coloured else ""
         for line in ladder.lines(sighting):
-            show(line)
+            show_drawn(painted(line, style))
 
     return draw
 
@@ -183,18 +240,18 @@ def _capture(path: Path, stack: "ExitStack") -> "Callable[[Sighting], None]":
         if S_ISREG(status.st_mode):
             if status.st_uid != os.geteuid() or status.st_nlink > 1:
                 os.close(descriptor)
-                text = f"{path}: another user's file, or one with two names: name a new file"
-                raise failure(text, os.EX_IOERR)
+                what = f"{path}: another user's file, or one with two names"
+                raise failure(what, os.EX_IOERR, where=str(path), remedy="name a new file")
             os.fchmod(descriptor, 0o600)  # an old file may be readable for everybody
             os.ftruncate(descriptor, 0)
     except OSError as error:
         if error.errno == ELOOP:
-            text = f"{path}: a symbolic link: name the file itself"
-            raise failure(text, os.EX_IOERR) from None
+            what, remedy = f"{path}: a symbolic link", "name the file itself"
+            raise failure(what, os.EX_IOERR, where=str(path), remedy=remedy) from None
         raise _unwritable(path, error) from None
     stack.callback(os.close, descriptor)
     return PcapWriter(write).add
 
 
 def _unwritable(path: Path, error: OSError) -> typer.Exit:
-    return failure(f"{path}: {error_text(error)}", os.EX_IOERR)
+    return failure(str(path), os.EX_IOERR, where=str(path), why=error_text(error))

@@ -8,15 +8,17 @@ import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from chatredirect.config.faults import quoted
+from chatredirect.config.faults import did_you_mean, quoted
 from chatredirect.net.addresses import (
     DNS_PORT,
     HTTP_PORT,
+    PAGE_PORT,
     TRANSPORTS,
     HostPort,
     IPAddress,
     IPNetwork,
     ListenUrl,
+    PageAddress,
     default_port,
 )
 
@@ -36,7 +38,8 @@ def parse_listen(text: str) -> ListenUrl:
     scheme, slashes, rest = match[1].lower(), match[2], match[3].removesuffix("/")
     transport = TRANSPORTS.get(scheme)
     if transport is None:
-        raise ValueError(f"transport {quoted(scheme)} is unknown: write udp, tcp or tls")
+        hint = did_you_mean(scheme, TRANSPORTS)
+        raise ValueError(f"transport {quoted(scheme)} is unknown{hint}: write udp, tcp or tls")
     if slashes is None:
         raise ValueError(f"{quoted(text)} lacks the slashes: write {scheme}://{rest.lstrip('/')}")
     if re.search(r"[/?#@;\s]", rest):
@@ -84,7 +87,7 @@ def parse_advertise(text: str) -> HostPort:
     return HostPort(str(address) if address is not None else _parse_name(host), port)
 
 
-def parse_http(value: object) -> HostPort:
+def parse_http(value: object, default: int = HTTP_PORT) -> HostPort:
     """Read `127.0.0.1:9464`, `[::1]:9464`, or one of the two alone; a port alone is 127.0.0.1's."""
     if isinstance(value, HostPort):
         return value
@@ -97,7 +100,18 @@ def parse_http(value: object) -> HostPort:
     address = _parse_ip(host or "127.0.0.1")
     if address is None:
         raise ValueError(f"{quoted(host)} is no IP address: write one of this machine's, and :PORT")
-    return HostPort(str(address), HTTP_PORT if port is None else port)
+    return HostPort(str(address), default if port is None else port)
+
+
+def parse_page(value: object) -> PageAddress:
+    """Read `127.0.0.1:9465`, or a URL `http://…` or `https://ADDRESS:PORT`; `https` is TLS."""
+    if isinstance(value, PageAddress):
+        return value
+    scheme, slashes, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if slashes and scheme not in ("http", "https"):
+        raise ValueError(f"{quoted(scheme)}: write https://ADDRESS:PORT, or ADDRESS:PORT alone")
+    address = parse_http(rest.removesuffix("/") if slashes else value, PAGE_PORT)
+    return PageAddress(address.host, address.port or 0, scheme == "https")
 
 
 def parse_address(text: str) -> IPAddress:

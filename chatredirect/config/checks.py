@@ -10,16 +10,15 @@ from functools import cached_property
 from importlib.util import find_spec
 from ipaddress import ip_address
 
-from chatredirect.config.address_syntax import parse_http
 from chatredirect.config.document import Document, Mapping, Path
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import Fault, quoted
-from chatredirect.config.fields import is_off
+from chatredirect.config.http_checks import http_faults
 from chatredirect.config.models import DnsSettings, HealthSettings
+from chatredirect.config.service_environment import ADVERTISE_VARIABLE, ServiceEnvironment
+from chatredirect.config.usage_section import fault_of_key
 from chatredirect.net.addresses import HostPort, IPAddress, ListenUrl, default_port
 from chatredirect.net.target import PoolAddress
-
-_ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
 
 
 @dataclass(slots=True)
@@ -49,19 +48,22 @@ class Findings:
     """The readable part of a configuration; listeners with their numbers."""
 
     main: Document
+    environment: ServiceEnvironment
     listen: list[tuple[int, ListenUrl]] = field(default_factory=list)
     hosts: dict[str, list[IPAddress]] = field(default_factory=dict)
     advertise: HostPort | None = None
+    record_route_host: HostPort | None = None
     endpoints: list[Placed] = field(default_factory=list)
 
 
 def check(findings: Findings) -> Iterator[Fault]:
     """Every fault between values."""
     yield from _listeners(findings)
-    yield from _http(findings)
+    yield from http_faults(findings.main, findings.listen)
     yield from _hosts(findings)
     yield from _numbers(findings.main)
     yield from _loop_is_there(findings.main)
+    yield from _usage(findings.main, findings.environment)
     yield from _duplicates(findings)
     loops = _LoopFinder(findings)
     for placed in findings.endpoints:
@@ -103,24 +105,6 @@ def _covers(wide: ListenUrl, narrow: ListenUrl) -> bool:
     return address.is_unspecified and address.version == ip_address(narrow.host).version
 
 
-def _http(findings: Findings) -> Iterator[Fault]:
-    """The HTTP listener and one for SIP can't have the same port."""
-    value = findings.main.value("http", "listen")
-    try:
-        wanted = None if is_off(value) else parse_http(value)
-    except ValueError:
-        return  # validation reports it
-    if wanted is None or wanted.port == 0:
-        return
-    for index, url in findings.listen:
-        together = url.host == wanted.host or url.host in _ANY or wanted.host in _ANY
-        if url.transport != "udp" and url.port == wanted.port and together:
-            line, _ = findings.main.position(("listen", index))
-            message = f"http.listen: {url} in line {line} wants the same port: take another one"
-            yield findings.main.fault(("http", "listen"), message)
-            return
-
-
 def _hosts(findings: Findings) -> Iterator[Fault]:
     hosts = findings.main.value("dns", "hosts")
     if not isinstance(hosts, Mapping):
@@ -158,6 +142,34 @@ def _numbers(main: Document) -> Iterator[Fault]:
 def _loop_is_there(main: Document) -> Iterator[Fault]:
     if main.value("loop") == "uvloop" and find_spec("uvloop") is None:
         yield main.fault(("loop",), "loop: uvloop isn't installed: write auto or asyncio")
+
+
+def _usage(main: Document, environment: ServiceEnvironment) -> Iterator[Fault]:
+    """What the ledger's store needs, and the key of pseudonyms."""
+    store, callers = main.value("usage", "store"), main.value("usage", "callers")
+    key_file = main.value("usage", "key_file")
+    shared = isinstance(store, str) and store.startswith("postgres")
+    if shared and find_spec("psycopg") is None:
+        yield main.fault(
+            ("usage", "store"),
+            "usage.store: PostgreSQL needs a driver that isn't installed: make install "
+            "EXTRAS=postgresql, or pip install 'chatredirect[postgresql]', or keep the ledger in "
+            "SQLite",
+        )
+    if key_file is None and shared and callers == "pseudonyms":
+        yield main.fault(
+            ("usage", "callers"),
+            "usage.callers: pseudonyms in a shared ledger need the same key in all instances: name "
+            "its file in usage.key_file",
+        )
+    if isinstance(key_file, str):
+        why = None if callers == "pseudonyms" else "only callers: pseudonyms uses it"
+        try:
+            why = why or fault_of_key(environment.placed("", key_file))
+        except ValueError as error:
+            why = str(error)
+        if why is not None:
+            yield main.fault(("usage", "key_file"), f"usage.key_file: {why}")
 
 
 def _number(main: Document, section: str, key: str, default: float) -> float:
@@ -235,8 +247,9 @@ def _lookup(placed: Placed, endpoint: EndpointSettings, findings: Findings) -> I
     if wildcards and findings.advertise is None and endpoint.contact_uri is None:
         yield placed.fault(
             "mode",
-            f"lookup needs a name for its Contact, and {wildcards[0]} is none: set advertise, or "
-            "contact_uri for this endpoint",
+            f"lookup needs a name for its Contact, and {wildcards[0]} is none: set advertise (or "
+            f"{ADVERTISE_VARIABLE} in the service's environment), or contact_uri for this "
+            "endpoint",
         )
 
 
@@ -247,7 +260,9 @@ def _keys_of_other_modes(placed: Placed, endpoint: EndpointSettings) -> Iterator
         ("rewrite", "proxy", "keep"),
     ):
         if endpoint.mode != mode and getattr(endpoint, key) != default:
-            yield placed.fault(key, f"only the mode {mode} uses it, not {endpoint.mode}")
+            yield placed.fault(
+                key, f"only the mode {mode} uses it, not {endpoint.mode}: take it away"
+            )
     if endpoint.mode == "proxy" and endpoint.contact != "fqdn":
         message = "the mode proxy gives out no Contact of its own: leave it out"
         yield placed.fault("contact", message)
@@ -277,13 +292,13 @@ class _LoopFinder:
             if url.port == port
             and (url.transport == transport or (transport is None and url.transport != "tls"))
         ]
-        advertise = self._findings.advertise
-        if (
-            advertise is not None
-            and advertise.host.lower() == pool.fqdn
-            and (advertise.port == port or (advertise.port is None and ours))
-        ):
-            return f"leads back to this server itself, which is advertised as {advertise}"
+        for name in (self._findings.advertise, self._findings.record_route_host):
+            if (
+                name is not None
+                and name.host.lower() == pool.fqdn
+                and (name.port == port or (name.port is None and ours))
+            ):
+                return f"leads back to this server itself, which is advertised as {name}"
         for address in self._addresses(pool.fqdn):
             for url in ours:
                 if self._reaches(address, url):

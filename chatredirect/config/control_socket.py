@@ -10,14 +10,15 @@ from collections.abc import Iterator
 import yaml
 
 from chatredirect.config.document import LOADER, MAX_FILE
-from chatredirect.config.models import DEFAULT_SOCKET
+from chatredirect.config.models import DEFAULT_SOCKET, placed_socket
 from chatredirect.runtime.regular_file import opened
 
 
 def configured_socket(file: str | os.PathLike[str]) -> str | None:
     """The control socket that a configuration names; None if it is switched off.
 
-    The default if the file names none, or can't be read.
+    A relative path is relative to the file's folder. The default if the file names none, or can't
+    be read.
     """
     try:
         with opened(file, MAX_FILE) as descriptor, open(descriptor, "rb", closefd=False) as stream:
@@ -27,7 +28,12 @@ def configured_socket(file: str | os.PathLike[str]) -> str | None:
     if found is None:
         return DEFAULT_SOCKET
     switched_off = not found.style and found.value.lower() in ("off", "no", "false")
-    return None if switched_off or found.value == "off" else found.value
+    if switched_off or found.value == "off":
+        return None
+    try:
+        return placed_socket(found.value, file)
+    except ValueError:  # the daemon didn't start with this file
+        return found.value
 
 
 def _socket(events: Iterator[yaml.Event]) -> yaml.ScalarEvent | None:

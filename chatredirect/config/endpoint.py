@@ -29,6 +29,7 @@ OnAllDown: TypeAlias = Literal["unavailable", "serve"]
 Peers: TypeAlias = Literal["anyone", "trusted"]
 Rewrite: TypeAlias = Literal["keep", "pool"]
 State: TypeAlias = Literal["active", "maintenance", "disabled"]
+EndpointValue: TypeAlias = str | int | list[str] | None
 
 _NEVER_REDIRECTED = ("ACK", "BENOTIFY", "CANCEL")
 _MAX_METHODS = 300  # octets, with their commas: so that a 405 fits into a UDP response
@@ -152,6 +153,27 @@ class EndpointSettings:
     active_from: Annotated[datetime, PlainValidator(_moment)] | None = None
     source: str = field(default="", init=False)
 
+    def values(self) -> dict[str, EndpointValue]:
+        """The keys as in a file, with defaults; lists for keys with several values."""
+        return {
+            "sip_address": str(self.sip_address),
+            "pool_fqdn": self.pool_fqdn,
+            "display_name": self.display_name,
+            "mode": self.mode,
+            "port": self.port,
+            "transport": self.transport,
+            "redirect_status": self.redirect_status,
+            "methods": None if self.methods is None else list(self.methods),
+            "contact": self.contact,
+            "on_all_down": self.on_all_down,
+            "peers": self.peers,
+            "channel_uris": [str(uri) for uri in self.channel_uris],
+            "contact_uri": self.contact_uri,
+            "rewrite": self.rewrite,
+            "state": self.state,
+            "active_from": None if self.active_from is None else written(self.active_from),
+        }
+
     def state_at(self, now: float) -> State:
         """The state in force at a time, in seconds since the epoch.
 
@@ -169,6 +191,11 @@ class EndpointSettings:
         if self.sip_address.scheme == "sips":
             return "sips" if self.transport is None else "tls"
         return self.transport
+
+    @property
+    def trusted_only(self) -> bool:
+        """Whether it serves trusted peers alone, so strangers' calls say nothing of its use."""
+        return self.peers == "trusted" or self.mode != "redirect"
 
     @property
     def channels(self) -> tuple[ChannelUri, ...]:

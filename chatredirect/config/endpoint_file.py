@@ -13,12 +13,14 @@ from chatredirect.config.document import Document, Mapping, Value, read
 from chatredirect.config.faults import quoted
 
 Scalar: TypeAlias = str | int
+KeyValue: TypeAlias = Scalar | list[str]
 
 _EXAMPLE = "include: endpoints.d/*.yaml"
 _MAX_NAME = 120  # characters of an address in a file's name; file systems have room for 255 octets
 _UNSAFE = re.compile(r"[^a-z0-9@._+-]")
 _CHANGED = "# Changed by "
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._@+-]*(?::[A-Za-z0-9._@+-]+)*|\d{4}-\d\d-\d\dT[0-9:.Z+-]+")
+_LIST_END = re.compile(r"\]([ \t]*(?:#.*)?)$")
 _LINE = re.compile(r"([A-Za-z_]+)([ \t]*:[ \t]*)(.*)")
 
 
@@ -86,10 +88,17 @@ class NotEditableError(Exception):
     """The file is written in a way that only a person can change; the text says which."""
 
 
-def text_of(keys: Keys[str, Scalar], made: str) -> bytes:
+def text_of(keys: Keys[str, KeyValue], made: str) -> bytes:
     """A file for one endpoint; `made` says who made it when, in its first line."""
-    lines = [f"# Made by {made}", *(f"{key}: {scalar(value)}" for key, value in keys.items())]
+    lines = [f"# Made by {made}", *(f"{key}: {as_yaml(value)}" for key, value in keys.items())]
     return "\n".join([*lines, ""]).encode()
+
+
+def as_yaml(value: KeyValue) -> str:
+    """A value as YAML in one line; a list in brackets."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(scalar, value))}]"
+    return scalar(value)
 
 
 def scalar(value: Scalar) -> str:
@@ -104,7 +113,7 @@ def scalar(value: Scalar) -> str:
     )
 
 
-def changed(content: bytes, file: str, changes: Keys[str, Scalar | None], by: str) -> bytes:
+def changed(content: bytes, file: str, changes: Keys[str, KeyValue | None], by: str) -> bytes:
     """The content of a file that holds one endpoint, with other values.
 
     Comments, order, and everything else stay. A comment line says who changed it last.
@@ -116,7 +125,7 @@ def changed(content: bytes, file: str, changes: Keys[str, Scalar | None], by: st
         by: who changes it when.
 
     Raises:
-        NotEditableError: it holds several endpoints, or a key isn't one plain line.
+        NotEditableError: it holds several endpoints, or a key isn't one plain line, or a list.
     """
     document = read(content, file)
     if not isinstance(document.root, Mapping) or "sip_address" not in document.root:
@@ -130,13 +139,20 @@ def changed(content: bytes, file: str, changes: Keys[str, Scalar | None], by: st
     for key, value in changes.items():
         at = places.get(key)
         if at is None:
-            added += [] if value is None else [f"{key}: {scalar(value)}"]
+            added += [] if value is None else [f"{key}: {as_yaml(value)}"]
             continue
-        before, after = _around_value(lines[at], document.root[key])
+        old = document.root[key]
+        if isinstance(old, list):
+            more = _lines_of_list(lines, at, places.values())
+            before, after = f"{key}: ", _comment_after_list(lines[at])
+        else:
+            more = range(0)
+            before, after = _around_value(lines[at], old)
         if value is None:
-            gone.add(at)
-        elif document.root[key] != value:
-            lines[at] = f"{before}{scalar(value)}{after}"
+            gone.update((at, *more))
+        elif old != value:
+            gone.update(more)
+            lines[at] = f"{before}{as_yaml(value)}{after}"
     here = places["pool_fqdn"]  # whose value is one line, unlike a list's
     lines[here] = newline.join([lines[here], *added])
     kept = [line for index, line in enumerate(lines) if index not in gone]
@@ -153,6 +169,19 @@ def _lines_of(document: Document, root: Mapping, lines: list[str]) -> dict[str, 
             raise NotEditableError("isn't written with each key at the beginning of a line")
         places[key] = line - 1
     return places
+
+
+def _lines_of_list(lines: list[str], at: int, places: Iterable[int]) -> range:
+    """The lines of a list that begins at line `at`, without that one, and comments after it."""
+    end = min((each for each in places if each > at), default=len(lines))
+    while end - 1 > at and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
+        end -= 1
+    return range(at + 1, end)
+
+
+def _comment_after_list(line: str) -> str:
+    found = _LIST_END.search(line)
+    return "" if found is None else found[1]
 
 
 def _around_value(line: str, value: Value) -> tuple[str, str]:

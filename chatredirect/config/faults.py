@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _QUOTED_LIMIT = 80
+_LONGEST_WORD = 100  # that is compared with others: the time grows with the square
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +64,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` (did you mean "x"?)` where a known word is near to `word`, else nothing."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a faulty file needs it
 
-    near = get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
-    return f' (did you mean "{near[0]}"?)' if near else ""
+    by_lower = {each.lower(): each for each in known}
+    if len(word) > _LONGEST_WORD:
+        return ""
+    lower = word.strip().lower()
+    for text in (lower, lower.replace("-", "_")):
+        near = get_close_matches(text, by_lower, n=1, cutoff=0.6)
+        if near:
+            return f' (did you mean "{by_lower[near[0]]}"?)'
+    return ""

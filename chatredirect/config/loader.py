@@ -8,6 +8,8 @@ import glob
 import os
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Contents
+from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from typing import TypeAlias, TypeVar
 
@@ -19,9 +21,12 @@ from chatredirect.config.document import MAX_FILE, Document, Mapping, Path, Sequ
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import ConfigError, Fault, quoted
 from chatredirect.config.messages import faults_of, kind_of
-from chatredirect.config.models import Settings
+from chatredirect.config.models import ControlSettings, Settings, placed_socket, secret_of
+from chatredirect.config.secret_files import read_secret
+from chatredirect.config.service_environment import ADVERTISE_VARIABLE, ServiceEnvironment
 from chatredirect.config.sip_addresses import parse_sip_address
 from chatredirect.config.tls_section import TlsSection, without_listeners
+from chatredirect.net.addresses import HostPort
 from chatredirect.runtime.regular_file import UnfitFileError, read_file
 
 Draft: TypeAlias = Contents[str, bytes | None]
@@ -35,29 +40,39 @@ _STAND_INS = {"sip_address": "sip:faulty@faulty.invalid", "pool_fqdn": "pool.fau
 
 
 def load(
-    path: str | os.PathLike[str], draft: Draft | None = None, *, pipe: bool = False
+    path: str | os.PathLike[str],
+    draft: Draft | None = None,
+    *,
+    environment: ServiceEnvironment | None = None,
+    pipe: bool = False,
 ) -> Settings:
     """Read a configuration: its main file, and the files that it includes.
 
     Args:
+        environment: the service's, where it isn't this process's.
         draft: included files as they would be, to check a change before it is written.
         pipe: whether the main file may be a pipe, whose writer has a few seconds.
 
     Raises:
         ConfigError: with all faults of all files, sorted by file and line.
     """
-    return _ConfigReader(os.fspath(path), draft or {}, pipe=pipe).settings()
+    environment = environment or ServiceEnvironment.of()
+    return _ConfigReader(os.fspath(path), draft or {}, environment, pipe=pipe).settings()
 
 
 class _ConfigReader:
-    def __init__(self, path: str, draft: Draft, *, pipe: bool) -> None:
+    def __init__(
+        self, path: str, draft: Draft, environment: ServiceEnvironment, *, pipe: bool
+    ) -> None:
+        self._environment = environment
         self._contents = sha256()
         self._main = self._open(path, pipe=pipe)
         self._draft = draft
-        self._findings = Findings(self._main)
+        self._findings = Findings(self._main, environment)
         self._documents = [self._main]
         self._faults: list[Fault] = []
-        self._tls = TlsSection(self._main)
+        self._tls = TlsSection(self._main, environment)
+        self._control = ControlSettings()
 
     def settings(self) -> Settings:
         settings = self._main_file()
@@ -68,6 +83,9 @@ class _ConfigReader:
             self._faults += document.faults
         self._faults += check(self._findings)
         self._faults += self._tls.faults(self._findings.listen)
+        if settings is not None:
+            self._place_socket(settings.control)
+            self._place_secrets(settings)
         if self._faults or settings is None:
             order = {document.file: index for index, document in enumerate(self._documents)}
             once = dict.fromkeys(self._faults)  # no set: faults of one place keep their order
@@ -78,6 +96,7 @@ class _ConfigReader:
         object.__setattr__(settings, "endpoints", whole)
         object.__setattr__(settings, "files", tuple(document.file for document in self._documents))
         object.__setattr__(settings, "fingerprint", self._contents.hexdigest())
+        object.__setattr__(settings, "control", self._control)
         object.__setattr__(settings, "tls", self._tls.common)
         object.__setattr__(settings, "tls_listeners", self._tls.listeners)
         return settings
@@ -95,6 +114,8 @@ class _ConfigReader:
         self._endpoints(main, ("endpoints",), root.get("endpoints"))
         self._gather(root)
         rest: dict[str, object] = {key: root[key] for key in root if key != "endpoints"}
+        if rest.get("advertise") is None:
+            rest["advertise"] = self._advertised()
         if "tls" in rest:
             rest["tls"] = without_listeners(root["tls"])
         try:
@@ -102,6 +123,51 @@ class _ConfigReader:
         except ValidationError as error:
             self._faults += faults_of(error, main, (), Settings)
             return None
+
+    def _advertised(self) -> HostPort | None:
+        """What the environment says of `advertise`."""
+        text = self._environment.advertise
+        try:
+            return None if text is None else parse_advertise(text)
+        except ValueError as error:
+            self._faults.append(self._main.fault((), f"${ADVERTISE_VARIABLE}: {error}"))
+            return None
+
+    def _place_socket(self, control: ControlSettings) -> None:
+        """Make the control socket's path absolute."""
+        self._control = control
+        if control.socket is None:
+            return
+        try:
+            placed = placed_socket(control.socket, self._main.file)
+        except ValueError as error:
+            fault = self._main.fault(("control", "socket"), f"control.socket: {error}")
+            self._faults.append(fault)
+        else:
+            self._control = ControlSettings(socket=placed)
+
+    def _place_secrets(self, settings: Settings) -> None:
+        """Read the secret's file, and find that of the ledger's key."""
+        folder = os.path.dirname(self._main.file)
+        if settings.secret_file is not None:
+            try:
+                if settings.secret is not None:
+                    raise ValueError("secret is there as well: keep one of the two")
+                path = self._environment.placed(folder, settings.secret_file)
+                secret = secret_of(read_secret(path))
+            except ValueError as error:
+                fault = self._main.fault(("secret_file",), f"secret_file: {error}")
+                self._faults.append(fault)
+            else:
+                object.__setattr__(settings, "secret_file", path)  # frozen, but complete only now
+                object.__setattr__(settings, "secret", secret)
+        elif settings.secret is None and settings.instances:
+            what = "they need a secret that they share: write secret, or secret_file"
+            self._faults.append(self._main.fault(("instances",), f"instances: {what}"))
+        if settings.usage.key_file is not None:
+            with suppress(ValueError):  # the checks report it
+                placed = self._environment.placed(folder, settings.usage.key_file)
+                object.__setattr__(settings, "usage", replace(settings.usage, key_file=placed))
 
     def _gather(self, root: Mapping) -> None:
         """Collect the values that the checks need, even if others in their section are faulty."""
@@ -111,7 +177,12 @@ class _ConfigReader:
             url = _tried(parse_listen, text)
             if url is not None:
                 findings.listen.append((index, url))
-        findings.advertise = _tried(parse_advertise, root.get("advertise"))
+        advertise = root.get("advertise")
+        if advertise is None:
+            advertise = self._environment.advertise
+        findings.advertise = _tried(parse_advertise, advertise)
+        common = self._main.value("proxy", "record_route_host")
+        findings.record_route_host = _tried(parse_advertise, common)
         for name, addresses in hosts.items() if isinstance(hosts, Mapping) else ():
             texts = addresses if isinstance(addresses, Sequence) else ()
             parsed = (_tried(parse_address, text) for text in texts)
@@ -184,6 +255,27 @@ class _ConfigReader:
             return Document(path, faults=[Fault(quoted(path), 0, 0, "is no file name")])
         self._contents.update(data)
         return read(data, path)
+
+
+def fingerprint_of_files(main: str, include: str | None) -> str:
+    """The `fingerprint` that `load` gives settings, of the files as they are now.
+
+    Args:
+        include: the pattern that the main file has.
+
+    Raises:
+        OSError: a file can't be read.
+    """
+    files = [main]
+    if include:
+        full = os.path.join(os.path.dirname(main), include)
+        magic = glob.has_magic(include)
+        found = {each for each in glob.glob(full) if not os.path.isdir(each)} if magic else {full}
+        files += sorted(each for each in found if not os.path.samefile(each, main))
+    contents = sha256()
+    for each in files:
+        contents.update(read_file(each, MAX_FILE))
+    return contents.hexdigest()
 
 
 def _readable(value: Value, error: ValidationError) -> EndpointSettings | None:

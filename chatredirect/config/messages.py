@@ -102,6 +102,14 @@ def _needless_quotes(value: object) -> str:
     return ": write it without quotes" if number else ""
 
 
+def _meant_bool(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    if value.lower() in _BOOLEANS:
+        return f": write {value.lower()} without quotes"
+    return did_you_mean(value, _BOOLEANS)
+
+
 def _missing_quotes(value: object) -> str:
     return ": put it in quotes" if isinstance(value, bool | int | float) else ""
 
@@ -117,17 +125,26 @@ def _bound(word: str, key: str) -> _Writer:
 
 def _literal(details: ErrorDetails) -> str:
     allowed = str(details["ctx"]["expected"]).replace("'", "")
-    return f"must be {allowed}, not {kind_of(details['input'])}"
+    value = details["input"]
+    hint = did_you_mean(value, _words(allowed)) if isinstance(value, str) else ""
+    return f"must be {allowed}, not {kind_of(value)}{hint}"
 
 
+def _words(listed: str) -> list[str]:
+    """The words of `udp, tcp or tls`."""
+    return listed.replace(" or ", ", ").split(", ")
+
+
+_BOOLEANS = ("true", "false", "yes", "no", "on", "off")
 _MAPPING = _must_be("a mapping (keys with values)")
 _SENTENCES: dict[str, _Writer] = {
     "explained": lambda details: details["msg"],
+    "value_error": lambda details: str(details["ctx"]["error"]),
     "string_type": _must_be("text", _missing_quotes),
     "int_type": _must_be("a whole number", _needless_quotes),
     "float_type": _must_be("a number", _needless_quotes),
     "finite_number": _must_be("a finite number", _needless_quotes),
-    "bool_type": _must_be("true or false"),
+    "bool_type": _must_be("true or false", _meant_bool),
     "tuple_type": _must_be("a list", _missing_brackets),
     "dict_type": _MAPPING,
     "dataclass_type": _MAPPING,

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from chatredirect.config.address_syntax import parse_http, parse_network
+from chatredirect.config.address_syntax import parse_network
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.config.faults import quoted
 from chatredirect.config.fields import (
@@ -41,6 +41,8 @@ from chatredirect.config.fields import (
     not_empty,
     or_off,
 )
+from chatredirect.config.http_section import HttpSettings, page_url
+from chatredirect.config.usage_section import UsageSettings
 from chatredirect.net.addresses import HostPort, IPNetwork, ListenUrl
 
 _LONGEST = 31_536_000  # a year, as for other times
@@ -63,9 +65,11 @@ def _age(value: object) -> float:
 class ProxySection:
     """The mode `proxy`. Times in seconds; `transactions` are requests without a final response.
 
-    `dialog_age` is None where dialogs have no greatest age.
+    `dialog_age` is None where dialogs have no greatest age. `record_route_host` is the name that
+    several instances have in common, for Record-Route.
     """
 
+    record_route_host: Advertise | None = None
     attempt_timeout: Annotated[float, Strict(), Field(ge=0.1, le=32, allow_inf_nan=False)] = 4.0
     target_penalty: Seconds = 30.0
     timer_c: Seconds = 180.0
@@ -92,20 +96,49 @@ def _secret(value: object) -> SecretStr:
         return value
     if not isinstance(value, str):
         raise invalid("must be text: put it in quotes")  # without the value: it may be the secret
-    if len(value) < _MIN_SECRET:
-        raise invalid(f"is shorter than {_MIN_SECRET} characters: a longer one can't be guessed")
-    return SecretStr(value)
+    try:
+        return secret_of(value)
+    except ValueError as error:
+        raise invalid(str(error)) from None
+
+
+def secret_of(text: str) -> SecretStr:
+    """A secret that nobody can guess.
+
+    Raises:
+        ValueError: it is too short; the message says nothing of it.
+    """
+    if len(text) < _MIN_SECRET:
+        raise ValueError(f"is shorter than {_MIN_SECRET} characters: a longer one can't be guessed")
+    return SecretStr(text)
 
 
 def _socket(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a path, or off")
-    if not value.startswith("/"):
-        raise ValueError(f"{quoted(value)} must be an absolute path, or off")
     octets = len(os.fsencode(value))
-    if octets > _MAX_SOCKET or "\0" in value:
-        raise ValueError(f"a socket's path has at most {_MAX_SOCKET} octets, this one {octets}")
+    if not value or octets > _MAX_SOCKET or "\0" in value:
+        raise ValueError(_unfit(octets))
     return value
+
+
+def _unfit(octets: int) -> str:
+    return f"a socket's path has at least 1 and at most {_MAX_SOCKET} octets, this one {octets}"
+
+
+def placed_socket(path: str, file: str | os.PathLike[str]) -> str:
+    """The absolute path of a control socket; a relative one is relative to the main file's folder.
+
+    Raises:
+        ValueError: it is too long for a socket (unix(7)).
+    """
+    if path.startswith("/"):
+        return path
+    whole = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(file)), path))
+    octets = len(os.fsencode(whole))
+    if octets > _MAX_SOCKET:
+        raise ValueError(f"{quoted(whole)}: {_unfit(octets)}; write a shorter, absolute one")
+    return whole
 
 
 LOOPBACK: tuple[IPNetwork, ...] = (parse_network("127.0.0.0/8"), parse_network("::1"))
@@ -132,7 +165,8 @@ class TlsSettings:
     """TLS of a listener, or of all outgoing connections.
 
     `certificate`, `private_key` and `ca` are PEM files; without `private_key` the key is in the
-    certificate's file, without `ca` the system's authorities count. `allowed_peers` are names one
+    certificate's file, without `ca` the system's authorities count. `private_key_password_file`
+    has the password of an encrypted key. `allowed_peers` are names one
     of which a client's certificate must carry; none allows all. `ciphers` is OpenSSL's list.
     `common_name`, `wildcards` and `srv_names` widen what RFC 5922 takes for a name; `any_purpose`
     lets clients show certificates that were issued for servers.
@@ -140,6 +174,7 @@ class TlsSettings:
 
     certificate: FileName | None = None
     private_key: FileName | None = None
+    private_key_password_file: FileName | None = None
     ca: FileName | None = None
     verify_peer: VerifyPeer = "required"
     allowed_peers: tuple[PeerName, ...] = ()
@@ -152,8 +187,8 @@ class TlsSettings:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The PEM files that are named."""
-        named = (self.certificate, self.private_key, self.ca)
+        """The files that are named."""
+        named = (self.certificate, self.private_key, self.private_key_password_file, self.ca)
         return tuple(file for file in named if file is not None)
 
 
@@ -182,20 +217,6 @@ class ControlSettings:
     """Where commands reach the daemon. `socket` is None if it has been switched off."""
 
     socket: Annotated[str | None, or_off(_socket)] = DEFAULT_SOCKET
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class HttpSettings:
-    """Metrics and health over HTTP. `listen` is None if they are off.
-
-    `endpoints` and `pools` are how many may have series of their own; `ready_needs_targets` is
-    whether one endpoint without a target makes the whole not ready.
-    """
-
-    listen: Annotated[HostPort | None, or_off(parse_http)] = None
-    endpoints: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1000
-    pools: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1000
-    ready_needs_targets: StrictBool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -246,17 +267,51 @@ class Settings:
     proxy: ProxySection = Field(default_factory=ProxySection)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     health: HealthSettings | None = None
+    usage: UsageSettings = Field(default_factory=UsageSettings)
     retry_after: Annotated[StrictInt, Field(ge=1, le=86_400)] = 30
     drain: Annotated[float, Strict(), Field(ge=0, le=3600, allow_inf_nan=False)] = 10.0
     watch: StrictBool = False
+    free_bind: StrictBool = False
     secret: Annotated[SecretStr | None, PlainValidator(_secret)] = None
+    secret_file: FileName | None = None
+    instances: tuple[Advertise, ...] = ()
     loop: Loop = "auto"
     files: tuple[str, ...] = field(default=(), init=False)
     fingerprint: str = field(default="", init=False)
     tls_listeners: dict[ListenUrl, TlsSettings] = field(default_factory=dict, init=False)
 
     @property
+    def record_route_host(self) -> HostPort | None:
+        """What Record-Route names; None for the address in use."""
+        return self.proxy.record_route_host or self.advertise
+
+    @property
+    def names(self) -> tuple[HostPort, ...]:
+        """The names that are configured for this server, each once."""
+        both = (self.advertise, self.proxy.record_route_host)
+        return tuple(dict.fromkeys(each for each in both if each is not None))
+
+    @property
     def secure_listeners(self) -> dict[ListenUrl, TlsSettings]:
         """The TLS listeners, each with its settings."""
         secure = (url for url in self.listen if url.transport == "tls")
         return {url: self.tls_listeners.get(url, self.tls) for url in secure}
+
+    @property
+    def tls_profiles(self) -> dict[ListenUrl, TlsSettings]:
+        """All that speaks TLS to whoever connects: the TLS listeners, and the page."""
+        page = self.http.page_listen
+        if page is None or not page.tls:
+            return self.secure_listeners
+        return {**self.secure_listeners, page_url(page): _for_browsers(self.tls)}
+
+
+def _for_browsers(tls: TlsSettings) -> TlsSettings:
+    """The section's certificate; nothing of what it wants of SIP peers, old versions included."""
+    newest = tls.minimum_version == "TLSv1.3"
+    return TlsSettings(
+        certificate=tls.certificate,
+        private_key=tls.private_key,
+        verify_peer="none",
+        minimum_version="TLSv1.3" if newest else "TLSv1.2",
+    )

@@ -15,6 +15,7 @@ from chatredirect.config.document import Document, Mapping, Path, Value
 from chatredirect.config.faults import Fault, quoted
 from chatredirect.config.messages import faults_of, kind_of
 from chatredirect.config.models import TlsSettings
+from chatredirect.config.service_environment import ServiceEnvironment
 from chatredirect.net.addresses import ListenUrl
 
 _SETTINGS = TypeAdapter(TlsSettings)
@@ -39,9 +40,11 @@ class TlsSection:
     """
 
     main: Document
+    environment: ServiceEnvironment
     common: TlsSettings = field(default_factory=TlsSettings)
     listeners: dict[ListenUrl, TlsSettings] = field(default_factory=dict)
     _right: bool = True
+    _misplaced: list[tuple[str, str]] = field(default_factory=list)
 
     def faults(self, listen: Sequence[tuple[int, ListenUrl]]) -> Iterator[Fault]:
         """Read the section; yield the faults between its values and the numbered listeners."""
@@ -53,6 +56,7 @@ class TlsSection:
             self._right = False
         else:
             yield from self._between(("tls",), self.common)
+        yield from self._not_placed(("tls",))
         if isinstance(section, Mapping) and isinstance(own, dict):
             yield from self._overrides(section.get(_LISTENERS), own, listen)
         yield from self._without_certificate(listen)
@@ -99,19 +103,37 @@ class TlsSection:
         if not self._right or not isinstance(different, Mapping):
             return
         self.listeners[url] = self._made(own | different)
+        yield from self._not_placed(place, different)
         if self.listeners[url] != self.common:
             yield from self._between(place, self.listeners[url], different)
 
     def _made(self, keys: object) -> TlsSettings:
         """Validated settings, their paths joined with the main file's folder."""
         made = _SETTINGS.validate_python(keys)
-        folder = os.path.dirname(self.main.file)
         return replace(
             made,
-            certificate=_from(folder, made.certificate),
-            private_key=_from(folder, made.private_key),
-            ca=_from(folder, made.ca),
+            certificate=self._placed("certificate", made.certificate),
+            private_key=self._placed("private_key", made.private_key),
+            private_key_password_file=self._placed(
+                "private_key_password_file", made.private_key_password_file
+            ),
+            ca=self._placed("ca", made.ca),
         )
+
+    def _placed(self, key: str, file: str | None) -> str | None:
+        folder = os.path.dirname(self.main.file)
+        try:
+            return None if file is None else self.environment.placed(folder, file)
+        except ValueError as error:
+            self._misplaced.append((key, str(error)))
+            return file
+
+    def _not_placed(self, place: Path, different: Mapping | None = None) -> Iterator[Fault]:
+        """Faults of credentials that aren't there; a listener's only where it names one itself."""
+        for name, why in self._misplaced:
+            if different is None or name in different:
+                yield self.main.fault((*place, name), f"tls.{name}: {why}")
+        self._misplaced.clear()
 
     def _between(
         self, place: Path, settings: TlsSettings, different: Mapping | None = None
@@ -122,6 +144,11 @@ class TlsSection:
                 ("private_key", "certificate"),
                 settings.private_key is not None and settings.certificate is None,
                 "there is no certificate that goes with it: write certificate: FILE",
+            ),
+            (
+                ("private_key_password_file", "certificate"),
+                settings.private_key_password_file is not None and settings.certificate is None,
+                "there is no certificate whose key it opens: write certificate: FILE",
             ),
             (
                 ("allowed_peers", "verify_peer"),
@@ -143,7 +170,3 @@ class TlsSection:
                     f"listen[{index}]: {url} needs a certificate: "
                     "write tls: {certificate: FILE, private_key: FILE}",
                 )
-
-
-def _from(folder: str, file: str | None) -> str | None:
-    return None if file is None else os.path.join(folder, file)

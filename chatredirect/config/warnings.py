@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 from collections.abc import Iterator
 from ipaddress import ip_address
 from itertools import islice
@@ -10,11 +9,14 @@ from itertools import islice
 from chatredirect.config.endpoint import EndpointSettings, Mode
 from chatredirect.config.faults import Fault
 from chatredirect.config.models import DnsSettings, Settings, TlsSettings
+from chatredirect.config.secret_files import is_exposed
+from chatredirect.config.usage_section import QUIET_FOR
 from chatredirect.net.target import PoolAddress
 
 _OLD = ("TLSv1", "TLSv1.1")
 _LEVEL = re.compile(r"@SECLEVEL=(\d)")
 _DEFAULT_LEVEL = 2
+_SAMPLE_DOMAIN = "contoso.com"
 
 
 def warnings(settings: Settings) -> tuple[Fault, ...]:
@@ -28,6 +30,39 @@ def warnings(settings: Settings) -> tuple[Fault, ...]:
         *_ways_back(settings),
         *_channels(settings),
     )
+
+
+def sample_values(settings: Settings) -> Iterator[Fault]:
+    """What still has the samples' domain, where other machines could send requests.
+
+    For `check` alone: tests and demonstrations run with contoso.com.
+    """
+    if _is_local(settings):
+        return
+    left = [each for each in settings.endpoints if _is_sample(each.sip_address.host)]
+    if left:
+        more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
+        yield at_endpoint(
+            left[0],
+            f"{left[0].sip_address}{more}: {_SAMPLE_DOMAIN} is the samples' domain: write your "
+            "own SIP domain, and the URI that your clients have been configured with",
+        )
+    for each in settings.endpoints:
+        if _is_sample(each.pool_fqdn):
+            message = f"{each.pool_fqdn} is the samples' pool: write the name of your own"
+            yield at_endpoint(each, message)
+            break
+    for key, name in (
+        ("advertise", settings.advertise),
+        ("proxy.record_route_host", settings.proxy.record_route_host),
+    ):
+        if name is not None and _is_sample(name.host):
+            message = f"{key}: {name} is the samples' name: write this server's"
+            yield _at_main_file(settings, message)
+
+
+def _is_sample(host: str) -> bool:
+    return host.lower() == _SAMPLE_DOMAIN or host.lower().endswith(f".{_SAMPLE_DOMAIN}")
 
 
 def needs_srv(endpoint: EndpointSettings, dns: DnsSettings) -> bool:
@@ -69,8 +104,17 @@ def _general(settings: Settings) -> Iterator[Fault]:
     if not settings.endpoints:
         message = "no endpoints: every request would get 404, but OPTIONS for the server"
         yield _at_main_file(settings, message)
-    if settings.secret is not None and settings.files and _readable_by_all(settings.files[0]):
-        message = "holds the secret and can be read by every user: chmod o-r"
+    held = settings.secret_file or (settings.files[0] if settings.files else None)
+    if settings.secret is not None and held is not None and is_exposed(held):
+        yield Fault(
+            held, 0, 0, "holds the secret and can be read or written by every user: chmod o="
+        )
+    usage = settings.usage
+    if usage.store is not None and usage.keep < QUIET_FOR:
+        message = (
+            f"usage.keep: {usage.keep} days are fewer than the {QUIET_FOR} without a use after "
+            "which usage verdict lets an endpoint go"
+        )
         yield _at_main_file(settings, message)
     path = settings.dns.hosts_file
     if path != DnsSettings().hosts_file and not os.path.exists(path):
@@ -166,16 +210,23 @@ def _pools(settings: Settings) -> Iterator[Fault]:
 
 
 def _trusted(settings: Settings) -> Iterator[Fault]:
-    """Two modes refuse everybody where nobody is trusted."""
+    """Two modes refuse everybody where nobody is trusted, or this machine alone."""
     proved = any(each.allowed_peers for each in settings.secure_listeners.values())
-    if settings.trusted_peers or proved:
+    others = any(not network.is_loopback for network in settings.trusted_peers)
+    if proved or others or (settings.trusted_peers and _is_local(settings)):
         return
+    who = "only this machine is one" if settings.trusted_peers else "there are none"
     for first in _first_of_modes(settings, "lookup", "proxy"):
         yield at_endpoint(
             first,
-            f"the mode {first.mode} serves trusted peers only, and there are none: see "
-            "trusted_peers and tls.allowed_peers",
+            f"the mode {first.mode} serves trusted peers only, and {who}: name the front ends in "
+            "tls.allowed_peers, or in trusted_peers",
         )
+
+
+def _is_local(settings: Settings) -> bool:
+    """Whether this machine alone can send anything."""
+    return all(ip_address(each.host).is_loopback for each in settings.listen)
 
 
 def _amplifiers(settings: Settings) -> Iterator[Fault]:
@@ -195,16 +246,17 @@ def _amplifiers(settings: Settings) -> Iterator[Fault]:
 
 
 def _ways_back(settings: Settings) -> Iterator[Fault]:
-    """One advertised port can't be that of two stream listeners."""
-    advertise = settings.advertise
-    port = None if advertise is None else advertise.port
+    """One port in Record-Route can't be that of two stream listeners."""
+    recorded = settings.record_route_host
+    port = None if recorded is None else recorded.port
+    key = "advertise" if settings.proxy.record_route_host is None else "proxy.record_route_host"
     listeners = {each.port for each in settings.listen if each.transport != "udp"}
     if port is None or len(listeners) <= 1:
         return
     for first in _first_of_modes(settings, "proxy"):
         yield at_endpoint(
             first,
-            f"mode: proxy, and advertise names port {port} for all listeners, though those of TCP "
+            f"mode: proxy, and {key} names port {port} for all listeners, though those of TCP "
             "and TLS have several: the pool's requests within dialogs go to that one. Leave the "
             "port out, and each listener's own is named",
         )
@@ -248,10 +300,3 @@ def _is_ip(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _readable_by_all(file: str) -> bool:
-    try:
-        return bool(os.stat(file).st_mode & stat.S_IROTH)
-    except OSError:
-        return False

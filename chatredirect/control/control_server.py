@@ -7,16 +7,15 @@ are limited. A client over a limit gets an answer if possible, and is counted.
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias
 
 import structlog
 
+from chatredirect.control.conversation import Bounds, Handler, SocketConversation
 from chatredirect.control.protocol import (
-    UNREAD_SECONDS,
     BadLine,
     ControlRefusal,
     ConversationGone,
@@ -24,11 +23,14 @@ from chatredirect.control.protocol import (
     decode,
     encode,
 )
+from chatredirect.control.said import SaidUser
 from chatredirect.control.socket_file import ControlSocketFile, peer_of, take_socket
+from chatredirect.log.audit import Origin
 from chatredirect.transport.acceptor import Acceptor
 
 log = structlog.get_logger()
 
+_BOUNDS = Bounds()
 _CHUNK = 4096
 _BACKLOG = 100  # clients that may wait to be accepted
 _GOODBYE = 1.0  # seconds for the answers that say that the daemon stops
@@ -47,65 +49,6 @@ _NO_DESCRIPTOR = encode(
         os.EX_TEMPFAIL,
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Limits of clients."""
-
-    connections: int = 32  # clients at a time
-    request: int = 64 * 1024  # octets of a request's line
-    request_seconds: float = 10.0  # in which a request must arrive
-    unread: int = 256 * 1024  # octets that a client may leave unread; more, and it is waited for
-    unread_seconds: float = UNREAD_SECONDS
-
-
-class Conversation:
-    """The connection of a request, for its handler. `ConversationGone` says that the client left.
-
-    Attributes:
-        closed: set when the client has closed its side.
-        unread: whether the client was dropped because it didn't read.
-    """
-
-    __slots__ = ("_bounds", "_writer", "closed", "unread")
-
-    def __init__(self, writer: asyncio.StreamWriter, bounds: Bounds) -> None:
-        """Answer the client at the other end of `writer`."""
-        self.closed = asyncio.Event()
-        self.unread = False
-        self._writer = writer
-        self._bounds = bounds
-        writer.transport.set_write_buffer_limits(high=bounds.unread)
-
-    async def event(self, fields: Mapping[str, Json]) -> None:
-        """Send a line before the last one; wait for a slow reader, within limits."""
-        if self.closed.is_set():
-            raise ConversationGone
-        await self.send({"event": fields})
-
-    async def send(self, line: Mapping[str, Json]) -> None:
-        """Send a line, also to a client that has closed its own side: it may still read."""
-        if self._writer.is_closing():
-            raise ConversationGone
-        self._writer.write(encode(line))
-        if self._writer.transport.get_write_buffer_size() <= self._bounds.unread:
-            return  # a trace has many lines: setting up a time limit for each would cost more
-        try:
-            async with asyncio.timeout(self._bounds.unread_seconds):
-                await self._writer.drain()
-        except TimeoutError:
-            self.unread = True
-            self._writer.transport.abort()
-            self.closed.set()
-            raise ConversationGone from None
-        except ConnectionError:
-            self.closed.set()
-            raise ConversationGone from None
-
-
-Handler: TypeAlias = Callable[[Mapping[str, Json], Conversation], Awaitable[Mapping[str, Json]]]
-"""Carries out a request, whose fields it is given; raises `ControlRefusal` if it can't."""
 
 
 @dataclass(slots=True)
@@ -135,7 +78,7 @@ class ControlCounters:
 class ControlServer:
     """Answers commands."""
 
-    def __init__(self, commands: Mapping[str, Handler], *, bounds: Bounds = Bounds()) -> None:
+    def __init__(self, commands: Mapping[str, Handler], *, bounds: Bounds = _BOUNDS) -> None:
         """Register handlers by the names of their commands; `open` listens."""
         self.counters = ControlCounters()
         self._commands = dict(commands)
@@ -202,7 +145,7 @@ class ControlServer:
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, busy: bool
     ) -> None:
-        conversation = Conversation(writer, self._bounds)
+        conversation = SocketConversation(writer, self._bounds)
         try:
             if busy:
                 self.counters.busy += 1
@@ -252,7 +195,10 @@ class ControlServer:
         raise ControlRefusal(error, status=os.EX_PROTOCOL)
 
     async def _carry_out(
-        self, request: Mapping[str, Json], writer: asyncio.StreamWriter, conversation: Conversation
+        self,
+        request: Mapping[str, Json],
+        writer: asyncio.StreamWriter,
+        conversation: SocketConversation,
     ) -> Mapping[str, Json]:
         name = request.get("command")
         handler = self._commands.get(name) if isinstance(name, str) else None
@@ -263,6 +209,16 @@ class ControlServer:
             raise ControlRefusal(error, status=os.EX_PROTOCOL)
         process, user, group = peer_of(writer.get_extra_info("socket"))
         log.info("control_request", command=name, pid=process, uid=user, gid=group)
+        said = SaidUser.of(request)
+        conversation.origin = Origin(
+            "control_socket",
+            proved_pid=process,
+            proved_uid=user,
+            proved_gid=group,
+            said_loginuid=said.loginuid,
+            said_login=said.login,
+            said_sudo_user=said.sudo_user,
+        )
         self.counters.requests[name] = self.counters.requests.get(name, 0) + 1
         try:
             return await handler(request, conversation)

@@ -1,6 +1,6 @@
 """The protocol of the control socket: lines of JSON of limited length.
 
-{"command": "reload"}                                  the request
+{"command": "reload", "said": {"login": "alice"}}      the request
 {"event": {"stage": "reading"}}                        any number of these
 {"ok": true, "result": {"added": 1}}                   the last line, or
 {"ok": false, "error": "one sentence", "faults": [], "status": 78}
@@ -70,3 +70,9 @@ def seconds_of(request: Mapping[str, Json], subject: str) -> float:
         return float(value)
     error = f"a {subject} lasts more than 0 and at most {_MAX_SECONDS:g} seconds"
     raise ControlRefusal(error, status=USAGE_ERROR)
+
+
+def number_in(section: Mapping[str, Json], name: str) -> int:
+    """A number that a daemon's answer has, also one of another version; 0 if it has none."""
+    value = section.get(name)
+    return value if isinstance(value, int) else 0

@@ -17,14 +17,26 @@ from chatredirect.config import Settings, warnings
 from chatredirect.config.models import DEFAULT_SOCKET
 from chatredirect.control.control_server import ControlServer
 from chatredirect.control.socket_file import ControlSocketError
+from chatredirect.daemon.completion_names import CompletionNames
 from chatredirect.daemon.config_watch import ConfigWatcher
-from chatredirect.daemon.control_commands import log_level_command, reload_command
+from chatredirect.daemon.control_commands import (
+    audited_reload,
+    endpoints_command,
+    log_level_command,
+    probe_nonce_command,
+    reload_command,
+    what_if_command,
+)
 from chatredirect.daemon.event_loop import StopSignals
+from chatredirect.daemon.page_server import page_listener
+from chatredirect.http.listener import HttpListeners
 from chatredirect.http.pages import HttpCounters
 from chatredirect.log import LogSink, log_loop_exception
+from chatredirect.log.audit import AuditedChange, AuditLog, Origin
 from chatredirect.log.level import LogLevel
 from chatredirect.metrics.daemon_pages import http_listener
 from chatredirect.metrics.view import Lag, View
+from chatredirect.runtime.collector import IdleCollector, make_full_collections_rare
 from chatredirect.runtime.slicing import Slicer, long_lived
 from chatredirect.runtime.wording import counted
 from chatredirect.service.read_model import ReadModel, read
@@ -70,62 +82,103 @@ async def serve(
         InheritError: systemd's sockets and `listen` differ.
         ControlSocketError: the control socket can't be opened.
         TlsError: a certificate, key or CA file can't be used.
+        TokenFault: the page's token can't be used.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log_loop_exception)
     service = Service(inherited=inherited)
     level = LogLevel(settings.log, sink, service.log_requests)
     reloader = Reloader(config, service, level)
-    traces = Traces(service.observing)
-    control = ControlServer({"reload": reload_command(reloader), "trace": trace_command(traces)})
+    traces, audit = Traces(service.observing), AuditLog(sink)
+
+    async def addresses_of(host: str) -> frozenset[str]:
+        running = service.running
+        return frozenset() if running is None else await running.parts.pools.addresses_of(host)
+
+    trace = trace_command(traces, addresses_of, audit)
+    control = ControlServer(
+        {
+            "reload": reload_command(reloader, audit),
+            "trace": trace,
+            "log-level": log_level_command(level, audit),
+            "reload-what-if": what_if_command(reloader),
+            "endpoints": endpoints_command(reloader),
+        }
+    )
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     watchdog = Watchdog(
         loop, Notifier(), lambda: status_line(read(service), reloader), watchdog_interval()
     )
-    watcher = ConfigWatcher(os.fspath(config), partial(_reload, reloader))
+    watcher = ConfigWatcher(os.fspath(config), partial(_reload, reloader, audit, "watch"))
+
+    names: CompletionNames | None = None
 
     def reloaded() -> None:
         watchdog.ready()
         if service.running is not None:
             watcher.watch(service.running.in_force.settings)
+            if names is not None:
+                names.update(service.running.in_force.settings)
 
     reloader.begins, reloader.ends = watchdog.reloading, reloaded
     lag = Lag(loop)
+    make_full_collections_rare()
+    collector = IdleCollector(loop, lambda: _count_open(service))
     view = View(service, reloader, sink, control.counters, lag, time.time(), HttpCounters())
-    service.http = http_listener(view, loop)
-    control.offer({"status": status_command(view, level), "log-level": log_level_command(level)})
+    status = status_command(view, level)
+    page = page_listener(service, {"status": status, "trace": trace}, view.http, loop)
+    service.http = HttpListeners(http_listener(view, loop), page)
+    control.offer(
+        {
+            "status": status,
+            "probe-nonce": probe_nonce_command(service.usage.recorder.probes),
+        }
+    )
     log_warnings(warnings(settings))
     try:
-        if settings.control.socket is not None:
-            await _open(control, settings.control.socket)
+        socket = settings.control.socket
+        if socket is not None and await _open(control, socket):
+            names = CompletionNames(socket)
         with long_lived():
             await service.apply(settings, log_requests=sink.requests, slicer=Slicer(rest=0))
         watchdog.start()
         watcher.watch(settings)
-        listening = loop.create_task(_reload_on_hang_up(hung_up, reloader))
+        if names is not None:
+            names.update(settings)
+        audit.record(Origin("start"), AuditedChange("start", now=settings.fingerprint))
+        listening = loop.create_task(_reload_on_hang_up(hung_up, reloader, audit))
         await stopping.asked.wait()
         log.info("stopping")
+        audit.record(Origin("signal"), AuditedChange("stop"))
         watchdog.stopping()
         listening.cancel()
         watcher.close()
         await _end(reloader, service, stopping)
     finally:
         await control.close()
+        if names is not None:
+            await names.close()
         watchdog.stop()
         lag.close()
+        collector.close()
 
 
-async def _reload_on_hang_up(hung_up: asyncio.Event, reloader: Reloader) -> None:
+def _count_open(service: Service) -> int:
+    model = read(service)
+    return sum(each.open + each.transactions for each in (model.lookups, model.proxy) if each)
+
+
+async def _reload_on_hang_up(hung_up: asyncio.Event, reloader: Reloader, audit: AuditLog) -> None:
     while True:
         await hung_up.wait()
         hung_up.clear()
-        await _reload(reloader)
+        await _reload(reloader, audit, "signal")
 
 
-async def _reload(reloader: Reloader) -> None:
+async def _reload(reloader: Reloader, audit: AuditLog, by: str) -> None:
     with suppress(ReloadRefused):  # the log has it
-        await reloader.reload()
+        await audited_reload(reloader, audit, Origin(by))
 
 
 async def _end(reloader: Reloader, service: Service, stopping: StopSignals) -> None:
@@ -146,8 +199,8 @@ async def _end(reloader: Reloader, service: Service, stopping: StopSignals) -> N
         ending.cancel()
 
 
-async def _open(control: ControlServer, path: str) -> None:
-    """Open the control socket; only one that isn't the default is required."""
+async def _open(control: ControlServer, path: str) -> bool:
+    """Open the control socket; only one that isn't the default is required. Whether it is open."""
     try:
         await control.open(path)
     except ControlSocketError as error:
@@ -155,3 +208,5 @@ async def _open(control: ControlServer, path: str) -> None:
             raise
         remedy = "commands can't reach this daemon; set control.socket, or switch it off"
         log.warning("no_control_socket", why=str(error), remedy=remedy)
+        return False
+    return True

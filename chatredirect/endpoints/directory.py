@@ -7,11 +7,13 @@ or the new configuration and never a mixture.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from chatredirect.config.endpoint import EndpointSettings, State
 from chatredirect.endpoints.lookup_endpoint import LookupEndpoint
 from chatredirect.endpoints.proxy_endpoint import ProxyEndpoint
 from chatredirect.endpoints.redirection import Redirection
+from chatredirect.endpoints.response_counts import Tally
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import PoolAddress
 from chatredirect.pools.pool import Pool
@@ -55,6 +57,7 @@ class Endpoint:
         lookup: what the mode `lookup` needs; None in another mode.
         proxy: what the mode `proxy` needs; None in another mode.
         closed: why it serves nobody just now; None if it is open.
+        tally: its responses, once there was one, so that a request needn't look for them.
     """
 
     address: str
@@ -67,6 +70,7 @@ class Endpoint:
     lookup: LookupEndpoint | None = None
     proxy: ProxyEndpoint | None = None
     closed: Unavailability | None = None
+    tally: Tally | None = None
 
     @property
     def state(self) -> State:
@@ -77,15 +81,20 @@ class Endpoint:
 
 
 class Directory:
-    """All endpoints, found by URI."""
+    """All endpoints, found by URI.
 
-    __slots__ = ("_by_key", "_by_spelling")
+    Attributes:
+        spelled_as: the endpoint whose address is spelled so in the configuration; None if none is.
+    """
+
+    __slots__ = ("_by_key", "_by_spelling", "spelled_as")
 
     def __init__(self) -> None:
         """Begin without endpoints."""
         self._by_key: dict[bytes, Endpoint] = {}
         # nearly every request spells the address as the configuration does: found without parsing
         self._by_spelling: dict[bytes, Endpoint] = {}
+        self.spelled_as: Callable[[bytes], Endpoint | None] = self._by_spelling.get
 
     def add(self, endpoint: Endpoint) -> None:
         """Add an endpoint; no two have the same key."""
@@ -124,8 +133,18 @@ class Directory:
         known = self._by_spelling.get(uri)
         if known is not None:
             return known.uri, known
-        parsed = parse_uri(uri)
-        return parsed, self._by_key.get(parsed.canonical_key())
+        # the next most frequent are a few as well: our own Contacts, of requests in dialogs
+        parsed, key = _known_uri(uri) if len(uri) <= _SHORT else _read_uri(uri)
+        return parsed, self._by_key.get(key)
+
+
+def _read_uri(uri: bytes) -> tuple[SipUri, bytes]:
+    parsed = parse_uri(uri)
+    return parsed, parsed.canonical_key()
+
+
+_SHORT = 128  # octets of a URI that is remembered
+_known_uri = lru_cache(maxsize=64)(_read_uri)
 
 
 @dataclass(slots=True)
@@ -199,6 +218,9 @@ def find(directory: Directory, names: OwnNames, request: Request) -> tuple[SipUr
     Raises:
         SipError: the Request-URI can't be read.
     """
+    known = directory.spelled_as(request.uri)
+    if known is not None:  # without parameters, as in the configuration
+        return known.uri, known
     uri, endpoint = directory.find(request.uri)
     if uri.params and (endpoint is None or endpoint.proxy is not None):
         freed = names.freed(uri)

@@ -7,6 +7,7 @@ has a working target are handed out.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from chatredirect.config.endpoint import EndpointSettings
 from chatredirect.net.addresses import HostPort, default_port
@@ -144,14 +145,18 @@ class LookupEndpoint:
         """
         if self.contact_uri is not None:
             return b"<%b>" % self.contact_uri
-        host, port = self._own_address(flow)
-        own = hostport(host, None if port == default_port(flow.transport) else port)
-        if sips:  # RFC 3261 §26.2.2: without transport=tls
-            return b"<sips:%b@%b>" % (self.user, own)
-        transport = b"" if flow.transport == "udp" else b";transport=" + flow.transport.encode()
-        return b"<sip:%b@%b%b>" % (self.user, own, transport)
+        return _contact(self.user, *self._own_address(flow), flow.transport, sips)
 
     def _own_address(self, flow: Flow) -> tuple[str, int]:
         if self.advertise is None:
             return flow.host, flow.port
         return self.advertise.host, self.advertise.port or flow.port
+
+
+@lru_cache(maxsize=64)
+def _contact(user: bytes, host: str, port: int, transport: str, sips: bool) -> bytes:
+    own = hostport(host, None if port == default_port(transport) else port)
+    if sips:  # RFC 3261 §26.2.2: without transport=tls
+        return b"<sips:%b@%b>" % (user, own)
+    parameter = b"" if transport == "udp" else b";transport=" + transport.encode()
+    return b"<sip:%b@%b%b>" % (user, own, parameter)

@@ -144,11 +144,11 @@ async def _died(process: subprocess.Popen[bytes], complaints: asyncio.StreamRead
         text = ""
     await _reap(process)
     status = process.poll()
-    last = text.splitlines()[-1] if text else "it said nothing"
+    last = text.splitlines()[-1] if text else "it printed nothing"
     if status is not None and status < 0:
         why = f"was killed by signal {-status}"
         if status == -signal.SIGKILL:
-            why += " (for want of memory?)"
+            why += " (the machine may be out of memory)"
     else:
         why = f"ended with status {status}"
     return LoadingError(f"the process that reads the configuration {why}: {last}")

@@ -9,6 +9,7 @@ sets once where events are written. Code that handles requests checks `sink.requ
     sink     the bounded queue and the thread that writes
     bridge   structlog, `logging` and the event loop log to the sink
     level    the level, and its change at run time
+    audit    who has changed what: events that no level filters
 """
 
 import os
@@ -19,6 +20,7 @@ from chatredirect.log.bridge import LEVEL_NUMBERS, connect, log_loop_exception, 
 from chatredirect.log.journal import journal_writer, reads_stderr, render_for_journal
 from chatredirect.log.render import console_renderer, render_json
 from chatredirect.log.sink import LogSink, Stream, stream_writer
+from chatredirect.runtime.wording import is_terminal, wants_colours
 
 __all__ = [
     "LEVEL_NUMBERS",
@@ -46,11 +48,15 @@ def configure(
     """
     form = settings.format
     if form == "auto":
-        form = "journal" if reads_stderr(stream, environ) else "json"
+        form = "console" if is_terminal(stream) else "json"
+        if reads_stderr(stream, environ):
+            form = "journal"
     if form == "journal":
         sink = LogSink(render_for_journal, journal_writer())
     elif form == "console":
-        sink = LogSink(console_renderer(colours=_colours(stream, environ)), stream_writer(stream))
+        sink = LogSink(
+            console_renderer(colours=wants_colours(stream, environ)), stream_writer(stream)
+        )
     else:
         sink = LogSink(render_json, stream_writer(stream))
     apply(sink, settings)
@@ -66,10 +72,3 @@ def apply(sink: LogSink, settings: LogSettings) -> None:
 def wants_requests(settings: LogSettings) -> bool:
     """Whether requests are logged, which needs the level info."""
     return settings.requests and LEVEL_NUMBERS[settings.level] <= LEVEL_NUMBERS["info"]
-
-
-def _colours(stream: Stream, environ: Mapping[str, str]) -> bool:
-    isatty = getattr(stream, "isatty", None)
-    if isatty is None or not isatty():
-        return False
-    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"

@@ -48,6 +48,16 @@ def connect(sink: LogSink, level: str) -> None:
     threading.excepthook = _in_thread
 
 
+def unfiltered(sink: LogSink) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose events get to `sink` whatever the level is."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        None,
+        processors=[partial(_to_sink, sink)],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+    )
+    return logger
+
+
 def silence() -> None:
     """Log nothing: for commands that print what the parts they use would log."""
     structlog.configure(processors=[_drop], cache_logger_on_first_use=False)

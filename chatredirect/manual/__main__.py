@@ -7,9 +7,9 @@ import time
 
 import chatredirect
 from chatredirect.cli import app
+from chatredirect.commands.description import tree
 from chatredirect.manual.bash import completion
 from chatredirect.manual.page import page
-from chatredirect.manual.tree import tree
 
 
 def main(arguments: list[str]) -> int:

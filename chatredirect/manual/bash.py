@@ -1,12 +1,16 @@
 """Writes the completion for bash: one script with all commands and options in it.
 
 A script that asks the program at every press of the Tab key would wait for Python each time. This
-one contains a table, and needs nothing but bash 4.
+one contains a table, and needs nothing but bash 4 and grep. Names of endpoints and pools come from
+a file that the running daemon keeps.
 """
 
 from collections.abc import Iterable
 
-from chatredirect.manual.tree import ManualCommand, Parameter
+from chatredirect.commands.description import CommandDescription, Parameter
+from chatredirect.config.models import DEFAULT_SOCKET
+from chatredirect.control.running import CONFIG_VARIABLE, DEFAULT_CONFIG
+from chatredirect.daemon.completion_names import SUFFIX
 
 _SCRIPT = """\
 # Completion for bash, written by: python -m chatredirect.manual bash
@@ -20,7 +24,8 @@ _@NAME@_known() {
     esac
 }
 
-# Sets the kind of an option's value: file, any, or the words it may be. $1: words and option.
+# Sets the kind of an option's value: file, endpoint, pool, any, or the words it may be.
+# $1: words and option.
 _@NAME@_value() {
     case $1 in
 @VALUES@
@@ -28,23 +33,64 @@ _@NAME@_value() {
     esac
 }
 
+# Adds the names of a kind ($1) that begin with $2 to COMPREPLY. The running daemon keeps them in a
+# file beside its control socket ($4), which else the configuration ($3) names.
+_@NAME@_names() {
+    local socket=$4 kind name
+    if [[ -z $socket ]]; then
+        socket=$(grep -E -m 1 -o '(^|[{ ,])socket: *[^]}, #]+' "$3" 2>/dev/null)
+        socket=${socket##*socket:}
+        socket=${socket//[\\"\\' ]/}
+        case $socket in
+            '') socket=@SOCKET@ ;;
+            /*) ;;
+            *) socket=$(dirname "$3")/$socket ;;
+        esac
+    fi
+    [[ -r $socket@SUFFIX@ ]] || return
+    while read -r kind name; do
+        if [[ $kind == "$1" && $name == "$2"* ]]; then
+            COMPREPLY+=("$name")
+        elif [[ $kind == "$1" && $name == "sip:$2"* ]]; then
+            COMPREPLY+=("${name#sip:}")
+        fi
+    done <"$socket@SUFFIX@"
+}
+
 _@NAME@() {
-    local current=${COMP_WORDS[COMP_CWORD]} at=@COMMAND@ option='' kind=''
-    local commands options argument word i
+    local line=${COMP_LINE:0:COMP_POINT} at=@COMMAND@ option='' kind='' current='' breaks=''
+    local config=${@VARIABLE@:-@CONFIG@} socket=''
+    local commands options argument word words i
     COMPREPLY=()
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]}
-        if [[ $word == '=' ]]; then
-            continue
-        elif [[ -n $option ]]; then
+    # COMP_WORDS is cut at colons and at signs, which addresses have in them.
+    read -ra words <<<"$line"
+    if [[ $line != *[[:space:]] ]]; then
+        current=${words[${#words[@]} - 1]}
+        words=("${words[@]:0:${#words[@]} - 1}")
+    fi
+    for ((i = 1; i < ${#words[@]}; i++)); do
+        word=${words[i]}
+        if [[ -n $option ]]; then
+            case $option in
+                --config | -c) config=$word ;;
+                --socket) socket=$word ;;
+            esac
             option=''
+        elif [[ $word == --*=* ]]; then
+            case $word in
+                --config=*) config=${word#*=} ;;
+                --socket=*) socket=${word#*=} ;;
+            esac
         elif _@NAME@_value "$at $word"; then
             option=$word
         elif [[ $word != -* ]] && _@NAME@_known "$at $word"; then
             at+=" $word"
         fi
     done
-    if [[ $current == '=' ]]; then current=''; fi
+    if [[ $current == --*=* ]] && _@NAME@_value "$at ${current%%=*}"; then
+        option=${current%%=*}
+        current=${current#*=}
+    fi
     if [[ -n $option ]]; then
         _@NAME@_value "$at $option"
     else
@@ -62,15 +108,24 @@ _@NAME@() {
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             ;;
+        endpoint | pool) _@NAME@_names "$kind" "$current" "$config" "$socket" ;;
         *) mapfile -t COMPREPLY < <(compgen -W "$kind" -- "$current") ;;
     esac
+    # bash replaces only what follows the last of its word breaks
+    for word in : @ =; do
+        if [[ $COMP_WORDBREAKS == *"$word"* ]]; then breaks+=$word; fi
+    done
+    if [[ -n $breaks && $current == *[$breaks]* ]]; then
+        word=${current%"${current##*[$breaks]}"}
+        COMPREPLY=("${COMPREPLY[@]#"$word"}")
+    fi
 }
 
 complete -F _@NAME@ @COMMAND@
 """
 
 
-def completion(root: ManualCommand) -> str:
+def completion(root: CommandDescription) -> str:
     """The script for a program's commands."""
     known: list[str] = []
     values: list[str] = []
@@ -81,10 +136,19 @@ def completion(root: ManualCommand) -> str:
                 words = [f"{path} {name}" for name in option.names]
                 values.append(f"{_quoted(words)}) kind='{_kind(option)}' ;;")
     script = _SCRIPT.replace("@KNOWN@", _lines(known)).replace("@VALUES@", _lines(values))
-    return script.replace("@NAME@", root.name.replace("-", "_")).replace("@COMMAND@", root.name)
+    for place, text in {
+        "@NAME@": root.name.replace("-", "_"),
+        "@COMMAND@": root.name,
+        "@SOCKET@": DEFAULT_SOCKET,
+        "@SUFFIX@": SUFFIX,
+        "@CONFIG@": DEFAULT_CONFIG,
+        "@VARIABLE@": CONFIG_VARIABLE,
+    }.items():
+        script = script.replace(place, text)
+    return script
 
 
-def _sets(command: ManualCommand) -> str:
+def _sets(command: CommandDescription) -> str:
     options = " ".join(name for option in command.options for name in option.names)
     parts = [f"options='{options}'"]
     if command.commands:
@@ -97,6 +161,8 @@ def _sets(command: ManualCommand) -> str:
 def _kind(parameter: Parameter) -> str:
     if parameter.choices:
         return " ".join(parameter.choices)
+    if parameter.named:
+        return parameter.named
     return "file" if parameter.is_path else "any"
 
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from chatredirect.manual.tree import ManualCommand, Parameter
+from chatredirect.commands.description import CommandDescription, Parameter
+from chatredirect.commands.examples import EXAMPLES
 
 #: The beginning of a name, an option or a file: a word with a sign in it.
 _NAME = re.compile(r"(?:(?<=^)|(?<=\s))(?=\S*(?:[./_:=@]\w|-)|`)")
@@ -16,17 +17,18 @@ _FILES = (
 )
 _ENVIRONMENT = (
     ("CHATREDIRECT_CONFIG", "The configuration file, if none is named on the command line."),
+    ("CHATREDIRECT_ADVERTISE", "This server's own name, if the configuration has no `advertise`."),
     ("NO_COLOR", "If set and not empty, nothing is coloured."),
 )
 _EXIT_STATUS = (
     ("0", "Done."),
-    ("1", "The command ran, and the answer is no."),
+    ("1", "The command ran; what it reports is negative: not ready, refused, or not found."),
     ("2", "The command line isn't understood."),
     ("64 and above", "As in `sysexits.h`; 78 is a configuration that can't be used."),
 )
 
 
-def page(root: ManualCommand, version: str, date: str) -> str:
+def page(root: CommandDescription, version: str, date: str) -> str:
     """The page of a program; `date` is written as 2026-11-22."""
     lines = [
         '.\\" Written by: python -m chatredirect.manual page',
@@ -56,13 +58,13 @@ def _summary(text: str) -> str:
     return first[:1].lower() + first[1:]
 
 
-def _synopses(root: ManualCommand) -> Iterator[str]:
+def _synopses(root: CommandDescription) -> Iterator[str]:
     for path, command in root.each():
         if not command.commands:
             yield from (".SY " + _roff(path).replace(" ", "\\ "), *_usage(command), ".YS")
 
 
-def _usage(command: ManualCommand) -> Iterator[str]:
+def _usage(command: CommandDescription) -> Iterator[str]:
     """Required options, and arguments."""
     for option in command.options:
         if option.required:
@@ -73,7 +75,7 @@ def _usage(command: ManualCommand) -> Iterator[str]:
         yield f"\\fI{text}\\fR" if argument.required else f"[\\fI{text}\\fR]"
 
 
-def _section(name: str, path: str, command: ManualCommand) -> Iterator[str]:
+def _section(name: str, path: str, command: CommandDescription) -> Iterator[str]:
     yield f'.SS "{_roff(name or path)}"'
     yield from _paragraphs(command.help)
     for argument in command.arguments:
@@ -83,6 +85,8 @@ def _section(name: str, path: str, command: ManualCommand) -> Iterator[str]:
         names = ", ".join(f"\\fB{_roff(name)}\\fR" for name in option.names)
         value = "" if option.is_flag else f" \\fI{_roff(option.metavar)}\\fR"
         yield from (".TP", names + value, *_text(_sentences(option)))
+    if name in EXAMPLES:
+        yield from (".PP", "Examples:", ".PP", ".nf", *map(_roff, EXAMPLES[name]), ".fi")
 
 
 def _sentences(parameter: Parameter) -> str:

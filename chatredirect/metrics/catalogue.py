@@ -58,6 +58,30 @@ CONFIGURED = _gauge(
 ENDPOINTS = _gauge("endpoints", "Endpoints that are served, by mode and state", "mode", "state")
 LAG = _histogram("event_loop_lag_seconds", "How late the event loop is, looked at twice a second")
 LOG_DROPPED = _counter("log_lines_dropped", "Log lines that found no room, or no reader")
+USAGE_FAILING = _gauge(
+    "usage_store_failing", "Whether the usage ledger can't be written, where it is kept: 1 or 0"
+)
+USAGE_WAITING = _gauge("usage_rows_waiting", "Rows of the usage ledger that wait to be written")
+USAGE_WRITTEN = _gauge(
+    "usage_written_time_seconds",
+    "When the usage ledger was written last, in seconds since the epoch",
+)
+USAGE_LAST = _gauge(
+    "usage_last_use_time_seconds",
+    "When an endpoint was used last by somebody who counts, in seconds since the epoch, from the "
+    "ledger; absent if never, and for all with more endpoints than http.endpoints",
+    "endpoint",
+)
+USAGE_CALLERS = _gauge(
+    "usage_callers",
+    "Different callers in so many days, from the ledger, by peers: trusted or stranger",
+    *("days", "peers"),
+)
+USAGE_FAMILIES = _gauge(
+    "usage_client_uses",
+    "Uses in 30 days by client family, from the ledger, by peers: trusted or stranger",
+    *("family", "peers"),
+)
 
 # -- requests -----------------------------------------------------------------------------------
 
@@ -81,6 +105,12 @@ OVERFLOWS = _counter(
     "receive_buffer_drops",
     "Datagrams that the kernel dropped because the receive buffer was full",
     "listener",
+)
+
+REFUSALS = _counter(
+    "refusals",
+    "Refused peers, messages and connections by reason; a reason with a dot is a limit's key",
+    "reason",
 )
 
 # -- connections --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from chatredirect.endpoints.directory import Endpoint
 from chatredirect.http.listener import HttpListener
@@ -17,7 +17,13 @@ from chatredirect.http.pages import Page, Pages
 from chatredirect.metrics.pools import pool_readings
 from chatredirect.metrics.readings import daemon_readings, traffic_readings
 from chatredirect.metrics.view import Reading, View
+from chatredirect.runtime.cached import Cached
 from chatredirect.service.read_model import ReadModel
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from chatredirect.http.http_server import HttpBounds
 
 FRESH = 1.0
 """Seconds for which a page is given out again, however many ask."""
@@ -56,26 +62,6 @@ def _served(endpoint: Endpoint, now: float) -> bool:
     return pool.usable or (endpoint.settings.on_all_down == "serve" and pool.resolved)
 
 
-T = TypeVar("T")
-
-
-class _Cached(Generic[T]):
-    """Something that is made when it is asked for, once for all who ask within `FRESH`."""
-
-    __slots__ = ("_lock", "_made", "_make")
-
-    def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
-        self._make = make
-        self._made: tuple[T, float] | None = None
-        self._lock = asyncio.Lock()
-
-    async def get(self) -> T:
-        async with self._lock:
-            if self._made is None or time.monotonic() - self._made[1] >= FRESH:
-                self._made = await self._make(), time.monotonic()
-            return self._made[0]
-
-
 class DaemonPages:
     """The pages of a daemon."""
 
@@ -85,8 +71,8 @@ class DaemonPages:
         """`metrics_page` writes readings as text."""
         self._view = view
         self._metrics_page = metrics_page
-        self._metrics = _Cached(self._make_metrics)
-        self._reasons = _Cached(self._find_reasons)
+        self._metrics = Cached(self._make_metrics, FRESH)
+        self._reasons = Cached(self._find_reasons, FRESH)
 
     @property
     def by_path(self) -> Pages:
@@ -121,11 +107,13 @@ class DaemonPages:
 
 def http_listener(view: View, loop: asyncio.AbstractEventLoop) -> HttpListener:
     """A listener for the metrics of a daemon."""
-    return HttpListener(partial(_pages, view), view.http, loop)
+    return HttpListener(partial(_application, view), view.http, loop)
 
 
-def _pages(view: View) -> Pages:
-    # only where HTTP is configured: prometheus_client takes a tenth of a second
+def _application(view: View) -> "tuple[web.Application, HttpBounds]":
+    # only where HTTP is configured: both libraries together take half a second
+    from chatredirect.http.http_server import HttpBounds  # noqa: PLC0415
+    from chatredirect.http.plain_pages import plain_application  # noqa: PLC0415
     from chatredirect.metrics.exposition import metrics_page  # noqa: PLC0415
 
-    return DaemonPages(view, metrics_page).by_path
+    return plain_application(DaemonPages(view, metrics_page).by_path), HttpBounds()

@@ -3,13 +3,15 @@
 import asyncio
 import platform
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import chatredirect
 from chatredirect import codec
+from chatredirect.endpoints.response_counts import Answers
 from chatredirect.metrics import catalogue
 from chatredirect.metrics.view import Reading, View, by_label
-from chatredirect.responses.counters import Answers, Counters
+from chatredirect.responses.counters import Counters
 from chatredirect.service.read_model import (
     DatagramFigures,
     LookupFigures,
@@ -19,6 +21,9 @@ from chatredirect.service.read_model import (
     StreamFigures,
 )
 from chatredirect.transport.admission import REASONS
+from chatredirect.usage.tally import LedgerFigures
+
+K = TypeVar("K")
 
 NOBODY = "none"
 """The label of requests for no endpoint."""
@@ -41,6 +46,12 @@ def daemon_readings(view: View, model: ReadModel, *, ready: bool, now: float) ->
     yield from _endpoints(model, now)
     yield catalogue.LAG, [((), view.lag.seen)]
     yield catalogue.LOG_DROPPED, [((), view.sink.dropped)]
+    if model.usage is not None:
+        yield catalogue.USAGE_FAILING, [((), model.usage.failing)]
+        yield catalogue.USAGE_WAITING, [((), model.usage.waiting)]
+        yield catalogue.USAGE_WRITTEN, [((), model.usage.written_at)]
+        if model.usage.ledger is not None:
+            yield from _ledger(model, model.usage.ledger)
     yield catalogue.CONTROL, by_label(control.requests)
     faults = ("refused", "failed", "unknown", "garbage", "slow", "busy", "unread")
     yield catalogue.CONTROL_FAULTS, [((name,), getattr(control, name)) for name in faults]
@@ -49,6 +60,32 @@ def daemon_readings(view: View, model: ReadModel, *, ready: bool, now: float) ->
         [((page, str(status)), number) for (page, status), number in http.requests.items()],
     )
     yield catalogue.HTTP_REFUSED, by_label({"busy": http.busy, "slow": http.slow})
+
+
+def _ledger(model: ReadModel, ledger: LedgerFigures) -> Iterator[Reading]:
+    yield catalogue.USAGE_LAST, list(_last_uses(model, ledger))
+    yield catalogue.USAGE_CALLERS, _by_peers(ledger.callers)
+    yield catalogue.USAGE_FAMILIES, _by_peers(ledger.families)
+
+
+def _last_uses(model: ReadModel, ledger: LedgerFigures) -> Iterator[tuple[tuple[str, ...], float]]:
+    if model.counters.together is not None:
+        return
+    for endpoint in model.directory:
+        address = endpoint.address
+        last = ledger.last.get((address, True))
+        # strangers don't decide where trusted peers alone are served, as in the verdict
+        if endpoint.settings.peers == "anyone" and endpoint.settings.mode == "redirect":
+            last = max(last or 0.0, ledger.last.get((address, False), 0.0))
+        if last:
+            yield (address,), last
+
+
+def _by_peers(figures: Mapping[tuple[K, bool], int]) -> list[tuple[tuple[str, ...], float]]:
+    return [
+        ((str(key), "trusted" if trusted else "stranger"), number)
+        for (key, trusted), number in figures.items()
+    ]
 
 
 def _endpoints(model: ReadModel, now: float) -> Iterator[Reading]:
@@ -89,6 +126,8 @@ def _requests(model: ReadModel) -> Iterator[Reading]:
         catalogue.OVERFLOWS,
         [((each.url,), each.overflows) for each in datagrams if each.overflows is not None],
     )
+    totals = counters.refusals.totals  # all reasons from 0 on: the first one is an increase
+    yield catalogue.REFUSALS, [((reason.value,), each.count) for reason, each in totals.items()]
 
 
 def _answers(counters: Counters) -> Iterator[tuple[tuple[str, ...], float]]:

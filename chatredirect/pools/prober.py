@@ -8,6 +8,7 @@ lost ping.
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -130,15 +131,28 @@ class Prober:
         return True
 
 
+async def ask(
+    target: Target, connect: Connect, seconds: float, fields: tuple[tuple[bytes, bytes], ...] = ()
+) -> Response:
+    """The final response of a target to OPTIONS with these further header fields.
+
+    Raises:
+        TimeoutError: there was none within `seconds`.
+        OSError: there is no connection.
+    """
+    async with asyncio.timeout(seconds):
+        wire = await connect(target)
+        try:
+            request = options(target, wire.local)
+            return await _transaction(wire, replace(request, fields=request.fields + fields))
+        finally:
+            wire.close()
+
+
 async def ping(target: Target, connect: Connect, seconds: float) -> tuple[PingOutcome, str]:
     """Ping a target within `seconds`; returns the outcome, also as text for people."""
     try:
-        async with asyncio.timeout(seconds):
-            wire = await connect(target)
-            try:
-                response = await _transaction(wire, options(target, wire.local))
-            finally:
-                wire.close()
+        response = await ask(target, connect, seconds)
     except TimeoutError:
         return PingOutcome.LOST, f"no response within {seconds:.3g} s"
     except OSError as error:

@@ -5,8 +5,10 @@ with jitter). One timer heap has them all; a limited number is resolved at a tim
 come here: they hold their `Pool` and read it. Pools and what is known of them survive a reload.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import suppress
 from math import inf
 
 from chatredirect.client.wire import CONNECTS, Connect
@@ -68,12 +70,20 @@ class Pools:
         self._pools: dict[PoolAddress, Pool] = {}
         self._timers: TimerHeap[Pool] = TimerHeap()
         self._unanswered = 0
+        self._all_answered = asyncio.Event()
+        self._count_unanswered(0)
         self._files_at = self._clock() + FILES_INTERVAL
         self._log = PoolLog(self._clock)
         self._workers = WorkerPool(self._next, self._work, self._clock, AT_ONCE)
         self.prober: Prober | None = None
         self._started = False
         self._set_health(health)
+
+    async def addresses_of(self, host: str) -> frozenset[str]:
+        """The IP addresses that DNS gives for a host name, found as a pool's. Raises nothing."""
+        # with a port and a transport no SRV or NAPTR record is asked for (RFC 3263 §4)
+        located = await self.resolver.locate(PoolAddress(host, 1, "udp"))
+        return frozenset(target.address for target in located.targets)
 
     def __len__(self) -> int:
         """How many pools there are."""
@@ -100,7 +110,7 @@ class Pools:
             pool = self._pools[key] = Pool(key, self.resolver.settings.prefer)
             self.resolver.expect(len(self._pools))
             pool.want = self._want
-            self._unanswered += 1
+            self._count_unanswered(1)
             if self.prober is not None:
                 self.prober.watch(pool)
             located = self.resolver.fixed(key)
@@ -114,6 +124,12 @@ class Pools:
     def due(self, pool: Pool) -> float | None:
         """When a pool's next refresh is due, by the clock of `Pools`; None during one."""
         return None if pool.due == inf else pool.due
+
+    async def first_answers(self, seconds: float) -> None:
+        """Resolve from now on; returns when each pool has had an answer, or after `seconds`."""
+        self._workers.start()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_answered.wait(), seconds)
 
     def start(self) -> None:
         """Resolve and ping from now on; returns at once. Needs a running loop."""
@@ -221,7 +237,7 @@ class Pools:
 
     async def _peek(self, pool: Pool) -> bool:
         """Whether one quick query makes the pool usable; the full resolution follows later."""
-        self._unanswered -= 1
+        self._count_unanswered(-1)
         pool.answered = True
         if not await self.resolver.peek(pool.fqdn):
             return False
@@ -235,7 +251,7 @@ class Pools:
         """Give a resolution's result to the pool, log what changed, and schedule the next one."""
         now = self._clock()
         if not pool.answered:
-            self._unanswered -= 1
+            self._count_unanswered(-1)
         before, notes = pool.targets, pool.notes
         change = pool.take(located, now, self.resolver.settings.stale)
         due = min(max(located.refresh_at, now + SOONEST), now + self.resolver.settings.ttl_ceiling)
@@ -251,6 +267,13 @@ class Pools:
         if change is not None:
             self._log.change(pool, change)
         self._log.resolved(pool, due - now)
+
+    def _count_unanswered(self, more: int) -> None:
+        self._unanswered += more
+        if self._unanswered:
+            self._all_answered.clear()
+        else:
+            self._all_answered.set()
 
     def _exchange_addresses(self, before: Iterable[Target], after: Iterable[Target]) -> None:
         self.addresses.update(target.address for target in after)
@@ -278,7 +301,7 @@ class Pools:
 
     def _drop(self, pool: Pool) -> None:
         if not pool.answered:
-            self._unanswered -= 1
+            self._count_unanswered(-1)
         pool.want = None
         pool.due = inf
         self._exchange_addresses(pool.targets, ())

@@ -25,6 +25,7 @@ from chatredirect.sip.dialog import ClientDialog
 from chatredirect.sip.message import Response
 from chatredirect.sip.uri import parse_uri
 from chatredirect.sip.xccos import ChannelReply
+from chatredirect.usage.probe_proof import FIELD, PRODUCT, proof_of
 
 _FIELDS: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {
     b"INVITE": (
@@ -59,6 +60,7 @@ class ProbePlan:
         follow: whether to go on to the Contacts of a 3xx.
         lookup: whether to ask for a channel service once the INVITE is accepted.
         prefer: the address family that is tried first.
+        nonce: the daemon's, so that its ledger doesn't count the probe as a user; may be empty.
     """
 
     method: bytes
@@ -70,6 +72,7 @@ class ProbePlan:
     follow: bool = False
     lookup: bool = False
     prefer: Family = "ipv4"
+    nonce: str = ""
 
 
 @dataclass(slots=True)
@@ -103,11 +106,17 @@ class Caller:
             self._number,
             fields=(
                 (b"Contact", contact),
-                (b"User-Agent", b"chatredirect/" + __version__.encode("ascii")),
+                (b"User-Agent", f"{PRODUCT}/{__version__}".encode("ascii")),
                 *_FIELDS[self.plan.method],
+                *self._proof(),
             ),
             body=_session(host) if self.plan.method == b"INVITE" else b"",
         )
+
+    def _proof(self) -> tuple[tuple[bytes, bytes], ...]:
+        if not self.plan.nonce:
+            return ()
+        return ((FIELD, proof_of(self.plan.nonce, self._call_id)),)
 
 
 @dataclass(slots=True)

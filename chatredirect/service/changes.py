@@ -30,16 +30,16 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class ChangeKind:
-    """Endpoints with the same kind of change: how many, and the names of the first."""
+    """Endpoints, or pools, with the same kind of change: how many, and the names of the first."""
 
     count: int = 0
     named: list[str] = field(default_factory=list)
 
-    def add(self, endpoint: EndpointSettings) -> None:
+    def add(self, one: EndpointSettings | PoolAddress) -> None:
         """Count one."""
         self.count += 1
         if len(self.named) < SHOWN:
-            self.named.append(_describe(endpoint))
+            self.named.append(_describe(one) if isinstance(one, EndpointSettings) else str(one))
 
 
 @dataclass(slots=True)
@@ -102,6 +102,27 @@ async def build_directory(
         builder.succeed(endpoint)
         await slicer.checkpoint()
     return changes, keys
+
+
+async def compared(
+    old: Directory, settings: Settings, slicer: Slicer
+) -> tuple[Changes, set[PoolAddress], set[PoolAddress]]:
+    """What settings would change of endpoints, and the pools before and after. Nothing is made."""
+    changes, served = Changes(), set[bytes]()
+    before, after = set[PoolAddress](), set[PoolAddress]()
+    for each in settings.endpoints:
+        key = each.sip_address.key
+        known = old.get(key)
+        changes.see(None if known is None else known.settings, each)
+        served.add(key)
+        after.update(each.pools)
+        await slicer.checkpoint()
+    for endpoint in old:
+        before.update(endpoint.settings.pools)
+        if endpoint.settings.sip_address.key not in served:
+            changes.removed.add(endpoint.settings)
+        await slicer.checkpoint()
+    return changes, before, after
 
 
 def _differs(before: EndpointSettings, after: EndpointSettings) -> bool:

@@ -50,8 +50,7 @@ class LookupMode:
         if self.driver is None and wanted:
             timer = Timer(self.loop, lambda: driver.handle_timers(), "lookup")  # noqa: PLW0108  # made below
             driver = LookupDriver(
-                LookupCore(settings, new_branch),
-                self.counters,
+                LookupCore(settings, new_branch, self.counters),
                 self.loop.time,
                 timer.at,
                 self.observing,

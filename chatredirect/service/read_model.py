@@ -17,6 +17,8 @@ from chatredirect.responses.counters import Counters
 from chatredirect.runtime.histogram import Histogram
 from chatredirect.service.service import Parts, Service
 from chatredirect.transport.stream_listener import StreamListener
+from chatredirect.usage.ledger import UsageLedger
+from chatredirect.usage.tally import LedgerFigures
 
 ModeCounters = TypeVar("ModeCounters", LookupCounters, ProxyCounters)
 
@@ -113,6 +115,23 @@ ProxyFigures: TypeAlias = ModeFigures[ProxyCounters]
 
 
 @dataclass(frozen=True, slots=True)
+class UsageFigures:
+    """The usage ledger.
+
+    Attributes:
+        failing: whether it can't be written.
+        waiting: rows that wait for that, in the recorder and in the writer's batch.
+        written_at: when it was written last, in seconds since the epoch; 0 if never.
+        ledger: what it came to some minutes ago; None before that is known.
+    """
+
+    failing: bool
+    waiting: int
+    written_at: float
+    ledger: LedgerFigures | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReadModel:
     """A service, as it is now.
 
@@ -124,6 +143,7 @@ class ReadModel:
         since: since when the configuration is in force, in seconds since the epoch.
         lookups: None as long as no configuration had an endpoint in the mode `lookup`.
         proxy: likewise for the mode `proxy`.
+        usage: None where no ledger is kept.
     """
 
     counters: Counters
@@ -141,6 +161,7 @@ class ReadModel:
     outgoing: OutgoingFigures | None = None
     lookups: LookupFigures | None = None
     proxy: ProxyFigures | None = None
+    usage: UsageFigures | None = None
 
 
 def read(service: Service) -> ReadModel:
@@ -152,6 +173,7 @@ def read(service: Service) -> ReadModel:
         expiries=certificates.expiries,
         renewed=certificates.renewed,
         renewals_refused=certificates.refused,
+        usage=_usage(service.usage),
     )
     if running is None:
         return model
@@ -184,6 +206,14 @@ def read(service: Service) -> ReadModel:
         lookups=_lookups(parts),
         proxy=_proxy(parts),
     )
+
+
+def _usage(ledger: UsageLedger) -> UsageFigures | None:
+    writer = ledger.writer
+    if writer is None:
+        return None
+    waiting = ledger.recorder.waiting + writer.waiting
+    return UsageFigures(writer.failing is not None, waiting, writer.written_at, writer.figures)
 
 
 def _stream(url: str, listener: StreamListener) -> StreamFigures:

@@ -8,18 +8,20 @@ hundred calls are two reloads.
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 import structlog
 
 from chatredirect.config import ConfigError, Fault, Settings
+from chatredirect.http.token_file import TokenFault
 from chatredirect.loading.parent import LoadingError, load_elsewhere
 from chatredirect.log.level import LogLevel
 from chatredirect.runtime.slicing import Slicer, long_lived
-from chatredirect.service.changes import Changes
+from chatredirect.service.changes import ChangeKind, Changes, compared
 from chatredirect.service.service import Service
 from chatredirect.systemd.inherited import InheritError
 from chatredirect.transport.binding import BindError
@@ -27,6 +29,8 @@ from chatredirect.transport.tls_contexts import TlsError
 
 log = structlog.get_logger()
 
+HISTORY = 20
+"""Reloads that are remembered."""
 _SHOWN = 20  # faults that the log names
 _REMEDY = "the old configuration serves on; `chatredirect check` shows all faults"
 _STATUS: dict[type[Exception], int] = {BindError: os.EX_UNAVAILABLE, LoadingError: os.EX_OSERR}
@@ -52,13 +56,25 @@ class ReloadOutcome:
     """The new configuration is in force.
 
     Attributes:
+        was, now: the fingerprints of the configuration before and after; `was` may be empty.
         restart: changed settings that take effect at a restart only.
         warnings: what is allowed and probably not meant.
     """
 
     changes: Changes
+    was: str
+    now: str
     restart: tuple[str, ...] = ()
     warnings: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PossibleOutcome:
+    """What a reload would do, and the pools that it would begin and cease to resolve."""
+
+    outcome: ReloadOutcome
+    pools_added: ChangeKind = field(default_factory=ChangeKind)
+    pools_removed: ChangeKind = field(default_factory=ChangeKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,7 @@ class Reloader:
         config: the main file.
         done: successful reloads since the start.
         refused: failed ones.
-        verdict: how the last one went.
+        history: how the last ones went, the newest last.
         begins, ends: called before and after each.
     """
 
@@ -89,11 +105,17 @@ class Reloader:
     level: LogLevel
     done: int = 0
     refused: int = 0
-    verdict: ReloadVerdict | None = None
+    history: deque[ReloadVerdict] = field(default_factory=lambda: deque(maxlen=HISTORY))
     begins: Callable[[], None] = lambda: None
     ends: Callable[[], None] = lambda: None
     _running: _Task | None = None
     _following: _Task | None = None
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def verdict(self) -> ReloadVerdict | None:
+        """How the last one went; None if there was none."""
+        return self.history[-1] if self.history else None
 
     async def reload(self) -> ReloadOutcome:
         """Put in force what the files say now. Cancelling stops only the waiting.
@@ -107,6 +129,38 @@ class Reloader:
         if isinstance(outcome, ReloadRefused):
             raise outcome
         return outcome
+
+    async def what_if(self) -> PossibleOutcome:
+        """What a reload would change now, addresses and certificates untried; nothing changes.
+
+        One at a time: each reads the files in a process of its own.
+
+        Raises:
+            ReloadRefused: the files have faults, or there is nothing to compare them with.
+        """
+        async with self._looking:
+            running = self.service.running
+            if running is None:
+                raise ReloadRefused("nothing is in force yet", status=os.EX_TEMPFAIL)
+            slicer = Slicer()
+            try:
+                loaded = await load_elsewhere(self.config, slicer)
+            except ConfigError as error:
+                raise _unusable(error) from None
+            except LoadingError as error:
+                raise ReloadRefused(str(error), status=os.EX_OSERR) from None
+            before, settings = running.in_force.settings, loaded.settings
+            directory = running.in_force.directory
+            changes, old, new = await compared(directory, settings, slicer)
+        changes.compare(before, settings)
+        added, removed = ChangeKind(), ChangeKind()
+        for kind, pools in ((added, new - old), (removed, old - new)):
+            for pool in sorted(pools, key=str):
+                kind.add(pool)
+        restart = _for_a_restart(before, settings)
+        was, now = before.fingerprint, settings.fingerprint
+        outcome = ReloadOutcome(changes, was, now, restart, loaded.warnings)
+        return PossibleOutcome(outcome, added, removed)
 
     async def close(self) -> None:
         """Cancel running reloads; nothing of them stays."""
@@ -125,15 +179,18 @@ class Reloader:
             outcome = await self._reload()
         except ReloadRefused as refused:
             self.refused += 1
-            self.verdict = ReloadVerdict(f"a reload was refused ({refused}) at", time.time())
+            self._note(f"a reload was refused ({refused}) at")
             return refused
         else:
             self.done += 1
-            self.verdict = ReloadVerdict("reloaded at", time.time())
+            self._note("reloaded at")
             return outcome
         finally:
             self._running = None
             self.ends()
+
+    def _note(self, what: str) -> None:
+        self.history.append(ReloadVerdict(what, time.time()))
 
     async def _reload(self) -> ReloadOutcome:
         slicer = Slicer()
@@ -148,9 +205,8 @@ class Reloader:
                 )
         except ConfigError as error:
             _log_faults(error.faults)
-            why = "the configuration can't be used"
-            raise ReloadRefused(why, status=os.EX_CONFIG, faults=error.faults) from None
-        except (BindError, InheritError, LoadingError, TlsError) as error:
+            raise _unusable(error) from None
+        except (BindError, InheritError, LoadingError, TlsError, TokenFault) as error:
             log.error("reload_refused", why=str(error), remedy=_REMEDY)
             raise ReloadRefused(str(error), status=_STATUS.get(type(error), os.EX_CONFIG)) from None
         except Exception as error:  # a fault of ours must not take the next reload away as well
@@ -162,7 +218,13 @@ class Reloader:
         if restart:
             log.warning("restart_needed", settings=restart, why="they can't change in place")
         log_warnings(loaded.warnings, loaded.more_warnings)
-        return ReloadOutcome(changes, restart, loaded.warnings)
+        was = "" if before is None else before.fingerprint
+        return ReloadOutcome(changes, was, settings.fingerprint, restart, loaded.warnings)
+
+
+def _unusable(error: ConfigError) -> ReloadRefused:
+    why = "the configuration can't be used"
+    return ReloadRefused(why, status=os.EX_CONFIG, faults=error.faults)
 
 
 def log_warnings(warnings: Sequence[Fault], more: int = 0) -> None:

@@ -1,13 +1,16 @@
 """From a configuration to what answers requests: a pure function, which changes nothing."""
 
+import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
+from chatredirect import __version__
 from chatredirect.answering.dispatch import Registrars, ResponseSettings
 from chatredirect.config import LimitSettings, Settings, TlsSettings
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
 from chatredirect.lookup.core import LookupSettings
+from chatredirect.net.instances import InstanceIdentity
 from chatredirect.net.own_names import OwnNames
 from chatredirect.net.target import Target
 from chatredirect.proxy.record_route import LoopDetector, RecordRouteCodec
@@ -66,6 +69,9 @@ class RequestHandling:
         agent = (advertise.host if advertise is not None else "chatredirect").encode("ascii")
         tags, trust = TagMaker(key), TrustedPeers(settings.trusted_peers)
         directory = builder.directory
+        identity = None
+        if settings.secret is not None:  # one of our own is no other instance's
+            identity = InstanceIdentity(key, settings.fingerprint, __version__, time.time)
         return cls(
             settings=settings,
             directory=directory,
@@ -75,6 +81,7 @@ class RequestHandling:
                 retry_after=settings.retry_after,
                 agent=agent,
                 log_requests=False,
+                identity=identity,
                 registrars=Registrars.of(settings.registrars, builder.lookup_domains),
             ),
             trust=trust,
@@ -84,6 +91,7 @@ class RequestHandling:
                 directory=directory,
                 names=names,
                 advertise=advertise,
+                record_route_host=settings.record_route_host,
                 tags=tags,
                 record_route=RecordRouteCodec(key),
                 loops=LoopDetector(key),

@@ -18,8 +18,10 @@ from chatredirect.config import Settings
 from chatredirect.dns.resolver import Resolver
 from chatredirect.endpoints.activation import ActivationSchedule
 from chatredirect.endpoints.directory import Directory, DirectoryBuilder
-from chatredirect.http.listener import HttpListener
+from chatredirect.http.listener import HttpListeners
+from chatredirect.http.token_file import ensure_token
 from chatredirect.net.own_names import OwnNames, local_addresses, own_names
+from chatredirect.net.refusals import Refusals
 from chatredirect.pools.refresh import Pools
 from chatredirect.responses.counters import Counters
 from chatredirect.runtime.regular_file import in_thread
@@ -33,14 +35,16 @@ from chatredirect.service.sockets import ListenerPlan, Listeners, Outbound, Serv
 from chatredirect.sip.observer import Observing
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission, ConnectionLimits
-from chatredirect.transport.certificates import INTERVAL, Certificates, Prepared
+from chatredirect.transport.certificates import Certificates, Prepared
 from chatredirect.transport.connection_settings import ConnectionSettings, StreamLimits
 from chatredirect.transport.open_connections import GOODBYE
 from chatredirect.transport.outgoing import OutgoingLimits
+from chatredirect.usage.ledger import UsageLedger
 
 log = structlog.get_logger()
 
 _AT_ONCE = 50  # endpoints that are taken apart between two looks at the time
+_FIRST_ANSWERS = 1.0  # seconds that DNS may take before the first request is answered
 _LAST_PEERS = 0.4  # seconds for connections that began while the others were being closed
 _LAST_ROUND = 0.1  # seconds in which what has reached our sockets is still read
 
@@ -84,9 +88,8 @@ class Running:
 
 
 def _activation() -> ActivationSchedule:
-    return ActivationSchedule(
-        time.time, lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call)
-    )
+    loop = asyncio.get_running_loop
+    return ActivationSchedule(time.time, lambda seconds, call: loop().call_later(seconds, call))
 
 
 @dataclass(slots=True)
@@ -98,17 +101,19 @@ class Service:
         certificates: TLS for listeners and for connections to pools.
         activation: endpoints that are activated at a time.
         running: None before the first configuration.
-        http: the listener for metrics; None where nobody has made it.
+        http: the listeners for metrics and for the page; None where nobody has made them.
+        usage: who was served, written down.
         draining: whether it is about to stop, so that requests should go elsewhere.
     """
 
     inherited: Inherited
-    counters: Counters = field(default_factory=Counters)
+    counters: Counters = field(default_factory=lambda: Counters(refusals=Refusals(time.time)))
     certificates: Certificates = field(default_factory=lambda: Certificates(time.time))
     activation: ActivationSchedule = field(default_factory=_activation)
     observing: Observing = field(default_factory=Observing)
     running: Running | None = None
-    http: HttpListener | None = None
+    http: HttpListeners | None = None
+    usage: UsageLedger = field(default_factory=lambda: UsageLedger(os.environ))
     draining: bool = False
     _own_secret: OwnSecret | None = None
     _logged_secret: bool = False
@@ -126,24 +131,31 @@ class Service:
             BindError: an address can't be listened on.
             InheritError: systemd's sockets and `listen` differ.
             TlsError: a certificate, key or CA file can't be used.
+            TokenFault: the page's token can't be used.
         """
         loop = asyncio.get_running_loop()
         # in a thread: it reads files, and the system's authorities are many
         tls = await in_thread(
-            partial(self.certificates.prepare, settings.secure_listeners, settings.tls)
+            partial(self.certificates.prepare, settings.tls_profiles, settings.tls)
         )
+        await in_thread(partial(ensure_token, settings.http, os.environ))
         before = self.running
         if before is None:
+            self.counters.usage = self.usage.recorder
+            await self.usage.serve(settings.usage)  # first: a use of the first second counts, too
             admission = Admission(limits_of(ConnectionLimits, settings.limits), loop.time)
-            listeners = Listeners(loop, admission, self.inherited, self._watch)
+            refusals = self.counters.refusals
+            listeners = Listeners(loop, admission, self.inherited, self._watch, refusals)
         else:
             listeners = before.parts.listeners
-        plan = listeners.plan(settings.listen, settings.limits.receive_buffer)
-        http_plan = None
+        plan = listeners.plan(
+            settings.listen, settings.limits.receive_buffer, free_bind=settings.free_bind
+        )
+        http_plans = None
         try:
             if self.http is not None:
-                http_plan = self.http.plan(settings.http.listen)
-            names = own_names(plan.urls.values(), settings.advertise, local_addresses())
+                http_plans = self.http.plan(settings.http, tls.listeners)
+            names = own_names(plan.urls.values(), settings.names, local_addresses())
             if before is None:
                 parts = self._parts(loop, listeners, settings, names)
             else:
@@ -162,24 +174,30 @@ class Service:
             changes, keys = await build_directory(directory, builder, settings, slicer)
             key = await self._key(settings, proxies=bool(builder.proxied_pools))
             handling = RequestHandling.of(settings, builder, names, key, pools.addresses)
+            if before is None:
+                # Requests wait in the sockets meanwhile. Answered at once they would get 480, as
+                # if their pools were down, and a restart would be noticed.
+                await pools.first_answers(_FIRST_ANSWERS)
         except BaseException:  # cancelled or faulty: what was bound for it must not stay bound
             plan.give_up()
-            if http_plan is not None:
-                http_plan.give_up()
+            if http_plans is not None:
+                http_plans.give_up()
             raise
         in_force = self._swap(parts, handling, tls, plan, log_requests=log_requests)
         self.activation.serve(reading, builder.waiting)
         self.counters.keep(builder.addresses, settings.http.endpoints)
         if before is None:
-            self.running = Running(parts, in_force, loop.create_task(self._look_at_certificates()))
+            renewing = loop.create_task(self.certificates.keep_looking())
+            self.running = Running(parts, in_force, renewing)
         else:
             old, before.in_force = before.in_force.settings, in_force
-        if self.http is not None and http_plan is not None:
-            await self.http.carry_out(http_plan)
+        if self.http is not None and http_plans is not None:
+            await self.http.carry_out(http_plans)
         if before is None:
             pools.start()
             log_started(loop, listeners.bound, settings)
         else:
+            await self.usage.serve(settings.usage)
             changes.compare(old, settings)
             log_changed(changes)
             del old  # its endpoints go one by one, with the directory
@@ -242,8 +260,9 @@ class Service:
         self.draining = True
         if self.running is not None:
             await self._stop(self.running)
+        await self.usage.close()
         if self.http is not None:
-            self.http.close()
+            await self.http.close()
         counters = self.counters
         log.info("stopped", answers=counters.answers, drops=counters.drops)
 
@@ -258,15 +277,19 @@ class Service:
         # systemd's sockets are answered till the end: the next process reads them in a moment
         if not self.inherited.sockets:
             in_force.handler.ending = True
+        # what came in that round has been sent on: its responses are waited for as well
+        await parts.proxying.drain(GOODBYE)
         connections = parts.listeners.admission.open
         if connections:
             log.info("closing_connections", connections=connections, seconds=GOODBYE)
-        goodbyes = parts.outbound.outgoing.aclose(), parts.listeners.say_goodbye()
-        _, late = await asyncio.gather(*goodbyes)
+        late = await parts.listeners.say_goodbye()
         if late:
             log.info("connections_cut_off", connections=late, why="they didn't read in time")
-        # last: until here a new connection gets 503 with Retry-After, and isn't refused
+        # after them: until here a new connection gets 503 with Retry-After, and isn't refused
         await parts.listeners.close(_LAST_PEERS)
+        # last: over these come the responses to what systemd's sockets brought until now
+        await parts.proxying.drain(GOODBYE)
+        await parts.outbound.outgoing.aclose()
         self.activation.close()
         parts.lookups.close()
         parts.proxying.close()
@@ -301,20 +324,13 @@ class Service:
             self._own_secret.log_unless_kept()
         return self._own_secret.key
 
-    def _watch(self, transport: str, host: str, port: int, what: str) -> None:
+    def _watch(
+        self, transport: str, host: str, port: int, names: tuple[str, ...], what: str
+    ) -> None:
         """Report something about a connection to the observer of messages."""
         observer = self.observing.observer
         if observer is not None:
-            observer.happened(host, port, transport, what)
-
-    async def _look_at_certificates(self) -> None:
-        """Take up certificates that are renewed, until cancelled."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            try:
-                await self.certificates.look()
-            except Exception:  # a fault of ours must not take later renewals away as well
-                log.exception("certificates_not_looked_at")
+            observer.happened(host, port, transport, names, what)
 
 
 async def _drain(lookups: LookupMode, proxying: ProxyMode, seconds: float) -> None:

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 
 from chatredirect.answering.request_handler import RequestHandler
 from chatredirect.config import ListenUrl
+from chatredirect.net.refusals import Refusals
 from chatredirect.sip.limits import Limits
 from chatredirect.systemd.inherited import Inherited
 from chatredirect.transport.admission import Admission
@@ -77,12 +78,14 @@ class Listeners:
         admission: limits on the connections of all of them together.
         inherited: sockets that systemd has bound; if there are any, there are no others.
         watch: called for all reports about connections.
+        refusals: who was refused, and why.
     """
 
     loop: asyncio.AbstractEventLoop
     admission: Admission
     inherited: Inherited
     watch: Watch
+    refusals: Refusals
     _urls: dict[ListenUrl, ListenUrl] = field(default_factory=dict)
     _udp: dict[ListenUrl, UdpListener] = field(default_factory=dict)
     _streams: dict[ListenUrl, StreamListener] = field(default_factory=dict)
@@ -108,11 +111,14 @@ class Listeners:
         """The UDP listeners that are open."""
         return self._udp.values()
 
-    def plan(self, wanted: Sequence[ListenUrl], receive_buffer: int) -> ListenerPlan:
+    def plan(
+        self, wanted: Sequence[ListenUrl], receive_buffer: int, *, free_bind: bool
+    ) -> ListenerPlan:
         """Bind what isn't open yet. Nothing changes before `carry_out`.
 
         An IPv6 wildcard takes IPv4 as well, unless the same port has an IPv4 listener of its own.
-        `receive_buffer` is that of UDP sockets, in octets.
+        `receive_buffer` is that of UDP sockets, in octets; `free_bind` is whether this machine may
+        get an address later.
 
         Raises:
             BindError: an address can't be listened on; nothing stays bound.
@@ -132,7 +138,12 @@ class Listeners:
                     sock = adopt(inherited[url], receive_buffer=receive_buffer)
                 else:
                     only_ipv6 = (url.transport, url.port) in with_ipv4
-                    sock = bind(url, only_ipv6=only_ipv6, receive_buffer=receive_buffer)
+                    sock = bind(
+                        url,
+                        only_ipv6=only_ipv6,
+                        receive_buffer=receive_buffer,
+                        free_bind=free_bind,
+                    )
                 plan.fresh[url] = sock
                 plan.urls[url] = bound_url(url, sock)
         except BindError:
@@ -183,7 +194,7 @@ class Listeners:
                 self.loop,
             )
             return
-        group = ConnectionGroup(serving.settings, self.loop, self.watch)
+        group = ConnectionGroup(serving.settings, self.loop, self.watch, self.refusals)
         stream = StreamListener(group, self.admission, serving.security.get(url))
         stream.start(sock)
         self._streams[url] = stream
@@ -223,7 +234,7 @@ class Outbound:
         udp_sender = UdpSender(loop, lambda: listeners.udp, lambda *_: None, trust, receive_buffer)
         self.flow_table = FlowTable(secrets.randbits(64), udp_sender.between)
         self.outgoing = Outgoing(
-            ConnectionGroup(nothing_yet, loop, listeners.watch),
+            ConnectionGroup(nothing_yet, loop, listeners.watch, listeners.refusals),
             OutgoingLimits(),
             security,
             udp_sender,

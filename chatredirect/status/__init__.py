@@ -4,6 +4,7 @@ An answer is JSON of a documented form (docs/commands.md). It is gathered in sli
 thousand endpoints it takes a while, and no request waits for it.
 
     overview        the parts of an answer
+    refused         the part about refusals
     status_handler  the control socket's command
     sheet           an answer for people
 """

@@ -67,11 +67,16 @@ def _configuration(view: View, model: ReadModel) -> Json:
     settings, reloader = model.settings, view.reloader
     verdict = reloader.verdict
     return {
-        "file": str(reloader.config),
+        "file": os.path.abspath(reloader.config),
+        "include": None if settings is None else settings.include,
         "files": 0 if settings is None else len(settings.files),
         "fingerprint": "" if settings is None else settings.fingerprint,
         "in_force_since": model.since,
-        "reloads": {"done": reloader.done, "refused": reloader.refused},
+        "reloads": {
+            "done": reloader.done,
+            "refused": reloader.refused,
+            "history": [{"what": each.what, "at": each.at} for each in reversed(reloader.history)],
+        },
         "last_reload": None if verdict is None else {"what": verdict.what, "at": verdict.at},
     }
 

@@ -1,4 +1,4 @@
-"""A status for people: 80 columns, troubles first.
+"""A status for people: as wide as the terminal, troubles first; in a pipe a line for each row.
 
 It is made of the JSON that came over the control socket. Another version may have sent it, so what
 is missing isn't shown.
@@ -11,203 +11,249 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from chatredirect.control.protocol import Json
-from chatredirect.log.escape import escape
-from chatredirect.runtime.wording import counted
+from chatredirect.control.protocol import Json, number_in
+from chatredirect.runtime.wording import counted, local_time, span
+from chatredirect.status.status_text import (
+    JsonObject,
+    counts_text,
+    object_in,
+    objects_in,
+    pool_dns,
+    pool_name,
+    printed,
+    target_lines,
+    why_unusable,
+)
 
 WIDTH = 80
+_REFUSED = 10  # rows of peers that were refused
+_NAMED = 3  # names of a certificate
+_BESIDE = ", "  # between what a terminal shows below each other
 _SOON = 30  # days before a certificate's end from which on it is a trouble
 
 
-def draw(status: Mapping[str, Json], console: Console) -> None:
-    """Print the control socket's answer."""
-    for each in _renderables(status):
+def draw(status: JsonObject, console: Console, *, one_line: bool = False) -> None:
+    """Print the control socket's answer; `one_line`: each row in one line, for grep and awk."""
+    for each in _renderables(status, _BESIDE if one_line else "\n"):
         console.print(each)
 
 
-def endpoint_row(endpoint: Mapping[str, Json]) -> str:
+def endpoint_row(endpoint: JsonObject) -> str:
     """One endpoint as a line, for lists that are too long for a table."""
     fields = ("sip_address", "mode", "state", "requests", "pool_fqdn", "trouble")
-    return "  ".join(_text(endpoint.get(name)) for name in fields).rstrip()
+    return "  ".join(printed(endpoint.get(name)) for name in fields).rstrip()
 
 
-def pool_row(pool: Mapping[str, Json]) -> str:
+def pool_row(pool: JsonObject) -> str:
     """One pool as a line."""
-    return "  ".join((_pool_name(pool), _targets(pool).plain, _dns(pool))).rstrip()
+    return "  ".join((pool_name(pool), _targets(pool, _BESIDE).plain, pool_dns(pool))).rstrip()
 
 
-def _renderables(status: Mapping[str, Json]) -> Iterator[RenderableType]:
+def _renderables(status: JsonObject, joint: str) -> Iterator[RenderableType]:
     yield _overview(status)
-    certificates = _list(status, "certificates")
+    certificates = objects_in(status, "certificates")
     if certificates:
         yield Text()
         yield _certificates(certificates)
+    yield from _refused(status)
     for name, heading, table in (
         ("endpoints", _endpoints_heading, _endpoints),
         ("pools", _pools_heading, _pools),
     ):
-        section = _section(status, name)
-        listed = _list(section, "listed")
+        section = object_in(status, name)
+        listed = objects_in(section, "listed")
         yield Text()
         yield heading(section)
         if listed:
-            yield table(listed)
-        more = _number(section, "count") - len(listed)
+            yield table(listed, joint)
+        more = number_in(section, "count") - len(listed)
         if more > 0:
             yield Text(f"… and {more:,} more: --all shows them")
     yield Text()
     yield _traffic(status)
 
 
-def _overview(status: Mapping[str, Json]) -> Table:
+def _overview(status: JsonObject) -> Table:
     table = _plain_table()
-    up = _span(status.get("uptime"))
+    up = span(_float(status.get("uptime")))
     ending = ", about to stop" if status.get("draining") is True else ""
-    pid, version = _text(status.get("pid")), _text(status.get("version"))
-    codec = _text(status.get("codec"))
+    pid, version = printed(status.get("pid")), printed(status.get("version"))
+    codec = printed(status.get("codec"))
     table.add_row("chatredirect", f"{version}, {codec} codec, up {up}, process {pid}{ending}")
-    configuration = _section(status, "configuration")
-    files = _number(configuration, "files")
+    configuration = object_in(status, "configuration")
+    files = number_in(configuration, "files")
     more = f" and {files - 1:,} more" if files > 1 else ""
-    mark = _text(configuration.get("fingerprint"))[:12]
+    mark = printed(configuration.get("fingerprint"))[:12]
     since = _when(configuration.get("in_force_since"))
     table.add_row(
         "configuration",
-        f"{_text(configuration.get('file'))}{more}, {mark}, in force since {since}",
+        f"{printed(configuration.get('file'))}{more}, {mark}, in force since {since}",
     )
+    if configuration.get("files_differ") is True:
+        text = "the files say something else now: chatredirect reload --what-if"
+        table.add_row("", Text(text, style="yellow"))
     last = configuration.get("last_reload")
     if isinstance(last, Mapping):
-        what = f"{_text(last.get('what'))} {_when(last.get('at'))}"
+        what = f"{printed(last.get('what'))} {_when(last.get('at'))}"
         table.add_row("last reload", Text(what, style="red" if "refused" in what else ""))
-    log = _section(status, "log")
-    level = _text(log.get("level"))
+    log = object_in(status, "log")
+    level = printed(log.get("level"))
     if log.get("until") is not None:
-        level += f" until {_when(log.get('until'))}, then {_text(log.get('configured'))}"
-    if _number(log, "lines_lost"):
-        level += f"; {_number(log, 'lines_lost'):,} lines lost"
+        level += f" until {_when(log.get('until'))}, then {printed(log.get('configured'))}"
+    if number_in(log, "lines_lost"):
+        level += f"; {number_in(log, 'lines_lost'):,} lines lost"
     table.add_row("log level", level)
     urls = []
-    for each in _list(status, "listeners"):
+    for each in objects_in(status, "listeners"):
         number = each.get("connections")
         many = "" if number is None else f" ({_count(number, 'connection')})"
-        urls.append(f"{_text(each.get('url'))}{many}")
+        urls.append(f"{printed(each.get('url'))}{many}")
     table.add_row("listening", ", ".join(urls) or "on nothing")
     return table
 
 
-def _certificates(certificates: Sequence[Mapping[str, Json]]) -> Table:
+def _certificates(certificates: Sequence[JsonObject]) -> Table:
     table = _table("certificate", "expires", "")
     for each in certificates:
-        days = _number(each, "days_left")
+        days = number_in(each, "days_left")
         left = f"in {_count(days, 'day')}" if days >= 0 else "EXPIRED"
         style = "red" if days < _SOON else ""
         date = time.strftime("%Y-%m-%d", time.gmtime(_float(each.get("expires"))))
-        table.add_row(_text(each.get("file")), date, Text(left, style=style))
+        table.add_row(printed(each.get("file")), date, Text(left, style=style))
     return table
 
 
-def _endpoints_heading(section: Mapping[str, Json]) -> Text:
-    number = _number(section, "count")
-    modes, states = _counts(section.get("by_mode")), _counts(section.get("by_state"))
+def _refused(status: JsonObject) -> Iterator[RenderableType]:
+    section = object_in(status, "refused")
+    peers, limits = objects_in(section, "peers"), objects_in(section, "limits")
+    others = section.get("others")
+    now = _float(status.get("now"))
+    since = _float(object_in(status, "configuration").get("in_force_since"))
+    if peers:
+        yield Text()
+        yield Text("refused lately", style="bold red")
+        table = _table("peer, and its names", "times", "last", "why, and the key to change")
+        for each in peers[:_REFUSED]:
+            table.add_row(*_refused_row(each, now, since))
+        yield table
+        more = len(peers) - _REFUSED
+        if more > 0:
+            yield Text(f"… and {counted(more, 'row')} more: --json shows them")
+    if isinstance(others, int) and others:
+        yield Text(f"… and {counted(others, 'refusal')} of others")
+    if limits:
+        yield Text()
+        yield Text("limits that were reached", style="bold red")
+        table = _table("limit", "value", "times", "last", "last peer")
+        for each in limits:
+            value, last = each.get("limit"), each.get("last")
+            table.add_row(
+                printed(each.get("key")),
+                f"{value:,}" if isinstance(value, int | float) else "-",
+                f"{number_in(each, 'count'):,}",
+                "-" if last is None else f"{span(now - _float(last))} ago",
+                printed(each.get("peer")),
+            )
+        yield table
+
+
+def _refused_row(row: JsonObject, now: float, since: float) -> tuple[RenderableType, ...]:
+    given = row.get("names")
+    names = [printed(each) for each in given] if isinstance(given, list | tuple) else []
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    peer = "\n".join(
+        [f"{printed(row.get('transport'))} {printed(row.get('peer'))}", *names[:_NAMED], *more]
+    )
+    key, value, last = printed(row.get("key")), printed(row.get("value")), _float(row.get("last"))
+    why = Text(printed(row.get("why")))
+    if key:
+        why.append(f"\n{key}{f': {value}' if value else ''}", style="bold")
+    elif detail := printed(row.get("detail")):
+        why.append(f"\n{detail}")
+    if last < since:
+        why.append("\nbefore the configuration that is in force", style="dim")
+    return peer, f"{number_in(row, 'count'):,}", f"{span(now - last)} ago", why
+
+
+def _endpoints_heading(section: JsonObject) -> Text:
+    number = number_in(section, "count")
+    modes, states = counts_text(section.get("by_mode")), counts_text(section.get("by_state"))
     text = f"{_count(number, 'endpoint')}: {modes}; {states}" if number else "no endpoints"
     heading = Text(text, style="bold")
     return heading.append_text(_trouble(section))
 
 
-def _endpoints(listed: Sequence[Mapping[str, Json]]) -> Table:
+def _endpoints(listed: Sequence[JsonObject], joint: str) -> Table:
     table = _table("SIP address", "mode", "state", "requests", "pool, and what is wrong")
     for each in listed:
-        wrong = _text(each.get("trouble"))
-        where = Text(_text(each.get("pool_fqdn")))
+        wrong = printed(each.get("trouble"))
+        where = Text(printed(each.get("pool_fqdn")))
         if wrong:
-            where.append(f"\n{wrong}", style="red")
-        cells = (_text(each.get(name)) for name in ("sip_address", "mode", "state"))
-        table.add_row(*cells, f"{_number(each, 'requests'):,}", where)
+            where.append(f"{joint}{wrong}", style="red")
+        cells = (printed(each.get(name)) for name in ("sip_address", "mode", "state"))
+        table.add_row(*cells, f"{number_in(each, 'requests'):,}", where)
     return table
 
 
-def _pools_heading(section: Mapping[str, Json]) -> Text:
-    number, usable = _number(section, "count"), _number(section, "usable")
+def _pools_heading(section: JsonObject) -> Text:
+    number, usable = number_in(section, "count"), number_in(section, "usable")
     heading = Text(f"{_count(number, 'pool')}, {usable:,} usable", style="bold")
     return heading.append_text(_trouble(section))
 
 
-def _pools(listed: Sequence[Mapping[str, Json]]) -> Table:
+def _pools(listed: Sequence[JsonObject], joint: str) -> Table:
     table = _table("pool", "targets", "DNS")
     for each in listed:
-        table.add_row(_pool_name(each), _targets(each), _dns(each))
+        table.add_row(pool_name(each), _targets(each, joint), pool_dns(each))
     return table
 
 
-def _pool_name(pool: Mapping[str, Json]) -> str:
-    name = _text(pool.get("pool_fqdn"))
-    port, transport = pool.get("port"), pool.get("transport")
-    return f"{name}{f':{port}' if port else ''}{f' {_text(transport)}' if transport else ''}"
-
-
-def _targets(pool: Mapping[str, Json]) -> Text:
-    lines = Text()
-    for each in _list(pool, "targets"):
-        state = _text(each.get("state"))
-        shown = f"{_text(each.get('target'))} {state}"
-        if state == "down":
-            shown += f" ({_text(each.get('last_ping'))})"
-        lines.append(("\n" if lines else "") + shown, style="red" if state == "down" else "")
-    more = _number(pool, "more_targets")
-    if more:
-        lines.append(f"\nand {more:,} more")
+def _targets(pool: JsonObject, joint: str) -> Text:
+    lines = target_lines(pool)
     if pool.get("usable") is not True:
-        why = _text(pool.get("why")).removeprefix(f"{_text(pool.get('pool_fqdn'))}: ")
-        lines.append(("\n" if lines else "") + why, style="red")
-    return lines
+        lines.append((why_unusable(pool), True))
+    shown = Text()
+    for line, bad in lines:
+        shown.append((joint if shown else "") + line, style="red" if bad else "")
+    return shown
 
 
-def _dns(pool: Mapping[str, Json]) -> str:
-    age, due = pool.get("dns_age"), pool.get("next_refresh")
-    parts = [] if age is None else [f"{_span(age)} old"]
-    if due is not None:
-        parts.append(f"next in {_span(due)}")
-    if pool.get("stale") is not None:
-        parts.append(f"STALE: {_text(pool.get('stale'))}")
-    return ", ".join(parts)
-
-
-def _traffic(status: Mapping[str, Json]) -> Table:
+def _traffic(status: JsonObject) -> Table:
     table = _plain_table()
-    table.add_row("answers", _counts(status.get("answers")) or "none yet")
-    for name in ("drops", "malformed"):
-        if counts := _counts(status.get(name)):
-            table.add_row(name, counts)
-    connections = _section(status, "connections")
-    text = f"{_number(connections, 'open'):,} of {_number(connections, 'most'):,}"
+    table.add_row("answers", counts_text(status.get("answers")) or "none yet")
+    for title, name in (("no answer", "drops"), ("malformed", "malformed")):
+        if counts := counts_text(status.get(name)):
+            table.add_row(title, counts)
+    connections = object_in(status, "connections")
+    text = f"{number_in(connections, 'open'):,} of {number_in(connections, 'most'):,}"
     peers = [
-        f"{_text(each.get('peer'))} {_number(each, 'connections'):,}"
-        for each in _list(connections, "by_peer")[:8]
+        f"{printed(each.get('peer'))} {number_in(each, 'connections'):,}"
+        for each in objects_in(connections, "by_peer")[:8]
     ]
     if peers:
-        others = _number(connections, "peers") - len(peers)
+        others = number_in(connections, "peers") - len(peers)
         text += f": {', '.join(peers)}{f', {others:,} more peers' if others > 0 else ''}"
     table.add_row("connections", text)
     for name in ("refused", "closed"):
-        if counts := _counts(connections.get(name)):
+        if counts := counts_text(connections.get(name)):
             table.add_row(f"… {name}", counts)
-    for each in _list(connections, "sent_away"):
-        why = f"sent too much ({_text(each.get('reason'))}), closed {_when(each.get('at'))}"
-        table.add_row("… sent away", f"{_text(each.get('peer'))}: {why}")
+    for each in objects_in(connections, "sent_away"):
+        why = f"sent too much ({printed(each.get('reason'))}), closed {_when(each.get('at'))}"
+        table.add_row("… sent away", f"{printed(each.get('peer'))}: {why}")
     for name in ("lookups", "proxy"):
-        section = _section(status, name)
+        section = object_in(status, name)
         if section:
             numbers = {
                 key: value
                 for key, value in section.items()
                 if isinstance(value, int) and key != "most"
             }
-            table.add_row(name, _counts(numbers) or "none yet")
+            table.add_row(name, counts_text(numbers) or "none yet")
     return table
 
 
-def _trouble(section: Mapping[str, Json]) -> Text:
-    number = _number(section, "troubled")
+def _trouble(section: JsonObject) -> Text:
+    number = number_in(section, "troubled")
     return Text(f"; {number:,} with a trouble", style="bold red") if number else Text()
 
 
@@ -221,63 +267,20 @@ def _plain_table() -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
-        number = column == "requests"
+        number = column in {"requests", "times", "value"}
         table.add_column(column, overflow="fold", justify="right" if number else "left")
     return table
-
-
-def _counts(counts: Json) -> str:
-    """`302: 12, 404: 3`, the largest first."""
-    if not isinstance(counts, Mapping):
-        return ""
-    found = [(name, number) for name, number in counts.items() if isinstance(number, int)]
-    found.sort(key=lambda each: -each[1])
-    return ", ".join(f"{_text(name)} {number:,}" for name, number in found if number)
 
 
 def _count(number: Json, thing: str) -> str:
     return counted(number if isinstance(number, int) else 0, thing)
 
 
-def _span(seconds: Json) -> str:
-    """A duration in its two largest units."""
-    left = round(_float(seconds))
-    for unit, size, smaller, small in (
-        ("d", 86_400, "h", 3600),
-        ("h", 3600, "min", 60),
-        ("min", 60, "s", 1),
-    ):
-        if left >= size:
-            rest = left % size // small
-            coarse = left >= 10 * size or not rest
-            return f"{left // size} {unit}{'' if coarse else f' {rest} {smaller}'}"
-    return f"{left} s"
-
-
 def _when(at: Json) -> str:
     if at is None:
         return "-"
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_float(at)))
-
-
-def _text(value: Json) -> str:
-    return "" if value is None else escape(str(value))
+    return local_time(_float(at))
 
 
 def _float(value: Json) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _number(section: Mapping[str, Json], name: str) -> int:
-    value = section.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def _section(status: Mapping[str, Json], name: str) -> Mapping[str, Json]:
-    value = status.get(name)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(section: Mapping[str, Json], name: str) -> list[Mapping[str, Json]]:
-    value = section.get(name)
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []

@@ -1,7 +1,8 @@
 """The control socket's command `status`.
 
 A summary of everything, with the endpoints and pools that have a trouble and some of the others.
-With the argument `all`, events before the summary have every endpoint and pool.
+With the argument `all`, events before the summary have every endpoint and pool; with `most` as well
+not more than so many of each, with `sip_address` that endpoint alone.
 """
 
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar
 
-from chatredirect.control.control_server import Conversation, Handler
+from chatredirect.control.conversation import Conversation, Handler
 from chatredirect.control.protocol import ControlRefusal, Json
 from chatredirect.endpoints.directory import Endpoint
 from chatredirect.log.level import LogLevel
@@ -28,9 +29,8 @@ from chatredirect.status.overview import (
     trouble,
     troubled,
 )
+from chatredirect.status.refused import refused
 
-SCHEMA = 1
-"""Grows when a name in the answer changes its meaning or is removed; not with new names."""
 _LISTED = 40  # endpoints, and pools, in the summary
 _SLICE = 200  # in one event, if all are asked for
 _LOOK = 64  # endpoints or pools between two looks at the time
@@ -48,12 +48,13 @@ def status_command(view: View, level: LogLevel) -> Handler:
         slicer = Slicer()
         model = view.model
         shown = overview(view, model, level)
-        result = {"schema": SCHEMA} | shown | traffic(view, model)
+        result = shown | traffic(view, model)
+        result["refused"] = refused(model)
         result["dns"] = dns(model.pools)
         result["endpoints"] = await _endpoints(model, slicer)
         result["pools"] = await _pools(model.pools, slicer)
         if everything:
-            await _send_all(model, conversation, slicer)
+            await _send_all(model, conversation, slicer, request)
         return result
 
     return status
@@ -106,8 +107,15 @@ async def _pools(pools: Pools | None, slicer: Slicer) -> Json:
     return {"count": len(every), "usable": usable, "troubled": number, "listed": lines}
 
 
-async def _send_all(model: ReadModel, conversation: Conversation, slicer: Slicer) -> None:
+async def _send_all(
+    model: ReadModel,
+    conversation: Conversation,
+    slicer: Slicer,
+    wanted: Mapping[str, Json],
+) -> None:
     """Raises Gone: the client doesn't read any more."""
+    most, only = wanted.get("most"), wanted.get("sip_address")
+    stop = most if isinstance(most, int) else None
 
     async def send(name: str, items: Iterable[_T], line_of: Callable[[_T], Json]) -> None:
         for some in _slices(items, _SLICE):
@@ -119,9 +127,14 @@ async def _send_all(model: ReadModel, conversation: Conversation, slicer: Slicer
 
     pools, now = model.pools, time.monotonic()
     counters = model.counters
-    await send("endpoints", list(model.directory), lambda each: endpoint_line(each, counters))
+    if isinstance(only, str):
+        found = model.directory.spelled_as(only.encode("utf-8", "replace"))
+        endpoints = [] if found is None else [found]
+    else:
+        endpoints = list(islice(model.directory, stop))
+    await send("endpoints", endpoints, lambda each: endpoint_line(each, counters))
     if pools is not None:
-        await send("pools", list(pools), lambda each: pool_line(pools, each, now))
+        await send("pools", list(islice(pools, stop)), lambda each: pool_line(pools, each, now))
 
 
 def _slices(items: Iterable[_T], size: int = _LOOK) -> Iterator[list[_T]]:

@@ -1,7 +1,7 @@
 """Draws sightings as a ladder diagram in plain text, line by line.
 
                       caller                   chatredirect                    pool
-    #1 08:25:13.123   Call-ID 7@192.0.2.9, from <sip:bob@contoso.com>
+    #1 08:25:13.123 +01:00 Call-ID 7@192.0.2.9, from <sip:bob@contoso.com>
     #1     0.0 ms  |--- INVITE ------------------->|                               |
                    * endpoint sip:ocschat@contoso.com: 302 to <sip:ocschat@pcpool.contoso.com>
     #1     0.2 ms  |<------- 302 Moved Temporarily |                               |
@@ -11,10 +11,12 @@ A call's first peer is its caller; all others are on the pool's side. All text o
 
 import re
 import textwrap
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from chatredirect.log.escape import clean, escape
+from chatredirect.runtime.wording import local_time
 from chatredirect.sip.flow import peer_text
 from chatredirect.trace.sighting import Ends, Sighting, SightingKind
 
@@ -26,7 +28,17 @@ _MARGIN = 15  # columns before the first vertical line
 _MAX_CALLS = 1024
 _REMEMBERED = 64  # messages of a call that are compared with the next one
 _CUT = "..."
+Tone: TypeAlias = Literal["request", "provisional", "success", "failure", "decision"]
 _STATUS_LINE = re.compile(rb"SIP/2\.0 ([^\r\n]*)", re.IGNORECASE)
+_STATUS_TONES: Mapping[bytes, Tone] = {b"1": "provisional", b"2": "success", b"3": "success"}
+#: Requests are cyan, successes and redirections green, refusals and faults red, decisions yellow.
+_COLOURS: Mapping[Tone, str] = {
+    "request": "36",
+    "provisional": "2",
+    "success": "32",
+    "failure": "31",
+    "decision": "33",
+}
 _FROM = re.compile(rb"^(?:from|f)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -143,6 +155,22 @@ class Ladder:
         return [*lines, ""]
 
 
+def tone_of(sighting: Sighting) -> Tone:
+    """What kind of news a sighting's lines are, for their colour."""
+    match sighting.kind:
+        case SightingKind.DECIDED:
+            return "decision"
+        case SightingKind.UNREADABLE | SightingKind.CONNECTION:
+            return "failure"
+    status = _STATUS_LINE.match(sighting.data)
+    return "request" if status is None else _STATUS_TONES.get(status[1][:1], "failure")
+
+
+def colour_of(sighting: Sighting) -> str:
+    """The colour of a sighting's lines on a terminal, as numbers of ECMA-48's SGR."""
+    return _COLOURS[tone_of(sighting)]
+
+
 def _label(data: bytes) -> str:
     """A request's method, or a response's status."""
     status = _STATUS_LINE.match(data)
@@ -166,7 +194,7 @@ def _elapsed(seconds: float) -> str:
 
 
 def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at % 1 * 1000):03}"
+    return local_time(at, f"%H:%M:%S.{int(at % 1 * 1000):03}")
 
 
 def _peer(ends: Ends) -> str:

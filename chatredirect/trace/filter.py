@@ -27,13 +27,16 @@ class Filter:
         call_id: its Call-ID.
         caller: a substring of its From, in lower case.
         endpoint: `:user@host` of its Request-URI or To, in lower case.
-        peer: the IP address of its sender.
+        peer: the IP address of its sender, or a name in lower case that the sender's certificate
+            has proved.
+        addresses: the IP addresses that DNS gives for the name; they match as well.
     """
 
     call_id: bytes | None = None
     caller: bytes | None = None
     endpoint: bytes | None = None
     peer: str | None = None
+    addresses: frozenset[str] = frozenset()
 
     def compiled(self) -> Wants:
         """The filter as a function, which is called for every message during a trace."""
@@ -44,7 +47,7 @@ class Filter:
 
     def wants_unreadable(self, data: bytes, source: Peer) -> bool:
         """Whether octets that aren't a SIP message may be of interest."""
-        if self.peer is not None and source.host != self.peer.encode("ascii"):
+        if self.peer is not None and not self.is_from(source.host.decode("ascii"), source.names):
             return False
         parts = [part for part in (self.caller, self.endpoint) if part is not None]
         lower = data.lower() if parts else b""
@@ -52,14 +55,19 @@ class Filter:
             self.call_id is None or self.call_id in data
         )
 
+    def is_from(self, host: str, names: tuple[str, ...]) -> bool:
+        """Whether a peer with this address and these proved names is the one that is wanted."""
+        return host == self.peer or host in self.addresses or self.peer in names
+
     def _tests(self) -> Iterator[Wants]:
         """The fastest first."""
         call_id, caller = self.call_id, self.caller
         if call_id is not None:
             yield lambda message, _: message.call_id == call_id
         if self.peer is not None:
-            host = self.peer.encode("ascii")
-            yield lambda _, source: source.host == host
+            hosts = {each.encode("ascii") for each in (self.peer, *self.addresses)}
+            name = self.peer
+            yield lambda _, source: source.host in hosts or name in source.names
         if caller is not None:
             yield lambda message, _: message.from_ is not None and caller in message.from_.lower()
         if self.endpoint is not None:

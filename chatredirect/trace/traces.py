@@ -81,17 +81,18 @@ class TraceSession:
         self.wants = self.filter.compiled()
 
     def follow(self, call_id: bytes | None) -> None:
-        """Follow a call from now on."""
-        if call_id is None or call_id in self.calls:
+        """Follow a call from now on; None for a message without a Call-ID."""
+        key = call_id or b""
+        if key in self.calls:
             return
         if len(self.calls) >= MAX_CALLS:
             del self.calls[next(iter(self.calls))]
-        self.calls[call_id] = None
+        self.calls[key] = None
         self.begun += 1
 
     def follows(self, call_id: bytes | None) -> bool:
         """Whether a call is followed, or matches the filter by its Call-ID."""
-        return call_id in self.calls or (
+        return (call_id or b"") in self.calls or (
             self.filter.call_id is not None and call_id == self.filter.call_id
         )
 
@@ -167,6 +168,8 @@ class Traces:
         wanted = False
         try:
             for session in self.sessions:
+                if call_id is None:  # two such messages have nothing to do with each other
+                    session.calls.pop(b"", None)
                 if call_id in session.calls or session.wants(message, source):
                     wanted = True
                     session.follow(call_id)
@@ -209,11 +212,13 @@ class Traces:
                     at = self._clock()
                     session.see(Sighting(SightingKind.UNREADABLE, at, None, ends, data, why))
 
-    def happened(self, peer: str, port: int, transport: str, what: str) -> None:
+    def happened(
+        self, peer: str, port: int, transport: str, names: tuple[str, ...], what: str
+    ) -> None:
         """See `Observer`."""
         with self._harmless():
             for session in self.sessions:
-                if session.filter.peer == peer or (peer, port) in session.peers:
+                if session.filter.is_from(peer, names) or (peer, port) in session.peers:
                     ends = Ends(transport, ("", 0), (peer, port))
                     at = self._clock()
                     session.see(Sighting(SightingKind.CONNECTION, at, None, ends, what=what))

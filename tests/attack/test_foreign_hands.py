@@ -142,9 +142,9 @@ def test_a_response_injected(
     got, source = received(made)
     other.send(answer(got, status, tag="injected"))
     respond(made, got, "486 Busy Here", source)
-    kinds = everything(caller)
-    assert kinds[0] == "100 INVITE"
-    assert set(kinds[1:]) == {"486 INVITE"}
+    kinds = [read(caller.socket.recv(65536)).kind for _ in range(2)]
+    assert kinds == ["100 INVITE", "486 INVITE"]
+    assert set(everything(caller)) <= {"486 INVITE"}
 
 
 @ANYBODY

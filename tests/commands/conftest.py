@@ -13,6 +13,10 @@ from textwrap import dedent
 import pytest
 
 from tests.ports import free_port
+from tests.service.fixtures import run_daemon
+from tests.trace.conftest import control
+
+__all__ = ["control", "run_daemon"]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -64,11 +64,11 @@ def test_bad(chatredirect: Command, write: Write) -> None:
 def test_json(chatredirect: Command, write: Write) -> None:
     bad = chatredirect("check", write(BAD), "--json")
     assert bad.returncode == 78
-    answer = json.loads(bad.stdout)
-    assert answer["ok"] is False
-    assert [fault["line"] for fault in answer["errors"]] == [1, 2, 3]
+    error = json.loads(bad.stdout)["error"]
+    assert error["exit_status"] == 78
+    assert [fault["line"] for fault in error["faults"]] == [1, 2, 3]
     good = json.loads(chatredirect("check", write(GOOD), "--json").stdout)
-    assert good["ok"] is True
+    assert good["schema"] == "chatredirect/check/1"
     assert good["listen"] == ["udp://127.0.0.1:5060"]
     assert good["endpoints"][0]["pool_fqdn"] == "pcpool.contoso.com"
     assert good["warnings"] == []

@@ -99,7 +99,6 @@ def test_not_ready(chatredirect: Command, write: Write) -> None:
     assert "not ready  sip:b@contoso.com (nowhere.contoso.com over tcp: " in done.stdout
     assert done.stdout.endswith("0 of 2 endpoints ready\n")
     answer = json.loads(chatredirect("check", "--live", "--json", path).stdout)
-    assert answer["ok"] is True
     assert [pool["ready"] for pool in answer["pools"]] == [False, False]
 
 
@@ -152,7 +151,7 @@ def test_resolve_shows_health(chatredirect: Command, write: Write, sip_server: i
     found = json.loads(chatredirect(*command, "--ping", "--json").stdout)
     assert [each["works"] for each in found["resolutions"][0]["pings"]] == [False, True]
     assert "works" not in chatredirect(*command).stdout
-    write(config(endpoint) + "    health: {timeout: 1.0}\n")
+    write(config(endpoint) + "    health: {timeout: 5.0}\n")
     assert "works: 200 OK" in chatredirect(*command).stdout
     assert "works" not in chatredirect(*command, "--no-ping").stdout
 

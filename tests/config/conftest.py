@@ -28,6 +28,18 @@ def settings(write: Callable[..., Path]) -> Callable[[str], Settings]:
 
 
 @pytest.fixture
+def with_http(settings: Callable[[str], Settings]) -> Callable[..., Settings]:
+    """The settings of a configuration with this section `http`."""
+
+    both = "[udp://127.0.0.1:5060, tcp://127.0.0.1:5060]"
+
+    def read(http: str, more: str = "", listen: str = both) -> Settings:
+        return settings(f"listen: {listen}\nhttp: {http}\n{more}")
+
+    return read
+
+
+@pytest.fixture
 def faults(write: Callable[..., Path]) -> Callable[[str], list[tuple[int, str]]]:
     """The line and message of every fault of a text; fails if it has none."""
 

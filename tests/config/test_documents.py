@@ -20,7 +20,10 @@ from chatredirect.config import (
     load,
     warnings,
 )
-from chatredirect.config.models import ControlSettings, HttpSettings, ProxySection
+from chatredirect.config.http_section import HttpSettings
+from chatredirect.config.models import ControlSettings, ProxySection
+from chatredirect.config.usage_section import UsageSettings
+from chatredirect.config.warnings import sample_values
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = {
@@ -33,6 +36,7 @@ SECTIONS = {
     "Control": ControlSettings,
     "HTTP": HttpSettings,
     "Proxy": ProxySection,
+    "Usage": UsageSettings,
     "Limits": LimitSettings,
 }
 
@@ -94,7 +98,35 @@ def test_samples(name: str) -> None:
     assert {str(endpoint.sip_address) for endpoint in settings.endpoints} == {
         *("sip:ocschat@contoso.com", "sip:persistentchat@contoso.com")
     }
-    assert not warnings(settings)
+    found = [fault.message for fault in warnings(settings)]
+    if name == "production.yaml":  # nobody knows the front ends beforehand
+        assert found.pop().startswith(
+            "the mode lookup serves trusted peers only, and only this machine is one: name the"
+        )
+    assert not found
+
+
+@pytest.mark.parametrize("name", ["chatredirect.yaml", "production.yaml"])
+def test_samples_serve_the_clients_that_they_name(name: str) -> None:
+    """Group Chat clients follow no 302, so the URI that they have is the mode lookup's."""
+    text = (ROOT / "config" / name).read_text()
+    assert text.index("Group Chat") < text.index("sip:ocschat@contoso.com")
+    modes = {str(each.sip_address): each.mode for each in load(ROOT / "config" / name).endpoints}
+    assert modes["sip:ocschat@contoso.com"] == "lookup"
+
+
+def test_what_is_left_of_a_sample_is_said(tmp_path: Path) -> None:
+    """Each value of the samples' domain, until it is replaced; a demonstration on loopback may."""
+    text = (ROOT / "config/production.yaml").read_text()
+    file = tmp_path / "chatredirect.yaml"
+    file.write_text(text)
+    endpoint, pool, name = (fault.message for fault in sample_values(load(file)))
+    assert endpoint.startswith("sip:ocschat@contoso.com and 1 more: contoso.com is the samples'")
+    assert pool.startswith("pcpool.contoso.com is the samples' pool")
+    assert name.startswith("advertise: chatredirect.contoso.com is the samples' name")
+    file.write_text(text.replace("contoso.com", "fabrikam.example"))
+    assert not list(sample_values(load(file)))
+    assert not list(sample_values(load(ROOT / "config/chatredirect.yaml")))
 
 
 def test_sample_for_loopback_needs_no_dns() -> None:

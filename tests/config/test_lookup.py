@@ -62,7 +62,7 @@ def test_keys_of_another_mode(faults: Faults, key: str) -> None:
 def test_a_wildcard_is_no_contact(settings: Load, faults: Faults, url: str) -> None:
     """Nobody could send to it: advertise or contact_uri must be given."""
     text = LOOKUP.replace("udp://127.0.0.1:5060", url)
-    assert "set advertise, or contact_uri" in only(faults(text))
+    assert "set advertise (or CHATREDIRECT_ADVERTISE" in only(faults(text))
     settings(text + "advertise: cr.contoso.com\n")
     settings(text + "    contact_uri: sip:ocschat@cr.contoso.com\n")
 

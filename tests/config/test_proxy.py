@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chatredirect.config import Settings, warnings
+from chatredirect.config import HostPort, Settings, warnings
 
 Load = Callable[[str], Settings]
 Faults = Callable[[str], list[tuple[int, str]]]
@@ -38,6 +38,30 @@ def test_values(settings: Load) -> None:
     assert made.endpoints[0].rewrite == "pool"
     assert made.proxy.proxy_require == ()
     assert made.proxy.timer_c == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "recorded"),
+    [
+        ("", None),
+        ("advertise: cr1.contoso.com\n", HostPort("cr1.contoso.com")),
+        (
+            "advertise: cr1.contoso.com\nproxy: {record_route_host: cr.contoso.com:5070}\n",
+            HostPort("cr.contoso.com", 5070),
+        ),
+    ],
+)
+def test_the_name_in_record_route(settings: Load, text: str, recorded: HostPort | None) -> None:
+    """docs/configuration.md: what instances have in common; else the instance's own name."""
+    assert settings(PROXY + text).record_route_host == recorded
+
+
+def test_the_common_name_leads_back_here(faults: Faults) -> None:
+    """A pool that is this server itself would be a loop."""
+    text = PROXY.replace("udp://0.0.0.0:5060", "tcp://0.0.0.0:5061")
+    text = text.replace("transport: tls", "transport: tcp")
+    message = only(faults(text + "proxy: {record_route_host: pcpool.contoso.com}\n"))
+    assert "leads back to this server itself" in message
 
 
 @pytest.mark.parametrize(
@@ -85,13 +109,26 @@ def test_faults(faults: Faults, text: str, says: str) -> None:
     assert says in only(faults(text))
 
 
+FRONT_END = "trusted_peers: [192.0.2.10]\n"
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ("", None),
+        (FRONT_END, None),
+        ("", "the mode proxy serves trusted peers only, and only this machine is one"),
         ("trusted_peers: []\n", "the mode proxy serves trusted peers only, and there are none"),
-        ("advertise: cr.contoso.com\n", None),
-        ("advertise: cr.contoso.com:5060\n", "names port 5060 for all listeners"),
+        (f"advertise: cr.contoso.com\n{FRONT_END}", None),
+        (f"advertise: cr.contoso.com:5060\n{FRONT_END}", "and advertise names port 5060 for all"),
+        (
+            "advertise: cr.contoso.com:5060\nproxy: {record_route_host: cr.contoso.com}\n"
+            + FRONT_END,
+            None,
+        ),
+        (
+            f"proxy: {{record_route_host: cr.contoso.com:5060}}\n{FRONT_END}",
+            "and proxy.record_route_host names port 5060 for all",
+        ),
     ],
 )
 def test_warnings(settings: Load, more: str, says: str | None) -> None:

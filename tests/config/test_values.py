@@ -2,10 +2,18 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from chatredirect.config import HostPort, ListenUrl, parse_listen, parse_pool_fqdn
+from chatredirect.config import (
+    ConfigError,
+    HostPort,
+    ListenUrl,
+    load,
+    parse_listen,
+    parse_pool_fqdn,
+)
 from chatredirect.config.address_syntax import parse_advertise, parse_nameserver, parse_network
 from chatredirect.config.sip_addresses import parse_sip_address
 
@@ -207,3 +215,35 @@ def test_sip_address_refused(text: str, says: str) -> None:
 def test_v4_mapped_networks(text: str, network: str) -> None:
     """A peer of such an address appears as IPv4, so its network is one of IPv4."""
     assert str(parse_network(text)) == network
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("log: {level: warn}", '(did you mean "warning"?)'),
+        ("log: {level: INFO}", '(did you mean "info"?)'),
+        ("log: {format: jsn}", '(did you mean "json"?)'),
+        ("tls: {minimum_version: TLS1.2}", '(did you mean "TLSv1.2"?)'),
+        ("loop: uvlop", '(did you mean "uvloop"?)'),
+        ("usage: {callers: pseudonym}", '(did you mean "pseudonyms"?)'),
+        ("watch: yess", '(did you mean "yes"?)'),
+        ('watch: "on"', "write on without quotes"),
+        ("log: {requests: 1}", "must be true or false, not the number 1"),
+        (f"loop: {'u' * 1000}", "must be auto, uvloop or asyncio"),
+    ],
+)
+def test_what_a_wrong_value_may_mean(tmp_path: Path, text: str, told: str) -> None:
+    """As for keys: words, whatever their case, and booleans."""
+    file = tmp_path / "chatredirect.yaml"
+    file.write_text(f"listen: [udp://127.0.0.1:5060]\n{text}\n")
+    with pytest.raises(ConfigError) as raised:
+        load(file)
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(("scheme", "meant"), [("utp", "udp"), ("tsl", "tls")])
+def test_what_a_wrong_transport_may_mean(tmp_path: Path, scheme: str, meant: str) -> None:
+    file = tmp_path / "chatredirect.yaml"
+    file.write_text(f"listen: [{scheme}://127.0.0.1:5060]\n")
+    with pytest.raises(ConfigError, match=rf'unknown \(did you mean "{meant}"\?\): write udp'):
+        load(file)

@@ -57,11 +57,26 @@ def test_no_endpoints(settings: Callable[[str], Settings]) -> None:
     assert "no endpoints" in found.message
 
 
+@pytest.mark.parametrize(
+    ("usage", "warns"),
+    [
+        ("{keep: 29}", True),
+        ("{keep: 30}", False),
+        ("{store: off, keep: 29}", False),
+    ],
+)
+def test_uses_that_are_kept_for_less_than_a_verdict_asks_for(
+    settings: Callable[[str], Settings], usage: str, warns: bool
+) -> None:
+    found = warnings(settings(MAIN.format("pool_fqdn: pc.contoso.com") + f"    usage: {usage}\n"))
+    assert [each.message.partition(" days")[0] for each in found] == ["usage.keep: 29"] * warns
+
+
 def test_secret_in_a_file_for_all(write: Callable[..., Path]) -> None:
     path = write(MAIN.format("pool_fqdn: pc.x.org") + "    secret: correct horse battery\n")
     path.chmod(0o644)
     (found,) = warnings(load(path))
-    assert "can be read by every user" in found.message
+    assert "can be read or written by every user" in found.message
     path.chmod(0o640)
     assert not warnings(load(path))
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from chatredirect.config import ConfigError, load
 from chatredirect.config.control_socket import configured_socket
 from chatredirect.config.models import DEFAULT_SOCKET
 from chatredirect.control import client
 from chatredirect.control.client import ControlError, ask
+from tests.privileges import AS_NOBODY
 
 
 def test_no_daemon(tmp_path: Path) -> None:
@@ -41,15 +43,16 @@ def test_somebody_who_may_not(tmp_path: Path) -> None:
         server.listen()
         for folder in (tmp_path, *tmp_path.parents[:3]):
             folder.chmod(0o755)
-        # Loaded first, for the interpreter may be where nobody else may look.
         code = (
-            "import os, sys\nfrom chatredirect.control.client import ControlError, ask\n"
-            "os.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n"
+            "import sys\nfrom chatredirect.control.client import ControlError, ask\n"
             "try:\n    ask(sys.argv[1], 'reload')\n"
             "except ControlError as error:\n    print(error.status, error)"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+            [*AS_NOBODY, sys.executable, "-c", code, path],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     assert done.stdout.startswith("77 user 65534 isn't permitted"), done
     assert "members of the service's group" in done.stdout
@@ -58,9 +61,9 @@ def test_somebody_who_may_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "message", "status"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "is no chatredirect", 76),
-        (b"[]\n", "is no chatredirect", 76),
-        (b'{"ok": 1}\n', "is no chatredirect", 76),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "isn't chatredirect", 76),
+        (b"[]\n", "isn't chatredirect", 76),
+        (b'{"ok": 1}\n', "isn't chatredirect", 76),
         (b'{"event": {}}\n', "went away before it had answered: .* which read nothing", 75),
         (b"", "went away before it had answered", 75),
         (b'{"ok": false, "error": "no", "status": 0}\n', "^no$", 69),
@@ -145,6 +148,23 @@ def test_the_socket_is_found_in_any_file(tmp_path: Path, text: str, found: str |
     file = tmp_path / "chatredirect.yaml"
     file.write_text(text)
     assert configured_socket(file) == found
+
+
+def test_a_relative_socket_is_beside_the_configuration(tmp_path: Path) -> None:
+    """Daemon and commands agree on it, wherever they were started."""
+    file = tmp_path / "chatredirect.yaml"
+    file.write_text("listen: [udp://127.0.0.1:5060]\ncontrol: {socket: run/../x.sock}\n")
+    assert load(file).control.socket == configured_socket(file) == f"{tmp_path}/x.sock"
+    assert load(os.path.relpath(file)).control.socket == f"{tmp_path}/x.sock"
+
+
+def test_a_relative_socket_whose_path_is_too_long(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    file = folder / "chatredirect.yaml"
+    file.write_text("listen: [udp://127.0.0.1:5060]\ncontrol: {socket: x.sock}\n")
+    with pytest.raises(ConfigError, match=r"yaml:2:19: control.socket: .* at most 107 octets"):
+        load(file)
 
 
 def test_the_socket_without_a_file(tmp_path: Path) -> None:

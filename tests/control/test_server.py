@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from chatredirect.control.client import ControlError, ask
-from chatredirect.control.control_server import Bounds, ControlServer, Conversation
+from chatredirect.control.control_server import ControlServer
+from chatredirect.control.conversation import Bounds, Conversation
 from chatredirect.control.protocol import ControlRefusal, ConversationGone, Json
 from tests.service.daemon import eventually
 from tests.service.fixtures import Run, run_daemon

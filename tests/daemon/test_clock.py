@@ -1,38 +1,18 @@
 """A clock that jumps: by hours or years, forwards and back, under a running daemon."""
 
 import json
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
+from tests.daemon.jumping_clock import Clock
 from tests.service.client import ask, request, talk
 from tests.service.daemon import Daemon, command, configuration, endpoint, eventually
 from tests.service.fixtures import Run
 
-SHIM = Path(__file__).with_name("jumping_clock.c")
 YEAR = 365 * 86_400
-
-
-class Clock:
-    """The daemon's time of day."""
-
-    def __init__(self, folder: Path) -> None:
-        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-        if compiler is None:
-            pytest.skip("no C compiler (cc)")
-        library = folder / "jumping_clock.so"
-        subprocess.run([compiler, "-shared", "-fPIC", "-o", library, SHIM], check=True)
-        self._jump = folder / "jump"
-        self.environment = {"LD_PRELOAD": str(library), "CLOCK_JUMP": str(self._jump)}
-
-    def jump(self, seconds: int) -> None:
-        """So far from the right time."""
-        new = self._jump.with_suffix(".new")
-        new.write_text(str(seconds))
-        new.rename(self._jump)
+JUMPS = (3600, -YEAR, 3 * YEAR, 0)
+MUCH = min(abs(each) for each in JUMPS if each) / 2  # no jump is taken for a slow machine
 
 
 def test_the_daemon_does_not_mind(run_daemon: Run, tmp_path: Path) -> None:
@@ -41,17 +21,18 @@ def test_the_daemon_does_not_mind(run_daemon: Run, tmp_path: Path) -> None:
     keys = configuration(control={"socket": str(tmp_path / "control")})
     daemon = run_daemon(keys, environment=clock.environment)
     with talk("tcp", daemon.address("tcp")) as connection:
-        for number, jump in enumerate((3600, -YEAR, 3 * YEAR, 0)):
+        for number, jump in enumerate(JUMPS):
             clock.jump(jump)
             assert ask(connection, request()).status == 302
             _command(daemon, "reload")
             status = json.loads(_command(daemon, "status", "--json"))
-            assert abs(status["now"] - datetime.now(UTC).timestamp() - jump) < 60
-            assert 0 <= status["uptime"] < 60
-            assert status["configuration"]["reloads"] == {"done": number + 1, "refused": 0}
+            assert abs(status["now"] - datetime.now(UTC).timestamp() - jump) < MUCH
+            assert 0 <= status["uptime"] < MUCH
+            reloads = status["configuration"]["reloads"]
+            assert (reloads["done"], reloads["refused"]) == (number + 1, 0)
             told = daemon.events("request")[-1]["timestamp"]
             shown = datetime.now(UTC) + timedelta(seconds=jump)
-            assert abs(datetime.fromisoformat(told) - shown) < timedelta(minutes=1)
+            assert abs(datetime.fromisoformat(told) - shown) < timedelta(seconds=MUCH)
     assert daemon.stop() == 0
 
 

@@ -12,6 +12,7 @@ import pytest
 from chatredirect.log import journal
 from chatredirect.log.journal import journal_writer, reads_stderr, render_for_journal
 from chatredirect.log.sink import LogSink
+from tests.log.test_sink import wait_for
 
 
 @pytest.fixture
@@ -121,8 +122,8 @@ def test_the_journal_comes_back(tmp_path: Path) -> None:
     writer = journal_writer(str(path))
     sink = LogSink(render_for_journal, writer)
     sink.emit("info", "lost", {})
+    wait_for(lambda: sink.dropped == 1)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        time.sleep(0.1)
         sock.bind(str(path))
         sock.settimeout(10)
         sink.emit("info", "kept", {})

@@ -177,6 +177,28 @@ def test_exit_with_a_stalled_reader() -> None:
     ("environ", "coloured"),
     [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
 )
+def test_auto_is_for_people_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
+    """`log.format: auto` is the console's form there, and JSON elsewhere."""
+    controller, terminal = pty.openpty()
+    with os.fdopen(controller, "rb", buffering=0) as screen, os.fdopen(terminal, "w") as stream:
+        sink = configure(LogSettings(), stream, environ)
+        sink.emit("info", "hello", {"n": 1})
+        sink.close()
+        shown = screen.read(1000)
+    assert b"hello" in shown
+    assert b'"event"' not in shown
+    assert (b"\x1b[" in shown) is coloured
+    out = io.StringIO()
+    sink = configure(LogSettings(), out, environ)
+    sink.emit("info", "hello", {"n": 1})
+    sink.close()
+    assert json.loads(out.getvalue())["event"] == "hello"
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
 def test_colours_only_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
     """no-color.org: set and not empty switches colours off."""
     controller, terminal = pty.openpty()

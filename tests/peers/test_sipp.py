@@ -9,6 +9,7 @@ import pytest
 
 from tests.service.daemon import PATIENCE, Daemon
 from tests.service.fixtures import Run
+from tests.sipp import BUFFERS
 
 HERE = Path(__file__).parent
 RATE = 400  # calls a second
@@ -39,7 +40,7 @@ def sipp(daemon: Daemon, folder: Path, scenario: str, mode: str, calls: int) -> 
         [
             *("sipp", f"{host}:{port}", "-sf", HERE / f"{scenario}.xml"),
             *("-i", "127.0.0.1", "-t", mode, "-m", str(calls), "-r", str(RATE), "-l", "400"),
-            *("-max_socket", "800"),
+            *("-max_socket", "800", *BUFFERS),
             *("-trace_stat", "-stf", statistics, "-fd", "1", "-trace_err", "-error_file"),
             *(folder / "errors.log", "-nostdin", "-timeout", "60s", "-timeout_error"),
         ],

@@ -48,7 +48,7 @@ async def run_faults(
                     "lifetime": 1.5,
                     "retry": 1.0,
                 },
-                health={"interval": 0.5, "timeout": 0.5, "losses": 2, "successes": 1},
+                health={"interval": 1.0, "timeout": 1.0, "losses": 2, "successes": 1},
                 log={"requests": False},
             ),
         )

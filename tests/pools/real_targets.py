@@ -1,10 +1,14 @@
 """SIP servers from Debian as targets: SIPp and Kamailio, started and stopped under the pools."""
 
+import socket
 import subprocess
-import time
+from contextlib import suppress
 from pathlib import Path
 
-from tests.dns.real_servers import free_port, needs
+from tests.dns.real_servers import needs
+from tests.ports import free_port
+from tests.service.client import request
+from tests.service.daemon import eventually
 
 KAMAILIO = """
 debug=0
@@ -58,9 +62,19 @@ class SipTarget:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
             )
-        time.sleep(0.2)
-        if self._process.poll() not in (None, 0):
+        with socket.socket(type=socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", self.port))
+            client.settimeout(0.5)
+            eventually(lambda: self._answers(client), f"{command[0]} to answer")
+
+    def _answers(self, client: socket.socket) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
             raise AssertionError((self.folder / "log").read_text(errors="replace")[-2000:])
+        with suppress(OSError):
+            client.send(request("OPTIONS"))
+            return bool(client.recv(4096))
+        return False
 
     def stop(self) -> None:
         """End it."""

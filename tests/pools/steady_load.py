@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -62,7 +63,11 @@ class SteadyLoad(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> "SteadyLoad":
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=self._to)
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)  # all answers of seconds
+        sock.setblocking(False)
+        sock.connect(self._to)
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=sock)
         self.phase("start")
         self._sender = loop.create_task(self._send())
         return self

@@ -159,7 +159,7 @@ async def test_first_server_is_dead(servers: Servers) -> None:
     dns = servers.nsd("pcpool A 192.0.2.1")
     gone = HostPort("127.0.0.1", free_port())
     async with odd_server(silent) as quiet:
-        known = settings(quiet.address, gone, dns.address, timeout=0.3, lifetime=3.0)
+        known = settings(quiet.address, gone, dns.address, timeout=1.0, lifetime=5.0)
         async with running(known, 5061) as (pools, pool):
             await wait_until(lambda: pool.usable)
             await asyncio.sleep(3)

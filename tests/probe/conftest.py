@@ -42,6 +42,11 @@ class Probed:
 
     @property
     def arrows(self) -> list[str]:
+        """`all_arrows` without what was sent again, as over UDP to who is held up for 0.5 s."""
+        return [each for each in self.all_arrows if not each.endswith(" (again)")]
+
+    @property
+    def all_arrows(self) -> list[str]:
         """The ladder: each arrow as `> INVITE` or `< 302 Moved Temporarily`."""
         arrows = []
         for line in self.out.splitlines():

@@ -85,9 +85,14 @@ class Peer:
     names: list[str | None] = field(default_factory=list)
 
     @property
+    def distinct(self) -> list[bytes]:
+        """The messages without retransmissions, which are the same octets."""
+        return list(dict.fromkeys(self.received))
+
+    @property
     def methods(self) -> list[str]:
-        """The first word of each message that has come, or its status code."""
-        return [method(message) for message in self.received]
+        """The first word of each of the `distinct` messages, or its status code."""
+        return [method(message) for message in self.distinct]
 
 
 @contextmanager

@@ -219,7 +219,7 @@ def test_record_route(probe: Probe) -> None:
         probed = probe(URI, "--via", f"udp://127.0.0.1:{proxy.port}")
     assert (probed.status, probed.err) == (0, "")
     assert proxy.methods == ["INVITE", "ACK", "BYE"]
-    _, acknowledgement, bye = proxy.received
+    _, acknowledgement, bye = proxy.distinct
     for request in (acknowledgement, bye):
         assert request.split(b" ")[1] == b"sip:a@192.0.2.9"
         assert header(request, "Route") == b"<sip:127.0.0.1:%d;lr>" % proxy.port

@@ -34,7 +34,7 @@ def test_retransmissions(probe: Probe) -> None:
     assert 2 <= len(peer.received) <= 3
     assert len(set(peer.received)) == 1
     again = len(peer.received) - 1
-    assert probed.arrows == ["> INVITE", *["> INVITE (again)"] * again]
+    assert probed.all_arrows == ["> INVITE", *["> INVITE (again)"] * again]
     assert f"no answer within 2 s, asked {again + 1} times. Is the daemon running" in probed.err
 
 
@@ -47,7 +47,8 @@ def test_lost_datagram(probe: Probe) -> None:
     with udp_peer(script) as peer:
         probed = probe(URI, "--via", f"udp://127.0.0.1:{peer.port}", "--timeout", "30")
     assert probed.status == 0
-    assert probed.arrows == ["> INVITE", "> INVITE (again)", "< 302 Moved Temporarily", "> ACK"]
+    assert probed.arrows == ["> INVITE", "< 302 Moved Temporarily", "> ACK"]
+    assert probed.all_arrows[1] == "> INVITE (again)"
 
 
 def test_nothing_is_sent_twice_over_tcp(probe: Probe) -> None:
@@ -55,7 +56,7 @@ def test_nothing_is_sent_twice_over_tcp(probe: Probe) -> None:
     with tcp_peer(silent) as peer:
         probed = probe(URI, "--via", f"tcp://127.0.0.1:{peer.port}", "--timeout", "1")
     assert probed.status == 69
-    assert peer.methods == ["INVITE"]
+    assert [method(each) for each in peer.received] == ["INVITE"]
     assert "no answer within 1 s. Something listens there" in probed.err
 
 
@@ -84,7 +85,7 @@ def test_provisional_and_nothing_else(probe: Probe) -> None:
         "> ACK",
     ]
     assert "no final answer within 1 s" in probed.err
-    invite, cancelled, _ = peer.received
+    invite, cancelled, _ = peer.distinct
     for name in ("Via", "From", "To", "Call-ID"):
         assert header(cancelled, name) == header(invite, name)
 
@@ -94,9 +95,9 @@ def test_ack_of_a_redirection(probe: Probe) -> None:
     with udp_peer(redirect("<sip:a@192.0.2.20:5060>")) as peer:
         probe(URI, "--via", f"udp://127.0.0.1:{peer.port}")
         deadline = time.monotonic() + 30
-        while len(peer.received) < 2 and time.monotonic() < deadline:
+        while len(peer.distinct) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-    invite, acknowledgement = peer.received
+    invite, acknowledgement = peer.distinct
     assert acknowledgement.startswith(b"ACK sip:ocschat@contoso.com SIP/2.0\r\n")
     for name in ("Via", "From", "Call-ID"):
         assert header(acknowledgement, name) == header(invite, name)
@@ -164,7 +165,7 @@ def test_flood(probe: Probe) -> None:
     with tcp_peer(script) as peer:
         probed = probe(URI, "--via", f"tcp://127.0.0.1:{peer.port}", "--timeout", "30")
     assert probed.status == 1
-    assert len(probed.arrows) == 200
+    assert len(probed.all_arrows) == 200
     assert "... and 1803 messages more" in probed.out
 
 
@@ -175,9 +176,9 @@ def test_endless_flood(probe: Probe) -> None:
         return [answer(request, "183 Session Progress")] * 200_000
 
     with udp_peer(script) as peer:
-        probed = probe(URI, "--via", f"udp://127.0.0.1:{peer.port}", "--timeout", "0.5")
+        probed = probe(URI, "--via", f"udp://127.0.0.1:{peer.port}", "--timeout", "3")
     assert probed.status == 69
-    assert len(probed.arrows) == 200
+    assert len(probed.all_arrows) == 200
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_notify_is_waited_for(probe: Probe) -> None:
     assert probed.status == 0
     assert probed.arrows == ["> SUBSCRIBE", "< 200 OK", "< NOTIFY", "> 200 OK"]
     assert peer.methods == ["SUBSCRIBE", "200"]
-    assert b";received=127.0.0.1" in header(peer.received[1], "Via")
+    assert b";received=127.0.0.1" in header(peer.distinct[1], "Via")
 
 
 SCRIPTS_WITHOUT_CONTACT: list[Script] = [

@@ -5,69 +5,15 @@ import re
 import signal
 import socket
 import time
-from typing import Any
 
 import pytest
 
 from tests.lookup.in_memory_lookups import REQURI, SDP
-from tests.service.client import Udp, ask, request, talk
-from tests.service.daemon import PATIENCE, Daemon, configuration, endpoint, eventually
+from tests.ports import free_port
+from tests.service.client import ask, request, talk
+from tests.service.daemon import PATIENCE, eventually
 from tests.service.fixtures import Run
-
-LOOKUP = "sip:lookup@contoso.com"
-
-
-def lookups(**keys: Any) -> dict[str, Any]:
-    """A configuration with an endpoint in the mode `lookup` beside the usual one."""
-    return configuration(endpoints=[endpoint(), endpoint(LOOKUP, mode="lookup")], **keys)
-
-
-class Caller:
-    """A Group Chat client's dialog over UDP, as far as it is needed here."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        self.udp = Udp(daemon.address())
-        self.socket = self.udp.socket
-        self.to = f"<{LOOKUP}>"
-        self.number = 0
-
-    def send(self, method: str, *, number: int | None = None, body: str = "") -> None:
-        self.number += number is None
-        extra = f"Contact: <sip:user1@127.0.0.1:{self.udp.port}>\r\nMax-Forwards: 70\r\n"
-        if body:
-            kind = "application/sdp" if method == "INVITE" else "text/plain"
-            extra += f"Content-Type: {kind}\r\n"
-        self.socket.sendto(
-            request(
-                method,
-                LOOKUP,
-                via=f"SIP/2.0/UDP 127.0.0.1:{self.udp.port};branch=z9hG4bK{{n}};rport",
-                from_="<sip:user1@contoso.com>;tag=caller",
-                to=self.to,
-                call_id=f"call-{self.udp.port}",
-                cseq=f"{number or self.number} {method}",
-                more=extra,
-                body=body,
-            ),
-            self.udp.to,
-        )
-
-    def receive(self) -> str:
-        return self.socket.recv(65536).decode()
-
-    def begin(self) -> "Caller":
-        self.send("INVITE", body=SDP)
-        answer = self.receive()
-        assert answer.startswith("SIP/2.0 200 "), answer
-        found = re.search(r"^To: (.*)\r$", answer, re.MULTILINE)
-        assert found is not None
-        self.to = found[1]
-        self.send("ACK", number=self.number)
-        return self
-
-    def hang_up(self) -> None:
-        self.send("BYE")
-        assert "200 OK" in self.receive().partition("\r\n")[0]
+from tests.service.lookup_caller import Caller, lookups
 
 
 def test_what_is_open_may_finish(run_daemon: Run) -> None:
@@ -153,7 +99,8 @@ def test_a_reload_at_the_end_is_not_begun(run_daemon: Run) -> None:
 
 def test_it_is_told_to_whom_it_may_concern(run_daemon: Run) -> None:
     """A second daemon can have the addresses as soon as the first has ended."""
-    first = run_daemon(lookups(drain=PATIENCE))
+    listen = [f"udp://127.0.0.1:{free_port()}"]  # which nobody else gets
+    first = run_daemon(lookups(drain=PATIENCE, listen=listen))
     caller = Caller(first).begin()
     first.send_signal(signal.SIGTERM)
     first.event("draining")

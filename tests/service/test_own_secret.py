@@ -184,7 +184,7 @@ def told(daemon: Daemon, state: bool) -> None:
 
 
 def test_the_unit_gives_it_a_place() -> None:
-    """systemd.exec(5): the folder is the service's alone."""
+    """systemd.exec(5): the service's group may enter, for the usage ledger; the file is 0600."""
     unit = (ROOT / "systemd/chatredirect.service").read_text()
     assert "\nStateDirectory=chatredirect\n" in unit
-    assert "\nStateDirectoryMode=0700\n" in unit
+    assert "\nStateDirectoryMode=0750\n" in unit

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,3 +80,51 @@ def test_whatever_comes_is_drawn(status: dict[str, Json]) -> None:
         assert line.isprintable()
     assert endpoint_row(status).isprintable()
     assert pool_row(status).replace("\n", "").isprintable()
+
+
+def test_refusals_are_drawn_as_the_page_shows_them() -> None:
+    """docs/commands.md, line by line."""
+    now = 1_700_000_000.0
+    named = {
+        "peer": "192.0.2.10",
+        "transport": "tls",
+        "names": ["fe02.contoso.com"],
+        "why": "no name of its certificate is allowed",
+        "count": 12,
+        "last": now - 120,
+        "key": "tls.allowed_peers",
+        "value": "fe02.contoso.com",
+    }
+    unnamed = {
+        "peer": "192.0.2.77",
+        "transport": "udp",
+        "names": [],
+        "why": "it isn't a trusted peer",
+        "count": 4,
+        "last": now - 3780,
+        "key": "trusted_peers",
+        "value": "192.0.2.77",
+    }
+    limit = {
+        "key": "limits.connections",
+        "limit": 10_000,
+        "count": 31,
+        "last": now - 300,
+        "peer": "192.0.2.10",
+    }
+    refused = {"peers": [named, unnamed], "others": 7, "limits": [limit]}
+    text = drawn({"now": now, "refused": refused})
+    lines = [line.rstrip() for line in text.splitlines()]
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    section = page.partition("\n### Refused lately\n")[2]
+    for line in filter(None, section.split("```")[1].splitlines()):
+        assert line in lines
+    assert "… and 7 refusals of others" in lines
+
+
+def test_many_refusals_and_names_are_cut() -> None:
+    row = {"peer": "192.0.2.1", "names": [f"fe{n}.contoso.com" for n in range(8)], "detail": "\x1b"}
+    text = drawn({"refused": {"peers": [row] * 15}})
+    assert "and 5 more" in text
+    assert "… and 5 rows more: --json shows them" in text
+    assert r"\x1b" in text

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from chatredirect.control.client import ask as ask_daemon
 from chatredirect.status.sheet import WIDTH, draw
+from tests.ports import free_port
 from tests.service.client import ask, request, talk
 from tests.service.daemon import ROOT, Daemon, endpoint, eventually
 from tests.service.fixtures import Run
@@ -28,14 +29,6 @@ from tests.trace.trace_process import Looking, asked, looking
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 BOB = "<sip:bob@contoso.com>;tag=b{n}"
 URI = "sip:ocschat@contoso.com"
-
-
-def closed_port(kind: socket.SocketKind) -> int:
-    """A port where nobody is."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
 
 
 def traced(
@@ -94,7 +87,7 @@ def test_a_refused_reload(run_daemon: Run, control: str) -> None:
 
 def test_dns_is_down(run_daemon: Run, control: str, tmp_path: Path) -> None:
     """A name server that isn't there."""
-    port = closed_port(socket.SOCK_DGRAM)
+    port = free_port()
     daemon = run_daemon(
         control={"socket": control},
         endpoints=[endpoint(port=None, transport=None)],
@@ -127,7 +120,7 @@ def test_the_pool_is_unknown_to_dns(run_daemon: Run, control: str, tmp_path: Pat
 
 def test_the_pool_is_down(run_daemon: Run, control: str, tmp_path: Path) -> None:
     """A target where nobody listens, pinged; `check --live` finds the same."""
-    port = closed_port(socket.SOCK_STREAM)
+    port = free_port()
     daemon = run_daemon(
         control={"socket": control},
         endpoints=[endpoint(port=port, transport="tcp")],
@@ -143,9 +136,17 @@ def test_the_pool_is_down(run_daemon: Run, control: str, tmp_path: Path) -> None
 
 
 def test_an_unknown_uri(run_daemon: Run, control: str, tmp_path: Path) -> None:
-    daemon = run_daemon(control={"socket": control})
+    """Served after the page's own command."""
+    (tmp_path / "endpoints.d").mkdir()
+    daemon = run_daemon(control={"socket": control}, include="endpoints.d/*.yaml")
     shown = traced(daemon, control, tmp_path, "sip:ocschat@fabrikam.com")
     says("404, no endpoint has this URI", shown)
+    line = re.search(r"^chatredirect (endpoint new .*)$", PAGE, re.MULTILINE)
+    assert line is not None
+    asked(*line[1].split(), "--config", str(daemon.config))
+    shown = traced(daemon, control, tmp_path, uri="sip:groupchat@contoso.com")
+    assert "endpoint sip:groupchat@contoso.com" in shown
+    assert "no endpoint has this URI" not in shown
 
 
 def test_a_peer_that_is_not_trusted(run_daemon: Run, control: str, tmp_path: Path) -> None:
@@ -172,7 +173,6 @@ def test_an_endpoint_in_maintenance(run_daemon: Run, control: str, tmp_path: Pat
     line = re.search(r"^chatredirect (endpoint set .*)$", PAGE, re.MULTILINE)
     assert line is not None
     asked(*line[1].split(), "--config", str(daemon.config))
-    asked("reload", "--socket", control)
     assert "302 to" in traced(daemon, control, tmp_path)
 
 
@@ -222,7 +222,7 @@ def test_nothing_arrives(run_daemon: Run, control: str, tmp_path: Path) -> None:
         probed = asked("probe", URI, "--via", f"tcp:{host}:{port}")
         assert "302" in probed
         assert trace.text.count("\n") == 1, "its heading"
-    gone = closed_port(socket.SOCK_STREAM)
+    gone = free_port()
     says("connection refused", asked("probe", URI, "--via", f"tcp:127.0.0.1:{gone}", status=69))
 
 
@@ -230,7 +230,7 @@ def test_the_pool_of_a_proxied_endpoint_is_down(
     run_daemon: Run, control: str, tmp_path: Path
 ) -> None:
     """Found out by the call itself first; by its pings then, and it is said as for a redirect."""
-    port = closed_port(socket.SOCK_STREAM)
+    port = free_port()
     daemon = run_daemon(
         control={"socket": control},
         endpoints=[endpoint(mode="proxy", port=port, transport="tcp")],

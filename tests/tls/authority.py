@@ -18,11 +18,24 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 NOW = datetime.now(UTC).replace(microsecond=0)  # a certificate's dates have no fractions
 DAY = timedelta(days=1)
+# What OpenSSL's X509_V_FLAG_X509_STRICT wants, which ssl.create_default_context() sets since Python
+# 3.13: a CA's key usage, and key identifiers (RFC 5280 §4.2.1.1 to §4.2.1.3).
+_CA_KEY_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def new_key(kind: str = "ec") -> Key:
@@ -72,6 +85,10 @@ class Authority:
             .not_valid_before(NOW - 2 * DAY)
             .not_valid_after(NOW + 3650 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_CA_KEY_USAGE, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False
+            )
             .sign(self.key, hashes.SHA256())
         )
         self.file.write_bytes(self.certificate.public_bytes(Encoding.PEM))
@@ -103,6 +120,7 @@ class Authority:
         key: Key | None = None,
         passphrase: bytes | None = None,
         usages: Sequence[x509.ObjectIdentifier] = (),
+        key_identifier: bool = True,
     ) -> Leaf:
         """Sign a certificate.
 
@@ -116,6 +134,7 @@ class Authority:
             key: its key, a new one unless given.
             passphrase: of its key's file.
             usages: its extended key usage, if any.
+            key_identifier: whether it has an Authority Key Identifier, as RFC 5280 wants.
         """
         key = key or new_key()
         builder = (
@@ -135,6 +154,8 @@ class Authority:
             )
         if usages:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        if key_identifier:
+            builder = builder.add_extension(self._key_identifier, critical=False)
         signed = builder.sign(self.key, hashes.SHA256())
         stem = file or (names[0] if names else common_name or "leaf")
         leaf = Leaf(self.folder / f"{stem}.pem", self.folder / f"{stem}.key")
@@ -142,6 +163,30 @@ class Authority:
         leaf.private_key.touch(mode=0o600)
         leaf.private_key.write_bytes(key_pem(key, passphrase))
         return leaf
+
+    @property
+    def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+
+    def sign(self, request: bytes) -> bytes:
+        """Sign a request (PEM) for both purposes, with the names that it asks for; a PEM file."""
+        asked = x509.load_pem_x509_csr(request)
+        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(asked.subject)
+            .issuer_name(self.certificate.subject)
+            .public_key(asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - DAY)
+            .not_valid_after(NOW + 365 * DAY)
+            .add_extension(names, critical=False)
+            .add_extension(x509.ExtendedKeyUsage(both), critical=False)
+            .add_extension(self._key_identifier, critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate.public_bytes(Encoding.PEM)
 
 
 def _name(common_name: str) -> x509.Name:

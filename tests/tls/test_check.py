@@ -26,6 +26,7 @@ def check(folder: Path, **keys: Any) -> dict[str, Any]:
     )
     assert done.stdout, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout) | {"status": done.returncode}
+    answer["errors"] = answer.get("error", {}).get("faults", [])
     return answer
 
 
@@ -63,6 +64,41 @@ def test_without_listeners_too(tmp_path: Path, tls: Section) -> None:
     assert check(tmp_path, listen=listen, tls=tls(ca="x.pem"))["status"] == 78
 
 
+@pytest.mark.parametrize(
+    ("mode", "names", "missing"),
+    [
+        ("proxy", ["cr1.contoso.com", "cr.contoso.com"], []),
+        ("proxy", ["*.contoso.com"], []),
+        ("proxy", ["cr1.contoso.com"], ["cr.contoso.com, which proxy.record_route_host gives"]),
+        ("proxy", ["cr.contoso.com"], ["cr1.contoso.com, which advertise gives"]),
+        ("lookup", ["cr1.contoso.com"], []),
+        ("lookup", ["cr.contoso.com"], ["cr1.contoso.com, which advertise gives"]),
+        ("redirect", ["other.contoso.com"], []),
+    ],
+)
+def test_the_certificate_carries_our_names(
+    tmp_path: Path,
+    tls: Section,
+    authority: Authority,
+    mode: str,
+    names: list[str],
+    missing: list[str],
+) -> None:
+    """Whoever connects to a name that we give out looks for it in the certificate."""
+    leaf = authority.issue(*names, file="names")
+    files = {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
+    answer = check(
+        tmp_path,
+        tls=tls(**files, allowed_peers=["fe01.contoso.com", "pcpool.contoso.com"]),
+        advertise="cr1.contoso.com",
+        proxy={"record_route_host": "cr.contoso.com"},
+        endpoints=[endpoint(mode=mode)],
+    )
+    assert answer["status"] == 0
+    found = [text for text in messages(answer, "warnings") if "the certificate has no name" in text]
+    assert [says in text for says, text in zip(missing, found, strict=True)] == [True] * len(found)
+
+
 def test_expiry(tmp_path: Path, tls: Section, authority: Authority) -> None:
     leaf = authority.issue(SERVER, file="short", not_after=NOW + 9.5 * DAY)
     files = {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
@@ -78,7 +114,7 @@ def test_a_key_for_everybody(tmp_path: Path, tls: Section, authority: Authority)
     files = {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
     answer = check(tmp_path, tls=tls(**files))
     (message,) = messages(answer, "warnings")
-    assert "can be read by every user" in message
+    assert "can be read or written by every user" in message
     leaf.private_key.chmod(0o640)
     assert check(tmp_path, tls=tls(**files))["warnings"] == []
 

@@ -61,7 +61,7 @@ def test_an_idle_connection_is_told_once(
     run_daemon: Run, loop: str, tls: Section, context: ssl.SSLContext
 ) -> None:
     """Also if the peer doesn't read our goodbye; silence is no fault, so it is no warning."""
-    limits = {"idle_timeout": 0.5, "write_timeout": 0.5}
+    limits = {"idle_timeout": 2.0, "write_timeout": 0.5}
     daemon = run_daemon(loop=loop, listen=[TLS], tls=tls(), limits=limits)
     with talk_tls(daemon.address("tls"), context) as client:  # uvloop needs another one with it
         client.send(request())

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.kamailio import kamailio
 from tests.ports import free_port
-from tests.service.daemon import Daemon, endpoint
+from tests.service.daemon import Daemon, endpoint, eventually
 from tests.service.fixtures import Run
 from tests.sipp import errors, open_connection, sipp
 from tests.tls.authority import Authority, Leaf
@@ -84,9 +84,13 @@ def test_calls_reach_the_pool(
         open_connection(port, tmp_path, HERE / "call.xml")
         done = sipp(("127.0.0.1", port), tmp_path, HERE / "call.xml", calls=CALLS)
     assert done.returncode == 0, errors(tmp_path) + done.stderr
-    requests = [each for each in daemon.events("request") if each["method"] == "INVITE"]
+
+    def invites() -> list[dict[str, Any]]:
+        return [each for each in daemon.events("request") if each["method"] == "INVITE"]
+
+    eventually(lambda: len({each["call_id"] for each in invites()}) == 1 + CALLS, "their lines")
+    requests = invites()
     assert {each["status"] for each in requests} == {302}
-    assert len({each["call_id"] for each in requests}) == 1 + CALLS
     peers = {each["peer"] for each in requests}
     assert all(peer.startswith("tls://127.0.0.1:") for peer in peers)
     assert len(peers) <= 4

@@ -3,6 +3,7 @@
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.service.client import ask, read_answer, request, talk
 from tests.service.daemon import Daemon, endpoint, eventually
 from tests.service.fixtures import Run
 from tests.tls.authority import Authority, Leaf
-from tests.tls.client import client_context, talk_tls
+from tests.tls.client import SERVER, client_context, talk_tls
 from tests.tls.conftest import FRONT_END
 from tests.tls.openssl import OLD, s_client
 
@@ -253,6 +254,18 @@ def test_a_client_with_a_servers_certificate(
     assert status(daemon, 1, context, "sip:ocschat@contoso.com") == 302
 
 
+def test_without_an_authority_key_identifier(
+    run_daemon: Run, loop: str, tls: Section, authority: Authority
+) -> None:
+    """As makeshift authorities issue them. Python 3.13 refuses them by default: no Python here."""
+    server = authority.issue(SERVER, file="server-without", key_identifier=False)
+    leaf = authority.issue(FRONT_END, file="client-without", key_identifier=False)
+    files = {"certificate": str(server.certificate), "private_key": str(server.private_key)}
+    daemon = run_daemon(loop=loop, listen=[TLS], tls=tls(**files))
+    context = client_context(authority.file, leaf)
+    assert status(daemon, 0, context, "sip:ocschat@contoso.com") == 302
+
+
 def test_any_purpose_is_no_authority(
     run_daemon: Run, loop: str, tls: Section, authority: Authority
 ) -> None:
@@ -295,7 +308,7 @@ def test_keep_alive(daemon: Daemon, context: ssl.SSLContext) -> None:
     """RFC 5626 §3.5.1: CRLF CRLF gets CRLF, over TLS as well."""
     with talk_tls(address(daemon, DEFAULT), context) as client:
         client.send(b"\r\n\r\n")
-        assert client.socket.recv(100) == b"\r\n"
+        assert client.socket.recv(2) == b"\r\n"
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
@@ -307,15 +320,16 @@ def test_keep_alives_of_our_own(
         loop=loop,
         listen=[TLS, "tcp://127.0.0.1:0"],
         tls=tls(),
-        limits={"keepalive": 0.2, "idle_timeout": 1.0},
+        limits={"keepalive": 0.2, "idle_timeout": 1.5},
     )
     to = daemon.address(transport)
     with talk_tls(to, context) if transport == "tls" else talk("tcp", to) as client:
-        for _ in range(6):  # for longer than idle_timeout: the pong is a sign of life
+        ends = time.monotonic() + 2.0
+        while time.monotonic() < ends:  # longer than idle_timeout: the pong is a sign of life
             data = client.socket.recv(100)
-            if data == b"\r\n":  # two pongs in a row look like a ping, and are answered
-                data = client.socket.recv(100)
-            assert data == b"\r\n\r\n"
+            # several pings, for who was held up; two pongs in a row look like one, and are answered
+            assert data
+            assert not data.replace(b"\r\n", b"")
             client.send(b"\r\n")
         client.send(request())
         data = b""

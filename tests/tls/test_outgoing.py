@@ -4,7 +4,9 @@ import os
 import shutil
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -287,25 +289,28 @@ def test_s_server(ping: Ping, authority: Authority, loop: str, version: str) -> 
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            daemon = ping(port, loop, health=OFTEN, **files(authority.issue(OURS)))
             assert process.stdin is not None
             assert process.stdout is not None
-            for number in range(2):
-                _answer(process.stdin.fileno(), process.stdout.fileno(), number)
+            ends = (process.stdin.fileno(), process.stdout.fileno())
+            answering = threading.Thread(target=_answer_all, args=ends)
+            answering.start()
+            daemon = ping(port, loop, health=OFTEN, **files(authority.issue(OURS)))
             is_up(daemon, port)
             assert daemon.stop() == 0
         finally:
             process.kill()
             process.wait(PATIENCE)
+            answering.join()
 
 
-def _answer(to: int, out: int, number: int) -> None:
-    """Answer one request that a process has received and prints."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = os.read(out, 65536)
-        assert piece, "it has ended"
-        data += piece
-    assert data.startswith(b"OPTIONS sip:")
-    for message in recovers(data, number):
-        os.write(to, message)
+def _answer_all(to: int, out: int) -> None:
+    """Answer the requests that a process receives and prints, until it ends."""
+    data, number = b"", 0
+    with suppress(OSError):
+        while piece := os.read(out, 65536):
+            data += piece
+            while b"\r\n\r\n" in data:
+                head, end, data = data.partition(b"\r\n\r\n")
+                for message in recovers(head + end, number):
+                    os.write(to, message)
+                number += 1

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.ports import free_port
+from tests.service.daemon import eventually
 from tests.service.fixtures import Run
 from tests.sipp import errors, sipp
 from tests.tls.authority import Authority, Leaf
@@ -50,8 +51,13 @@ def test_calls_through_stunnel(
             ("127.0.0.1", port), tmp_path, INVITE, "-t", mode, "-max_socket", "800", calls=calls
         )
     assert done.returncode == 0, errors(tmp_path) + done.stderr
-    requests = daemon.events("request")
-    answered = [each for each in requests if each["method"] == "INVITE" and each["status"] == 302]
+
+    def redirected() -> list[dict[str, Any]]:
+        requests = daemon.events("request")
+        return [each for each in requests if each["method"] == "INVITE" and each["status"] == 302]
+
+    eventually(lambda: len(redirected()) >= calls, "their lines")
+    answered = redirected()
     assert len(answered) == calls
     peers = {each["peer"] for each in answered}
     assert len(peers) == (1 if mode == "t1" else calls)

@@ -128,7 +128,9 @@ def test_a_thousand_clients(daemon: Daemon, control: str) -> None:
         shown = eventually(lambda: _asked_or_none(control), "a status afterwards")
         assert shown["control"]["dropped"]["busy"] > 100
         assert resident(daemon) - before < 24 * _MIB
-    assert "are over" in asked("trace", "--socket", control, "--from", "bob", "--for", "1s")
+    assert "the trace ended after 1s" in asked(
+        "trace", "--socket", control, "--from", "bob", "--for", "1s"
+    )
 
 
 def dropped(path: str) -> dict[str, int]:

@@ -32,8 +32,13 @@ def daemon(
         endpoint("sip:lookup@contoso.com", mode="lookup"),
         endpoint("sip:nowhere@contoso.com", pool_fqdn="gone.invalid", peers="trusted"),
     ]
+    hosts = {"pcpool.contoso.com": ["192.0.2.20"], "fe-by-dns.contoso.com": ["127.0.0.1"]}
     return run_shared_daemon(
-        listen=LISTEN, endpoints=endpoints, control={"socket": shared_control}, tls=tls()
+        listen=LISTEN,
+        endpoints=endpoints,
+        control={"socket": shared_control},
+        tls=tls(),
+        dns={"hosts": hosts},
     )
 
 
@@ -88,8 +93,8 @@ REASONS = [
     ("INVITE", "sip:stranger@contoso.com", "404, no endpoint has this URI"),
     ("INVITE", "sip:nowhere@contoso.com", "480, gone.invalid: "),
     ("INVITE", "tel:+15551234", "416, malformed"),
-    ("ACK", "sip:ocschat@contoso.com", "dropped: ack"),
-    ("BENOTIFY", "sip:ocschat@contoso.com", "dropped: benotify"),
+    ("ACK", "sip:ocschat@contoso.com", "an ACK gets no response"),
+    ("BENOTIFY", "sip:ocschat@contoso.com", "a BENOTIFY gets no response"),
 ]
 
 
@@ -135,6 +140,18 @@ def test_a_refused_handshake_is_shown_every_time(
             refused = trace.seen(count)[count - 1]
             assert refused["kind"] == "connection"
             assert refused["what"].startswith("peer_refused: its certificate names")
+
+
+@pytest.mark.parametrize("name", ["other.contoso.com", "fe-by-dns.contoso.com"])
+def test_a_peer_is_traced_by_its_name(
+    daemon: Daemon, shared_control: str, tmp_path: Path, authority: Any, stranger: Leaf, name: str
+) -> None:
+    """The certificate's, also of one that isn't let in, or one that DNS has for its address."""
+    wrong = client_context(authority.file, stranger)
+    with looking(tmp_path, shared_control, "--peer", name, "--json") as trace:
+        with talk_tls(daemon.address("tls"), wrong) as client:
+            client.rest()
+        assert trace.seen(1)[0]["what"].startswith("peer_refused: its certificate names")
 
 
 def test_a_lookup_from_the_first_invite_to_bye(
@@ -200,14 +217,28 @@ def test_it_ends_in_time_and_says_what_there_was(
 ) -> None:
     with looking(tmp_path, shared_control, "--from", "bob", "--for", "1s") as trace:
         assert trace.process.wait(20) == 0
-        assert "1s are over: 0 calls, 0 seen" in trace.complaints
+        assert (
+            "the trace ended after 1s: no message and no event matched the filter"
+            in trace.complaints
+        )
+
+
+def test_it_says_what_may_be_misspelt(daemon: Daemon, shared_control: str, tmp_path: Path) -> None:
+    """A trace that shows nothing must not pass for a front end that sends nothing."""
+    misspelt = ("--endpoint", "ocshcat@contoso.com", "--peer", "no-such-name.invalid")
+    with looking(tmp_path, shared_control, *misspelt, "--for", "1") as trace:
+        assert trace.process.wait(30) == 0
+        assert "DNS has no address for no-such-name.invalid" in trace.complaints
+        assert "the trace ended after 1 s: no message" in trace.complaints
+        assert "chatredirect endpoint get shows how endpoints are spelt" in trace.complaints
 
 
 @pytest.mark.parametrize(
     ("options", "status", "why"),
     [
         ((), 2, "--call-id"),
-        (("--peer", "nobody"), 2, "is no IP address"),
+        (("--peer", "no body"), 2, "is neither an IP address nor a host name"),
+        (("--peer", "192.0.2.999"), 2, "is neither an IP address nor a host name"),
         (("--endpoint", "contoso.com"), 2, "SIP address"),
         (("--from", "bob", "--for", "soon"), 2, "90s, 5m or 2h"),
         (("--from", "bob", "--for", "48h"), 2, "at most 86400"),

@@ -1,11 +1,13 @@
 """The daemon's observer: what it follows, what it leaves out, and that it harms nobody."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from chatredirect.control.protocol import ControlRefusal, Json
 from chatredirect.sip.observer import Observing
+from chatredirect.sip.response import Peer
 from chatredirect.trace import traces as bounds
 from chatredirect.trace.filter import Filter
 from chatredirect.trace.sighting import Sighting, SightingKind
@@ -108,10 +110,32 @@ def test_filters(wanted: dict[str, Json], yes: dict[str, str], no: dict[str, str
 
 
 @pytest.mark.parametrize(
+    ("peer", "seen"),
+    [
+        (Peer(b"192.0.2.9", 1, names=("fe01.contoso.com",)), True),
+        (Peer(b"192.0.2.10", 1), True),
+        (Peer(b"192.0.2.11", 1, names=("fe02.contoso.com",)), False),
+    ],
+)
+def test_a_peer_by_name(traces: Traces, peer: Peer, seen: bool) -> None:
+    """Its certificate has proved the name, or DNS gives its address: messages and connections."""
+    wanted = read_filter({"peer": "FE01.contoso.com."})
+    wanted = replace(wanted, addresses=frozenset({"192.0.2.10"}))
+    session = traces.begin(wanted, lambda: None)
+    host = peer.host.decode()
+    traces.received(read(request()), peer, Way(peer_host=host))
+    traces.unreadable(b"\x00", peer, Way(peer_host=host), "Not SIP")
+    traces.happened(host, 2, "tls", peer.names, "peer_refused: its certificate names …")
+    assert len(taken(session)) == (3 if seen else 0)
+
+
+@pytest.mark.parametrize(
     "wanted",
     [
         {},
-        {"peer": "host"},
+        {"peer": "no host"},
+        {"peer": "fe01.contoso.com:5061"},
+        {"peer": "a" * 64},
         {"endpoint": "contoso.com"},
         {"from": ""},
         {"from": 7},
@@ -150,15 +174,15 @@ def test_unreadable_octets_and_connections(traces: Traces) -> None:
     session = begin(traces, peer="192.0.2.9")
     other = begin(traces, **{"from": "bob"})
     traces.unreadable(b"\x16\x03\x01", SOURCE, Way(), "no SIP")
-    traces.happened("192.0.2.9", 1, "tls", "tls_handshake_failed: no cipher in common")
-    traces.happened("192.0.2.10", 1, "tls", "somebody else's")
+    traces.happened("192.0.2.9", 1, "tls", (), "tls_handshake_failed: no cipher in common")
+    traces.happened("192.0.2.10", 1, "tls", (), "somebody else's")
     assert [each.kind for each in taken(session)] == [
         SightingKind.UNREADABLE,
         SightingKind.CONNECTION,
     ]
     assert taken(other) == []
     traces.received(read(request()), SOURCE, Way())
-    traces.happened("192.0.2.9", 40312, "tcp", "connection_closed: nothing came")
+    traces.happened("192.0.2.9", 40312, "tcp", (), "connection_closed: nothing came")
     kinds = [each.kind for each in taken(other)]
     assert kinds == [SightingKind.RECEIVED, SightingKind.CONNECTION], (
         "its caller's connection is attributed"

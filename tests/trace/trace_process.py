@@ -54,8 +54,9 @@ class Looking:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The same, of `--json`."""
-        return [json.loads(line) for line in self.text.split("\n")[:-1]]
+        """The messages and decisions of `--json`, without its notices."""
+        lines = [json.loads(line) for line in self.text.split("\n")[:-1]]
+        return [each for each in lines if each["schema"] == "chatredirect/trace/1"]
 
     def seen(self, count: int) -> list[dict[str, Any]]:
         """Its lines, as soon as there are so many."""

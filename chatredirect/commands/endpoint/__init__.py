@@ -10,13 +10,15 @@ proposal, files               validates it, writes it, has the daemon reload it
 import typer
 
 from chatredirect.commands.endpoint.endpoint_commands import get, new, remove, set_
+from chatredirect.commands.help_text import Command, Group
 
 app = typer.Typer(
     help="Make, show, change and remove endpoints, as the cmdlets for them do.",
     no_args_is_help=True,
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(new)
-app.command()(get)
-app.command(name="set")(set_)
-app.command()(remove)
+app.command(cls=Command)(new)
+app.command(cls=Command)(get)
+app.command(name="set", cls=Command)(set_)
+app.command(cls=Command)(remove)

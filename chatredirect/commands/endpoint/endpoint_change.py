@@ -12,6 +12,7 @@ from difflib import unified_diff
 import typer
 from pydantic import ValidationError
 
+from chatredirect.commands import audit_trail
 from chatredirect.commands.endpoint.endpoint_values import (
     OPTIONS,
     described,
@@ -34,19 +35,21 @@ from chatredirect.commands.endpoint.proposal import (
     proposed,
 )
 from chatredirect.commands.options import loaded
-from chatredirect.commands.output import complain, failure, show
+from chatredirect.commands.output import complain, failure
 from chatredirect.config import EndpointSettings, Settings
 from chatredirect.config.document import MAX_FILE
 from chatredirect.config.endpoint_file import (
+    KeyValue,
     NoFolderError,
     NotEditableError,
-    Scalar,
     changed,
     include_folder,
 )
+from chatredirect.log.audit import AuditedChange
 from chatredirect.runtime.regular_file import read_file
 from chatredirect.runtime.wording import error_text
 
+_BY_HAND = "change it there, by hand"
 _REQUIRED = ("pool_fqdn", "mode", "state")
 
 
@@ -56,6 +59,7 @@ class EndpointChange:
 
     endpoint: EndpointSettings
     proposal: Proposal
+    before: EndpointSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +88,24 @@ class ChangeRequest:
         try:
             made = changed(read_file(file, MAX_FILE), file, values, author(how))
         except OSError as error:
-            raise failure(f"{file}: {error_text(error)}", NO) from None
+            raise failure(file, NO, where=file, why=error_text(error)) from None
         except NotEditableError as error:
-            raise failure(f"{file} {error}: change it there, by hand", NO) from None
+            raise failure(f"{file} {error}", NO, where=file, remedy=_BY_HAND) from None
         proposal = proposed(self.where.config, {file: made})
         after = find(proposal.settings, endpoint.sip_address.key)
         if after is None or not _only_so(endpoint, wanted, after):
-            raise failure(f"{file} is written in an unusual way: change it there, by hand", NO)
-        return EndpointChange(after, proposal)
+            unusual = f"{file} is written in an unusual way"
+            raise failure(unusual, NO, where=file, remedy=_BY_HAND)
+        return EndpointChange(after, proposal, endpoint)
 
-    def _typed(self, endpoint: EndpointSettings) -> dict[str, Scalar | None]:
+    def _typed(self, endpoint: EndpointSettings) -> dict[str, KeyValue | None]:
         """The new values; None to remove a key."""
         for name in _REQUIRED:
             if self.values.get(name) == "":
                 message = "is empty, and there must be one"
                 raise typer.BadParameter(message, param_hint=OPTIONS[name])
         given = typed({name: value for name, value in self.values.items() if value})
-        values: dict[str, Scalar | None] = {name: given.get(name) for name in self.values}
+        values: dict[str, KeyValue | None] = {name: given.get(name) for name in self.values}
         if "state" in values and endpoint.active_from is not None:
             passed = endpoint.active_from.timestamp() <= time.time()
             if passed:  # else the new state would never be in force
@@ -125,6 +130,7 @@ class ChangeRequest:
             after = change.endpoint
 
             def done() -> None:
+                audit_trail.record(_difference(change.before, after))
                 change.proposal.warn(of_times=bool(self.values.get("active_from")))
                 self.where.say(f"Changed {described(after, time.time())}: {file_of(after)}")
 
@@ -137,6 +143,17 @@ def _only_so(before: EndpointSettings, wanted: EndpointSettings, after: Endpoint
     others = [each.name for each in fields(before) if each.name not in (*OPTIONS, "source")]
     return keys_of(after) == keys_of(wanted) and all(
         getattr(after, name) == getattr(before, name) for name in others
+    )
+
+
+def _difference(before: EndpointSettings, after: EndpointSettings) -> AuditedChange:
+    names = [each.name for each in fields(before) if each.name != "source"]
+    different = [name for name in names if getattr(before, name) != getattr(after, name)]
+    return AuditedChange(
+        "endpoint_set",
+        subject=str(after.sip_address),
+        was={name: getattr(before, name) for name in different},
+        now={name: getattr(after, name) for name in different},
     )
 
 
@@ -157,38 +174,46 @@ def _endpoint_in_own_file(settings: Settings, identity: str) -> EndpointSettings
     file = file_of(endpoint)
     if file == settings.files[0]:
         raise failure(
-            f"{endpoint.sip_address} stands in the main file, {endpoint.source}: change it there, "
-            "by hand; commands only change files of include",
+            f"{endpoint.sip_address} stands in the main file, {endpoint.source}",
             NO,
+            where=endpoint.source,
+            remedy="change it there, by hand; commands only change files of include",
         )
     if sum(file_of(each) == file for each in settings.endpoints) > 1:
         raise failure(
-            f"{endpoint.sip_address} stands beside others in {endpoint.source}: change it there, "
-            "by hand; commands only change files with one endpoint",
+            f"{endpoint.sip_address} stands beside others in {endpoint.source}",
             NO,
+            where=endpoint.source,
+            remedy="change it there, by hand; commands only change files with one endpoint",
         )
     if os.path.islink(file):
         target = os.path.realpath(file)
-        raise failure(f"{file} is a symbolic link to {target}: change that one, by hand", NO)
+        what, remedy = f"{file} is a symbolic link to {target}", "change that one, by hand"
+        raise failure(what, NO, where=file, remedy=remedy)
     return endpoint
 
 
 def removal(where: CommandTarget, identity: str) -> EndpointChange:
     """The removal of an endpoint's file, and the configuration without it."""
     endpoint = _endpoint_in_own_file(loaded(where.config), identity)
-    return EndpointChange(endpoint, proposed(where.config, {file_of(endpoint): None}))
+    proposal = proposed(where.config, {file_of(endpoint): None})
+    return EndpointChange(endpoint, proposal, endpoint)
 
 
-def remove(where: CommandTarget, identity: str) -> None:
-    """Remove an endpoint."""
+def remove(where: CommandTarget, identity: str) -> EndpointSettings:
+    """Remove an endpoint, and return it as it was."""
     with exclusive(_folder(where, identity), where.config):
         made = removal(where, identity)
 
         def done() -> None:
             endpoint = made.endpoint
+            address, was = str(endpoint.sip_address), keys_of(endpoint)
+            gone = AuditedChange("endpoint_remove", subject=address, was=was)
+            audit_trail.record(gone)
             led = f"{endpoint.sip_address}, which led to {pool_text(endpoint)}"
-            show(f"Removed {led}: {file_of(endpoint)}")
+            where.say(f"Removed {led}: {file_of(endpoint)}")
             if not made.proposal.settings.endpoints:
                 complain("warning: there are no endpoints any more: every request will get 404")
 
         carry_out(made.proposal, where, done)
+    return made.endpoint

@@ -13,11 +13,12 @@ from chatredirect.commands.options import (
     SocketOption,
     loaded,
 )
-from chatredirect.commands.output import complain, show
+from chatredirect.commands.output import complain, failure, show, show_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chatredirect.commands.endpoint.proposal import CommandTarget
     from chatredirect.config import EndpointSettings
 
 
@@ -28,6 +29,14 @@ def new(
     mode: options.ModeOption = None,
     port: options.PortOption = None,
     transport: options.TransportOption = None,
+    redirect_status: options.RedirectStatusOption = None,
+    methods: options.MethodsOption = None,
+    contact: options.ContactOption = None,
+    on_all_down: options.OnAllDownOption = None,
+    peers: options.PeersOption = None,
+    channel_uris: options.ChannelUrisOption = None,
+    contact_uri: options.ContactUriOption = None,
+    rewrite: options.RewriteOption = None,
     state: options.StateOption = None,
     active_from: options.ActiveFromOption = None,
     from_csv: options.CsvOption = None,
@@ -45,6 +54,10 @@ def new(
     parameters of New-CsPersistentChatEndpoint are understood as well: -SipAddress,
     -PersistentChatPoolFqdn, -DisplayName, -WhatIf and so on.
 
+    Group Chat clients need `--mode lookup`, since they follow no SIP redirect. Without --mode a
+    terminal is asked which clients the endpoint is for; otherwise the mode is redirect, and a note
+    says so.
+
     Exit status: 0 if it is made; 1 if there is one with this URI already, or the answer was no;
     2 if a value is wrong, 65 for those of a CSV file; 74 or 77 if its file can't be written; 78 if
     the configuration can't be used, or would lead back to itself. Then nothing has been changed.
@@ -54,13 +67,23 @@ def new(
     from chatredirect.commands.endpoint.new_endpoints import from_options, from_rows
     from chatredirect.commands.endpoint.proposal import CommandTarget
 
+    asks = mode is None and from_csv is None and sip_address and persistent_chat_pool_fqdn
+    wanted = options.asked_mode() if asks and not what_if else mode
     given = {
         "sip_address": sip_address,
         "pool_fqdn": persistent_chat_pool_fqdn,
         "display_name": display_name,
-        "mode": mode,
+        "mode": wanted,
         "port": port,
         "transport": transport,
+        "redirect_status": redirect_status,
+        "methods": methods,
+        "contact": contact,
+        "on_all_down": on_all_down,
+        "peers": peers,
+        "channel_uris": channel_uris,
+        "contact_uri": contact_uri,
+        "rewrite": rewrite,
         "state": state,
         "active_from": active_from,
     }
@@ -70,19 +93,33 @@ def new(
     if confirm and not what_if:
         work.propose()  # so that faults are reported before the question
         if not options.confirmed(f"Make {named(work.endpoints)}?"):
-            raise typer.Exit(1)
+            raise _answered_no()
     made = work.show_what_if() if what_if else work.make()
-    if as_json or (pass_thru and not what_if):
-        _show(made, time.time(), as_json=as_json)
-
-
-def _show(endpoints: "Sequence[EndpointSettings]", now: float, *, as_json: bool) -> None:
-    from chatredirect.commands.endpoint.endpoint_values import json_text, sheet
-
     if as_json:
-        show(json_text(endpoints, now))
-    else:
-        show("\n\n".join(sheet(each, now) for each in endpoints))
+        _show_change("new", made, where, what_if=what_if)
+    elif pass_thru and not what_if:
+        _show_sheets(made, time.time())
+
+
+def _show_sheets(endpoints: "Sequence[EndpointSettings]", now: float) -> None:
+    from chatredirect.commands.endpoint.endpoint_values import sheet
+
+    show("\n\n".join(sheet(each, now) for each in endpoints))
+
+
+def _show_change(
+    change: str, endpoints: "Sequence[EndpointSettings]", where: "CommandTarget", *, what_if: bool
+) -> None:
+    """Print for scripts what has been changed, or with `what_if` would be."""
+    from chatredirect.commands.endpoint import endpoint_values
+
+    listed = endpoint_values.as_json(endpoints, time.time())
+    done = {"change": change, "what_if": what_if, "reloaded": where.reload and not what_if}
+    show_object("endpoint-change", {**done, "endpoints": listed})
+
+
+def _answered_no() -> typer.Exit:
+    return failure("nothing has been changed", 1, why="the answer was no")
 
 
 def get(
@@ -92,17 +129,19 @@ def get(
     filter_: options.FilterOption = None,
     result_size: options.ResultSizeOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
+    socket: SocketOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the endpoints of a configuration: all, one with everything about it, or some.
 
-    What the running service knows of them: chatredirect status.
+    Where the running service has something else in force than the files say, that is shown.
 
     Exit status: 0, 1 if there is no endpoint with this identity, 2 if the filter can't be read, 78
     if the configuration can't be used.
     """
-    from chatredirect.commands.endpoint.endpoint_values import table
+    from chatredirect.commands.endpoint import endpoint_values
     from chatredirect.commands.endpoint.filters import parse_filter
+    from chatredirect.commands.endpoint.in_force import in_force
     from chatredirect.commands.endpoint.proposal import identified
 
     wanted = options.one_identity(argument, identity)
@@ -122,12 +161,24 @@ def get(
         for each in found
         if (pool is None or each.pool_fqdn == pool) and (condition is None or condition(each))
     ][:most]
-    if as_json or (wanted is not None and found):
-        _show(found, now, as_json=as_json)
+    served = in_force(config, socket, settings, found)
+    if as_json:
+        listed = endpoint_values.as_json(found, now)
+        listed = [each | at.as_json() for each, at in zip(listed, served, strict=True)]
+        show_object("endpoints", {"endpoints": listed})
+    elif wanted is not None and found:
+        show(endpoint_values.sheet(found[0], now, str(served[0])))
     elif found:
-        show(table(found, now))
+        show(endpoint_values.table(found, now))
+        others = sum(each.same is False for each in served)
+        if others:
+            which = "this endpoint" if len(found) == 1 else f"{others:,} of these endpoints"
+            differs = "differs" if others == 1 else "differ"
+            complain(f"{which} {differs} from what the service has: chatredirect reload --what-if")
+        elif any(each.why == "files differ" for each in served):
+            complain("the service has other files in force: chatredirect reload --what-if")
     elif settings.endpoints:
-        complain("no endpoint is like that")
+        complain("no endpoint matches")
     else:
         complain(f"{config} has no endpoints yet: chatredirect endpoint new makes one")
 
@@ -159,11 +210,20 @@ def set_(
     mode: options.ModeOption = None,
     port: options.PortOption = None,
     transport: options.TransportOption = None,
+    redirect_status: options.RedirectStatusOption = None,
+    methods: options.MethodsOption = None,
+    contact: options.ContactOption = None,
+    on_all_down: options.OnAllDownOption = None,
+    peers: options.PeersOption = None,
+    channel_uris: options.ChannelUrisOption = None,
+    contact_uri: options.ContactUriOption = None,
+    rewrite: options.RewriteOption = None,
     state: options.StateOption = None,
     active_from: options.ActiveFromOption = None,
     what_if: options.WhatIfOption = False,
     confirm: options.ConfirmOption = False,
     pass_thru: options.PassThruOption = False,
+    ignore_usage: options.IgnoreUsageOption = False,
     reload: options.ReloadOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     socket: SocketOption = None,
@@ -171,8 +231,11 @@ def set_(
 ) -> None:
     """Change an endpoint that has a file of its own; comments in the file stay.
 
-    An empty value ("") takes a display name, port, transport or time away. A new state without a
+    An empty value ("") takes a key away, so that its default counts: --channel-uris "" before
+    --mode proxy, for instance. Pool, mode and state stay. A new state without a
     time takes away a time that has passed, for from then on the endpoint would be active.
+    `--state disabled` prints who used it last; if that was in the last 30 days, it asks on a
+    terminal, and without one does nothing.
 
     Exit status: 0 if it is done; 1 if there is no such endpoint, if it stands in the main file or
     beside others, or the answer was no; 2 if a value is wrong; 74 or 77 if its file can't be
@@ -189,6 +252,14 @@ def set_(
         "mode": mode,
         "port": port,
         "transport": transport,
+        "redirect_status": redirect_status,
+        "methods": methods,
+        "contact": contact,
+        "on_all_down": on_all_down,
+        "peers": peers,
+        "channel_uris": channel_uris,
+        "contact_uri": contact_uri,
+        "rewrite": rewrite,
         "state": state,
         "active_from": active_from,
     }
@@ -197,13 +268,19 @@ def set_(
         raise typer.BadParameter("give what is to be different, as in --state maintenance")
     where = CommandTarget(config, socket, reload, as_json)
     work = ChangeRequest(where, wanted, values)
+    if state == "disabled" and not ignore_usage:
+        from chatredirect.commands.endpoint.last_use import ask_if_used
+
+        ask_if_used(config, wanted, "Disable", only_tell=what_if)
     if confirm and not what_if:
         endpoint = work.propose().endpoint
         if not options.confirmed(f"Change {endpoint.sip_address}?"):
-            raise typer.Exit(1)
+            raise _answered_no()
     after = work.show_what_if() if what_if else work.change()
-    if as_json or (pass_thru and not what_if):
-        _show([after], time.time(), as_json=as_json)
+    if as_json:
+        _show_change("set", [after], where, what_if=what_if)
+    elif pass_thru and not what_if:
+        _show_sheets([after], time.time())
 
 
 def remove(
@@ -212,13 +289,16 @@ def remove(
     force: options.ForceOption = False,
     what_if: options.WhatIfOption = False,
     confirm: options.ConfirmOption = False,
+    ignore_usage: options.IgnoreUsageOption = False,
     reload: options.ReloadOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     socket: SocketOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove an endpoint that has a file of its own: requests for its URI get 404 then.
 
-    As the cmdlet does, it asks only with --confirm.
+    As the cmdlet does, it asks only with --confirm; but it prints who used the endpoint last, and
+    if that was in the last 30 days, it asks on a terminal, and without one does nothing.
 
     Exit status: 0 if it is done; 1 if there is no such endpoint (0 with --force), if it stands in
     the main file or beside others, or the answer was no; 74 or 77 if its file can't be taken away;
@@ -233,21 +313,31 @@ def remove(
     )
 
     wanted = options.required_identity(argument, identity)
-    where = CommandTarget(config, socket, reload)
+    where = CommandTarget(config, socket, reload, as_json)
     if force:
         try:
             find_by_identity(loaded(config), wanted)
         except NoSuchEndpointError as error:
-            show(f"{error.args[0]}; nothing to do")
+            where.say(f"{error.args[0]}; nothing to do")
+            if as_json:
+                _show_change("remove", [], where, what_if=what_if)
             return
         except LookupError:
             pass  # ambiguous or unreadable: an error in any case, which the call below reports
+    if not ignore_usage:
+        from chatredirect.commands.endpoint.last_use import ask_if_used
+
+        ask_if_used(config, wanted, "Remove", only_tell=what_if)
     if what_if or confirm:
         made = endpoint_change.removal(where, wanted)
         (file,) = made.proposal.contents
         if what_if:
-            show(f"What if: would remove {made.endpoint.sip_address}: {file}")
+            where.say(f"What if: would remove {made.endpoint.sip_address}: {file}")
+            if as_json:
+                _show_change("remove", [made.endpoint], where, what_if=True)
             return
         if not options.confirmed(f"Remove {made.endpoint.sip_address}?"):
-            raise typer.Exit(1)
-    endpoint_change.remove(where, wanted)
+            raise _answered_no()
+    removed = endpoint_change.remove(where, wanted)
+    if as_json:
+        _show_change("remove", [removed], where, what_if=False)

@@ -1,8 +1,8 @@
 """An endpoint's values: by option, by YAML key, as text, and as JSON."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TypeAlias
 
 import typer
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chatredirect.config.document import Document
 from chatredirect.config.endpoint import EndpointSettings, written
-from chatredirect.config.endpoint_file import Scalar
+from chatredirect.config.endpoint_file import KeyValue
 from chatredirect.config.messages import faults_of
 from chatredirect.runtime.wording import counted
 
@@ -21,16 +21,32 @@ OPTIONS = {
     "mode": "--mode",
     "port": "--port",
     "transport": "--transport",
+    "redirect_status": "--redirect-status",
+    "methods": "--methods",
+    "contact": "--contact",
+    "on_all_down": "--on-all-down",
+    "peers": "--peers",
+    "channel_uris": "--channel-uris",
+    "contact_uri": "--contact-uri",
+    "rewrite": "--rewrite",
     "state": "--state",
     "active_from": "--active-from",
 }
 """The option for each YAML key that `new` and `set` write, in the order of an endpoint's file."""
 
-Keys: TypeAlias = dict[str, Scalar]
+Keys: TypeAlias = dict[str, KeyValue]
 """Values by YAML key."""
 
-_KEYWORDS = ("mode", "transport", "state")  # PowerShell takes them in any case
-_DEFAULTS: Mapping[str, object] = {"mode": "redirect", "state": "active"}
+# PowerShell takes them in any case
+_KEYWORDS = ("mode", "transport", "state", "contact", "on_all_down", "peers", "rewrite")
+_NUMBERS = ("port", "redirect_status")
+_LISTS = {
+    "methods": re.compile(r"[,\s]+"),
+    # a user part may have a comma in it (RFC 3261 §25.1, user-unreserved)
+    "channel_uris": re.compile(r"\s*,\s*(?=sips?:)|\s+", re.IGNORECASE),
+}
+"""What separates the values of a list."""
+_DEFAULTS = {each.name: each.default for each in fields(EndpointSettings)}
 _COLUMNS = ("SipAddress", "PersistentChatPoolFqdn", "Mode", "State", "DisplayName")
 _ENDPOINT = TypeAdapter(EndpointSettings)
 # The YAML keys in a fault. A key without an underscore is also a plain word ("has a port in it"),
@@ -42,18 +58,22 @@ _KEY = re.compile(
 
 
 def typed(given: Mapping[str, str]) -> Keys:
-    """Text from a user as values: the port as a number, keywords in lower case."""
+    """Text from a user as values: numbers, lists, keywords in lower case."""
     keys: Keys = {name: given[name].strip() for name in OPTIONS if name in given}
     for name in _KEYWORDS:
         if name in keys:
             keys[name] = str(keys[name]).lower()
-    port = str(keys.get("port", ""))
-    if port.isascii() and port.isdigit() and len(port) < 10:
-        keys["port"] = int(port)
+    for name in _NUMBERS:
+        digits = str(keys.get(name, ""))
+        if digits.isascii() and digits.isdigit() and len(digits) < 10:
+            keys[name] = int(digits)
+    for name, separator in _LISTS.items():
+        if name in keys:
+            keys[name] = [each for each in separator.split(str(keys[name]).strip(", ")) if each]
     return keys
 
 
-def endpoint_of(keys: Mapping[str, Scalar]) -> EndpointSettings:
+def endpoint_of(keys: Mapping[str, KeyValue]) -> EndpointSettings:
     """The endpoint with these values.
 
     Raises:
@@ -66,17 +86,9 @@ def keys_of(endpoint: EndpointSettings) -> Keys:
     """An endpoint's values as in its file, without those that are defaults."""
     return {
         name: value
-        for name, value in _values_of(endpoint).items()
-        if value is not None and value != _DEFAULTS.get(name)
+        for name, value in endpoint.values().items()
+        if value is not None and value != [] and value != _DEFAULTS.get(name)
     }
-
-
-def _values_of(endpoint: EndpointSettings) -> dict[str, Scalar | None]:
-    values: dict[str, Scalar | None] = {name: getattr(endpoint, name) for name in OPTIONS}
-    values["sip_address"] = str(endpoint.sip_address)
-    if endpoint.active_from is not None:
-        values["active_from"] = written(endpoint.active_from)
-    return values
 
 
 def faults(error: ValidationError) -> Iterator[str]:
@@ -99,7 +111,10 @@ def for_options(message: str) -> str:
 
     def option(found: re.Match[str]) -> str:
         key = found[1] or found[2]
-        return found[0] if key is None else OPTIONS[key]
+        if key is None:
+            return found[0]
+        colon = ":" if found[1] and not found.start() else ""  # "--port: must be …"
+        return f"{OPTIONS[key]}{colon}"
 
     return _KEY.sub(option, message)
 
@@ -146,8 +161,8 @@ def table(endpoints: Sequence[EndpointSettings], now: float) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def sheet(endpoint: EndpointSettings, now: float) -> str:
-    """Everything about one endpoint, a line for each value."""
+def sheet(endpoint: EndpointSettings, now: float, in_force: str | None = None) -> str:
+    """Everything about one endpoint, a line for each value; `in_force`: see `FileInForce`."""
     values = {
         "SipAddress": str(endpoint.sip_address),
         "PersistentChatPoolFqdn": endpoint.pool_fqdn,
@@ -155,17 +170,26 @@ def sheet(endpoint: EndpointSettings, now: float) -> str:
         "Mode": endpoint.mode,
         "Port": str(endpoint.port or ""),
         "Transport": endpoint.transport or "",
+        "RedirectStatus": str(endpoint.redirect_status),
+        "Methods": ", ".join(endpoint.methods or ()),
+        "Contact": endpoint.contact,
+        "OnAllDown": endpoint.on_all_down,
+        "Peers": endpoint.peers,
+        "ChannelUris": ", ".join(map(str, endpoint.channel_uris)),
+        "ContactUri": endpoint.contact_uri or "",
+        "Rewrite": endpoint.rewrite,
         "State": state_text(endpoint, now),
         "Source": endpoint.source,
     }
+    if in_force is not None:
+        values["InForce"] = in_force
     width = max(map(len, values))
     return "\n".join(f"{name:<{width}} : {value}".rstrip() for name, value in values.items())
 
 
-def json_text(endpoints: Sequence[EndpointSettings], now: float) -> str:
-    """Everything about each endpoint as JSON."""
-    listed = [
-        {**_values_of(each), "state_now": each.state_at(now), "source": each.source}
+def as_json(endpoints: Sequence[EndpointSettings], now: float) -> list[dict[str, object]]:
+    """Everything about each endpoint, for scripts."""
+    return [
+        {**each.values(), "state_now": each.state_at(now), "source": each.source}
         for each in endpoints
     ]
-    return json.dumps({"endpoints": listed}, indent=2)

@@ -72,13 +72,19 @@ class WrittenFiles:
                 os.unlink(old)
 
 
-def write_all(folder: str, contents: Mapping[str, bytes | None], like: str) -> WrittenFiles:
+def write_all(
+    folder: str,
+    contents: Mapping[str, bytes | None],
+    like: str,
+    wrote: Callable[[], None] = lambda: None,
+) -> WrittenFiles:
     """Write or remove files, all or none; they are on the disk when this returns.
 
     Args:
         folder: the files' folder; it must be locked.
         contents: by path; None to remove a file.
         like: the file whose owner, group and permissions new files get.
+        wrote: called for each file.
 
     Raises:
         FilingError: nothing has been changed.
@@ -90,6 +96,7 @@ def write_all(folder: str, contents: Mapping[str, bytes | None], like: str) -> W
             if content is not None:
                 pattern = path if os.path.lexists(path) else like
                 written[path] = _write(folder, content, pattern)
+            wrote()
         _sync_all(folder, list(written.values()))
         _swap(filed, contents, written)
     except BaseException:

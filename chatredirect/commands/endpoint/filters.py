@@ -10,13 +10,13 @@ There are no regular expressions, so a filter takes no longer than reading the e
 """
 
 import re
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from fnmatch import translate
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
-from chatredirect.config.endpoint import EndpointSettings, written
+from chatredirect.config.endpoint import EndpointSettings, Mode, State
 from chatredirect.config.faults import did_you_mean, quoted
+from chatredirect.net.addresses import Transport
 
 PROPERTIES = {
     "sipaddress": "sip_address",
@@ -26,6 +26,14 @@ PROPERTIES = {
     "mode": "mode",
     "port": "port",
     "transport": "transport",
+    "redirectstatus": "redirect_status",
+    "methods": "methods",
+    "contact": "contact",
+    "onalldown": "on_all_down",
+    "peers": "peers",
+    "channeluris": "channel_uris",
+    "contacturi": "contact_uri",
+    "rewrite": "rewrite",
     "state": "state",
     "activefrom": "active_from",
 }
@@ -38,6 +46,11 @@ _TOKEN = re.compile(
     |(?P<operator>[-\u2013](?:eq|ne|like|notlike|and|or|not))(?![\w-])|(?P<word>[^\s()'"!]+))""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_VALUES: Mapping[str, tuple[str, ...]] = {
+    "mode": get_args(Mode),
+    "state": get_args(State),
+    "transport": get_args(Transport),
+}
 _PROPERTIES = PROPERTIES | {"identity": "sip_address"}
 
 Condition: TypeAlias = Callable[[EndpointSettings], bool]
@@ -128,7 +141,11 @@ class _FilterReader:
         kind, name = self._pop()
         key = _PROPERTIES.get(name.lower().removeprefix("$_.").replace("_", ""))
         if kind != "word" or key is None:
-            known = "SipAddress, PersistentChatPoolFqdn, DisplayName, Mode, Port, Transport, State"
+            known = (
+                "SipAddress, PersistentChatPoolFqdn, DisplayName, Mode, Port, Transport, "
+                "RedirectStatus, Methods, Contact, OnAllDown, Peers, ChannelUris, ContactUri, "
+                "Rewrite, State"
+            )
             hint = did_you_mean(name, _PROPERTIES) if kind == "word" else ""
             what = f"{quoted(name)} is no property{hint}" if name else "a property is missing"
             raise ValueError(f"{what}; there are {known} and ActiveFrom")
@@ -142,6 +159,10 @@ class _FilterReader:
         if kind not in ("word", "single", "double"):
             raise ValueError(f"{name} {operator} lacks what to compare with")
         wanted = "" if (kind, value.lower()) == ("word", "$null") else value
+        values = _VALUES.get(key)
+        if values and operator in ("-eq", "-ne") and wanted.lower() not in ("", *values):
+            hint = did_you_mean(wanted, values)
+            raise ValueError(f"{name} is never {quoted(wanted)}{hint}: it is {' or '.join(values)}")
         return _compared(key, operator, wanted, self._now)
 
 
@@ -161,7 +182,7 @@ def _compared(key: str, operator: str, value: str, now: float) -> Condition:
 
 
 def _text(endpoint: EndpointSettings, key: str, now: float) -> str:
-    value = endpoint.state_at(now) if key == "state" else getattr(endpoint, key)
-    if isinstance(value, datetime):
-        value = written(value)
+    value = endpoint.state_at(now) if key == "state" else endpoint.values()[key]
+    if isinstance(value, list):
+        value = ", ".join(value)
     return "" if value is None else str(value).casefold()

@@ -13,6 +13,8 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 
+from chatredirect.commands import audit_trail
+from chatredirect.commands.as_service import load_as_service
 from chatredirect.commands.endpoint.csv_rows import MAX_CSV, CsvFault, Row, read_rows
 from chatredirect.commands.endpoint.endpoint_values import (
     OPTIONS,
@@ -21,6 +23,7 @@ from chatredirect.commands.endpoint.endpoint_values import (
     endpoint_of,
     faults,
     for_options,
+    keys_of,
     named,
     refuse_values,
     typed,
@@ -34,14 +37,21 @@ from chatredirect.commands.endpoint.proposal import (
     exclusive,
     folder_of,
 )
-from chatredirect.commands.output import complain, config_error_text, failure
-from chatredirect.config import ConfigError, EndpointSettings, load, parse_sip_address
+from chatredirect.commands.output import complain, failure
+from chatredirect.commands.progress import Progress, progress
+from chatredirect.config import ConfigError, EndpointSettings, Fault, parse_sip_address
 from chatredirect.config.endpoint_file import IncludeFolder, text_of
 from chatredirect.config.faults import quoted
+from chatredirect.log.audit import AuditedChange
 from chatredirect.runtime.regular_file import read_file
 from chatredirect.runtime.wording import counted, error_text
 
 _SHOWN = 20  # endpoints or files
+
+_DEFAULT_MODE = (
+    "No mode was given, so it is redirect. Group Chat clients follow no SIP redirect: they need "
+    "--mode lookup."
+)
 
 
 @dataclass(slots=True)
@@ -51,8 +61,8 @@ class NewEndpoints:
     Attributes:
         keys: the values of each endpoint, as they will stand in its file.
         endpoints: the same, validated.
-        origin: for each endpoint the prefix of messages about it, `list.csv:17: `; empty for
-            the command line.
+        origin: for each endpoint the file and line that it comes from; an empty file for the
+            command line.
         how: the command, for the files' comment.
     """
 
@@ -60,7 +70,7 @@ class NewEndpoints:
     folder: IncludeFolder
     keys: list[Keys]
     endpoints: list[EndpointSettings]
-    origin: list[str]
+    origin: list[tuple[str, int]]
     how: str
 
     def propose(self) -> Proposal:
@@ -75,7 +85,8 @@ class NewEndpoints:
         texts = (text_of(each, made) for each in self.keys)
         contents: Mapping[str, bytes | None] = dict(zip(paths, texts, strict=True))
         try:
-            return Proposal(contents, load(self.where.config, contents))
+            with progress("checking the configuration with the new endpoints"):
+                return Proposal(contents, load_as_service(self.where.config, contents))
         except ConfigError as error:
             raise self._refused(error, paths) from None
 
@@ -84,6 +95,7 @@ class NewEndpoints:
         proposal = self.propose()
         proposal.warn()
         self.where.say(f"What if: would make {named(self.endpoints)}")
+        self._explain_mode()
         for path, content in list(proposal.contents.items())[:_SHOWN]:
             self.where.say(f"\n{path}:\n{(content or b'').decode()}".rstrip())
         return proposal.endpoints_after(self.endpoints)
@@ -97,35 +109,61 @@ class NewEndpoints:
 
     def _report(self, proposal: Proposal) -> None:
         now = time.time()
+        audit_trail.record(*self._audited())
         proposal.warn()
         for endpoint, path in list(zip(self.endpoints, proposal.contents, strict=True))[:_SHOWN]:
             self.where.say(f"Made {described(endpoint, now)}: {path}")
         if len(self.endpoints) > _SHOWN:
             self.where.say(f"and {len(self.endpoints) - _SHOWN:,} more in {self.folder.path}")
+        self._explain_mode()
+
+    def _explain_mode(self) -> None:
+        """Say what the default mode doesn't do, where it was taken."""
+        if any("mode" not in each for each in self.keys):
+            self.where.say(_DEFAULT_MODE)
+
+    def _audited(self) -> list[AuditedChange]:
+        if len(self.endpoints) > audit_trail.MOST:
+            count = {"endpoints": len(self.endpoints), "folder": self.folder.path}
+            return [AuditedChange("endpoint_new", subject=self.how, now=count)]
+        return [
+            AuditedChange("endpoint_new", subject=str(each.sip_address), now=keys_of(each))
+            for each in self.endpoints
+        ]
 
     def _refused(self, error: ConfigError, paths: list[str]) -> typer.Exit:
         """Print the faults of the present configuration, or else those of the new endpoints."""
         try:
-            settings = load(self.where.config)
+            settings = load_as_service(self.where.config)
         except ConfigError as own:
-            complain(config_error_text(own), prefix="")
-            return failure("nothing has been made: mend the configuration first", os.EX_CONFIG)
+            return failure(
+                "nothing has been made",
+                os.EX_CONFIG,
+                where=os.fspath(self.where.config),
+                remedy="mend the configuration first",
+                faults=own.faults,
+            )
         there = {each.sip_address.key: each for each in settings.endpoints}
         twice = [
-            f"{place}there is an endpoint for {endpoint.sip_address} already: "
-            f"{other.sip_address} at {other.source}"
+            Fault(
+                *place,
+                0,
+                f"there is an endpoint for {endpoint.sip_address} already: {other.sip_address} at "
+                f"{other.source}",
+            )
             for endpoint, place in zip(self.endpoints, self.origin, strict=True)
             if (other := there.get(endpoint.sip_address.key)) is not None
         ]
         if twice:
-            complain("\n".join(twice), prefix="" if self.origin[0] else "chatredirect: ")
-            return failure("nothing has been made; chatredirect endpoint set changes one", NO)
+            remedy = "chatredirect endpoint set changes one"
+            return failure("nothing has been made", NO, remedy=remedy, faults=twice)
         origins = dict(zip(paths, self.origin, strict=True))
-        for fault in error.faults:
-            place = origins.get(fault.file, f"{fault.location}: ")
-            text = f"{place}{for_options(fault.message)}"
-            complain(text, prefix="" if place else "chatredirect: ")
-        return failure("nothing has been made: the configuration couldn't be used", os.EX_CONFIG)
+        found = [
+            Fault(*origins.get(each.file, (each.file, each.line)), 0, for_options(each.message))
+            for each in error.faults
+        ]
+        why = "the configuration couldn't be used"
+        return failure("nothing has been made", os.EX_CONFIG, why=why, faults=found)
 
 
 def from_options(given: Mapping[str, str], where: CommandTarget) -> NewEndpoints:
@@ -144,7 +182,7 @@ def from_options(given: Mapping[str, str], where: CommandTarget) -> NewEndpoints
         raise refuse_values(error) from None
     keys["sip_address"] = str(endpoint.sip_address)  # with its scheme
     how = "chatredirect endpoint new"
-    return NewEndpoints(where, folder_of(where.config), [keys], [endpoint], [""], how)
+    return NewEndpoints(where, folder_of(where.config), [keys], [endpoint], [("", 0)], how)
 
 
 def from_rows(file: Path, given: Mapping[str, str], where: CommandTarget) -> NewEndpoints:
@@ -165,45 +203,48 @@ def from_rows(file: Path, given: Mapping[str, str], where: CommandTarget) -> New
             data = read_file(file, MAX_CSV, pipe=True)
         rows, notes = read_rows(data)
     except OSError as error:
-        raise failure(f"{name}: {error_text(error)}", os.EX_DATAERR) from None
+        raise failure(name, os.EX_DATAERR, where=name, why=error_text(error)) from None
     except CsvFault as fault:
-        text = f"{name}:{fault.line}: {fault}; nothing has been made"
-        raise failure(text, os.EX_DATAERR) from None
+        found = [Fault(name, fault.line, 0, str(fault))]
+        nothing = "nothing has been made"
+        raise failure(nothing, os.EX_DATAERR, where=name, faults=found) from None
     for note in notes:
         complain(f"{name}: {note}")
-    keys, endpoints, wrong = _validated(rows, given, name)
+    with progress("checking rows", len(rows)) as counter:
+        keys, endpoints, wrong = _validated(rows, given, name, counter)
     if wrong:
-        complain("\n".join(wrong), prefix="")
         many = f"{counted(len(wrong), 'fault')} in {counted(len(rows), 'row')}"
-        raise failure(f"{many}; nothing has been made", os.EX_DATAERR)
-    origin = [f"{name}:{row.line}: " for row in rows]
+        nothing = "nothing has been made"
+        raise failure(many, os.EX_DATAERR, where=name, remedy=nothing, faults=wrong)
+    origin = [(name, row.line) for row in rows]
     how = f"chatredirect endpoint new --from-csv {os.path.basename(name)}"
     return NewEndpoints(where, folder_of(where.config), keys, endpoints, origin, how)
 
 
 def _validated(
-    rows: list[Row], given: Mapping[str, str], name: str
-) -> tuple[list[Keys], list[EndpointSettings], list[str]]:
+    rows: list[Row], given: Mapping[str, str], name: str, counter: Progress
+) -> tuple[list[Keys], list[EndpointSettings], list[Fault]]:
     """The values of the rows, their endpoints, and every fault with its row."""
-    keys, endpoints, wrong = list[Keys](), list[EndpointSettings](), list[str]()
+    keys, endpoints, wrong = list[Keys](), list[EndpointSettings](), list[Fault]()
     seen: dict[bytes, int] = {}
     for row in rows:
-        place = f"{name}:{row.line}"
+        counter.advance()
+        place = (name, row.line, 0)
         values = typed({**given, **row.values})
         missing = row.fault or _missing(values)
         if missing:
-            wrong.append(f"{place}: {missing}")
+            wrong.append(Fault(*place, missing))
             continue
         first = seen.setdefault(_key(row), row.line)
         try:
             endpoint = endpoint_of(values)
         except ValidationError as error:
-            wrong += (f"{place}: {fault}" for fault in faults(error))
+            wrong += (Fault(*place, fault) for fault in faults(error))
             continue
         if first != row.line:
             address = quoted(row.values.get("sip_address", ""))
             what = f"{address} is the endpoint of line {first} again"
-            wrong.append(f"{place}: sip_address: {what}")
+            wrong.append(Fault(*place, f"sip_address: {what}"))
         values["sip_address"] = str(endpoint.sip_address)  # with its scheme
         keys.append(values)
         endpoints.append(endpoint)

@@ -33,7 +33,11 @@ class _Accepts(NamedTuple):
     more: tuple[str, ...]
 
 
-_ENDPOINT = ("--mode", "--port", "--transport", "--state", "--active-from")
+_ENDPOINT = (
+    *("--mode", "--port", "--transport", "--redirect-status", "--methods", "--contact"),
+    *("--on-all-down", "--peers", "--channel-uris", "--contact-uri", "--rewrite"),
+    *("--state", "--active-from"),
+)
 _PLACES = ("--reload", "--config", "--socket")
 _SHORT = ("-c", "-h")  # options of the command line's own
 ACCEPTED = {
@@ -46,7 +50,7 @@ ACCEPTED = {
     ),
     "get": _Accepts(
         ("--identity", "--persistent-chat-pool-fqdn", "--filter", "--result-size"),
-        ("--config", "--json"),
+        ("--config", "--socket", "--json"),
     ),
     # no Set-CsPersistentChatEndpoint exists: these are the parameters that one would have
     "set": _Accepts(
@@ -54,15 +58,17 @@ ACCEPTED = {
             *("--identity", "--persistent-chat-pool-fqdn", "--display-name"),
             *("--what-if", "--confirm", "--pass-thru"),
         ),
-        (*_ENDPOINT, *_PLACES, "--json"),
+        (*_ENDPOINT, *_PLACES, "--ignore-usage", "--json"),
     ),
     "remove": _Accepts(
         ("--identity", "--what-if", "--confirm", "--force"),
-        _PLACES,
+        (*_PLACES, "--ignore-usage", "--json"),
     ),
 }
 """The options of each command except `--help`."""
-SWITCHES = frozenset(("--what-if", "--confirm", "--pass-thru", "--force", "--json", "--reload"))
+SWITCHES = frozenset(
+    ("--what-if", "--confirm", "--pass-thru", "--force", "--json", "--reload", "--ignore-usage")
+)
 """Those that take no value."""
 
 _ALIASES = {
@@ -277,8 +283,13 @@ def _meant(command: str, name: str, done: Understood) -> tuple[str | None, bool]
     others = [each for each in (*_IGNORED, *_REFUSED) if each.startswith(lower)]
     if len(others) == 1:
         return _meant(command, others[0], done)
-    every = ", ".join(map(spelled, (*accepts.own, *accepts.more)))
-    raise ValueError(f"-{name} is no parameter of endpoint {command}; it has {every}")
+    from chatredirect.config.faults import did_you_mean
+
+    names = [*map(spelled, (*accepts.own, *accepts.more))]
+    hint = did_you_mean(f"-{name}", names)
+    raise ValueError(
+        f"-{name} is no parameter of endpoint {command}{hint}; it has {', '.join(names)}"
+    )
 
 
 def spelled(option: str) -> str:

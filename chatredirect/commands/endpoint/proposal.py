@@ -17,6 +17,7 @@ from pathlib import Path
 
 import typer
 
+from chatredirect.commands.as_service import load_as_service
 from chatredirect.commands.endpoint.endpoint_values import for_options
 from chatredirect.commands.endpoint.files import (
     BusyError,
@@ -27,11 +28,11 @@ from chatredirect.commands.endpoint.files import (
 )
 from chatredirect.commands.options import control_socket, loaded
 from chatredirect.commands.output import complain, config_failure, failure, show
+from chatredirect.commands.progress import progress
 from chatredirect.config import (
     ConfigError,
     EndpointSettings,
     Settings,
-    load,
     parse_sip_address,
     warnings,
 )
@@ -135,7 +136,7 @@ class Proposal:
 def proposed(config: Path, contents: Mapping[str, bytes | None]) -> Proposal:
     """The proposal of these contents, if the configuration can be used with them."""
     try:
-        return Proposal(contents, load(config, contents))
+        return Proposal(contents, load_as_service(config, contents))
     except ConfigError as error:
         exit_ = config_failure(error)
         complain("nothing has been changed")
@@ -174,8 +175,12 @@ def exclusive(folder: str, config: Path) -> Iterator[None]:
         with locked(folder or ".", os.path.dirname(config) or ".", lambda: complain(waiting)):
             yield
     except BusyError:
-        message = f"another chatredirect endpoint holds {folder}: try again when it is done"
-        raise failure(message, os.EX_TEMPFAIL) from None
+        raise failure(
+            f"another chatredirect endpoint holds {folder}",
+            os.EX_TEMPFAIL,
+            where=folder,
+            remedy="try again when it is done",
+        ) from None
     except FilingError as error:
         raise _unwritable(error) from None
 
@@ -188,7 +193,9 @@ def carry_out(proposal: Proposal, where: CommandTarget, done: Callable[[], None]
     """
     socket = control_socket(where.config, where.socket) if where.reload else None
     try:
-        filed = write_all(proposal.folder or ".", proposal.contents, proposal.pattern(where.config))
+        pattern = proposal.pattern(where.config)
+        with progress("writing files", len(proposal.contents)) as files:
+            filed = write_all(proposal.folder or ".", proposal.contents, pattern, files.advance)
     except FilingError as error:
         raise _unwritable(error) from None
     if socket is None:
@@ -204,26 +211,32 @@ def carry_out(proposal: Proposal, where: CommandTarget, done: Callable[[], None]
 
 
 def _reload(socket: str, filed: WrittenFiles, done: Callable[[], None]) -> None:
-    from chatredirect.commands.daemon_commands import complain_of_refusal
+    from chatredirect.commands.daemon_request import faults_of
     from chatredirect.control.client import ControlError, ask
 
     try:
-        ask(socket, "reload", timeout=_RELOAD_SECONDS)
+        with progress("the service reloads"):
+            ask(socket, "reload", timeout=_RELOAD_SECONDS)
     except ControlError as error:
-        complain_of_refusal(error)
         if not error.refused:
             filed.forget()
             done()
-            text = f"{error}\nThe change stays: it counts from the service's next reload on."
-            raise failure(text, error.status) from None
+            stays = "the change stays: it counts from the service's next reload on"
+            remedy = f"{error.remedy}; {stays}" if error.remedy else stays
+            raise failure(
+                error.what, error.status, where=error.where, why=error.why, remedy=remedy
+            ) from None
         try:
             filed.undo()
         except FilingError as failed:
             what = "the daemon refused the change, which stays because"
             raise _unwritable(failed, what) from None
         raise failure(
-            f"the running daemon refused it, so the change has been taken back: {error}",
+            "the running daemon refused it, so the change has been taken back",
             error.status,
+            where=str(error.where),
+            why=str(error),
+            faults=faults_of(error.faults),
         ) from None
     filed.forget()
     done()
@@ -233,10 +246,13 @@ def _unwritable(failed: FilingError, what: str = "nothing has been changed:") ->
     error = failed.error
     if isinstance(error, PermissionError):
         return failure(
-            f"{what} user {os.geteuid()} isn't permitted to write {failed.path}: use sudo",
+            f"{what} user {os.geteuid()} isn't permitted to write {failed.path}",
             os.EX_NOPERM,
+            where=failed.path,
+            remedy="use sudo",
         )
-    return failure(f"{what} {failed.path}: {error_text(error)}", os.EX_IOERR)
+    why = error_text(error)
+    return failure(f"{what} {failed.path}", os.EX_IOERR, where=failed.path, why=why)
 
 
 def author(command: str) -> str:
@@ -261,7 +277,7 @@ def _printable(text: str, most: int = _MAX_NAME) -> str:
 
 
 class NoSuchEndpointError(LookupError):
-    """There is no endpoint with this identity."""
+    """There is no endpoint with this identity; the arguments say so, and what to do."""
 
 
 def find_by_identity(settings: Settings, identity: str) -> EndpointSettings:
@@ -294,9 +310,8 @@ def find_by_identity(settings: Settings, identity: str) -> EndpointSettings:
         raise LookupError(f"several endpoints are called {quoted(identity)}: {addresses}")
     if unread and "@" in identity:
         raise LookupError(unread)
-    raise NoSuchEndpointError(
-        f"there is no endpoint {quoted(identity)}: chatredirect endpoint get lists all"
-    )
+    what = f"there is no endpoint {quoted(identity)}"
+    raise NoSuchEndpointError(what, "chatredirect endpoint get lists all")
 
 
 def identified(settings: Settings, identity: str) -> EndpointSettings:
@@ -304,4 +319,5 @@ def identified(settings: Settings, identity: str) -> EndpointSettings:
     try:
         return find_by_identity(settings, identity)
     except LookupError as error:
-        raise failure(str(error.args[0]), NO) from None
+        what, *remedy = map(str, error.args)
+        raise failure(what, NO, remedy="; ".join(remedy)) from None

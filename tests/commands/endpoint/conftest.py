@@ -6,13 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from chatredirect.cli import main
-
-# a machine that is busy with other tests is no reason to fail
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 MAIN = """\
 listen: [udp://127.0.0.1:5060]

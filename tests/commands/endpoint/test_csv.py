@@ -100,7 +100,10 @@ def test_duplicates_in_the_file(endpoint: Command, folder: Path, sheet: Path) ->
     )
     done = endpoint("new", "--from-csv", sheet)
     assert done.status == 65
-    assert f'{sheet}:3: sip_address: "sip:A@contoso.com:5060" is the endpoint of line 2' in done.err
+    assert (
+        f'{sheet}:3: error: sip_address: "sip:A@contoso.com:5060" is the endpoint of line 2'
+        in done.err
+    )
     assert not folder.exists()
 
 
@@ -112,21 +115,21 @@ def test_duplicates_of_what_is_there(
     sheet.write_text(HEADER + "a@contoso.com,p.contoso.com,\nB@contoso.com,p.contoso.com,\n")
     done = endpoint("new", "--from-csv", sheet)
     assert done.status == 1
-    assert f"{sheet}:3: there is an endpoint for sip:B@contoso.com already" in done.err
+    assert f"{sheet}:3: error: there is an endpoint for sip:B@contoso.com already" in done.err
     assert files(folder) == before
 
 
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"", ":1: there are no rows"),
-        (HEADER.encode(), ":1: there are no rows"),
-        (b"DisplayName,PersistentChatPoolFqdn\nx,y\n", ":1: there is no column SipAddress"),
-        (b"#TYPE x\nName;Pool\nx;y\n", ":2: there is no column SipAddress"),
-        (b"SipAddress,SipAddress\na,b\n", ':1: the column "SipAddress" is there twice'),
-        (HEADER.encode() + b'"a@contoso.com,p.contoso.com\n', ":2: no CSV"),
-        (HEADER.encode() + b"a@contoso.com,p.contoso.com,\xfc\n", ":2: isn't UTF-8"),
-        (EXPORTED.encode("utf-16-le"), ":1: isn't UTF-8 text (UTF-16 without its mark?)"),
+        (b"", ":1: error: there are no rows"),
+        (HEADER.encode(), ":1: error: there are no rows"),
+        (b"DisplayName,PersistentChatPoolFqdn\nx,y\n", ":1: error: there is no column SipAddress"),
+        (b"#TYPE x\nName;Pool\nx;y\n", ":2: error: there is no column SipAddress"),
+        (b"SipAddress,SipAddress\na,b\n", ':1: error: the column "SipAddress" is there twice'),
+        (HEADER.encode() + b'"a@contoso.com,p.contoso.com\n', ":2: error: no CSV"),
+        (HEADER.encode() + b"a@contoso.com,p.contoso.com,\xfc\n", ":2: error: isn't UTF-8"),
+        (EXPORTED.encode("utf-16-le"), ":1: error: isn't UTF-8 text (UTF-16 without its mark?)"),
         (bytes(range(256)), "isn't UTF-8"),
     ],
 )

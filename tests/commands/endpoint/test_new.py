@@ -33,10 +33,11 @@ def test_microsofts_line(endpoint: Command, config: Path, folder: Path) -> None:
 
 
 def test_a_file_says_who_made_it_when(new: Command, folder: Path) -> None:
+    before = datetime.now(UTC)
     assert new("sip:ocschat@contoso.com", "--port", 5061, "--transport", "tls").status == 0
     first, *lines = files(folder)["ocschat@contoso.com.yaml"].decode().splitlines()
     assert first.startswith("# Made by ")
-    assert f" on {datetime.now(UTC):%Y-%m-%d} " in first
+    assert any(f" on {day:%Y-%m-%d} " in first for day in (before, datetime.now(UTC)))
     assert first.endswith(" UTC: chatredirect endpoint new")
     assert lines == [
         *("sip_address: sip:ocschat@contoso.com", "pool_fqdn: pcpool.contoso.com"),
@@ -401,3 +402,52 @@ def test_from_when_on_it_counts(new: Command, config: Path, watch: str, told: st
     """Who has the files watched needs no reload."""
     config.write_text(f"{config.read_text()}watch: {watch}\n")
     assert told in new().out
+
+
+def test_a_mode_that_is_not_given_is_explained(new: Command, endpoint: Command) -> None:
+    """Without a terminal it is redirect, as with the cmdlet; what that doesn't do is said."""
+    told = "Group Chat clients follow no SIP redirect: they need --mode lookup."
+    assert told in new("sip:a@contoso.com", "--what-if").out
+    assert told in new("sip:a@contoso.com").out
+    assert told not in new("sip:b@contoso.com", "--mode", "redirect").out
+    made = new("sip:c@contoso.com", "--json")
+    assert told in made.err
+    assert json.loads(made.out)
+
+
+@pytest.mark.parametrize(
+    ("answer", "mode"), [("", "lookup"), ("redirect", "redirect"), (" Proxy ", "proxy")]
+)
+def test_a_terminal_is_asked_for_the_mode(
+    new: Command, config: Path, monkeypatch: pytest.MonkeyPatch, answer: str, mode: str
+) -> None:
+    """Which clients the endpoint is for decides; Enter means those that this is made for."""
+    _at_a_terminal(monkeypatch, answer)
+    done = new("sip:ocschat@contoso.com")
+    assert done.status == 0
+    assert "lookup    Group Chat clients" in done.err
+    (made,) = load(config).endpoints
+    assert made.mode == mode
+
+
+@pytest.mark.parametrize("answer", ["lokup", None])
+def test_an_answer_that_is_no_mode(
+    new: Command, config: Path, monkeypatch: pytest.MonkeyPatch, answer: str | None
+) -> None:
+    _at_a_terminal(monkeypatch, answer)
+    done = new("sip:ocschat@contoso.com")
+    assert done.status == 1
+    if answer:
+        assert '"lokup" (did you mean "lookup"?); nothing has been made' in done.err
+    assert not load(config).endpoints
+
+
+def _at_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str | None) -> None:
+    def typed(*_: object) -> str:
+        if answer is None:
+            raise EOFError
+        return answer
+
+    options = "chatredirect.commands.endpoint.endpoint_options"
+    monkeypatch.setattr(f"{options}.is_terminal", lambda stream: True)
+    monkeypatch.setattr("builtins.input", typed)

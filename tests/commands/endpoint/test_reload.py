@@ -97,7 +97,7 @@ def test_without_a_daemon_the_change_stays(
     done = endpoint("new", "-SipAddress", "chat@contoso.com", *POOL, "--reload")
     assert done.status == 69
     assert "the daemon isn't running" in done.err
-    assert "The change stays" in done.err
+    assert "the change stays" in done.err
     assert set(files(folder)) == {"chat@contoso.com.yaml"}
 
 

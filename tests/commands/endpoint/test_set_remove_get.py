@@ -228,7 +228,10 @@ def test_get_without_any(endpoint: Command) -> None:
     done = endpoint("get")
     assert (done.status, done.out) == (0, "")
     assert "has no endpoints yet" in done.err
-    assert json.loads(endpoint("get", "--json").out) == {"endpoints": []}
+    assert json.loads(endpoint("get", "--json").out) == {
+        "schema": "chatredirect/endpoints/1",
+        "endpoints": [],
+    }
 
 
 def test_get_lists_all(endpoint: Command, new: Command) -> None:
@@ -260,7 +263,7 @@ def test_get_lists_all(endpoint: Command, new: Command) -> None:
     assert len(endpoint("get", "-ResultSize", "2").out.splitlines()) == 3
     assert len(endpoint("get", "-ResultSize", "Unlimited").out.splitlines()) == 5
     assert len(endpoint("get", "-ResultSize", "2147483647").out.splitlines()) == 5
-    assert "no endpoint is like that" in endpoint("get", "-PoolFqdn", "other.contoso.com").err
+    assert "no endpoint matches" in endpoint("get", "-PoolFqdn", "other.contoso.com").err
 
 
 def test_get_one(endpoint: Command, new: Command, folder: Path) -> None:

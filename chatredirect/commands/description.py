@@ -6,10 +6,18 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import typer
 from typer.models import OptionInfo, ParameterInfo
+
+Named: TypeAlias = Literal["endpoint", "pool", ""]
+_NAMED: dict[str, Named] = {
+    **dict.fromkeys(("SIP_URI", "SIP_ADDRESS", "IDENTITY"), "endpoint"),
+    **dict.fromkeys(("FQDN", "POOL_FQDN"), "pool"),
+}
+_OTHERS = frozenset(("--sip-address", "--from"))
+"""Options whose URI is no endpoint's: that of a new one, or a caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,10 @@ class Parameter:
         metavar: what stands for its value; empty for a flag.
         help: one or more sentences; may be empty.
         choices: the values that it takes; empty if it takes others too.
+        named: what it names that the daemon knows.
+        default: the value without it; empty if that says nothing.
+        environment: the variable that gives its value; empty if there is none.
+        group: the heading above it; empty for the usual one.
     """
 
     names: tuple[str, ...]
@@ -30,6 +42,10 @@ class Parameter:
     is_path: bool
     required: bool
     repeated: bool
+    named: Named = ""
+    default: str = ""
+    environment: str = ""
+    group: str = ""
 
     @property
     def is_flag(self) -> bool:
@@ -38,16 +54,16 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class ManualCommand:
+class CommandDescription:
     """A command, or a group of commands, whose `commands` aren't empty."""
 
     name: str
     help: str
     options: tuple[Parameter, ...]
     arguments: tuple[Parameter, ...]
-    commands: tuple["ManualCommand", ...]
+    commands: tuple["CommandDescription", ...]
 
-    def each(self, above: str = "") -> Iterator[tuple[str, "ManualCommand"]]:
+    def each(self, above: str = "") -> Iterator[tuple[str, "CommandDescription"]]:
         """This command and all below it, each after the words that lead to it."""
         path = f"{above} {self.name}".lstrip()
         yield path, self
@@ -58,7 +74,7 @@ class ManualCommand:
 _HELP = Parameter(("--help", "-h"), "", "Show what the command takes.", (), False, False, False)
 
 
-def tree(app: typer.Typer, name: str) -> ManualCommand:
+def tree(app: typer.Typer, name: str) -> CommandDescription:
     """The commands of a typer application, or of a group within one, without hidden ones."""
     commands = []
     for info in app.registered_commands:
@@ -79,14 +95,15 @@ def _given(value: object) -> object:
 
 
 def _command(
-    name: str, function: object, text: object, commands: tuple[ManualCommand, ...] = ()
-) -> ManualCommand:
-    options, arguments = _parameters(function)
+    name: str, function: object, text: object, commands: tuple[CommandDescription, ...] = ()
+) -> CommandDescription:
+    options, arguments = parameters_of(function)
     description = inspect.cleandoc(str(text or inspect.getdoc(function) or ""))
-    return ManualCommand(name, description, options, arguments, commands)
+    return CommandDescription(name, description, options, arguments, commands)
 
 
-def _parameters(function: object) -> tuple[tuple[Parameter, ...], tuple[Parameter, ...]]:
+def parameters_of(function: object) -> tuple[tuple[Parameter, ...], tuple[Parameter, ...]]:
+    """The options, `--help` among them, and the arguments of a command's function."""
     options: list[Parameter] = []
     arguments: list[Parameter] = []
     if callable(function):
@@ -95,9 +112,9 @@ def _parameters(function: object) -> tuple[tuple[Parameter, ...], tuple[Paramete
             of, info = _declared(hints.get(name))
             if info is None or info.hidden:
                 continue
-            required = parameter.default is inspect.Parameter.empty
+            default = parameter.default
             wanted = options if isinstance(info, OptionInfo) else arguments
-            wanted.append(_parameter(name, of, info, required))
+            wanted.append(_parameter(name, of, info, default))
     return (*options, _HELP), tuple(arguments)
 
 
@@ -111,11 +128,12 @@ def _declared(hint: object) -> tuple[object, ParameterInfo | None]:
     return hint, None
 
 
-def _parameter(name: str, hint: object, info: ParameterInfo, required: bool) -> Parameter:
+def _parameter(name: str, hint: object, info: ParameterInfo, default: object) -> Parameter:
     of, repeated = _bare(hint)
     choices = tuple(map(str, get_args(of))) if get_origin(of) is Literal else ()
     metavar = (info.metavar or _metavar(of, name, choices)).strip("[]")
-    if not choices and "|" in metavar:  # words that the configuration checks, not typer
+    # words that the option's parser knows; in capitals kinds of values, as in ADDRESS|NAME
+    if not choices and "|" in metavar and not metavar.isupper():
         choices = tuple(metavar.split("|"))
     is_path = metavar in {"DIRECTORY", "FILE", "PATH"}
     names: tuple[str, ...] = ()
@@ -123,7 +141,24 @@ def _parameter(name: str, hint: object, info: ParameterInfo, required: bool) -> 
         names = _names(info, name, flag=of is bool)
         if of is bool:
             metavar = ""
-    return Parameter(names, metavar, info.help or "", choices, is_path, required, repeated)
+    return Parameter(
+        names,
+        metavar,
+        info.help or "",
+        choices,
+        is_path,
+        required=default is inspect.Parameter.empty,
+        repeated=repeated,
+        named="" if _OTHERS.intersection(names) else _NAMED.get(metavar, ""),
+        default=str(default) if metavar and _is_shown(default, info) else "",
+        environment=str(info.envvar) if info.envvar and info.show_envvar else "",
+        group=str(info.rich_help_panel or ""),
+    )
+
+
+def _is_shown(default: object, info: ParameterInfo) -> bool:
+    """Whether a default is shown: one that says something."""
+    return bool(info.show_default) and default not in (None, (), "", inspect.Parameter.empty)
 
 
 def _bare(hint: object) -> tuple[object, bool]:

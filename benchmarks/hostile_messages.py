@@ -50,13 +50,13 @@ FIELDS: dict[bytes, bytes] = {  # with a beginning that fits
 }
 PIECES = (
     *(b"a", b"a ", b"a,", b";a", b'; a = "b"', b";rport", b";tag=x", b'"', b'\\"', b'""', b"%41"),
-    *(b"<", b",<a:b>", b",<sip:127.0.0.1;lr>;a;b", b"&a=b", b"\xff", b"\r\n ", b"\r\n\t;a"),
+    *(b"<", b",<a:b>", b",<sip:127.0.0.1;lr>;a;b", b"&a=b", b"\xff", b"\r\n ", b"\r\n\t;a", b"\n"),
     *(b", SIP/2.0/UDP a", b",<a:b>" + b";a" * 64, b",<sip:127.0.0.1;lr" + b";a" * 60 + b">"),
 )
 #: Octets of a field, and how often it is there; whether what stood there stays before it.
 SHAPES = (
     *((8100, 1, False), (8100, 1, True), (4000, 1, False), (3800, 1, True)),
-    *((64000, 1, False), (480, 120, False), (480, 120, True)),
+    *((64000, 1, False), (480, 120, False), (480, 120, True), (0, 9000, False), (0, 9000, True)),
 )
 EVERYWHERE = b""
 """Stands for all fields at once, each with its share of the octets."""
@@ -184,7 +184,8 @@ def _exchanged(
     start_line, *lines = head.split(b"\r\n")
     value = FIELDS[name]
     value += piece * (max(octets - len(value), len(piece)) // len(piece))
-    fields = [b"%b: %b" % (name, value)] * times
+    field = b"%b: %b" % (name, value)
+    fields = [field] * min(times, 1 + DEFAULT.message // len(field))  # what is more is cut off
     own = [line for line in lines if line.startswith(name + b":")]
     if stays or (start_line.startswith(b"SIP/") and name == b"Via"):
         fields = [*own, *fields]  # a response without our Via is nobody's

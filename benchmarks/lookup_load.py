@@ -1,7 +1,8 @@
-"""Clients that look up: many dialogs over one socket, begun at a steady rate.
+"""Clients that look up: many dialogs over one socket, so many begun in a second or open at a time.
 
-    python -m benchmarks.lookup_load udp|tcp PORT RATE LOOKUPS
+    python -m benchmarks.lookup_load udp|tcp PORT RATE OUTSTANDING LOOKUPS
 
+With a RATE of 0 a lookup begins when another one ends, and OUTSTANDING are open at any time.
 A process of its own, so that its CPU isn't the daemon's. It sends what a Group Chat client sends,
 and nothing twice: what isn't answered within some seconds after the last one is lost. A line of
 JSON on standard output: done, lost, wrong, seconds, the longest a lookup took, and how late the
@@ -197,24 +198,33 @@ class Clients:
         self.result.complaint = self.result.complaint or repr(data[:200])
 
 
-def run(transport: str, port: int, rate: float, lookups: int) -> dict[str, object]:
-    """Begin lookups at a rate, and wait for the last."""
+def run(
+    transport: str, port: int, rate: float, outstanding: int, lookups: int
+) -> dict[str, object]:
+    """Begin lookups at a rate, or without one so many at a time, and wait for the last."""
     clients = Clients(transport, port)
     result = clients.result
     first = int(time.monotonic() * 1000) % 1_000_000 * 1000
     selector = selectors.DefaultSelector()
     selector.register(clients.sock, selectors.EVENT_READ)
-    begun = time.monotonic()
-    n, last = 0, begun
-    while n < lookups or (result.begun and time.monotonic() < last + PATIENCE):
+    begun = last = time.monotonic()
+    n = 0
+    while (n < lookups or result.begun) and time.monotonic() < last + PATIENCE:
         now = time.monotonic()
-        while n < lookups and begun + n / rate <= now:
-            result.late = max(result.late, now - begun - n / rate)
+        wait = 0.1
+        while n < lookups:
+            if rate:
+                wait = begun + n / rate - now
+                if wait > 0:
+                    break
+                result.late = max(result.late, -wait)
+            elif len(result.begun) >= outstanding:
+                break
             clients.invite(first + n)
             n, last = n + 1, now
             if n % 8 == 0:
+                wait = 0
                 break
-        wait = begun + n / rate - time.monotonic() if n < lookups else 0.1
         if selector.select(max(wait, 0)):
             clients.receive()
         clients.flush()
@@ -230,5 +240,5 @@ def run(transport: str, port: int, rate: float, lookups: int) -> dict[str, objec
 
 
 if __name__ == "__main__":
-    kind, port_text, rate_text, count = sys.argv[1:]
-    print(json.dumps(run(kind, int(port_text), float(rate_text), int(count))))
+    kind, port_text, rate_text, *counts = sys.argv[1:]
+    print(json.dumps(run(kind, int(port_text), float(rate_text), *map(int, counts))))

@@ -31,6 +31,7 @@ from benchmarks.servers import IN_PYTHON, daemon, has_codec, in_python, kamailio
 from benchmarks.turn import turn
 
 DAEMON, PEER = "chatredirect", "kamailio"
+LEDGER = "chatredirect, ledger on"
 MAX_LOST = 1 / 1000
 WARM_UP = 5_000
 
@@ -59,12 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("udp", DAEMON): options.max_ratio if compiled else options.max_python_ratio,
         ("tcp", DAEMON): options.max_tcp_ratio if compiled else None,
         ("udp", IN_PYTHON): options.max_python_ratio,
+        ("udp", LEDGER): options.max_ledger_ratio if compiled else None,
     }
     limits |= {
         (transport, _many(options.endpoints)): options.max_endpoints_ratio
         for transport in transports
     }
     faults = judge(rows, limits, options.rounds * options.requests)
+    if compiled:  # with the ledger, too, it costs at most what the peer does
+        beside = [row for row in summarize(samples, {LEDGER: PEER}) if row.server == LEDGER]
+        for row in beside:
+            if row.ratio:
+                print(f"{LEDGER}, {row.transport.upper()}: {row.ratio:.2f} of {PEER}")
+        limits = {("udp", LEDGER): options.max_ratio}
+        faults += [f"{each} (of {PEER})" for each in judge(beside, limits, sys.maxsize)]
     for fault in faults:
         print(f"FAILED: {fault}", file=sys.stderr)
     return 1 if faults else 0
@@ -107,6 +116,11 @@ def _measure(
             contenders.append((stack.enter_context(daemon(directory, IN_PYTHON, **common)), 1))
             common["command"] = options.daemon
             baseline[IN_PYTHON] = PEER
+        if options.ledger:
+            file = directory / "usage.db"
+            kept = stack.enter_context(daemon(directory, LEDGER, ledger=file, **common))
+            contenders.append((kept, 1))
+            baseline[LEDGER] = DAEMON
         if options.endpoints > 1:
             name = _many(options.endpoints)
             many = daemon(directory, name, endpoints=options.endpoints, **common)
@@ -154,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-ratio", type=float, default=1.0, help="fail when the UDP ratio is over this")
     add("--max-tcp-ratio", type=float, default=0.75, help="fail when the TCP ratio is over this")
     add("--max-python-ratio", type=float, default=2.0, help="UDP, without the compiled codec")
+    add("--max-ledger-ratio", type=float, default=1.15, help="UDP, of the ledger off")
     add(
         "--max-endpoints-ratio",
         type=float,
@@ -162,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--no-pin", dest="pin", action="store_false", help="let the kernel choose the cores")
     add("--no-peer", dest="peer", action="store_false", help="leave Kamailio out")
+    add("--no-ledger", dest="ledger", action="store_false", help="leave the ledger of uses out")
     add("--markdown", action="store_true", help="print the table in Markdown")
     add("--json", type=Path, metavar="FILE", help="write everything that was measured to FILE")
     add(

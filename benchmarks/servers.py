@@ -33,11 +33,15 @@ class Server:
 
 
 def daemon_configuration(
-    port: int, endpoints: int = 1, loop: str = "auto", http: int | None = None
+    port: int,
+    endpoints: int = 1,
+    loop: str = "auto",
+    http: int | None = None,
+    ledger: Path | None = None,
 ) -> str:
     """The daemon's YAML: two listeners, endpoints that share one pool, no request log.
 
-    With a port for HTTP it serves its metrics there.
+    With a port for HTTP it serves its metrics there, with a file it keeps its ledger of uses in it.
     """
     lines = [
         f"listen: [udp://127.0.0.1:{port}, tcp://127.0.0.1:{port}]",
@@ -45,6 +49,7 @@ def daemon_configuration(
         "log: {requests: false}",
         f"loop: {loop}",
         f"http: {{listen: {'off' if http is None else http}}}",
+        f"usage: {{store: {'off' if ledger is None else f'sqlite://{ledger}'}}}",
         "endpoints:",
     ]
     lines += [
@@ -63,11 +68,12 @@ def daemon(
     command: Sequence[str] = (sys.executable, "-m", "chatredirect"),
     core: int | None = None,
     http: int | None = None,
+    ledger: Path | None = None,
 ) -> Iterator[Server]:
     """The daemon with `endpoints` endpoints, run as `command` ``run --config FILE``."""
     port = free_port()
     config = directory / f"{port}.yaml"
-    config.write_text(daemon_configuration(port, endpoints, loop, http))
+    config.write_text(daemon_configuration(port, endpoints, loop, http, ledger))
     with running(name, [*command, "run", "--config", str(config)], directory, port, core) as server:
         yield server
 

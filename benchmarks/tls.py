@@ -14,7 +14,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,15 +64,15 @@ class Row:
 class Client:
     """The load process."""
 
-    def __init__(self, core: int | None, leaf: Leaf, ca: Path, options: argparse.Namespace) -> None:
-        """Start it on a core."""
+    def __init__(self, core: int | None, leaf: Leaf, ca: Path, version: str, ciphers: str) -> None:
+        """Start it on a core; it speaks only `version`, and for TLS 1.2 these ciphers."""
         self._process = LoadProcess(core, "benchmarks.tls_load")
         self._files = {
             "certificate": str(leaf.certificate),
             "private_key": str(leaf.private_key),
             "ca": str(ca),
-            "version": options.version,
-            "ciphers": options.ciphers if options.version == "TLSv1_2" else "",
+            "version": version,
+            "ciphers": ciphers if version == "TLSv1_2" else "",
         }
 
     def begin(self, what: str, port: int, count: int, **more: int) -> None:
@@ -88,9 +88,13 @@ class Client:
         """Let it close the connections that it holds."""
         self._process.write("")
 
+    def result(self) -> Account:
+        """What came of it, whatever it is."""
+        return Account(**json.loads(self._process.read()))
+
     def account(self) -> Account:
-        """What came of it. Raises CannotMeasureError where that is not what it must be."""
-        account = Account(**json.loads(self._process.read()))
+        """What came of it. Raises WrongError if that is not what it must be."""
+        account = self.result()
         if account.wrong or account.answered != account.count:
             raise WrongError(
                 f"{account.wrong} wrong answers, {account.count - account.answered} missing "
@@ -103,8 +107,8 @@ class Client:
         self._process.close()
 
 
-#: With the compiled codec: the highest ratios to Kamailio.
-_PROMISED = {"redirect, 1 in one go": 1.25, "redirect, 8 in one go": 0.9}
+#: The highest ratios to Kamailio that are promised: with the compiled codec, in Python.
+_PROMISED = {"redirect, 1 in one go": (1.25, 2.0), "redirect, 8 in one go": (0.9, 1.5)}
 
 
 class WrongError(Exception):
@@ -136,21 +140,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         content = {"about": about, "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
-    faults = [
-        f"{row.what}: ratio {row.ratio.median:.2f} is over {limit}"
-        for row in rows
-        for limit in (_limit(row, options, compiled=IN_PYTHON in daemons),)
-        if row.server == DAEMON and row.ratio and row.ratio.median > limit
-    ]
+    limits = {"µs": options.max_ratio, "KiB": options.max_memory_ratio}
+    faults = judge(rows, limits, codec=IN_PYTHON in daemons)
     for fault in faults:
         print(f"FAILED: {fault}", file=sys.stderr)
     return 1 if faults else 0
 
 
-def _limit(row: Row, options: argparse.Namespace, *, compiled: bool) -> float:
-    """The highest ratio to Kamailio that is promised; less with the compiled codec."""
-    promised: float = options.max_memory_ratio if row.unit == "KiB" else options.max_ratio
-    return _PROMISED.get(row.what, promised) if compiled else promised
+def judge(rows: Sequence[Row], limits: Mapping[str, float], *, codec: bool) -> list[str]:
+    """Which of what is promised was not kept.
+
+    Args:
+        rows: what was measured.
+        limits: by unit, the highest ratio to Kamailio of what has none of its own.
+        codec: the daemon has the compiled codec; else all rows are of Python.
+    """
+    faults = []
+    for row in rows:
+        if row.ratio is None:
+            continue
+        compiled, python = _PROMISED.get(row.what, (limits[row.unit],) * 2)
+        limit = compiled if codec and row.server != IN_PYTHON else python
+        if row.ratio.median > limit:
+            ratio = f"ratio {row.ratio.median:.2f} is over {limit}"
+            faults.append(f"{row.what}, {row.server}: {ratio}")
+    return faults
 
 
 def _measure(options: argparse.Namespace, cores: Cores, daemons: dict[str, list[str]]) -> list[Row]:
@@ -158,11 +172,11 @@ def _measure(options: argparse.Namespace, cores: Cores, daemons: dict[str, list[
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatredirect-")))
         authority = Authority(directory / "ca")
         leaf = authority.issue("sip.contoso.com", key=new_key(options.key))
-        client = Client(cores.load, leaf, authority.file, options)
+        client = Client(cores.load, leaf, authority.file, options.version, options.ciphers)
         stack.callback(client.close)
         contenders = [
             stack.enter_context(
-                _daemon(directory, authority, leaf, options, name, command, cores.server)
+                tls_daemon(directory, authority, leaf, name, command, cores.server, options.loop)
             )
             for name, command in daemons.items()
         ]
@@ -233,19 +247,18 @@ def _rows(what: str, unit: str, rounds: list[dict[str, float]]) -> list[Row]:
 
 
 @contextmanager
-def _daemon(
+def tls_daemon(
     directory: Path,
     authority: Authority,
     leaf: Leaf,
-    options: argparse.Namespace,
     name: str,
     command: list[str],
     core: int | None,
+    loop: str,
 ) -> Iterator[Contender]:
+    """The daemon with one endpoint, over UDP, TCP and TLS; its name in the table is `name`."""
     port, secure = free_port(), free_port()
-    text = daemon_configuration(port, 1, options.loop).replace(
-        "]\n", f", tls://127.0.0.1:{secure}]\n", 1
-    )
+    text = daemon_configuration(port, 1, loop).replace("]\n", f", tls://127.0.0.1:{secure}]\n", 1)
     many = 1_000_000
     text += f"tls: {{certificate: {leaf.certificate}, private_key: {leaf.private_key}, "
     text += f"ca: {authority.file}}}\n"
@@ -302,7 +315,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--version", choices=("TLSv1_2", "TLSv1_3"), default="TLSv1_2", help="what is spoken")
     add("--ciphers", default="ECDHE+AESGCM", help="for TLS 1.2")
     add("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="the daemon's loop")
-    add("--max-ratio", type=float, default=1.5, help="fail when CPU is over this of Kamailio's")
+    add(
+        "--max-ratio",
+        type=float,
+        default=1.5,
+        help="fail when CPU of a handshake is over this of Kamailio's",
+    )
     add("--max-memory-ratio", type=float, default=1.0, help="the same for memory")
     add("--no-pin", dest="pin", action="store_false", help="let the kernel choose the cores")
     add("--no-peer", dest="peer", action="store_false", help="leave Kamailio out")

@@ -3,10 +3,11 @@
 As root: each machine is a network namespace. Two instances with the same files serve redirects,
 lookups and proxied calls, some 300 requests a second in all. The first instance is killed (kill
 -9), drained (SIGTERM), cut off (its link goes down), or both are upgraded one after the other
-(stopped and started). Then two of three are killed, the last release runs beside this version, and
-two machines have keepalived's address. A row says what became of the requests and dialogs, and a
-second table is the one of docs/two-machines.md. Then the CPU per request of one, two and three
-instances, and on paper what a million clients need that sign in within ten minutes.
+(stopped and started). Then two of three are killed, the last release runs beside this version,
+two machines have keepalived's address, and a second instance joins the first. A row says what
+became of the requests and dialogs, and a second table is the one of docs/two-machines.md. Then the
+CPU per request of one, two and three instances, and on paper what a million clients need that sign
+in within ten minutes.
 """
 
 import argparse
@@ -59,11 +60,14 @@ MORE: tuple[tuple[FrontEnd, Transport, Fault], ...] = (
     ("a", "tls", "versions"),
     ("keepalived", "udp", "split"),
     ("keepalived", "tls", "split"),
+    ("dispatcher", "udp", "join"),
+    ("dispatcher", "tls", "join"),
 )
 SHOWN: dict[Fault, str] = {
     "kill two": "kill two of three",
     "versions": "old and new version",
     "split": "both have the address",
+    "join": "a second one is added",
 }
 FLAT = 1.25
 """CPU per request of two and three instances, at most, as a multiple of one's."""

@@ -15,11 +15,12 @@ from tests.several.accounts import TIMER_B, Accounts, Dialog
 from tests.several.deployment import VIRTUAL, Deployment, FrontEnd, Transport, deployment
 from tests.several.instance import ROOT
 
-Fault = Literal["none", "kill", "kill two", "drain", "cut", "upgrade", "versions", "split"]
+Fault = Literal["none", "kill", "kill two", "drain", "cut", "upgrade", "versions", "split", "join"]
 """`kill two`: of three. `versions`: all are older ones, the first is upgraded, and goes back.
-`split`: two machines have keepalived's address for some seconds, and are asked in turns."""
-_GRACEFUL: tuple[Fault, ...] = ("drain", "upgrade", "versions")
-"""An instance that is stopped finishes what it has begun."""
+`split`: two machines have keepalived's address for some seconds, and are asked in turns. `join`:
+one instance serves, a second one is added to the dispatcher's."""
+_GRACEFUL: tuple[Fault, ...] = ("drain", "upgrade", "versions", "join")
+"""An instance that is stopped finishes what it has begun; one that is added takes nothing away."""
 BETWEEN = 6.0
 """Seconds between the upgrades of two instances, in which a front end finds the first one again."""
 
@@ -111,7 +112,8 @@ def run(
         after += BETWEEN
     count = 3 if fault == "kill two" else 2
     tree = older if fault == "versions" else ROOT
-    with deployment(folder, front_end, transport, count, tree=tree) as made:
+    running = 1 if fault == "join" else None
+    with deployment(folder, front_end, transport, count, tree=tree, running=running) as made:
         warm_up(made)
         load = made.load(seconds=before + after, **plan)
         time.sleep(before)
@@ -187,6 +189,13 @@ def _split(made: Deployment) -> list[str]:
     return []
 
 
+def _join(made: Deployment) -> list[str]:
+    made.instances[1].start()
+    made.dispatcher_list(made.instances)
+    made.reload_dispatcher()
+    return []
+
+
 _FAULTS: dict[Fault, Callable[[Deployment], list[str]]] = {
     "none": _nothing,
     "kill": _kill,
@@ -196,6 +205,7 @@ _FAULTS: dict[Fault, Callable[[Deployment], list[str]]] = {
     "upgrade": _upgrade,
     "versions": _versions,
     "split": _split,
+    "join": _join,
 }
 
 

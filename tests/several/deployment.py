@@ -8,7 +8,7 @@ With keepalived one of the instances has 192.0.2.4 besides its own address.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +97,22 @@ class Deployment:
         wait_for(lambda: file.with_suffix(".begun").exists(), "the load to begin")
         return Running(process, file)
 
+    @property
+    def where(self) -> str:
+        """What follows the host in an instance's URI."""
+        return f":{5061 if self.transport == 'tls' else 5060};transport={self.transport}"
+
+    def dispatcher_list(self, known: Sequence[Instance]) -> Path:
+        """Write which instances Kamailio's dispatcher is to know."""
+        file = self.lan.folder / "dispatcher.list"
+        lines = [f"1 sip:{each.machine.address}{self.where} 0 0\n" for each in known]
+        file.write_text("".join(lines))
+        return file
+
+    def reload_dispatcher(self) -> None:
+        """Have Kamailio read that list anew."""
+        self.front_end.run(program("kamcmd"), "-s", "tcp:127.0.0.1:2049", "dispatcher.reload")
+
 
 @contextmanager
 def deployment(
@@ -106,13 +122,17 @@ def deployment(
     count: int = 2,
     settings: Mapping[str, Any] | None = None,
     tree: Path = ROOT,
+    running: int | None = None,
 ) -> Iterator[Deployment]:
-    """Instances behind a front end, ready for requests; their daemons run from `tree`."""
+    """Instances behind a front end, ready for requests; their daemons run from `tree`.
+
+    With `running` only so many run, and the dispatcher and DNS know no others.
+    """
     kamailio, dnsmasq = program("kamailio"), program("dnsmasq")
     addresses = ADDRESSES[:count]
     names = {f"cr{number}.contoso.com": [each] for number, each in enumerate(addresses, 1)}
     virtual = front_end == "keepalived"
-    names[COMMON] = [VIRTUAL] if virtual else list(addresses)
+    names[COMMON] = [VIRTUAL] if virtual else list(addresses[:running])
     with lan(folder) as network:
         name_server(network, dnsmasq, names, transport if front_end == "srv" else None)
         authority = Authority(folder / "tls")
@@ -133,11 +153,12 @@ def deployment(
             Instance(network.machine(f"cr{number}", address), f"cr{number}", config, tree)
             for number, address in enumerate(addresses, 1)
         ]
-        for each in instances:
+        for each in instances[:running]:
             each.start()
         made = Deployment(network, outside, fe01, instances, names, front_end, transport, pool)
         leaf = authority.issue("fe01.contoso.com", file="fe01")
         if front_end != "direct":
+            made.dispatcher_list(instances[:running])
             _start_front_end(made, kamailio, _files(authority, leaf))
         if virtual:
             for each in instances:
@@ -215,11 +236,6 @@ def name_server(
 def _start_front_end(made: Deployment, kamailio: str, files: Mapping[str, str]) -> None:
     folder = made.lan.folder / "kamailio"
     folder.mkdir(exist_ok=True)
-    port = 5061 if made.transport == "tls" else 5060
-    where = f":{port};transport={made.transport}"
-    (folder / "dispatcher.list").write_text(
-        "".join(f"1 sip:{each.machine.address}{where} 0 0\n" for each in made.instances)
-    )
     own = f"private_key = {files['private_key']}\ncertificate = {files['certificate']}\n"
     checked = f"{own}ca_list = {files['ca']}\nverify_certificate = yes\n"
     (folder / "tls.cfg").write_text(
@@ -227,10 +243,10 @@ def _start_front_end(made: Deployment, kamailio: str, files: Mapping[str, str]) 
         f"[client:default]\nmethod = TLSv1.2+\n{checked}require_certificate = yes\n"
     )
     text = (HERE / "front-end.cfg").read_text()
-    to = where if made.kind != "srv" else f";transport={made.transport}"
+    to = made.where if made.kind != "srv" else f";transport={made.transport}"
     values = {
         "TLS_CONFIG": folder / "tls.cfg",
-        "LIST": folder / "dispatcher.list",
+        "LIST": made.lan.folder / "dispatcher.list",
         "TO": to,
     }
     for name, value in values.items():

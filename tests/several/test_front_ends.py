@@ -59,6 +59,15 @@ def test_an_old_and_a_new_version_together(tmp_path: Path) -> None:
     assert result.told == ("cr2.contoso.com: another version",)
 
 
+def test_a_second_instance_joins(tmp_path: Path) -> None:
+    """From one machine to two without a pause: nothing is lost, and dialogs go on at either."""
+    result = short(tmp_path, "dispatcher", "tls", "join")
+    told = result.accounts.told()
+    assert not broken(result), told
+    assert result.both_ways(), told
+    assert not result.accounts.lost(), told
+
+
 def test_a_clients_own_connection_dies_with_the_instance(tmp_path: Path) -> None:
     """Without a front end the pool can't reach such a client: 430, and the client calls anew.
 

@@ -210,6 +210,17 @@ def test_a_module_is_one_idea() -> None:
     assert {name for name, lines in sizes.items() if lines > 350} == set(LARGE)
 
 
+def test_no_group_is_possessive() -> None:
+    """Python 3.11.2 continues at the wrong position when one fails (CPython issue 106052)."""
+    possessive = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")
+    assert possessive.search("(?: a)*+")
+    for path in modules():
+        texts = [n.value for n in ast.walk(parsed(path)) if isinstance(n, ast.Constant)]
+        found = [each for each in texts if isinstance(each, str | bytes)]
+        read = [each.decode("latin-1") if isinstance(each, bytes) else each for each in found]
+        assert not [each for each in read if possessive.search(each)], path.relative_to(PACKAGE)
+
+
 def test_no_room_of_odds_and_ends() -> None:
     odd = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "tools"}
     assert not {path for path in modules() if odd & set(path.with_suffix("").parts)}

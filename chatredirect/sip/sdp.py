@@ -23,11 +23,12 @@ _DIRECTIONS = {  # of an offer, and of its answer (RFC 3264 §6.1)
 }
 
 # An offer of a single media line without a direction, as Group Chat's clients write it: the lines
-# before t=, its times; kind, port, and protocol with formats; attributes.
+# before t=, its times; kind, port, and protocol with formats; attributes. Groups aren't possessive,
+# for the reason that sip.abnf has.
 _PLAIN = re.compile(
-    rb"v=0\r\n(?:[a-lnopqrsu-z]=[^\x00\r\n]*+\r\n){0,16}+t=([0-9]++ [0-9]++)\r\n"
-    rb"m=([!-~]++) ([0-9]{1,5}+) ([!-~]++(?: [!-~]++)*+)\r\n"
-    rb"(?:a=(?!sendonly|recvonly|inactive)[^\x00\r\n]*+\r\n){0,32}+\Z"
+    rb"v=0\r\n(?:[a-lnopqrsu-z]=[^\x00\r\n]*+\r\n){0,16}t=([0-9]++ [0-9]++)\r\n"
+    rb"m=([!-~]++) ([0-9]{1,5}+) ([!-~]++(?: [!-~]++)*)\r\n"
+    rb"(?:a=(?!sendonly|recvonly|inactive)[^\x00\r\n]*+\r\n){0,32}\Z"
 )
 
 

@@ -1,7 +1,7 @@
 """Offer and answer (RFC 3264), as far as a session without media needs them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatredirect.sip import sdp
@@ -99,6 +99,9 @@ WORDS = st.sampled_from(["message 1 sip null", "message 000 sip null", "X-MS-Mes
     "a 1 b ", "message 1 sip \xe9"])  # fmt: skip
 
 
+@example("v=0\r\nt=0 0\r\nm=a 1 b \r\n")
+@example("v=0\r\nt=0 0\r\nm=a 1 b\r\na=x")
+@example("v=0\r\ns=x")
 @given(st.builds(whole, LINES, st.sampled_from(["0 0", "00 1", "0", "0  0", "a 0"]), WORDS, LINES))
 def test_what_is_read_at_once_is_read_the_same(description: str) -> None:
     """A description that `read_plain` reads has the same times and media for `read_any`."""

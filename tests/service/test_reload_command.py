@@ -229,8 +229,13 @@ def children(daemon: Daemon) -> list[int]:
 
 
 def reading_process(daemon: Daemon) -> int:
-    """The process that reads the configuration, held where it is: it imports for a while first."""
+    """The process that reads the configuration, held where it is: it imports for a while first.
+
+    Not before it runs its own program: until then the daemon's process waits for it.
+    """
     (reader,) = eventually(lambda: children(daemon), "the reading process")
+    own, its = (Path(f"/proc/{each}/cmdline") for each in (daemon.process.pid, reader))
+    eventually(lambda: its.read_bytes() != own.read_bytes(), "its own program")
     os.kill(reader, signal.SIGSTOP)
     return int(reader)
 

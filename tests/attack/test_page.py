@@ -14,6 +14,7 @@ from chatredirect.dns import answer, hosts, query_exchange
 from chatredirect.http import http_server as http
 from chatredirect.log import escape, sink
 from chatredirect.net import refusals
+from chatredirect.page import live_texts
 from chatredirect.runtime import rate_limiter, turns, work_list
 from chatredirect.sip import abnf, body, forwarding, headers, xccos, xml_body
 from chatredirect.usage import identity, ledger, page_usage
@@ -68,10 +69,11 @@ FIXED: dict[str, list[float]] = {
     "wrong tokens in a row from one address": [access.ATTEMPTS],
     "addresses whose wrong tokens are counted": [access.ADDRESSES],
     "hours that a login lasts": [access.SESSION / 3600],
-    "endpoints, and pools, that the page lists": [sources.MOST],
+    "endpoints, and pools, that the page's API lists": [sources.MOST],
+    "endpoints, and pools, that the page's overview lists": [live_texts.MOST_ROWS],
     "callers in one answer of the page": [page_usage.MOST_CALLERS],
     "octets of a file of the configuration": [loader.MAX_FILE],
-    "characters of a hosts file that are read": [hosts.MAX_OCTETS],
+    "octets of a hosts file": [hosts.MAX_OCTETS],
     "`proxy.transactions`": [ProxySection().transactions],
     "things of a lost connection in one slice": [work_list.AT_ONCE],
     "octets of a text in one log line": [escape.MAX_TEXT],

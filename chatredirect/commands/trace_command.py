@@ -77,8 +77,8 @@ def trace(
     With several filters a call must fit all of them. Whatever belongs to a call that fits is shown,
     from both sides, with what the daemon decided and why. Secrets are masked.
 
-    Exit status: 0 when it ends as it was asked to, 69 if the daemon isn't running, 75 if it
-    stopped or eight traces are running already, 77 if it isn't permitted.
+    Exit status: 0 when it ends as it was asked to, 2 if the filter can't be used, 69 if the daemon
+    isn't running, 75 if it stopped or eight traces are running already, 77 if it isn't permitted.
     """
     from contextlib import ExitStack
 

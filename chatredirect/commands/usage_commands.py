@@ -129,8 +129,8 @@ def verdict(
     Strangers don't decide where an endpoint serves trusted peers alone: From proves nothing. What
     the ledger can't know is said, and then an endpoint is quiet at best.
 
-    Exit status: 0 if all are safe to turn off, 1 if one isn't; 2 if an option can't be read, 69 if
-    the ledger can't be read, 78 if the configuration can't be used, or keeps none.
+    Exit status: 0 if all are safe to turn off, 1 if one isn't, or isn't known; 2 if an option can't
+    be read, 69 if the ledger can't be read, 78 if the configuration can't be used, or keeps none.
     """
     from chatredirect.config.faults import did_you_mean
     from chatredirect.usage.verdicts import changed_at, verdicts_on
@@ -175,7 +175,7 @@ def verdict(
 @app.command(cls=Command)
 def forget(
     sip_address: Annotated[
-        str, typer.Argument(metavar="CALLER", help="The SIP address whose uses are removed.")
+        str, typer.Argument(metavar="CALLER", help="The SIP address that is removed.")
     ],
     store: StoresOption = None,
     config: ConfigOption = DEFAULT_CONFIG,

@@ -231,8 +231,8 @@ def set_(
 ) -> None:
     """Change an endpoint that has a file of its own; comments in the file stay.
 
-    An empty value ("") takes a key away, so that its default counts: --channel-uris "" before
-    --mode proxy, for instance. Pool, mode and state stay. A new state without a
+    An empty value ("") takes a key away, so that its default counts: --channel-uris "" with
+    --mode proxy, for instance. Pool, mode and state can't be taken away. A new state without a
     time takes away a time that has passed, for from then on the endpoint would be active.
     `--state disabled` prints who used it last; if that was in the last 30 days, it asks on a
     terminal, and without one does nothing.

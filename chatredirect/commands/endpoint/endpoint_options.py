@@ -52,7 +52,8 @@ ModeOption: TypeAlias = Annotated[
     _Mode | None,
     _words(
         "--mode",
-        "What requests get: Group Chat clients need lookup. A terminal is asked; else redirect.",
+        "What requests get: Group Chat clients need lookup. For a new endpoint a terminal is "
+        "asked; else it is redirect.",
         one_of(*get_args(_Mode)),
     ),
 ]
@@ -107,7 +108,7 @@ ChannelUrisOption: TypeAlias = Annotated[
     str | None,
     _option(
         "--channel-uris",
-        "Where the mode lookup leads, the first that works; with commas between several. "
+        "Where the mode lookup leads: those that work, in turn; with commas between several. "
         "Without it: the pool.",
         "SIP_URIS",
     ),

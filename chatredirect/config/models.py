@@ -166,10 +166,10 @@ class TlsSettings:
 
     `certificate`, `private_key` and `ca` are PEM files; without `private_key` the key is in the
     certificate's file, without `ca` the system's authorities count. `private_key_password_file`
-    has the password of an encrypted key. `allowed_peers` are names one
-    of which a client's certificate must carry; none allows all. `ciphers` is OpenSSL's list.
-    `common_name`, `wildcards` and `srv_names` widen what RFC 5922 takes for a name; `any_purpose`
-    lets clients show certificates that were issued for servers.
+    has the password of an encrypted key. `allowed_peers` are names one of which a client's
+    certificate must carry; none allows all. `ciphers` is OpenSSL's list. `common_name`, `wildcards`
+    and `srv_names` widen what RFC 5922 takes for a name; `any_purpose` lets clients show
+    certificates that were issued for servers.
     """
 
     certificate: FileName | None = None

@@ -1,1 +1,1 @@
-"""A small HTTP server beside SIP, for metrics and health: aiohttp, behind limits of ours."""
+"""A small HTTP server beside SIP, for metrics, health and the page: aiohttp, behind our limits."""

@@ -11,4 +11,6 @@ response_context  one request: its branches, failover, the best response
 branches          the states of a branch, as a table
 known_targets     targets that have just failed, and the pools that dialogs may go on to
 interfaces        what the core asks of the code that has sockets
+events            what the core reports to the log and to the counters
+settings          the proxy's part of a configuration
 """

@@ -7,4 +7,5 @@ thousand endpoints it takes a while, and no request waits for it.
     refused         the part about refusals
     status_handler  the control socket's command
     sheet           an answer for people
+    status_text     what the terminal and the page say alike
 """

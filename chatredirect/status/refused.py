@@ -19,7 +19,8 @@ class RefusalWording:
 
     Attributes:
         key: the configuration key with which the peer would not be refused; empty if none helps.
-        value: what to write there, or to add to its list; `NAME` and `HOST` are the peer's.
+        value: what to write there, or to add to its list; `NAME` and `HOST` are the peer's,
+            `DETAIL` is the last refusal's.
     """
 
     why: str

@@ -113,7 +113,7 @@ async def _send_all(
     slicer: Slicer,
     wanted: Mapping[str, Json],
 ) -> None:
-    """Raises Gone: the client doesn't read any more."""
+    """Raises ConversationGone: the client doesn't read any more."""
     most, only = wanted.get("most"), wanted.get("sip_address")
     stop = most if isinstance(most, int) else None
 

@@ -88,7 +88,10 @@ async def _pass_on(
     end: float,
     masked: bool,
 ) -> None:
-    """Send sightings until the time is over; raises Gone without a reader, and ControlRefusal."""
+    """Send sightings until the time is over.
+
+    Raises ConversationGone without a reader, ControlRefusal if the trace has failed.
+    """
     loop = asyncio.get_running_loop()
     reported = 0
     while not conversation.closed.is_set():

@@ -3,6 +3,7 @@
 binding              sockets bound to an address, with errors that say what to do
 raw_address          struct sockaddr_in and sockaddr_in6
 mmsg                 recvmmsg and sendmmsg: many datagrams with one system call
+mmsg_ctypes          the same by way of ctypes, where the compiled codec isn't used
 unreachable          ICMP errors
 udp_listener         a UDP listener
 udp_sender           UDP to any target

@@ -1,10 +1,10 @@
 """The tables of a ledger, and how an older one is brought to the newest version.
 
 `usage_who` has a row for each combination of endpoint, caller, client and outcome, `usage_days` its
-uses of each day; `usage_runs` says of each run of an instance whether it wrote all of its uses.
-A day's row holds two numbers in place of six texts, so that 400 days of 10,000
-callers are read in a second; `usage_totals` answers what is asked by day or by endpoint, and
-`usage_clients` what is asked by day and client.
+uses of each day; `usage_runs` says of each run of an instance whether it wrote all of its uses. A
+day's row holds two numbers in place of six texts, so that 400 days of 10,000 callers are read in a
+second; `usage_totals` answers what is asked by day or by endpoint, and `usage_clients` what is
+asked by day and client.
 
 A combination's number is a hash of it: it is known before the row is written, so all rows of a
 batch go in one call, and ledgers of several machines have the same numbers.

@@ -1,10 +1,12 @@
 """`chatredirect endpoint`: does what the cmdlets for Persistent Chat endpoints do.
 
-endpoint_commands             the command line of each command
-powershell                    parameters in PowerShell's spelling
+endpoint_commands              the command line of each command
+powershell                     parameters in PowerShell's spelling
 endpoint_options, endpoint_values, csv_rows, filters   what a user gives
 new_endpoints, endpoint_change   what a command wants to write
-proposal, files               validates it, writes it, has the daemon reload it
+proposal, files                validates it, writes it, has the daemon reload it
+in_force                       whether a file says what the daemon has in force
+last_use                       who used an endpoint last, before it is turned off
 """
 
 import typer

@@ -16,11 +16,6 @@ PAGES = ("/", "/endpoint?sip_address=sip:ocschat@contoso.com", "/search?caller=a
 API = tuple(f"/api/v1/{name}" for name in ("status", "endpoints", "usage", "pools", "trace"))
 
 
-@pytest.fixture(scope="module")
-def site(run_shared_daemon: Run, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return serve(run_shared_daemon, tmp_path_factory.mktemp("site"))
-
-
 def cookie_of(site: Site) -> str:
     return site.log_in(site.token).fields["set-cookie"].partition(";")[0]
 

@@ -18,13 +18,7 @@ from chatredirect.web.event_stream import STREAMS
 from tests.service import client as sip
 from tests.service.client import request, talk
 from tests.service.daemon import eventually
-from tests.service.fixtures import Run
-from tests.web.site import Site, events, serve
-
-
-@pytest.fixture(scope="module")
-def site(run_shared_daemon: Run, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return serve(run_shared_daemon, tmp_path_factory.mktemp("site"))
+from tests.web.site import Site, events
 
 
 @contextmanager

@@ -14,17 +14,11 @@ import pytest
 from tests.service import client as sip
 from tests.service.client import request, talk
 from tests.service.daemon import eventually
-from tests.service.fixtures import Run
 from tests.trace.test_pcap import packets
-from tests.web.site import EventReader, Site, events, serve
+from tests.web.site import EventReader, Site, events
 
 BOB = "<sip:bob@contoso.com>;tag=b{n}"
 SECRET = "Authorization: Digest username=bob, realm=contoso.com, response=5ec2e75ec2e7\r\n"
-
-
-@pytest.fixture(scope="module")
-def site(run_shared_daemon: Run, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return serve(run_shared_daemon, tmp_path_factory.mktemp("site"))
 
 
 @contextmanager

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.fixtures import Run
-from tests.web.site import Site, serve
+from tests.web.site import Site
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "chatredirect"
@@ -18,11 +17,6 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
-
-
-@pytest.fixture(scope="module")
-def site(run_shared_daemon: Run, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return serve(run_shared_daemon, tmp_path_factory.mktemp("site"))
 
 
 @pytest.mark.parametrize("name", STATIC)

@@ -1,23 +1,11 @@
 """DNS and targets fail under the running daemon, and every request of a steady load is answered."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from tests.dns.conftest import Servers
 from tests.pools.faults import NO_NAME, TARGET_STOPS, run_faults
 from tests.pools.real_targets import Kamailio
 from tests.service.fixtures import Run, run_daemon
 
 __all__ = ["run_daemon"]
-
-
-@pytest.fixture
-def kamailio(tmp_path: Path) -> Iterator[Kamailio]:
-    target = Kamailio(tmp_path / "kamailio")
-    yield target
-    target.stop()
 
 
 async def test_no_request_is_lost(run_daemon: Run, servers: Servers, kamailio: Kamailio) -> None:

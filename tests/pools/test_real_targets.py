@@ -23,13 +23,6 @@ FIXED = DnsSettings(hosts={"fe01.contoso.com": (ip_address("127.0.0.1"),)}, host
 
 
 @pytest.fixture
-def kamailio(tmp_path: Path) -> Iterator[Kamailio]:
-    target = Kamailio(tmp_path / "kamailio")
-    yield target
-    target.stop()
-
-
-@pytest.fixture
 def sipp(tmp_path: Path) -> Iterator[Sipp]:
     target = Sipp(tmp_path / "sipp")
     yield target

@@ -4,7 +4,6 @@ Each row of the table must beat the rows below it, so a request that fits severa
 """
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -40,12 +39,6 @@ def daemon(request: pytest.FixtureRequest, run_shared_daemon: Run) -> Daemon:
     assert daemon.event("started")["loop"] == request.param
     daemon.event("pool_failed")
     return daemon
-
-
-@pytest.fixture(params=["udp", "tcp"])
-def client(request: pytest.FixtureRequest, daemon: Daemon) -> Iterator[Client]:
-    with talk(request.param, daemon.address(request.param)) as client:
-        yield client
 
 
 OURS = "sip:ocschat@contoso.com"

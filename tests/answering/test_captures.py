@@ -1,6 +1,5 @@
 """A real client's messages, replayed octet for octet: each gets its row of the table."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,6 @@ EXPECTED: dict[str, int | None] = {
 @pytest.fixture(scope="module")
 def daemon(run_shared_daemon: Run) -> Daemon:
     return run_shared_daemon()
-
-
-@pytest.fixture(params=["udp", "tcp"])
-def client(request: pytest.FixtureRequest, daemon: Daemon) -> Iterator[Client]:
-    with talk(request.param, daemon.address(request.param)) as client:
-        yield client
 
 
 def read(name: str, client: Client) -> bytes:

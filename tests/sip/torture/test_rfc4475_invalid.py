@@ -8,27 +8,8 @@ import pytest
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request
-from tests.sip.in_memory_server import CONTACT, Answer, Served, message, request
-
-
-def refused(served: Served, data: bytes, status: int, reason: bytes, counter: str) -> Answer:
-    """It gets this answer and this count, and nothing else does."""
-    answer = served.ask(data)
-    assert answer is not None
-    assert (answer.status, answer.reason) == (status, reason)
-    assert served.counters.answers == {status: 1}
-    assert served.counted == {counter: 1}
-    assert answer.all(b"Contact") == []
-    return answer
-
-
-def redirected(served: Served, data: bytes) -> Answer:
-    answer = served.ask(data)
-    assert answer is not None
-    assert answer.status == 302
-    assert answer[b"Contact"] == CONTACT
-    assert served.counted == {}
-    return answer
+from tests.sip.in_memory_server import Served, message, request
+from tests.sip.torture.outcomes import redirected, refused
 
 
 @pytest.mark.parametrize(

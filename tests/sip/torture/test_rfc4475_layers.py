@@ -6,25 +6,8 @@ has it ignore Require and unknown methods, and it looks into no body.
 
 import pytest
 
-from tests.sip.in_memory_server import CONTACT, ENDPOINT, SERVER, Answer, Served, message, request
-
-
-def redirected(served: Served, data: bytes) -> Answer:
-    answer = served.ask(data)
-    assert answer is not None
-    assert answer.status == 302
-    assert answer[b"Contact"] == CONTACT
-    assert served.counted == {}
-    return answer
-
-
-def refused(served: Served, data: bytes, status: int, reason: bytes, counter: str) -> Answer:
-    answer = served.ask(data)
-    assert answer is not None
-    assert (answer.status, answer.reason) == (status, reason)
-    assert served.counted == {counter: 1}
-    return answer
-
+from tests.sip.in_memory_server import ENDPOINT, SERVER, Served, message, request
+from tests.sip.torture.outcomes import redirected, refused
 
 # -- §3.2 transaction layer -------------------------------------------------------------------
 

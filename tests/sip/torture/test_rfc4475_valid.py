@@ -8,7 +8,8 @@ from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import DEFAULT
 from chatredirect.sip.message import Request, Response, values
 from chatredirect.sip.uri import parse_uri
-from tests.sip.in_memory_server import CONTACT, Answer, Served, endpoint, message, request, serve
+from tests.sip.in_memory_server import Served, endpoint, message, request, serve
+from tests.sip.torture.outcomes import redirected
 
 
 def parse_request(data: bytes) -> Request:
@@ -16,16 +17,6 @@ def parse_request(data: bytes) -> Request:
     assert isinstance(parsed, Request)
     assert parsed.fault is None
     return parsed
-
-
-def redirected(served: Served, data: bytes, contact: bytes = CONTACT) -> Answer:
-    """It gets its 302 and nothing was wrong with it."""
-    answer = served.ask(data)
-    assert answer is not None
-    assert (answer.status, answer.reason) == (302, b"Moved Temporarily")
-    assert answer[b"Contact"] == contact
-    assert served.counted == {}
-    return answer
 
 
 def test_3_1_1_1_short_tortuous_invite(served: Served) -> None:

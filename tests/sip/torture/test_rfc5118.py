@@ -5,7 +5,8 @@ import pytest
 from chatredirect.sip import headers
 from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import canonical_host, parse_uri
-from tests.sip.in_memory_server import CONTACT, ENDPOINT, Answer, Served, endpoint, request, serve
+from tests.sip.in_memory_server import ENDPOINT, Served, endpoint, request, serve
+from tests.sip.torture.outcomes import redirected
 
 CLIENT6 = Peer(b"2001:db8::9:1", 5060)
 VIA6 = b"SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKas3"
@@ -22,15 +23,6 @@ def status(served: Served, data: bytes) -> int:
     answer = served.ask(data)
     assert answer is not None
     return answer.status
-
-
-def redirected(served: Served, data: bytes, contact: bytes = CONTACT) -> Answer:
-    answer = served.ask(data)
-    assert answer is not None
-    assert answer.status == 302
-    assert answer[b"Contact"] == contact
-    assert served.counted == {}
-    return answer
 
 
 def test_4_1_valid_message_with_an_ipv6_reference(served6: Served) -> None:

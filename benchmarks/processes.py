@@ -1,4 +1,4 @@
-"""Processes under measurement: the CPU they have used, and the cores they may use.
+"""Processes under measurement: the CPU and memory they use, and the cores they may use.
 
 CPU time is that of the server's processes with all their threads, user and system together: the
 kernel's clock of a process, which counts nanoseconds, while utime and stime in /proc/PID/stat (the
@@ -34,6 +34,16 @@ def _process_clock(pid: int) -> float:
     if error:
         raise ProcessLookupError(error, os.strerror(error), str(pid))
     return time.clock_gettime(clock.value)
+
+
+def proportional_octets(pids: list[int]) -> float:
+    """Proportional set size of processes, in octets: pages that several share count once."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks.load import CannotMeasureError
 from benchmarks.load_process import LoadProcess
 from benchmarks.messages import POOL
-from benchmarks.processes import choose_cores, cpu_seconds
+from benchmarks.processes import choose_cores, cpu_seconds, proportional_octets
 from benchmarks.proxy_load import Account, Task
 from benchmarks.report import Spread, environment, print_table, spread
 from benchmarks.servers import (
@@ -236,21 +236,11 @@ def _memory(
         for many in (before, options.held):
             callers.run(what, "tcp", each.port("tcp"), many, options.outstanding)
             time.sleep(wait)
-            sizes.append(_octets(each.server.pids))
+            sizes.append(proportional_octets(each.server.pids))
         octets = (sizes[1] - sizes[0]) / options.held
         name = "dialog" if what == "dialogs" else "open transaction"
         rows.append((name, each.server.name, f"{octets:,.0f}"))
     return rows
-
-
-def _octets(pids: list[int]) -> float:
-    """Proportional set size of processes: pages that several share count once."""
-    total = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) * 1024
-    return total
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.load import CannotMeasureError
 from benchmarks.load_process import LoadProcess
-from benchmarks.processes import Cores, choose_cores, cpu_seconds
+from benchmarks.processes import Cores, choose_cores, cpu_seconds, proportional_octets
 from benchmarks.report import Spread, environment, spread
 from benchmarks.servers import (
     IN_PYTHON,
@@ -217,24 +217,14 @@ def _memory(contenders: list[Contender], client: Client, held: int) -> dict[str,
         raise CannotMeasureError(f"{held} connections need ulimit -n {held + 200}, not {hard}")
     used = {}
     for each in contenders:
-        before = _octets(each.server.pids)
+        before = proportional_octets(each.server.pids)
         client.begin("hold", each.port, held)
         client.held()
         time.sleep(_SETTLE)
-        used[each.server.name] = (_octets(each.server.pids) - before) / held / 1024
+        used[each.server.name] = (proportional_octets(each.server.pids) - before) / held / 1024
         client.let_go()
         client.account()
     return used
-
-
-def _octets(pids: list[int]) -> float:
-    """Proportional set size of processes: pages that several share count once."""
-    total = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) * 1024
-    return total
 
 
 def _rows(what: str, unit: str, rounds: list[dict[str, float]]) -> list[Row]:

@@ -38,7 +38,7 @@ from benchmarks.lookup_turns import (
 from benchmarks.messages import POOL, endpoint_uri
 from benchmarks.processes import Cores, choose_cores
 from benchmarks.proxy import TIMERS, Callers, WrongError, kamailio_proxy, over
-from benchmarks.report import environment, print_table
+from benchmarks.report import environment, print_about, print_table
 from benchmarks.servers import (
     IN_PYTHON,
     Server,
@@ -168,8 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ceilings: dict[str, float] = {}
     try:
         about = environment() | versions(COMMAND) | {"cores": str(cores)}
-        for name, value in about.items():
-            print(f"{name + ':':14}{value}")
+        print_about(about)
         names = [DAEMON, IN_PYTHON] if has_codec(about) else [DAEMON]
         with tempfile.TemporaryDirectory(prefix="chatredirect-") as name:
             directory = Path(name)

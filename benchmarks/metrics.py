@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.load import CannotMeasureError, Load, build, run_load
 from benchmarks.processes import Cores, choose_cores
 from benchmarks.redirect import MAX_LOST, WARM_UP
-from benchmarks.report import Row, Sample, environment, print_rows, summarize
+from benchmarks.report import Row, Sample, environment, print_about, print_rows, summarize
 from benchmarks.servers import daemon, kamailio, versions
 from benchmarks.turn import turn
 from tests.ports import free_port
@@ -39,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         build("udp_load")
         about = environment() | versions(options.daemon) | {"cores": str(cores)}
-        for name, value in about.items():
-            print(f"{name + ':':14}{value}")
+        print_about(about)
         samples = _measure(options, cores)
     except CannotMeasureError as error:
         print(f"cannot measure: {error}", file=sys.stderr)

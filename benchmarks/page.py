@@ -33,7 +33,7 @@ from benchmarks.fairness import echo
 from benchmarks.load import CannotMeasureError
 from benchmarks.messages import POOL, endpoint_uri, numbered, redirect_exchange
 from benchmarks.processes import cpu_seconds
-from benchmarks.report import environment
+from benchmarks.report import environment, print_about
 from benchmarks.servers import running
 from chatredirect.config.usage_section import StoreAddress
 from chatredirect.usage.identity import ClientProduct
@@ -72,8 +72,7 @@ class Round:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, judge; returns the exit status."""
     options = _parser().parse_args(arguments)
-    for name, value in environment().items():
-        print(f"{name + ':':14}{value}")
+    print_about(environment())
     try:
         with tempfile.TemporaryDirectory(prefix="chatredirect-") as folder:
             make_ledger(Path(folder) / "usage.db", options.endpoints)

@@ -28,7 +28,7 @@ from benchmarks.load_process import LoadProcess
 from benchmarks.messages import POOL
 from benchmarks.processes import choose_cores, cpu_seconds, proportional_octets
 from benchmarks.proxy_load import Account, Task
-from benchmarks.report import Spread, environment, print_table, spread
+from benchmarks.report import Spread, environment, print_about, print_table, spread
 from benchmarks.servers import (
     IN_PYTHON,
     Server,
@@ -109,8 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = [sys.executable, "-m", "chatredirect"]
     try:
         about = environment() | versions(command) | {"cores": str(cores)}
-        for name, value in about.items():
-            print(f"{name + ':':14}{value}")
+        print_about(about)
         daemons = {DAEMON: command}
         if has_codec(about):
             daemons[IN_PYTHON] = in_python(command)

@@ -24,6 +24,7 @@ from benchmarks.report import (
     Sample,
     as_json,
     environment,
+    print_about,
     print_rows,
     summarize,
 )
@@ -45,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for transport in transports:
             build(f"{transport}_load")
         about = environment() | versions(options.daemon) | {"cores": str(cores)}
-        for name, value in about.items():
-            print(f"{name + ':':14}{value}")
+        print_about(about)
         compiled = has_codec(about)
         samples, baseline = _measure(options, transports, cores, compiled)
     except CannotMeasureError as error:

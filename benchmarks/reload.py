@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.load import CannotMeasureError
 from benchmarks.messages import POOL, endpoint_uri
-from benchmarks.report import environment
+from benchmarks.report import environment, print_about
 from benchmarks.servers import free_port, running
 
 LONGEST = 0.050
@@ -57,8 +57,7 @@ class Sample:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, judge; returns the exit status."""
     options = _parser().parse_args(arguments)
-    for name, value in environment().items():
-        print(f"{name + ':':14}{value}")
+    print_about(environment())
     try:
         with tempfile.TemporaryDirectory(prefix="chatredirect-reload-") as name:
             samples, reloads = _measure(Path(name), options)

@@ -3,7 +3,7 @@
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -86,6 +86,12 @@ def summarize(samples: Sequence[Sample], baseline: dict[str, str]) -> list[Row]:
             )
         )
     return rows
+
+
+def print_about(about: Mapping[str, str]) -> None:
+    """Print what was measured, and where: a line for each name."""
+    for name, value in about.items():
+        print(f"{name + ':':14}{value}")
 
 
 def print_rows(rows: Sequence[Row], baseline: dict[str, str], markdown: bool = False) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.load import CannotMeasureError, Load, build, run_load
 from benchmarks.processes import Cores, choose_cores
-from benchmarks.report import environment, print_table
+from benchmarks.report import environment, print_about, print_table
 from benchmarks.servers import versions
 from benchmarks.tls import DAEMON, Client, Contender, tls_daemon
 from tests.tls.authority import Authority, new_key
@@ -50,8 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = choose_cores(options.pin)
     command = [sys.executable, "-m", "chatredirect"]
     try:
-        for name, value in (environment() | versions(command)).items():
-            print(f"{name + ':':14}{value}")
+        print_about(environment() | versions(command))
         sums = _run(options, cores, command)
     except CannotMeasureError as error:
         print(f"cannot measure: {error}", file=sys.stderr)

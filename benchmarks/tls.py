@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.load import CannotMeasureError
 from benchmarks.load_process import LoadProcess
 from benchmarks.processes import Cores, choose_cores, cpu_seconds, proportional_octets
-from benchmarks.report import Spread, environment, spread
+from benchmarks.report import Spread, environment, print_about, spread
 from benchmarks.servers import (
     IN_PYTHON,
     Server,
@@ -122,8 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = [sys.executable, "-m", "chatredirect"]
     try:
         about = environment() | versions(command) | {"cores": str(cores)}
-        for name, value in about.items():
-            print(f"{name + ':':14}{value}")
+        print_about(about)
         daemons = {DAEMON: command}
         if has_codec(about):
             daemons[IN_PYTHON] = in_python(command)

@@ -22,7 +22,7 @@ from benchmarks.load import CannotMeasureError, Load, build, run_load
 from benchmarks.messages import POOL
 from benchmarks.processes import Cores, choose_cores
 from benchmarks.redirect import MAX_LOST, WARM_UP
-from benchmarks.report import Row, Sample, environment, print_rows, summarize
+from benchmarks.report import Row, Sample, environment, print_about, print_rows, summarize
 from benchmarks.servers import daemon_configuration, endpoint_uri, running, versions
 from benchmarks.turn import turn
 from tests.ports import free_port
@@ -37,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         build("udp_load")
         about = environment() | versions(options.daemon) | {"cores": str(cores)}
-        for name, value in about.items():
-            print(f"{name + ':':14}{value}")
+        print_about(about)
         samples, shown = _measure(options, cores)
     except CannotMeasureError as error:
         print(f"cannot measure: {error}", file=sys.stderr)

@@ -65,7 +65,6 @@ class Account:
     done: int = 0
     wrong: int = 0
     acks: int = 0
-    seconds: float = 0.0
     complaint: str = ""
 
 
@@ -109,7 +108,7 @@ class Ends:
         self.task, self.account = task, Account(task.calls)
         self.next, self.over = 0, asyncio.Event()
         self.waiting.clear()
-        begun = self.moved = time.monotonic()
+        self.moved = time.monotonic()
         if task.rate:
             await self._begin_at_rate(task.rate)
         else:
@@ -119,7 +118,6 @@ class Ends:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await self.over.wait()
-        self.account.seconds = time.monotonic() - begun
         return self.account
 
     async def _begin_at_rate(self, rate: float) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.installed.clone import WHEELS
 from tests.installed.readme import ROOT
-from tests.service.daemon import PATIENCE, eventually
+from tests.service.daemon import eventually
 
 IMAGE = "localhost/chatredirect:test"
 
@@ -215,8 +215,3 @@ class Contained:
     def python(self, code: str) -> str:
         """What a statement of Python's prints in it: there is no shell."""
         return self.podman.check("exec", self.name, "python3", "-c", code)
-
-    def wait(self) -> int:
-        """Its exit status, once it has ended."""
-        done = self.podman.run("podman", "wait", self.name, timeout=PATIENCE)
-        return int(done.stdout)

@@ -176,7 +176,6 @@ class Client:
     to: str = "<sip:ocschat@contoso.com>"
     target: str = "sip:ocschat@contoso.com"
     number: int = 0
-    routes: tuple[str, ...] = ()
     source: str = "127.0.0.1:45154"
 
     def __post_init__(self) -> None:

@@ -71,11 +71,6 @@ class Instance:
         """Its log so far."""
         return self.machine.log("chatredirect")
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The log's lines for an event."""
-        lines = [line for line in self.log.split("\n")[:-1] if line.startswith("{")]
-        return [event for event in map(json.loads, lines) if event["event"] == name]
-
     def kill(self) -> None:
         """The process dies at once."""
         end(self.process, signal.SIGKILL)

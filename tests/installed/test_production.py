@@ -1,13 +1,13 @@
 """README.md's section "Production", run as it stands on a bare Debian; then the service at work."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.installed.clone import CLONE, clone_to, wheels_in
 from tests.installed.container import Container, booted
+from tests.installed.loaded_service import wait_until
 from tests.installed.pages import File, alike, story
 from tests.installed.readme import ROOT, commands
 
@@ -62,7 +62,7 @@ def test_killed_is_restarted(container: Container) -> None:
     """Restart=on-failure brings it back."""
     before = _main_pid(container)
     container.check("systemctl kill --signal=KILL chatredirect")
-    _wait(lambda: _main_pid(container) not in {"0", before}, "a restart")
+    wait_until(lambda: _main_pid(container) not in {"0", before}, "a restart")
     _wait_for_answer(container)
 
 
@@ -76,7 +76,7 @@ def test_reload(container: Container) -> None:
     assert container.run(probe).returncode == 1  # 404
     try:
         container.check("systemctl reload chatredirect")
-        _wait(lambda: container.run(probe).returncode == 0, "redirect for the new name")
+        wait_until(lambda: container.run(probe).returncode == 0, "redirect for the new name")
         assert _main_pid(container) == before
     finally:
         path.write_text(good)
@@ -107,7 +107,7 @@ def test_faulty_configuration_is_not_restarted(container: Container) -> None:
     path.write_text(good + "\nlisten_to: everything\n")
     try:
         container.run("systemctl restart chatredirect")
-        _wait(lambda: _show(container, "ActiveState") == "failed", "a failure")
+        wait_until(lambda: _show(container, "ActiveState") == "failed", "a failure")
         assert _show(container, "ExecMainStatus") == "78"
         assert _show(container, "NRestarts") == "0"
         assert "listen_to" in container.check("journalctl -u chatredirect -p err -n 9 --no-pager")
@@ -172,11 +172,4 @@ def _file_limit(container: Container, pid: str) -> int:
 
 def _wait_for_answer(container: Container) -> None:
     """Until it serves: a restart by systemd is not waited for."""
-    _wait(lambda: container.run(f"{PROBE} udp://127.0.0.1:5060").returncode == 0, "answer")
-
-
-def _wait(condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {timeout:g} s"
-        time.sleep(0.1)
+    wait_until(lambda: container.run(f"{PROBE} udp://127.0.0.1:5060").returncode == 0, "answer")

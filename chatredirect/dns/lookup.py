@@ -169,7 +169,7 @@ class DnsLookup:
                 source = "stale"
             result = RecordsFound(entry.answer, entry.refresh_at, stale)
         if trace is not None:
-            trace.append(_step(key, entry, result, source, attempts))
+            trace.append(_step(key, result, source, attempts))
         return result
 
     async def _ask_around(self, key: Key, attempts: list[QueryAttempt]) -> Answer:
@@ -268,7 +268,6 @@ class DnsLookup:
 
 def _step(
     key: Key,
-    entry: Entry,
     result: RecordsFound | LookupFailed,
     source: Source,
     attempts: tuple[QueryAttempt, ...],

@@ -14,7 +14,7 @@ import structlog
 
 from chatredirect import __version__
 from chatredirect.client.own_requests import Resending, new_branch, new_call_id, new_tag
-from chatredirect.client.wire import CONNECTS, Connect, Wire
+from chatredirect.client.wire import Connect, Wire
 from chatredirect.config import HealthSettings, Transport
 from chatredirect.net.target import PoolAddress, Target, TargetAddress
 from chatredirect.pools.health import Health, PingOutcome
@@ -43,7 +43,7 @@ class Prober:
         *,
         clock: Callable[[], float],
         rng: random.Random,
-        connects: Mapping[Transport, Connect] = CONNECTS,
+        connects: Mapping[Transport, Connect],
     ) -> None:
         """Send nothing yet.
 

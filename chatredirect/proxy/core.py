@@ -295,7 +295,7 @@ class ProxyCore:
             key, data, flow, branch, now, invite=context.invite
         )
 
-    def forward_stateless(self, request: StatelessForward, flow: Flow | None, now: float) -> None:
+    def forward_stateless(self, request: StatelessForward, flow: Flow | None) -> None:
         """Send a request without a transaction (§16.11), over this flow or else to its target."""
         if flow is None:
             if request.target is None:
@@ -334,7 +334,7 @@ class ProxyCore:
         """A connection to a target is open."""
         waiter = wanted.waiter
         if isinstance(waiter, StatelessForward):
-            self.forward_stateless(waiter, flow, now)
+            self.forward_stateless(waiter, flow)
         elif isinstance(waiter, RetargetedResponse):
             waiter.server.flow = flow
             self.sends.append(Send(flow, waiter.data, None))
@@ -376,7 +376,7 @@ class ProxyCore:
         if isinstance(waiter, StatelessForward):
             if order:
                 waiter.target = order[0]
-                self.forward_stateless(waiter, None, now)
+                self.forward_stateless(waiter, None)
             else:
                 self.forward_lost(waiter)
             return

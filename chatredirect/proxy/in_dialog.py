@@ -119,7 +119,7 @@ def forward_stateless(core: ProxyCore, incoming: IncomingRequest) -> bool:
     target = dialog.target if dialog.downstream else None
     stateless = StatelessForward(outgoing, target, call_id, behind, routed.secure)
     flow = None if dialog.downstream else _flow_of(core, dialog, routed)
-    core.forward_stateless(stateless, flow, incoming.now)
+    core.forward_stateless(stateless, flow)
     return True
 
 

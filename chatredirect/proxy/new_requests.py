@@ -73,9 +73,7 @@ def forward_stateless(
         core.events.append(ProxyDropped(request.call_id, "not_forwarded"))
         incoming.return_path.useless()
         return
-    core.forward_stateless(
-        StatelessForward(outgoing, targets[0], request.call_id), None, incoming.now
-    )
+    core.forward_stateless(StatelessForward(outgoing, targets[0], request.call_id), None)
 
 
 def _prepare(

@@ -1,43 +1,24 @@
 """Messages and flows made by hand, for tests without sockets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Message
 from chatredirect.sip.response import Peer
+from tests.recording_flow import RecordingFlow
 
 SOURCE = Peer(b"192.0.2.9", 40312)
 
 
-@dataclass
-class Way:
-    """A `Flow`, and the `Reach` that makes it."""
+@dataclass(eq=False)
+class TracedFlow(RecordingFlow):
+    """A flow between a server and the sender of these messages."""
 
     transport: str = "tcp"
     host: str = "192.0.2.1"
-    port: int = 5060
     peer_host: str = "192.0.2.9"
     peer_port: int = 40312
-    sent: list[bytes] = field(default_factory=list)
-
-    def hold(self) -> None:
-        """Nothing is kept here."""
-
-    def release(self) -> None:
-        """Nor let go."""
-
-    def send(self, data: bytes) -> bool:
-        """Keep it."""
-        self.sent.append(data)
-        return True
-
-    def useless(self) -> None:
-        """Nothing comes of it here."""
-
-    def flow(self, port: int) -> "Way":
-        """It is a way to itself."""
-        return self
 
 
 def request(

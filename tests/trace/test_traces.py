@@ -13,7 +13,7 @@ from chatredirect.trace.filter import Filter
 from chatredirect.trace.sighting import Sighting, SightingKind
 from chatredirect.trace.trace_handler import read_filter
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces, TraceSession
-from tests.trace.messages import SOURCE, Way, read, request, response
+from tests.trace.messages import SOURCE, TracedFlow, read, request, response
 
 
 class Clock:
@@ -123,8 +123,8 @@ def test_a_peer_by_name(traces: Traces, peer: Peer, seen: bool) -> None:
     wanted = replace(wanted, addresses=frozenset({"192.0.2.10"}))
     session = traces.begin(wanted, lambda: None)
     host = peer.host.decode()
-    traces.received(read(request()), peer, Way(peer_host=host))
-    traces.unreadable(b"\x00", peer, Way(peer_host=host), "Not SIP")
+    traces.received(read(request()), peer, TracedFlow(peer_host=host))
+    traces.unreadable(b"\x00", peer, TracedFlow(peer_host=host), "Not SIP")
     traces.happened(host, 2, "tls", peer.names, "peer_refused: its certificate names …")
     assert len(taken(session)) == (3 if seen else 0)
 
@@ -150,8 +150,8 @@ def test_filters_that_cant_be_used_are_refused(wanted: dict[str, Json]) -> None:
 def test_a_call_is_followed_from_both_sides(traces: Traces) -> None:
     """The first message decides; what belongs to its call is shown whoever sends it."""
     session = begin(traces, **{"from": "bob"})
-    pool = Way(peer_host="192.0.2.20", peer_port=5061)
-    assert traces.received(read(request()), SOURCE, Way())
+    pool = TracedFlow(peer_host="192.0.2.20", peer_port=5061)
+    assert traces.received(read(request()), SOURCE, TracedFlow())
     traces.decided(b"1@192.0.2.9", "passed on")
     traces.sent(request(), pool, None)
     # the pool's own request has the caller in To
@@ -159,9 +159,9 @@ def test_a_call_is_followed_from_both_sides(traces: Traces) -> None:
         method="INFO", caller="<sip:ocschat@contoso.com>;tag=2", to="<sip:bob@contoso.com>"
     )
     assert traces.received(read(back), SOURCE, pool)
-    assert not traces.received(read(request("2@x", caller="<sip:alice@x>")), SOURCE, Way())
+    assert not traces.received(read(request("2@x", caller="<sip:alice@x>")), SOURCE, TracedFlow())
     traces.decided(b"2@x", "nothing of bob's")
-    traces.sent(response("2@x"), Way(), b"2@x")
+    traces.sent(response("2@x"), TracedFlow(), b"2@x")
     seen = taken(session)
     kinds = [SightingKind.RECEIVED, SightingKind.DECIDED, SightingKind.SENT, SightingKind.RECEIVED]
     assert [each.kind for each in seen] == kinds
@@ -173,7 +173,7 @@ def test_a_call_is_followed_from_both_sides(traces: Traces) -> None:
 def test_unreadable_octets_and_connections(traces: Traces) -> None:
     session = begin(traces, peer="192.0.2.9")
     other = begin(traces, **{"from": "bob"})
-    traces.unreadable(b"\x16\x03\x01", SOURCE, Way(), "no SIP")
+    traces.unreadable(b"\x16\x03\x01", SOURCE, TracedFlow(), "no SIP")
     traces.happened("192.0.2.9", 1, "tls", (), "tls_handshake_failed: no cipher in common")
     traces.happened("192.0.2.10", 1, "tls", (), "somebody else's")
     assert [each.kind for each in taken(session)] == [
@@ -181,7 +181,7 @@ def test_unreadable_octets_and_connections(traces: Traces) -> None:
         SightingKind.CONNECTION,
     ]
     assert taken(other) == []
-    traces.received(read(request()), SOURCE, Way())
+    traces.received(read(request()), SOURCE, TracedFlow())
     traces.happened("192.0.2.9", 40312, "tcp", (), "connection_closed: nothing came")
     kinds = [each.kind for each in taken(other)]
     assert kinds == [SightingKind.RECEIVED, SightingKind.CONNECTION], (
@@ -194,17 +194,17 @@ def test_what_is_too_much_is_left_out_and_counted(traces: Traces, clock: Clock) 
     session = begin(traces, peer="192.0.2.9")
     message = read(request())
     for _ in range(int(bounds.AT_ONCE) + 50):
-        traces.received(message, SOURCE, Way())
+        traces.received(message, SOURCE, TracedFlow())
     assert len(taken(session)) == bounds.AT_ONCE
     assert session.left_out == 50
     clock.now += 1
     for _ in range(int(bounds.AT_ONCE)):
-        traces.received(message, SOURCE, Way())
+        traces.received(message, SOURCE, TracedFlow())
     assert len(taken(session)) == bounds.PER_SECOND
     clock.now -= 3600  # a clock that is put back
-    traces.received(message, SOURCE, Way())
+    traces.received(message, SOURCE, TracedFlow())
     clock.now += 1
-    traces.received(message, SOURCE, Way())
+    traces.received(message, SOURCE, TracedFlow())
     assert len(taken(session)) == 1
 
 
@@ -214,7 +214,7 @@ def test_what_waits_is_bounded(traces: Traces, clock: Clock) -> None:
     message = read(request(body="x" * 60_000))
     for _ in range(1000):
         clock.now += 1
-        traces.received(message, SOURCE, Way())
+        traces.received(message, SOURCE, TracedFlow())
     waiting = sum(len(each.data) for each in taken(session))
     assert bounds.MAX_WAITING - 61_000 < waiting <= bounds.MAX_WAITING
     assert session.left_out > 900
@@ -224,8 +224,8 @@ def test_calls_and_peers_are_bounded(traces: Traces, clock: Clock) -> None:
     session = begin(traces, **{"from": "bob"})
     for number in range(3 * bounds.MAX_CALLS):
         clock.now += 1
-        way = Way(peer_port=number)
-        traces.received(read(request(f"{number}@x")), SOURCE, way)
+        flow = TracedFlow(peer_port=number)
+        traces.received(read(request(f"{number}@x")), SOURCE, flow)
         taken(session)
     assert len(session.calls) == bounds.MAX_CALLS
     assert len(session.peers) == bounds.MAX_CALLS
@@ -235,8 +235,8 @@ def test_calls_and_peers_are_bounded(traces: Traces, clock: Clock) -> None:
 def test_a_fault_in_a_trace_harms_nothing_but_the_trace(
     traces: Traces, observing: Observing, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Broken(Way):
-        def flow(self, port: int) -> Way:
+    class Broken(TracedFlow):
+        def flow(self, port: int) -> TracedFlow:
             raise RuntimeError("broken")
 
     told = []
@@ -245,5 +245,5 @@ def test_a_fault_in_a_trace_harms_nothing_but_the_trace(
     assert session.failed
     assert told
     assert observing.observer is None
-    traces.sent(response(), Way(), None)
+    traces.sent(response(), TracedFlow(), None)
     traces.end(session)

@@ -14,7 +14,7 @@ from chatredirect.service.changes import SHOWN, Changes
 async def test_work_gives_way() -> None:
     """Others get their turn as often as the work has taken its time, and not more often."""
     now = 0.0
-    pace = Slicer(0.002, 0.0, lambda: now)
+    slicer = Slicer(0.002, 0.0, lambda: now)
     turns = 0
 
     async def other() -> None:
@@ -26,7 +26,7 @@ async def test_work_gives_way() -> None:
     task = asyncio.create_task(other())
     for _ in range(100):
         now += 0.0005
-        await pace.checkpoint()
+        await slicer.checkpoint()
     task.cancel()
     assert 20 <= turns <= 30
 

@@ -84,11 +84,11 @@ async def dialler(
     profile = tls or TlsSettings()
     trust = TrustedPeers(())
 
-    def answer_event(event: Event, source: Any, transport: str, reach: Any) -> bytes | None:
+    def answer_event(event: Event, source: Any, transport: str, return_path: Any) -> bytes | None:
         events.append((event, source, transport))
         return answer
 
-    def answer_datagram(data: bytes, source: Any, reach: Any) -> None:
+    def answer_datagram(data: bytes, source: Any, return_path: Any) -> None:
         datagrams.append((data, source))
 
     group = ConnectionGroup(ConnectionSettings(answer_event, trust, Limits(), timeouts), loop)

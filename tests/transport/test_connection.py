@@ -145,7 +145,9 @@ class Dialler:
         self.transport = Transport()
         self.connection.connection_made(cast(asyncio.Transport, self.transport))
 
-    def answer(self, event: Event, source: Peer, transport: str, reach: ReturnPath) -> bytes | None:
+    def answer(
+        self, event: Event, source: Peer, transport: str, return_path: ReturnPath
+    ) -> bytes | None:
         self.events += 1
         self.loop.now += self.each
         return PONG if isinstance(event, Ping) else None
@@ -230,8 +232,8 @@ def test_a_flow_has_the_names_that_count_now(dialler: Dialler) -> None:
 def test_what_messages_lead_to_is_sent_with_one_write(dialler: Dialler) -> None:
     """In its order: what is sent over the flow, and answers. What is sent later doesn't wait."""
 
-    def answer(event: Event, peer: Peer, transport: str, reach: ReturnPath) -> bytes:
-        flow = reach.flow(0)
+    def answer(event: Event, peer: Peer, transport: str, return_path: ReturnPath) -> bytes:
+        flow = return_path.flow(0)
         assert flow.send(b"before ")
         assert not dialler.transport.written
         return b"answer, "

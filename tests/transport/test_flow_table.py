@@ -24,8 +24,8 @@ def listen(ours: Dialler, host: str) -> UdpListener:
     sock = bind(ListenUrl("udp", host, 0), only_ipv6=False, receive_buffer=65536)
     listener = UdpListener(
         DatagramSocket(sock),
-        lambda data, source, reach: ours.datagrams.append(
-            (data, (source, reach.flow(source.port)))
+        lambda data, source, return_path: ours.datagrams.append(
+            (data, (source, return_path.flow(source.port)))
         ),
         ours.outgoing.group.settings.trust,
         asyncio.get_running_loop(),

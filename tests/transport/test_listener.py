@@ -28,7 +28,7 @@ def listening(most: int) -> tuple[StreamListener, Admission]:
     loop = asyncio.get_running_loop()
     admission = Admission(ConnectionLimits(most, most, most, most), loop.time)
     settings = ConnectionSettings(
-        answer=lambda event, source, transport, reach: None,
+        answer=lambda event, source, transport, return_path: None,
         trust=TrustedPeers(()),
         message_limits=Limits(),
         timeouts=StreamLimits(

@@ -26,7 +26,7 @@ def test_at_least_one_datagram_in_each_turn() -> None:
     """Its share may be over before it begins, with a thousand connections that wait as well."""
     taken: list[bytes] = []
 
-    def answer(data: bytes, source: Peer, reach: ReturnPath) -> None:
+    def answer(data: bytes, source: Peer, return_path: ReturnPath) -> None:
         taken.append(data)
 
     sock = socket.socket(type=socket.SOCK_DGRAM)

@@ -28,7 +28,7 @@ async def beside_a_closed_port(bound: str, host: str) -> None:
     came: list[bytes] = []
     told: list[tuple[str, int]] = []
 
-    def answer(data: bytes, source: Any, reach: Any) -> None:
+    def answer(data: bytes, source: Any, return_path: Any) -> None:
         came.append(data)
 
     sock = DatagramSocket(bind(ListenUrl("udp", bound, 0), only_ipv6=False, receive_buffer=1 << 22))

@@ -144,10 +144,13 @@ class _TraceReader:
 
         kind = line.get("kind")
         if kind == "begun":
+            from chatredirect.net.addresses import is_address
+
             complain("tracing; Ctrl-C ends it")
-            if self._peer is not None and not line.get("addresses") and _is_name(self._peer):
+            peer = self._peer
+            if peer is not None and not line.get("addresses") and not is_address(peer):
                 complain(
-                    f"DNS has no address for {self._peer}: only peers whose certificate has this "
+                    f"DNS has no address for {peer}: only peers whose certificate has this "
                     "name are shown"
                 )
             self._outputs = self._make_outputs()
@@ -173,16 +176,6 @@ class _TraceReader:
                 return
             for output in self._outputs:
                 output(sighting)
-
-
-def _is_name(peer: str) -> bool:
-    from ipaddress import ip_address
-
-    try:
-        ip_address(peer)
-    except ValueError:
-        return True
-    return False
 
 
 def _show_notice(kind: str, counts: "Mapping[str, Json]") -> None:

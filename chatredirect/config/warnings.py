@@ -11,6 +11,7 @@ from chatredirect.config.faults import Fault
 from chatredirect.config.models import DnsSettings, Settings, TlsSettings
 from chatredirect.config.secret_files import is_exposed
 from chatredirect.config.usage_section import QUIET_FOR
+from chatredirect.net.addresses import is_address
 from chatredirect.net.target import PoolAddress
 
 _OLD = ("TLSv1", "TLSv1.1")
@@ -71,7 +72,9 @@ def needs_srv(endpoint: EndpointSettings, dns: DnsSettings) -> bool:
     RFC 3263 §4.1: neither port nor transport, and a name that is really asked for in DNS.
     """
     open_to_dns = endpoint.port is None and endpoint.pool_transport is None
-    return open_to_dns and not _is_ip(endpoint.pool_fqdn) and endpoint.pool_fqdn not in dns.hosts
+    return (
+        open_to_dns and not is_address(endpoint.pool_fqdn) and endpoint.pool_fqdn not in dns.hosts
+    )
 
 
 def udp_warning(endpoint: EndpointSettings, why: str) -> Fault:
@@ -279,7 +282,7 @@ def _channels(settings: Settings) -> Iterator[Fault]:
 
 
 def _pool(endpoint: EndpointSettings, dns: DnsSettings) -> Iterator[Fault]:
-    literal = _is_ip(endpoint.pool_fqdn)
+    literal = is_address(endpoint.pool_fqdn)
     if endpoint.pool_transport is None:
         if endpoint.port is not None:
             yield udp_warning(endpoint, "with a port and no transport")
@@ -292,11 +295,3 @@ def _pool(endpoint: EndpointSettings, dns: DnsSettings) -> Iterator[Fault]:
     elif not literal and "." not in endpoint.pool_fqdn and endpoint.pool_fqdn not in dns.hosts:
         message = f"{endpoint.pool_fqdn} has no domain; clients may resolve it differently"
         yield at_endpoint(endpoint, message)
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

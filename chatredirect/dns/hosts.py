@@ -27,17 +27,6 @@ def address_text(address: IPAddress) -> str:
     return str(address if mapped is None else mapped)
 
 
-def is_address(text: str) -> bool:
-    """Whether `text` is an IP address rather than a name."""
-    if not (":" in text or text[-1:].isdigit()):
-        return False
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 @lru_cache(maxsize=1024)
 def unfit(address: str) -> str | None:
     """Why nothing can be sent to an address; None if it can. Private and loopback ones are fine."""

@@ -19,10 +19,10 @@ import dns.rdatatype
 
 from chatredirect.dns.answer import AnswerKind, Naptr, Srv
 from chatredirect.dns.cache import Key
-from chatredirect.dns.hosts import Hosts, is_address, plain, unfit
+from chatredirect.dns.hosts import Hosts, plain, unfit
 from chatredirect.dns.lookup import DnsLookup, LookupFailed, RecordsFound
 from chatredirect.dns.resolution import Located, LocatedState, Question, ResolutionStep, Source
-from chatredirect.net.addresses import Transport, default_port
+from chatredirect.net.addresses import Transport, default_port, is_address
 from chatredirect.net.target import Target
 from chatredirect.sip.uri import Wanted
 

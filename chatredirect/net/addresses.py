@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal, TypeAlias, get_args
 
 from chatredirect.sip.uri import DEFAULT_PORT, DEFAULT_TLS_PORT
@@ -59,6 +59,17 @@ class PageAddress:
 def default_port(transport: str | None) -> int:
     """The default port of a SIP transport (RFC 3261 §19.1.2)."""
     return DEFAULT_TLS_PORT if transport in ("tls", "sips") else DEFAULT_PORT
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is an IP address rather than a name."""
+    if not (":" in text or text[-1:].isdigit()):
+        return False
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def bracketed(host: str) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from ipaddress import ip_address
 
 import structlog
 
 from chatredirect.config import ListenUrl, Settings, TlsSettings
+from chatredirect.net.addresses import is_address
 from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, in_thread
 from chatredirect.runtime.wording import counted
 from chatredirect.transport.peer_identity import Security, matches
@@ -210,21 +210,13 @@ def missing_names(settings: Settings) -> Iterator[tuple[str, str]]:
         if file is None or carried is None:
             continue
         for name, key in named.items():
-            if not _is_address(name) and not matches(carried, name, wildcards=True):
+            if not is_address(name) and not matches(carried, name, wildcards=True):
                 has = ", ".join(dict.fromkeys(carried)) or "no name"
                 yield (
                     file,
                     f"the certificate has no name {name}, which {key} gives to those who connect "
                     f"here (it has {has}): they refuse it; issue it with this name as well",
                 )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _expiry_warning(until: float, now: float) -> str:

@@ -67,9 +67,7 @@ class Client:
     def __init__(self, core: int | None, leaf: Leaf, ca: Path, version: str, ciphers: str) -> None:
         """Start it on a core; it speaks only `version`, and for TLS 1.2 these ciphers."""
         self._process = LoadProcess(core, "benchmarks.tls_load")
-        self._files = {
-            "certificate": str(leaf.certificate),
-            "private_key": str(leaf.private_key),
+        self._files = leaf.files | {
             "ca": str(ca),
             "version": version,
             "ciphers": ciphers if version == "TLSv1_2" else "",

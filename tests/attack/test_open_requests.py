@@ -99,11 +99,7 @@ def test_half_open_handshakes(
     number = extent(500, 3500)
     daemon = run_daemon(
         listen=["udp://127.0.0.1:0", "tcp://127.0.0.1:0", "tls://127.0.0.1:0"],
-        tls={
-            "certificate": str(leaf.certificate),
-            "private_key": str(leaf.private_key),
-            "ca": str(authority.file),
-        },
+        tls=leaf.files | {"ca": str(authority.file)},
         limits={
             "handshakes": 100_000,
             "handshakes_per_peer": 100_000,

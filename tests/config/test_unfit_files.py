@@ -63,8 +63,7 @@ def test_as_a_tls_file(
 ) -> None:
     """docs/tls.md: named with its kind, for listeners and for connections to pools."""
     leaf = Authority(tmp_path_factory.mktemp("ca")).issue("sip.contoso.com")
-    files = {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
-    profile = TlsSettings(**(files | {key: str(unfit[0])}))
+    profile = TlsSettings(**(leaf.files | {key: str(unfit[0])}))
     for context in (server_context, client_context):
         with pytest.raises(TlsError, match=unfit[1]) as caught:
             context(profile)

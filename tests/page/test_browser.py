@@ -63,11 +63,7 @@ def site(run_shared_daemon: Run, tmp_path_factory: pytest.TempPathFactory, serve
         endpoints=[*ENDPOINTS, endpoint(CLOSED, peers="trusted")],
         trusted_peers=["192.0.2.77"],
         listen=[*LOOPBACK, "tls://127.0.0.1:0"],
-        tls={
-            "certificate": str(server.certificate),
-            "private_key": str(server.private_key),
-            "verify_peer": "none",
-        },
+        tls=server.files | {"verify_peer": "none"},
         usage={"store": f"sqlite://{folder}/usage.db"},
     )
 

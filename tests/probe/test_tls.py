@@ -137,12 +137,12 @@ def test_the_daemon(probe: Probe, authority: Authority, run_daemon: Run) -> None
     """Mutual TLS with our own listener: let in by name, refused under another."""
     daemon: Daemon = run_daemon(
         listen=["tls://127.0.0.1:0"],
-        tls=files(authority.issue("sip.contoso.com"))
+        tls=authority.issue("sip.contoso.com").files
         | {"ca": str(authority.file), "allowed_peers": ["fe01.contoso.com"]},
     )
     to = via(daemon.address("tls")[1], "127.0.0.1")
     for name, status in (("fe01.contoso.com", 0), ("other.contoso.com", 69)):
-        shown = files(authority.issue(name))
+        shown = authority.issue(name).files
         probed = probe(
             *to,
             *("--tls-name", "sip.contoso.com", "--ca", authority.file),
@@ -153,10 +153,6 @@ def test_the_daemon(probe: Probe, authority: Authority, run_daemon: Run) -> None
     daemon.event("peer_refused")
     assert "tls_handshake_failed" not in daemon.log_text
     assert daemon.stop() == 0
-
-
-def files(leaf: Leaf) -> dict[str, str]:
-    return {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
 
 
 # -- options and configuration -------------------------------------------------------------------

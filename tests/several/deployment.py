@@ -168,11 +168,7 @@ def deployment(
 
 
 def _files(authority: Authority, leaf: Leaf) -> dict[str, str]:
-    return {
-        "certificate": str(leaf.certificate),
-        "private_key": str(leaf.private_key),
-        "ca": str(authority.file),
-    }
+    return leaf.files | {"ca": str(authority.file)}
 
 
 def _settings(transport: Transport, tls: dict[str, str]) -> dict[str, Any]:

@@ -140,11 +140,7 @@ def test_a_reload_keeps_them(manager: Manager) -> None:
     daemon.send_signal(signal.SIGHUP)
     assert "has no socket" in daemon.event("reload_refused")["why"]
     leaf = Authority(manager.folder).issue("chatredirect.contoso.com")
-    tls = {
-        "certificate": str(leaf.certificate),
-        "private_key": str(leaf.private_key),
-        "verify_peer": "none",
-    }
+    tls = leaf.files | {"verify_peer": "none"}
     daemon.config.write_text(
         yaml.safe_dump(settings | {"listen": _listen(manager, "tls"), "tls": tls})
     )
@@ -162,11 +158,7 @@ def test_a_reload_keeps_them(manager: Manager) -> None:
 def test_a_handshake_under_way_is_finished(manager: Manager) -> None:
     """Whoever has just come is not reset at a stop: the handshake ends, and then goodbye."""
     leaf = Authority(manager.folder).issue("chatredirect.contoso.com")
-    tls = {
-        "certificate": str(leaf.certificate),
-        "private_key": str(leaf.private_key),
-        "verify_peer": "none",
-    }
+    tls = leaf.files | {"verify_peer": "none"}
     daemon = manager.start(listen=_listen(manager, "tls"), tls=tls)
     daemon.event("started")
     context = ssl.create_default_context(cafile=str(manager.folder / "ca.pem"))

@@ -63,6 +63,11 @@ class Leaf:
     certificate: Path
     private_key: Path
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Both as the keys of a section `tls`."""
+        return {"certificate": str(self.certificate), "private_key": str(self.private_key)}
+
 
 @dataclass
 class Authority:

@@ -43,12 +43,8 @@ def tls(authority: Authority, server: Leaf) -> Callable[..., dict[str, Any]]:
     """The section `tls` that lets in the front end only; keys replace those given here."""
 
     def section(**keys: Any) -> dict[str, Any]:
-        settings = {
-            "certificate": str(server.certificate),
-            "private_key": str(server.private_key),
-            "ca": str(authority.file),
-            "allowed_peers": [FRONT_END],
-        } | keys
+        ours = {"ca": str(authority.file), "allowed_peers": [FRONT_END]}
+        settings = server.files | ours | keys
         return {key: value for key, value in settings.items() if value is not None}
 
     return section

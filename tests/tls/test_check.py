@@ -86,10 +86,9 @@ def test_the_certificate_carries_our_names(
 ) -> None:
     """Whoever connects to a name that we give out looks for it in the certificate."""
     leaf = authority.issue(*names, file="names")
-    files = {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
     answer = check(
         tmp_path,
-        tls=tls(**files, allowed_peers=["fe01.contoso.com", "pcpool.contoso.com"]),
+        tls=tls(**leaf.files, allowed_peers=["fe01.contoso.com", "pcpool.contoso.com"]),
         advertise="cr1.contoso.com",
         proxy={"record_route_host": "cr.contoso.com"},
         endpoints=[endpoint(mode=mode)],
@@ -101,8 +100,7 @@ def test_the_certificate_carries_our_names(
 
 def test_expiry(tmp_path: Path, tls: Section, authority: Authority) -> None:
     leaf = authority.issue(SERVER, file="short", not_after=NOW + 9.5 * DAY)
-    files = {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
-    answer = check(tmp_path, tls=tls(**files))
+    answer = check(tmp_path, tls=tls(**leaf.files))
     assert answer["status"] == 0
     (message,) = messages(answer, "warnings")
     assert "expires in 9 days" in message
@@ -111,12 +109,11 @@ def test_expiry(tmp_path: Path, tls: Section, authority: Authority) -> None:
 def test_a_key_for_everybody(tmp_path: Path, tls: Section, authority: Authority) -> None:
     leaf = authority.issue(SERVER, file="exposed")
     leaf.private_key.chmod(0o644)
-    files = {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
-    answer = check(tmp_path, tls=tls(**files))
+    answer = check(tmp_path, tls=tls(**leaf.files))
     (message,) = messages(answer, "warnings")
     assert "can be read or written by every user" in message
     leaf.private_key.chmod(0o640)
-    assert check(tmp_path, tls=tls(**files))["warnings"] == []
+    assert check(tmp_path, tls=tls(**leaf.files))["warnings"] == []
 
 
 @pytest.mark.parametrize(

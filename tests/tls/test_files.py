@@ -35,8 +35,7 @@ def issuer(tmp_path: Path) -> Authority:
 
 
 def settings(leaf: Leaf, **keys: Any) -> TlsSettings:
-    files = {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
-    return TlsSettings(**(files | keys))
+    return TlsSettings(**(leaf.files | keys))
 
 
 class Clock:

@@ -260,8 +260,7 @@ def test_without_an_authority_key_identifier(
     """As makeshift authorities issue them. Python 3.13 refuses them by default: no Python here."""
     server = authority.issue(SERVER, file="server-without", key_identifier=False)
     leaf = authority.issue(FRONT_END, file="client-without", key_identifier=False)
-    files = {"certificate": str(server.certificate), "private_key": str(server.private_key)}
-    daemon = run_daemon(loop=loop, listen=[TLS], tls=tls(**files))
+    daemon = run_daemon(loop=loop, listen=[TLS], tls=tls(**server.files))
     context = client_context(authority.file, leaf)
     assert status(daemon, 0, context, "sip:ocschat@contoso.com") == 302
 

@@ -75,11 +75,6 @@ def server(leaf: Leaf, ca: Path | None = None, version: str | None = None) -> ss
     return context
 
 
-def files(leaf: Leaf) -> dict[str, str]:
-    """The keys of `tls` for a certificate of ours."""
-    return {"certificate": str(leaf.certificate), "private_key": str(leaf.private_key)}
-
-
 def is_up(daemon: Daemon, port: int) -> None:
     daemon.event("target_up", target=f"tls://127.0.0.1:{port}", answer="200 OK")
     eventually(lambda: status(daemon) == 302, "a redirection")
@@ -261,7 +256,7 @@ def test_renewal(ping: Ping, authority: Authority) -> None:
     """New files are shown from the next ping on, without a restart or a reload."""
     ours = authority.issue(OURS)
     with tcp_peer(recovers, tls=server(authority.issue(POOL), authority.file)) as peer:
-        daemon = ping(peer.port, health=OFTEN, **files(ours))
+        daemon = ping(peer.port, health=OFTEN, **ours.files)
         is_up(daemon, peer.port)
         (before,) = {certificate["serialNumber"] for certificate in peer.certificates}
         renewed = authority.issue(OURS, file="renewed")
@@ -294,7 +289,7 @@ def test_s_server(ping: Ping, authority: Authority, loop: str, version: str) -> 
             ends = (process.stdin.fileno(), process.stdout.fileno())
             answering = threading.Thread(target=_answer_all, args=ends)
             answering.start()
-            daemon = ping(port, loop, health=OFTEN, **files(authority.issue(OURS)))
+            daemon = ping(port, loop, health=OFTEN, **authority.issue(OURS).files)
             is_up(daemon, port)
             assert daemon.stop() == 0
         finally:

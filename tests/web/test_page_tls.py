@@ -76,9 +76,8 @@ def test_a_reload_begins_to_speak_tls_on_the_same_port(
     run_daemon: Run, tmp_path: Path, authority: Authority, server: Leaf
 ) -> None:
     port = free_port()
-    files = {"certificate": str(server.certificate), "private_key": str(server.private_key)}
     http = {"page_listen": f"http://127.0.0.1:{port}", "page_names": [SERVER]}
-    site = serve(run_daemon, tmp_path, http=http, tls=files)
+    site = serve(run_daemon, tmp_path, http=http, tls=server.files)
     assert site.ask("/").status == 200
     config = site.daemon.config
     config.write_text(config.read_text().replace("http://127.0.0.1", "https://127.0.0.1"))

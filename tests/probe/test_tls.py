@@ -14,7 +14,7 @@ from tests.probe.conftest import Probe
 from tests.probe.peers import always, answer, header, method, redirect, tcp_peer
 from tests.service.daemon import Daemon
 from tests.service.fixtures import Run
-from tests.tls.authority import DAY, NOW, Authority, Leaf
+from tests.tls.authority import DAY, NOW, Authority, peer_context
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -35,18 +35,6 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "ca")
 
 
-def server(leaf: Leaf, ca: Path | None = None, **attributes: Any) -> ssl.SSLContext:
-    """A server's context; with `ca` clients have to show a certificate from there."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(leaf.certificate, leaf.private_key)
-    if ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(ca)
-    for name, value in attributes.items():
-        setattr(context, name, value)
-    return context
-
-
 def via(port: int, host: str = POOL) -> list[str]:
     return [URI, "--via", f"tls://{host}:{port}"]
 
@@ -57,7 +45,7 @@ def via(port: int, host: str = POOL) -> list[str]:
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_the_peer_is_shown(probe: Probe, authority: Authority, version: str) -> None:
     """Protocol, cipher and names, as text and as JSON; the server is asked for by name."""
-    context = server(
+    context = peer_context(
         authority.issue(POOL, "sip.contoso.com"), maximum_version=ssl.TLSVersion[version]
     )
     with tcp_peer(redirect(f"<sip:ocschat@{POOL}>"), tls=context) as peer:
@@ -86,7 +74,7 @@ def test_without_tls_there_is_none(probe: Probe) -> None:
 def test_many_names(probe: Probe, authority: Authority) -> None:
     """Eight as text, all as JSON."""
     names = [POOL, *(f"front-end-{n:02}.contoso.com" for n in range(30))]
-    with tcp_peer(redirect("<sip:a@b>"), tls=server(authority.issue(*names))) as peer:
+    with tcp_peer(redirect("<sip:a@b>"), tls=peer_context(authority.issue(*names))) as peer:
         probed = probe(*via(peer.port), config=CONFIG)
         as_json = probe(*via(peer.port), "--json", config=CONFIG)
     head, _, _ = probed.out.partition("|---")
@@ -97,7 +85,7 @@ def test_many_names(probe: Probe, authority: Authority) -> None:
 
 def test_sips(probe: Probe, authority: Authority) -> None:
     """A SIPS URI needs no --via, and the Contact is SIPS as well (RFC 3261 §8.1.1.8)."""
-    with tcp_peer(always("200 OK"), tls=server(authority.issue(POOL))) as peer:
+    with tcp_peer(always("200 OK"), tls=peer_context(authority.issue(POOL))) as peer:
         probed = probe(f"sips:ocschat@{POOL}:{peer.port}", "--method", "OPTIONS", config=CONFIG)
     assert probed.status == 0, probed.err
     assert header(peer.received[0], "Contact").startswith(b"<sips:probe@127.0.0.1:")
@@ -106,7 +94,9 @@ def test_sips(probe: Probe, authority: Authority) -> None:
 def test_a_redirection_to_tls(probe: Probe, authority: Authority) -> None:
     """--follow goes on to a pool over TLS and verifies its own name."""
     with (
-        tcp_peer(always("480 Temporarily Unavailable"), tls=server(authority.issue(POOL))) as pool,
+        tcp_peer(
+            always("480 Temporarily Unavailable"), tls=peer_context(authority.issue(POOL))
+        ) as pool,
         tcp_peer(redirect(f"<sip:ocschat@{POOL}:{pool.port};transport=tls>")) as peer,
     ):
         probed = probe(URI, "--via", f"tcp://127.0.0.1:{peer.port}", "--follow", config=CONFIG)
@@ -125,7 +115,7 @@ def test_a_call_that_is_accepted(probe: Probe, authority: Authority) -> None:
         contact = f"Contact: <sip:chat@127.0.0.1:{peer.port};transport=tls>\r\n"
         return [answer(request, "200 OK", contact)]
 
-    with tcp_peer(script, tls=server(leaf)) as peer:
+    with tcp_peer(script, tls=peer_context(leaf)) as peer:
         arguments = via(peer.port, "127.0.0.1")
         probed = probe(*arguments, "--tls-name", "sip.contoso.com", config=CONFIG)
     assert (probed.status, probed.err) == (0, "")
@@ -164,7 +154,9 @@ def test_our_certificate(
     probe: Probe, authority: Authority, tmp_path: Path, given: str, version: str
 ) -> None:
     """From the configuration or the options; without one, a server that wants it says so."""
-    context = server(authority.issue(POOL), authority.file, maximum_version=ssl.TLSVersion[version])
+    context = peer_context(
+        authority.issue(POOL), authority.file, maximum_version=ssl.TLSVersion[version]
+    )
     ours = authority.issue("probe.contoso.com", file="probe")
     both = tmp_path / "both.pem"
     both.write_bytes(ours.certificate.read_bytes() + ours.private_key.read_bytes())
@@ -201,7 +193,7 @@ def test_files_are_relative_to_where_we_are(
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(authority.file, tmp_path / "elsewhere" / "here.pem")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    with tcp_peer(redirect("<sip:a@b>"), tls=server(authority.issue(POOL))) as peer:
+    with tcp_peer(redirect("<sip:a@b>"), tls=peer_context(authority.issue(POOL))) as peer:
         assert probe(*via(peer.port), config=CONFIG).status == 0
         without = CONFIG.replace("tls: {ca: ca/ca.pem}", "")
         assert probe(*via(peer.port), "--ca", "here.pem", config=without).status == 0
@@ -241,7 +233,7 @@ def test_a_name_without_tls(probe: Probe) -> None:
 def test_configured_files_that_cant_be_used(probe: Probe, authority: Authority) -> None:
     """Nothing to do with UDP; over TLS there is a way around, and it is told."""
     config = CONFIG.replace("ca.pem}", "ca.pem, certificate: nowhere.pem}")
-    with tcp_peer(redirect("<sip:a@b>"), tls=server(authority.issue(POOL))) as peer:
+    with tcp_peer(redirect("<sip:a@b>"), tls=peer_context(authority.issue(POOL))) as peer:
         plain = probe(URI, "--via", "udp://127.0.0.1:9", config=config)
         assert plain.status == 69
         assert "nowhere.pem" not in plain.err
@@ -267,7 +259,7 @@ def fails(probed: Any, *says: str) -> None:
 def test_another_name(probe: Probe, authority: Authority) -> None:
     """A good certificate of someone else: nothing is sent, and the names are told."""
     leaf = authority.issue("fe01.contoso.com", "other.contoso.com")
-    with tcp_peer(always("200 OK"), tls=server(leaf)) as peer:
+    with tcp_peer(always("200 OK"), tls=peer_context(leaf)) as peer:
         fails(
             probe(*via(peer.port), config=CONFIG),
             f"its certificate names fe01.contoso.com, other.contoso.com, not {POOL}. "
@@ -284,7 +276,7 @@ def test_another_name(probe: Probe, authority: Authority) -> None:
 def test_an_address(probe: Probe, authority: Authority, address: str) -> None:
     """No name to verify: said, with the option that gives one; no name is asked for."""
     leaf = authority.issue("fe01.contoso.com")
-    with tcp_peer(redirect("<sip:a@b>"), tls=server(leaf)) as peer:
+    with tcp_peer(redirect("<sip:a@b>"), tls=peer_context(leaf)) as peer:
         fails(
             probe(*via(peer.port, address), config=CONFIG),
             "An IP address is no name that a certificate is verified for.",
@@ -305,7 +297,7 @@ def test_names_that_count_if_told_to(
 ) -> None:
     """What RFC 5922 doesn't take for a name: the option that would is told, and works."""
     leaf = authority.issue(*names, common_name=common_name, file="leaf")
-    with tcp_peer(redirect("<sip:a@b>"), tls=server(leaf)) as peer:
+    with tcp_peer(redirect("<sip:a@b>"), tls=peer_context(leaf)) as peer:
         fails(probe(*via(peer.port), config=CONFIG), f"not {POOL}. {option} would let its ")
         assert probe(*via(peer.port), option, config=CONFIG).status == 0
         key = option[2:].replace("-", "_")
@@ -318,7 +310,7 @@ def test_names_that_count_if_told_to(
 def test_nobodys_certificate(probe: Probe, authority: Authority, tmp_path: Path) -> None:
     """An authority that isn't on the list, among them the certificate itself."""
     stranger = Authority(tmp_path / "stranger", "Another CA").issue(POOL)
-    with tcp_peer(always("200 OK"), tls=server(stranger)) as peer:
+    with tcp_peer(always("200 OK"), tls=peer_context(stranger)) as peer:
         fails(
             probe(*via(peer.port), config=CONFIG),
             "the peer's certificate was refused: unable to get local issuer certificate. "
@@ -337,14 +329,14 @@ def test_nobodys_certificate(probe: Probe, authority: Authority, tmp_path: Path)
 )
 def test_dates(probe: Probe, authority: Authority, dates: dict[str, Any], says: str) -> None:
     leaf = authority.issue(POOL, **dates)
-    with tcp_peer(always("200 OK"), tls=server(leaf)) as peer:
+    with tcp_peer(always("200 OK"), tls=peer_context(leaf)) as peer:
         fails(probe(*via(peer.port), config=CONFIG), f"the peer's certificate was refused: {says}")
     assert peer.received == []
 
 
 def test_an_old_peer(probe: Probe, authority: Authority) -> None:
     """TLS 1.0 is refused until it is asked for; then it is shown."""
-    context = server(authority.issue(POOL), minimum_version=ssl.TLSVersion.TLSv1)
+    context = peer_context(authority.issue(POOL), minimum_version=ssl.TLSVersion.TLSv1)
     context.maximum_version = ssl.TLSVersion.TLSv1
     context.set_ciphers("ALL:@SECLEVEL=0")
     with tcp_peer(redirect("<sip:a@b>"), tls=context) as peer:

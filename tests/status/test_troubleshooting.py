@@ -22,7 +22,7 @@ from tests.ports import free_port
 from tests.service.client import ask, request, talk
 from tests.service.daemon import ROOT, Daemon, endpoint, eventually
 from tests.service.fixtures import Run
-from tests.tls.authority import Authority, Leaf
+from tests.tls.authority import Authority, Leaf, peer_context
 from tests.tls.client import client_context, talk_tls
 from tests.trace.trace_process import Looking, asked, looking
 
@@ -255,8 +255,7 @@ def test_the_pool_shows_a_wrong_certificate(
     stranger: Leaf,
 ) -> None:
     """A good one of another name: the trace, `status` and the page say whose."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(stranger.certificate, stranger.private_key)
+    context = peer_context(stranger)
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
 

@@ -4,6 +4,7 @@ Made with `cryptography` and not with trustme where a test needs what trustme do
 names, dates of its own, certificates without any subjectAltName.
 """
 
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,18 @@ _CA_KEY_USAGE = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
+
+
+def peer_context(leaf: "Leaf", ca: Path | None = None, **attributes: object) -> ssl.SSLContext:
+    """The context of a server that isn't ours; with `ca` clients must show a certificate of it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(leaf.certificate, leaf.private_key)
+    if ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(ca)
+    for name, value in attributes.items():
+        setattr(context, name, value)
+    return context
 
 
 def new_key(kind: str = "ec") -> Key:

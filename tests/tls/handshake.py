@@ -3,15 +3,12 @@
 import ssl
 from pathlib import Path
 
-from tests.tls.authority import Leaf
+from tests.tls.authority import Leaf, peer_context
 
 
 def shown_certificate(leaf: Leaf, ca: Path) -> dict[str, object]:
     """What a server's `getpeercert()` gives for a client that shows `leaf`."""
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(leaf.certificate, leaf.private_key)
-    server_side.load_verify_locations(ca)
-    server_side.verify_mode = ssl.CERT_REQUIRED
+    server_side = peer_context(leaf, ca)
     client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_side.check_hostname = False
     client_side.load_verify_locations(ca)

@@ -19,7 +19,7 @@ from tests.probe.peers import Peer, always, tcp_peer
 from tests.service.client import ask, request, talk
 from tests.service.daemon import PATIENCE, Daemon, endpoint, eventually
 from tests.service.fixtures import Run
-from tests.tls.authority import DAY, NOW, Authority, Leaf, key_pem
+from tests.tls.authority import DAY, NOW, Authority, Leaf, key_pem, peer_context
 
 POOL = "pcpool.contoso.com"
 FRONT_END = "fe01.contoso.com"
@@ -61,18 +61,6 @@ def ping(run_daemon: Run, authority: Authority) -> Ping:
         )
 
     return run
-
-
-def server(leaf: Leaf, ca: Path | None = None, version: str | None = None) -> ssl.SSLContext:
-    """A server's context; with `ca` clients have to show a certificate from there."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(leaf.certificate, leaf.private_key)
-    if ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(ca)
-    if version is not None:
-        context.maximum_version = ssl.TLSVersion[version]
-    return context
 
 
 def is_up(daemon: Daemon, port: int) -> None:
@@ -128,7 +116,7 @@ def test_mutual(ping: Ping, loop: str, tmp_path: Path) -> None:
 def test_another_name(ping: Ping, authority: Authority, loop: str) -> None:
     """A good certificate of somebody else (RFC 5922 §7.2)."""
     leaf = authority.issue(FRONT_END, "other.contoso.com")
-    with tcp_peer(recovers, tls=server(leaf)) as peer:
+    with tcp_peer(recovers, tls=peer_context(leaf)) as peer:
         is_down(
             ping(peer.port, loop),
             peer,
@@ -149,7 +137,7 @@ def test_names_that_count_if_told_to(
 ) -> None:
     """The line says which key it is; with the key the target is up."""
     leaf = authority.issue(*names, common_name=common_name, file="leaf")
-    with tcp_peer(recovers, tls=server(leaf)) as peer:
+    with tcp_peer(recovers, tls=peer_context(leaf)) as peer:
         line = ping(peer.port).event("target_down")
         assert line["why"].startswith(f"{why}, not {POOL}; tls.{key}: true would let its ")
         is_up(ping(peer.port, health=OFTEN, **{key: True}), peer.port)
@@ -166,7 +154,7 @@ def dns(tmp_path: Path) -> Iterator[Nsd]:
 def test_the_name_from_dns(ping: Ping, authority: Authority, dns: Nsd) -> None:
     """An SRV record can be forged: its target's name proves nothing unless it is let (§4)."""
     leaf = authority.issue(FRONT_END)
-    with tcp_peer(recovers, tls=server(leaf)) as peer:
+    with tcp_peer(recovers, tls=peer_context(leaf)) as peer:
         dns.write(f"_sips._tcp.pcpool SRV 0 0 {peer.port} fe01\nfe01 A 127.0.0.1")
         dns.start()
         section = {"nameservers": [str(dns.address)], "hosts_file": "/dev/null"}
@@ -183,7 +171,7 @@ def test_the_name_from_dns(ping: Ping, authority: Authority, dns: Nsd) -> None:
 
 
 def test_the_pools_name_behind_srv(ping: Ping, authority: Authority, dns: Nsd) -> None:
-    with tcp_peer(recovers, tls=server(authority.issue(POOL))) as peer:
+    with tcp_peer(recovers, tls=peer_context(authority.issue(POOL))) as peer:
         dns.write(f"_sips._tcp.pcpool SRV 0 0 {peer.port} fe01\nfe01 A 127.0.0.1")
         dns.start()
         section = {"nameservers": [str(dns.address)], "hosts_file": "/dev/null"}
@@ -223,7 +211,7 @@ REFUSED: dict[str, tuple[Callable[[Authority], Leaf], str]] = {
 def test_bad_certificates(ping: Ping, authority: Authority, loop: str, case: str) -> None:
     """However little is asked of clients, a target is verified."""
     make, says = REFUSED[case]
-    with tcp_peer(recovers, tls=server(make(authority))) as peer:
+    with tcp_peer(recovers, tls=peer_context(make(authority))) as peer:
         daemon = ping(peer.port, loop, verify_peer="none")
         is_down(daemon, peer, f"the peer's certificate was refused: {says}")
 
@@ -241,7 +229,9 @@ def test_no_tls_there(ping: Ping) -> None:
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_no_certificate_of_ours(ping: Ping, authority: Authority, loop: str, version: str) -> None:
     """A server that asks for one: by TLS 1.3 it says so after the handshake."""
-    context = server(authority.issue(POOL), authority.file, version)
+    context = peer_context(
+        authority.issue(POOL), authority.file, maximum_version=ssl.TLSVersion[version]
+    )
     with tcp_peer(recovers, tls=context) as peer:
         line = ping(peer.port, loop).event("target_down")
         assert "; tls.certificate is what would be shown" in line["why"] or (
@@ -255,7 +245,7 @@ def test_no_certificate_of_ours(ping: Ping, authority: Authority, loop: str, ver
 def test_renewal(ping: Ping, authority: Authority) -> None:
     """New files are shown from the next ping on, without a restart or a reload."""
     ours = authority.issue(OURS)
-    with tcp_peer(recovers, tls=server(authority.issue(POOL), authority.file)) as peer:
+    with tcp_peer(recovers, tls=peer_context(authority.issue(POOL), authority.file)) as peer:
         daemon = ping(peer.port, health=OFTEN, **ours.files)
         is_up(daemon, peer.port)
         (before,) = {certificate["serialNumber"] for certificate in peer.certificates}

@@ -4,10 +4,8 @@ import asyncio
 import dataclasses
 import os
 import socket
-import ssl
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +20,7 @@ from chatredirect.sip.message import Request, Response
 from chatredirect.transport.outgoing import OutgoingLimits
 from chatredirect.transport.socket_flows import MAX_UNREAD, StreamFlow
 from tests.ports import free_port
-from tests.tls.authority import NOW, Authority, Leaf
+from tests.tls.authority import NOW, Authority, Leaf, peer_context
 from tests.transport.outgoing import PATIENT, POOL, dialler, server
 from tests.waiting import wait_until
 
@@ -405,19 +403,9 @@ def profile(authority: Authority, own: Leaf | None = None, **keys: Any) -> TlsSe
     )
 
 
-def shows(leaf: Leaf, ca: Path | None = None) -> ssl.SSLContext:
-    """A server's context; with `ca` clients have to show a certificate from there."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(leaf.certificate, leaf.private_key)
-    if ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(ca)
-    return context
-
-
 async def test_mutual_tls(authority: Authority, ours_shown: Leaf) -> None:
     """We ask for the pool by name (SNI), believe its certificate, and show ours."""
-    context, asked = shows(authority.issue(POOL), authority.file), []
+    context, asked = peer_context(authority.issue(POOL), authority.file), []
     context.sni_callback = lambda sock, name, context: asked.append(name)
     tls = profile(authority, ours_shown)
     async with server(context=context) as pool, dialler(tls=tls) as ours:
@@ -466,7 +454,7 @@ async def test_certificates_that_are_not_the_pools(
     authority: Authority, make: Make, why: str, reason: RefusalReason
 ) -> None:
     """Nothing is sent to a server that can't prove that it is the pool, and that is noted."""
-    context = shows(make(authority))
+    context = peer_context(make(authority))
     async with server(context=context) as pool, dialler(tls=profile(authority)) as ours:
         told = await ours.dial(pool.target("tls"))
         assert isinstance(told, str), "it was believed"
@@ -480,7 +468,7 @@ async def test_certificates_that_are_not_the_pools(
 
 async def test_the_name_of_a_pool_is_part_of_what_it_is(authority: Authority) -> None:
     """Another pool on the same address has a connection of its own, proven for its own name."""
-    context = shows(authority.issue(POOL, "other.contoso.com", file="both"))
+    context = peer_context(authority.issue(POOL, "other.contoso.com", file="both"))
     async with server(context=context) as pool, dialler(tls=profile(authority)) as ours:
         one = await ours.flow(pool.target("tls"))
         other = await ours.flow(pool.target("tls", "other.contoso.com"))
@@ -490,7 +478,7 @@ async def test_the_name_of_a_pool_is_part_of_what_it_is(authority: Authority) ->
 
 async def test_srv_names_count_only_when_told(authority: Authority) -> None:
     """RFC 5922 §4: what DNS says the server's name is proves nothing, unless configured so."""
-    context = shows(authority.issue("node1.contoso.com"))
+    context = peer_context(authority.issue("node1.contoso.com"))
     for srv_names in (False, True):
         tls = profile(authority, srv_names=srv_names)
         async with server(context=context) as pool, dialler(tls=tls) as ours:
@@ -500,7 +488,7 @@ async def test_srv_names_count_only_when_told(authority: Authority) -> None:
 
 async def test_a_server_that_wants_a_certificate_and_gets_none(authority: Authority) -> None:
     """With TLS 1.3 the refusal comes after the handshake: then the connection is lost, and told."""
-    context = shows(authority.issue(POOL), authority.file)
+    context = peer_context(authority.issue(POOL), authority.file)
     async with server(context=context) as pool, dialler(tls=profile(authority)) as ours:
         told = await ours.dial(pool.target("tls"))
         if not isinstance(told, str):

@@ -22,7 +22,7 @@ from tests.sent_message import SentMessage
 from tests.service.daemon import PATIENCE, Daemon, configuration, endpoint, eventually
 from tests.service.fixtures import Run
 from tests.service.reload import rewrite
-from tests.tls.authority import Authority, Leaf
+from tests.tls.authority import Authority, Leaf, peer_context
 from tests.tls.conftest import FRONT_END
 
 OTHER = "fe02.contoso.com"
@@ -35,10 +35,7 @@ class FrontEnd:
 
     def __init__(self, host: str, port: int, leaf: Leaf | None = None) -> None:
         self._listening = socket.create_server((host, port))
-        self._context: ssl.SSLContext | None = None
-        if leaf is not None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(leaf.certificate, leaf.private_key)
+        self._context = None if leaf is None else peer_context(leaf)
 
     def accept(self) -> Peer:
         """The daemon's connection."""

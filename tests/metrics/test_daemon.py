@@ -245,7 +245,9 @@ def busy(
                     "members.contoso.com": ["127.0.0.1", "127.0.0.2"],
                     "lost.contoso.com": ["127.0.0.3"],
                 },
-                **{"timeout": 0.3, "lifetime": 0.6, "retry": 0.5},
+                "timeout": 0.3,
+                "lifetime": 0.6,
+                "retry": 0.5,
             },
             tls={
                 "certificate": str(folder / "certificate.pem"),

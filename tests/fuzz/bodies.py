@@ -11,12 +11,9 @@ from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Request
 from chatredirect.sip.xml_body import BadXml
+from tests.fuzz.broken import Broken
 
 _SPACE = "{urn:parlano:xml:ns:xccos}"
-
-
-class Broken(AssertionError):
-    """A promise didn't hold."""
 
 
 def bodies(data: bytes) -> Hashable:

@@ -3,18 +3,13 @@
 from collections.abc import Hashable
 
 from chatredirect.sip.framing import parse_datagram
-from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Request, Response
+from tests.fuzz.broken import WIDE, Broken
 from tests.lookup.in_memory_lookups import FRONT_END, REQURI, Client, InMemoryLookups
 from tests.sent_message import SentMessage, read
 
-_WIDE = Limits(message=2**20, header_line=2**20, headers=1000, via_values=10_000, uri=2**20)
 #: The fields that decide which dialog and which transaction a message belongs to.
 _DECIDING = (b"via", b"v", b"from", b"f", b"to", b"t", b"call-id", b"i", b"cseq")
-
-
-class Broken(AssertionError):
-    """A promise didn't hold."""
 
 
 def looked_up(data: bytes) -> Hashable:
@@ -79,7 +74,7 @@ def _deliver(lookups: InMemoryLookups, data: bytes) -> Hashable:
 
 
 def _kind(raw: bytes) -> Hashable:
-    message = parse_datagram(raw.replace(b"\0", b"?"), _WIDE)  # see promises
+    message = parse_datagram(raw.replace(b"\0", b"?"), WIDE)  # see promises
     if message.fault is not None:
         raise Broken(f"no good message: {raw!r}")
     if isinstance(message, Response):

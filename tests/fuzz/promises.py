@@ -29,13 +29,12 @@ from chatredirect.sip.response import Peer
 from chatredirect.sip.uri import destination, equivalent, parse_uri, without_maddr
 from chatredirect.trace.masking import mask
 from tests.fuzz.bodies import bodies
+from tests.fuzz.broken import WIDE, Broken
 from tests.fuzz.looked_up import looked_up
 from tests.fuzz.proxied import proxied
 from tests.sip.in_memory_server import TCP, UDP, Answer, Served, read_answer, serve
 
 _SMALL = Limits(message=1500, header_line=300, headers=16, via_values=6, uri=200)
-#: An answer is somewhat longer than what it answers, so the same limits would be too tight.
-_WIDE = Limits(message=2**20, header_line=2**20, headers=1000, via_values=10_000, uri=2**20)
 _SOURCES = (
     Peer(b"192.0.2.99", 40000),
     Peer(b"2001:db8::9:1", 5060),
@@ -45,10 +44,6 @@ _SOURCES = (
 _SERVED = tuple(serve(source=source) for source in (*_SOURCES, *_SOURCES, *_SOURCES))
 _TIGHT = serve(limits=_SMALL)
 _NEVER = (b"ACK ", b"BENOTIFY ", b"SIP/", b"sip/")
-
-
-class Broken(AssertionError):
-    """A promise didn't hold."""
 
 
 def _served_for(data: bytes) -> Served:
@@ -95,7 +90,7 @@ def _check_answer(answer: Answer, asked: object) -> None:
     if not isinstance(asked, Request):
         raise Broken("answered what is no request")
     # a NUL of the request's is repeated; a proxy would drop a response for it
-    ours = parse_datagram(answer.raw.replace(b"\0", b"?"), _WIDE)
+    ours = parse_datagram(answer.raw.replace(b"\0", b"?"), WIDE)
     if not isinstance(ours, Response) or ours.fault is not None:
         raise Broken(f"the answer isn't good: {ours.fault!r} in {answer.raw!r}")
     for name, theirs in (
@@ -290,7 +285,7 @@ def answered(data: bytes) -> Hashable:
     next_ones += [dialog.request(b"ACK", 1, _INVITE.via), dialog.request(b"BYE", 2, _INVITE.via)]
     for sent in next_ones:
         written = sent.write()
-        read = parse_datagram(written, _WIDE)
+        read = parse_datagram(written, WIDE)
         if not isinstance(read, Request) or read.fault is not None:
             raise Broken(f"we would send {written!r}")
         if (read.method, read.call_id) != (sent.method, sent.call_id):

@@ -7,13 +7,8 @@ from chatredirect.sip.errors import SipError
 from chatredirect.sip.framing import parse_datagram
 from chatredirect.sip.limits import Limits
 from chatredirect.sip.message import Request, Response
+from tests.fuzz.broken import WIDE, Broken
 from tests.proxy.in_memory_proxy import FRONT_END, Caller, InMemoryProxy, targets
-
-_WIDE = Limits(message=2**20, header_line=2**20, headers=1000, via_values=10_000, uri=2**20)
-
-
-class Broken(AssertionError):
-    """A promise didn't hold."""
 
 
 def proxied(data: bytes) -> Hashable:
@@ -57,14 +52,14 @@ def _response(proxy: InMemoryProxy, data: bytes) -> Hashable:
 
 
 def _status(raw: bytes) -> int:
-    answer = parse_datagram(raw.replace(b"\0", b"?"), _WIDE)  # see promises
+    answer = parse_datagram(raw.replace(b"\0", b"?"), WIDE)  # see promises
     if not isinstance(answer, Response) or answer.fault is not None:
         raise Broken(f"no good answer: {raw!r}")
     return answer.status
 
 
 def _compare(asked: Request, raw: bytes) -> None:
-    read = parse_datagram(raw, _WIDE)
+    read = parse_datagram(raw, WIDE)
     if not isinstance(read, Request) or read.fault is not None:
         raise Broken(f"no good request: {raw!r}")
     for name in ("method", "from_", "to", "call_id", "cseq", "body"):

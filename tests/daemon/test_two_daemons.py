@@ -7,20 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.privileges import WITHOUT_OVERRIDE
 from tests.service.client import ask, request, talk
-from tests.service.daemon import PATIENCE, ROOT, Daemon, command, configuration
+from tests.service.daemon import PATIENCE, ROOT, Daemon, command, configured
 from tests.service.fixtures import Run
 from tests.service.reload import reload
-
-
-def configured(tmp_path: Path, **keys: Any) -> dict[str, Any]:
-    return configuration(**{"control": {"socket": str(tmp_path / "control")}} | keys)
 
 
 def serves(daemon: Daemon) -> bool:

@@ -47,6 +47,11 @@ def configuration(**keys: Any) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
+def configured(folder: Path, **keys: Any) -> dict[str, Any]:
+    """A configuration with a control socket in a folder of its own."""
+    return configuration(**{"control": {"socket": str(folder / "control")}} | keys)
+
+
 def command(*arguments: str | Path) -> list[str]:
     """A command line for this interpreter's chatredirect, or that of the variable ATTACKED.
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -19,17 +18,12 @@ from tests.service.daemon import (
     ROOT,
     Daemon,
     command,
-    configuration,
+    configured,
     endpoint,
     eventually,
 )
 from tests.service.fixtures import Run
 from tests.service.reload import reload, rewrite
-
-
-def configured(tmp_path: Path, **keys: Any) -> dict[str, Any]:
-    """A configuration with a control socket of its own."""
-    return configuration(**{"control": {"socket": str(tmp_path / "control")}} | keys)
 
 
 def still_serves(daemon: Daemon, uri: str = "sip:ocschat@contoso.com") -> None:

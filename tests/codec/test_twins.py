@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatredirect.codec import compiled
+from chatredirect.sip import framing
 from chatredirect.sip.limits import DEFAULT, Limits
 from chatredirect.sip.message import Request
 from tests.fuzz import twins
@@ -106,8 +107,6 @@ def test_every_limit_holds(limits: Limits) -> None:
 
 def test_the_python_twin_is_what_the_tests_compare_with() -> None:
     """Within `in_python` nothing compiled is called."""
-    from chatredirect.sip import framing
-
     with in_python():
         assert framing.read_datagram is None
         assert parts(framing.parse_datagram(usual()[0], DEFAULT))

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from chatredirect.config.usage_section import StoreAddress
+from chatredirect.usage.store import UsageStore
 from tests.service.daemon import ROOT, command, configuration, endpoint, eventually
 from tests.usage.uses import batch, use
 
@@ -113,9 +115,6 @@ def locked(path: Path, until: Callable[[], object]) -> Iterator[None]:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_reading_a_ledger(tmp_path: Path, terminal: bool) -> None:
     """A ledger that is locked for a while; nobody knows beforehand, so the bar only moves."""
-    from chatredirect.config.usage_section import StoreAddress
-    from chatredirect.usage.store import UsageStore
-
     path = tmp_path / "usage.db"
     UsageStore(StoreAddress("sqlite", str(path))).write(batch(use(int(time.time() // 86400))))
     line = [*IMPATIENT, "usage", "--store", path]

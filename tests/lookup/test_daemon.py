@@ -1,6 +1,7 @@
 """The daemon itself: the recorded conversation over its sockets, and many of them."""
 
 import contextlib
+import signal
 import socket
 import ssl
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.lookup.peer import Peer
 from tests.lookup.test_captures import REPLY, capture
@@ -211,10 +213,6 @@ def test_wildcard_listener(run_daemon: Run, listen: str, to: str) -> None:
 
 def test_a_reload_leaves_dialogs_alone(run_daemon: Run) -> None:
     """One that has begun ends by the settings with which it began."""
-    import signal
-
-    import yaml
-
     daemon = run_daemon(endpoints=[lookup_endpoint()])
     with Peer("tcp", daemon.address("tcp")) as peer:
         recorded = Recorded(peer)

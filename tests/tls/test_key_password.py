@@ -12,7 +12,7 @@ from chatredirect.transport.tls_contexts import (
     exposed_keys,
     server_context,
 )
-from tests.tls.authority import Authority, Leaf
+from tests.tls.authority import Authority, Leaf, new_key
 from tests.tls.client import SERVER
 
 PASSWORD = "correct horse battery staple"
@@ -25,10 +25,7 @@ FORMS = pytest.mark.parametrize("form", [PKCS8, SCRYPT, TRADITIONAL], ids=lambda
 @pytest.fixture
 def leaf(authority: Authority, tmp_path: Path) -> Leaf:
     """A certificate with an RSA key, both this test's own."""
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(65537, 2048)
-    made = authority.issue(SERVER, file="encrypted", key=key)
+    made = authority.issue(SERVER, file="encrypted", key=new_key("rsa"))
     copies = Leaf(tmp_path / "own.pem", tmp_path / "own.key")
     copies.certificate.write_bytes(made.certificate.read_bytes())
     copies.private_key.write_bytes(made.private_key.read_bytes())

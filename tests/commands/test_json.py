@@ -260,9 +260,7 @@ def test_probe(chatredirect: Command, main: Path) -> None:
     assert found["ending"] == "unreached"
 
 
-def test_the_daemons_commands(
-    chatredirect: Command, run_daemon: Run, control: str, tmp_path: Path
-) -> None:
+def test_the_daemons_commands(chatredirect: Command, run_daemon: Run, control: str) -> None:
     """Streams too: each line is an object with its schema."""
     daemon = run_daemon(control={"socket": control}, endpoints=[endpoint(), endpoint("a@b.test")])
     where = ("--socket", control, "--json")

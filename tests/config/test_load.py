@@ -400,9 +400,7 @@ def test_another_port_is_another_endpoint(settings: Load) -> None:
         ("udp://127.0.0.1:0", "pool_fqdn: 127.0.0.1", False),
     ],
 )
-def test_loops(
-    write: Write, listen: str, endpoint: str, loops: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loops(write: Write, listen: str, endpoint: str, loops: bool) -> None:
     """An endpoint that leads back to us is refused, as far as literals and dns.hosts tell."""
     path = write(f"""
         listen: [{listen}]

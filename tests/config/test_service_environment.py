@@ -82,7 +82,7 @@ def test_without_credentials(write: Write) -> None:
         load(write(TLS % "tls.key"), environment=ServiceEnvironment())
 
 
-def test_where_the_unit_has_it_from(write: Write, tmp_path: Path) -> None:
+def test_where_the_unit_has_it_from(write: Write) -> None:
     """For commands: the service need not run."""
     environment = ServiceEnvironment(sources={"tls.key": "/etc/chatredirect/tls.key"})
     found = load(write(TLS % "tls.key"), environment=environment).tls

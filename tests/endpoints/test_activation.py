@@ -268,7 +268,7 @@ def test_moments(text: str, at: str) -> None:
         "1" * 500,
     ],
 )
-def test_no_moments(text: str, tmp_path: Path) -> None:
+def test_no_moments(text: str) -> None:
     with pytest.raises(ValueError, match=r"write it as in|no UTC offset|calendar|a year from"):
         parse_moment(text)
 

@@ -1,7 +1,6 @@
 """Whose certificate it is: RFC 5922 §7.1 and §7.2, on certificates that the ssl module has read."""
 
 import ssl
-from pathlib import Path
 
 import pytest
 
@@ -120,7 +119,7 @@ def test_what_isnt_a_certificate_names_nobody() -> None:
         assert names_of(odd, common_name=True) == ()
 
 
-def test_handshake_shows_the_certificate(issuer: Authority, tmp_path: Path) -> None:
+def test_handshake_shows_the_certificate(issuer: Authority) -> None:
     """That what these tests look at is what a listener looks at."""
     leaf = issuer.issue("fe01.contoso.com", uris=("sip:contoso.com",), file="leaf")
     shown = shown_certificate(leaf, issuer.file)

@@ -233,7 +233,7 @@ def test_calls_and_peers_are_bounded(traces: Traces, clock: Clock) -> None:
 
 
 def test_a_fault_in_a_trace_harms_nothing_but_the_trace(
-    traces: Traces, observing: Observing, capsys: pytest.CaptureFixture[str]
+    traces: Traces, observing: Observing
 ) -> None:
     class Broken(TracedFlow):
         def flow(self, port: int) -> TracedFlow:

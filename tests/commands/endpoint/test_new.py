@@ -404,7 +404,7 @@ def test_from_when_on_it_counts(new: Command, config: Path, watch: str, told: st
     assert told in new().out
 
 
-def test_a_mode_that_is_not_given_is_explained(new: Command, endpoint: Command) -> None:
+def test_a_mode_that_is_not_given_is_explained(new: Command) -> None:
     """Without a terminal it is redirect, as with the cmdlet; what that doesn't do is said."""
     told = "Group Chat clients follow no SIP redirect: they need --mode lookup."
     assert told in new("sip:a@contoso.com", "--what-if").out

@@ -13,7 +13,7 @@ import yaml
 
 from tests.daemon.jumping_clock import Clock
 from tests.installed.namespace import Namespace, network_namespace
-from tests.service.daemon import command, configuration, eventually
+from tests.service.daemon import command, configuration, eventually, run_command
 
 ADDRESSES = {"cr1.contoso.com": "192.0.2.1", "cr2.contoso.com": "192.0.2.2"}
 SHARED = {
@@ -153,6 +153,6 @@ def test_one_that_doesnt_answer(machines: tuple[Namespace, Namespace], tmp_path:
 def test_instances_need_a_secret(tmp_path: Path) -> None:
     """Without one each makes its own, and no two are the same."""
     file = write(tmp_path / "ours.yaml", secret=None)
-    done = subprocess.run(command("check", file), capture_output=True, text=True, check=False)
+    done = run_command("check", file)
     assert done.returncode == 78
     assert "instances: they need a secret that they share" in done.stdout

@@ -1,13 +1,12 @@
 """A clock that jumps: by hours or years, forwards and back, under a running daemon."""
 
 import json
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.daemon.jumping_clock import Clock
 from tests.service.client import ask, request, talk
-from tests.service.daemon import Daemon, command, configuration, endpoint, eventually
+from tests.service.daemon import Daemon, configuration, endpoint, eventually, run_command
 from tests.service.fixtures import Run
 
 YEAR = 365 * 86_400
@@ -53,12 +52,6 @@ def test_an_endpoint_that_waits(run_daemon: Run, tmp_path: Path) -> None:
 
 
 def _command(daemon: Daemon, *words: str) -> str:
-    done = subprocess.run(
-        command(*words, "--config", daemon.config),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_command(*words, "--config", daemon.config)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -14,7 +14,15 @@ import yaml
 
 from tests.ports import free_port
 from tests.service.client import Tcp, ask, request, talk
-from tests.service.daemon import PATIENCE, ROOT, Daemon, command, configuration, eventually
+from tests.service.daemon import (
+    PATIENCE,
+    ROOT,
+    Daemon,
+    command,
+    configuration,
+    eventually,
+    run_command,
+)
 from tests.service.fixtures import Run
 
 
@@ -184,14 +192,7 @@ def test_faults_of_a_configuration(tmp_path: Path) -> None:
         "  - sip_address: sip:ocschat@contoso.com\n"
         "    pool_fqdn: pcpool.contoso.com\n"
     )
-    done = subprocess.run(
-        command("run", "--config", config),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_command("run", "--config", config)
     assert done.returncode == os.EX_CONFIG
     told = done.stdout + done.stderr
     for line in (2, 6, 7):
@@ -201,14 +202,7 @@ def test_faults_of_a_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
 def test_a_configuration_that_cannot_be_read(tmp_path: Path, name: str) -> None:
-    done = subprocess.run(
-        command("run", "--config", tmp_path / name),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_command("run", "--config", tmp_path / name)
     assert done.returncode == os.EX_CONFIG
     assert str(tmp_path / name) in done.stderr
     assert "Traceback" not in done.stderr

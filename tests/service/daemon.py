@@ -62,6 +62,17 @@ def command(*arguments: str | Path) -> list[str]:
     return [*begin, *map(str, arguments)]
 
 
+def run_command(*arguments: str | Path, **keys: Any) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself, with its exit status and what it printed.
+
+    Keys replace those given to `subprocess.run`.
+    """
+    settings: dict[str, Any] = {"cwd": ROOT, "timeout": 2 * PATIENCE} | keys
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, **settings
+    )
+
+
 def eventually(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
     """Wait until a condition gives something true, and give it."""
     end = time.monotonic() + patience

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tests.service.daemon import PATIENCE, ROOT, Daemon, command
+from tests.service.daemon import Daemon, run_command
 
 
 def rewrite(file: Path, settings: Any) -> None:
@@ -19,11 +19,4 @@ def reload(daemon: Daemon, settings: Any = None) -> subprocess.CompletedProcess[
     """Have the daemon read its configuration again, after giving the file another content."""
     if settings is not None:
         rewrite(daemon.config, settings)
-    return subprocess.run(
-        command("reload", "--config", daemon.config),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE,
-        check=False,
-    )
+    return run_command("reload", "--config", daemon.config)

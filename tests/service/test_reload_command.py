@@ -21,6 +21,7 @@ from tests.service.daemon import (
     configured,
     endpoint,
     eventually,
+    run_command,
 )
 from tests.service.fixtures import Run
 from tests.service.reload import reload, rewrite
@@ -133,14 +134,7 @@ def test_a_file_that_turns_into_garbage(
     before = resident(daemon)
     spoil(daemon.config)
     # the socket's place can't be read from such a file
-    done = subprocess.run(
-        command("reload", "--socket", tmp_path / "control"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE,
-        check=False,
-    )
+    done = run_command("reload", "--socket", tmp_path / "control")
     assert done.returncode == os.EX_CONFIG, done.stderr
     assert told in done.stderr
     assert str(daemon.config) in done.stderr
@@ -320,14 +314,7 @@ def test_a_hundred_thousand_faults(run_daemon: Run, tmp_path: Path) -> None:
 
 
 def test_no_daemon(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command("reload", "--socket", tmp_path / "control"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_command("reload", "--socket", tmp_path / "control")
     assert done.returncode == os.EX_UNAVAILABLE
     assert "the daemon isn't running" in done.stderr
     assert "systemctl start chatredirect" in done.stderr

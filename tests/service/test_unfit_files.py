@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from chatredirect.runtime.regular_file import in_thread
 from tests.service.client import ask, request, talk
-from tests.service.daemon import ROOT, Daemon, command, configuration, eventually
+from tests.service.daemon import Daemon, configuration, eventually, run_command
 from tests.service.fixtures import Run
 from tests.service.reload import rewrite
 
@@ -44,14 +43,7 @@ def test_the_start_is_refused(tmp_path: Path, fifo: str, place: str, name: str) 
     """Exit status 78 and a sentence, at once."""
     rewrite(tmp_path / "main.yaml", configuration(**PLACES[place](fifo)))
     file = ["--config"] if name == "run" else []
-    result = subprocess.run(
-        command(name, *file, tmp_path / "main.yaml"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = run_command(name, *file, tmp_path / "main.yaml")
     assert result.returncode == 78
     told = result.stdout + result.stderr
     assert fifo in told

@@ -11,22 +11,15 @@ import yaml
 from chatredirect.control.client import ask
 from tests.trace.trace_process import control_socket
 
-from .daemon import ROOT, Daemon, command, configuration, endpoint
+from .daemon import Daemon, configuration, endpoint, run_command
 from .fixtures import Run
 
 OTHER = "sip:other@contoso.com"
 
 
 def run(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments, "--config", daemon.config),
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = {**os.environ, "COLUMNS": "200"}
+    return run_command(*arguments, "--config", daemon.config, env=environment)
 
 
 def written(daemon: Daemon, settings: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ import yaml
 from chatredirect.control.client import ControlError
 from chatredirect.control.client import ask as ask_daemon
 from tests.service.client import ask, request, talk
-from tests.service.daemon import ROOT, command, endpoint, eventually
+from tests.service.daemon import ROOT, command, endpoint, eventually, run_command
 from tests.service.fixtures import Run
 from tests.tls.client import talk_tls
 from tests.trace.trace_process import asked
@@ -208,13 +208,8 @@ def test_a_daemon_that_hangs_is_told_in_time(run_daemon: Run, control: str) -> N
     daemon = run_daemon(control={"socket": control})
     daemon.process.send_signal(signal.SIGSTOP)
     try:
-        done = subprocess.run(
-            command("status", "--socket", control, "--timeout", "0.2"),
-            capture_output=True,
-            text=True,
-            timeout=50,  # less than it waits unless told
-            check=False,
-        )
+        # 50 s: less than it waits unless told
+        done = run_command("status", "--socket", control, "--timeout", "0.2", timeout=50)
     finally:
         daemon.process.send_signal(signal.SIGCONT)
     assert done.returncode == 75, done.stderr

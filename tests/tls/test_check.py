@@ -1,7 +1,6 @@
 """`chatredirect check` on TLS: the files are opened as the daemon would, and doubts are told."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.service.daemon import command, configuration, endpoint
+from tests.service.daemon import configuration, endpoint, run_command
 from tests.tls.authority import DAY, NOW, Authority, Leaf
 from tests.tls.client import SERVER
 
@@ -21,9 +20,7 @@ def check(folder: Path, **keys: Any) -> dict[str, Any]:
     file = folder / "main.yaml"
     settings = configuration(**({"listen": ["tls://127.0.0.1:5061"], "secret": None} | keys))
     file.write_text(yaml.safe_dump(settings))
-    done = subprocess.run(
-        command("check", file, "--offline", "--json"), capture_output=True, text=True, check=False
-    )
+    done = run_command("check", file, "--offline", "--json")
     assert done.stdout, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout) | {"status": done.returncode}
     answer["errors"] = answer.get("error", {}).get("faults", [])

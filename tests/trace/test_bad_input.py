@@ -17,7 +17,7 @@ import pytest
 
 from tests.privileges import AS_NOBODY
 from tests.service.client import request, talk
-from tests.service.daemon import PATIENCE, Daemon, command, eventually
+from tests.service.daemon import PATIENCE, Daemon, eventually, run_command
 from tests.service.fixtures import Run
 from tests.trace.trace_process import asked
 
@@ -138,9 +138,7 @@ def dropped(path: str) -> dict[str, int]:
 
 
 def _asked_or_none(path: str) -> dict[str, Any] | None:
-    done = subprocess.run(
-        command("status", "--socket", path, "--json"), capture_output=True, text=True, check=False
-    )
+    done = run_command("status", "--socket", path, "--json")
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 

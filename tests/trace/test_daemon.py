@@ -2,7 +2,6 @@
 
 import shutil
 import ssl
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from tests.lookup.peer import Peer
 from tests.service.client import ask, request, talk
-from tests.service.daemon import PATIENCE, Daemon, command, endpoint
+from tests.service.daemon import Daemon, endpoint, run_command
 from tests.service.fixtures import Run
 from tests.tls.authority import Leaf
 from tests.tls.client import client_context, talk_tls
@@ -266,13 +265,7 @@ def test_write_touches_nobody_elses_file(
     victim.write_text("kept")
     victim.chmod(0o644)
     path.symlink_to(victim) if kind == "symbolic link" else path.hardlink_to(victim)
-    done = subprocess.run(
-        command("trace", "--socket", shared_control, "--from", "bob", "--write", path),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_command("trace", "--socket", shared_control, "--from", "bob", "--write", path)
     assert done.returncode == 74
     assert f"chatredirect: {path}: " in done.stderr
     assert "name " in done.stderr

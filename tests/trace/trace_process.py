@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.service.daemon import PATIENCE, ROOT, command, eventually
+from tests.service.daemon import PATIENCE, ROOT, command, eventually, run_command
 
 
 @contextmanager
@@ -87,8 +87,6 @@ def looking(folder: Path, path: str, *options: str) -> Iterator[Looking]:
 
 def asked(*arguments: str, status: int = 0) -> str:
     """What a command prints, both streams; it ends with `status`."""
-    done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT, check=False
-    )
+    done = run_command(*arguments)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr

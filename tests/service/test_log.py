@@ -1,10 +1,12 @@
 """What the running daemon logs, and that no log reader can hold it up."""
 
 import json
-import os
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 import yaml
@@ -68,69 +70,13 @@ def test_no_octet_of_a_peer_breaks_a_line(run_daemon: Run) -> None:
     assert all(line.isprintable() for line in lines)
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_a_log_reader_that_stalls(tmp_path: Path, loop: str) -> None:
-    """A pipe that nobody reads: every request is answered, and what is lost is counted."""
-    config = tmp_path / "stalled.yaml"
-    config.write_text(yaml.safe_dump(configuration(loop=loop)))
-    read_end, write_end = os.pipe()
-    process = subprocess.Popen(
-        command("run", "--config", config), cwd=ROOT, stdin=subprocess.DEVNULL, stderr=write_end
-    )
-    os.close(write_end)
-    try:
-        first = b""
-        while b'"started"' not in first:
-            first += os.read(read_end, 4096)
-        started = next(json.loads(x) for x in first.splitlines() if b'"started"' in x)
-        host, _, port = started["listen"][0].removeprefix("udp://").rpartition(":")
-        with talk("udp", (host, int(port))) as client:
-            _many(client, 10_000)
-            # from here on somebody reads again
-            with os.fdopen(read_end, "rb") as log:
-                lines = []
-                while not any(b"log_dropped" in line for line in lines):
-                    lines.append(log.readline())
-                process.terminate()
-                lines += log.readlines()
-        dropped = sum(e["count"] for e in map(json.loads, lines) if e["event"] == "log_dropped")
-        logged = sum(b'"event":"request"' in line for line in lines)
-        assert dropped > 100
-        assert dropped + logged == 10_000
-        assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_stops_although_nobody_reads_the_log(tmp_path: Path) -> None:
-    config = tmp_path / "stalled.yaml"
-    config.write_text(yaml.safe_dump(configuration()))
-    read_end, write_end = os.pipe()
-    process = subprocess.Popen(
-        command("run", "--config", config), cwd=ROOT, stdin=subprocess.DEVNULL, stderr=write_end
-    )
-    os.close(write_end)
-    try:
-        first = b""
-        while b'"started"' not in first:
-            first += os.read(read_end, 4096)
-        started = next(json.loads(x) for x in first.splitlines() if b'"started"' in x)
-        host, _, port = started["listen"][0].removeprefix("udp://").rpartition(":")
-        with talk("udp", (host, int(port))) as client:
-            _many(client, 1000)
-        process.terminate()
-        assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(read_end)
-
-
-def test_a_log_reader_that_goes_away(tmp_path: Path) -> None:
-    """A closed pipe (EPIPE) is no reason to stop serving."""
-    config = tmp_path / "closed.yaml"
-    config.write_text(yaml.safe_dump(configuration()))
+@contextmanager
+def logging_into_a_pipe(
+    folder: Path, **keys: Any
+) -> Iterator[tuple["subprocess.Popen[bytes]", IO[bytes], Udp]]:
+    """A daemon, the pipe that its log goes to, read as far as its start, and a client."""
+    config = folder / "piped.yaml"
+    config.write_text(yaml.safe_dump(configuration(**keys)))
     process = subprocess.Popen(
         command("run", "--config", config),
         cwd=ROOT,
@@ -144,14 +90,46 @@ def test_a_log_reader_that_goes_away(tmp_path: Path) -> None:
             line = process.stderr.readline()
             assert line
         host, _, port = json.loads(line)["listen"][0].removeprefix("udp://").rpartition(":")
-        process.stderr.close()
         with talk("udp", (host, int(port))) as client:
-            _many(client, 500)
-        process.terminate()
-        assert process.wait(PATIENCE) == 0
+            yield process, process.stderr, client
     finally:
         process.kill()
         process.wait()
+        process.stderr.close()
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_log_reader_that_stalls(tmp_path: Path, loop: str) -> None:
+    """A pipe that nobody reads: every request is answered, and what is lost is counted."""
+    with logging_into_a_pipe(tmp_path, loop=loop) as (process, log, client):
+        _many(client, 10_000)
+        # from here on somebody reads again
+        lines: list[bytes] = []
+        while not any(b"log_dropped" in line for line in lines):
+            lines.append(log.readline())
+        process.terminate()
+        lines += log.readlines()
+        dropped = sum(e["count"] for e in map(json.loads, lines) if e["event"] == "log_dropped")
+        logged = sum(b'"event":"request"' in line for line in lines)
+        assert dropped > 100
+        assert dropped + logged == 10_000
+        assert process.wait(PATIENCE) == 0
+
+
+def test_stops_although_nobody_reads_the_log(tmp_path: Path) -> None:
+    with logging_into_a_pipe(tmp_path) as (process, _, client):
+        _many(client, 1000)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+def test_a_log_reader_that_goes_away(tmp_path: Path) -> None:
+    """A closed pipe (EPIPE) is no reason to stop serving."""
+    with logging_into_a_pipe(tmp_path) as (process, log, client):
+        log.close()
+        _many(client, 500)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
 
 
 def _many(client: Udp, count: int) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.attack.extent import extent
 from tests.lookup.peer import Peer
-from tests.proxy.real.dialog import answer, branch, hosts, pool, proxied, within
+from tests.proxy.real.dialog import Pool, answer, branch, hosts, pool, proxied, within
+from tests.sent_message import SentMessage
 from tests.service.fixtures import Run
 
 Record = Callable[[str, object], None]
@@ -29,11 +30,7 @@ def test_no_open_relay(run_daemon: Run, record_property: Record, lure: str) -> N
             endpoints=[proxied(made.port)], dns=hosts(), trusted_peers=["127.0.0.1"]
         )
         with Peer("tcp", daemon.address("tcp")) as caller:
-            caller.send(invite(caller))
-            member = made.accept()
-            got = member.receive()
-            member.send(answer(got))
-            assert [caller.receive().kind for _ in range(2)] == ["100 INVITE", "200 INVITE"]
+            member, got = begin(caller, made)
             caller.socket.shutdown(socket.SHUT_WR)
             while caller.socket.recv(65536):
                 pass
@@ -92,11 +89,7 @@ def test_whose_identities_pass(run_daemon: Run, who: str) -> None:
         at = daemon.address("tcp")
         accepted = socket.create_connection(at, source_address=("127.0.0.3", 0))
         with Peer("tcp", at, accepted=accepted) as caller:
-            caller.send(invite(caller))
-            member = made.accept()
-            got = member.receive()
-            member.send(answer(got))
-            assert [caller.receive().kind for _ in range(2)] == ["100 INVITE", "200 INVITE"]
+            member, got = begin(caller, made)
             source = "127.0.0.1" if who == "a pool's member" else "127.0.0.9"
             other = socket.create_connection(at, source_address=(source, 0))
             with Peer("tcp", at, accepted=other) as sender:
@@ -120,11 +113,7 @@ def test_a_changed_token_leads_nowhere(run_daemon: Run, record_property: Record)
             endpoints=[proxied(made.port)], dns=hosts(), trusted_peers=["127.0.0.1"]
         )
         with Peer("tcp", daemon.address("tcp")) as caller:
-            caller.send(invite(caller))
-            member = made.accept()
-            got = member.receive()
-            member.send(answer(got))
-            assert [caller.receive().kind for _ in range(2)] == ["100 INVITE", "200 INVITE"]
+            member, got = begin(caller, made)
             statuses = []
             for number in range(extent(100, 5000)):
                 data = within(got, "INFO", number + 2, "127.0.0.1:5060")
@@ -138,6 +127,16 @@ def test_a_changed_token_leads_nowhere(run_daemon: Run, record_property: Record)
             except TimeoutError:
                 got_through = False
             assert not got_through
+
+
+def begin(caller: Peer, made: Pool) -> tuple[Peer, SentMessage]:
+    """A call that the pool takes: the pool's end of it, and the INVITE that came there."""
+    caller.send(invite(caller))
+    member = made.accept()
+    got = member.receive()
+    member.send(answer(got))
+    assert [caller.receive().kind for _ in range(2)] == ["100 INVITE", "200 INVITE"]
+    return member, got
 
 
 def invite(caller: Peer) -> bytes:

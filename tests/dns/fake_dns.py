@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-import dns.flags
 import dns.message
 import dns.name
 import dns.rcode

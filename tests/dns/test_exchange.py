@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import dns.flags
 import dns.message
-import dns.opcode
 import dns.rcode
 import dns.rdatatype
 import dns.rrset

@@ -86,6 +86,8 @@ VerifyPeer: TypeAlias = Literal["required", "optional", "none"]
 TlsVersion: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 Loop: TypeAlias = Literal["auto", "uvloop", "asyncio"]
 
+#: Versions that OpenSSL 3 supports only at security level 0, since their signatures use SHA-1.
+OLD_TLS_VERSIONS = ("TLSv1", "TLSv1.1")
 DEFAULT_SOCKET = "/run/chatredirect/control"  # systemd makes the folder for the service
 _MIN_SECRET = 16  # characters; a key that is shorter can be guessed
 _MAX_SOCKET = 107  # unix(7): sun_path, with its final NUL

@@ -8,13 +8,12 @@ from itertools import islice
 
 from chatredirect.config.endpoint import EndpointSettings, Mode
 from chatredirect.config.faults import Fault
-from chatredirect.config.models import DnsSettings, Settings, TlsSettings
+from chatredirect.config.models import OLD_TLS_VERSIONS, DnsSettings, Settings, TlsSettings
 from chatredirect.config.secret_files import is_exposed
 from chatredirect.config.usage_section import QUIET_FOR
 from chatredirect.net.addresses import is_address
 from chatredirect.net.target import PoolAddress
 
-_OLD = ("TLSv1", "TLSv1.1")
 _LEVEL = re.compile(r"@SECLEVEL=(\d)")
 _DEFAULT_LEVEL = 2
 _SAMPLE_DOMAIN = "contoso.com"
@@ -174,7 +173,7 @@ def _lets_in(profile: TlsSettings, name: str) -> bool:
 
 
 def _weakness(profile: TlsSettings) -> Iterator[str]:
-    old = profile.minimum_version in _OLD
+    old = profile.minimum_version in OLD_TLS_VERSIONS
     level = _level(profile)
     if old:
         yield (
@@ -201,7 +200,8 @@ def _level(profile: TlsSettings) -> int:
     found = _LEVEL.findall(profile.ciphers or "")
     if found:
         return int(found[-1])
-    return 0 if profile.ciphers is None and profile.minimum_version in _OLD else _DEFAULT_LEVEL
+    old = profile.minimum_version in OLD_TLS_VERSIONS
+    return 0 if profile.ciphers is None and old else _DEFAULT_LEVEL
 
 
 def _pools(settings: Settings) -> Iterator[Fault]:

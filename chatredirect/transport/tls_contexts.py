@@ -12,14 +12,12 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from chatredirect.config.models import TlsSettings
+from chatredirect.config.models import OLD_TLS_VERSIONS, TlsSettings
 from chatredirect.config.secret_files import is_exposed, read_secret
 from chatredirect.runtime.regular_file import UnfitFileError, look_at, read_file
 from chatredirect.transport.peer_identity import dns_names, names_of
 
 _PURPOSE_ANY = 7  # X509_PURPOSE_ANY of openssl/x509v3.h
-#: Versions that OpenSSL 3 supports only at security level 0, since their signatures use SHA-1.
-OLD_VERSIONS = ("TLSv1", "TLSv1.1")
 #: OpenSSL's reasons: another key of the same type, one of another type.
 _ANOTHER_KEY = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 _OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
@@ -94,7 +92,7 @@ def _allow_any_purpose(context: ssl.SSLContext) -> None:
 def _set_up(context: ssl.SSLContext, profile: TlsSettings) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion[profile.minimum_version.replace(".", "_")]
     ciphers = profile.ciphers
-    if ciphers is None and profile.minimum_version in OLD_VERSIONS:
+    if ciphers is None and profile.minimum_version in OLD_TLS_VERSIONS:
         ciphers = _OLD_CIPHERS
     if ciphers is not None:
         try:

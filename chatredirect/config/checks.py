@@ -59,7 +59,7 @@ class Findings:
 def check(findings: Findings) -> Iterator[Fault]:
     """Every fault between values."""
     yield from _listeners(findings)
-    yield from http_faults(findings.main, findings.listen)
+    yield from http_faults(findings.main, findings.environment, findings.listen)
     yield from _hosts(findings)
     yield from _numbers(findings.main)
     yield from _loop_is_there(findings.main)

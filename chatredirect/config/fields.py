@@ -1,5 +1,6 @@
 """Types of values that several sections have, with their parsers."""
 
+import os
 import re
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
@@ -16,6 +17,8 @@ from chatredirect.config.address_syntax import (
     parse_network,
     parse_peer_name,
 )
+from chatredirect.config.faults import quoted
+from chatredirect.config.service_environment import names_credential
 from chatredirect.net.addresses import HostPort, IPAddress, IPNetwork, ListenUrl
 
 _T = TypeVar("_T")
@@ -72,6 +75,12 @@ def not_empty(instead: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _absolute_or_credential(path: str) -> str:
+    if "\0" in path or not (os.path.isabs(path) or names_credential(path)):
+        raise invalid(f"{quoted(path)} must be an absolute path, or credential:NAME")
+    return path
+
+
 Seconds: TypeAlias = Annotated[float, Strict(), Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Port: TypeAlias = Annotated[int, Strict(), Field(ge=1, le=65535)]
 Listen: TypeAlias = Annotated[ListenUrl, from_text(parse_listen, ListenUrl)]
@@ -82,6 +91,7 @@ Network: TypeAlias = Annotated[IPNetwork, from_text(parse_network, *get_args(IPN
 HostName: TypeAlias = Annotated[str, from_text(parse_host_name)]
 PeerName: TypeAlias = Annotated[str, from_text(parse_peer_name)]
 FileName: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
+SecretFile: TypeAlias = Annotated[FileName, AfterValidator(_absolute_or_credential)]
 Addresses: TypeAlias = Annotated[
     tuple[Address, ...], not_empty("give the name at least one IP address")
 ]

@@ -9,13 +9,16 @@ from chatredirect.config.document import Document, Path
 from chatredirect.config.faults import Fault
 from chatredirect.config.fields import is_off
 from chatredirect.config.secret_files import is_exposed
+from chatredirect.config.service_environment import ServiceEnvironment
 from chatredirect.net.addresses import HostPort, ListenUrl, PageAddress
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
 _T = TypeVar("_T")
 
 
-def http_faults(main: Document, listen: Sequence[tuple[int, ListenUrl]]) -> Iterator[Fault]:
+def http_faults(
+    main: Document, environment: ServiceEnvironment, listen: Sequence[tuple[int, ListenUrl]]
+) -> Iterator[Fault]:
     """Every fault; `listen` has the numbered listeners for SIP."""
     metrics = _read(main, "listen", parse_http)
     page = _read(main, "page_listen", parse_page)
@@ -29,11 +32,19 @@ def http_faults(main: Document, listen: Sequence[tuple[int, ListenUrl]]) -> Iter
         yield main.fault(("http", "page_listen"), message)
     yield from _open_to_strangers(main, page)
     token_file = main.value("http", "token_file")
-    if isinstance(token_file, str) and is_exposed(token_file):
-        message = (
-            f"http.token_file: every user can read or write {token_file}: chmod o= {token_file}"
-        )
-        yield main.fault(("http", "token_file"), message)
+    if isinstance(token_file, str):
+        why = _fault_of_token(token_file, environment)
+        if why is not None:
+            yield main.fault(("http", "token_file"), f"http.token_file: {why}")
+
+
+def _fault_of_token(file: str, environment: ServiceEnvironment) -> str | None:
+    """Why a file can't hold the token. One that isn't there is no fault: the daemon makes it."""
+    try:
+        path = environment.placed("", file)
+    except ValueError as error:
+        return str(error)
+    return f"every user can read or write {path}: chmod o= {path}" if is_exposed(path) else None
 
 
 def _read(main: Document, key: str, parse: Callable[[object], _T]) -> _T | None:

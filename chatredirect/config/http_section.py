@@ -3,21 +3,14 @@
 import os
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt
+from pydantic import Field, StrictBool, StrictInt
 from pydantic.dataclasses import dataclass
 
 from chatredirect.config.address_syntax import parse_http, parse_page
-from chatredirect.config.faults import quoted
-from chatredirect.config.fields import STRICT, FileName, HostName, invalid, or_off
+from chatredirect.config.fields import STRICT, HostName, SecretFile, or_off
 from chatredirect.net.addresses import HostPort, ListenUrl, PageAddress
 
 PAGE_TOKEN = "page.token"  # noqa: S105  the name of its file
-
-
-def _absolute(path: str) -> str:
-    if not os.path.isabs(path):
-        raise invalid(f"{quoted(path)} must be an absolute path")
-    return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -36,7 +29,7 @@ class HttpSettings:
     ready_needs_targets: StrictBool = False
     page_listen: Annotated[PageAddress | None, or_off(parse_page)] = None
     page_names: tuple[HostName, ...] = ()
-    token_file: Annotated[FileName, AfterValidator(_absolute)] | None = None
+    token_file: SecretFile | None = None
     behind_proxy: StrictBool = False
 
     def token_path(self, state_directory: str | None) -> str | None:

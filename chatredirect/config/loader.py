@@ -147,7 +147,7 @@ class _ConfigReader:
             self._control = ControlSettings(socket=placed)
 
     def _place_secrets(self, settings: Settings) -> None:
-        """Read the secret's file, and find that of the ledger's key."""
+        """Read the secret's file, and find those of the ledger's key and of the page's token."""
         folder = os.path.dirname(self._main.file)
         if settings.secret_file is not None:
             try:
@@ -168,6 +168,10 @@ class _ConfigReader:
             with suppress(ValueError):  # the checks report it
                 placed = self._environment.placed(folder, settings.usage.key_file)
                 object.__setattr__(settings, "usage", replace(settings.usage, key_file=placed))
+        if settings.http.token_file is not None:
+            with suppress(ValueError):  # the checks report it
+                placed = self._environment.placed(folder, settings.http.token_file)
+                object.__setattr__(settings.http, "token_file", placed)
 
     def _gather(self, root: Mapping) -> None:
         """Collect the values that the checks need, even if others in their section are faulty."""

@@ -6,12 +6,11 @@ from dataclasses import field
 from typing import Annotated, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt
+from pydantic import BeforeValidator, Field, StrictInt
 from pydantic.dataclasses import dataclass
 
 from chatredirect.config.faults import quoted
-from chatredirect.config.fields import STRICT, FileName, invalid, or_off
-from chatredirect.config.service_environment import names_credential
+from chatredirect.config.fields import STRICT, SecretFile, or_off
 from chatredirect.runtime.regular_file import read_file
 
 DEFAULT_KEEP = 400
@@ -104,12 +103,6 @@ def _store(value: object) -> StoreAddress:
     return parse_store(value)
 
 
-def _key_file(path: str) -> str:
-    if "\0" in path or not (os.path.isabs(path) or names_credential(path)):
-        raise invalid(f"{quoted(path)} must be an absolute path, or credential:NAME")
-    return path
-
-
 def _off_is_text(value: object) -> object:
     return "off" if value is False else value  # as YAML reads a plain off
 
@@ -129,7 +122,7 @@ class UsageSettings:
     store: Annotated[StoreAddress | None, or_off(_store)] = AUTO
     callers: Annotated[Callers, BeforeValidator(_off_is_text)] = "named"
     keep: Annotated[StrictInt, Field(ge=1, le=3650)] = DEFAULT_KEEP
-    key_file: Annotated[FileName, AfterValidator(_key_file)] | None = None
+    key_file: SecretFile | None = None
 
     def address(self, state_directory: str | None) -> StoreAddress | None:
         """Where the ledger is, in a process that systemd has given `state_directory`, if any."""

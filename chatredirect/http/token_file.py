@@ -45,8 +45,8 @@ def read_token(path: str | None) -> str:
         raise TokenFault(f"{path}: {error.strerror or error}") from None
     if len(token) < _SHORTEST or not token.isprintable() or " " in token:
         raise TokenFault(
-            f"{path}: a token has at least {_SHORTEST} characters and no blank: remove the file, "
-            "and reload"
+            f"{path}: a token has at least {_SHORTEST} characters and no blank: write another one, "
+            "or remove the file, and reload"
         )
     return token
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from chatredirect.config import ConfigError, Settings
+from chatredirect.config import ConfigError, Settings, load
 from chatredirect.config.http_section import HttpSettings
+from chatredirect.config.service_environment import ServiceEnvironment
 
 WithHttp = Callable[..., Settings]
+Write = Callable[..., Path]
 
 
 def test_off_unless_asked_for() -> None:
@@ -49,7 +51,8 @@ def test_an_address(with_http: WithHttp, written: str, meant: str) -> None:
         ("{page_listen: https://127.0.0.1}", "http.page_listen: https://127.0.0.1:9465 needs a"),
         ("{page_listen: 5060}", "http.page_listen: tcp://127.0.0.1:5060 in line 1 wants the same"),
         ("{page_listen: 9464, listen: 9464}", "http.page_listen: http.listen wants 127.0.0.1:9464"),
-        ("{token_file: page.token}", 'http.token_file: "page.token" must be an absolute path'),
+        ("{token_file: page.token}", 'http.token_file: "page.token" must be an absolute path, or'),
+        (r'{token_file: "/a\0"}', "http.token_file: "),
         ("{page_names: [192.0.2.1]}", 'http.page_names[0]: "192.0.2.1" is an IP address'),
     ],
 )
@@ -91,3 +94,24 @@ def test_a_token_that_every_user_could_read_is_none(
     assert f"every user can read or write {token}: chmod o= {token}" in str(raised.value)
     token.chmod(0o640)
     assert with_http(f"{{page_listen: 9465, token_file: {token}}}").http.token_file
+
+
+def test_a_token_that_systemd_hands_over(write: Write, tmp_path: Path) -> None:
+    """`credential:NAME`, as for all secrets; an open source of it is a fault as well."""
+    main = write(
+        "listen: [udp://127.0.0.1:5060]\n"
+        "http: {page_listen: 9465, listen: 9464, token_file: credential:page}\n"
+    )
+    environment = ServiceEnvironment(credentials=str(tmp_path))
+    with pytest.raises(ConfigError, match=r"main.yaml:2:.* http.token_file: .*LoadCredential=page"):
+        load(main, environment=environment)
+    token = tmp_path / "page"
+    token.write_text("a-token-of-many-characters\n")
+    token.chmod(0o600)
+    http = load(main, environment=environment).http
+    assert http.token_path("/var/lib/chatredirect") == str(token)
+    assert str(http.page_listen) == "http://127.0.0.1:9465"
+    token.chmod(0o644)
+    from_unit = ServiceEnvironment(sources={"page": str(token)})
+    with pytest.raises(ConfigError, match=f"every user can read or write {token}"):
+        load(main, environment=from_unit)

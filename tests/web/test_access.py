@@ -209,6 +209,20 @@ def test_a_daemon_without_a_place_for_the_token(run_daemon: Run) -> None:
     assert "set http.token_file" in daemon.log_text
 
 
+def test_a_token_from_systemd(run_daemon: Run, tmp_path: Path) -> None:
+    """`token_file: credential:NAME`: no state directory is needed, and nothing is written."""
+    token = tmp_path / "page"
+    token.write_text("a-token-of-many-characters\n")
+    token.chmod(0o400)
+    daemon = run_daemon(
+        environment={"CREDENTIALS_DIRECTORY": str(tmp_path)},
+        http={"page_listen": "127.0.0.1:0", "token_file": "credential:page"},
+    )
+    site = Site(daemon, tmp_path)
+    assert site.ask("/", token="a-token-of-many-characters").status == 200
+    assert site.ask("/", token="another-token-of-many").status == 303
+
+
 def test_behind_a_proxy(run_daemon: Run, tmp_path: Path) -> None:
     """Cookies are for TLS, and the client is who the proxy says; nothing else is different."""
     http = {"behind_proxy": True, "page_names": ["migration.contoso.com"]}

@@ -96,7 +96,7 @@ def main(mode: str) -> None:
     arrived = message(client)
     assert arrived.startswith("SIP/2.0 200"), arrived
     client.close()
-    pid = Path("/run/kamailio.pid")
+    pid = Path("/run/kamailio/kamailio.pid")
     os.killpg(os.getpgid(int(pid.read_text())), signal.SIGKILL)  # all of its processes
     pid.unlink()
     for _ in range(50):  # until the old one has let go of its ports

@@ -66,12 +66,20 @@ exec cat
 SITE_SYSTEMCTL = r"""#!/bin/sh
 # systemctl VERB [--now] SERVICE
 case "$*" in
-    *kamailio*)
+    *kamailio*) # as Debian's unit runs it: a user without rights, a folder for its sockets
+        at=/run/kamailio/kamailio.pid
         case $1 in
             start)
-                exec kamailio -f /etc/kamailio/kamailio.cfg -P /run/kamailio.pid \
-                    -Y /run -m 64 -M 8 >/run/kamailio.log 2>&1 ;;
-            stop) [ ! -e /run/kamailio.pid ] || kill "$(cat /run/kamailio.pid)"; exit ;;
+                install -d -m 770 -o kamailio -g kamailio /run/kamailio
+                exec setpriv --reuid kamailio --regid kamailio --init-groups \
+                    kamailio -P $at -f /etc/kamailio/kamailio.cfg -m 64 -M 8 \
+                    >/run/kamailio.log 2>&1 ;;
+            stop)
+                [ -e $at ] || exit 0
+                main=$(cat $at) && kill "$main"
+                while kill -0 "$main" 2>/dev/null; do sleep 0.1; done
+                exit ;;
+            restart) "$0" stop kamailio; exec "$0" start kamailio ;;
         esac ;;
 esac
 pid=/run/chatredirect.pid
@@ -82,6 +90,7 @@ case $verb in
     start)
         if running; then exit 0; fi
         export STATE_DIRECTORY=/var/lib/chatredirect
+        : >>/run/chatredirect.log
         chatredirect run 2>>/run/chatredirect.log >/dev/null </dev/null &
         echo $! >$pid
         for _ in $(seq 300); do

@@ -134,9 +134,13 @@ def heard(connection: socket.socket, begin: bytes) -> bytes:
     return octets[octets.index(begin) :]
 
 
-@pytest.mark.parametrize("state", [True, False])
-def test_a_dialog_outlives_a_restart(run_daemon: Run, tmp_path: Path, state: bool) -> None:
-    """Killed and started again: with a state directory the pool gets it, else the caller 481."""
+@pytest.mark.parametrize("then", ["kept", "configured", "lost"])
+def test_a_dialog_outlives_a_restart(run_daemon: Run, tmp_path: Path, then: str) -> None:
+    """Killed and started again: with a state directory the pool gets it, else the caller 481.
+
+    So does it where the kept secret has become the configured one (docs/two-machines.md).
+    """
+    state = then != "lost"
     folder = tmp_path / "state"
     folder.mkdir(0o700)
     environment = {"STATE_DIRECTORY": str(folder) if state else ""}
@@ -166,6 +170,8 @@ def test_a_dialog_outlives_a_restart(run_daemon: Run, tmp_path: Path, state: boo
         assert route is not None
         told(daemon, state)
         daemon.stop(signal.SIGKILL)
+        if then == "configured":
+            settings["secret"], environment = (folder / FILE).read_text().strip(), {}
         daemon = run_daemon(settings, environment=environment)
         again = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         again.sendall(info(route[1].decode(), 2))

@@ -109,23 +109,25 @@ def look(settings: Settings) -> dict[PoolAddress, LivePool]:
     }
 
 
-def resolve_all(pools: Iterable[PoolAddress], settings: Settings | None) -> list[Resolution]:
+def resolve_all(
+    pools: Iterable[PoolAddress], settings: Settings | None, *, ours: bool = False
+) -> list[Resolution]:
     """Resolve each pool once, all at the same time, from an empty cache. Raises nothing.
 
     Args:
-        settings: the name servers, and our own listeners, which can't be targets; None for the
-            defaults.
+        settings: the name servers, and our own listeners; None for the defaults.
+        ours: whether our own listeners may be targets.
     """
     wanted = tuple(pools)
     with progress("resolving pools", len(wanted)) as counter:
-        return asyncio.run(_resolve_all(wanted, settings, counter))
+        return asyncio.run(_resolve_all(wanted, settings, counter, ours=ours))
 
 
 async def _resolve_all(
-    pools: tuple[PoolAddress, ...], settings: Settings | None, counter: Progress
+    pools: tuple[PoolAddress, ...], settings: Settings | None, counter: Progress, *, ours: bool
 ) -> list[Resolution]:
-    if settings is None:
-        resolver = Resolver(DnsSettings())
+    if settings is None or ours:
+        resolver = Resolver(DnsSettings() if settings is None else settings.dns)
     else:
         own = own_names(settings.listen, settings.names, local_addresses())
         resolver = Resolver(settings.dns, is_own=own.listens_on)

@@ -12,6 +12,7 @@ from chatredirect.config import HealthSettings, HostPort, Settings
 from chatredirect.dns.resolution import Located
 from chatredirect.log.escape import escape
 from chatredirect.net.instances import FIELD, InstanceIdentity
+from chatredirect.net.own_names import local_addresses, own_names
 from chatredirect.net.target import PoolAddress, Target
 from chatredirect.pools.prober import ask
 from chatredirect.runtime.wording import error_text
@@ -45,25 +46,48 @@ def ask_instances(settings: Settings) -> tuple[OtherInstance, ...]:
 
     It is asked at the port and over the transport of our own listeners: TLS, else TCP, else UDP.
     """
-    others = [each for each in settings.instances if each.host not in _own(settings)]
+    others = [each for each in settings.instances if not _is_own(each, settings)]
     if settings.secret is None or not others:
         return ()
     pools = {each: _address(each, settings) for each in others}
-    located = {one.pool: one.located for one in resolve_all(set(pools.values()), settings)}
+    resolved = resolve_all(set(pools.values()), settings, ours=True)
+    located = {one.pool: one.located for one in resolved}
     key = settings.secret.get_secret_value().encode()
     identity = InstanceIdentity(key, settings.fingerprint, __version__, time.time)
+    own = own_names(settings.listen, settings.names, local_addresses())
 
-    async def all_of_them() -> list[OtherInstance]:
-        return await asyncio.gather(
-            *(_ask(each, located[pool], identity, settings) for each, pool in pools.items())
-        )
+    async def compared(instance: HostPort) -> OtherInstance | None:
+        found = located[pools[instance]]
+        here = next(filter(own.listens_on, found.targets), None)
+        if here is None:
+            return await _ask(instance, found, identity, settings)
+        # without a name of its own this instance is known by its address
+        return None if settings.advertise is None else _misnamed(instance, here, settings.advertise)
 
-    return tuple(asyncio.run(all_of_them()))
+    async def all_of_them() -> list[OtherInstance | None]:
+        return await asyncio.gather(*map(compared, others))
+
+    return tuple(each for each in asyncio.run(all_of_them()) if each is not None)
 
 
-def _own(settings: Settings) -> set[str]:
-    names = set() if settings.advertise is None else {settings.advertise.host}
-    return names | {each.host for each in settings.listen}
+def _is_own(instance: HostPort, settings: Settings) -> bool:
+    """Whether an entry of `instances` is this one; others on this machine have other ports."""
+    hosts, ports = {each.host for each in settings.listen}, {each.port for each in settings.listen}
+    if settings.advertise is not None:
+        hosts.add(settings.advertise.host)
+        if settings.advertise.port is not None:
+            ports.add(settings.advertise.port)
+    return instance.host in hosts and (instance.port is None or instance.port in ports)
+
+
+def _misnamed(instance: HostPort, here: Target, advertise: HostPort) -> OtherInstance:
+    """This machine has another one's name, or DNS leads to the wrong machine."""
+    problem = (
+        f"{here} is this machine, whose advertise is {advertise}: set "
+        f"CHATREDIRECT_ADVERTISE={instance} in the unit of the service, or correct the address "
+        f"of {instance.host}"
+    )
+    return OtherInstance(str(instance), (problem,))
 
 
 def _address(instance: HostPort, settings: Settings) -> PoolAddress:

@@ -150,6 +150,55 @@ def test_one_that_doesnt_answer(machines: tuple[Namespace, Namespace], tmp_path:
     assert "192.0.2.2:5060" in problem
 
 
+@pytest.mark.parametrize("name", ["cr1.contoso.com", "cr3.contoso.com"])
+def test_a_machine_with_a_wrong_name(
+    machines: tuple[Namespace, Namespace], tmp_path: Path, name: str
+) -> None:
+    """A drop-in that was copied from the first machine, or mistyped: it would answer for it."""
+    file = write(tmp_path / "ours.yaml")
+    done = subprocess.run(
+        on(machines[1], name, *command("check", file, "--live", "--json")),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    problems = {each["instance"]: each["problems"] for each in json.loads(done.stdout)["instances"]}
+    assert problems["cr2.contoso.com"] == [
+        f"tcp://192.0.2.2:5060 is this machine, whose advertise is {name}: set "
+        "CHATREDIRECT_ADVERTISE=cr2.contoso.com in the unit of the service, or correct the address "
+        "of cr2.contoso.com"
+    ]
+    assert ("cr1.contoso.com" in problems) == (name == "cr3.contoso.com")
+
+
+def test_another_instance_on_this_machine(
+    machines: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
+    """It has the same name, or none, and another port (docs/operations.md)."""
+    both = {"instances": ["cr2.contoso.com:5070", "cr2.contoso.com:5071"]}
+    first, second = (
+        write(tmp_path / f"{port}.yaml", listen=[f"tcp://0.0.0.0:{port}"], **both, **keys)
+        for port, keys in ((5070, {}), (5071, {"retry_after": 31}))
+    )
+    two = machines[1]
+    with started(
+        on(two, "cr2.contoso.com:5071", *command("run", "--config", second)), tmp_path / "log"
+    ):
+        for name in ("cr2.contoso.com:5070", ""):
+            done = subprocess.run(
+                on(two, name, *command("check", first, "--live", "--json")),
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            (other,) = json.loads(done.stdout)["instances"]
+            assert other["instance"] == "cr2.contoso.com:5071"
+            assert other["problems"] == ["another configuration: compare the files"]
+
+
 def test_instances_need_a_secret(tmp_path: Path) -> None:
     """Without one each makes its own, and no two are the same."""
     file = write(tmp_path / "ours.yaml", secret=None)

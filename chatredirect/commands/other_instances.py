@@ -74,10 +74,10 @@ def _is_own(instance: HostPort, settings: Settings) -> bool:
     """Whether an entry of `instances` is this one; others on this machine have other ports."""
     hosts, ports = {each.host for each in settings.listen}, {each.port for each in settings.listen}
     if settings.advertise is not None:
-        hosts.add(settings.advertise.host)
+        hosts.add(settings.advertise.host.lower())
         if settings.advertise.port is not None:
             ports.add(settings.advertise.port)
-    return instance.host in hosts and (instance.port is None or instance.port in ports)
+    return instance.host.lower() in hosts and (instance.port is None or instance.port in ports)
 
 
 def _misnamed(instance: HostPort, here: Target, advertise: HostPort) -> OtherInstance:

@@ -150,7 +150,7 @@ def test_one_that_doesnt_answer(machines: tuple[Namespace, Namespace], tmp_path:
     assert "192.0.2.2:5060" in problem
 
 
-@pytest.mark.parametrize("name", ["cr1.contoso.com", "cr3.contoso.com"])
+@pytest.mark.parametrize("name", ["CR1.contoso.com", "cr3.contoso.com"])
 def test_a_machine_with_a_wrong_name(
     machines: tuple[Namespace, Namespace], tmp_path: Path, name: str
 ) -> None:

@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from chatredirect.config.models import secret_of
 from tests.installed.kubernetes import KUSTOMIZATION, container, files, manifest, manifests
 
 OLDEST = 30  # of Kubernetes 1: preStop.sleep
@@ -127,6 +128,12 @@ def test_a_pod_has_no_rights() -> None:
     assert own["allowPrivilegeEscalation"] is False
     assert own["capabilities"] == {"drop": ["ALL"]}
     assert own["readOnlyRootFilesystem"] is True
+
+
+def test_the_samples_secret_is_refused() -> None:
+    """Else whoever forgets to replace it would serve with one that everybody knows."""
+    with pytest.raises(ValueError, match="shorter than 16 characters"):
+        secret_of(manifest("Secret")["stringData"]["secret"])
 
 
 def test_what_is_mounted_is_there() -> None:

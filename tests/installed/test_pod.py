@@ -128,6 +128,7 @@ def pod(
     file, config = folder / "pod.yaml", folder / "probe.yaml"
     config.write_text(yaml.safe_dump({"listen": ["udp://127.0.0.1:5060"], "dns": {"hosts": HOSTS}}))
     secrets = {
+        "secret": "a secret of the test's own",
         "tls.crt": server.certificate.read_text(),
         "tls.key": server.private_key.read_text(),
         "ca.crt": authority.file.read_text(),

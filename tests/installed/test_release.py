@@ -119,3 +119,16 @@ def test_a_tag_is_the_version(clone: Path) -> None:
         assert "the tag is v0.3.0 and chatredirect/__init__.py says 0.1.0" in refused.stderr
     finally:
         _run("git", "tag", "-d", "v0.1.0", "v0.3.0", cwd=clone)
+
+
+def test_a_tag_of_another_form_is_no_release(clone: Path) -> None:
+    """The next patch after v1.2.0-rc1 would be newer than v1.2.0 itself, and that after v2 none."""
+    before = _run(clone / "deploy/version", cwd=clone).stdout
+    assert before.startswith("0.1.0.dev")
+    for tag in ("v1.2.0-rc1", "v2", "v1.2", "vNext.1.2"):
+        assert _run("git", "tag", tag, cwd=clone).returncode == 0
+        try:
+            told = _run(clone / "deploy/version", cwd=clone)
+            assert (told.returncode, told.stdout) == (0, before)
+        finally:
+            _run("git", "tag", "-d", tag, cwd=clone)

@@ -68,6 +68,8 @@ def test_the_sdist_is_the_tree(release: Path, clone: Path) -> None:
     assert _run("tar", "xzf", archive, cwd=release.parent).returncode == 0
     tree = release.parent / f"chatredirect-{_version(release)}"
     assert _run(tree / "deploy/version", cwd=tree).stdout.strip() == _version(release)
+    refused = _run(tree / "deploy/dist", release.parent / "again", cwd=tree)
+    assert (refused.returncode, refused.stderr[:26]) == (1, "dist: no clone of the repo")
     tracked = _run("git", "ls-files", cwd=clone).stdout.split()
     assert [name for name in tracked if not (tree / name).exists()] == [".gitignore"]
 

@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 
 from chatredirect.config import ListenUrl, Settings, TlsSettings
+from chatredirect.config.secret_files import read_secret
 from chatredirect.net.addresses import is_address
 from chatredirect.runtime.regular_file import FileFingerprint, fingerprint, in_thread
 from chatredirect.runtime.wording import counted
@@ -178,6 +179,8 @@ class Certificates:
 def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]:
     """Warnings about the files of a profile at a time since the epoch: each file and why.
 
+    The profile is one whose key could be loaded.
+
     Raises:
         TlsError: a file can't be read.
     """
@@ -186,6 +189,15 @@ def file_warnings(profile: TlsSettings, now: float) -> Iterator[tuple[str, str]]
         if file == profile.private_key_password_file:
             what += "'s password"
         yield file, f"{what} can be read or written by every user: chmod o= {file}"
+    if profile.private_key_password_file is not None:
+        try:
+            read_secret(profile.private_key_password_file)
+        except ValueError as error:
+            yield (
+                profile.private_key_password_file,
+                f"tls.private_key_password_file: {error}; the key needs none today, since it isn't "
+                "encrypted, but a renewed one may",
+            )
     if profile.certificate is not None:
         until = expiry(profile.certificate)
         if until - now < EXPIRY_WARNING:

@@ -1,11 +1,13 @@
 """`tls.private_key_password_file`: encrypted keys, as OpenSSL writes them."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from chatredirect.config import TlsSettings
+from chatredirect.transport.certificates import file_warnings
 from chatredirect.transport.tls_contexts import (
     TlsError,
     client_context,
@@ -123,3 +125,21 @@ def test_a_password_that_everybody_can_read(leaf: Leaf) -> None:
     assert list(exposed_keys(settings)) == []
     Path(settings.private_key_password_file).chmod(0o644)
     assert list(exposed_keys(settings)) == [settings.private_key_password_file]
+
+
+def test_a_file_that_isnt_needed_yet(leaf: Leaf) -> None:
+    """A key without a password: `check` warns of what would fail at its renewal, and only of it."""
+    password = leaf.private_key.with_name("password")
+    settings = TlsSettings(
+        certificate=str(leaf.certificate),
+        private_key=str(leaf.private_key),
+        private_key_password_file=str(password),
+    )
+    leaf.private_key.chmod(0o600)
+    server_context(settings)
+    ((file, why),) = file_warnings(settings, time.time())
+    assert file == str(password)
+    assert "there is no file" in why
+    password.write_text(PASSWORD)
+    password.chmod(0o600)
+    assert list(file_warnings(settings, time.time())) == []

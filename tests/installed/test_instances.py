@@ -15,6 +15,7 @@ from tests.tls.authority import Authority
 
 PASSWORD = "correct horse battery staple"
 SECRET = "a secret of sixteen characters"
+TOKEN = "a-token-of-many-characters"
 ENDPOINT = """endpoints:
   - {sip_address: "sip:ocschat@contoso.com", pool_fqdn: pcpool.contoso.com, port: 5061,
      transport: tls}
@@ -22,6 +23,7 @@ dns: {hosts: {pcpool.contoso.com: [192.0.2.20]}}
 """
 CREDENTIALS = f"""listen: ["tls://127.0.0.1:5061"]
 secret_file: credential:secret
+http: {{page_listen: "127.0.0.1:9465", token_file: credential:page}}
 tls:
   certificate: tls/chatredirect.pem
   private_key: credential:tls.key
@@ -33,6 +35,7 @@ DROP_IN = """[Service]
 LoadCredential=secret:/root/secrets/secret
 LoadCredential=tls.key:/root/secrets/key
 LoadCredential=tls.password:/root/secrets/password
+LoadCredential=page:/root/secrets/page
 Environment=CHATREDIRECT_ADVERTISE=%H.contoso.com
 """
 SHARED = """[Unit]
@@ -69,6 +72,7 @@ def test_secrets_of_roots_own(machine: Container, tmp_path_factory: pytest.TempP
         ("secret", f"{SECRET}\n"),
         ("key", leaf.private_key.read_text()),
         ("password", f"{PASSWORD}\n"),
+        ("page", f"{TOKEN}\n"),
     ):
         write(machine, f"root/secrets/{name}", text)
     machine.check("chmod -R go= /root/secrets && chgrp -R chatredirect /etc/chatredirect")
@@ -82,7 +86,12 @@ def test_secrets_of_roots_own(machine: Container, tmp_path_factory: pytest.TempP
     shown = machine.check("chatredirect check --effective --json")
     host = machine.check("hostname").strip()
     assert json.loads(shown)["configuration"]["advertise"] == f"{host}.contoso.com"
-    assert not [each for each in (SECRET, PASSWORD) if each in shown]
+    assert not [each for each in (SECRET, PASSWORD, TOKEN) if each in shown]
+    url = "http://127.0.0.1:9465/"
+    assert machine.check("chatredirect page").strip() == f"{url}login#{TOKEN}"
+    bearer = f"curl -sSo /dev/null -w '%{{http_code}}' -H 'Authorization: Bearer {TOKEN}'"
+    assert machine.check(f"{bearer} {url}api/v1/status") == "200"
+    assert "page.token" not in machine.check("ls /var/lib/chatredirect")
     with (machine.root / "etc/hosts").open("a") as hosts:
         hosts.write("127.0.0.1 chatredirect.contoso.com\n")
     via = "--via tls://chatredirect.contoso.com:5061 --no-certificate"

@@ -4,6 +4,7 @@ docs/operations.md, "Secrets" and "Several instances on one machine".
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.installed.clone import CLONE, clone_to, wheels_in
 from tests.installed.container import Container, booted
+from tests.installed.pages import File, story
 from tests.tls.authority import Authority
 
 PASSWORD = "correct horse battery staple"
@@ -100,6 +102,31 @@ def test_secrets_of_roots_own(machine: Container, tmp_path_factory: pytest.TempP
     assert "302 Moved Temporarily" in asked
     machine.check("systemctl reload chatredirect")
     assert "Nothing has changed" in machine.check("chatredirect reload")
+
+
+def test_systemd_holds_the_port_from_the_next_restart_on(machine: Container) -> None:
+    """docs/two-machines.md, "From one machine to two": its drop-in, and its commands on cr1."""
+    (drop_in,) = (
+        each
+        for each in story("two-machines.md")
+        if isinstance(each, File) and "socket.d" in each.path
+    )
+    config = "etc/chatredirect/chatredirect.yaml"
+    write(machine, config, CREDENTIALS.replace("127.0.0.1:5061", "0.0.0.0:5061"))
+    write(machine, drop_in.path.lstrip("/"), drop_in.text)
+    machine.check("systemctl daemon-reload")
+    machine.check("systemctl enable chatredirect chatredirect.socket")
+    machine.check("systemctl restart chatredirect")
+    units = "chatredirect.socket chatredirect"
+    assert machine.check(f"systemctl is-active {units}").split() == ["active", "active"]
+    holder = "ss -Hltnpe sport = :5061"
+    before = machine.check(holder)
+    assert '"systemd",pid=1' in before
+    machine.check("systemctl restart chatredirect")
+    inode = re.compile(r"ino:\d+")
+    assert inode.findall(machine.check(holder)) == inode.findall(before)
+    machine.check(f"systemctl disable --now {units}")
+    machine.check(f"rm {drop_in.path} && systemctl daemon-reload")
 
 
 def test_a_wrong_password_is_a_faulty_configuration(machine: Container) -> None:

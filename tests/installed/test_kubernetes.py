@@ -11,8 +11,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from chatredirect import __version__
 from chatredirect.config.models import secret_of
 from tests.installed.kubernetes import KUSTOMIZATION, container, files, manifest, manifests
+from tests.installed.readme import ROOT
 
 OLDEST = 30  # of Kubernetes 1: preStop.sleep
 NEWEST = int(kubernetes_validate.latest_version().split(".")[1])
@@ -57,6 +59,15 @@ def test_the_kustomization_has_every_file() -> None:
     assert sorted(kustomization["resources"]) == [each.name for each in files()]
     assert [each["name"] for each in kustomization["images"]] == [CONTAINER["image"]]
     assert kustomization["namespace"] == manifest("Namespace")["metadata"]["name"]
+
+
+def test_the_image_is_this_versions() -> None:
+    """In the kustomization and on the page: a release with another number must change both."""
+    page = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+    named = re.findall(r"newTag: (\S+?)\}?\n|chatredirect:(\d\S*?)[,\s]", page)
+    tags = {each["newTag"] for each in yaml.safe_load(KUSTOMIZATION.read_text())["images"]}
+    assert len(named) > 3
+    assert tags | {one or other for one, other in named} == {__version__}
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "PodDisruptionBudget", "NetworkPolicy", "Service"])

@@ -13,6 +13,7 @@ import pytest
 from tests.installed.clone import CLONE, clone_to, wheels_in
 from tests.installed.container import Container, booted
 from tests.installed.pages import File, story
+from tests.installed.readme import ROOT
 from tests.tls.authority import Authority
 
 PASSWORD = "correct horse battery staple"
@@ -127,6 +128,27 @@ def test_systemd_holds_the_port_from_the_next_restart_on(machine: Container) -> 
     assert inode.findall(machine.check(holder)) == inode.findall(before)
     machine.check(f"systemctl disable --now {units}")
     machine.check(f"rm {drop_in.path} && systemctl daemon-reload")
+
+
+def test_a_socket_on_an_address_that_comes_later(machine: Container) -> None:
+    """docs/operations.md, "An address that moves": FreeBind= in the socket unit."""
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    (drop_in,) = re.findall(r"(?s)```ini\n(\[Socket\]\nFreeBind=yes\n.*?)```", page)
+    address, folder = "192.0.2.10", "etc/systemd/system/chatredirect.socket.d"
+    listen = f'listen: ["udp://{address}:5060", "tcp://{address}:5060"]\n'
+    write(machine, "etc/chatredirect/chatredirect.yaml", listen + ENDPOINT)
+    write(machine, f"{folder}/moves.conf", drop_in)
+    machine.check("systemctl daemon-reload")
+    assert address not in machine.check("ip -4 address show")
+    machine.check("systemctl start chatredirect.socket chatredirect")
+    machine.check(f"ip address add {address}/32 dev lo")
+    for transport in ("udp", "tcp"):
+        probe = f"chatredirect probe sip:ocschat@contoso.com --via {transport}://{address}:5060"
+        assert "302 Moved Temporarily" in machine.check(probe)
+    machine.check("systemctl stop chatredirect.socket chatredirect")
+    machine.check(f"ip address delete {address}/32 dev lo")
+    machine.check(f"rm /{folder}/moves.conf && systemctl daemon-reload")
+    write(machine, "etc/chatredirect/chatredirect.yaml", CREDENTIALS)
 
 
 def test_a_wrong_password_is_a_faulty_configuration(machine: Container) -> None:

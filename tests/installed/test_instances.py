@@ -106,7 +106,7 @@ def test_secrets_of_roots_own(machine: Container, tmp_path_factory: pytest.TempP
 
 
 def test_systemd_holds_the_port_from_the_next_restart_on(machine: Container) -> None:
-    """docs/two-machines.md, "From one machine to two": its drop-in, and its commands on cr1."""
+    """docs/two-machines.md, "From one machine to two": its drop-in, and what it says to do."""
     (drop_in,) = (
         each
         for each in story("two-machines.md")

@@ -123,7 +123,7 @@ def test_page(tmp_path: Path) -> None:
             if isinstance(each, File):
                 kamailio = each.path.startswith("/etc/kamailio")
                 where = ["fe01"] if kamailio else ["cr1"]
-                if "keepalived" in each.path or "systemd" in each.path:
+                if "keepalived" in each.path:
                     where = ["cr1", "cr2"]
                 for name in where:
                     made[name].write(each.path, each.text)

@@ -28,15 +28,21 @@ _PATIENCE = 3.0  # seconds after which it counts as complete anyway
 
 @dataclass(frozen=True, slots=True)
 class WatchedFiles:
-    """The main file of a configuration, and the pattern of those that it includes."""
+    """The main file of a configuration, the pattern of those that it includes, and its secret's."""
 
     main: str
     include: str | None
+    secret: str | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Those that have a name of their own."""
+        return (self.main,) if self.secret is None else (self.main, self.secret)
 
     @property
     def folders(self) -> frozenset[str]:
         """The existing folders that they are in."""
-        named = {os.path.dirname(self.main) or "."}
+        named = {os.path.dirname(each) or "." for each in self.named}
         if self.include is not None:
             pattern = os.path.dirname(self.include) or "."
             named.update(glob.glob(pattern) if glob.has_magic(pattern) else [pattern])
@@ -44,7 +50,7 @@ class WatchedFiles:
 
     def fingerprints(self) -> dict[str, FileFingerprint]:
         """The fingerprints of the files that are there now."""
-        found = [self.main, *(() if self.include is None else glob.glob(self.include))]
+        found = [*self.named, *(() if self.include is None else glob.glob(self.include))]
         marks = ((file, fingerprint(file)) for file in found)
         return {file: mark for file, mark in marks if mark is not None}
 
@@ -66,7 +72,7 @@ class ConfigWatcher:
         include = settings.include
         if include is not None:
             include = os.path.join(os.path.dirname(self._main), include)
-        files = WatchedFiles(self._main, include) if settings.watch else None
+        files = WatchedFiles(self._main, include, settings.secret_file) if settings.watch else None
         if files == self._files:
             return
         self._files = files
@@ -115,7 +121,7 @@ class ConfigWatcher:
         from watchfiles import awatch  # noqa: PLC0415  # for those who watch
 
         folders = files.folders
-        before = _identities({*folders, files.main})
+        before = _identities({*folders, *files.named})
         if not folders:
             await asyncio.sleep(_LOOK)
             return
@@ -129,7 +135,7 @@ class ConfigWatcher:
             recursive=False,
         ):
             # a replaced folder isn't the watched one, and a link leads to another folder
-            if changes or not settled or _identities({*files.folders, files.main}) != before:
+            if changes or not settled or _identities({*files.folders, *files.named}) != before:
                 return
 
 

@@ -105,6 +105,25 @@ def test_a_link_that_leads_elsewhere(run_daemon: Run, tmp_path: Path) -> None:
     assert serves(daemon, NEW)
 
 
+def test_the_secrets_file(run_daemon: Run, tmp_path: Path) -> None:
+    """In a folder of its own, as a Secret is mounted: a link is exchanged, and the file changes."""
+    for name in ("..1", "..2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "secret").write_text(f"{name}: a secret of some length")
+        (tmp_path / name / "secret").chmod(0o600)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "secret").symlink_to("..data/secret")
+    file = str(tmp_path / "secret")
+    daemon = starts(run_daemon, tmp_path / "etc", secret=None, secret_file=file)
+    (tmp_path / "..new").symlink_to("..2")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    assert daemon.event("configuration_changed")["settings"] == ["secret"]
+    in_place(tmp_path / "..2/secret", "short")
+    daemon.event("reload_refused")
+    in_place(tmp_path / "..2/secret", "..3: a secret of some length")
+    eventually(lambda: len(daemon.events("configuration_changed")) == 2, "the third secret")
+
+
 def test_included_files(run_daemon: Run, tmp_path: Path) -> None:
     """One comes, changes and goes; so does their folder. Other files in there mean nothing."""
     folder = tmp_path / "etc" / "endpoints.d"

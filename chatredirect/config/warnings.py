@@ -17,6 +17,7 @@ from chatredirect.net.target import PoolAddress
 _LEVEL = re.compile(r"@SECLEVEL=(\d)")
 _DEFAULT_LEVEL = 2
 _SAMPLE_DOMAIN = "contoso.com"
+_SAMPLE_SECRETS = ("Gq7vYw2LZ1mX0c9R4bTf8sKd", "output of: openssl rand -base64 32")
 
 
 def warnings(settings: Settings) -> tuple[Fault, ...]:
@@ -59,6 +60,9 @@ def sample_values(settings: Settings) -> Iterator[Fault]:
         if name is not None and _is_sample(name.host):
             message = f"{key}: {name} is the samples' name: write this server's"
             yield _at_main_file(settings, message)
+    if settings.secret is not None and settings.secret.get_secret_value() in _SAMPLE_SECRETS:
+        message = "secret: it is the samples', which everybody knows: openssl rand -base64 32"
+        yield _at_main_file(settings, message)
 
 
 def _is_sample(host: str) -> bool:

@@ -129,6 +129,18 @@ def test_what_is_left_of_a_sample_is_said(tmp_path: Path) -> None:
     assert not list(sample_values(load(ROOT / "config/chatredirect.yaml")))
 
 
+@pytest.mark.parametrize("sample", ["config/production.yaml", "docs/two-machines.md"])
+def test_a_secret_that_everybody_can_read_here_is_said(tmp_path: Path, sample: str) -> None:
+    """Every secret of a sample that is long enough to be taken."""
+    secrets = re.findall(r'(?m)^(?:# )?secret: "(.{16,})"', (ROOT / sample).read_text())
+    assert secrets
+    file = tmp_path / "chatredirect.yaml"
+    for secret in secrets:
+        file.write_text(f'listen: [udp://0.0.0.0:5060]\nendpoints: []\nsecret: "{secret}"\n')
+        (fault,) = sample_values(load(file))
+        assert fault.message.startswith("secret: it is the samples', which everybody knows")
+
+
 def test_sample_for_loopback_needs_no_dns() -> None:
     settings = load(ROOT / "config/chatredirect.yaml")
     assert all(url.host == "127.0.0.1" for url in settings.listen)

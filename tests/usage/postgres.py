@@ -38,6 +38,13 @@ class PostgresServer:
         log = str(self.folder / "log")
         self._run("pg_ctl", "-D", self._data, "-w", "-t", "60", "-l", log, "-o", options, "start")
 
+    def ask_password(self, role: str) -> None:
+        """From now on this role needs its password."""
+        rules = Path(self._data) / "pg_hba.conf"
+        rule = f"host all {role} 127.0.0.1/32 scram-sha-256\n"
+        rules.write_text(rule + rules.read_text())
+        self.sql("SELECT pg_reload_conf()")
+
     def kill(self) -> None:
         """End it as a crash does; it starts again with its data."""
         postmaster = Path(self._data) / "postmaster.pid"

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from chatredirect.control.conversation import Conversation, Handler
 from chatredirect.control.protocol import USAGE_ERROR, ControlRefusal, Json, seconds_of
 from chatredirect.log.audit import AuditedChange, AuditLog
+from chatredirect.net.addresses import is_address
 from chatredirect.sip.errors import SipError
 from chatredirect.sip.uri import parse_uri
 from chatredirect.trace.filter import Filter
@@ -37,7 +38,7 @@ def trace_command(traces: Traces, addresses_of: AddressesOf, audit: AuditLog) ->
 
     async def trace(request: Mapping[str, Json], conversation: Conversation) -> dict[str, Json]:
         wanted = read_filter(request)
-        if wanted.peer is not None and not _is_address(wanted.peer):
+        if wanted.peer is not None and not is_address(wanted.peer):
             wanted = replace(wanted, addresses=await addresses_of(wanted.peer))
         seconds = seconds_of(request, "trace")
         masked = request.get("unmask") is not True
@@ -153,20 +154,12 @@ def _endpoint(text: str) -> bytes:
 
 def _peer(text: str) -> str:
     """An IP address in its usual spelling, or a host name in lower case."""
-    if _is_address(text):
+    if is_address(text):
         return str(ip_address(text))
     name = text.lower().removesuffix(".")
     if _HOST_NAME.match(name):
         return name
     raise _refusal(f"{text!r} is neither an IP address nor a host name")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _text(request: Mapping[str, Json], name: str) -> str | None:

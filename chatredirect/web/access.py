@@ -18,6 +18,7 @@ from aiohttp import web
 
 from chatredirect.config.http_section import HttpSettings
 from chatredirect.http.token_file import read_token
+from chatredirect.net.addresses import is_address
 from chatredirect.runtime.rate_limiter import RepeatLimiter, TokenBucket
 from chatredirect.runtime.regular_file import in_thread
 
@@ -68,11 +69,7 @@ class Access:
             return False
         if name == "localhost" or name in self.settings().page_names:
             return True
-        try:
-            ip_address(name)
-        except ValueError:
-            return False
-        return True  # no DNS record made it lead here
+        return is_address(name)  # no DNS record made it lead here
 
     def client_of(self, request: web.Request) -> str:
         """The client's address; behind a proxy the one that the proxy has added."""

@@ -191,7 +191,7 @@ def _split(made: Deployment) -> list[str]:
 
 def _join(made: Deployment) -> list[str]:
     made.instances[1].start()
-    made.dispatcher_list(made.instances)
+    made.write_dispatcher_list(made.instances)
     made.reload_dispatcher()
     return []
 

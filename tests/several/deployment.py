@@ -102,12 +102,15 @@ class Deployment:
         """What follows the host in an instance's URI."""
         return f":{5061 if self.transport == 'tls' else 5060};transport={self.transport}"
 
-    def dispatcher_list(self, known: Sequence[Instance]) -> Path:
-        """Write which instances Kamailio's dispatcher is to know."""
-        file = self.lan.folder / "dispatcher.list"
+    @property
+    def dispatcher_list(self) -> Path:
+        """The file of the instances that Kamailio's dispatcher knows."""
+        return self.lan.folder / "dispatcher.list"
+
+    def write_dispatcher_list(self, known: Sequence[Instance]) -> None:
+        """Have it know these from its next start or reload on."""
         lines = [f"1 sip:{each.machine.address}{self.where} 0 0\n" for each in known]
-        file.write_text("".join(lines))
-        return file
+        self.dispatcher_list.write_text("".join(lines))
 
     def reload_dispatcher(self) -> None:
         """Have Kamailio read that list anew."""
@@ -158,7 +161,7 @@ def deployment(
         made = Deployment(network, outside, fe01, instances, names, front_end, transport, pool)
         leaf = authority.issue("fe01.contoso.com", file="fe01")
         if front_end != "direct":
-            made.dispatcher_list(instances[:running])
+            made.write_dispatcher_list(instances[:running])
             _start_front_end(made, kamailio, _files(authority, leaf))
         if virtual:
             for each in instances:
@@ -242,7 +245,7 @@ def _start_front_end(made: Deployment, kamailio: str, files: Mapping[str, str]) 
     to = made.where if made.kind != "srv" else f";transport={made.transport}"
     values = {
         "TLS_CONFIG": folder / "tls.cfg",
-        "LIST": made.lan.folder / "dispatcher.list",
+        "LIST": made.dispatcher_list,
         "TO": to,
     }
     for name, value in values.items():

@@ -60,15 +60,20 @@ def on(machine: Namespace, name: str, *program: str | Path, **environment: str) 
     return [*machine.prefix(), "env", *pairs, *map(str, program)]
 
 
-def compared(machine: Namespace, file: Path) -> list[str]:
-    """What `check --live` says of the other instance, on the first machine."""
-    done = subprocess.run(
-        on(machine, "cr1.contoso.com", *command("check", file, "--live", "--json")),
+def checked_live(machine: Namespace, name: str, file: Path) -> "subprocess.CompletedProcess[str]":
+    """`check --live` of an instance with this name."""
+    return subprocess.run(
+        on(machine, name, *command("check", file, "--live", "--json")),
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+def compared(machine: Namespace, file: Path) -> list[str]:
+    """What it says of the other instance, on the first machine."""
+    done = checked_live(machine, "cr1.contoso.com", file)
     (other,) = json.loads(done.stdout)["instances"]
     assert other["instance"] == "cr2.contoso.com"
     assert other["same"] is not bool(other["problems"])
@@ -156,13 +161,7 @@ def test_a_machine_with_a_wrong_name(
 ) -> None:
     """A drop-in that was copied from the first machine, or mistyped: it would answer for it."""
     file = write(tmp_path / "ours.yaml")
-    done = subprocess.run(
-        on(machines[1], name, *command("check", file, "--live", "--json")),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = checked_live(machines[1], name, file)
     assert done.returncode == 1
     problems = {each["instance"]: each["problems"] for each in json.loads(done.stdout)["instances"]}
     assert problems["cr2.contoso.com"] == [
@@ -187,13 +186,7 @@ def test_another_instance_on_this_machine(
         on(two, "cr2.contoso.com:5071", *command("run", "--config", second)), tmp_path / "log"
     ):
         for name in ("cr2.contoso.com:5070", ""):
-            done = subprocess.run(
-                on(two, name, *command("check", first, "--live", "--json")),
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
+            done = checked_live(two, name, first)
             (other,) = json.loads(done.stdout)["instances"]
             assert other["instance"] == "cr2.contoso.com:5071"
             assert other["problems"] == ["another configuration: compare the files"]

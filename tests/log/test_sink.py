@@ -173,18 +173,26 @@ def test_exit_with_a_stalled_reader() -> None:
     child.stderr.close()
 
 
-@pytest.mark.parametrize(
+def at_a_terminal(settings: LogSettings, environ: dict[str, str]) -> bytes:
+    """What an event looks like there."""
+    controller, terminal = pty.openpty()
+    with os.fdopen(controller, "rb", buffering=0) as screen, os.fdopen(terminal, "w") as stream:
+        sink = configure(settings, stream, environ)
+        sink.emit("info", "hello", {"n": 1})
+        sink.close()
+        return bytes(screen.read(1000))
+
+
+COLOURED = pytest.mark.parametrize(
     ("environ", "coloured"),
     [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
 )
+
+
+@COLOURED
 def test_auto_is_for_people_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
     """`log.format: auto` is the console's form there, and JSON elsewhere."""
-    controller, terminal = pty.openpty()
-    with os.fdopen(controller, "rb", buffering=0) as screen, os.fdopen(terminal, "w") as stream:
-        sink = configure(LogSettings(), stream, environ)
-        sink.emit("info", "hello", {"n": 1})
-        sink.close()
-        shown = screen.read(1000)
+    shown = at_a_terminal(LogSettings(), environ)
     assert b"hello" in shown
     assert b'"event"' not in shown
     assert (b"\x1b[" in shown) is coloured
@@ -195,18 +203,10 @@ def test_auto_is_for_people_on_a_terminal(environ: dict[str, str], coloured: boo
     assert json.loads(out.getvalue())["event"] == "hello"
 
 
-@pytest.mark.parametrize(
-    ("environ", "coloured"),
-    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
-)
+@COLOURED
 def test_colours_only_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
     """no-color.org: set and not empty switches colours off."""
-    controller, terminal = pty.openpty()
-    with os.fdopen(controller, "rb", buffering=0) as screen, os.fdopen(terminal, "w") as stream:
-        sink = configure(LogSettings(format="console"), stream, environ)
-        sink.emit("info", "hello", {})
-        sink.close()
-        assert (b"\x1b[" in screen.read(1000)) is coloured
+    assert (b"\x1b[" in at_a_terminal(LogSettings(format="console"), environ)) is coloured
     out = io.StringIO()
     sink = configure(LogSettings(format="console"), out, {})
     sink.emit("info", "hello", {})

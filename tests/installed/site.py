@@ -34,7 +34,7 @@ TLS = Path("/etc/chatredirect/tls")
 PATIENCE = 30.0
 
 #: Files of the site's own: a folder for them, and where what is tested lies.
-SITE_FILES = """
+SITE_FILES = f"""
 set -eu
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$1"
@@ -42,8 +42,15 @@ cp -a /etc "$1/etc"
 mount --bind "$1/etc" /etc
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
-# unless what is tested lies there
-case "$2" in /root/*) ;; *) mount -t tmpfs -o mode=700 tmpfs /root ;; esac
+case "$2" in
+    /root/*) ;; # what is tested lies there
+    *)
+        python='{sys.base_prefix}' # it may lie there as well, as pyenv's do
+        mkdir "$1/python"
+        case $python in /root/*) mount --bind "$python" "$1/python" ;; esac
+        mount -t tmpfs -o mode=700 tmpfs /root
+        case $python in /root/*) mkdir -p "$python"; mount --bind "$1/python" "$python" ;; esac ;;
+esac
 rm -rf /etc/chatredirect
 mkdir -p /etc/chatredirect /run/chatredirect
 # the service's user and its state directory, as they are after make install and a first start
@@ -213,6 +220,19 @@ class Site:
             program.wait(10)
 
 
+def make_folders(folder: Path, systemctl: str, variables: str = "") -> None:
+    """What a site's folder begins with: a root, and the pages' commands of these texts."""
+    (folder / "root").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    python = f'{variables} exec "{sys.executable}" -P'.lstrip()
+    for name, text in {
+        "chatredirect": f'#!/bin/sh\n{python} -m chatredirect "$@"\n',
+        "systemctl": systemctl,
+    }.items():
+        (folder / "bin" / name).write_text(text)
+        (folder / "bin" / name).chmod(0o755)
+
+
 @contextmanager
 def site(folder: Path) -> Iterator[Site]:
     """Make one, with DNS and both pools at work; skip the test where that can't be done."""
@@ -221,14 +241,7 @@ def site(folder: Path) -> Iterator[Site]:
     for tool in ("unshare", "nsenter", "ip", "dnsmasq"):
         if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
             pytest.skip(f"{tool} not found")
-    (folder / "root").mkdir()
-    (folder / "bin").mkdir()
-    for name, text in {
-        "chatredirect": f'#!/bin/sh\nexec "{sys.executable}" -P -m chatredirect "$@"\n',
-        "systemctl": SITE_SYSTEMCTL,
-    }.items():
-        (folder / "bin" / name).write_text(text)
-        (folder / "bin" / name).chmod(0o755)
+    make_folders(folder, SITE_SYSTEMCTL)
     holder = subprocess.Popen(
         [
             *("unshare", "--net", "--mount", "sh", "-c", _SET_UP, "sh", str(folder / "root")),

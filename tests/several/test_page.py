@@ -1,13 +1,19 @@
 """docs/two-machines.md, run as it stands: two machines, a front end and a pool in namespaces."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.installed.pages import File, Step, alike, story
 from tests.installed.readme import ROOT
-from tests.installed.site import POOLS, SITE_FILES, SITE_SYSTEMCTL, Site, pool_configuration
+from tests.installed.site import (
+    POOLS,
+    SITE_FILES,
+    SITE_SYSTEMCTL,
+    Site,
+    make_folders,
+    pool_configuration,
+)
 from tests.several.deployment import FRONT_END, VIRTUAL, name_server
 from tests.several.lan import Lan, Machine, lan, wait_for
 from tests.tls.authority import Authority
@@ -19,7 +25,6 @@ NAMES = {
     "cr1.contoso.com": ["192.0.2.5"],
     "cr2.contoso.com": ["192.0.2.6"],
 }
-_PYTHON = f"PYTHONPATH='{ROOT}' exec '{sys.executable}' -P"
 _UNIT = r"""
 rm -rf /etc/systemd/system/chatredirect.service.d
 mkdir -p /etc/systemd/system
@@ -42,16 +47,9 @@ fi
 def machine_site(network: Lan, machine: Machine, authority: Authority) -> Site:
     """A machine with files of its own, whose commands are those of the pages."""
     folder = network.folder / machine.name
-    (folder / "bin").mkdir(parents=True)
-    (folder / "root").mkdir()
-    machine.run("sh", "-c", SITE_FILES + _UNIT, "sh", folder / "root", ROOT)
     own = _DROP_INS + SITE_SYSTEMCTL.removeprefix("#!/bin/sh\n")
-    for name, text in {
-        "chatredirect": f'#!/bin/sh\n{_PYTHON} -m chatredirect "$@"\n',
-        "systemctl": own,
-    }.items():
-        (folder / "bin" / name).write_text(text)
-        (folder / "bin" / name).chmod(0o755)
+    make_folders(folder, own, f"PYTHONPATH='{ROOT}'")
+    machine.run("sh", "-c", SITE_FILES + _UNIT, "sh", folder / "root", ROOT)
     made = Site(folder, machine.namespace.pid, authority)
     network.stack.callback(made.end)
     return made

@@ -12,18 +12,10 @@ from chatredirect.net.refusals import (
     standing_of,
 )
 from chatredirect.sip.response import Peer
+from tests.held_clock import HeldClock
 
 NOT_ALLOWED, NOT_TRUSTED = RefusalReason.NAME_NOT_ALLOWED, RefusalReason.NOT_TRUSTED
 FRONT_END = Peer(b"192.0.2.10", 5061, names=("fe02.contoso.com",))
-
-
-class Clock:
-    """Seconds that only go when they are told to."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def stranger(number: int) -> Peer:
@@ -84,7 +76,7 @@ def test_what_is_known_of_a_peer(peer: Peer, transport: str, standing: Standing)
 
 
 def test_a_row_counts_and_has_its_first_and_its_last_time() -> None:
-    clock = Clock()
+    clock = HeldClock(1_700_000_000.0)
     refusals = Refusals(clock)
     refusals.note(NOT_ALLOWED, FRONT_END, "tls", "first")
     clock.now += 60
@@ -96,7 +88,7 @@ def test_a_row_counts_and_has_its_first_and_its_last_time() -> None:
 
 
 def test_after_a_day_a_row_is_gone_and_the_sum_stays() -> None:
-    clock = Clock()
+    clock = HeldClock(1_700_000_000.0)
     refusals = Refusals(clock)
     refusals.note(NOT_ALLOWED, FRONT_END, "tls")
     clock.now += LATELY + 1

@@ -3,17 +3,11 @@
 import pytest
 
 from chatredirect.runtime.rate_limiter import SECONDS, RepeatLimiter, SteadyRate
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.held_clock import HeldClock
 
 
 def test_one_key() -> None:
-    clock = Clock()
+    clock = HeldClock(100.0)
     limited = RepeatLimiter(10, clock)
     assert limited.hit("a") == 0
     assert [limited.hit("a") for _ in range(5)] == [None] * 5
@@ -24,7 +18,7 @@ def test_one_key() -> None:
 
 
 def test_keys_are_apart() -> None:
-    limited = RepeatLimiter(10, Clock())
+    limited = RepeatLimiter(10, HeldClock(100.0))
     assert limited.hit(("bad", "192.0.2.1")) == 0
     assert limited.hit(("bad", "192.0.2.2")) == 0
     assert limited.hit(("bad", "192.0.2.1")) is None
@@ -32,7 +26,7 @@ def test_keys_are_apart() -> None:
 
 def test_peers_cannot_fill_memory_or_the_log() -> None:
     """At most `max_keys` are told in an interval; the rest is counted."""
-    clock = Clock()
+    clock = HeldClock(100.0)
     limited = RepeatLimiter(10, clock, max_keys=4)
     told = [limited.hit(number) for number in range(100)]
     assert told == [0] * 4 + [None] * 96
@@ -42,7 +36,7 @@ def test_peers_cannot_fill_memory_or_the_log() -> None:
 
 
 def test_what_a_forgotten_key_suppressed_is_told() -> None:
-    clock = Clock()
+    clock = HeldClock(100.0)
     limited = RepeatLimiter(10, clock, max_keys=1)
     limited.hit("a")
     limited.hit("a")

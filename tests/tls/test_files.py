@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 from chatredirect.config import ListenUrl, TlsSettings
 from chatredirect.transport.certificates import Certificates, file_warnings
 from chatredirect.transport.tls_contexts import TlsError, client_context, expiry, server_context
+from tests.held_clock import HeldClock
 from tests.tls.authority import DAY, NOW, Authority, Leaf, key_pem, new_key
 
 URL = ListenUrl("tls", "127.0.0.1", 5061)
@@ -38,19 +39,9 @@ def settings(leaf: Leaf, **keys: Any) -> TlsSettings:
     return TlsSettings(**(leaf.files | keys))
 
 
-class Clock:
-    """Seconds since the epoch, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = NOW.timestamp()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def certificates() -> Certificates:
-    return Certificates(Clock())
+    return Certificates(HeldClock(NOW.timestamp()))
 
 
 def taken(certificates: Certificates, **listeners: TlsSettings) -> Any:
@@ -130,7 +121,7 @@ def test_what_cant_be_used(issuer: Authority, case: str) -> None:
     spoil, says = BROKEN[case]
     spoil(leaf)
     with pytest.raises(TlsError) as caught:
-        Certificates(Clock()).prepare({URL: settings(leaf)}, TlsSettings())
+        Certificates(HeldClock(NOW.timestamp())).prepare({URL: settings(leaf)}, TlsSettings())
     assert says in str(caught.value)
     assert str(leaf.certificate.with_suffix("")) in str(caught.value)
     assert secret[:16] not in str(caught.value)
@@ -209,7 +200,7 @@ def test_expiry_is_a_number(certificates: Certificates, issuer: Authority) -> No
 
 def test_expiry_is_told_once_a_day(issuer: Authority) -> None:
     """Also to a daemon that runs for months."""
-    clock = Clock()
+    clock = HeldClock(NOW.timestamp())
     certificates = Certificates(clock)
     leaf = issuer.issue("sip.contoso.com", not_after=NOW + 40 * DAY)
     with capture_logs() as lines:

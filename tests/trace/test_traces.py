@@ -13,21 +13,13 @@ from chatredirect.trace.filter import Filter
 from chatredirect.trace.sighting import Sighting, SightingKind
 from chatredirect.trace.trace_handler import read_filter
 from chatredirect.trace.traces import MAX_TRACES, TooMany, Traces, TraceSession
+from tests.held_clock import HeldClock
 from tests.trace.messages import SOURCE, TracedFlow, read, request, response
 
 
-class Clock:
-    """Seconds that only go when they are told to."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HeldClock:
+    return HeldClock(1_700_000_000.0)
 
 
 @pytest.fixture
@@ -36,7 +28,7 @@ def observing() -> Observing:
 
 
 @pytest.fixture
-def traces(observing: Observing, clock: Clock) -> Traces:
+def traces(observing: Observing, clock: HeldClock) -> Traces:
     return Traces(observing, clock)
 
 
@@ -189,7 +181,7 @@ def test_unreadable_octets_and_connections(traces: Traces) -> None:
     )
 
 
-def test_what_is_too_much_is_left_out_and_counted(traces: Traces, clock: Clock) -> None:
+def test_what_is_too_much_is_left_out_and_counted(traces: Traces, clock: HeldClock) -> None:
     """Bounded in rate: a burst, then so many a second."""
     session = begin(traces, peer="192.0.2.9")
     message = read(request())
@@ -208,7 +200,7 @@ def test_what_is_too_much_is_left_out_and_counted(traces: Traces, clock: Clock) 
     assert len(taken(session)) == 1
 
 
-def test_what_waits_is_bounded(traces: Traces, clock: Clock) -> None:
+def test_what_waits_is_bounded(traces: Traces, clock: HeldClock) -> None:
     """Bounded in memory: a reader that takes nothing costs so many octets."""
     session = begin(traces, peer="192.0.2.9")
     message = read(request(body="x" * 60_000))
@@ -220,7 +212,7 @@ def test_what_waits_is_bounded(traces: Traces, clock: Clock) -> None:
     assert session.left_out > 900
 
 
-def test_calls_and_peers_are_bounded(traces: Traces, clock: Clock) -> None:
+def test_calls_and_peers_are_bounded(traces: Traces, clock: HeldClock) -> None:
     session = begin(traces, **{"from": "bob"})
     for number in range(3 * bounds.MAX_CALLS):
         clock.now += 1

@@ -11,6 +11,7 @@ from structlog.typing import EventDict
 from chatredirect.config.usage_section import AUTO, StoreAddress, UsageSettings
 from chatredirect.usage.ledger import UsageLedger
 from chatredirect.usage.pseudonyms import pseudonym
+from tests.held_clock import HeldClock
 from tests.usage.uses import CHAT, rows, uses_by_caller
 from tests.waiting import wait_until
 
@@ -18,20 +19,13 @@ SOON = 0.05
 ANN = "sip:ann@contoso.com"
 
 
-class Clock:
-    now = 86400.0 * 1000
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> HeldClock:
+    return HeldClock(86400.0 * 1000)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> UsageLedger:
+def ledger(tmp_path: Path, clock: HeldClock) -> UsageLedger:
     return UsageLedger({"STATE_DIRECTORY": str(tmp_path)}, clock, SOON)
 
 
@@ -65,7 +59,7 @@ async def test_uses_are_written_every_interval_and_at_the_stop(
 
 
 async def test_a_quiet_ledger_is_written_once_an_hour_and_a_day(
-    ledger: UsageLedger, clock: Clock, tmp_path: Path
+    ledger: UsageLedger, clock: HeldClock, tmp_path: Path
 ) -> None:
     """So a day without uses isn't taken for one on which nothing ran, and the disk may sleep."""
     await ledger.serve(UsageSettings())
@@ -79,7 +73,7 @@ async def test_a_quiet_ledger_is_written_once_an_hour_and_a_day(
     assert rows(file_in(tmp_path), "SELECT day FROM usage_running") == [(1000,), (1001,)]
 
 
-async def test_none_is_kept_without_a_state_directory(clock: Clock) -> None:
+async def test_none_is_kept_without_a_state_directory(clock: HeldClock) -> None:
     ledger = UsageLedger({}, clock, SOON)
     await ledger.serve(UsageSettings(store=AUTO))
     assert (ledger.writer, ledger.recorder.on) == (None, False)
@@ -124,7 +118,7 @@ async def test_pseudonyms(ledger: UsageLedger, tmp_path: Path, own: bool) -> Non
     call(ledger, 1)
     call(ledger, 2, "SIP:Ann@contoso.com;x=y")
     await ledger.close()
-    again = UsageLedger({"STATE_DIRECTORY": str(tmp_path)}, Clock(), SOON)
+    again = UsageLedger({"STATE_DIRECTORY": str(tmp_path)}, HeldClock(86400.0 * 1000), SOON)
     await again.serve(settings)
     call(again, 3)
     await again.close()

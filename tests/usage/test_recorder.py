@@ -11,17 +11,10 @@ from chatredirect.sip.message import Request
 from chatredirect.usage.identity import OTHERS, ClientProduct
 from chatredirect.usage.recorder import ONE_CALL, UsageRecorder
 from chatredirect.usage.tally import Batch
+from tests.held_clock import HeldClock
 from tests.usage.uses import CHAT, OC
 
 AGENT = b"User-Agent: UCCAPI/3.5.6907.196 OC/3.5.6907.196 (Microsoft Office Communicator 2007 R2)"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def request(call_id: bytes = b"1", line: bytes = AGENT) -> Request:
@@ -36,12 +29,12 @@ def request(call_id: bytes = b"1", line: bytes = AGENT) -> Request:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> HeldClock:
+    return HeldClock(1_000_000.0)
 
 
 @pytest.fixture
-def recorder(clock: Clock) -> UsageRecorder:
+def recorder(clock: HeldClock) -> UsageRecorder:
     made = UsageRecorder(clock)
     made.on = True
     return made
@@ -79,7 +72,7 @@ def test_the_caller_of_every_form_of_from(recorder: UsageRecorder, from_: bytes)
     assert list(counts(recorder.take())) == [("sip:ann@contoso.com", OC.family, True)]
 
 
-def test_midnight_begins_another_row(recorder: UsageRecorder, clock: Clock) -> None:
+def test_midnight_begins_another_row(recorder: UsageRecorder, clock: HeldClock) -> None:
     """The same octets, before midnight, after it, and after a clock that jumps back over it."""
     clock.now = 86400.0 * 100 - 1
     for call, step in enumerate((0, 2, -2, 2)):
@@ -103,7 +96,7 @@ def test_callers_are_named_otherwise_at_once(recorder: UsageRecorder) -> None:
     assert {key.caller for key in recorder.take().uses} == {"sip:ann@contoso.com", "x"}
 
 
-def test_a_retransmission_is_the_same_use(recorder: UsageRecorder, clock: Clock) -> None:
+def test_a_retransmission_is_the_same_use(recorder: UsageRecorder, clock: HeldClock) -> None:
     for _ in range(11):  # RFC 3261 §17.1.1.2: until 64*T1
         used(recorder)
         clock.now += 3.2
@@ -112,7 +105,7 @@ def test_a_retransmission_is_the_same_use(recorder: UsageRecorder, clock: Clock)
 
 
 def test_a_retransmission_after_midnight_is_the_same_use(
-    recorder: UsageRecorder, clock: Clock
+    recorder: UsageRecorder, clock: HeldClock
 ) -> None:
     """However often the day ends meanwhile."""
     clock.now = 86400.0 * 100 - 16
@@ -123,7 +116,7 @@ def test_a_retransmission_after_midnight_is_the_same_use(
     assert key.day == 99
 
 
-def test_a_call_of_a_later_time_is_another_use(recorder: UsageRecorder, clock: Clock) -> None:
+def test_a_call_of_a_later_time_is_another_use(recorder: UsageRecorder, clock: HeldClock) -> None:
     used(recorder)
     clock.now += 2 * ONE_CALL + 1
     used(recorder)
@@ -136,7 +129,7 @@ def test_strangers_hide_no_call_of_a_trusted_peer(recorder: UsageRecorder) -> No
     assert set(counts(recorder.take()).values()) == {1}
 
 
-def test_a_clock_that_is_set_back(recorder: UsageRecorder, clock: Clock) -> None:
+def test_a_clock_that_is_set_back(recorder: UsageRecorder, clock: HeldClock) -> None:
     used(recorder)
     clock.now -= 7200
     used(recorder)
@@ -145,7 +138,9 @@ def test_a_clock_that_is_set_back(recorder: UsageRecorder, clock: Clock) -> None
     assert (use.count, use.first, use.last) == (2, 992_800.0, 1_000_000.0)
 
 
-def test_a_million_of_everything_from_one_stranger(recorder: UsageRecorder, clock: Clock) -> None:
+def test_a_million_of_everything_from_one_stranger(
+    recorder: UsageRecorder, clock: HeldClock
+) -> None:
     """The memory has a bound, real users keep their names, and each use is counted."""
     message = request()
     tracemalloc.start()
@@ -166,7 +161,7 @@ def test_a_million_of_everything_from_one_stranger(recorder: UsageRecorder, cloc
     assert size < 8 << 20
 
 
-def test_a_hundred_thousand_callers_in_a_day(recorder: UsageRecorder, clock: Clock) -> None:
+def test_a_hundred_thousand_callers_in_a_day(recorder: UsageRecorder, clock: HeldClock) -> None:
     """Issue 18: in under 64 MiB, be the store away all day or not."""
     clock.now = 86400.0 * 100
     tracemalloc.start()

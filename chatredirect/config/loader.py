@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Contents
 from contextlib import suppress
-from dataclasses import replace
 from hashlib import sha256
 from typing import TypeAlias, TypeVar
 
@@ -164,14 +163,12 @@ class _ConfigReader:
         elif settings.secret is None and settings.instances:
             what = "they need a secret that they share: write secret, or secret_file"
             self._faults.append(self._main.fault(("instances",), f"instances: {what}"))
-        if settings.usage.key_file is not None:
-            with suppress(ValueError):  # the checks report it
-                placed = self._environment.placed(folder, settings.usage.key_file)
-                object.__setattr__(settings, "usage", replace(settings.usage, key_file=placed))
-        if settings.http.token_file is not None:
-            with suppress(ValueError):  # the checks report it
-                placed = self._environment.placed(folder, settings.http.token_file)
-                object.__setattr__(settings.http, "token_file", placed)
+        for section, key in ((settings.usage, "key_file"), (settings.http, "token_file")):
+            file = getattr(section, key)
+            if file is not None:
+                with suppress(ValueError):  # the checks report it
+                    placed = self._environment.placed(folder, file)
+                    object.__setattr__(section, key, placed)  # as above
 
     def _gather(self, root: Mapping) -> None:
         """Collect the values that the checks need, even if others in their section are faulty."""

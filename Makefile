@@ -77,10 +77,12 @@ containers: ## As root: only the tests of the image, with podman on loopback, an
 	@tests/setup/wheels
 	@$(VENV)/bin/python -m pytest $(PYTESTFLAGS) tests/installed/test_image.py tests/installed/test_kubernetes.py tests/installed/test_pod.py
 
-lint: install-test ## Check style and types: ruff check, ruff format, mypy --strict
+# mypy reads no tests: a name that a test imports and nobody has is found by pytest, which imports them all.
+lint: install-test ## Check style and types: ruff check, ruff format, mypy --strict; and that every test can be imported
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict -p chatredirect
+	$(VENV)/bin/python -m pytest --collect-only -qqq
 
 format: install-test ## Put the code into the project's format
 	$(VENV)/bin/ruff format .

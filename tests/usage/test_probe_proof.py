@@ -8,12 +8,12 @@ from chatredirect.config.usage_section import StoreAddress
 from chatredirect.responses.counters import Counters
 from chatredirect.usage.probe_proof import LIFE, ProbeNonces, proof_of
 from chatredirect.usage.recorder import UsageRecorder
+from tests.held_clock import HeldClock
 from tests.lookup.in_memory_lookups import Client, InMemoryLookups
 from tests.probe.conftest import Probe, probe, run_daemon
 from tests.proxy.in_memory_proxy import Caller, InMemoryProxy
 from tests.service.fixtures import Run
 from tests.sip.in_memory_server import request, serve
-from tests.usage.test_recorder import Clock
 from tests.usage.uses import uses_by_caller
 
 __all__ = ["probe", "run_daemon"]
@@ -26,7 +26,7 @@ def head(proof: bytes) -> bytes:
 
 
 def test_a_proof_is_for_one_call_and_for_a_short_time() -> None:
-    clock = Clock()
+    clock = HeldClock(1_000_000.0)
     nonces = ProbeNonces(clock)
     assert not nonces.prove(head(proof_of("", b"call")), b"call"), "no nonce was given"
     proof = head(proof_of(nonces.give(), b"call"))
@@ -43,7 +43,7 @@ def test_a_proof_is_for_one_call_and_for_a_short_time() -> None:
 
 
 def test_a_nonce_lives_for_half_its_life_at_least() -> None:
-    clock = Clock()
+    clock = HeldClock(1_000_000.0)
     nonces = ProbeNonces(clock)
     nonces.give()
     clock.now += LIFE / 2 - 0.1

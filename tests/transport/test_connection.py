@@ -78,12 +78,15 @@ class Transport:
     reading: bool = True
     closing: bool = False
     aborted: bool = False
+    when_written: Callable[[], None] | None = None
 
     def get_extra_info(self, name: str) -> object:
         return ("127.0.0.1", 5060) if name == "sockname" else None
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
+        if self.when_written is not None:
+            self.when_written()
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -193,6 +196,29 @@ def test_what_waits_for_its_turn_is_not_half_sent(dialler: Dialler) -> None:
     dialler.connection.data_received(b"OPTIONS")  # this one isn't
     dialler.loop.pass_time(31)
     assert dialler.transport.closing
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "later"])
+def test_what_we_do_not_read_is_not_half_sent(dialler: Dialler, at_once: bool) -> None:
+    """While a peer leaves answers unread we don't read either: only `limits.write_timeout` counts.
+
+    The transport says so within its write (asyncio) or some time after it (uvloop).
+    """
+    if at_once:
+        dialler.transport.when_written = dialler.connection.pause_writing
+    dialler.connection.data_received(b"\r\n\r\nOPTIONS")
+    assert dialler.answers == 1
+    if not at_once:
+        dialler.loop.pass_time(29)
+        dialler.connection.pause_writing()
+    dialler.loop.pass_time(19)
+    assert not dialler.transport.closing
+    dialler.connection.resume_writing()
+    dialler.loop.pass_time(29)
+    assert not dialler.transport.closing
+    dialler.loop.pass_time(1)
+    assert dialler.transport.closing
+    assert dialler.owner.group.closed == {"half_sent": 1}
 
 
 def test_floods_that_wait_are_ended_all_the_same(dialler: Dialler) -> None:

@@ -1,13 +1,11 @@
 """A TLS client of the standard library, with the strict reading of `tests.service.client`."""
 
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.service.client import Tcp
-from tests.service.daemon import PATIENCE
 from tests.tls.authority import Leaf
 
 SERVER = "sip.contoso.com"  # the name in the daemon's own certificate
@@ -33,18 +31,20 @@ class Tls(Tcp):
     socket: ssl.SSLSocket
 
     def __init__(
-        self, to: tuple[str, int], context: ssl.SSLContext, bind: str | None = None
+        self,
+        to: tuple[str, int],
+        context: ssl.SSLContext,
+        bind: str | None = None,
+        *,
+        receive_buffer: int | None = None,
     ) -> None:
-        source = None if bind is None else (bind, 0)
-        plain = socket.create_connection(to, PATIENCE, source)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(to, bind, receive_buffer=receive_buffer)
+        plain = self.socket
         try:
             self.socket = context.wrap_socket(plain, server_hostname=SERVER)
         except BaseException:
             plain.close()
             raise
-        self.host, self.port = self.socket.getsockname()[:2]
-        self._buffer = b""
 
     def rest(self) -> bytes:
         """Everything until the other side closes; `<alert>` at the end if it refuses us."""
@@ -57,10 +57,14 @@ class Tls(Tcp):
 
 @contextmanager
 def talk_tls(
-    to: tuple[str, int], context: ssl.SSLContext, bind: str | None = None
+    to: tuple[str, int],
+    context: ssl.SSLContext,
+    bind: str | None = None,
+    *,
+    receive_buffer: int | None = None,
 ) -> Iterator[Tls]:
     """A client over TLS."""
-    client = Tls(to, context, bind)
+    client = Tls(to, context, bind, receive_buffer=receive_buffer)
     try:
         yield client
     finally:

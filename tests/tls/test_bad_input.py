@@ -308,11 +308,12 @@ def test_a_peer_that_stops_reading(daemon: Daemon, context: ssl.SSLContext, byst
         lines = daemon.events("connection_closed")
         return [each for each in lines if each["reason"] == "not_reading"]
 
-    with talk_tls(daemon.address("tls"), context) as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with never_reading(client):
-            (line,) = eventually(dropped, "the slow reader to be closed")
-            eventually(lambda: descriptors(daemon) <= before, "its descriptor to be given back")
+    with (
+        talk_tls(daemon.address("tls"), context, receive_buffer=4096) as client,
+        never_reading(client),
+    ):
+        (line,) = eventually(dropped, "the slow reader to be closed")
+        eventually(lambda: descriptors(daemon) <= before, "its descriptor to be given back")
     assert line["why"] == "it left answers unread for limits.write_timeout"
 
 

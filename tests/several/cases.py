@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 from tests.several.accounts import TIMER_B, Accounts, Dialog
-from tests.several.deployment import VIRTUAL, Deployment, FrontEnd, Transport, deployment
+from tests.several.deployment import (
+    VIRTUAL,
+    Deployment,
+    FrontEnd,
+    FrontEndEnded,
+    Transport,
+    deployment,
+)
 from tests.several.instance import ROOT
 
 Fault = Literal["none", "kill", "kill two", "drain", "cut", "upgrade", "versions", "split", "join"]
@@ -98,6 +105,8 @@ def run(
 ) -> Result:
     """Put a load on instances, and let the fault happen to the first after `before` seconds.
 
+    If Kamailio ends by itself, the case is run once more.
+
     Args:
         folder: where all files go.
         front_end: what is in front of the instances.
@@ -110,17 +119,37 @@ def run(
     """
     if fault in ("upgrade", "versions"):
         after += BETWEEN
+    plan |= {"seconds": before + after}
+    try:
+        return _run(folder, front_end, transport, fault, before, older, plan)
+    except FrontEndEnded:
+        again = folder / "again"
+        again.mkdir()
+        return _run(again, front_end, transport, fault, before, older, plan)
+
+
+def _run(
+    folder: Path,
+    front_end: FrontEnd,
+    transport: Transport,
+    fault: Fault,
+    before: float,
+    older: Path,
+    plan: dict[str, float],
+) -> Result:
     count = 3 if fault == "kill two" else 2
     tree = older if fault == "versions" else ROOT
     running = 1 if fault == "join" else None
     with deployment(folder, front_end, transport, count, tree=tree, running=running) as made:
         warm_up(made)
-        load = made.load(seconds=before + after, **plan)
+        load = made.load(**plan)
         time.sleep(before)
         at = time.monotonic()
         told = _FAULTS[fault](made)
         done = time.monotonic()
-        return Result(front_end, transport, fault, at, done, load.accounts(), tuple(told))
+        accounts = load.accounts()
+        made.check_front_end()
+        return Result(front_end, transport, fault, at, done, accounts, tuple(told))
 
 
 def warm_up(made: Deployment) -> None:
@@ -130,6 +159,7 @@ def warm_up(made: Deployment) -> None:
         accounts = tried.accounts()
         if not accounts.lost():
             return
+        made.check_front_end()
     raise AssertionError(accounts.told())
 
 

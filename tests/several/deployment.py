@@ -57,6 +57,14 @@ class Running:
         return load(self.file)
 
 
+class FrontEndEnded(Exception):
+    """Kamailio has ended by itself.
+
+    Over TLS Debian 12's does now and then: its processes share what OpenSSL 3 takes for a thread's
+    own (github.com/kamailio/kamailio/issues/3791).
+    """
+
+
 @dataclass(slots=True)
 class Deployment:
     """All of it.
@@ -96,6 +104,11 @@ class Deployment:
         )
         wait_for(lambda: file.with_suffix(".begun").exists(), "the load to begin")
         return Running(process, file)
+
+    def check_front_end(self) -> None:
+        """Raise FrontEndEnded if it has ended."""
+        if any(each.poll() is not None for each in self.front_end.started):
+            raise FrontEndEnded(self.front_end.log("kamailio"))
 
     @property
     def where(self) -> str:

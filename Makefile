@@ -82,7 +82,7 @@ lint: install-test ## Check style and types: ruff check, ruff format, mypy --str
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict -p chatredirect
-	$(VENV)/bin/python -m pytest --collect-only -qqq
+	@found=$$($(VENV)/bin/python -m pytest --collect-only -qqq) || { echo "$$found"; exit 1; }
 
 format: install-test ## Put the code into the project's format
 	$(VENV)/bin/ruff format .

@@ -156,7 +156,7 @@ class StreamConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer doesn't read: read nothing more from it, and start a timeout."""
         self._blocked = True
-        if not (self._no_more or self._ended):
+        if not (self._no_more or self._ended):  # then this timer is the connection's end
             self._cancel_timer(_MESSAGE)  # the rest of a message may be waiting to be read
         if self._transport is not None and _WRITE not in self._timers:
             self._transport.pause_reading()
@@ -265,7 +265,8 @@ class StreamConnection(asyncio.Protocol):
         elif not progress and not begun and self._framer.begins_with(_TLS_RECORD):
             self.close("tls_here")
             return
-        elif not self._blocked and (progress or not begun):  # more octets don't extend it
+        elif not self._blocked and (progress or not begun):
+            # more octets of a message don't extend its timeout
             timeout = self._group.settings.timeouts.message_timeout
             self._start_timer(_MESSAGE, timeout, partial(self.close, "half_sent"))
         if self._no_more and not self._stays():
